@@ -1,0 +1,89 @@
+"""Autoencoders with scikit-learn's manners.
+
+Nothing heavy is imported until it is used: ``import latently`` does not import torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+#: Public names and the modules that hold them.
+_HOMES = {
+    "Autoencoder": "latently.estimators",
+    "VariationalAutoencoder": "latently.estimators",
+    "SparseAutoencoder": "latently.estimators",
+    "ConvolutionalAutoencoder": "latently.estimators",
+    "DenoisingAutoencoder": "latently.estimators",
+    "AnomalyDetector": "latently.tasks",
+    "AutoencoderImputer": "latently.tasks",
+    "AutoencoderDenoiser": "latently.tasks",
+    "LatentSampler": "latently.tasks",
+    "FeatureExtractor": "latently.tasks",
+    "DenseNetwork": "latently.nn",
+    "ConvNetwork": "latently.nn",
+    "CustomNetwork": "latently.nn",
+    "Masking": "latently.nn",
+    "GaussianNoise": "latently.nn",
+    "SaltAndPepper": "latently.nn",
+    "LocalEngine": "latently.training",
+    "load": "latently.persistence",
+    "inspect": "latently.inspection",
+    "plot_anomalies": "latently.report",
+    "plot_history": "latently.report",
+    "plot_images": "latently.report",
+    "plot_map": "latently.report",
+    "plot_reconstructions": "latently.report",
+}
+_MODULES = ("datasets", "exceptions", "io")
+
+__all__ = [*_HOMES, *_MODULES]
+
+if TYPE_CHECKING:
+    from latently import datasets, exceptions, io
+    from latently.estimators import (
+        Autoencoder,
+        ConvolutionalAutoencoder,
+        DenoisingAutoencoder,
+        SparseAutoencoder,
+        VariationalAutoencoder,
+    )
+    from latently.inspection import inspect
+    from latently.nn import (
+        ConvNetwork,
+        CustomNetwork,
+        DenseNetwork,
+        GaussianNoise,
+        Masking,
+        SaltAndPepper,
+    )
+    from latently.persistence import load
+    from latently.report import (
+        plot_anomalies,
+        plot_history,
+        plot_images,
+        plot_map,
+        plot_reconstructions,
+    )
+    from latently.tasks import (
+        AnomalyDetector,
+        AutoencoderDenoiser,
+        AutoencoderImputer,
+        FeatureExtractor,
+        LatentSampler,
+    )
+    from latently.training import LocalEngine
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return importlib.import_module(f"latently.{name}")
+    raise AttributeError(f"module 'latently' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,44 @@
+"""The only file that touches scikit-learn's private names; all the others import them from here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    InvalidParameterError,
+    StrOptions,
+    validate_parameter_constraints,
+)
+from sklearn.utils.validation import _check_feature_names, _check_n_features
+
+from latently.exceptions import ParameterError
+
+__all__ = [
+    "HasMethods",
+    "Interval",
+    "StrOptions",
+    "check_feature_names",
+    "check_n_features",
+    "check_parameters",
+]
+
+
+def check_parameters(constraints: dict[str, Any], params: dict[str, Any], caller: str) -> None:
+    """Judge parameters against scikit-learn style constraints; raise ParameterError."""
+    try:
+        validate_parameter_constraints(constraints, params, caller_name=caller)
+    except InvalidParameterError as error:
+        raise ParameterError(str(error)) from None
+
+
+def check_feature_names(estimator: Any, X: Any, *, reset: bool) -> None:
+    """Record the column names of ``X``, or hold them against those of ``fit``."""
+    _check_feature_names(estimator, X, reset=reset)
+
+
+def check_n_features(estimator: Any, X: np.ndarray, *, reset: bool) -> None:
+    """Record the number of columns of ``X``, or hold it against that of ``fit``."""
+    _check_n_features(estimator, X, reset=reset)

@@ -1,0 +1,83 @@
+"""Frozen records of what ``fit`` saw: the input, its columns, and how they lie in the encoded matrix."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+LikelihoodName = Literal["gaussian", "bernoulli", "categorical"]
+Container = Literal["numpy", "pandas", "polars", "pyarrow"]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A run of neighbouring columns that share a likelihood and a width in the encoded matrix."""
+
+    likelihood: LikelihoodName
+    width: int
+    n_columns: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the columns (pixels) of the input lie in the encoded matrix.
+
+    ``shape`` is the shape of one encoded row: ``(width,)`` for tables, ``(channels, height, width)``
+    for images. ``blocks`` follow each other in encoded order and fill the flattened row.
+    """
+
+    shape: tuple[int, ...]
+    blocks: tuple[Block, ...]
+
+    @property
+    def width(self) -> int:
+        """Elements of one flattened encoded row."""
+        return math.prod(self.shape)
+
+    @property
+    def n_columns(self) -> int:
+        """Original columns, or pixels times channels."""
+        return sum(block.n_columns for block in self.blocks)
+
+
+@dataclass(frozen=True)
+class ColumnType:
+    """The type of one column of a frame, as far as it must come back.
+
+    ``name`` is narwhals' name of the type, ``native`` the container's own word for it
+    (pandas only), ``unit`` and ``zone`` belong to times, ``categories`` to ordered ones.
+    """
+
+    name: str
+    native: str | None = None
+    unit: Literal["ns", "us", "ms", "s"] | None = None
+    zone: str | None = None
+    ordered: bool = False
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """A table as ``fit`` saw it. ``names`` is None where the input had none (NumPy)."""
+
+    container: Container
+    dtype: str
+    names: tuple[str, ...] | None = None
+    types: tuple[ColumnType, ...] = ()
+
+
+ImageAxes = Literal["hw", "hwc", "chw"]
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """A stack of images as ``fit`` saw it: axes of one image, size, dtype and the range of its pixels."""
+
+    axes: ImageAxes
+    shape: tuple[int, int, int]  # channels, height, width
+    dtype: str
+    low: float
+    high: float
+
+
+InputSpec = TableSpec | ImageSpec

@@ -1,0 +1,243 @@
+"""The only judge of what a user passes in. What gets past it is trusted everywhere else."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import narwhals as nw
+import numpy as np
+from sklearn.exceptions import NotFittedError as _SklearnNotFittedError
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from latently._sklearn import check_feature_names, check_n_features
+from latently.exceptions import DataError, NotFittedError, ParameterError
+
+Input = np.ndarray | nw.DataFrame[Any]
+
+#: Fewest rows that ``fit`` can learn anything from.
+MIN_ROWS = 2
+
+
+def read_input(
+    estimator: Any,
+    X: Any,
+    *,
+    reset: bool,
+    fitted_on: Literal["array", "frame"] | None = None,
+    min_rows: int = 1,
+) -> Input:
+    """Judge rows and return them as a numeric array, a stack of images or a frame.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Records or holds the column names and their number.
+    X : array-like, DataFrame or Table
+        What the user passed.
+    reset : bool
+        True in ``fit``.
+    fitted_on : {"array", "frame"} or None, default=None
+        What ``fit`` saw; a frame given to a model of arrays is read as an array.
+    min_rows : int, default=1
+        Fewest rows allowed.
+
+    Returns
+    -------
+    ndarray or narwhals.DataFrame
+        (n, d) numbers, (n, h, w[, c]) images, or a frame.
+
+    Raises
+    ------
+    DataError
+        If the rows cannot be used.
+    """
+    if _is_frame(X) and (reset or fitted_on == "frame"):
+        frame = _read_frame(estimator, X, reset=reset, min_rows=min_rows)
+        if frame is not None:
+            return frame
+    if n_axes(X) in (3, 4):
+        return _read_images(estimator, X, reset=reset, min_rows=min_rows)
+    return _read_matrix(estimator, X, reset=reset, min_rows=min_rows)
+
+
+def n_axes(X: Any) -> int:
+    """Return the number of axes; 0 where it has none that NumPy understands."""
+    if hasattr(X, "ndim"):
+        return int(X.ndim)
+    try:
+        return np.asarray(X).ndim
+    except (TypeError, ValueError):
+        return 0
+
+
+def _is_frame(X: Any) -> bool:
+    return bool(nw.dependencies.is_into_dataframe(X))
+
+
+def _read_frame(
+    estimator: Any, X: Any, *, reset: bool, min_rows: int
+) -> nw.DataFrame[Any] | None:
+    """Return a narwhals frame, or None where its names are numbers and it is better an array."""
+    names = list(getattr(X, "column_names", getattr(X, "columns", ())))
+    if names and not any(isinstance(name, str) for name in names):
+        return None
+    _check_names(names)
+    frame = nw.from_native(X, eager_only=True)
+    if len(frame.columns) == 0:
+        raise DataError(
+            f"Found array with 0 feature(s) (shape={frame.shape}) while a minimum of 1 is required."
+        )
+    _check_n_rows(estimator, frame.shape, min_rows)
+    _hold_columns(estimator, frame, X, reset=reset)
+    return frame
+
+
+def _check_names(names: list[Any]) -> None:
+    wrong = [name for name in names if not isinstance(name, str)]
+    if wrong:
+        raise DataError(
+            f"Column names must all be text, got {wrong[:5]} beside others. Rename them."
+        )
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if twice:
+        raise DataError(f"Column names {twice[:5]} occur more than once. Rename or drop them.")
+
+
+def _hold_columns(estimator: Any, frame: nw.DataFrame[Any], X: Any, *, reset: bool) -> None:
+    # scikit-learn knows pandas and polars; of the others it is shown an empty numpy frame's names.
+    shown = X if hasattr(X, "iloc") or hasattr(X, "__dataframe__") else frame.to_native()
+    if reset:
+        estimator.feature_names_in_ = np.array(frame.columns, dtype=object)
+        estimator.n_features_in_ = len(frame.columns)
+        return
+    if hasattr(estimator, "feature_names_in_"):
+        _compare_names(estimator, frame.columns)
+        return
+    try:
+        check_feature_names(estimator, shown, reset=False)
+    except ValueError as error:
+        raise DataError(str(error).strip()) from None
+
+
+def _compare_names(estimator: Any, names: list[str]) -> None:
+    fitted = list(estimator.feature_names_in_)
+    if names == fitted:
+        return
+    message = "The feature names should match those that were passed during fit.\n"
+    extra = sorted(set(names) - set(fitted))
+    missing = sorted(set(fitted) - set(names))
+    if extra:
+        message += _listed("Feature names unseen at fit time:", extra)
+    if missing:
+        message += _listed("Feature names seen at fit time, yet now missing:", missing)
+    if not extra and not missing:
+        message += "Feature names must be in the same order as they were in fit.\n"
+    raise DataError(message)
+
+
+def _listed(title: str, names: list[str]) -> str:
+    shown = "".join(f"- {name}\n" for name in names[:5])
+    return f"{title}\n{shown}{'- ...' + chr(10) if len(names) > 5 else ''}"
+
+
+def _read_matrix(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> np.ndarray:
+    try:
+        matrix: np.ndarray = validate_data(
+            estimator,
+            X,
+            reset=reset,
+            dtype="numeric",
+            ensure_all_finite=False,
+            ensure_min_samples=min_rows,
+        )
+    except ValueError as error:
+        raise DataError(str(error).strip()) from None
+    if matrix.dtype.kind not in "fiub":
+        matrix = matrix.astype(np.float64)
+    if matrix.dtype.kind == "f":
+        _check_finite(matrix)
+    return matrix
+
+
+def _check_finite(matrix: np.ndarray) -> None:
+    infinite = np.isinf(matrix)
+    if infinite.any():
+        row, column = (int(i) for i in np.argwhere(infinite)[0])
+        raise DataError(
+            f"Input X contains infinity at row {row}, column {column}. Mark it as missing (NaN) or "
+            "correct it."
+        )
+
+
+def _read_images(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> np.ndarray:
+    stack = np.asarray(X)
+    if stack.dtype.kind not in "fiub":
+        raise DataError(
+            f"Images must hold numbers, got dtype {stack.dtype}. Give uint8 or float pixels."
+        )
+    if 0 in stack.shape[1:]:
+        raise DataError(f"Images of shape {stack.shape[1:]} have no pixels. Give larger ones.")
+    _check_n_rows(estimator, stack.shape, min_rows)
+    if stack.dtype.kind == "b":
+        stack = stack.astype(np.float32)
+    flat = stack.reshape(len(stack), -1)
+    check_n_features(estimator, flat, reset=reset)
+    return stack
+
+
+def _check_n_rows(estimator: Any, shape: tuple[int, ...], min_rows: int) -> None:
+    if shape[0] < min_rows:
+        raise DataError(
+            f"Found array with {shape[0]} sample(s) (shape={shape}) while a minimum of {min_rows} "
+            f"is required by {type(estimator).__name__}."
+        )
+
+
+def read_codes(Z: Any, n_components: int) -> np.ndarray:
+    """Judge codes that are to be decoded and return them as a float matrix."""
+    codes = np.asarray(Z)
+    if codes.dtype.kind in "iub":
+        codes = codes.astype(np.float64)
+    if codes.ndim != 2 or codes.shape[1] != n_components or codes.dtype.kind != "f":
+        raise DataError(
+            f"Codes must be numbers of shape (n_samples, {n_components}), got {codes.dtype} of "
+            f"shape {codes.shape}. Give what transform returned."
+        )
+    if not np.isfinite(codes).all():
+        row = int(np.argwhere(~np.isfinite(codes))[0][0])
+        raise DataError(f"The code in row {row} is not finite. Give what transform returned.")
+    return codes
+
+
+def read_weights(sample_weight: Any, X: Any, n_rows: int) -> np.ndarray | None:
+    """Judge row weights; None stays None."""
+    if sample_weight is None:
+        return None
+    try:
+        weights: np.ndarray = _check_sample_weight(
+            sample_weight, np.empty((n_rows, 1)), dtype=np.float64, ensure_non_negative=True
+        )
+    except ValueError as error:
+        raise DataError(str(error)) from None
+    if not weights.any():
+        raise DataError("sample_weight is zero for every row. Give some rows a positive weight.")
+    return weights
+
+
+def read_seed(random_state: Any) -> int:
+    """Return a seed; None draws one without touching NumPy's global state."""
+    if random_state is None:
+        return int(np.random.default_rng().integers(2**31))
+    try:
+        return int(check_random_state(random_state).randint(2**31 - 1))
+    except ValueError as error:
+        raise ParameterError(str(error)) from None
+
+
+def check_fitted(estimator: Any) -> None:
+    """Raise NotFittedError unless ``fit`` was called."""
+    try:
+        check_is_fitted(estimator)
+    except _SklearnNotFittedError as error:
+        raise NotFittedError(str(error)) from None

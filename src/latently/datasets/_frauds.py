@@ -1,0 +1,131 @@
+"""Frauds: ordinary rows of which two to four columns no longer agree with the rest."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latently.datasets._rows import COUNTRIES, MERCHANTS, Rows
+
+__all__ = ["tamper"]
+
+Chosen: TypeAlias = NDArray[np.int64]
+
+_CHEAP = [MERCHANTS.index(name) for name in ("grocery", "pharmacy", "bar", "streaming")]
+_SECOND = np.timedelta64(1, "s")
+
+
+class Ends(NamedTuple):
+    """The two ends of what a column ordinarily holds, and where one is nearer than the other."""
+
+    low: tuple[float, float]
+    middle: float
+    high: tuple[float, float]
+
+
+_ENDS = {
+    "amount": Ends((2.0, 6.0), 60.0, (350.0, 1800.0)),
+    "items": Ends((1, 1), 7, (16, 24)),
+    "distance_km": Ends((0.3, 1.0), 25.0, (150.0, 600.0)),
+    "velocity_24h": Ends((1, 1), 4, (9, 14)),
+    "customer_age": Ends((19, 26), 45, (66, 80)),
+    "account_age_days": Ends((1, 30), 5000, (13_000, 18_000)),
+}
+
+
+def tamper(rows: Rows, frauds: Chosen, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Turn some rows into frauds, in place, and say which cells were changed.
+
+    Parameters
+    ----------
+    rows : dict of str to ndarray
+        Ordinary transactions; changed in the rows of ``frauds``.
+    frauds : ndarray of int
+        Which rows to change.
+    rng : numpy.random.Generator
+        Source of chance.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_columns)
+        True where a cell was changed.
+    """
+    before = {name: values.copy() for name, values in rows.items()}
+    scheme = rng.integers(0, len(_SCHEMES), len(frauds))
+    for place, spoil in enumerate(_SCHEMES):
+        spoil(rows, frauds[scheme == place], rng)
+    return np.column_stack([rows[name] != before[name] for name in rows])
+
+
+def _night_purchase(rows: Rows, chosen: Chosen, rng: np.random.Generator) -> None:
+    """A large amount at a cheap shop, in the small hours of the same day."""
+    _change_word(rows, "merchant", _CHEAP, chosen, rng)
+    _send(rows, "amount", chosen, np.ones(len(chosen), bool), rng)
+    midnight = rows["timestamp"][chosen].astype("datetime64[D]")
+    rows["timestamp"][chosen] = midnight + rng.integers(2 * 3600, 5 * 3600, len(chosen)) * _SECOND
+
+
+def _stolen_card(rows: Rows, chosen: Chosen, rng: np.random.Generator) -> None:
+    """A place, a country and a pace that are not the owner's."""
+    _flip(rows, "distance_km", chosen, rng)
+    _flip(rows, "velocity_24h", chosen, rng)
+    _change_word(rows, "country", range(1, len(COUNTRIES)), chosen, rng)
+
+
+def _cloned_card(rows: Rows, chosen: Chosen, rng: np.random.Generator) -> None:
+    """A terminal that claims what its channel denies, and a sum that fits no basket."""
+    rows["card_present"][chosen] = ~rows["card_present"][chosen]
+    _flip(rows, "amount", chosen, rng)
+    _flip(rows, "items", chosen, rng)
+
+
+def _taken_account(rows: Rows, chosen: Chosen, rng: np.random.Generator) -> None:
+    """Old customers with fresh accounts, young ones with old accounts, and the wrong tier."""
+    becomes_old = _flip(rows, "customer_age", chosen, rng)
+    _send(rows, "account_age_days", chosen, ~becomes_old, rng)
+    rows["risk_tier"][chosen] = np.where(rows["risk_tier"][chosen] > 0, 0, 2)
+    _flip(rows, "velocity_24h", chosen, rng)
+
+
+def _forged_receipt(rows: Rows, chosen: Chosen, rng: np.random.Generator) -> None:
+    """A weekend that is none by its date, and a card that is not there by its channel."""
+    rows["is_weekend"][chosen] = ~rows["is_weekend"][chosen]
+    rows["card_present"][chosen] = ~rows["card_present"][chosen]
+
+
+_SCHEMES: tuple[Callable[[Rows, Chosen, np.random.Generator], None], ...] = (
+    _night_purchase,
+    _stolen_card,
+    _cloned_card,
+    _taken_account,
+    _forged_receipt,
+)
+
+
+def _flip(rows: Rows, name: str, chosen: Chosen, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Send each cell to the end of its column that it is farther from; True where high."""
+    upward = rows[name][chosen] < _ENDS[name].middle
+    _send(rows, name, chosen, upward, rng)
+    return np.asarray(upward)
+
+
+def _send(
+    rows: Rows, name: str, chosen: Chosen, upward: NDArray[np.bool_], rng: np.random.Generator
+) -> None:
+    """Replace cells by values from the high or the low end of their column."""
+    ends = np.log(np.where(upward[:, None], _ENDS[name].high, _ENDS[name].low))
+    drawn = np.exp(rng.uniform(ends[:, 0], ends[:, 1]))
+    digits = 1 if name == "distance_km" else 2
+    whole = rows[name].dtype.kind == "i"
+    rows[name][chosen] = np.rint(drawn) if whole else np.round(drawn, digits)
+
+
+def _change_word(
+    rows: Rows, name: str, pool: Sequence[int], chosen: Chosen, rng: np.random.Generator
+) -> None:
+    """Replace categories by others from the pool."""
+    words = np.asarray(pool)
+    place = rng.integers(0, len(words), len(chosen))
+    place += words[place] == rows[name][chosen]
+    rows[name][chosen] = words[place % len(words)]

@@ -1,0 +1,134 @@
+"""Card transactions drawn from three hidden traits, with frauds and gaps of known place."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from latently.datasets._frames import to_frame
+from latently.datasets._frauds import tamper
+from latently.datasets._rows import CATEGORIES, ORDERED, Rows, draw_rows
+from latently.exceptions import ParameterError
+
+__all__ = ["Transactions", "make_transactions"]
+
+
+@dataclass(frozen=True, eq=False)
+class Transactions:
+    """A table of card transactions and the truth about it.
+
+    Parameters
+    ----------
+    data : pyarrow.Table or DataFrame
+        The transactions, with gaps.
+    is_fraud : ndarray of shape (n_samples,)
+        True where a row is a fraud.
+    complete : pyarrow.Table or DataFrame
+        The same transactions before the gaps were made, frauds included.
+    guilty : ndarray of shape (n_samples, n_columns)
+        True where a fraud tampered with a cell; only frauds have such cells, two to four each.
+    """
+
+    data: Any
+    is_fraud: NDArray[np.bool_]
+    complete: Any
+    guilty: NDArray[np.bool_]
+
+
+def make_transactions(
+    n_samples: int = 5000,
+    *,
+    fraud_rate: float = 0.01,
+    missing_rate: float = 0.03,
+    as_frame: Literal["pyarrow", "pandas", "polars"] = "pyarrow",
+    random_state: int | None = 0,
+) -> Transactions:
+    """Draw a believable table of card transactions.
+
+    Three hidden traits (how wealthy the customer is, how much of life happens in the city
+    and on the net, and how much at night) shape all 13 columns, so a code of about three
+    components can tell most of a row. A fraud starts as an ordinary row and breaks the
+    relations between two to four of its columns; each cell alone stays plausible. Gaps fall
+    on all cells alike, whatever they hold.
+
+    Parameters
+    ----------
+    n_samples : int, default=5000
+        Number of rows.
+    fraud_rate : float, default=0.01
+        Share of frauds, from 0 to 1; the count is rounded.
+    missing_rate : float, default=0.03
+        Chance of each cell to be missing, from 0 to below 1.
+    as_frame : {"pyarrow", "pandas", "polars"}, default="pyarrow"
+        The kind of the tables; pandas and polars must be installed to be asked for.
+    random_state : int or None, default=0
+        The seed; None draws differently each time.
+
+    Returns
+    -------
+    Transactions
+        The table and the truth.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is out of range.
+    MissingExtraError
+        If the package that ``as_frame`` needs is not installed.
+
+    Examples
+    --------
+    >>> transactions = make_transactions(200, fraud_rate=0.05)
+    >>> transactions.data.num_rows, int(transactions.is_fraud.sum())
+    (200, 10)
+    >>> transactions.complete["risk_tier"].type.ordered
+    True
+    """
+    _check(n_samples, fraud_rate, missing_rate, as_frame)
+    rng = np.random.default_rng(random_state)
+    rows = draw_rows(n_samples, rng)
+    frauds = np.sort(rng.permutation(n_samples)[: round(fraud_rate * n_samples)])
+    guilty = tamper(rows, frauds, rng)
+    gaps = rng.random(guilty.shape) < missing_rate
+    return Transactions(
+        data=to_frame(_to_table(rows, gaps), as_frame),
+        is_fraud=np.isin(np.arange(n_samples), frauds),
+        complete=to_frame(_to_table(rows, np.zeros_like(gaps)), as_frame),
+        guilty=guilty,
+    )
+
+
+def _check(n_samples: int, fraud_rate: float, missing_rate: float, as_frame: str) -> None:
+    if n_samples < 1:
+        raise ParameterError(f"n_samples must be at least 1, got {n_samples}. Use for example 500.")
+    if not 0 <= fraud_rate <= 1:
+        raise ParameterError(
+            f"fraud_rate must be from 0 to 1, got {fraud_rate}. Use for example 0.01."
+        )
+    if not 0 <= missing_rate < 1:
+        raise ParameterError(
+            f"missing_rate must be from 0 to below 1, got {missing_rate}. Use for example 0.03."
+        )
+    if as_frame not in ("pyarrow", "pandas", "polars"):
+        raise ParameterError(
+            f"as_frame must be pyarrow, pandas or polars, got {as_frame!r:.30}. Use one of these."
+        )
+
+
+def _to_table(rows: Rows, gaps: NDArray[np.bool_]) -> pa.Table:
+    columns = {
+        name: _to_column(name, values, gap)
+        for (name, values), gap in zip(rows.items(), gaps.T, strict=True)
+    }
+    return pa.table(columns)
+
+
+def _to_column(name: str, values: NDArray[Any], gap: NDArray[np.bool_]) -> Any:
+    if name not in CATEGORIES:
+        return pa.array(values, mask=gap)
+    codes = pa.array(values.astype(np.int32), mask=gap)
+    words = pa.array(CATEGORIES[name])
+    column = pa.DictionaryArray.from_arrays(codes, words, ordered=name in ORDERED)
+    return column if name in ORDERED else column.cast(pa.string())

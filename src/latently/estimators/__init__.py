@@ -1,0 +1,23 @@
+"""The spine and the five named autoencoders."""
+
+from latently.estimators._base import BaseAutoencoder
+from latently.estimators._baselines import Baselines
+from latently.estimators._saving import SaveMixin
+from latently.estimators._variants import (
+    Autoencoder,
+    ConvolutionalAutoencoder,
+    DenoisingAutoencoder,
+    SparseAutoencoder,
+    VariationalAutoencoder,
+)
+
+__all__ = [
+    "Autoencoder",
+    "BaseAutoencoder",
+    "Baselines",
+    "ConvolutionalAutoencoder",
+    "DenoisingAutoencoder",
+    "SaveMixin",
+    "SparseAutoencoder",
+    "VariationalAutoencoder",
+]

@@ -1,0 +1,125 @@
+"""What the mean and a PCA of the same size reach on the same rows: is the network worth it?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from latently.nn import Cells
+
+#: Rows that the PCA is fitted to; its error hardly changes with more.
+_MAX_PCA_ROWS = 10_000
+#: Widest row for which the covariance is decomposed whole.
+_MAX_COVARIANCE_WIDTH = 2_048
+_RANDOMIZED_COMPONENTS = 128
+#: A PCA within this factor of the network is called as good.
+_AS_GOOD = 1.02
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """Mean squared error of an encoded cell, on the same rows, by three ways to rebuild them.
+
+    Attributes
+    ----------
+    mean : float
+        By the column means.
+    pca : float
+        By a PCA of as many components as the model has active in a row.
+    autoencoder : float
+        By the fitted model.
+    n_components : int
+        Components of that PCA.
+    n_rows : int
+        Rows judged.
+    rows : {"validation", "training"}
+        Which rows: training rows only where there were too few to hold any out.
+    """
+
+    mean: float
+    pca: float
+    autoencoder: float
+    n_components: int
+    n_rows: int
+    rows: Literal["validation", "training"]
+
+    def __str__(self) -> str:
+        return (
+            f"squared error of a cell on {self.n_rows:,} {self.rows} rows: "
+            f"column means {self.mean:.4g}, PCA of {self.n_components} components {self.pca:.4g}, "
+            f"autoencoder {self.autoencoder:.4g} ({self.verdict})"
+        )
+
+    @property
+    def verdict(self) -> str:
+        """Say in words how the model compares with PCA."""
+        if self.autoencoder > self.mean:
+            return "worse than the column means: train longer, or the columns are unrelated"
+        if self.autoencoder * _AS_GOOD < self.pca:
+            return f"{1 - self.autoencoder / self.pca:.0%} below PCA"
+        standing = "better" if self.autoencoder > self.pca * _AS_GOOD else "as good"
+        return f"PCA of the same size is {standing}: try more steps, wider layers, or use PCA"
+
+
+class Spectrum(NamedTuple):
+    """A PCA of the encoded rows.
+
+    Attributes
+    ----------
+    mean : Tensor of shape (width,)
+        Mean of the encoded rows.
+    components : Tensor of shape (n, width)
+        Directions, the largest variance first.
+    shares : Tensor of shape (n,)
+        Share of the variance along each.
+    """
+
+    mean: Tensor
+    components: Tensor
+    shares: Tensor
+
+    def n_components_for(self, share: float) -> int:
+        """Return the fewest components that keep a share of the variance."""
+        below = self.shares.cumsum(0) < share - 1e-9
+        return min(int(below.sum()) + 1, len(self.shares))
+
+
+def fit_spectrum(cells: Cells, mean: Tensor) -> Spectrum:
+    """Return the PCA of some rows, missing cells filled with the mean."""
+    rows = cells.values[:_MAX_PCA_ROWS].flatten(1).double() - mean.double()
+    width = rows.shape[1]
+    if width <= _MAX_COVARIANCE_WIDTH:
+        values, vectors = torch.linalg.eigh(rows.T @ rows / len(rows))
+        values, vectors = values.flip(0).clamp(min=0), vectors.flip(1)
+    else:
+        rank = min(_RANDOMIZED_COMPONENTS, *rows.shape)
+        _, singular, vectors = torch.svd_lowrank(rows, rank, niter=4)
+        values = singular.square() / len(rows)
+    total = rows.square().sum(1).mean().clamp(min=1e-30)
+    return Spectrum(mean, vectors.T.float(), (values / total).float())
+
+
+def pca_error(spectrum: Spectrum, values: Tensor, seen: Tensor | None, n_components: int) -> float:
+    """Return the mean squared error of rows rebuilt from their first components."""
+    centered = values.flatten(1) - spectrum.mean
+    components = spectrum.components[:n_components]
+    return squared_error(centered, centered @ components.T @ components, seen)
+
+
+def squared_error(values: Tensor, rebuilt: Tensor, seen: Tensor | None) -> float:
+    """Return the mean squared difference over the cells that were seen."""
+    errors = (values.flatten(1) - rebuilt.flatten(1)).square()
+    if seen is None:
+        return float(errors.mean())
+    return float(errors[seen].mean()) if bool(seen.any()) else 0.0
+
+
+def observed_mean(cells: Cells, seen: Tensor | None) -> Tensor:
+    """Return the mean of each encoded element over the cells that were seen."""
+    values = cells.values.flatten(1)
+    if seen is None:
+        return values.mean(0)
+    return torch.where(seen, values, 0.0).sum(0) / seen.sum(0).clamp(min=1)

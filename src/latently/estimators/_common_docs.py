@@ -1,0 +1,74 @@
+"""The parameters that all autoencoders share, written once and put into each docstring."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+COMMON_PARAMETERS = """\
+network : Network or None, default=None
+    ``DenseNetwork``, ``ConvNetwork`` or ``CustomNetwork``; None takes {network}.
+corruption : callable or None, default=None
+    Done to the inputs in training only: ``Masking``, ``GaussianNoise``, ``SaltAndPepper`` or your
+    own; None takes {corruption}.
+likelihood : {{"auto", "gaussian", "bernoulli"}}, default="auto"
+    Of numbers and pixels. "auto" is "bernoulli" for images and for tables whose numbers lie in
+    [0, 1] on one common scale, else "gaussian". Categories, booleans and dates have their own.
+max_epochs : int or "auto", default="auto"
+    Passes over the training rows. "auto" counts steps instead: a hundred passes, but at least
+    2,000 and at most 10,000 steps. More fits closer, until early stopping ends it.
+batch_size : int or "auto", default="auto"
+    Rows a step; "auto" takes 16 to 1,024, growing with the table. Larger is faster a row and
+    takes fewer steps a pass.
+learning_rate : float, default=2e-3
+    Highest rate of AdamW [1]_, after warm-up and before cosine decay. Too large diverges, too
+    small needs more steps.
+weight_decay : float, default=0.01
+    Of matrices. More makes a smoother model.
+gradient_clip : float or None, default=1.0
+    Longest gradient; None clips nothing.
+validation_fraction : float, default=0.1
+    Share of rows held out to choose the best weights by, at most 20,000 rows; none of fewer than
+    20 rows.
+patience : int or None, default=10
+    Evaluations without a better validation loss, of about 50 a training, until it stops early;
+    None never stops early.
+engine : str or Engine, default="auto"
+    Where to train: "auto", "cpu", "cuda", "mps" or an ``Engine``.
+random_state : int, RandomState or None, default=None
+    Seed of the split, the weights and the batches; the same seed gives the same model to the bit.
+verbose : bool, default=False
+    True shows a progress bar on stderr."""
+
+COMMON_ATTRIBUTES = """\
+n_components_ : int
+    Size of the code.
+history_ : History
+    Losses and learning rate at each evaluation, and why training ended.
+baselines_ : Baselines
+    Squared error of the column means, of PCA and of this model on the same validation rows.
+module_ : AutoencoderModule
+    The trained torch module.
+preprocessor_ : Preprocessor
+    Scaling and encoding of the columns.
+interrupted_ : bool
+    True where training was cut short by Ctrl-C.
+n_features_in_ : int
+    Columns, or pixels times channels, seen in ``fit``.
+feature_names_in_ : ndarray of str
+    Names of the columns, where the input had them."""
+
+LOSHCHILOV = ".. [1] Loshchilov and Hutter (2019), Decoupled Weight Decay Regularization."
+
+Class = TypeVar("Class", bound=type)
+
+
+def document(cls: Class, *, network: str = "``DenseNetwork()``", corruption: str = "none") -> Class:
+    """Fill the marks ``{common}``, ``{attributes}`` and ``{adamw}`` of a class's docstring."""
+    common = COMMON_PARAMETERS.format(network=network, corruption=corruption)
+    doc = cls.__doc__ or ""
+    for mark, text in (
+        ("{common}", common), ("{attributes}", COMMON_ATTRIBUTES), ("{adamw}", LOSHCHILOV)
+    ):  # fmt: skip
+        doc = doc.replace(mark, text.replace("\n", "\n    "))
+    cls.__doc__ = doc
+    return cls

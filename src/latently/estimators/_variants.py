@@ -1,0 +1,293 @@
+"""The five named autoencoders: each fixes one axis of Network x Latent x Corruption."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from numbers import Integral, Real
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latently._sklearn import Interval, StrOptions, check_parameters
+from latently._validation import check_fitted
+from latently.estimators._base import BaseAutoencoder
+from latently.estimators._common_docs import document
+from latently.nn import (
+    L1,
+    AutoencoderModule,
+    Cells,
+    ConvNetwork,
+    Corruption,
+    Gaussian,
+    Latent,
+    Masking,
+    Network,
+    TopK,
+)
+
+
+@document
+@dataclass(kw_only=True, eq=False, repr=False)
+class Autoencoder(BaseAutoencoder):
+    """The plain autoencoder: squeeze each row through a narrow code and rebuild it [2]_.
+
+    Parameters
+    ----------
+    n_components : int or "auto", default="auto"
+        Size of the code. "auto" takes as many as a PCA needs to keep 90 % of the variance, at
+        most 64. More rebuilds better and summarises less.
+    {common}
+
+    Attributes
+    ----------
+    {attributes}
+
+    References
+    ----------
+    {adamw}
+    .. [2] Hinton and Salakhutdinov (2006), Reducing the Dimensionality of Data with Neural Networks.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> X = load_iris().data
+    >>> model = Autoencoder(2, max_epochs=5, random_state=0).fit(X)
+    >>> model.transform(X).shape
+    (150, 2)
+    >>> model.reconstruct(X[:3]).shape
+    (3, 4)
+    """
+
+
+@document
+@dataclass(kw_only=True, eq=False, repr=False)
+class VariationalAutoencoder(BaseAutoencoder):
+    r"""The variational autoencoder: codes under a prior, so that new rows can be drawn [2]_.
+
+    Training maximises the evidence lower bound, with beta in front of the KL [3]_:
+    :math:`E_q[\log p(x|z)] - \beta\,\mathrm{KL}(q(z|x)\,\|\,p(z))`. The noise of each numeric
+    column is learnt beside the network [4]_.
+
+    Parameters
+    ----------
+    n_components : int or "auto", default="auto"
+        Size of the code. "auto" takes as many as a PCA needs to keep 90 % of the variance, at
+        most 64. Components that are not needed fall back to the prior.
+    {common}
+    beta : float, default=1.0
+        Weight of the KL; 1 is the ELBO. More presses for independent components and blurs the
+        reconstruction.
+    kl_warmup : float, default=0.25
+        Share of the training over which beta rises from zero, in [0, 1]; guards against codes that
+        collapse at the start.
+    free_bits : float, default=0.0
+        Nats that each component may use unpunished; guards against components that collapse.
+
+    Attributes
+    ----------
+    {attributes}
+
+    References
+    ----------
+    {adamw}
+    .. [2] Kingma and Welling (2014), Auto-Encoding Variational Bayes.
+    .. [3] Higgins et al. (2017), beta-VAE.
+    .. [4] Rybkin, Daniilidis and Levine (2021), Simple and Effective VAE Training with Calibrated
+       Decoders.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> X = load_iris().data
+    >>> model = VariationalAutoencoder(2, max_epochs=5, random_state=0).fit(X)
+    >>> model.sample(3, random_state=0).shape
+    (3, 4)
+    """
+
+    beta: float = 1.0
+    kl_warmup: float = 0.25
+    free_bits: float = 0.0
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseAutoencoder._parameter_constraints,
+        "beta": [Interval(Real, 0, None, closed="left")],
+        "kl_warmup": [Interval(Real, 0, 1, closed="both")],
+        "free_bits": [Interval(Real, 0, None, closed="left")],
+    }
+    _learn_scale: ClassVar[bool] = True
+
+    def _make_latent(self, n_components: int) -> Latent:
+        return Gaussian(n_components, self.beta, self.kl_warmup, self.free_bits)
+
+    def score_samples(self, X: Any, n_samples: int = 16) -> np.ndarray:
+        """Return a lower bound of each row's log-likelihood, by importance sampling.
+
+        The same noise is used for every row and every call, so that scores are repeatable and a
+        row scores alone as it does in company. Missing cells are integrated out by leaving them
+        out.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Table or image stack
+            Rows with the columns of ``fit``.
+        n_samples : int, default=16
+            Draws from the posterior of each row. 1 gives the ELBO; more tightens the bound
+            towards log p(x) [1]_ and costs as much more time.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            In nats; higher is more normal.
+
+        References
+        ----------
+        .. [1] Burda, Grosse and Salakhutdinov (2016), Importance Weighted Autoencoders.
+        """
+        check_fitted(self)
+        limits = {"n_samples": [Interval(Integral, 1, None, closed="left")]}
+        check_parameters(limits, {"n_samples": n_samples}, "score_samples")
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.randn(n_samples, self.n_components_, generator=generator)
+
+        def evidence(module: AutoencoderModule, cells: Cells) -> Tensor:
+            return module.log_evidence(cells, noise.to(cells.values))
+
+        return self._infer(X, evidence)
+
+
+@document
+@dataclass(kw_only=True, eq=False, repr=False)
+class SparseAutoencoder(BaseAutoencoder):
+    """The sparse autoencoder: a wide code of which few components are active in any row [2]_.
+
+    Parameters
+    ----------
+    n_components : int or "auto", default="auto"
+        Size of the code. "auto" takes four times the width of an encoded row, at most 1,024.
+    {common}
+    n_active : int or "auto", default="auto"
+        Components that may be active in a row, for "topk"; "auto" takes as many as a PCA needs to
+        keep 90 % of the variance. More rebuilds better and reads worse.
+    sparsity : {"topk", "l1"}, default="topk"
+        "topk" keeps the largest ``n_active`` components; "l1" punishes the sum of all.
+    l1_weight : float, default=0.1
+        Weight of the L1 penalty, for "l1". More switches more components off.
+
+    Attributes
+    ----------
+    {attributes}
+
+    References
+    ----------
+    {adamw}
+    .. [2] Makhzani and Frey (2014), k-Sparse Autoencoders.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> X = load_iris().data
+    >>> model = SparseAutoencoder(16, n_active=2, max_epochs=5, random_state=0).fit(X)
+    >>> int((model.transform(X) != 0).sum(1).max())
+    2
+    """
+
+    n_active: int | Literal["auto"] = "auto"
+    sparsity: Literal["topk", "l1"] = "topk"
+    l1_weight: float = 0.1
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseAutoencoder._parameter_constraints,
+        "n_active": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "sparsity": [StrOptions({"topk", "l1"})],
+        "l1_weight": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def _count_components(self, spectrum: Any) -> int:
+        auto = self.n_active == "auto"
+        self.n_active_ = self._auto_components(spectrum) if auto else int(self.n_active)
+        if self.n_components != "auto":
+            return int(self.n_components)
+        return min(4 * self.preprocessor_.layout.width, 1024)
+
+    def _make_latent(self, n_components: int) -> Latent:
+        if self.sparsity == "l1":
+            return L1(n_components, self.l1_weight)
+        return TopK(n_components, self.n_active_)
+
+
+@partial(document, network="``ConvNetwork()``")
+@dataclass(kw_only=True, eq=False, repr=False)
+class ConvolutionalAutoencoder(BaseAutoencoder):
+    """The convolutional autoencoder: for stacks of images.
+
+    Parameters
+    ----------
+    n_components : int or "auto", default="auto"
+        Size of the code. "auto" takes as many as a PCA needs to keep 90 % of the variance, at
+        most 64. More rebuilds better and summarises less.
+    {common}
+
+    Attributes
+    ----------
+    {attributes}
+
+    References
+    ----------
+    {adamw}
+    .. [2] Masci et al. (2011), Stacked Convolutional Auto-Encoders for Hierarchical Feature
+       Extraction.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> images = load_digits().images[:100]
+    >>> model = ConvolutionalAutoencoder(8, max_epochs=1, random_state=0).fit(images)
+    >>> model.reconstruct(images[:3]).shape
+    (3, 8, 8)
+    """
+
+    def _make_network(self) -> Network:
+        return ConvNetwork() if self.network is None else self.network
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        return tags
+
+
+@partial(document, corruption="``Masking(0.2)``")
+@dataclass(kw_only=True, eq=False, repr=False)
+class DenoisingAutoencoder(BaseAutoencoder):
+    """The denoising autoencoder: rebuild rows from corrupted ones [2]_.
+
+    Parameters
+    ----------
+    n_components : int or "auto", default="auto"
+        Size of the code. "auto" takes as many as a PCA needs to keep 90 % of the variance, at
+        most 64. More rebuilds better and summarises less.
+    {common}
+
+    Attributes
+    ----------
+    {attributes}
+
+    References
+    ----------
+    {adamw}
+    .. [2] Vincent et al. (2010), Stacked Denoising Autoencoders.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> X = load_iris().data
+    >>> model = DenoisingAutoencoder(2, max_epochs=5, random_state=0).fit(X)
+    >>> X[0, 0] = np.nan
+    >>> bool(np.isfinite(model.reconstruct(X)).all())
+    True
+    """
+
+    def _make_corruption(self) -> Corruption | None:
+        return Masking() if self.corruption is None else self.corruption

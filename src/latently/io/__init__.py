@@ -1,0 +1,38 @@
+"""Files into tables, arrays and stacks of images, and back.
+
+``read`` and ``write`` choose by the file name; every refusal is a ``DataError`` that names
+the file, the place and what to do, and every output is written whole or not at all.
+"""
+
+from latently.io._arrays import read_npy, read_npz
+from latently.io._atomic import atomic_path, check_output
+from latently.io._bytes import DEFAULT_MAX_BYTES
+from latently.io._csv import DEFAULT_MISSING, read_csv
+from latently.io._files import Data, read, write
+from latently.io._formats import FORMATS, Format, find_format
+from latently.io._images import ImageFolder, read_images, write_images
+from latently.io._model_file import read_model, write_model
+from latently.io._tables import read_arrow, read_parquet
+
+__all__ = [
+    "read",
+    "write",
+    "read_csv",
+    "read_parquet",
+    "read_arrow",
+    "read_npy",
+    "read_npz",
+    "read_images",
+    "write_images",
+    "ImageFolder",
+    "Data",
+    "read_model",
+    "write_model",
+    "atomic_path",
+    "check_output",
+    "find_format",
+    "Format",
+    "FORMATS",
+    "DEFAULT_MISSING",
+    "DEFAULT_MAX_BYTES",
+]

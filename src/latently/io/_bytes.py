@@ -1,0 +1,118 @@
+"""From a file name to bytes in memory: regular files and standard input, under a size cap."""
+
+import gzip
+import io
+import os
+import stat
+import sys
+import zlib
+from pathlib import Path
+
+from latently.exceptions import DataError
+from latently.io._say import refuse
+
+__all__ = ["DEFAULT_MAX_BYTES", "gunzip", "load_bytes", "too_large"]
+
+# One gibibyte: ten times the tables people train on, and a small machine survives it.
+DEFAULT_MAX_BYTES = 2**30
+
+
+def load_bytes(source: str | Path, max_bytes: int) -> bytes:
+    """Read a regular file, or standard input for ``"-"``, whole.
+
+    Parameters
+    ----------
+    source : str or Path
+        The file, or ``"-"``.
+    max_bytes : int
+        Larger inputs are refused before they fill the memory.
+
+    Returns
+    -------
+    bytes
+        The content, never empty.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, unreadable, not a regular file, empty or too large.
+    """
+    try:
+        raw = _read_stdin(max_bytes) if str(source) == "-" else _read_file(source, max_bytes)
+    except DataError:
+        raise
+    except (OSError, ValueError) as error:
+        raise _unreadable(source, error) from None
+    if not raw:
+        raise refuse(source, "the file is empty (0 bytes)", "Give a file with data")
+    if len(raw) > max_bytes:
+        raise too_large(source, len(raw), max_bytes)
+    return raw
+
+
+def gunzip(source: str | Path, raw: bytes, max_bytes: int) -> bytes:
+    """Unpack gzip content, recognised by its magic number; other bytes pass unchanged.
+
+    Parameters
+    ----------
+    source : str or Path
+        The file, for messages.
+    raw : bytes
+        Its content.
+    max_bytes : int
+        Cap on the unpacked size, so that a small bomb cannot fill the memory.
+
+    Returns
+    -------
+    bytes
+        The unpacked content.
+
+    Raises
+    ------
+    DataError
+        If the archive is damaged or unpacks to more than ``max_bytes``.
+    """
+    if not raw.startswith(b"\x1f\x8b"):
+        return raw
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(raw)) as archive:
+            unpacked = archive.read(max_bytes + 1)
+    except (OSError, EOFError, zlib.error):
+        raise refuse(source, "the gzip content is damaged or cut short", "Copy it again") from None
+    if len(unpacked) > max_bytes:
+        raise too_large(source, len(unpacked), max_bytes)
+    return unpacked
+
+
+def too_large(source: str | Path, size: int, max_bytes: int) -> DataError:
+    """The error for an input that needs more memory than the cap allows."""
+    wrong = f"it needs at least {size} bytes of memory, and max_bytes is {max_bytes}"
+    return refuse(source, wrong, "Split the data, or raise max_bytes")
+
+
+def _read_stdin(max_bytes: int) -> bytes:
+    return sys.stdin.buffer.read(max_bytes + 1)
+
+
+def _read_file(source: str | Path, max_bytes: int) -> bytes:
+    # stat before open: opening a FIFO would wait for ever for its writer.
+    size = _regular_size(source, os.stat(source))  # noqa: PTH116  # Path.stat is the same call
+    if size > max_bytes:
+        raise too_large(source, size, max_bytes)
+    with open(source, "rb") as file:  # noqa: PTH123  # a str stays a str, NUL bytes included
+        return file.read(max_bytes + 1)
+
+
+def _regular_size(source: str | Path, status: os.stat_result) -> int:
+    if stat.S_ISDIR(status.st_mode):
+        raise refuse(source, "this is a folder, not a file", "Give a file")
+    if not stat.S_ISREG(status.st_mode):
+        raise refuse(source, "this is not a regular file", 'Pipe the data in and read "-"')
+    return status.st_size
+
+
+def _unreadable(source: str | Path, error: Exception) -> DataError:
+    if isinstance(error, FileNotFoundError):
+        return refuse(source, "there is no such file", "Check the path")
+    reason = (error.strerror if isinstance(error, OSError) else str(error)) or "unknown reason"
+    return refuse(source, f"it cannot be read ({reason.lower()[:60]})", "Check path and permission")

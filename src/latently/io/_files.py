@@ -1,0 +1,199 @@
+"""One door in and one door out, whatever the format."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from latently.exceptions import ParameterError
+from latently.io._arrays import fill_npy, fill_npz, read_npy, read_npz
+from latently.io._atomic import check_output, write_bytes
+from latently.io._bytes import DEFAULT_MAX_BYTES
+from latently.io._csv import DEFAULT_MISSING, fill_csv, read_csv
+from latently.io._formats import find_format
+from latently.io._images import ImageFolder, read_images, write_images
+from latently.io._say import listing, refuse
+from latently.io._tables import fill_arrow, fill_parquet, read_arrow, read_parquet
+
+__all__ = ["Data", "read", "write"]
+
+Data: TypeAlias = "pa.Table | NDArray[Any] | ImageFolder"
+
+_TABLE_FILLERS: dict[str, Callable[[Any, BinaryIO], None]] = {
+    "csv": fill_csv,
+    "tsv": partial(fill_csv, delimiter="\t"),
+    "parquet": fill_parquet,
+    "arrow": fill_arrow,
+    "feather": fill_arrow,
+}
+_ARRAY_FILLERS: dict[str, Callable[[Any, BinaryIO], None]] = {"npy": fill_npy, "npz": fill_npz}
+
+
+def read(
+    source: str | Path,
+    format: str | None = None,
+    *,
+    missing: Sequence[str] = DEFAULT_MISSING,
+    delimiter: str | None = None,
+    key: str | None = None,
+    skip_bad: bool = False,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+) -> Data:
+    """Read a table, an array or a folder of images.
+
+    Parameters
+    ----------
+    source : str or Path
+        A file, a folder of images, or ``"-"`` for standard input.
+    format : str, optional
+        csv, tsv, parquet, arrow, feather, npy, npz or images. By default the file name
+        decides; a folder holds images, and standard input csv.
+    missing : sequence of str, default=DEFAULT_MISSING
+        Cells of a csv or tsv file that count as missing.
+    delimiter : str, optional
+        What stands between the cells of a csv file; by default found from its header.
+    key : str, optional
+        Which array of an npz file; needed when it holds several.
+    skip_bad : bool, default=False
+        Pass over images that cannot be read, with a warning; no effect on tables.
+    max_bytes : int, default=1 GiB
+        Larger data are refused before they fill the memory.
+
+    Returns
+    -------
+    pyarrow.Table, ndarray or ImageFolder
+        What the format holds.
+
+    Raises
+    ------
+    DataError
+        If the data cannot be used; the message names file and place.
+    ParameterError
+        If ``format`` or ``delimiter`` is wrong.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "cities.csv"
+    >>> _ = path.write_text("city,people\\nOslo,709037\\nBergen,NA\\n")
+    >>> read(path).to_pydict()
+    {'city': ['Oslo', 'Bergen'], 'people': [709037, None]}
+    """
+    if format in (None, "images") and _is_folder(source):
+        return read_images(source, skip_bad=skip_bad, max_bytes=max_bytes)
+    readers: dict[str, Callable[[], Data]] = {
+        "csv": lambda: read_csv(source, missing=missing, delimiter=delimiter, max_bytes=max_bytes),
+        "tsv": lambda: read_csv(
+            source, missing=missing, delimiter=delimiter or "\t", max_bytes=max_bytes
+        ),
+        "parquet": lambda: read_parquet(source, max_bytes=max_bytes),
+        "arrow": lambda: read_arrow(source, max_bytes=max_bytes),
+        "feather": lambda: read_arrow(source, max_bytes=max_bytes),
+        "npy": lambda: read_npy(source, max_bytes=max_bytes),
+        "npz": lambda: read_npz(source, key=key, max_bytes=max_bytes),
+        "images": lambda: read_images(source, skip_bad=skip_bad, max_bytes=max_bytes),
+    }
+    return readers[find_format(source, format).name]()
+
+
+def write(
+    data: Data, target: str | Path, format: str | None = None, *, overwrite: bool = False
+) -> None:
+    """Write a table, an array or a stack of images, whole or not at all.
+
+    Parameters
+    ----------
+    data : pyarrow.Table, ndarray or ImageFolder
+        What to write. A table goes into npy or npz if all its columns are numbers, with NaN
+        for missing cells; an array of one or two dimensions goes into a table format with
+        columns ``x0``, ``x1`` and so on.
+    target : str or Path
+        The file, the folder for images, or ``"-"`` for standard output.
+    format : str, optional
+        As in ``read``.
+    overwrite : bool, default=False
+        Replace a file that exists.
+
+    Raises
+    ------
+    OutputExistsError
+        If the target exists and ``overwrite`` is False.
+    DataError
+        If the data do not fit the format, or the system refuses to write.
+    ParameterError
+        If ``format`` is wrong.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "codes.csv"
+    >>> write(np.eye(2), path)
+    >>> path.read_text().split()
+    ['"x0","x1"', '1,0', '0,1']
+    """
+    if isinstance(data, ImageFolder):
+        return write_images(data.pixels, target, data.names, overwrite)
+    name = find_format(target, format).name
+    if name == "images":
+        return write_images(_as_array(data, target), target, overwrite=overwrite)
+    check_output(target, overwrite)
+    if name in _ARRAY_FILLERS:
+        return write_bytes(
+            target, partial(_ARRAY_FILLERS[name], _as_array(data, target)), overwrite
+        )
+    return write_bytes(target, partial(_TABLE_FILLERS[name], _as_table(data, target)), overwrite)
+
+
+def _is_folder(source: str | Path) -> bool:
+    try:
+        return Path(source).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def _as_array(data: Data, target: str | Path) -> NDArray[Any]:
+    if isinstance(data, np.ndarray):
+        return data
+    table = _known(data)
+    other = [field.name for field in table.schema if not _is_numeric(field.type)]
+    if other:
+        wrong = f"these columns are not numbers: {listing(other)}"
+        raise refuse(target, wrong, "Write a CSV or Parquet file, or drop them")
+    columns = [_as_floats(column) for column in table.columns]
+    return np.column_stack(columns) if columns else np.empty((table.num_rows, 0))
+
+
+def _as_floats(column: Any) -> NDArray[np.float64]:
+    numbers = pc.cast(column, pa.uint8()) if pa.types.is_boolean(column.type) else column
+    floats = pc.cast(numbers, pa.float64(), safe=False)
+    return np.asarray(pc.fill_null(floats, np.nan))
+
+
+def _as_table(data: Data, target: str | Path) -> pa.Table:
+    if not isinstance(data, np.ndarray):
+        return _known(data)
+    if data.ndim not in (1, 2) or data.dtype.kind not in "biuf":
+        wrong = f"an array of {data.ndim} dimensions of {data.dtype} is no table"
+        raise refuse(target, wrong, "Write an npy file, or reshape it to rows and columns")
+    columns = np.atleast_2d(data.T)
+    return pa.table({f"x{place}": pa.array(column) for place, column in enumerate(columns)})
+
+
+def _known(data: object) -> Any:
+    if isinstance(data, pa.Table):
+        return data
+    raise ParameterError(
+        f"data must be a pyarrow Table, an array or an ImageFolder, got {type(data).__name__}. "
+        "Convert it first."
+    )
+
+
+def _is_numeric(kind: Any) -> bool:
+    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
+    return any(test(kind) for test in tests)

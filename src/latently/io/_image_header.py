@@ -1,0 +1,186 @@
+"""What an image file says about itself before its pixels are decoded."""
+
+import os
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from latently.exceptions import DataError
+from latently.io._formats import IMAGE_SUFFIXES
+from latently.io._say import counted, refuse, warn
+
+__all__ = ["ImageHeader", "Plan", "find_images", "make_plan", "open_image", "read_header"]
+
+# EPS is left out on purpose: reading it starts Ghostscript, a program that runs the file.
+_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
+_BAD_REMEDY = "Mend or remove it, or pass it over with skip_bad"
+_IGNORED = frozenset(("thumbs.db", "desktop.ini"))
+_ORIENTATION = 0x0112
+_GREY_MODES = frozenset(("1", "L", "LA", "La", "I", "F"))
+
+
+class ImageHeader(NamedTuple):
+    """One image as its header describes it."""
+
+    path: Path
+    name: str
+    size: tuple[int, int]  # height, width, after the orientation is applied
+    dtype: str  # "uint8", "uint16" or "float32"
+    is_colour: bool
+    is_animated: bool
+
+
+class Plan(NamedTuple):
+    """The one shape and type to which all images of a folder are brought."""
+
+    size: tuple[int, int]
+    dtype: str
+    is_colour: bool
+
+    def shape(self, count: int) -> tuple[int, ...]:
+        """The shape of a stack of that many images."""
+        return (count, *self.size, 3) if self.is_colour else (count, *self.size)
+
+    def nbytes(self, count: int) -> int:
+        """The memory that such a stack takes."""
+        channels = 3 if self.is_colour else 1
+        return count * self.size[0] * self.size[1] * channels * np.dtype(self.dtype).itemsize
+
+
+def find_images(folder: Path) -> tuple[list[Path], int]:
+    """All images below a folder, sorted by relative path, and how many other files there are.
+
+    Hidden files and folders are skipped, links are followed, each real folder is seen once.
+    """
+    images, others = [], 0
+    for path in _walk(folder):
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            images.append(path)
+        else:
+            others += 1
+    return sorted(images, key=lambda path: path.relative_to(folder).as_posix()), others
+
+
+def read_header(path: Path, name: str, max_pixels: int) -> ImageHeader:
+    """Read the header of one image.
+
+    Raises
+    ------
+    DataError
+        If the file is no image, or has more than ``max_pixels`` pixels.
+    """
+    with open_image(path) as image:
+        _check_pixels(path, image.size, max_pixels)
+        width, height = image.size
+        if image.getexif().get(_ORIENTATION) in (5, 6, 7, 8):
+            width, height = height, width
+        return ImageHeader(
+            path,
+            name,
+            (height, width),
+            _dtype(image.mode),
+            image.mode not in _GREY_MODES and not image.mode.startswith("I;16"),
+            getattr(image, "n_frames", 1) > 1,
+        )
+
+
+def make_plan(headers: Sequence[ImageHeader], size: tuple[int, int] | None) -> Plan:
+    """Choose the size (most common; of equals the larger), type and channels of the stack."""
+    dtypes = {header.dtype for header in headers}
+    colours = sum(header.is_colour for header in headers)
+    plan = Plan(
+        size or _common_size(headers),
+        dtypes.pop() if len(dtypes) == 1 else "uint8",
+        colours > 0,
+    )
+    _say_plan(headers, plan, is_asked=size is not None)
+    return plan
+
+
+@contextmanager
+def open_image(path: Path) -> Iterator[Image.Image]:
+    """Open one image; whatever Pillow raises becomes a DataError that names the file."""
+    try:
+        if not path.is_file():
+            raise refuse(path, "this is not a regular file", _BAD_REMEDY)
+        with warnings.catch_warnings():
+            # Pillow warns of odd metadata; sizes are judged by max_pixels instead.
+            warnings.simplefilter("ignore")
+            with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
+                yield image
+    except DataError:
+        raise
+    except Image.DecompressionBombError:
+        raise refuse(path, "the image is far too large to decode", _BAD_REMEDY) from None
+    except Exception as error:
+        # Pillow's decoders raise a dozen kinds of error on damaged files.
+        wrong = f"the image cannot be read ({_reason(error)})"
+        raise refuse(path, wrong, _BAD_REMEDY) from None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "it is no PNG, JPEG, WEBP, TIFF, BMP, GIF or PPM"
+    return f"{type(error).__name__}: {error}"[:70]
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    seen: set[tuple[int, int]] = set()
+    for root, folders, files in os.walk(folder, followlinks=True):
+        status = Path(root).stat()
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        # Sorted, so that of two links to one folder the same one is seen each time.
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(root, name) for name in files if not _is_ignored(name))
+
+
+def _is_ignored(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _IGNORED
+
+
+def _check_pixels(path: Path, size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
+    if width * height > max_pixels:
+        wrong = f"the image has {width} x {height} pixels, over max_pixels={max_pixels}"
+        raise refuse(path, wrong, "Make it smaller, raise max_pixels, or pass it over (skip_bad)")
+    if width * height == 0:
+        raise refuse(path, "the image has no pixels", _BAD_REMEDY)
+
+
+def _dtype(mode: str) -> str:
+    if mode == "F":
+        return "float32"
+    return "uint16" if mode.startswith("I") else "uint8"
+
+
+def _common_size(headers: Sequence[ImageHeader]) -> tuple[int, int]:
+    counts = Counter(header.size for header in headers)
+    return max(counts, key=lambda size: (counts[size], size[0] * size[1], size))
+
+
+def _say_plan(headers: Sequence[ImageHeader], plan: Plan, is_asked: bool) -> None:
+    resized = sum(header.size != plan.size for header in headers)
+    if resized and not is_asked:
+        height, width = plan.size
+        warn(
+            f"{counted(resized, 'image')} of {len(headers)} resized to {height} x {width} "
+            "(height x width), the most common size."
+        )
+    grey = sum(not header.is_colour for header in headers)
+    if plan.is_colour and grey:
+        warn(f"{counted(grey, 'grey image')} of {len(headers)} turned into colour.")
+    deep = sum(header.dtype != plan.dtype for header in headers)
+    if deep:
+        warn(f"{counted(deep, 'image')} of {len(headers)} scaled to 8 bits a channel.")
+    animated = sum(header.is_animated for header in headers)
+    if animated:
+        warn(f"{counted(animated, 'image')} with several frames; only the first is used.")

@@ -1,0 +1,307 @@
+"""Folders of images into one stack of pixels and back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from latently.exceptions import DataError, ParameterError
+from latently.io._atomic import atomic_path, check_output, sync_folder
+from latently.io._bytes import DEFAULT_MAX_BYTES, too_large
+from latently.io._image_header import (
+    ImageHeader,
+    Plan,
+    find_images,
+    make_plan,
+    open_image,
+    read_header,
+)
+from latently.io._say import clip, counted, listing, refuse, warn
+
+__all__ = ["ImageFolder", "read_images", "write_images"]
+
+_WHITE = (255, 255, 255, 255)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFolder:
+    """The images of a folder, brought to one size and type.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (n, height, width) or (n, height, width, 3)
+        uint8; uint16 or float32 when all files are of that type.
+    names : tuple of str
+        The path of each image below the folder, with forward slashes, sorted.
+    """
+
+    pixels: NDArray[Any]
+    names: tuple[str, ...]
+
+
+def read_images(
+    folder: str | Path,
+    *,
+    size: int | tuple[int, int] | None = None,
+    skip_bad: bool = False,
+    max_pixels: int = 50_000_000,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+) -> ImageFolder:
+    """Read all PNG, JPEG, WEBP, TIFF, BMP, GIF and PPM images below a folder.
+
+    The orientation noted by a camera is applied, transparency is laid over white, CMYK
+    becomes RGB. Images of 16 bits or of decimals keep their type when all agree, and are
+    scaled by the range of their type otherwise. What was changed is counted in warnings.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder; its sub-folders are read as well, hidden files are not.
+    size : int or (int, int), optional
+        Height and width of every image; by default the most common size in the folder.
+    skip_bad : bool, default=False
+        Pass over files that cannot be read, with a warning; by default they are an error.
+    max_pixels : int, default=50_000_000
+        Larger images are bad files; judged before they are decoded.
+    max_bytes : int, default=1 GiB
+        Cap on the memory of the stack.
+
+    Returns
+    -------
+    ImageFolder
+        Pixels and names, in the same order.
+
+    Raises
+    ------
+    DataError
+        If there is no image, one cannot be read, or the stack is too large.
+    ParameterError
+        If ``size`` is not positive.
+    """
+    root = Path(folder)
+    paths = _find(root)
+    headers, bad = _read_headers(root, paths, skip_bad, max_pixels)
+    if not headers:
+        raise refuse(folder, f"none of its {len(paths)} images can be read", "Check the files")
+    plan = make_plan(headers, _checked_size(size))
+    if plan.nbytes(len(headers)) > max_bytes:
+        raise too_large(folder, plan.nbytes(len(headers)), max_bytes)
+    pixels, kept, broken = _decode_all(headers, plan, skip_bad)
+    _say_skipped(folder, [*bad, *broken], len(kept))
+    return ImageFolder(pixels, tuple(header.name for header in kept))
+
+
+def write_images(
+    stack: NDArray[Any],
+    folder: str | Path,
+    names: Sequence[str] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write a stack of images as PNG files.
+
+    Parameters
+    ----------
+    stack : ndarray of shape (n, height, width) or (n, height, width, channels)
+        uint8, uint16 (grey only), or decimals from 0 to 1, which become 8 bits.
+    folder : str or Path
+        Where to write; it may exist if it is empty.
+    names : sequence of str, optional
+        Relative paths; their ending becomes ``.png``. By default ``image_000000.png`` and on.
+    overwrite : bool, default=False
+        Write into a folder that has files; those of the same name are replaced, each whole.
+
+    Raises
+    ------
+    DataError
+        If the stack cannot be written as PNG.
+    ParameterError
+        If the names do not fit the stack, repeat, or lead out of the folder.
+    OutputExistsError
+        If the folder has files and ``overwrite`` is False.
+    """
+    check_output(folder, overwrite, folder=True)
+    ready = _to_png_pixels(stack)
+    targets = _targets(names, len(ready))
+    root = Path(folder)
+    try:
+        for target, pixels in zip(targets, ready, strict=True):
+            (root / target).parent.mkdir(parents=True, exist_ok=True)
+            with atomic_path(root / target, overwrite=True) as temporary:
+                Image.fromarray(pixels).save(temporary, "PNG")
+        root.mkdir(exist_ok=True)
+        sync_folder(root)
+    except OSError as error:
+        raise refuse(folder, f"it cannot be written ({error.strerror})", "Check it") from None
+
+
+def _find(root: Path) -> list[Path]:
+    if not root.is_dir():
+        raise refuse(root, "there is no such folder", "Give a folder of images")
+    paths, others = find_images(root)
+    if not paths:
+        wrong = f"the folder holds no image, only {counted(others, 'other file')}"
+        raise refuse(root, wrong, "Give a folder with PNG, JPEG, WEBP, TIFF, BMP, GIF or PPM")
+    if others:
+        warn(f"{counted(others, 'file')} in the folder ignored: not images by their names.")
+    return paths
+
+
+def _checked_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    height, width = (size, size) if isinstance(size, int) else size
+    if height < 1 or width < 1:
+        raise ParameterError(f"size must be positive, got {clip(size)}. Use for example (28, 28).")
+    return height, width
+
+
+def _read_headers(
+    root: Path, paths: list[Path], skip_bad: bool, max_pixels: int
+) -> tuple[list[ImageHeader], list[str]]:
+    headers, bad = [], []
+    for path in paths:
+        name = path.relative_to(root).as_posix()
+        try:
+            headers.append(read_header(path, name, max_pixels))
+        except DataError:
+            if not skip_bad:
+                raise
+            bad.append(name)
+    return headers, bad
+
+
+def _decode_all(
+    headers: list[ImageHeader], plan: Plan, skip_bad: bool
+) -> tuple[NDArray[Any], list[ImageHeader], list[str]]:
+    pixels = np.empty(plan.shape(len(headers)), plan.dtype)
+    kept: list[ImageHeader] = []
+    broken = []
+    for header in headers:
+        try:
+            pixels[len(kept)] = _decode(header, plan)
+            kept.append(header)
+        except DataError:
+            if not skip_bad:
+                raise
+            broken.append(header.name)
+    return pixels[: len(kept)], kept, broken
+
+
+def _say_skipped(folder: str | Path, names: list[str], kept: int) -> None:
+    if not kept:
+        raise refuse(folder, f"none of its {len(names)} images can be read", "Check the files")
+    if names:
+        warn(f"{counted(len(names), 'unreadable image')} skipped: {listing(sorted(names))}.")
+
+
+def _decode(header: ImageHeader, plan: Plan) -> NDArray[Any]:
+    """The pixels of one file, in the size, type and channels of the plan."""
+    with open_image(header.path) as image:
+        upright = ImageOps.exif_transpose(image)
+        values = np.asarray(_plain_mode(upright))
+    values = _to_dtype(header, values, plan.dtype)
+    values = _resize(values, plan.size)
+    if plan.is_colour and values.ndim == 2:
+        return np.repeat(values[:, :, None], 3, axis=2)
+    return values
+
+
+def _plain_mode(image: Image.Image) -> Image.Image:
+    """The image as L, RGB, I;16, I or F."""
+    if image.mode in ("L", "RGB", "I", "F") or image.mode.startswith("I;16"):
+        transparent = image.mode in ("L", "RGB") and "transparency" in image.info
+        return _over_white(image) if transparent else image
+    if image.mode == "1":
+        return image.convert("L")
+    if image.has_transparency_data:
+        return _over_white(image)
+    return image.convert("RGB")
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    layer = image.convert("RGBA")
+    white = Image.new("RGBA", layer.size, _WHITE)
+    flat = Image.alpha_composite(white, layer)
+    return flat.convert("L" if image.mode in ("L", "LA", "La") else "RGB")
+
+
+def _to_dtype(header: ImageHeader, values: NDArray[Any], dtype: str) -> NDArray[Any]:
+    _check_values(header, values)
+    if dtype == header.dtype:
+        return values.astype(dtype)
+    if header.dtype == "uint16":
+        return np.rint(values / 257.0).astype(np.uint8)
+    if values.min() < 0 or values.max() > 1:
+        wrong = "it holds decimals outside 0 to 1 among images of 8 bits"
+        raise refuse(header.path, wrong, "Bring all images to one type")
+    return np.rint(values * 255.0).astype(np.uint8)
+
+
+def _check_values(header: ImageHeader, values: NDArray[Any]) -> None:
+    if header.dtype == "float32" and not np.isfinite(values).all():
+        raise refuse(header.path, "it holds NaN or infinity", "Mend or remove it, or skip_bad")
+    if header.dtype == "uint16" and (values.min() < 0 or values.max() > 65535):
+        raise refuse(header.path, "it holds integers beyond 16 bits", "Save it with 16 bits")
+
+
+def _resize(values: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    if values.shape[:2] == size:
+        return values
+    height, width = size
+    if values.dtype == np.uint8:
+        small = Image.fromarray(values).resize((width, height), Image.Resampling.BILINEAR)
+        return np.asarray(small)
+    # Pillow resizes 16 bits a channel only by way of decimals.
+    decimals = Image.fromarray(values.astype(np.float32))
+    resized = np.asarray(decimals.resize((width, height), Image.Resampling.BILINEAR))
+    return resized if values.dtype == np.float32 else np.rint(resized).astype(values.dtype)
+
+
+def _to_png_pixels(stack: NDArray[Any]) -> NDArray[Any]:
+    grey = stack.ndim == 3 or (stack.ndim == 4 and stack.shape[3] == 1)
+    if stack.size == 0 or not (grey or (stack.ndim == 4 and stack.shape[3] in (3, 4))):
+        raise DataError(
+            f"Images must have the shape (n, height, width[, 1, 3 or 4]), got {stack.shape}. "
+            "Reshape the array."
+        )
+    flat: NDArray[Any] = stack[..., 0] if stack.ndim == 4 and grey else stack
+    if flat.dtype == np.uint8 or (flat.dtype == np.uint16 and grey):
+        return flat
+    # NaN fails both comparisons, so it is refused as well.
+    if flat.dtype.kind == "f" and flat.min() >= 0 and flat.max() <= 1:
+        return np.rint(flat * 255.0).astype(np.uint8)
+    raise DataError(
+        f"Images of type {flat.dtype} from {flat.min()} to {flat.max()} cannot become PNG. "
+        "Use uint8, grey uint16, or decimals from 0 to 1."
+    )
+
+
+def _targets(names: Sequence[str] | None, count: int) -> list[PurePosixPath]:
+    if names is None:
+        return [PurePosixPath(f"image_{place:06d}.png") for place in range(count)]
+    if len(names) != count:
+        raise ParameterError(
+            f"names must have one entry an image, got {len(names)} for {count}. Match the two."
+        )
+    paths = [PurePosixPath(name) for name in names]
+    astray = [path for path in paths if path.is_absolute() or ".." in path.parts or not path.name]
+    if astray:
+        raise ParameterError(
+            f"names must stay within the folder, got {listing(astray)}. Use relative paths."
+        )
+    return _distinct(paths)
+
+
+def _distinct(paths: list[PurePosixPath]) -> list[PurePosixPath]:
+    short = [path.with_suffix(".png") for path in paths]
+    if len(set(short)) == len(short):
+        return short
+    # a.jpg beside a.bmp: keep the old endings, so that each keeps a file of its own.
+    long = [path.with_name(f"{path.name}.png") for path in paths]
+    if len(set(long)) < len(long):
+        raise ParameterError("names must differ, got repeated ones. Give each image its own name.")
+    return long

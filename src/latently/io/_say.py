@@ -1,0 +1,46 @@
+"""Short, safe wording for messages: names are clipped, lists are cut after five."""
+
+import warnings
+from collections.abc import Iterable
+
+from latently.exceptions import DataError, DataWarning
+
+__all__ = ["clip", "counted", "listing", "refuse", "show", "warn"]
+
+
+def show(source: object, limit: int = 70) -> str:
+    """A printable name of a file, clipped from the left so that its end survives."""
+    text = "standard input" if str(source) == "-" else _printable(str(source))
+    return text if len(text) <= limit else "..." + text[3 - limit :]
+
+
+def clip(value: object, limit: int = 30) -> str:
+    """A printable value between quotes, clipped from the right."""
+    text = _printable(str(value))
+    return repr(text if len(text) <= limit else text[: limit - 3] + "...")
+
+
+def listing(values: Iterable[object], limit: int = 5) -> str:
+    """The first few values between quotes, and how many more there are."""
+    items = list(values)
+    more = f" and {len(items) - limit} more" if len(items) > limit else ""
+    return ", ".join(clip(item, 20) for item in items[:limit]) + more
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun in the right form: ``1 cell``, ``2 cells``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def warn(message: str) -> None:
+    """Issue a DataWarning that points at the caller of the room, not at this line."""
+    warnings.warn(message, DataWarning, stacklevel=4)
+
+
+def refuse(source: object, wrong: str, remedy: str) -> DataError:
+    """A DataError that names the file, what is wrong, and what to do."""
+    return DataError(f"{show(source)}: {wrong}. {remedy}.")
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -1,0 +1,189 @@
+"""Parquet and Arrow files into tables and back."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.feather as pa_feather
+import pyarrow.parquet as pa_parquet
+
+from latently.exceptions import DataError
+from latently.io._bytes import DEFAULT_MAX_BYTES, load_bytes, too_large
+from latently.io._formats import looks_like
+from latently.io._say import listing, refuse
+
+__all__ = ["check_table", "fill_arrow", "fill_parquet", "read_arrow", "read_parquet"]
+
+# What Arrow raises on damaged files: its own errors, and those of Python it inherits.
+_DAMAGE = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, EOFError, MemoryError)
+
+
+def read_parquet(source: str | Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> pa.Table:
+    """Read a Parquet file, with its page checksums verified.
+
+    Parameters
+    ----------
+    source : str or Path
+        The file, or ``"-"``.
+    max_bytes : int, default=1 GiB
+        Cap on the file and on rows x columns x bytes per cell; the sizes that the file
+        declares for itself are not believed.
+
+    Returns
+    -------
+    pyarrow.Table
+        The table.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged, too large, or has nested or repeated columns.
+    """
+    raw = load_bytes(source, max_bytes)
+    try:
+        file = pa_parquet.ParquetFile(pa.BufferReader(raw), page_checksum_verification=True)
+        schema, rows = file.schema_arrow, file.metadata.num_rows
+    except _DAMAGE:
+        raise _damaged(source, raw, "Parquet") from None
+    _check_columns(source, schema)
+    _check_size(source, schema, rows, max_bytes)
+    try:
+        table = file.read()
+        table.validate(full=True)
+    except _DAMAGE:
+        raise _damaged(source, raw, "Parquet") from None
+    return check_table(source, table)
+
+
+def read_arrow(source: str | Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> pa.Table:
+    """Read an Arrow (IPC file or stream) or Feather file.
+
+    Parameters
+    ----------
+    source : str or Path
+        The file, or ``"-"``.
+    max_bytes : int, default=1 GiB
+        Cap on the file and on its unpacked columns.
+
+    Returns
+    -------
+    pyarrow.Table
+        The table.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged, too large, or has nested or repeated columns.
+    """
+    raw = load_bytes(source, max_bytes)
+    try:
+        table = _unpack_arrow(source, raw, max_bytes)
+        table.validate(full=True)
+    except DataError:
+        raise
+    except _DAMAGE:
+        raise _damaged(source, raw, "Arrow") from None
+    return check_table(source, table)
+
+
+def check_table(source: str | Path, table: pa.Table) -> pa.Table:
+    """Refuse a table without rows, with nested columns or with repeated names.
+
+    Parameters
+    ----------
+    source : str or Path
+        The file, for messages.
+    table : pyarrow.Table
+        The table.
+
+    Returns
+    -------
+    pyarrow.Table
+        The same table.
+
+    Raises
+    ------
+    DataError
+        If the table cannot be used.
+    """
+    _check_columns(source, table.schema)
+    if table.num_rows == 0:
+        raise refuse(source, "the table has no rows", "Give a file with data")
+    return table
+
+
+def fill_parquet(table: pa.Table, sink: BinaryIO) -> None:
+    """Write a Parquet file with page checksums."""
+    pa_parquet.write_table(table, sink, write_page_checksum=True)
+
+
+def fill_arrow(table: pa.Table, sink: BinaryIO) -> None:
+    """Write an Arrow IPC file, which Feather readers take as well."""
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+
+
+def _unpack_arrow(source: str | Path, raw: bytes, max_bytes: int) -> pa.Table:
+    if raw.startswith(b"FEA1"):
+        return pa_feather.read_table(pa.BufferReader(raw))
+    if raw.startswith(b"ARROW1"):
+        reader = pa.ipc.open_file(raw)
+        batches = (reader.get_batch(index) for index in range(reader.num_record_batches))
+    else:
+        reader = pa.ipc.open_stream(raw)
+        batches = iter(reader)
+    return pa.Table.from_batches(_capped(source, batches, max_bytes), reader.schema)
+
+
+def _capped(source: str | Path, batches: Any, max_bytes: int) -> list[Any]:
+    kept, size = [], 0
+    for batch in batches:
+        kept.append(batch)
+        size += batch.nbytes
+        if size > max_bytes:
+            raise too_large(source, size, max_bytes)
+    return kept
+
+
+def _check_columns(source: str | Path, schema: Any) -> None:
+    if not schema.names:
+        raise refuse(source, "the table has no columns", "Give a file with data")
+    repeated = [name for name, count in Counter(schema.names).items() if count > 1]
+    if repeated:
+        wrong = f"these column names occur twice or more: {listing(repeated)}"
+        raise refuse(source, wrong, "Give each column its own name")
+    nested = [field.name for field in schema if _is_unusable(field.type)]
+    if nested:
+        wrong = f"these columns hold lists, records or bytes, not single values: {listing(nested)}"
+        raise refuse(source, wrong, "Drop or flatten them")
+
+
+def _is_unusable(kind: Any) -> bool:
+    tests = (
+        pa.types.is_nested,
+        pa.types.is_binary,
+        pa.types.is_large_binary,
+        pa.types.is_fixed_size_binary,
+    )
+    return any(test(kind) for test in tests)
+
+
+def _check_size(source: str | Path, schema: Any, rows: int, max_bytes: int) -> None:
+    size = rows * sum(_cell_bytes(field.type) for field in schema)
+    if size > max_bytes:
+        raise too_large(source, size, max_bytes)
+
+
+def _cell_bytes(kind: Any) -> int:
+    try:
+        return max(1, int(kind.bit_width) // 8)
+    except ValueError:
+        return 8
+
+
+def _damaged(source: str | Path, raw: bytes, name: str) -> DataError:
+    kind = looks_like(raw[:64])
+    if kind is not None and name not in kind:
+        return refuse(source, f"this looks like {kind}, not {name}", "Name the right format")
+    return refuse(source, f"it is not {name}, or is damaged or cut short", "Copy it again")

@@ -1,0 +1,105 @@
+"""From the bytes of a delimited file to checked UTF-8 text, with ``\\n`` line ends."""
+
+import re
+from pathlib import Path
+
+from latently.io._bytes import gunzip, load_bytes
+from latently.io._formats import looks_like
+from latently.io._say import refuse
+
+__all__ = ["check_quotes", "line_of", "load_text"]
+
+
+def load_text(source: str | Path, max_bytes: int) -> bytes:
+    """Read a delimited file, unpack gzip, and refuse what is not UTF-8 text.
+
+    Parameters
+    ----------
+    source : str or Path
+        The file, or ``"-"``.
+    max_bytes : int
+        Cap on the size, packed and unpacked.
+
+    Returns
+    -------
+    bytes
+        UTF-8 without byte order mark; every line ends in ``\\n``.
+
+    Raises
+    ------
+    DataError
+        If the content is binary, not UTF-8, or only blank.
+    """
+    raw = gunzip(source, load_bytes(source, max_bytes), max_bytes)
+    kind = looks_like(raw[:64])
+    if kind is not None:
+        raise refuse(source, f"this looks like {kind}, not a text table", "Give a CSV file")
+    _check_encoding(source, raw)
+    raw = _unify_lines(raw.removeprefix(b"\xef\xbb\xbf"))
+    if not raw.strip():
+        raise refuse(source, "the file is empty (only blank lines)", "Give a file with data")
+    return raw
+
+
+def line_of(raw: bytes, offset: int) -> int:
+    """The number of the line, from 1, that holds a byte."""
+    return _unify_lines(raw[:offset]).count(b"\n") + 1
+
+
+def check_quotes(source: str | Path, raw: bytes, delimiter: str) -> None:
+    """Refuse a quote that opens a cell and is not closed at the cell's end.
+
+    Parameters
+    ----------
+    source : str or Path
+        The file, for messages.
+    raw : bytes
+        The whole text.
+    delimiter : str
+        One character between cells.
+
+    Raises
+    ------
+    DataError
+        If a quote is never closed, or closed within a cell; names the line it opened on.
+    """
+    if b'"' not in raw:
+        return
+    mark = re.escape(delimiter.encode())
+    start = rb"(?<![^" + mark + rb'\n])"'
+    # Possessive, as the parser is: a doubled quote is never the end of a cell.
+    whole = start + rb'[^"]*+(?:""[^"]*+)*+" *(?=[' + mark + rb"\n]|\Z)"
+    if re.search(start, re.sub(whole, b"", raw)) is None:
+        return
+    line = line_of(raw, _first_open(raw, re.compile(start), re.compile(whole)))
+    wrong = f"the quote opened on line {line} is never closed, or closed in the middle of a cell"
+    raise refuse(source, wrong, 'Close it, and write a quote within a cell as ""')
+
+
+def _first_open(raw: bytes, start: re.Pattern[bytes], whole: re.Pattern[bytes]) -> int:
+    position = 0
+    while opened := start.search(raw, position):
+        closed = whole.match(raw, opened.start())
+        if closed is None:
+            return opened.start()
+        position = closed.end()
+    return 0
+
+
+def _unify_lines(raw: bytes) -> bytes:
+    if b"\r" not in raw:
+        return raw
+    return raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def _check_encoding(source: str | Path, raw: bytes) -> None:
+    nul = raw.find(b"\x00")
+    if nul >= 0 and not raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        wrong = f"line {line_of(raw, nul)} holds a NUL byte"
+        raise refuse(source, wrong, "The file is damaged or not text; export it again")
+    try:
+        if not raw.isascii():
+            raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        wrong = f"it is not UTF-8 at byte {error.start} (line {line_of(raw, error.start)})"
+        raise refuse(source, wrong, "Save it again as UTF-8") from None

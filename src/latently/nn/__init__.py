@@ -1,0 +1,29 @@
+"""The torch mathematics: networks, latents, corruptions, likelihoods. Knows no file and no table."""
+
+from latently.nn._corruption import Corruption, GaussianNoise, Masking, SaltAndPepper
+from latently.nn._latents import L1, Code, Deterministic, Gaussian, Latent, TopK
+from latently.nn._likelihoods import Likelihood, mean_offset
+from latently.nn._module import AutoencoderModule, Cells, RowLoss
+from latently.nn._networks import ConvNetwork, CustomNetwork, DenseNetwork, Network
+
+__all__ = [
+    "AutoencoderModule",
+    "Cells",
+    "Code",
+    "ConvNetwork",
+    "Corruption",
+    "CustomNetwork",
+    "DenseNetwork",
+    "Deterministic",
+    "Gaussian",
+    "GaussianNoise",
+    "L1",
+    "Latent",
+    "Likelihood",
+    "Masking",
+    "Network",
+    "RowLoss",
+    "SaltAndPepper",
+    "TopK",
+    "mean_offset",
+]

@@ -1,0 +1,252 @@
+"""Latents: what happens at the bottleneck. The subclass is the variant of the autoencoder."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+#: Beyond this many components the fitted prior of a deterministic code keeps variances only.
+_FULL_COVARIANCE_LIMIT = 512
+
+
+class Code(NamedTuple):
+    """What a latent makes of the encoder's answer.
+
+    Attributes
+    ----------
+    value : Tensor of shape (batch, n_components)
+        The code that ``transform`` returns.
+    sample : Tensor of shape (batch, n_components)
+        What the decoder sees.
+    penalty : Tensor of shape (batch,)
+        Unweighted: KL in nats, L1 in code units, zero for a plain code.
+    """
+
+    value: Tensor
+    sample: Tensor
+    penalty: Tensor
+
+
+class Latent(nn.Module, ABC):
+    """Turn the encoder's answer into a code.
+
+    Parameters
+    ----------
+    n_components : int
+        Size of the code.
+    weight : float, default=0.0
+        Factor of the penalty in the training loss.
+    warmup : float, default=0.0
+        Share of the training over which the factor rises from zero, linearly.
+    """
+
+    #: Numbers that the encoder answers for each component.
+    parameters_per_component: ClassVar[int] = 1
+
+    def __init__(self, n_components: int, weight: float = 0.0, warmup: float = 0.0) -> None:
+        super().__init__()
+        self.n_components = n_components
+        self.n_active = n_components  # components that may differ from zero in a row
+        self.weight = weight
+        self.warmup = warmup
+
+    @abstractmethod
+    def forward(self, hidden: Tensor) -> Code:
+        """Return the code of each row.
+
+        Parameters
+        ----------
+        hidden : Tensor of shape (batch, parameters_per_component * n_components)
+            The encoder's answer.
+
+        Returns
+        -------
+        Code
+            Value, sample and penalty of each row.
+        """
+
+    @abstractmethod
+    def draw(self, n_samples: int) -> Tensor:
+        """Draw codes from the prior, shape (n_samples, n_components)."""
+
+    def fit_prior(self, hidden: Tensor) -> None:  # noqa: B027 - most latents have none to fit
+        """Learn the prior from the encoder's answers on training rows, where there is one to learn."""
+
+    def weight_at(self, progress: float) -> float:
+        """Return the factor of the penalty after the share ``progress`` of the training."""
+        return self.weight * min(1.0, progress / self.warmup) if self.warmup else self.weight
+
+
+class _PointLatent(Latent):
+    """A latent without noise; its prior is a normal fitted to the training rows [1]_.
+
+    References
+    ----------
+    .. [1] Ghosh et al. (2020), From Variational to Deterministic Autoencoders, section 4 (ex-post
+       density estimation).
+    """
+
+    prior_mean: Tensor
+    prior_factor: Tensor
+
+    def __init__(self, n_components: int, weight: float = 0.0, warmup: float = 0.0) -> None:
+        super().__init__(n_components, weight, warmup)
+        full = n_components <= _FULL_COVARIANCE_LIMIT
+        factor = torch.eye(n_components) if full else torch.ones(n_components)
+        self.register_buffer("prior_mean", torch.zeros(n_components))
+        self.register_buffer("prior_factor", factor)
+
+    def fit_prior(self, hidden: Tensor) -> None:
+        self.prior_mean.copy_(hidden.mean(0))
+        if self.prior_factor.ndim == 1 or len(hidden) < 2:
+            self.prior_factor.copy_(_diagonal_like(hidden.std(0, correction=0), self.prior_factor))
+            return
+        covariance = torch.cov(hidden.double().T).reshape(self.n_components, self.n_components)
+        values, vectors = torch.linalg.eigh(covariance)
+        self.prior_factor.copy_(vectors * values.clamp(min=0).sqrt())
+
+    def draw(self, n_samples: int) -> Tensor:
+        noise = torch.randn(n_samples, self.n_components).to(self.prior_mean)
+        full = self.prior_factor.ndim == 2
+        spread = noise @ self.prior_factor.T if full else noise * self.prior_factor
+        return self(self.prior_mean + spread).value
+
+
+def _diagonal_like(values: Tensor, factor: Tensor) -> Tensor:
+    return values if factor.ndim == 1 else torch.diag(values)
+
+
+class Deterministic(_PointLatent):
+    """The plain code: the encoder's answer itself."""
+
+    def forward(self, hidden: Tensor) -> Code:
+        return Code(hidden, hidden, hidden.new_zeros(len(hidden)))
+
+
+class Gaussian(Latent):
+    """A normal posterior per row, drawn by reparametrisation, held to a standard normal prior [1]_.
+
+    Parameters
+    ----------
+    n_components : int
+        Size of the code.
+    weight : float, default=1.0
+        beta [2]_: 1 is the ELBO; more presses for independent, less informative components.
+    warmup : float, default=0.0
+        Share of the training over which beta rises from zero [3]_.
+    free_bits : float, default=0.0
+        Nats that each component may use unpunished, on the mean of a batch [4]_; guards against
+        components that collapse to the prior.
+
+    References
+    ----------
+    .. [1] Kingma and Welling (2014), Auto-Encoding Variational Bayes.
+    .. [2] Higgins et al. (2017), beta-VAE.
+    .. [3] Sønderby et al. (2016), Ladder Variational Autoencoders.
+    .. [4] Kingma et al. (2016), Improved Variational Inference with Inverse Autoregressive Flow.
+    """
+
+    parameters_per_component = 2
+    #: Bounds of the log variance: standard deviations from e^-6 to e^3.
+    log_variance_bounds: ClassVar[tuple[float, float]] = (-12.0, 6.0)
+
+    def __init__(
+        self,
+        n_components: int,
+        weight: float = 1.0,
+        warmup: float = 0.0,
+        free_bits: float = 0.0,
+    ) -> None:
+        super().__init__(n_components, weight, warmup)
+        self.free_bits = free_bits
+
+    def posterior(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log variance, each of shape (batch, n_components)."""
+        mean, log_variance = hidden.chunk(2, dim=1)
+        return mean, log_variance.clamp(*self.log_variance_bounds)
+
+    def forward(self, hidden: Tensor) -> Code:
+        mean, log_variance = self.posterior(hidden)
+        kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
+        if not self.training:
+            return Code(mean, mean, kl.sum(1))
+        sample = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
+        if self.free_bits:
+            unpunished = kl.mean(0) < self.free_bits
+            kl = torch.where(unpunished, self.free_bits, kl)
+        return Code(mean, sample, kl.sum(1))
+
+    def weighted_draw(self, hidden: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Draw one code a row and its log importance weight, log p(z) - log q(z|x).
+
+        Parameters
+        ----------
+        hidden : Tensor of shape (batch, 2 * n_components)
+            The encoder's answer.
+        noise : Tensor of shape (n_components,) or (batch, n_components)
+            Standard normal noise.
+
+        Returns
+        -------
+        sample : Tensor of shape (batch, n_components)
+            The codes.
+        log_weight : Tensor of shape (batch,)
+            In nats.
+        """
+        mean, log_variance = self.posterior(hidden)
+        sample = mean + noise * (0.5 * log_variance).exp()
+        log_weight = 0.5 * (noise.square() + log_variance - sample.square()).sum(1)
+        return sample, log_weight
+
+    def draw(self, n_samples: int) -> Tensor:
+        return torch.randn(n_samples, self.n_components)
+
+
+class TopK(_PointLatent):
+    """Keep the ``n_active`` largest positive components of each row, the others are zero [1]_.
+
+    Parameters
+    ----------
+    n_components : int
+        Size of the code.
+    n_active : int
+        Components that may differ from zero in a row.
+
+    References
+    ----------
+    .. [1] Makhzani and Frey (2014), k-Sparse Autoencoders.
+    """
+
+    def __init__(self, n_components: int, n_active: int) -> None:
+        super().__init__(n_components)
+        self.n_active = min(n_active, n_components)
+
+    def forward(self, hidden: Tensor) -> Code:
+        largest = hidden.topk(self.n_active, dim=1)
+        value = torch.zeros_like(hidden).scatter(1, largest.indices, largest.values.relu())
+        return Code(value, value, hidden.new_zeros(len(hidden)))
+
+
+class L1(_PointLatent):
+    """Non-negative components under an L1 penalty, in code units.
+
+    Parameters
+    ----------
+    n_components : int
+        Size of the code.
+    weight : float
+        Strength: more means fewer active components and a larger reconstruction error.
+    """
+
+    def forward(self, hidden: Tensor) -> Code:
+        value = hidden.relu()
+        return Code(value, value, value.sum(1))
+
+
+def log_mean_exp(terms: Tensor) -> Tensor:
+    """Logarithm of the mean of ``exp(terms)`` over the first axis."""
+    return torch.logsumexp(terms, 0) - math.log(len(terms))

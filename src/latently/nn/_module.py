@@ -1,0 +1,141 @@
+"""The autoencoder as a torch module: Network x Latent x Likelihood."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from latently.nn._latents import Code, Gaussian, Latent, log_mean_exp
+from latently.nn._likelihoods import Likelihood
+
+
+class Cells(NamedTuple):
+    """Rows of the encoded matrix, and which of their cells were seen.
+
+    Attributes
+    ----------
+    values : Tensor of shape (batch, \\*shape)
+        Encoded values; anything finite where a cell is missing.
+    observed : Tensor of shape (batch, n_columns) or None
+        True where a cell was seen; None where all were.
+    """
+
+    values: Tensor
+    observed: Tensor | None = None
+
+    def take(self, index: Tensor | slice) -> Cells:
+        """Return some of the rows."""
+        return Cells(self.values[index], None if self.observed is None else self.observed[index])
+
+
+class RowLoss(NamedTuple):
+    """The two parts of each row's training loss, in nats and in the latent's own unit."""
+
+    reconstruction: Tensor
+    penalty: Tensor
+
+
+class AutoencoderModule(nn.Module):
+    """Encoder, latent, decoder and likelihood.
+
+    Parameters
+    ----------
+    encoder : Module
+        (batch, \\*shape) -> (batch, parameters_per_component * n_components).
+    latent : Latent
+        The bottleneck.
+    decoder : Module
+        (batch, n_components) -> as many numbers a row as an encoded row has.
+    likelihood : Likelihood
+        The error of each cell.
+    center : Tensor of shape (width,)
+        Mean of the encoded rows, taken off before the encoder, so that a missing cell reads as
+        the mean.
+    """
+
+    center: Tensor
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        latent: Latent,
+        decoder: nn.Module,
+        likelihood: Likelihood,
+        center: Tensor,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.latent = latent
+        self.decoder = decoder
+        self.likelihood = likelihood
+        self.register_buffer("center", center.clone())
+
+    def hidden(self, cells: Cells) -> Tensor:
+        """Return the encoder's answer, shape (batch, parameters_per_component * n_components)."""
+        values = cells.values.flatten(1) - self.center
+        if cells.observed is not None:
+            values = torch.where(self.likelihood.spread(cells.observed), values, 0.0)
+        answer: Tensor = self.encoder(values.view(cells.values.shape)).flatten(1)
+        return answer
+
+    def encode(self, cells: Cells) -> Code:
+        """Return the code of each row."""
+        code: Code = self.latent(self.hidden(cells))
+        return code
+
+    def decode(self, sample: Tensor) -> Tensor:
+        """Return the likelihood's parameters for each code, shape (batch, width)."""
+        parameters: Tensor = self.decoder(sample).flatten(1) + self.likelihood.offset
+        return parameters
+
+    def reconstruct(self, cells: Cells) -> Tensor:
+        """Return the expected encoded rows, shape (batch, \\*shape)."""
+        mean = self.likelihood.mean(self.decode(self.encode(cells).sample))
+        return mean.view(cells.values.shape)
+
+    def forward(self, inputs: Cells, target: Cells) -> RowLoss:
+        """Return the two parts of each row's loss, for what is to be rebuilt from ``inputs``."""
+        code = self.encode(inputs)
+        losses = self.likelihood(
+            self.decode(code.sample), target.values.flatten(1), target.observed
+        )
+        return RowLoss(losses.sum(1), code.penalty)
+
+    def cell_errors(self, cells: Cells) -> Tensor:
+        """Return the half deviance of each cell, shape (batch, n_columns), in nats, least zero."""
+        target = cells.values.flatten(1)
+        parameters = self.decode(self.encode(cells).sample)
+        losses = self.likelihood(parameters, target, cells.observed)
+        return (losses - self.likelihood.least(target, cells.observed)).clamp(min=0)
+
+    def log_evidence(self, cells: Cells, noise: Tensor) -> Tensor:
+        """Bound log p(x) from below by importance sampling [1]_; one draw gives the ELBO.
+
+        Parameters
+        ----------
+        cells : Cells
+            Rows to judge.
+        noise : Tensor of shape (n_draws, n_components)
+            Standard normal noise, the same for every row, so that a row scores alone as it does
+            in company.
+
+        Returns
+        -------
+        Tensor of shape (batch,)
+            In nats.
+
+        References
+        ----------
+        .. [1] Burda, Grosse and Salakhutdinov (2016), Importance Weighted Autoencoders.
+        """
+        latent = self.latent
+        assert isinstance(latent, Gaussian)
+        hidden, target = self.hidden(cells), cells.values.flatten(1)
+        terms = []
+        for draw in noise:
+            sample, log_weight = latent.weighted_draw(hidden, draw)
+            losses = self.likelihood(self.decode(sample), target, cells.observed)
+            terms.append(log_weight - losses.sum(1))
+        return log_mean_exp(torch.stack(terms))

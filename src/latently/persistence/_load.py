@@ -1,0 +1,104 @@
+"""``load``: a model file back into the estimator that was saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from latently import estimators, nn, tasks, training
+from latently._codec import from_plain
+from latently._spec import Block, ColumnType, ImageSpec, Layout, TableSpec
+from latently.exceptions import LatentlyError, ModelFileError
+from latently.io import read_model
+from latently.preprocessing import ImagePreprocessor, TablePreprocessor
+from latently.preprocessing._columns import BooleanCodec, CategoryCodec, OrdinalCodec, TimeCodec
+
+#: The only classes that a model file may name.
+CLASSES: dict[str, type] = {
+    cls.__name__: cls
+    for cls in (
+        estimators.Autoencoder,
+        estimators.VariationalAutoencoder,
+        estimators.SparseAutoencoder,
+        estimators.ConvolutionalAutoencoder,
+        estimators.DenoisingAutoencoder,
+        estimators.Baselines,
+        tasks.AnomalyDetector,
+        tasks.AutoencoderImputer,
+        tasks.AutoencoderDenoiser,
+        tasks.LatentSampler,
+        tasks.FeatureExtractor,
+        nn.DenseNetwork,
+        nn.ConvNetwork,
+        nn.CustomNetwork,
+        nn.Masking,
+        nn.GaussianNoise,
+        nn.SaltAndPepper,
+        training.LocalEngine,
+        TablePreprocessor,
+        ImagePreprocessor,
+        BooleanCodec,
+        CategoryCodec,
+        OrdinalCodec,
+        TimeCodec,
+        TableSpec,
+        ImageSpec,
+        ColumnType,
+        Layout,
+        Block,
+    )
+}
+
+
+def load(path: str | Path, *, network: nn.CustomNetwork | None = None) -> Any:
+    """Read a model that ``save`` wrote; it answers bit for bit as the saved one did.
+
+    Nothing in the file is executed and no class outside a fixed list is made.
+
+    Parameters
+    ----------
+    path : str or Path
+        The model file.
+    network : CustomNetwork or None, default=None
+        The modules of a model with a custom network; the file holds their weights only.
+
+    Returns
+    -------
+    estimator
+        Fitted, of the class that was saved.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is damaged, foreign or newer than this version; ``reason`` says which.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np, latently
+    >>> X = np.random.default_rng(0).normal(size=(50, 4))
+    >>> model = latently.Autoencoder(2, max_epochs=1, random_state=0).fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(f"{folder}/model.safetensors")
+    ...     loaded = latently.load(f"{folder}/model.safetensors")
+    >>> bool((loaded.transform(X) == model.transform(X)).all())
+    True
+    """
+    config, arrays = read_model(path)
+    classes: dict[str, Any] = dict(CLASSES)
+    if network is not None:
+        classes["CustomNetwork"] = lambda **_: network
+    try:
+        model = from_plain(config, arrays, classes)
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: {error}", error.reason) from None
+    except LatentlyError as error:
+        raise ModelFileError(f"{path}: {error}", "config") from None
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
+        raise ModelFileError(
+            f"{path}: the configuration and the weights do not fit together. Save the model "
+            "again; a custom network must be given as load(path, network=...).",
+            "config",
+        ) from None
+    if not hasattr(model, "get_params"):
+        raise ModelFileError(f"{path} holds no model. Save one with model.save.", "class")
+    return model

@@ -1,0 +1,18 @@
+"""Mixed tables or images <-> the encoded float matrix, both ways. Never torch."""
+
+from latently.preprocessing._frames import fill_missing
+from latently.preprocessing._images import ImagePreprocessor
+from latently.preprocessing._order import canonical_order
+from latently.preprocessing._table import LikelihoodChoice, Table, TablePreprocessor
+
+Preprocessor = TablePreprocessor | ImagePreprocessor
+
+__all__ = [
+    "ImagePreprocessor",
+    "LikelihoodChoice",
+    "Preprocessor",
+    "Table",
+    "TablePreprocessor",
+    "canonical_order",
+    "fill_missing",
+]

@@ -1,0 +1,204 @@
+"""Image stacks <-> the encoded float array (n, channels, height, width)."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from latently._spec import Block, ImageAxes, ImageSpec, Layout, LikelihoodName
+from latently.exceptions import DataError, DataWarning
+from latently.preprocessing._frames import rounded
+from latently.preprocessing._table import LikelihoodChoice
+
+_CHANNEL_COUNTS = (1, 2, 3, 4)
+
+
+@dataclass(frozen=True, eq=False)
+class ImagePreprocessor:
+    """Scale pixels to [0, 1] by the range of their type, and bring them back.
+
+    Parameters
+    ----------
+    spec : ImageSpec
+        The stack as ``fit`` saw it.
+    likelihood : {"gaussian", "bernoulli"}
+        Of every pixel.
+    """
+
+    spec: ImageSpec
+    likelihood: LikelihoodName
+
+    @classmethod
+    def fit(cls, stack: np.ndarray, likelihood: LikelihoodChoice = "auto") -> ImagePreprocessor:
+        """Look at a stack of images and choose axes and range.
+
+        Parameters
+        ----------
+        stack : ndarray of shape (n, h, w), (n, h, w, c) or (n, c, h, w)
+            Whole numbers span the bit depth seen (0 to 255, say); floats [0, 1] where they lie in
+            it, else the range seen.
+        likelihood : {"auto", "gaussian", "bernoulli"}, default="auto"
+            Of the pixels; "auto" is "bernoulli".
+
+        Returns
+        -------
+        ImagePreprocessor
+            Ready to encode.
+        """
+        axes = _axes(stack)
+        spec = ImageSpec(axes, _shape(stack, axes), str(stack.dtype), *_range(stack))
+        return cls(spec, "bernoulli" if likelihood == "auto" else likelihood)
+
+    @property
+    def layout(self) -> Layout:
+        """One column a pixel and channel."""
+        n_pixels = int(np.prod(self.spec.shape))
+        return Layout(self.spec.shape, (Block(self.likelihood, 1, n_pixels),))
+
+    @property
+    def order(self) -> np.ndarray:
+        """Pixels stay in their order: channel by channel, row by row."""
+        return np.arange(self.layout.n_columns)
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """``c0_y3_x5``: channel, row and column of each pixel."""
+        channels, height, width = self.spec.shape
+        return tuple(
+            f"c{c}_y{y}_x{x}" for c in range(channels) for y in range(height) for x in range(width)
+        )
+
+    def encode(self, stack: np.ndarray, *, fitting: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return pixels in [0, 1] and which of them were seen.
+
+        Parameters
+        ----------
+        stack : ndarray
+            Images of the size of ``fit``, axes in any order that is understood.
+        fitting : bool, default=False
+            Unused; tables need it.
+
+        Returns
+        -------
+        values : ndarray of shape (n, channels, height, width)
+            float64 for float64 images, else float32. Zero where a pixel is missing.
+        observed : ndarray of bool, shape (n, n_pixels), or None
+            None where no pixel is missing.
+
+        Raises
+        ------
+        DataError
+            If the images have another size, or infinite pixels.
+        """
+        images = self._channels_first(stack)
+        dtype = np.float64 if images.dtype == np.float64 else np.float32
+        values = (images.astype(dtype) - self.spec.low) / dtype(self.spec.high - self.spec.low)
+        observed = ~np.isnan(values)
+        all_seen = bool(observed.all())
+        if not all_seen:
+            values[~observed] = 0.0
+        if not np.isfinite(values).all():
+            image = int(np.argwhere(~np.isfinite(values))[0][0])
+            raise DataError(f"Image {image} has infinite pixels. Mark them as missing (NaN).")
+        self._clip(values)
+        return np.ascontiguousarray(values), None if all_seen else observed.reshape(len(values), -1)
+
+    def _clip(self, values: np.ndarray) -> None:
+        n_outside = int(((values < 0) | (values > 1)).sum())
+        if n_outside:
+            warnings.warn(
+                f"{n_outside:,} pixels lie outside the range seen in fit, {self.spec.low:g} to "
+                f"{self.spec.high:g}; they are clipped to it.",
+                DataWarning,
+                stacklevel=4,
+            )
+            np.clip(values, 0.0, 1.0, out=values)
+
+    def decode(self, values: np.ndarray, container: Any = None, like: Any = None) -> np.ndarray:
+        """Return pixels in the user's axes, range and type.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n, channels * height * width)
+            Expected pixels.
+        container : None
+            Unused; tables need it.
+        like : None
+            Unused; tables need it.
+
+        Returns
+        -------
+        ndarray
+            A stack like that of ``fit``.
+        """
+        dtype = np.dtype(self.spec.dtype)
+        images = np.clip(self.in_axes(values), 0, 1)
+        images = images * (self.spec.high - self.spec.low) + self.spec.low
+        return rounded(images, dtype) if dtype.kind in "iu" else images.astype(dtype, copy=False)
+
+    def in_axes(self, per_pixel: np.ndarray) -> np.ndarray:
+        """Return (n, n_pixels) numbers in the axes of the user's images.
+
+        Parameters
+        ----------
+        per_pixel : ndarray of shape (n, channels * height * width)
+            One number a pixel.
+
+        Returns
+        -------
+        ndarray of shape (n, h, w), (n, h, w, c) or (n, c, h, w)
+            The same numbers.
+        """
+        images = per_pixel.reshape(len(per_pixel), *self.spec.shape)
+        if self.spec.axes == "hw":
+            return images[:, 0]
+        return np.moveaxis(images, 1, -1) if self.spec.axes == "hwc" else images
+
+    def _channels_first(self, stack: np.ndarray) -> np.ndarray:
+        axes = _axes(stack)
+        if _shape(stack, axes) != self.spec.shape:
+            raise DataError(
+                f"Images are {_words(_shape(stack, axes))}, but fit saw "
+                f"{_words(self.spec.shape)}. Resize them to the size of fit."
+            )
+        if axes == "hw":
+            return stack[:, None]
+        return np.moveaxis(stack, -1, 1) if axes == "hwc" else stack
+
+
+def _axes(stack: np.ndarray) -> ImageAxes:
+    if stack.ndim == 3:
+        return "hw"
+    if stack.shape[3] in _CHANNEL_COUNTS:
+        return "hwc"
+    if stack.shape[1] in _CHANNEL_COUNTS:
+        return "chw"
+    raise DataError(
+        f"Images of shape {stack.shape[1:]} have no axis of 1 to 4 channels. Give "
+        "(n, height, width, channels) or (n, channels, height, width)."
+    )
+
+
+def _shape(stack: np.ndarray, axes: ImageAxes) -> tuple[int, int, int]:
+    if axes == "hw":
+        return 1, stack.shape[1], stack.shape[2]
+    if axes == "hwc":
+        return stack.shape[3], stack.shape[1], stack.shape[2]
+    return stack.shape[1], stack.shape[2], stack.shape[3]
+
+
+def _range(stack: np.ndarray) -> tuple[float, float]:
+    if stack.dtype.kind in "iu":
+        # The bit depth seen: 255 for most images, 4,095 for 12-bit ones kept in 16 bits.
+        return 0.0, float(2 ** max(int(stack.max()).bit_length(), 1) - 1)
+    low, high = float(np.nanmin(stack)), float(np.nanmax(stack))
+    if 0 <= low and high <= 1:
+        return 0.0, 1.0
+    return low, high if high > low else low + 1.0
+
+
+def _words(shape: tuple[int, int, int]) -> str:
+    return f"{shape[1]} x {shape[2]} pixels with {shape[0]} channel{'s' * (shape[0] > 1)}"

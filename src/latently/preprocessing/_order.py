@@ -1,0 +1,70 @@
+"""One order of the rows, whatever order they came in: a fit depends on the rows, not on their order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from latently.preprocessing._columns import plain
+
+_CHUNK_ELEMENTS = 1 << 22
+
+
+def canonical_order(data: np.ndarray | nw.DataFrame[Any]) -> np.ndarray:
+    """Return the index that sorts rows by a hash of their content.
+
+    Equal rows lie together, so that repeating a row and weighting it are the same thing.
+
+    Parameters
+    ----------
+    data : ndarray or narwhals.DataFrame
+        Rows, of any shape and types.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        Row positions.
+    """
+    bits = _frame_bits(data) if isinstance(data, nw.DataFrame) else _array_bits(data)
+    return np.argsort(bits, kind="stable")
+
+
+def _array_bits(data: np.ndarray) -> np.ndarray:
+    flat = data.reshape(len(data), -1)
+    multipliers = _multipliers(flat.shape[1])
+    hashes = np.empty(len(flat), dtype=np.uint64)
+    chunk = max(1, _CHUNK_ELEMENTS // flat.shape[1])
+    for start in range(0, len(flat), chunk):
+        # + 0.0 makes -0.0 and 0.0 one value; the high half of a product depends on every bit.
+        numbers = np.ascontiguousarray(flat[start : start + chunk], dtype=np.float64) + 0.0
+        mixed = numbers.view(np.uint64) * multipliers
+        hashes[start : start + chunk] = ((mixed ^ (mixed >> np.uint64(32))) * multipliers).sum(1)
+    return hashes
+
+
+def _frame_bits(frame: nw.DataFrame[Any]) -> np.ndarray:
+    columns = [_ranks(frame[name].to_arrow()) for name in frame.columns]
+    return _array_bits(np.column_stack(columns))
+
+
+def _ranks(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
+    """Return numbers as they are, and the rank among its column's values for anything else."""
+    column = plain(column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column]))
+    kind = column.type
+    if pa.types.is_floating(kind) or pa.types.is_integer(kind):
+        return pc.fill_null(column.cast(pa.float64(), safe=False), np.nan).to_numpy()
+    if pa.types.is_null(kind):
+        return np.zeros(len(column))
+    values = column.unique().drop_null()
+    places = pc.index_in(column, value_set=values.take(pc.sort_indices(values)))
+    return pc.fill_null(places.cast(pa.float64()), -1.0).to_numpy()
+
+
+def _multipliers(n: int) -> np.ndarray:
+    """Return odd 64-bit numbers, always the same."""
+    numbers = np.random.default_rng(0x1A7E).integers(2**63, size=n, dtype=np.uint64)
+    return numbers | np.uint64(1)

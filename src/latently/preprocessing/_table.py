@@ -1,0 +1,353 @@
+"""Tables <-> the encoded float matrix."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Literal
+
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from latently._spec import Block, Container, LikelihoodName, Layout, TableSpec
+from latently.exceptions import DataError, DataWarning
+from latently.preprocessing._columns import (
+    BooleanCodec,
+    CategoryCodec,
+    ColumnCodec,
+    OrdinalCodec,
+    TimeCodec,
+    spread_of,
+)
+from latently.preprocessing._frames import (
+    arrow_table,
+    container_of,
+    native_frame,
+    rounded,
+    table_spec,
+    typed_column,
+)
+
+LikelihoodChoice = Literal["auto", "gaussian", "bernoulli"]
+Table = np.ndarray | nw.DataFrame[Any]
+
+#: Categories kept for a text column; the rest of its values count as unknown.
+MAX_CATEGORIES = 100
+
+
+@dataclass(frozen=True, eq=False)
+class TablePreprocessor:
+    """Scale numbers, spread out categories and dates, and bring them all back.
+
+    Encoded order is by kind (numbers, times, yes/no, ordered, categories), so that each likelihood
+    works on one run of the row; ``order`` holds the user's position of each encoded column.
+
+    Parameters
+    ----------
+    spec : TableSpec
+        The table as ``fit`` saw it.
+    positions : ndarray of shape (n_numbers,)
+        Positions of the numeric columns.
+    center, scale : ndarray of shape (n_numbers,)
+        Taken off and divided by.
+    number_likelihood : {"gaussian", "bernoulli"}
+        "bernoulli" where all numbers lie in [0, 1] on one common scale.
+    codecs : tuple of ColumnCodec
+        The other columns, in encoded order.
+    """
+
+    spec: TableSpec
+    positions: np.ndarray
+    center: np.ndarray
+    scale: np.ndarray
+    number_likelihood: LikelihoodName
+    codecs: tuple[Any, ...] = ()
+
+    @classmethod
+    def fit(cls, table: Table, likelihood: LikelihoodChoice = "auto") -> TablePreprocessor:
+        """Look at a table and choose scaling, encoding and likelihood of each column.
+
+        Parameters
+        ----------
+        table : ndarray of shape (n_samples, n_features) or narwhals.DataFrame
+            What ``fit`` was given.
+        likelihood : {"auto", "gaussian", "bernoulli"}, default="auto"
+            Of the numbers.
+
+        Returns
+        -------
+        TablePreprocessor
+            Ready to encode.
+        """
+        if isinstance(table, np.ndarray):
+            spec = TableSpec("numpy", str(table.dtype))
+            return cls._fit_numbers(spec, np.arange(table.shape[1]), table, (), likelihood)
+        arrow = arrow_table(table)
+        spec = table_spec(table, arrow)
+        codecs = _fit_codecs(spec, arrow)
+        coded = {codec.position for codec in codecs}
+        positions = np.array([i for i in range(arrow.num_columns) if i not in coded], dtype=np.intp)
+        return cls._fit_numbers(spec, positions, _numbers(arrow, positions), codecs, likelihood)
+
+    @classmethod
+    def _fit_numbers(
+        cls,
+        spec: TableSpec,
+        positions: np.ndarray,
+        numbers: np.ndarray,
+        codecs: tuple[ColumnCodec, ...],
+        likelihood: LikelihoodChoice,
+    ) -> TablePreprocessor:
+        _warn_empty_columns(spec, positions, numbers)
+        chosen: LikelihoodName = _number_likelihood(numbers, likelihood)
+        with np.errstate(over="ignore", invalid="ignore"):
+            center, scale = spread_of(numbers.astype(np.float64, copy=False))
+        if chosen == "bernoulli":
+            center, scale = np.where(np.isnan(center), np.nan, 0.0), np.ones_like(scale)
+        too_large = np.isinf(center) | ~np.isfinite(scale)
+        if too_large.any():
+            position = int(positions[np.flatnonzero(too_large)[0]])
+            raise DataError(
+                f"Column {column_name(spec, position)} holds values too large to scale. "
+                "Take their logarithm, or look for wrong cells."
+            )
+        return cls(spec, positions, center, scale, chosen, codecs)
+
+    @property
+    def order(self) -> np.ndarray:
+        """The user's position of each encoded column, shape (n_columns,)."""
+        rest = [codec.position for codec in self.codecs]
+        return np.concatenate([self.positions, np.array(rest, dtype=np.intp)])
+
+    @property
+    def layout(self) -> Layout:
+        """How the columns lie in the encoded row."""
+        n_numbers = len(self.positions)
+        blocks = [Block(self.number_likelihood, 1, n_numbers)] if n_numbers else []
+        for (likelihood, width), run in groupby(self.codecs, lambda c: (c.likelihood, c.width)):
+            blocks.append(Block(likelihood, width, len(list(run))))
+        return Layout((sum(b.width * b.n_columns for b in blocks),), tuple(blocks))
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of the columns in the user's order; ``x0``, ``x1`` where they have none."""
+        return self.spec.names or tuple(f"x{i}" for i in range(len(self.order)))
+
+    def encode(self, table: Table, *, fitting: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the encoded matrix and which cells were seen.
+
+        Parameters
+        ----------
+        table : ndarray or narwhals.DataFrame
+            Rows with the columns of ``fit``.
+        fitting : bool, default=False
+            True keeps quiet of values that ``fit`` did not keep.
+
+        Returns
+        -------
+        values : ndarray of shape (n_samples, width)
+            float32 for a float32 array, else float64. Zero where a number is missing.
+        observed : ndarray of bool, shape (n_samples, n_columns), or None
+            In encoded order; None where no cell is missing.
+
+        Raises
+        ------
+        DataError
+            If a value is infinite or too large, or a column changed its type.
+        """
+        if isinstance(table, np.ndarray):
+            if self.codecs:
+                raise DataError(
+                    "fit saw a frame with columns that are not numbers, got an array. Give a frame "
+                    "with the same columns."
+                )
+            values, observed = self._encode_numbers(table)
+        else:
+            values, observed = self._encode_frame(arrow_table(table), fitting)
+        return values, None if observed.all() else observed
+
+    def _encode_frame(self, arrow: pa.Table, fitting: bool) -> tuple[np.ndarray, np.ndarray]:
+        values, observed = self._encode_numbers(_numbers(arrow, self.positions))
+        parts = [(values, observed)]
+        for codec in self.codecs:
+            elements, seen = _encode_column(codec, arrow.column(codec.position), fitting)
+            parts.append((elements, seen[:, None]))
+        return np.hstack([part[0] for part in parts]), np.hstack([part[1] for part in parts])
+
+    def _encode_numbers(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with np.errstate(over="ignore"):
+            values = (numbers - self.center) / self.scale
+        observed = ~np.isnan(values)
+        if not observed.all():
+            values[~observed] = 0.0
+        too_large = ~(np.abs(values) < np.finfo(np.float32).max / 4)
+        if too_large.any():
+            self._refuse(numbers, too_large)
+        if self.number_likelihood == "bernoulli":
+            self._check_unit_interval(numbers, values)
+        dtype = np.float32 if numbers.dtype == np.float32 else np.float64
+        return values.astype(dtype, copy=False), observed
+
+    def _refuse(self, numbers: np.ndarray, bad: np.ndarray) -> None:
+        row, column = (int(i) for i in np.argwhere(bad)[0])
+        value = numbers[row, column]
+        what = "infinity" if np.isinf(value) else f"{value:g}, a value too large"
+        raise DataError(
+            f"Input X contains {what} at row {row}, column "
+            f"{column_name(self.spec, int(self.positions[column]))}. Mark it as missing (NaN) or "
+            "correct it."
+        )
+
+    def _check_unit_interval(self, numbers: np.ndarray, values: np.ndarray) -> None:
+        outside = (values < 0) | (values > 1)
+        if not outside.any():
+            return
+        row, column = (int(i) for i in np.argwhere(outside)[0])
+        warnings.warn(
+            f"{int(outside.sum()):,} values lie outside [0, 1], the range seen in fit, for example "
+            f"{numbers[row, column]:g} at row {row}; they are clipped. Give likelihood='gaussian' "
+            "for numbers without such bounds.",
+            DataWarning,
+            stacklevel=2,
+        )
+        np.clip(values, 0.0, 1.0, out=values)
+
+    def decode(
+        self, values: np.ndarray, container: Container | None = None, like: Any = None
+    ) -> Any:
+        """Return expected encoded rows as rows of the user's table.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_samples, width)
+            Expected values and probabilities.
+        container : {"numpy", "pandas", "polars", "pyarrow"} or None, default=None
+            The library wanted; None is that of ``fit``.
+        like : object or None, default=None
+            A frame whose row index the answer takes over.
+
+        Returns
+        -------
+        ndarray, DataFrame or Table
+            Whole numbers rounded, categories by the highest probability, in the types of ``fit``.
+        """
+        numbers = values[:, : len(self.positions)] * self.scale + self.center
+        if self.spec.container == "numpy":
+            return self._as_array(numbers)
+        container = container or self.spec.container
+        if container == "numpy":
+            raise DataError("A model fitted on a table of mixed columns answers with a frame only.")
+        return native_frame(self._as_arrow(values, numbers), self.spec, container, like)
+
+    def _as_array(self, numbers: np.ndarray) -> np.ndarray:
+        dtype = np.dtype(self.spec.dtype)
+        if dtype.kind == "b":
+            return numbers > 0.5
+        return rounded(numbers, dtype) if dtype.kind in "iu" else numbers.astype(dtype, copy=False)
+
+    def _as_arrow(self, values: np.ndarray, numbers: np.ndarray) -> pa.Table:
+        names, types = self.column_names, self.spec.types
+        columns: dict[int, pa.Array] = {}
+        for place, position in enumerate(self.positions):
+            columns[position] = typed_column(pa.array(numbers[:, place]), types[position], ())
+        start = len(self.positions)
+        for codec in self.codecs:
+            decoded = codec.decode(values[:, start : start + codec.width])
+            categories = getattr(codec, "categories", ())
+            columns[codec.position] = typed_column(decoded, types[codec.position], categories)
+            start += codec.width
+        return pa.table({names[position]: columns[position] for position in sorted(columns)})
+
+
+def column_name(spec: TableSpec, position: int) -> str:
+    """Return how to call a column in a message."""
+    return repr(spec.names[position]) if spec.names else str(position)
+
+
+def _fit_codecs(spec: TableSpec, arrow: pa.Table) -> tuple[ColumnCodec, ...]:
+    """Return codecs of the columns that are not numbers, in encoded order."""
+    codecs: list[ColumnCodec] = []
+    for position, (name, kind) in enumerate(zip(spec.names or (), spec.types, strict=True)):
+        column = arrow.column(position)
+        if kind.name == "bool":
+            codecs.append(BooleanCodec.fit(name, position))
+        elif kind.name == "dictionary" and kind.ordered:
+            codecs.append(OrdinalCodec.fit(name, position, column))
+        elif kind.name in ("dictionary", "string", "large_string"):
+            codecs.append(CategoryCodec.fit(name, position, column, MAX_CATEGORIES))
+        elif pa.types.is_temporal(column.type):
+            codecs.append(TimeCodec.fit(name, position, column, kind))
+    kinds = ("gaussian", "bernoulli", "categorical")
+    return tuple(sorted(codecs, key=lambda c: (kinds.index(c.likelihood), c.width)))
+
+
+def _numbers(arrow: pa.Table, positions: np.ndarray) -> np.ndarray:
+    """Return the numeric columns as a float64 matrix, NaN where a cell is missing."""
+    numbers = np.empty((arrow.num_rows, len(positions)), dtype=np.float64)
+    for place, position in enumerate(positions):
+        column = arrow.column(int(position))
+        numbers[:, place] = _number_column(column, arrow.column_names[position])
+    return numbers
+
+
+def _number_column(column: pa.ChunkedArray, name: str) -> np.ndarray:
+    if pa.types.is_null(column.type):
+        return np.full(len(column), np.nan)
+    try:
+        values: np.ndarray = pc.fill_null(column.cast(pa.float64(), safe=False), np.nan).to_numpy()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise DataError(
+            f"Column {name!r} was numeric in fit and is {column.type} now. Give numbers."
+        ) from None
+    return values
+
+
+def _encode_column(
+    codec: ColumnCodec, column: pa.ChunkedArray, fitting: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    if pa.types.is_null(column.type):
+        return np.zeros((len(column), codec.width)), np.zeros(len(column), dtype=bool)
+    try:
+        return codec.encode(column, fitting=fitting)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+        raise DataError(
+            f"Column {codec.name!r} has another type than in fit: {column.type}. Give the same "
+            "kind of values."
+        ) from None
+
+
+def _number_likelihood(numbers: np.ndarray, choice: LikelihoodChoice) -> LikelihoodName:
+    """Choose the likelihood of the numbers.
+
+    Bernoulli when all lie in [0, 1], both ends occur, and the columns share that scale: they are
+    binary, or some vary without reaching both ends, as pixels do and min-max scaled columns do not.
+    """
+    if choice != "auto":
+        return choice
+    if not numbers.size or np.isnan(numbers).all():
+        return "gaussian"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        low, high = np.nanmin(numbers, 0), np.nanmax(numbers, 0)
+    if np.nanmin(low) != 0 or np.nanmax(high) != 1:
+        return "gaussian"
+    binary = bool(np.isin(numbers[~np.isnan(numbers)], (0, 1)).all())
+    shared_scale = bool(((low < high) & ((low > 0) | (high < 1))).any())
+    return "bernoulli" if binary or shared_scale else "gaussian"
+
+
+def _warn_empty_columns(spec: TableSpec, positions: np.ndarray, numbers: np.ndarray) -> None:
+    empty = np.flatnonzero(np.isnan(numbers).all(0)) if len(numbers) else np.array([], dtype=int)
+    if len(empty):
+        names = ", ".join(column_name(spec, int(positions[i])) for i in empty[:5])
+        warnings.warn(
+            f"{len(empty)} columns hold no value at all ({names}); nothing can be learnt of them.",
+            DataWarning,
+            stacklevel=2,
+        )
+
+
+__all__ = ["MAX_CATEGORIES", "LikelihoodChoice", "Table", "TablePreprocessor", "container_of"]

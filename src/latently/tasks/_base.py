@@ -1,0 +1,76 @@
+"""What all tasks share: one autoencoder, fitted here or handed over fitted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+from sklearn.frozen import FrozenEstimator
+
+from latently._sklearn import HasMethods, check_parameters
+from latently.estimators import BaseAutoencoder, DenoisingAutoencoder, SaveMixin
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class AutoencoderTask(SaveMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
+    """A use of an autoencoder, itself an estimator."""
+
+    autoencoder: BaseAutoencoder | None = None
+    random_state: int | np.random.RandomState | None = None
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "autoencoder": [HasMethods(["fit", "transform"]), None],
+        "random_state": ["random_state"],
+    }
+
+    def _default_autoencoder(self) -> BaseAutoencoder:
+        return DenoisingAutoencoder()
+
+    def _check_parameters(self) -> None:
+        params = {name: getattr(self, name) for name in self._parameter_constraints}
+        check_parameters(self._parameter_constraints, params, type(self).__name__)
+
+    def _fit_autoencoder(self, X: Any, target: Any = None) -> BaseAutoencoder:
+        """Take over a fitted autoencoder, or fit a copy; note what it saw."""
+        self._check_parameters()
+        given = self.autoencoder
+        if isinstance(given, FrozenEstimator):
+            given = given.estimator
+        if given is not None and given.__sklearn_is_fitted__():
+            self.autoencoder_: BaseAutoencoder = given
+            given.transform(X)  # refuses rows that the fitted model cannot take
+        else:
+            self.autoencoder_ = self._fresh(given)
+            if target is None:
+                self.autoencoder_.fit(X)
+            else:
+                self.autoencoder_.fit_pairs(X, target)
+        self._take_over()
+        return self.autoencoder_
+
+    def _fresh(self, given: BaseAutoencoder | None) -> BaseAutoencoder:
+        made: BaseAutoencoder = self._default_autoencoder() if given is None else clone(given)
+        return made if self.random_state is None else made.set_params(random_state=self.random_state)
+
+    def _take_over(self) -> None:
+        self.n_features_in_ = self.autoencoder_.n_features_in_
+        if hasattr(self.autoencoder_, "feature_names_in_"):
+            self.feature_names_in_ = self.autoencoder_.feature_names_in_
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "autoencoder_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        given = self._default_autoencoder() if self.autoencoder is None else self.autoencoder
+        tags.input_tags = given.__sklearn_tags__().input_tags
+        return tags
+
+    def _fitted_state(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name.endswith("_")}
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)

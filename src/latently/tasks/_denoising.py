@@ -1,0 +1,98 @@
+"""Rows rebuilt through a narrow code lose their noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import OneToOneFeatureMixin, TransformerMixin
+
+from latently._validation import check_fitted, n_axes
+from latently.estimators import BaseAutoencoder, DenoisingAutoencoder
+from latently.nn import ConvNetwork, GaussianNoise
+from latently.tasks._base import AutoencoderTask
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class AutoencoderDenoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask):  # type: ignore[misc]
+    """Take noise off rows or images.
+
+    Parameters
+    ----------
+    autoencoder : autoencoder or None, default=None
+        Fitted here on a copy, or taken as it is when already fitted; None takes a
+        ``DenoisingAutoencoder`` with normal noise, convolutional for images.
+    random_state : int, RandomState or None, default=None
+        Seed of the autoencoder; None leaves its own.
+
+    Attributes
+    ----------
+    autoencoder_ : autoencoder
+        The fitted autoencoder.
+    n_features_in_ : int
+        Columns, or pixels times channels, seen in ``fit``.
+    feature_names_in_ : ndarray of str
+        Names of the columns, where the input had them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> clean = rng.normal(size=(300, 1)) * np.ones(8)
+    >>> noisy = clean + rng.normal(scale=0.5, size=clean.shape)
+    >>> denoiser = AutoencoderDenoiser(random_state=0).fit(noisy, clean)
+    >>> bool(np.square(denoiser.transform(noisy) - clean).mean() < 0.1)
+    True
+    """
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn what rows look like without noise.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Table or image stack
+            Clean rows, which are corrupted in training; or noisy ones, when ``y`` holds them
+            clean.
+        y : like X or None, default=None
+            The same rows without noise. Anything of another shape, such as labels, is ignored.
+
+        Returns
+        -------
+        self
+            The fitted denoiser.
+
+        Raises
+        ------
+        DataError
+            If the rows cannot be used.
+        """
+        paired = y is not None and n_axes(y) > 1 and np.shape(y) == np.shape(X)
+        self._is_images = n_axes(X) > 2
+        self._fit_autoencoder(X, y if paired else None)
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Take the noise off.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Table or image stack
+            Noisy rows with the columns of ``fit``.
+
+        Returns
+        -------
+        ndarray, DataFrame, Table or image stack
+            In the columns, types and units of ``fit``.
+        """
+        check_fitted(self)
+        return self.autoencoder_.reconstruct(X)
+
+    def _default_autoencoder(self) -> BaseAutoencoder:
+        network = ConvNetwork() if getattr(self, "_is_images", False) else None
+        return DenoisingAutoencoder(network=network, corruption=GaussianNoise(0.3))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

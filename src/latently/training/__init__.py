@@ -1,0 +1,22 @@
+"""Training: one loop, engines that say where it runs, callbacks that hear of it."""
+
+from latently.training._callbacks import Callback, ProgressBar
+from latently.training._data import TrainingData
+from latently.training._engine import Engine, LocalEngine, resolve_engine
+from latently.training._history import History, Record
+from latently.training._loop import Trained, TrainingOptions, Weights, train
+
+__all__ = [
+    "Callback",
+    "Engine",
+    "History",
+    "LocalEngine",
+    "ProgressBar",
+    "Record",
+    "Trained",
+    "TrainingData",
+    "TrainingOptions",
+    "Weights",
+    "resolve_engine",
+    "train",
+]

@@ -1,0 +1,57 @@
+"""Callbacks: told of every evaluation, unable to change the training."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from latently.training._history import History, Record
+
+
+class Callback(Protocol):
+    """Told when training begins, after each evaluation, and when it ends."""
+
+    def on_train_begin(self, n_steps: int) -> None:
+        """Hear how many steps are planned."""
+        ...
+
+    def on_evaluation(self, record: Record) -> None:
+        """Hear an evaluation."""
+        ...
+
+    def on_train_end(self, history: History) -> None:
+        """Hear the whole history."""
+        ...
+
+
+class ProgressBar:
+    """A bar on stderr with both losses and the time left."""
+
+    def __init__(self, title: str) -> None:
+        self._progress = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[losses]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._task = self._progress.add_task(title, total=None, losses="")
+
+    def on_train_begin(self, n_steps: int) -> None:
+        """Start the bar."""
+        self._progress.update(self._task, total=n_steps)
+        self._progress.start()
+
+    def on_evaluation(self, record: Record) -> None:
+        """Advance the bar."""
+        losses = f"train {record.train_loss:.4g}  valid {record.valid_loss:.4g}"
+        self._progress.update(self._task, completed=record.step, losses=losses)
+
+    def on_train_end(self, history: History) -> None:
+        """Stop the bar and say why training ended."""
+        self._progress.update(self._task, description=history.stopped)
+        self._progress.stop()

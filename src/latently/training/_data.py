@@ -1,0 +1,97 @@
+"""Training rows in memory, dealt out in batches. No row is ever dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from latently.nn import Cells
+
+
+class Batch(NamedTuple):
+    """Rows to learn from: what the encoder sees, what is to be rebuilt, and the rows' weights."""
+
+    inputs: Cells
+    target: Cells
+    weight: Tensor | None
+
+
+class TrainingData(NamedTuple):
+    """All rows of one side of the split.
+
+    Attributes
+    ----------
+    inputs : Cells
+        What the encoder sees.
+    target : Cells or None
+        What is to be rebuilt; None where it is the input itself.
+    weight : Tensor of shape (n_rows,) or None
+        Weight of each row, mean one; None where all weigh the same.
+    """
+
+    inputs: Cells
+    target: Cells | None = None
+    weight: Tensor | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.inputs.values)
+
+    def take(self, index: Tensor | slice) -> Batch:
+        """Return some of the rows as a batch."""
+        inputs = self.inputs.take(index)
+        target = inputs if self.target is None else self.target.take(index)
+        return Batch(inputs, target, None if self.weight is None else self.weight[index])
+
+    def select(self, index: Tensor) -> TrainingData:
+        """Return some of the rows as training data of their own."""
+        batch = self.take(index)
+        target = None if self.target is None else batch.target
+        return TrainingData(batch.inputs, target, batch.weight)
+
+    def to(self, device: torch.device) -> TrainingData:
+        """Move every tensor to a device."""
+        return TrainingData(
+            _cells_to(self.inputs, device),
+            None if self.target is None else _cells_to(self.target, device),
+            None if self.weight is None else self.weight.to(device),
+        )
+
+
+def _cells_to(cells: Cells, device: torch.device) -> Cells:
+    observed = None if cells.observed is None else cells.observed.to(device)
+    return Cells(cells.values.to(device), observed)
+
+
+def shuffled_batches(
+    data: TrainingData, batch_size: int, generator: torch.Generator
+) -> Iterator[Batch]:
+    """Deal out every row once, in random order.
+
+    A last batch of a single row joins the one before it, and a lone row is seen twice at once:
+    batch normalisation cannot learn from one row.
+    """
+    order = torch.randperm(data.n_rows, generator=generator)
+    if len(order) == 1:
+        order = order.repeat(2)
+    for index in balanced_split(order, batch_size):
+        yield data.take(index.to(data.inputs.values.device))
+
+
+def balanced_split(order: Tensor, batch_size: int) -> list[Tensor]:
+    """Split an index into batches; a single row left over joins the batch before it."""
+    batches = list(order.split(batch_size))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
+
+
+def n_batches(n_rows: int, batch_size: int) -> int:
+    """Return how many batches ``shuffled_batches`` deals out in one pass."""
+    left_over = n_rows % batch_size
+    full = n_rows // batch_size
+    return max(1, full + (left_over > 1 or (left_over == 1 and batch_size == 1)))

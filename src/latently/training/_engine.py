@@ -1,0 +1,108 @@
+"""Engines decide where training runs and how fast, never what is learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar, runtime_checkable
+
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor, nn
+
+from latently.exceptions import ParameterError
+from latently.training._data import TrainingData
+
+Answer = TypeVar("Answer")
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Where a job runs: this process, or several."""
+
+    def launch(self, job: Callable[[], Answer]) -> Answer:
+        """Run a job and return its answer."""
+        ...
+
+    def setup(self, module: nn.Module) -> nn.Module:
+        """Put a module where it will be trained."""
+        ...
+
+    def shard(self, data: TrainingData) -> TrainingData:
+        """Return this worker's share of the rows, where they will be read."""
+        ...
+
+    def backward(self, loss: Tensor) -> None:
+        """Compute gradients, the same on every worker."""
+        ...
+
+    def mean(self, value: float, weight: float) -> float:
+        """Return the weighted mean of a number over all workers."""
+        ...
+
+
+@dataclass(eq=False, repr=False)
+class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
+    """Train in this process, on one device.
+
+    Parameters
+    ----------
+    device : str, default="auto"
+        A torch device such as "cpu", "cuda", "cuda:1" or "mps"; "auto" takes CUDA where there is
+        one, else the CPU.
+
+    Examples
+    --------
+    >>> LocalEngine("cpu").torch_device
+    device(type='cpu')
+    """
+
+    device: str = "auto"
+
+    @property
+    def torch_device(self) -> torch.device:
+        """The device itself."""
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            device = torch.device(self.device)
+        except RuntimeError:
+            raise ParameterError(
+                f'device must be "auto", "cpu", "cuda" or "mps", got {self.device!r}.'
+            ) from None
+        _check_available(device)
+        return device
+
+    def launch(self, job: Callable[[], Answer]) -> Answer:
+        """Run the job here."""
+        return job()
+
+    def setup(self, module: nn.Module) -> nn.Module:
+        """Move the module to the device."""
+        return module.to(self.torch_device)
+
+    def shard(self, data: TrainingData) -> TrainingData:
+        """Move all rows to the device."""
+        return data.to(self.torch_device)
+
+    def backward(self, loss: Tensor) -> None:
+        """Compute gradients."""
+        loss.backward()  # type: ignore[no-untyped-call]
+
+    def mean(self, value: float, weight: float) -> float:
+        """Return the value: there is one worker."""
+        return value
+
+
+def _check_available(device: torch.device) -> None:
+    available = {"cpu": True, "cuda": torch.cuda.is_available()}
+    available["mps"] = torch.backends.mps.is_available()
+    if not available.get(device.type, True):
+        raise ParameterError(
+            f'device {str(device)!r} is not available on this machine. Use "auto" or "cpu".'
+        )
+
+
+def resolve_engine(engine: str | Engine) -> Engine:
+    """Return the engine that a parameter names."""
+    return LocalEngine(engine) if isinstance(engine, str) else engine

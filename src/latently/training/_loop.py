@@ -1,0 +1,301 @@
+"""The training loop. There is one."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from latently.exceptions import DivergenceError
+from latently.nn import AutoencoderModule, RowLoss
+from latently.training._callbacks import Callback
+from latently.training._data import Batch, TrainingData, n_batches, shuffled_batches
+from latently.training._engine import Engine
+from latently.training._history import History, Record
+
+Weights = dict[str, Tensor]
+
+#: A loss so many times the first one counts as an explosion.
+_EXPLOSION = 1e6
+_MAX_ROLLBACKS = 3
+_EVALUATION_BATCH = 4096
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How long and how fast to train.
+
+    ``n_steps`` is planned; ``patience`` counts evaluations without a better validation loss, None
+    never stops early. ``warmup`` is the share of the steps over which the learning rate rises;
+    after it a half cosine brings it to zero, unless ``decay`` is off.
+    """
+
+    n_steps: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    seed: int
+    patience: int | None = None
+    steps_per_evaluation: int = 100
+    warmup: float = 0.05
+    decay: bool = True
+    gradient_clip: float | None = 1.0
+
+
+class Trained(NamedTuple):
+    """What training gives back: the best weights, what happened, and where the optimiser stood."""
+
+    weights: Weights
+    history: History
+    optimizer_state: dict[str, Any]
+
+
+def train(
+    engine: Engine,
+    module: AutoencoderModule,
+    train_data: TrainingData,
+    valid_data: TrainingData | None,
+    options: TrainingOptions,
+    callbacks: Iterable[Callback] = (),
+    optimizer_state: dict[str, Any] | None = None,
+    corruption: Any = None,
+) -> Trained:
+    """Train a module and return its best weights.
+
+    Every ``steps_per_evaluation`` steps the validation rows are judged (the training rows' running
+    loss where there are none). A loss that is not finite, or explodes, rolls back to the best
+    weights and halves the learning rate; the fourth time it raises. Ctrl-C ends training and
+    keeps the best weights.
+
+    Parameters
+    ----------
+    engine : Engine
+        Where to train.
+    module : AutoencoderModule
+        Trained in place.
+    train_data, valid_data : TrainingData
+        Rows to learn from and rows to judge by.
+    options : TrainingOptions
+        How long and how fast.
+    callbacks : iterable of Callback, default=()
+        Told of every evaluation.
+    optimizer_state : dict or None, default=None
+        Where an earlier training's optimiser stood.
+    corruption : callable or None, default=None
+        Done to the inputs of every training batch.
+
+    Returns
+    -------
+    Trained
+        Weights on the CPU, history and optimiser state.
+
+    Raises
+    ------
+    DivergenceError
+        If the loss runs away three times in a row.
+    """
+    run = _Run(engine, module, train_data, valid_data, options, corruption)
+    if optimizer_state is not None:
+        run.optimizer.load_state_dict(optimizer_state)
+    callbacks = list(callbacks)
+    for callback in callbacks:
+        callback.on_train_begin(options.n_steps)
+    try:
+        for record in run:
+            for callback in callbacks:
+                callback.on_evaluation(record)
+    except KeyboardInterrupt:
+        run.history.stopped = "interrupted"
+    finally:
+        for callback in callbacks:
+            callback.on_train_end(run.history)
+    run.restore_best()
+    return Trained(run.best_weights, run.history, run.optimizer.state_dict())
+
+
+@dataclass
+class _Run:
+    """The state of one training."""
+
+    engine: Engine
+    module: AutoencoderModule
+    train_data: TrainingData
+    valid_data: TrainingData | None
+    options: TrainingOptions
+    corruption: Any
+    history: History = field(default_factory=History)
+    step: int = 0
+    rate_factor: float = 1.0
+    rollbacks: int = 0
+    best_loss: float = math.inf
+    first_loss: float = math.nan
+    evaluations_since_best: int = 0
+
+    def __post_init__(self) -> None:
+        self.engine.setup(self.module)
+        self.train_data = self.engine.shard(self.train_data)
+        self.valid_data = None if self.valid_data is None else self.engine.shard(self.valid_data)
+        self.optimizer = make_optimizer(self.module, self.options)
+        self.generator = torch.Generator().manual_seed(self.options.seed)
+        self.batches = self._endless_batches()
+        self.best_weights = snapshot(self.module)
+        self.started = time.perf_counter()
+
+    def __iter__(self) -> Iterator[Record]:
+        while self.step < self.options.n_steps:
+            stretch = min(self.options.steps_per_evaluation, self.options.n_steps - self.step)
+            train_loss = self.advance(stretch)
+            valid_loss = train_loss if self.valid_data is None else self.evaluate(self.valid_data)
+            if self._ran_away(train_loss) or self._ran_away(valid_loss):
+                self._roll_back(train_loss, valid_loss)
+                continue
+            yield self._keep_record(train_loss, valid_loss)
+            if self._is_stale():
+                self.history.stopped = "early stopping"
+                return
+        self.history.stopped = "finished"
+
+    def advance(self, n_steps: int) -> float:
+        """Take some optimiser steps and return their mean loss a column."""
+        self.module.train()
+        total, n_rows = torch.zeros((), device=self.train_data.inputs.values.device), 0
+        for _ in range(n_steps):
+            batch = next(self.batches)
+            loss = self._loss(batch, self.step / self.options.n_steps)
+            self._set_learning_rate()
+            self.optimizer.zero_grad(set_to_none=True)
+            self.engine.backward(loss)
+            if self.options.gradient_clip is not None:
+                nn.utils.clip_grad_norm_(self.module.parameters(), self.options.gradient_clip)
+            self.optimizer.step()
+            total += loss.detach() * len(batch.inputs.values)
+            n_rows += len(batch.inputs.values)
+            self.step += 1
+        return self.engine.mean(float(total) / n_rows, n_rows)
+
+    @torch.no_grad()
+    def evaluate(self, data: TrainingData) -> float:
+        """Return the mean loss a column of some rows, under the full penalty."""
+        self.module.eval()
+        total, weight = 0.0, 0.0
+        for start in range(0, data.n_rows, _EVALUATION_BATCH):
+            batch = data.take(slice(start, start + _EVALUATION_BATCH))
+            row_loss = self.module(batch.inputs, batch.target)
+            total += float(self._combine(row_loss, batch.weight, 1.0)) * len(batch.inputs.values)
+            weight += len(batch.inputs.values)
+        return self.engine.mean(total / weight, weight)
+
+    def restore_best(self) -> None:
+        """Put the best weights back into the module."""
+        self.module.load_state_dict(self.best_weights)
+        self.module.eval()
+
+    def _endless_batches(self) -> Iterator[Batch]:
+        while True:
+            yield from shuffled_batches(self.train_data, self.options.batch_size, self.generator)
+
+    def _loss(self, batch: Batch, progress: float) -> Tensor:
+        inputs = batch.inputs
+        if self.corruption is not None:
+            observed = inputs.observed
+            if observed is None:
+                n_columns = self.module.likelihood.layout.n_columns
+                observed = torch.ones(
+                    len(inputs.values), n_columns, dtype=torch.bool, device=inputs.values.device
+                )
+            inputs = inputs._replace(**_as_cells(*self.corruption(inputs.values, observed)))
+        return self._combine(self.module(inputs, batch.target), batch.weight, progress)
+
+    def _combine(self, loss: RowLoss, weight: Tensor | None, progress: float) -> Tensor:
+        rows = loss.reconstruction + self.module.latent.weight_at(progress) * loss.penalty
+        if weight is not None:
+            rows = rows * weight
+        return rows.mean() / self.module.likelihood.layout.n_columns
+
+    def _set_learning_rate(self) -> None:
+        rate = self.options.learning_rate * self.rate_factor * self._schedule()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    def _schedule(self) -> float:
+        if not self.options.decay:
+            return 1.0
+        progress = (self.step + 1) / self.options.n_steps
+        if progress < self.options.warmup:
+            return progress / self.options.warmup
+        share = (progress - self.options.warmup) / (1 - self.options.warmup)
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+
+    def _keep_record(self, train_loss: float, valid_loss: float) -> Record:
+        if math.isnan(self.first_loss):
+            self.first_loss = abs(valid_loss)
+        epoch = self.step / n_batches(self.train_data.n_rows, self.options.batch_size)
+        rate = self.optimizer.param_groups[0]["lr"]
+        seconds = time.perf_counter() - self.started
+        record = Record(self.step, epoch, train_loss, valid_loss, rate, seconds)
+        self.history.records.append(record)
+        self._keep_best(valid_loss)
+        return record
+
+    def _keep_best(self, loss: float) -> None:
+        if loss < self.best_loss:
+            self.best_loss, self.best_weights = loss, snapshot(self.module)
+            self.history.best_step = self.step
+            self.evaluations_since_best = 0
+        elif self.step > self.module.latent.warmup * self.options.n_steps:
+            self.evaluations_since_best += 1
+
+    def _is_stale(self) -> bool:
+        patience = self.options.patience
+        return patience is not None and self.evaluations_since_best >= patience
+
+    def _ran_away(self, loss: float) -> bool:
+        if not math.isfinite(loss):
+            return True
+        return abs(loss) > _EXPLOSION * max(1.0, self.first_loss)
+
+    def _roll_back(self, train_loss: float, valid_loss: float) -> None:
+        self.rollbacks += 1
+        losses = f"training loss {train_loss:.3g}, validation loss {valid_loss:.3g}"
+        if self.rollbacks > _MAX_ROLLBACKS:
+            self.history.stopped = "diverged"
+            raise DivergenceError(
+                f"Training diverged {self.rollbacks} times ({losses}), the last time at learning "
+                f"rate {self.options.learning_rate * self.rate_factor:.2g}. Use a learning_rate "
+                "ten times smaller, or look for extreme values in the data."
+            )
+        self.rate_factor /= 2
+        self.history.events.append(
+            f"step {self.step}: {losses}; rolled back to step {self.history.best_step} and halved "
+            "the learning rate"
+        )
+        self.module.load_state_dict(self.best_weights)
+        self.optimizer = make_optimizer(self.module, self.options)
+        self.step = self.history.best_step
+
+
+def _as_cells(values: Tensor, observed: Tensor) -> dict[str, Tensor]:
+    return {"values": values, "observed": observed}
+
+
+def make_optimizer(module: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
+    """Return AdamW; only matrices decay, not offsets, norms or scales."""
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": options.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    return torch.optim.AdamW(groups, lr=options.learning_rate, fused=True)
+
+
+def snapshot(module: nn.Module) -> Weights:
+    """Return a copy of the weights and buffers, on the CPU."""
+    return {
+        name: value.detach().to("cpu", copy=True) for name, value in module.state_dict().items()
+    }

@@ -1,0 +1,52 @@
+"""Every check of scikit-learn, none expected to fail."""
+
+import pytest
+from sklearn.utils.estimator_checks import (
+    check_dataframe_column_names_consistency,
+    check_get_feature_names_out_error,
+    check_global_output_transform_pandas,
+    check_global_set_output_transform_polars,
+    check_set_output_transform,
+    check_set_output_transform_pandas,
+    check_set_output_transform_polars,
+    check_transformer_get_feature_names_out,
+    check_transformer_get_feature_names_out_pandas,
+    parametrize_with_checks,
+)
+
+from tests.contract.estimators import AUTOENCODERS, ESTIMATORS
+
+
+@parametrize_with_checks(ESTIMATORS)
+def test_sklearn_check_passes(estimator, check):
+    check(estimator)
+
+
+EXTRA_CHECKS = [
+    check_dataframe_column_names_consistency,
+    check_get_feature_names_out_error,
+    check_set_output_transform,
+    check_set_output_transform_pandas,
+    check_set_output_transform_polars,
+    check_global_output_transform_pandas,
+    check_global_set_output_transform_polars,
+    check_transformer_get_feature_names_out,
+    check_transformer_get_feature_names_out_pandas,
+]
+
+
+# These checks fit on a frame and ask with an array, and the other way round, on purpose.
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+@pytest.mark.filterwarnings("ignore:X has feature names, but")
+@pytest.mark.parametrize("check", EXTRA_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
+def test_output_check_of_sklearns_own_suite_passes(estimator, check):
+    if not hasattr(estimator, "transform") and check is not check_dataframe_column_names_consistency:
+        return
+    check(type(estimator).__name__, estimator)
+
+
+@pytest.mark.parametrize("estimator", AUTOENCODERS, ids=str)
+def test_a_default_constructed_estimator_can_be_cloned_and_printed(estimator):
+    assert type(estimator).__name__ in repr(estimator)
+    assert "<div" in estimator._repr_html_()
