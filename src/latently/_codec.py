@@ -1,4 +1,4 @@
-"""Objects <-> strict JSON and a dict of arrays. Classes come from a closed list; nothing is executed."""
+"""Objects <-> strict JSON and a dict of arrays, over a closed list of classes; nothing is run."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ def _plain_array(value: np.ndarray, arrays: Arrays, path: str) -> Any:
 
 
 def _plain_dict(value: Mapping[str, Any], arrays: Arrays, path: str) -> dict[str, Any]:
-    return {str(k): to_plain(v, arrays, f"{path}.{k}" if path else str(k)) for k, v in value.items()}
+    return {
+        str(k): to_plain(v, arrays, f"{path}.{k}" if path else str(k)) for k, v in value.items()
+    }
 
 
 def _plain_object(value: Any, arrays: Arrays, path: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Frozen records of what ``fit`` saw: the input, its columns, and how they lie in the encoded matrix."""
+"""Frozen records of what ``fit`` saw: the input, its columns, and how they are encoded."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Block:
 class Layout:
     """How the columns (pixels) of the input lie in the encoded matrix.
 
-    ``shape`` is the shape of one encoded row: ``(width,)`` for tables, ``(channels, height, width)``
-    for images. ``blocks`` follow each other in encoded order and fill the flattened row.
+    ``shape`` is the shape of one encoded row: ``(width,)`` for tables, ``(channels, height,
+    width)`` for images. ``blocks`` follow each other in encoded order and fill the flattened row.
     """
 
     shape: tuple[int, ...]
@@ -71,7 +71,7 @@ ImageAxes = Literal["hw", "hwc", "chw"]
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """A stack of images as ``fit`` saw it: axes of one image, size, dtype and the range of its pixels."""
+    """A stack of images as ``fit`` saw it: axes, size, dtype and the range of the pixels."""
 
     axes: ImageAxes
     shape: tuple[int, int, int]  # channels, height, width

@@ -75,15 +75,13 @@ def _is_frame(X: Any) -> bool:
     return bool(nw.dependencies.is_into_dataframe(X))
 
 
-def _read_frame(
-    estimator: Any, X: Any, *, reset: bool, min_rows: int
-) -> nw.DataFrame[Any] | None:
+def _read_frame(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> nw.DataFrame[Any] | None:
     """Return a narwhals frame, or None where its names are numbers and it is better an array."""
     names = list(getattr(X, "column_names", getattr(X, "columns", ())))
     if names and not any(isinstance(name, str) for name in names):
         return None
     _check_names(names)
-    frame = nw.from_native(X, eager_only=True)
+    frame: nw.DataFrame[Any] = nw.from_native(X, eager_only=True)
     if len(frame.columns) == 0:
         raise DataError(
             f"Found array with 0 feature(s) (shape={frame.shape}) while a minimum of 1 is required."
@@ -99,7 +97,11 @@ def _check_names(names: list[Any]) -> None:
         raise DataError(
             f"Column names must all be text, got {wrong[:5]} beside others. Rename them."
         )
-    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    twice = (
+        sorted({name for name in names if names.count(name) > 1})
+        if len(set(names)) < len(names)
+        else []
+    )
     if twice:
         raise DataError(f"Column names {twice[:5]} occur more than once. Rename or drop them.")
 

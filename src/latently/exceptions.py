@@ -14,7 +14,7 @@ Every message says what was wrong, what was got and what to do::
 
     LatentlyWarning                                                    (UserWarning)
     ├── DataWarning         data was used, but not quite as it came
-    └── TrainingWarning     training ended otherwise than asked        (sklearn's ConvergenceWarning)
+    └── TrainingWarning     training ended otherwise than asked    (sklearn's ConvergenceWarning)
 """
 
 from sklearn.exceptions import ConvergenceWarning as _ConvergenceWarning

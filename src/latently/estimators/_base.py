@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import copy
-import math
+import warnings
 from abc import ABC
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
-from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from typing import Any, ClassVar, Literal, Self
 
-import narwhals as nw
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
@@ -28,16 +27,28 @@ from latently._validation import (
     read_seed,
     read_weights,
 )
-from latently.estimators._baselines import (
-    Baselines,
-    Spectrum,
-    fit_spectrum,
-    observed_mean,
-    pca_error,
-    squared_error,
+from latently.estimators._baselines import Spectrum, automatic_components, compare, fit_spectrum
+from latently.estimators._fitting import (
+    chunk_options,
+    encode,
+    in_canonical_order,
+    make_preprocessor,
+    training_data,
+    training_options,
+)
+from latently.estimators._inference import (
+    Question,
+    as_tensor,
+    ask,
+    cell_errors,
+    code_of,
+    decoded,
+    module_for,
+    reconstruction_of,
+    row_errors,
 )
 from latently.estimators._saving import SaveMixin
-from latently.estimators._split import Split, repeated_rows, split_rows, take_rows
+from latently.estimators._split import Split, split_rows
 from latently.exceptions import DataError, TrainingWarning
 from latently.nn import (
     AutoencoderModule,
@@ -50,40 +61,30 @@ from latently.nn import (
     Network,
     mean_offset,
 )
-from latently.preprocessing import (
-    ImagePreprocessor,
-    LikelihoodChoice,
-    Preprocessor,
-    TablePreprocessor,
-    canonical_order,
-)
+from latently.preprocessing import LikelihoodChoice, TablePreprocessor
 from latently.training import (
     Engine,
     History,
-    LocalEngine,
     ProgressBar,
+    Trained,
     TrainingData,
     TrainingOptions,
     resolve_engine,
     train,
 )
-from latently.training._data import n_batches
 
-#: Share of the variance that ``n_components="auto"`` keeps.
-_AUTO_SHARE = 0.9
-_AUTO_MAX_COMPONENTS = 64
-#: Elements of encoded rows that inference works on at once.
-_INFERENCE_ELEMENTS = 1 << 20
 #: Training rows that the prior of a plain code is fitted to.
 _PRIOR_ROWS = 10_000
-
-
-class _Prepared(NamedTuple):
-    """Encoded training rows, ready for the loop."""
-
-    inputs: Cells
-    target: Cells | None
-    weight: Tensor | None
+#: Fitted attributes that are written to a model file beside weights and history.
+_SAVED = (
+    "n_features_in_",
+    "feature_names_in_",
+    "n_components_",
+    "n_active_",
+    "preprocessor_",
+    "baselines_",
+    "interrupted_",
+)
 
 
 @dataclass(eq=False, repr=False)
@@ -201,18 +202,17 @@ class BaseAutoencoder(
         return self._fit(X, target, None)
 
     def _fit(self, X: Any, target: Any, sample_weight: ArrayLike | None) -> Self:
-        check_parameters(self._parameter_constraints, self.get_params(deep=False), type(self).__name__)
+        self._check_parameters()
         data = read_input(self, X, reset=True, min_rows=MIN_ROWS)
-        paired = None if target is None else self._read_target(target, data)
+        goal = None if target is None else self._read_target(target, data)
         weights = read_weights(sample_weight, X, len(data))
         seed = read_seed(self.random_state)
-        data, paired, weights = _in_canonical_order(data, paired, weights)
-        self.preprocessor_ = _make_preprocessor(data if paired is None else paired, self.likelihood)
-        prepared = self._prepare(data, paired, weights)
-        split = split_rows(len(data), self.validation_fraction, seed)
-        with torch.random.fork_rng(devices=_cuda_devices()):
-            torch.manual_seed(seed)
-            self._learn(prepared, split, seed)
+        data, goal, weights = in_canonical_order(data, goal, weights)
+        self.preprocessor_ = make_preprocessor(data if goal is None else goal, self.likelihood)
+        rows = training_data(self.preprocessor_, data, goal, weights)
+        with seeded(seed):
+            self._learn(rows, split_rows(rows.n_rows, self.validation_fraction, seed), seed)
+        self._optimizer_state: dict[str, Any] | None = None
         self._next_seed = seed + 1
         return self
 
@@ -241,90 +241,64 @@ class BaseAutoencoder(
         DataError
             If the rows cannot be used.
         """
-        check_parameters(self._parameter_constraints, self.get_params(deep=False), type(self).__name__)
+        self._check_parameters()
         first = not hasattr(self, "module_")
         data = read_input(self, X, reset=first, fitted_on=None if first else self._fitted_on)
         weights = read_weights(sample_weight, X, len(data))
         seed = read_seed(self.random_state) if first else self._next_seed
         if first:
-            self.preprocessor_ = _make_preprocessor(data, self.likelihood)
-        prepared = self._prepare(data, None, weights)
-        with torch.random.fork_rng(devices=_cuda_devices()):
-            torch.manual_seed(seed)
+            self.preprocessor_ = make_preprocessor(data, self.likelihood)
+        rows = training_data(self.preprocessor_, data, None, weights)
+        with seeded(seed):
             if first:
-                self._start(prepared.inputs)
-            self._pass_over(prepared, seed)
+                self._start(rows.inputs)
+            state = getattr(self, "_optimizer_state", None)
+            options = chunk_options(self, rows.n_rows, seed)
+            self._optimizer_state = self._train(rows, None, options, state)
         self._next_seed = seed + 1
         return self
 
+    def _check_parameters(self) -> None:
+        params = self.get_params(deep=False)
+        check_parameters(self._parameter_constraints, params, type(self).__name__)
+
     def _read_target(self, target: Any, data: Input) -> Input:
-        paired = read_input(copy.copy(self), target, reset=True, min_rows=MIN_ROWS)
-        if tuple(np.shape(paired)) != tuple(np.shape(data)) or type(paired) is not type(data):
+        goal = read_input(copy.copy(self), target, reset=True, min_rows=MIN_ROWS)
+        if np.shape(goal) != np.shape(data) or type(goal) is not type(data):
             raise DataError(
                 f"The target must match X row by row and column by column, got shape "
-                f"{np.shape(paired)} for X of shape {np.shape(data)}."
+                f"{np.shape(goal)} for X of shape {np.shape(data)}."
             )
-        return paired
+        return goal
 
-    def _prepare(self, data: Input, paired: Input | None, weights: np.ndarray | None) -> _Prepared:
-        """Encode rows as float32 tensors; weights get mean one."""
-        inputs = _as_cells(*self._encode(data, fitting=True), dtype=torch.float32)
-        target = None
-        if paired is not None:
-            target = _as_cells(*self._encode(paired, fitting=True), dtype=torch.float32)
-        weight = None
-        if weights is not None:
-            weight = torch.as_tensor(weights / weights.mean(), dtype=torch.float32)
-        return _Prepared(inputs, target, weight)
-
-    def _learn(self, prepared: _Prepared, split: Split, seed: int) -> None:
-        everything = TrainingData(*prepared)
-        train_data = everything.select(split.train)
-        valid_data = everything.select(split.valid) if len(split.valid) else None
-        shown = train_data.take(slice(None)).target
-        spectrum = self._start(shown)
-        engine = resolve_engine(self.engine)
-        trained = engine.launch(
-            lambda: train(
-                engine,
-                self.module_,
-                train_data,
-                valid_data,
-                self._training_options(train_data.n_rows, seed),
-                [ProgressBar(type(self).__name__)] if self.verbose else [],
-                corruption=self._make_corruption(),
-            )
+    def _learn(self, rows: TrainingData, split: Split, seed: int) -> None:
+        """Train from beginning to end and hold the result against mean and PCA."""
+        train_rows = rows.select(split.train)
+        valid_rows = rows.select(split.valid) if len(split.valid) else None
+        spectrum = self._start(train_rows.take(slice(None)).target)
+        self._train(train_rows, valid_rows, training_options(self, train_rows.n_rows, seed))
+        judged = train_rows if valid_rows is None else valid_rows
+        rebuilt = ask(self.module_, judged.inputs, reconstruction_of)
+        target = judged.take(slice(None)).target
+        self.baselines_ = compare(
+            self.module_,
+            spectrum,
+            target,
+            rebuilt,
+            "training" if valid_rows is None else "validation",
         )
-        self.module_.load_state_dict(trained.weights)
-        self.module_.to("cpu").eval()
-        self.history_ = trained.history
-        self.interrupted_ = trained.history.stopped == "interrupted"
-        self._optimizer_state: dict[str, Any] | None = None
-        with torch.no_grad():
-            self.module_.latent.fit_prior(self.module_.hidden(train_data.inputs.take(slice(_PRIOR_ROWS))))
-        self.baselines_ = self._compare(spectrum, train_data, valid_data)
-        self._report()
 
     def _start(self, cells: Cells) -> Spectrum:
         """Choose the number of components and build the untrained module."""
-        layout = self.preprocessor_.layout
-        expand = Likelihood(layout, torch.zeros(layout.width))
-        seen = None if cells.observed is None else expand.spread(cells.observed)
-        mean = observed_mean(cells, seen)
-        filled = cells.values.flatten(1) if seen is None else torch.where(seen, cells.values, mean)
-        spectrum = fit_spectrum(Cells(filled), mean)
+        spectrum = fit_spectrum(cells, self.preprocessor_.layout)
         self.n_components_ = self._count_components(spectrum)
-        self.module_ = self._build_module(mean)
+        self.module_ = self._build_module(spectrum.mean)
         return spectrum
 
     def _count_components(self, spectrum: Spectrum) -> int:
         if self.n_components != "auto":
             return int(self.n_components)
-        return self._auto_components(spectrum)
-
-    @staticmethod
-    def _auto_components(spectrum: Spectrum) -> int:
-        return min(spectrum.n_components_for(_AUTO_SHARE), _AUTO_MAX_COMPONENTS)
+        return automatic_components(spectrum)
 
     def _build_module(self, mean: Tensor) -> AutoencoderModule:
         layout = self.preprocessor_.layout
@@ -336,99 +310,45 @@ class BaseAutoencoder(
         likelihood = Likelihood(layout, mean_offset(layout, mean), self._learn_scale)
         return AutoencoderModule(encoder, latent, decoder, likelihood, mean)
 
-    def _pass_over(self, prepared: _Prepared, seed: int) -> None:
-        data = TrainingData(*prepared)
-        batch_size = self._batch_size(data.n_rows)
-        options = TrainingOptions(
-            n_steps=n_batches(data.n_rows, batch_size),
-            batch_size=batch_size,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            seed=seed,
-            decay=False,
-            steps_per_evaluation=n_batches(data.n_rows, batch_size),
-            gradient_clip=self.gradient_clip,
-        )
+    def _train(
+        self,
+        train_rows: TrainingData,
+        valid_rows: TrainingData | None,
+        options: TrainingOptions,
+        optimizer_state: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Run the loop on the engine, keep its best weights, return the optimiser's state."""
         engine = resolve_engine(self.engine)
-        trained = train(
-            engine,
-            self.module_,
-            data,
-            None,
-            options,
-            optimizer_state=getattr(self, "_optimizer_state", None),
-            corruption=self._make_corruption(),
-        )
+        callbacks = [ProgressBar(type(self).__name__)] if self.verbose else []
+        corruption = self._make_corruption()
+
+        def job() -> Trained:
+            return train(
+                engine, self.module_, train_rows, valid_rows, options, callbacks,
+                optimizer_state, corruption,
+            )  # fmt: skip
+
+        trained = engine.launch(job)
+        self.module_.to("cpu")
         self.module_.load_state_dict(trained.weights)
-        self.module_.to("cpu").eval()
+        self.module_.eval()
         with torch.no_grad():
-            self.module_.latent.fit_prior(self.module_.hidden(data.inputs.take(slice(_PRIOR_ROWS))))
-        self._optimizer_state = trained.optimizer_state
+            first_rows = train_rows.inputs.take(slice(_PRIOR_ROWS))
+            self.module_.latent.fit_prior(self.module_.hidden(first_rows))
         self.history_ = trained.history
         self.interrupted_ = trained.history.stopped == "interrupted"
+        self._warn_of_trouble()
+        return trained.optimizer_state
 
-    def _batch_size(self, n_rows: int) -> int:
-        """About twenty batches a pass on small data, larger ones where rows are plenty."""
-        if self.batch_size != "auto":
-            return int(self.batch_size)
-        if n_rows >= 1_000_000:
-            return 1024
-        if n_rows >= 100_000:
-            return 256
-        return min(max(2 ** math.floor(math.log2(max(n_rows / 20, 1))), 16), 128)
-
-    def _training_options(self, n_rows: int, seed: int) -> TrainingOptions:
-        batch_size = self._batch_size(n_rows)
-        per_epoch = n_batches(n_rows, batch_size)
-        if self.max_epochs == "auto":
-            # Counted in steps, so that 100 rows and 1,000,000 rows both train sensibly.
-            n_steps = min(max(100 * per_epoch, 2_000), 10_000)
-        else:
-            n_steps = int(self.max_epochs) * per_epoch
-        return TrainingOptions(
-            n_steps=n_steps,
-            batch_size=batch_size,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            seed=seed,
-            patience=self.patience,
-            steps_per_evaluation=max(1, math.ceil(n_steps / 50)),
-            gradient_clip=self.gradient_clip,
-        )
-
-    @torch.no_grad()
-    def _compare(
-        self, spectrum: Spectrum, train_data: TrainingData, valid_data: TrainingData | None
-    ) -> Baselines:
-        judged = train_data if valid_data is None else valid_data
-        cells = judged.take(slice(None)).target
-        seen = None
-        if cells.observed is not None:
-            seen = self.module_.likelihood.spread(cells.observed)
-        values = cells.values.flatten(1)
-        filled = values if seen is None else torch.where(seen, values, spectrum.mean)
-        rebuilt = torch.cat([self.module_.reconstruct(chunk) for chunk in self._chunks(judged.inputs)])
-        n_components = min(self.module_.latent.n_active, len(spectrum.components))
-        return Baselines(
-            mean=squared_error(values, spectrum.mean.expand_as(values), seen),
-            pca=pca_error(spectrum, filled, seen, n_components),
-            autoencoder=squared_error(values, rebuilt, seen),
-            n_components=n_components,
-            n_rows=judged.n_rows,
-            rows="training" if valid_data is None else "validation",
-        )
-
-    def _report(self) -> None:
+    def _warn_of_trouble(self) -> None:
+        troubles = [f"Training, {event}." for event in self.history_.events]
         if self.interrupted_:
-            _warn(
-                f"Training was interrupted at step {self._last_step():,}; the weights of step "
-                f"{self.history_.best_step:,} were kept."
+            troubles.append(
+                f"Training was interrupted; the weights of step {self.history_.best_step:,} were "
+                "kept."
             )
-        for event in self.history_.events:
-            _warn(event[0].upper() + event[1:] + ".")
-
-    def _last_step(self) -> int:
-        return int(self.history_["step"][-1]) if len(self.history_) else 0
+        for trouble in troubles:
+            warnings.warn(trouble, TrainingWarning, stacklevel=5)
 
     # ------------------------------------------------------------------ answers
     def transform(self, X: Any) -> np.ndarray:
@@ -450,7 +370,7 @@ class BaseAutoencoder(
             If the rows cannot be used.
         """
         check_fitted(self)
-        return self._infer(X, lambda module, cells: module.encode(cells).value)
+        return self._infer(X, code_of)
 
     def inverse_transform(self, X: ArrayLike) -> Any:
         """Decode codes into rows of the kind that ``fit`` saw.
@@ -472,7 +392,9 @@ class BaseAutoencoder(
         """
         check_fitted(self)
         codes = read_codes(X, self.n_components_)
-        return self.preprocessor_.decode(self._decode(codes), like=_frame_like(X))
+        samples = Cells(as_tensor(codes))
+        module = module_for(self.module_, self.engine, samples.values.dtype)
+        return self.preprocessor_.decode(ask(module, samples, decoded).numpy())
 
     def reconstruct(self, X: Any) -> Any:
         """Rebuild rows through the code; missing cells come back filled.
@@ -493,8 +415,7 @@ class BaseAutoencoder(
             If the rows cannot be used.
         """
         check_fitted(self)
-        values = self._infer(X, lambda module, cells: module.reconstruct(cells).flatten(1))
-        return self.preprocessor_.decode(values, _container(X), like=_frame_like(X))
+        return self.preprocessor_.decode(self._infer(X, reconstruction_of), like=X)
 
     def reconstruction_error(self, X: Any, *, per_feature: bool = False) -> np.ndarray:
         """Return how badly each row, or each cell, is rebuilt.
@@ -523,9 +444,8 @@ class BaseAutoencoder(
         """
         check_fitted(self)
         if per_feature:
-            errors = self._infer(X, lambda module, cells: module.cell_errors(cells))
-            return self._in_column_order(errors)
-        return self._infer(X, _row_errors)
+            return self.preprocessor_.in_order(self._infer(X, cell_errors))
+        return self._infer(X, row_errors)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return how normal each row is: minus its reconstruction error.
@@ -564,12 +484,14 @@ class BaseAutoencoder(
         """
         check_fitted(self)
         check_parameters(
-            {"n_samples": [Interval(Integral, 1, None, closed="left")], "random_state": ["random_state"]},
+            {
+                "n_samples": [Interval(Integral, 1, None, closed="left")],
+                "random_state": ["random_state"],
+            },
             {"n_samples": n_samples, "random_state": random_state},
             f"{type(self).__name__}.sample",
         )
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            torch.manual_seed(read_seed(random_state))
+        with seeded(read_seed(random_state)), torch.no_grad():
             parameters = self.module_.decode(self.module_.latent.draw(n_samples))
             noisy = self._learn_scale and isinstance(self.preprocessor_, TablePreprocessor)
             likelihood = self.module_.likelihood
@@ -590,7 +512,7 @@ class BaseAutoencoder(
         lines = [
             f"{type(self).__name__}: {n_columns:,} columns -> {self.n_components_:,} components, "
             f"{n_parameters:,} weights",
-            f"trained for {self._last_step():,} steps ({self.history_.stopped}), "
+            f"trained for {self.history_.last_step:,} steps ({self.history_.stopped}), "
             f"best at step {self.history_.best_step:,}",
         ]
         if hasattr(self, "baselines_"):
@@ -607,62 +529,13 @@ class BaseAutoencoder(
         spec = self.preprocessor_.spec
         return "frame" if getattr(spec, "container", "numpy") != "numpy" else "array"
 
-    def _encode(self, data: Input, *, fitting: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
-        is_images = isinstance(data, np.ndarray) and data.ndim > 2
-        if isinstance(self.preprocessor_, ImagePreprocessor):
-            if not is_images or not isinstance(data, np.ndarray):
-                raise DataError(
-                    f"fit saw images, got rows of shape {np.shape(data)}. Give an image stack."
-                )
-            return self.preprocessor_.encode(data, fitting=fitting)
-        if is_images:
-            raise DataError("fit saw a table, got a stack of images. Give rows of that table.")
-        return self.preprocessor_.encode(data, fitting=fitting)
-
-    def _chunks(self, cells: Cells) -> Iterator[Cells]:
-        rows = min(max(_INFERENCE_ELEMENTS // self.preprocessor_.layout.width, 16), 4096)
-        for start in range(0, len(cells.values), rows):
-            yield cells.take(slice(start, start + rows))
-
-    @torch.no_grad()
-    def _infer(self, X: Any, answer: Any) -> np.ndarray:
-        """Ask the module about rows, in the precision of the input, chunk by chunk."""
+    def _infer(self, X: Any, question: Question) -> np.ndarray:
+        """Ask the module about rows, in the precision of the input."""
         data = read_input(self, X, reset=False, fitted_on=self._fitted_on)
-        cells = _as_cells(*self._encode(data))
-        module = self._module_for(cells.values.dtype)
-        device = module.center.device
-        chunks = [
-            answer(module, Cells(*(None if t is None else t.to(device) for t in chunk)))
-            for chunk in self._chunks(cells)
-        ]
-        answers: np.ndarray = torch.cat(chunks).cpu().numpy()
+        cells = encode(self.preprocessor_, data)
+        module = module_for(self.module_, self.engine, cells.values.dtype)
+        answers: np.ndarray = ask(module, cells, question).numpy()
         return answers
-
-    def _module_for(self, dtype: torch.dtype) -> AutoencoderModule:
-        """Return the module in the precision asked for, on the engine's device."""
-        engine = resolve_engine(self.engine)
-        device = engine.torch_device if isinstance(engine, LocalEngine) else torch.device("cpu")
-        if dtype == torch.float32 and device.type == "cpu":
-            return self.module_
-        return copy.deepcopy(self.module_).to(device=device, dtype=dtype)
-
-    @torch.no_grad()
-    def _decode(self, codes: np.ndarray) -> np.ndarray:
-        samples = torch.from_numpy(np.array(codes, dtype=codes.dtype if codes.dtype == np.float32 else np.float64))
-        module = self._module_for(samples.dtype)
-        parts = [
-            module.likelihood.mean(module.decode(chunk.values.to(module.center.device)))
-            for chunk in self._chunks(Cells(samples))
-        ]
-        values: np.ndarray = torch.cat(parts).cpu().numpy()
-        return values
-
-    def _in_column_order(self, errors: np.ndarray) -> np.ndarray:
-        if isinstance(self.preprocessor_, ImagePreprocessor):
-            return self.preprocessor_.in_axes(errors)
-        ordered = np.empty_like(errors)
-        ordered[:, self.preprocessor_.order] = errors
-        return ordered
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "module_")
@@ -677,9 +550,7 @@ class BaseAutoencoder(
     def _fitted_state(self) -> dict[str, Any]:
         if not hasattr(self, "module_"):
             return {}
-        names = ("n_features_in_", "feature_names_in_", "n_components_", "preprocessor_",
-                 "baselines_", "interrupted_")  # fmt: skip
-        state = {name: getattr(self, name) for name in names if hasattr(self, name)}
+        state = {name: getattr(self, name) for name in _SAVED if hasattr(self, name)}
         weights = {name: w.numpy() for name, w in self.module_.state_dict().items()}
         return {**state, "history_": self.history_.to_dict(), "weights": weights}
 
@@ -688,58 +559,15 @@ class BaseAutoencoder(
         self.history_ = History.from_dict(state.pop("history_"))
         for name, value in state.items():
             setattr(self, name, value)
-        with torch.random.fork_rng(devices=[]):
+        with seeded(0):
             self.module_ = self._build_module(torch.zeros(self.preprocessor_.layout.width))
         self.module_.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
         self.module_.eval()
 
 
-def _row_errors(module: AutoencoderModule, cells: Cells) -> Tensor:
-    errors = module.cell_errors(cells)
-    if cells.observed is None:
-        return errors.mean(1)
-    return errors.sum(1) / cells.observed.sum(1).clamp(min=1)
-
-
-def _in_canonical_order(
-    data: Input, paired: Input | None, weights: np.ndarray | None
-) -> tuple[Input, Input | None, np.ndarray | None]:
-    """Sort rows by content; whole-number weights become repeated rows."""
-    order = canonical_order(data)
-    if weights is not None:
-        order, weights = repeated_rows(order, weights)
-    return take_rows(data, order), None if paired is None else take_rows(paired, order), weights
-
-
-def _make_preprocessor(data: Input, likelihood: LikelihoodChoice) -> Preprocessor:
-    if isinstance(data, np.ndarray) and data.ndim > 2:
-        return ImagePreprocessor.fit(data, likelihood)
-    return TablePreprocessor.fit(data, likelihood)
-
-
-def _as_cells(
-    values: np.ndarray, observed: np.ndarray | None, dtype: torch.dtype | None = None
-) -> Cells:
-    tensor = torch.from_numpy(np.require(values, requirements=["C", "W"])).to(dtype or None)
-    return Cells(tensor, None if observed is None else torch.from_numpy(np.require(observed, requirements=["C", "W"])))
-
-
-def _container(X: Any) -> Any:
-    if not nw.dependencies.is_into_dataframe(X):
-        return None
-    implementation = nw.from_native(X, eager_only=True).implementation
-    return str(implementation) if str(implementation) in ("polars", "pyarrow") else "pandas"
-
-
-def _frame_like(X: Any) -> Any:
-    return X if nw.dependencies.is_pandas_dataframe(X) else None
-
-
-def _cuda_devices() -> list[int]:
-    return list(range(torch.cuda.device_count()))
-
-
-def _warn(message: str) -> None:
-    import warnings
-
-    warnings.warn(message, TrainingWarning, stacklevel=4)
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed torch for a while; the caller's random state is as before afterwards."""
+    with torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))):
+        torch.manual_seed(seed)
+        yield

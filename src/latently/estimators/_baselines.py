@@ -8,13 +8,17 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from latently.nn import Cells
+from latently._spec import Layout
+from latently.nn import AutoencoderModule, Cells, spread
 
 #: Rows that the PCA is fitted to; its error hardly changes with more.
 _MAX_PCA_ROWS = 10_000
 #: Widest row for which the covariance is decomposed whole.
 _MAX_COVARIANCE_WIDTH = 2_048
 _RANDOMIZED_COMPONENTS = 128
+#: Share of the variance that ``n_components="auto"`` keeps, and its most components.
+_AUTO_SHARE = 0.9
+_AUTO_MAX_COMPONENTS = 64
 #: A PCA within this factor of the network is called as good.
 _AS_GOOD = 1.02
 
@@ -81,17 +85,16 @@ class Spectrum(NamedTuple):
     components: Tensor
     shares: Tensor
 
-    def n_components_for(self, share: float) -> int:
-        """Return the fewest components that keep a share of the variance."""
-        below = self.shares.cumsum(0) < share - 1e-9
-        return min(int(below.sum()) + 1, len(self.shares))
 
-
-def fit_spectrum(cells: Cells, mean: Tensor) -> Spectrum:
+def fit_spectrum(cells: Cells, layout: Layout) -> Spectrum:
     """Return the PCA of some rows, missing cells filled with the mean."""
-    rows = cells.values[:_MAX_PCA_ROWS].flatten(1).double() - mean.double()
-    width = rows.shape[1]
-    if width <= _MAX_COVARIANCE_WIDTH:
+    seen = _seen_elements(cells, layout)
+    mean = _observed_mean(cells.values.flatten(1), seen)
+    first = slice(_MAX_PCA_ROWS)
+    rows = cells.values[first].flatten(1).double() - mean.double()
+    if seen is not None:
+        rows = torch.where(seen[first], rows, 0.0)
+    if rows.shape[1] <= _MAX_COVARIANCE_WIDTH:
         values, vectors = torch.linalg.eigh(rows.T @ rows / len(rows))
         values, vectors = values.flip(0).clamp(min=0), vectors.flip(1)
     else:
@@ -102,24 +105,47 @@ def fit_spectrum(cells: Cells, mean: Tensor) -> Spectrum:
     return Spectrum(mean, vectors.T.float(), (values / total).float())
 
 
-def pca_error(spectrum: Spectrum, values: Tensor, seen: Tensor | None, n_components: int) -> float:
-    """Return the mean squared error of rows rebuilt from their first components."""
-    centered = values.flatten(1) - spectrum.mean
-    components = spectrum.components[:n_components]
-    return squared_error(centered, centered @ components.T @ components, seen)
+def automatic_components(spectrum: Spectrum) -> int:
+    """Return the size of the code for ``n_components="auto"``."""
+    below = spectrum.shares.cumsum(0) < _AUTO_SHARE - 1e-9
+    return min(int(below.sum()) + 1, len(spectrum.shares), _AUTO_MAX_COMPONENTS)
 
 
-def squared_error(values: Tensor, rebuilt: Tensor, seen: Tensor | None) -> float:
-    """Return the mean squared difference over the cells that were seen."""
-    errors = (values.flatten(1) - rebuilt.flatten(1)).square()
-    if seen is None:
-        return float(errors.mean())
-    return float(errors[seen].mean()) if bool(seen.any()) else 0.0
+def compare(
+    module: AutoencoderModule,
+    spectrum: Spectrum,
+    target: Cells,
+    rebuilt: Tensor,
+    rows: Literal["validation", "training"],
+) -> Baselines:
+    """Hold a model's reconstruction of some rows against the column means and PCA."""
+    seen = _seen_elements(target, module.likelihood.layout)
+    values = target.values.flatten(1)
+    centered = values - spectrum.mean
+    if seen is not None:
+        centered = torch.where(seen, centered, 0.0)
+    components = spectrum.components[: module.latent.n_active]
+    return Baselines(
+        mean=_mean_square(centered, seen),
+        pca=_mean_square(centered - centered @ components.T @ components, seen),
+        autoencoder=_mean_square(values - rebuilt, seen),
+        n_components=len(components),
+        n_rows=len(values),
+        rows=rows,
+    )
 
 
-def observed_mean(cells: Cells, seen: Tensor | None) -> Tensor:
-    """Return the mean of each encoded element over the cells that were seen."""
-    values = cells.values.flatten(1)
+def _seen_elements(cells: Cells, layout: Layout) -> Tensor | None:
+    return None if cells.observed is None else spread(cells.observed, layout)
+
+
+def _observed_mean(values: Tensor, seen: Tensor | None) -> Tensor:
     if seen is None:
         return values.mean(0)
     return torch.where(seen, values, 0.0).sum(0) / seen.sum(0).clamp(min=1)
+
+
+def _mean_square(differences: Tensor, seen: Tensor | None) -> float:
+    if seen is None:
+        return float(differences.square().mean())
+    return float(differences[seen].square().mean()) if bool(seen.any()) else 0.0

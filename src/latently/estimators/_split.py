@@ -38,9 +38,7 @@ def take_rows(data: Any, index: np.ndarray) -> Any:
     return data[index.tolist()] if isinstance(data, nw.DataFrame) else data[index]
 
 
-def repeated_rows(
-    order: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray | None]:
+def repeated_rows(order: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """Turn whole-number weights into repeated rows; leave any others as weights.
 
     Rows of weight zero go in both cases.

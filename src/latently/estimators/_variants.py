@@ -8,12 +8,12 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from latently._sklearn import Interval, StrOptions, check_parameters
 from latently._validation import check_fitted
 from latently.estimators._base import BaseAutoencoder
+from latently.estimators._baselines import Spectrum, automatic_components
 from latently.estimators._common_docs import document
 from latently.nn import (
     L1,
@@ -48,7 +48,8 @@ class Autoencoder(BaseAutoencoder):
     References
     ----------
     {adamw}
-    .. [2] Hinton and Salakhutdinov (2006), Reducing the Dimensionality of Data with Neural Networks.
+    .. [2] Hinton and Salakhutdinov (2006), Reducing the Dimensionality of Data with Neural
+       Networks.
 
     Examples
     --------
@@ -125,8 +126,8 @@ class VariationalAutoencoder(BaseAutoencoder):
     def score_samples(self, X: Any, n_samples: int = 16) -> np.ndarray:
         """Return a lower bound of each row's log-likelihood, by importance sampling.
 
-        The same noise is used for every row and every call, so that scores are repeatable and a
-        row scores alone as it does in company. Missing cells are integrated out by leaving them
+        The draws of a row depend on nothing but the row, so that scores are repeatable and a row
+        scores alone as it does in company. Missing cells are integrated out by leaving them
         out.
 
         Parameters
@@ -149,11 +150,9 @@ class VariationalAutoencoder(BaseAutoencoder):
         check_fitted(self)
         limits = {"n_samples": [Interval(Integral, 1, None, closed="left")]}
         check_parameters(limits, {"n_samples": n_samples}, "score_samples")
-        generator = torch.Generator().manual_seed(0)
-        noise = torch.randn(n_samples, self.n_components_, generator=generator)
 
         def evidence(module: AutoencoderModule, cells: Cells) -> Tensor:
-            return module.log_evidence(cells, noise.to(cells.values))
+            return module.log_evidence(cells, n_samples)
 
         return self._infer(X, evidence)
 
@@ -205,9 +204,9 @@ class SparseAutoencoder(BaseAutoencoder):
         "l1_weight": [Interval(Real, 0, None, closed="left")],
     }
 
-    def _count_components(self, spectrum: Any) -> int:
+    def _count_components(self, spectrum: Spectrum) -> int:
         auto = self.n_active == "auto"
-        self.n_active_ = self._auto_components(spectrum) if auto else int(self.n_active)
+        self.n_active_ = automatic_components(spectrum) if auto else int(self.n_active)
         if self.n_components != "auto":
             return int(self.n_components)
         return min(4 * self.preprocessor_.layout.width, 1024)

@@ -1,8 +1,8 @@
-"""The torch mathematics: networks, latents, corruptions, likelihoods. Knows no file and no table."""
+"""The torch mathematics: networks, latents, corruptions, likelihoods; no file, no table."""
 
 from latently.nn._corruption import Corruption, GaussianNoise, Masking, SaltAndPepper
 from latently.nn._latents import L1, Code, Deterministic, Gaussian, Latent, TopK
-from latently.nn._likelihoods import Likelihood, mean_offset
+from latently.nn._likelihoods import Likelihood, mean_offset, spread
 from latently.nn._module import AutoencoderModule, Cells, RowLoss
 from latently.nn._networks import ConvNetwork, CustomNetwork, DenseNetwork, Network
 
@@ -26,4 +26,5 @@ __all__ = [
     "SaltAndPepper",
     "TopK",
     "mean_offset",
+    "spread",
 ]

@@ -73,8 +73,8 @@ class Latent(nn.Module, ABC):
     def draw(self, n_samples: int) -> Tensor:
         """Draw codes from the prior, shape (n_samples, n_components)."""
 
-    def fit_prior(self, hidden: Tensor) -> None:  # noqa: B027 - most latents have none to fit
-        """Learn the prior from the encoder's answers on training rows, where there is one to learn."""
+    def fit_prior(self, hidden: Tensor) -> None:
+        """Learn the prior from the encoder's answers on training rows, where there is one."""
 
     def weight_at(self, progress: float) -> float:
         """Return the factor of the penalty after the share ``progress`` of the training."""
@@ -113,7 +113,8 @@ class _PointLatent(Latent):
         noise = torch.randn(n_samples, self.n_components).to(self.prior_mean)
         full = self.prior_factor.ndim == 2
         spread = noise @ self.prior_factor.T if full else noise * self.prior_factor
-        return self(self.prior_mean + spread).value
+        code: Code = self(self.prior_mean + spread)
+        return code.value
 
 
 def _diagonal_like(values: Tensor, factor: Tensor) -> Tensor:
@@ -172,12 +173,12 @@ class Gaussian(Latent):
     def forward(self, hidden: Tensor) -> Code:
         mean, log_variance = self.posterior(hidden)
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
-        if not self.training:
-            return Code(mean, mean, kl.sum(1))
-        sample = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
         if self.free_bits:
             unpunished = kl.mean(0) < self.free_bits
             kl = torch.where(unpunished, self.free_bits, kl)
+        if not self.training:
+            return Code(mean, mean, kl.sum(1))
+        sample = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
         return Code(mean, sample, kl.sum(1))
 
     def weighted_draw(self, hidden: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
@@ -187,7 +188,7 @@ class Gaussian(Latent):
         ----------
         hidden : Tensor of shape (batch, 2 * n_components)
             The encoder's answer.
-        noise : Tensor of shape (n_components,) or (batch, n_components)
+        noise : Tensor of shape (batch, n_components)
             Standard normal noise.
 
         Returns

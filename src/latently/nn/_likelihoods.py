@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -23,7 +23,7 @@ class _Run(NamedTuple):
 
     def view(self, flat: Tensor) -> Tensor:
         """Return the run as (batch, n_columns, width)."""
-        return flat[:, self.elements].unflatten(1, (self.block.n_columns, self.block.width))
+        return flat[:, self.elements].view(-1, self.block.n_columns, self.block.width)
 
 
 def _runs(layout: Layout) -> Iterator[_Run]:
@@ -32,6 +32,17 @@ def _runs(layout: Layout) -> Iterator[_Run]:
         stop = start + block.n_columns * block.width
         yield _Run(block, slice(start, stop))
         start = stop
+
+
+def _column_of_element(layout: Layout) -> Tensor:
+    widths = torch.tensor([block.width for block in layout.blocks])
+    counts = torch.tensor([block.n_columns for block in layout.blocks])
+    return torch.arange(layout.n_columns).repeat_interleave(widths.repeat_interleave(counts))
+
+
+def spread(per_column: Tensor, layout: Layout) -> Tensor:
+    """Repeat a (batch, n_columns) tensor over the elements of each column."""
+    return per_column[:, _column_of_element(layout)]
 
 
 def _gaussian(run: _Run, parameters: Tensor, target: Tensor, log_scale: Tensor | None) -> Tensor:
@@ -61,15 +72,20 @@ def _softmax(parameters: Tensor) -> Tensor:
     return parameters.softmax(-1)
 
 
-_MEANS = {"gaussian": _identity, "bernoulli": torch.sigmoid, "categorical": _softmax}
+_MEANS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gaussian": _identity,
+    "bernoulli": torch.sigmoid,
+    "categorical": _softmax,
+}
 
 
 class Likelihood(nn.Module):
     r"""Negative log-likelihood of each cell of a batch, by the layout of its columns.
 
-    A ``gaussian`` element costs :math:`\tfrac12 (x-\mu)^2/\sigma^2 + \log\sigma + \tfrac12\log 2\pi`,
-    a ``bernoulli`` one the cross-entropy of its logit, a ``categorical`` block the negative log of
-    the softmax at its category. A column's loss is the sum over its elements.
+    A ``gaussian`` element costs
+    :math:`\tfrac12 (x-\mu)^2/\sigma^2 + \log\sigma + \tfrac12\log 2\pi`, a ``bernoulli`` one the
+    cross-entropy of its logit, a ``categorical`` block the negative log of the softmax at its
+    category. A column's loss is the sum over its elements.
 
     Parameters
     ----------
@@ -101,11 +117,7 @@ class Likelihood(nn.Module):
         self.min_scale = min_scale
         self.runs = tuple(_runs(layout))
         self.one_element_columns = all(block.width == 1 for block in layout.blocks)
-        widths = torch.tensor([b.width for b in layout.blocks])
-        counts = torch.tensor([b.n_columns for b in layout.blocks])
-        per_column = widths.repeat_interleave(counts)
-        columns = torch.arange(layout.n_columns).repeat_interleave(per_column)
-        self.register_buffer("column_of_element", columns, persistent=False)
+        self.register_buffer("column_of_element", _column_of_element(layout), persistent=False)
         self.register_buffer("offset", offset.clone())
         self.raw_log_scale = nn.Parameter(torch.zeros(layout.width)) if learn_scale else None
 
@@ -151,7 +163,9 @@ class Likelihood(nn.Module):
         for numbers. The loss less this is the half deviance, zero for a perfect reconstruction.
         """
         log_scale = self.log_scale
-        return self._masked([_least(run, run.view(target), log_scale) for run in self.runs], observed)
+        return self._masked(
+            [_least(run, run.view(target), log_scale) for run in self.runs], observed
+        )
 
     def mean(self, parameters: Tensor) -> Tensor:
         """Return the expected encoded row, shape (batch, width): probabilities for categories."""
@@ -174,7 +188,8 @@ def _least(run: _Run, target: Tensor, log_scale: Tensor | None) -> Tensor:
     if run.block.likelihood == "gaussian":
         return _gaussian(run, target, target, log_scale)
     if run.block.likelihood == "bernoulli":
-        return (torch.special.entr(target) + torch.special.entr(1 - target)).sum(-1)
+        entropy: Tensor = torch.special.entr(target) + torch.special.entr(1 - target)
+        return entropy.sum(-1)
     return target.new_zeros(target.shape[:-1])
 
 
@@ -187,7 +202,8 @@ def _draw(run: _Run, parameters: Tensor, log_scale: Tensor | None) -> Tensor:
     if run.block.likelihood == "bernoulli":
         return torch.bernoulli(parameters.sigmoid())
     gumbel = -torch.log(-torch.log(torch.rand_like(parameters).clamp(1e-12, 1 - 1e-7)))
-    return F.one_hot((parameters + gumbel).argmax(-1), run.block.width).to(parameters)
+    drawn: Tensor = F.one_hot((parameters + gumbel).argmax(-1), run.block.width)
+    return drawn.to(parameters)
 
 
 def mean_offset(layout: Layout, mean: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from latently.nn._latents import Code, Gaussian, Latent, log_mean_exp
 from latently.nn._likelihoods import Likelihood
+from latently.nn._noise import row_noise, row_seeds
 
 
 class Cells(NamedTuple):
@@ -93,7 +94,8 @@ class AutoencoderModule(nn.Module):
     def reconstruct(self, cells: Cells) -> Tensor:
         """Return the expected encoded rows, shape (batch, \\*shape)."""
         mean = self.likelihood.mean(self.decode(self.encode(cells).sample))
-        return mean.view(cells.values.shape)
+        rows: Tensor = mean.view(cells.values.shape)
+        return rows
 
     def forward(self, inputs: Cells, target: Cells) -> RowLoss:
         """Return the two parts of each row's loss, for what is to be rebuilt from ``inputs``."""
@@ -107,19 +109,19 @@ class AutoencoderModule(nn.Module):
         """Return the half deviance of each cell, shape (batch, n_columns), in nats, least zero."""
         target = cells.values.flatten(1)
         parameters = self.decode(self.encode(cells).sample)
-        losses = self.likelihood(parameters, target, cells.observed)
+        losses: Tensor = self.likelihood(parameters, target, cells.observed)
         return (losses - self.likelihood.least(target, cells.observed)).clamp(min=0)
 
-    def log_evidence(self, cells: Cells, noise: Tensor) -> Tensor:
+    def log_evidence(self, cells: Cells, n_draws: int) -> Tensor:
         """Bound log p(x) from below by importance sampling [1]_; one draw gives the ELBO.
 
         Parameters
         ----------
         cells : Cells
             Rows to judge.
-        noise : Tensor of shape (n_draws, n_components)
-            Standard normal noise, the same for every row, so that a row scores alone as it does
-            in company.
+        n_draws : int
+            Draws from the posterior of each row. They depend on nothing but the row, so that it
+            scores alone as it does in company.
 
         Returns
         -------
@@ -133,9 +135,12 @@ class AutoencoderModule(nn.Module):
         latent = self.latent
         assert isinstance(latent, Gaussian)
         hidden, target = self.hidden(cells), cells.values.flatten(1)
+        seeds = row_seeds(target)
         terms = []
-        for draw in noise:
-            sample, log_weight = latent.weighted_draw(hidden, draw)
+        for draw in range(n_draws):
+            noise = row_noise(seeds, draw, latent.n_components).to(hidden)
+            sample, log_weight = latent.weighted_draw(hidden, noise)
             losses = self.likelihood(self.decode(sample), target, cells.observed)
             terms.append(log_weight - losses.sum(1))
-        return log_mean_exp(torch.stack(terms))
+        bound: Tensor = log_mean_exp(torch.stack(terms))
+        return bound

@@ -1,4 +1,4 @@
-"""Networks: the shape of encoder and decoder, as parameters that scikit-learn can set and search."""
+"""Networks: the shape of encoder and decoder, as parameters that can be set and searched."""
 
 from __future__ import annotations
 
@@ -363,8 +363,11 @@ def _try_module(name: str, module: nn.Module, shape: tuple[int, ...], n_numbers:
 
 
 def _check_choice(
-    name: str, value: str | None, choices: dict[str, object] | dict[str, Callable[..., nn.Module]],
-    *, optional: bool = False,
+    name: str,
+    value: str | None,
+    choices: dict[str, object] | dict[str, Callable[..., nn.Module]],
+    *,
+    optional: bool = False,
 ) -> None:
     if value in choices or (optional and value is None):
         return
@@ -378,7 +381,9 @@ def _check_share(name: str, value: float) -> None:
 
 
 def _check_sizes(name: str, sizes: Sequence[int]) -> None:
-    whole = not isinstance(sizes, str) and all(isinstance(s, int) or hasattr(s, "__index__") for s in sizes)
+    whole = not isinstance(sizes, str) and all(
+        isinstance(s, int) or hasattr(s, "__index__") for s in sizes
+    )
     if not whole or any(int(size) < 1 for size in sizes):
         raise ParameterError(
             f'{name} must be "auto" or positive integers, got {sizes!r}. Try (64, 32).'

@@ -128,10 +128,7 @@ class OrdinalCodec:
 
     @classmethod
     def fit(cls, name: str, position: int, column: pa.ChunkedArray) -> OrdinalCodec:
-        dictionary = column.combine_chunks()
-        if isinstance(dictionary, pa.ChunkedArray):
-            dictionary = dictionary.chunk(0)
-        return cls(name, position, tuple(dictionary.dictionary.to_pylist()))
+        return cls(name, position, tuple(dictionary_values(column).to_pylist()))
 
     def encode(self, column: pa.ChunkedArray, *, fitting: bool) -> tuple[np.ndarray, np.ndarray]:
         column, observed = plain(column), observed_cells(column)
@@ -197,7 +194,7 @@ class TimeCodec:
 
 
 def _periods(seconds: np.ndarray) -> tuple[float, ...]:
-    """Return the cycles that these moments run through: at least once, and not at one phase only."""
+    """Return the cycles that these moments run through, at more than one phase."""
     span = float(np.ptp(seconds))
     cycles = [
         period
@@ -208,7 +205,11 @@ def _periods(seconds: np.ndarray) -> tuple[float, ...]:
 
 
 def _ticks(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
-    whole = column.cast(pa.int32()) if column.type in (pa.date32(), pa.time32("s"), pa.time32("ms")) else column
+    whole = (
+        column.cast(pa.int32())
+        if column.type in (pa.date32(), pa.time32("s"), pa.time32("ms"))
+        else column
+    )
     ticks = pc.fill_null(whole.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
     return ticks.astype(np.float64), observed_cells(column)
 
@@ -217,6 +218,13 @@ def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return a dictionary column as a column of its values, any other as it is."""
     kind = column.type
     return column.cast(kind.value_type) if pa.types.is_dictionary(kind) else column
+
+
+def dictionary_values(column: pa.ChunkedArray) -> pa.Array:
+    """Return the categories of a dictionary column, in their order."""
+    if column.num_chunks == 0:
+        return pa.array([], column.type.value_type)
+    return column.unify_dictionaries().chunk(0).dictionary
 
 
 def _codes(column: pa.ChunkedArray, categories: tuple[str | int | float | bool, ...]) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import narwhals as nw
 import numpy as np
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from latently._spec import ColumnType, Container, TableSpec
 from latently.exceptions import DataError
-from latently.preprocessing._columns import plain
+from latently.preprocessing._columns import dictionary_values, plain
 
 _PLAIN_TYPES: dict[str, pa.DataType] = {
     "bool": pa.bool_(),
@@ -22,8 +22,13 @@ _PLAIN_TYPES: dict[str, pa.DataType] = {
     "date64": pa.date64(),
     "float": pa.float32(),
     "double": pa.float64(),
-    **{f"{sign}int{bits}": getattr(pa, f"{sign}int{bits}")() for sign in ("", "u") for bits in (8, 16, 32, 64)},
+    **{
+        f"{sign}int{bits}": getattr(pa, f"{sign}int{bits}")()
+        for sign in ("", "u")
+        for bits in (8, 16, 32, 64)
+    },
 }
+Frames = Literal["pandas", "polars", "pyarrow"]
 _TIME_TYPES = ("timestamp", "duration", "time32", "time64")
 
 
@@ -79,14 +84,16 @@ def _is_usable(kind: pa.DataType) -> bool:
 
 def table_spec(frame: nw.DataFrame[Any], table: pa.Table) -> TableSpec:
     """Return the record of a frame's container, column names and types."""
-    container = container_of(frame)
+    container = container_of(frame.to_native())
     types = tuple(_column_type(frame[name], table[name].type, container) for name in frame.columns)
     return TableSpec(container, "float64", tuple(frame.columns), types)
 
 
-def container_of(frame: nw.DataFrame[Any]) -> Container:
-    """Return the library that a frame comes from; modin and the like come back as pandas."""
-    implementation = frame.implementation
+def container_of(data: Any) -> Container:
+    """Return the library that rows come from; modin and the like come back as pandas."""
+    if not nw.dependencies.is_into_dataframe(data):
+        return "numpy"
+    implementation = nw.from_native(data, eager_only=True).implementation
     if implementation.is_polars():
         return "polars"
     return "pyarrow" if implementation.is_pyarrow() else "pandas"
@@ -101,7 +108,9 @@ def _column_type(series: nw.Series[Any], kind: pa.DataType, container: Container
     zone = getattr(kind, "tz", None)
     name = str(kind).partition("[")[0] if pa.types.is_temporal(kind) else str(kind)
     name = "large_string" if name == "string_view" else name
-    return ColumnType(name if name in (*_PLAIN_TYPES, *_TIME_TYPES) else "double", native, unit, zone)
+    return ColumnType(
+        name if name in (*_PLAIN_TYPES, *_TIME_TYPES) else "double", native, unit, zone
+    )
 
 
 def arrow_type(kind: ColumnType) -> pa.DataType:
@@ -139,10 +148,12 @@ def rounded(numbers: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
     info = np.iinfo(dtype)
     # float64 cannot hold the largest 64-bit integers: the next float below can be cast safely.
     high = np.nextafter(float(info.max), 0) if info.bits == 64 else float(info.max)
-    return np.clip(np.rint(np.nan_to_num(numbers, nan=0.0)), float(info.min), high).astype(dtype)
+    whole = np.clip(np.rint(np.nan_to_num(numbers, nan=0.0)), float(info.min), high)
+    answer: np.ndarray = whole.astype(dtype)
+    return answer
 
 
-def native_frame(table: pa.Table, spec: TableSpec, container: Container, like: Any = None) -> Any:
+def native_frame(table: pa.Table, spec: TableSpec, container: Frames, like: Any = None) -> Any:
     """Return an Arrow table as a frame of the user's library.
 
     Parameters
@@ -207,7 +218,9 @@ def fill_missing(X: Any, filled: Any) -> Any:
         name: _filled_column(gaps[name], whole[name], kind)
         for name, kind in zip(gaps.column_names, spec.types, strict=True)
     }
-    return native_frame(pa.table(columns), spec, spec.container, X)
+    container = spec.container
+    assert container != "numpy"
+    return native_frame(pa.table(columns), spec, container, X)
 
 
 def _filled_column(gaps: pa.ChunkedArray, whole: pa.ChunkedArray, kind: ColumnType) -> Any:
@@ -221,6 +234,6 @@ def _filled_column(gaps: pa.ChunkedArray, whole: pa.ChunkedArray, kind: ColumnTy
     answer = pc.if_else(values.is_valid(), values, plain(whole).cast(values.type, safe=False))
     if kind.name != "dictionary":
         return answer
-    categories = gaps.combine_chunks().unify_dictionaries().chunk(0).dictionary
+    categories = dictionary_values(gaps)
     codes = pc.index_in(answer.combine_chunks(), value_set=categories)
     return pa.DictionaryArray.from_arrays(codes, categories, ordered=kind.ordered)

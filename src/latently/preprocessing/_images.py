@@ -71,7 +71,9 @@ class ImagePreprocessor:
             f"c{c}_y{y}_x{x}" for c in range(channels) for y in range(height) for x in range(width)
         )
 
-    def encode(self, stack: np.ndarray, *, fitting: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
+    def encode(
+        self, stack: np.ndarray, *, fitting: bool = False
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         """Return pixels in [0, 1] and which of them were seen.
 
         Parameters
@@ -94,8 +96,9 @@ class ImagePreprocessor:
             If the images have another size, or infinite pixels.
         """
         images = self._channels_first(stack)
-        dtype = np.float64 if images.dtype == np.float64 else np.float32
-        values = (images.astype(dtype) - self.spec.low) / dtype(self.spec.high - self.spec.low)
+        dtype: Any = np.float64 if images.dtype == np.float64 else np.float32
+        span = self.spec.high - self.spec.low
+        values: np.ndarray = np.divide(images.astype(dtype) - self.spec.low, span, dtype=dtype)
         observed = ~np.isnan(values)
         all_seen = bool(observed.all())
         if not all_seen:
@@ -117,15 +120,13 @@ class ImagePreprocessor:
             )
             np.clip(values, 0.0, 1.0, out=values)
 
-    def decode(self, values: np.ndarray, container: Any = None, like: Any = None) -> np.ndarray:
+    def decode(self, values: np.ndarray, like: Any = None) -> np.ndarray:
         """Return pixels in the user's axes, range and type.
 
         Parameters
         ----------
         values : ndarray of shape (n, channels * height * width)
             Expected pixels.
-        container : None
-            Unused; tables need it.
         like : None
             Unused; tables need it.
 
@@ -135,11 +136,11 @@ class ImagePreprocessor:
             A stack like that of ``fit``.
         """
         dtype = np.dtype(self.spec.dtype)
-        images = np.clip(self.in_axes(values), 0, 1)
+        images = np.clip(self.in_order(values), 0, 1)
         images = images * (self.spec.high - self.spec.low) + self.spec.low
         return rounded(images, dtype) if dtype.kind in "iu" else images.astype(dtype, copy=False)
 
-    def in_axes(self, per_pixel: np.ndarray) -> np.ndarray:
+    def in_order(self, per_pixel: np.ndarray) -> np.ndarray:
         """Return (n, n_pixels) numbers in the axes of the user's images.
 
         Parameters
@@ -195,7 +196,7 @@ def _range(stack: np.ndarray) -> tuple[float, float]:
         # The bit depth seen: 255 for most images, 4,095 for 12-bit ones kept in 16 bits.
         return 0.0, float(2 ** max(int(stack.max()).bit_length(), 1) - 1)
     low, high = float(np.nanmin(stack)), float(np.nanmax(stack))
-    if 0 <= low and high <= 1:
+    if low >= 0 and high <= 1:
         return 0.0, 1.0
     return low, high if high > low else low + 1.0
 

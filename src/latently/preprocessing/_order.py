@@ -1,4 +1,4 @@
-"""One order of the rows, whatever order they came in: a fit depends on the rows, not on their order."""
+"""One order of the rows, whatever order they came in."""
 
 from __future__ import annotations
 
@@ -56,12 +56,14 @@ def _ranks(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
     column = plain(column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column]))
     kind = column.type
     if pa.types.is_floating(kind) or pa.types.is_integer(kind):
-        return pc.fill_null(column.cast(pa.float64(), safe=False), np.nan).to_numpy()
+        numbers: np.ndarray = pc.fill_null(column.cast(pa.float64(), safe=False), np.nan).to_numpy()
+        return numbers
     if pa.types.is_null(kind):
         return np.zeros(len(column))
     values = column.unique().drop_null()
     places = pc.index_in(column, value_set=values.take(pc.sort_indices(values)))
-    return pc.fill_null(places.cast(pa.float64()), -1.0).to_numpy()
+    ranks: np.ndarray = pc.fill_null(places.cast(pa.float64()), -1.0).to_numpy()
+    return ranks
 
 
 def _multipliers(n: int) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from latently._spec import Block, Container, LikelihoodName, Layout, TableSpec
+from latently._spec import Block, Layout, LikelihoodName, TableSpec
 from latently.exceptions import DataError, DataWarning
 from latently.preprocessing._columns import (
     BooleanCodec,
@@ -136,7 +136,9 @@ class TablePreprocessor:
         """Names of the columns in the user's order; ``x0``, ``x1`` where they have none."""
         return self.spec.names or tuple(f"x{i}" for i in range(len(self.order)))
 
-    def encode(self, table: Table, *, fitting: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
+    def encode(
+        self, table: Table, *, fitting: bool = False
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         """Return the encoded matrix and which cells were seen.
 
         Parameters
@@ -215,19 +217,32 @@ class TablePreprocessor:
         )
         np.clip(values, 0.0, 1.0, out=values)
 
-    def decode(
-        self, values: np.ndarray, container: Container | None = None, like: Any = None
-    ) -> Any:
+    def in_order(self, per_column: np.ndarray) -> np.ndarray:
+        """Return (n_samples, n_columns) numbers in the user's order of columns.
+
+        Parameters
+        ----------
+        per_column : ndarray of shape (n_samples, n_columns)
+            One number a cell, in encoded order.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_columns)
+            The same numbers.
+        """
+        ordered = np.empty_like(per_column)
+        ordered[:, self.order] = per_column
+        return ordered
+
+    def decode(self, values: np.ndarray, like: Any = None) -> Any:
         """Return expected encoded rows as rows of the user's table.
 
         Parameters
         ----------
         values : ndarray of shape (n_samples, width)
             Expected values and probabilities.
-        container : {"numpy", "pandas", "polars", "pyarrow"} or None, default=None
-            The library wanted; None is that of ``fit``.
-        like : object or None, default=None
-            A frame whose row index the answer takes over.
+        like : array, DataFrame, Table or None, default=None
+            The answer is of its kind, and takes over its row index; None is the kind of ``fit``.
 
         Returns
         -------
@@ -235,11 +250,13 @@ class TablePreprocessor:
             Whole numbers rounded, categories by the highest probability, in the types of ``fit``.
         """
         numbers = values[:, : len(self.positions)] * self.scale + self.center
-        if self.spec.container == "numpy":
-            return self._as_array(numbers)
-        container = container or self.spec.container
+        container = self.spec.container if like is None else container_of(like)
         if container == "numpy":
-            raise DataError("A model fitted on a table of mixed columns answers with a frame only.")
+            return self._as_array(numbers)
+        if self.spec.container == "numpy":
+            names = nw.from_native(like, eager_only=True).columns
+            columns = dict(zip(names, self._as_array(numbers).T, strict=True))
+            return native_frame(pa.table(columns), self.spec, container, like)
         return native_frame(self._as_arrow(values, numbers), self.spec, container, like)
 
     def _as_array(self, numbers: np.ndarray) -> np.ndarray:
@@ -348,6 +365,3 @@ def _warn_empty_columns(spec: TableSpec, positions: np.ndarray, numbers: np.ndar
             DataWarning,
             stacklevel=2,
         )
-
-
-__all__ = ["MAX_CATEGORIES", "LikelihoodChoice", "Table", "TablePreprocessor", "container_of"]

@@ -52,7 +52,9 @@ class AutoencoderTask(SaveMixin, BaseEstimator):  # type: ignore[misc]  # sklear
 
     def _fresh(self, given: BaseAutoencoder | None) -> BaseAutoencoder:
         made: BaseAutoencoder = self._default_autoencoder() if given is None else clone(given)
-        return made if self.random_state is None else made.set_params(random_state=self.random_state)
+        return (
+            made if self.random_state is None else made.set_params(random_state=self.random_state)
+        )
 
     def _take_over(self) -> None:
         self.n_features_in_ = self.autoencoder_.n_features_in_

@@ -1,7 +1,7 @@
 """Training: one loop, engines that say where it runs, callbacks that hear of it."""
 
 from latently.training._callbacks import Callback, ProgressBar
-from latently.training._data import TrainingData
+from latently.training._data import TrainingData, n_batches
 from latently.training._engine import Engine, LocalEngine, resolve_engine
 from latently.training._history import History, Record
 from latently.training._loop import Trained, TrainingOptions, Weights, train
@@ -17,6 +17,7 @@ __all__ = [
     "TrainingData",
     "TrainingOptions",
     "Weights",
+    "n_batches",
     "resolve_engine",
     "train",
 ]

@@ -72,26 +72,24 @@ def shuffled_batches(
 ) -> Iterator[Batch]:
     """Deal out every row once, in random order.
 
-    A last batch of a single row joins the one before it, and a lone row is seen twice at once:
-    batch normalisation cannot learn from one row.
+    A last batch of a single row joins the one before it, and a row that is alone all the same is
+    seen twice at once: batch normalisation cannot learn from one row.
     """
     order = torch.randperm(data.n_rows, generator=generator)
-    if len(order) == 1:
-        order = order.repeat(2)
     for index in balanced_split(order, batch_size):
-        yield data.take(index.to(data.inputs.values.device))
+        together = index.repeat(2) if len(index) == 1 else index
+        yield data.take(together.to(data.inputs.values.device))
 
 
 def balanced_split(order: Tensor, batch_size: int) -> list[Tensor]:
     """Split an index into batches; a single row left over joins the batch before it."""
-    batches = list(order.split(batch_size))
-    if len(batches) > 1 and len(batches[-1]) == 1:
+    batches = list(torch.split(order, batch_size))
+    if batch_size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]
     return batches
 
 
 def n_batches(n_rows: int, batch_size: int) -> int:
     """Return how many batches ``shuffled_batches`` deals out in one pass."""
-    left_over = n_rows % batch_size
-    full = n_rows // batch_size
-    return max(1, full + (left_over > 1 or (left_over == 1 and batch_size == 1)))
+    full, left_over = divmod(n_rows, batch_size)
+    return max(1, full + (left_over > 1))

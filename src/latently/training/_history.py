@@ -56,6 +56,11 @@ class History:
     def __len__(self) -> int:
         return len(self.records)
 
+    @property
+    def last_step(self) -> int:
+        """The step of the last evaluation, 0 before any."""
+        return self.records[-1].step if self.records else 0
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists and strings.
 

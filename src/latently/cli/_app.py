@@ -1,0 +1,71 @@
+"""The application: its commands and its own options."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from latently.cli import (
+    demo,
+    denoise,
+    fit,
+    impute,
+    inspect,
+    inverse_transform,
+    reconstruct,
+    sample,
+    score,
+    transform,
+)
+from latently.cli._guard import guarded
+
+app = typer.Typer(
+    name="latently",
+    help="Autoencoders for tables and images: compress, map, flag anomalies, fill gaps, "
+    "denoise, generate.",
+    epilog="Data goes to stdout, words go to stderr. Exit codes: 0 ok, 1 bug, 2 usage, 3 data, "
+    "4 model file, 5 diverged or out of resources, 6 missing package, 130/143 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_COMMANDS = {
+    "fit": fit.fit,
+    "transform": transform.transform,
+    "inverse-transform": inverse_transform.inverse_transform,
+    "reconstruct": reconstruct.reconstruct,
+    "score": score.score,
+    "impute": impute.impute,
+    "denoise": denoise.denoise,
+    "sample": sample.sample,
+    "inspect": inspect.inspect,
+    "demo": demo.demo,
+}
+for _name, _command in _COMMANDS.items():
+    app.command(_name)(guarded(_command))
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from latently import __version__
+
+        typer.echo(f"latently {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

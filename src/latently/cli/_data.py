@@ -1,0 +1,189 @@
+"""Data on their way in: read, matched with the model's columns, ids set apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from latently.cli._guard import say
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+
+class Source(NamedTuple):
+    """Where data come from and how to read them."""
+
+    path: str
+    format: str | None = None
+    key: str | None = None
+    skip_bad: bool = False
+    ids: Sequence[str] | None = None
+
+
+class Rows(NamedTuple):
+    """Rows for a model, and what is carried along beside them.
+
+    Attributes
+    ----------
+    values : pyarrow.Table or ndarray
+        What the model sees.
+    ids : pyarrow.Table or None
+        Columns to put in front of every output: those asked for, or the names of the images.
+    names : tuple of str or None
+        The names of the images.
+    """
+
+    values: Any
+    ids: pa.Table | None = None
+    names: tuple[str, ...] | None = None
+
+    @property
+    def is_table(self) -> bool:
+        """True if the columns have names."""
+        return hasattr(self.values, "column_names")
+
+    @property
+    def is_images(self) -> bool:
+        """True for a stack of images."""
+        return not self.is_table and self.values.ndim > 2
+
+
+def read_rows(source: Source, size: tuple[int, int] | None = None) -> Rows:
+    """Read data as they are; id columns are in both parts."""
+    from pathlib import Path
+
+    from latently.io import read
+
+    if source.format in (None, "images") and Path(source.path).is_dir():
+        return _read_folder(source, size)
+    rows = Rows(read(source.path, source.format, key=source.key, skip_bad=source.skip_bad))
+    if not rows.is_table:
+        _need_no_ids(source)
+        return rows
+    return rows._replace(ids=select(rows.values, source.ids, "--id") if source.ids else None)
+
+
+def _read_folder(source: Source, size: tuple[int, int] | None) -> Rows:
+    import pyarrow as pa
+
+    from latently.io import read_images
+
+    _need_no_ids(source)
+    found = read_images(source.path, size=size, skip_bad=source.skip_bad)
+    return Rows(found.pixels, pa.table({"file": list(found.names)}), found.names)
+
+
+def read_training_rows(source: Source, ignored: Sequence[str] | None) -> Rows:
+    """Read data and leave out the columns that the model shall not see."""
+    from latently.exceptions import DataError
+
+    rows = read_rows(source)
+    ignored = ignored or ()
+    if not rows.is_table:
+        _need_no_columns("--ignore", ignored, source.path)
+        return rows
+    select(rows.values, ignored, "--ignore")
+    unseen = {*ignored, *(source.ids or ())}
+    kept = [name for name in rows.values.column_names if name not in unseen]
+    if not kept:
+        raise DataError(f"{source.path}: no column is left. Name fewer in --id and --ignore.")
+    return rows._replace(values=rows.values.select(kept))
+
+
+def read_matched_rows(source: Source, model: Any) -> Rows:
+    """Read data and pick the columns that the model was fitted on, by name."""
+    autoencoder = autoencoder_of(model)
+    rows = read_rows(source, getattr(autoencoder.preprocessor_.spec, "shape", (0,))[1:] or None)
+    fitted = getattr(autoencoder, "feature_names_in_", None)
+    if not rows.is_table:
+        return rows._replace(values=_named(rows.values, fitted))
+    if fitted is None:
+        return rows._replace(values=_as_matrix(rows.values, source))
+    return rows._replace(values=_match(rows.values, [str(name) for name in fitted], source))
+
+
+def autoencoder_of(model: Any) -> Any:
+    """Return the autoencoder inside a task, or the autoencoder itself."""
+    return getattr(model, "autoencoder_", model)
+
+
+def select(table: pa.Table, names: Sequence[str], option: str) -> pa.Table:
+    """Return some columns; refuse names that the table does not have."""
+    from latently.exceptions import ParameterError
+
+    unknown = [name for name in names if name not in table.column_names]
+    if unknown:
+        known = ", ".join(table.column_names[:8])
+        raise ParameterError(
+            f"{option} names columns that the data do not have: {', '.join(unknown[:5])}. "
+            f"There are {known}."
+        )
+    return table.select(list(dict.fromkeys(names)))
+
+
+def _match(table: pa.Table, fitted: list[str], source: Source) -> pa.Table:
+    from latently.exceptions import DataError
+
+    missing = [name for name in fitted if name not in table.column_names]
+    if missing:
+        raise DataError(
+            f"{source.path}: {len(missing)} of the model's {len(fitted)} columns are missing: "
+            f"{', '.join(missing[:5])}. Give a table with the columns of fit."
+        )
+    expected = {*fitted, *(source.ids or ())}
+    extra = [name for name in table.column_names if name not in expected]
+    if extra:
+        say(
+            f"warning: columns that the model does not know are ignored: {', '.join(extra[:5])}"
+            + (f" and {len(extra) - 5} more." if len(extra) > 5 else ".")
+        )
+    return table.select(fitted)
+
+
+def _named(array: NDArray[Any], fitted: Any) -> Any:
+    """Give an array the column names of the model, where it has some."""
+    if fitted is None or array.ndim != 2 or array.shape[1] != len(fitted):
+        return array
+    import pyarrow as pa
+
+    return pa.table({str(name): array[:, place] for place, name in enumerate(fitted)})
+
+
+def _as_matrix(table: pa.Table, source: Source) -> NDArray[np.float64]:
+    """Return the columns that are no ids as numbers, for a model of arrays."""
+    columns = [name for name in table.column_names if name not in (source.ids or ())]
+    return as_matrix(table.select(columns), source.path)
+
+
+def as_matrix(table: pa.Table, path: str) -> NDArray[np.float64]:
+    """Return a table of numbers as a matrix, NaN where a cell is missing."""
+    import numpy as np
+    import pyarrow as pa
+
+    from latently.exceptions import DataError
+
+    columns = []
+    for name in table.column_names:
+        try:
+            numbers = table[name].cast(pa.float64())
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise DataError(
+                f"{path}: column {name!r} holds {table[name].type}, numbers are needed. "
+                "Carry it along with --id, or drop it."
+            ) from None
+        columns.append(numbers.to_numpy(zero_copy_only=False))
+    return np.column_stack(columns)
+
+
+def _need_no_ids(source: Source) -> None:
+    _need_no_columns("--id", source.ids or (), source.path)
+
+
+def _need_no_columns(option: str, names: Sequence[str], path: str) -> None:
+    from latently.exceptions import ParameterError
+
+    if names:
+        raise ParameterError(f"{option} needs a table with column names, {path} has none. Drop it.")

@@ -1,0 +1,182 @@
+"""What stands between a command and the shell: exit codes, signals, warnings, broken pipes."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+import typer
+
+BUG, USAGE, DATA, MODEL_FILE, RESOURCES, MISSING_EXTRA = 1, 2, 3, 4, 5, 6
+INTERRUPTED, TERMINATED, BROKEN_PIPE = 130, 143, 141
+
+_OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+def guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """Wrap a command so that every way it can end has its own exit code and one plain message.
+
+    Parameters
+    ----------
+    command : callable
+        A command of the application.
+
+    Returns
+    -------
+    callable
+        With the same signature.
+    """
+
+    @functools.wraps(command)
+    def run(*args: Any, **options: Any) -> None:
+        with _signals() as caught, _plain_warnings():
+            try:
+                command(*args, **options)
+                sys.stdout.flush()
+            except typer.Exit:
+                raise
+            except KeyboardInterrupt:
+                say("interrupted; no output was written.")
+                raise typer.Exit(interrupt_code(caught)) from None
+            except BrokenPipeError:
+                _mute_stdout()
+                raise typer.Exit(BROKEN_PIPE) from None
+            except Exception as error:
+                raise typer.Exit(_refuse(error)) from None
+
+    return run
+
+
+def say(message: str) -> None:
+    """Write words for a person, to stderr."""
+    typer.echo(message, err=True)
+
+
+def interrupt_code(caught: list[int] | None = None) -> int:
+    """Return the exit code of an interrupted command: 143 after SIGTERM, else 130."""
+    seen = _caught if caught is None else caught
+    return TERMINATED if signal.SIGTERM in seen else INTERRUPTED
+
+
+#: Signals that arrived while the command ran.
+_caught: list[int] = []
+
+
+def _on_terminate(number: int, frame: FrameType | None) -> None:
+    # Once: a second SIGTERM ends the process as usual.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _caught.append(number)
+    raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Let SIGTERM end a command as Ctrl-C does, so that training can keep its weights."""
+    _caught.clear()
+    if threading.current_thread() is not threading.main_thread():
+        yield _caught
+        return
+    before = signal.signal(signal.SIGTERM, _on_terminate)
+    try:
+        yield _caught
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Show each warning once, as one line without a source; hide those meant for programmers."""
+    shown: set[str] = set()
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        text = " ".join(str(message).split())
+        if text not in shown:
+            shown.add(text)
+            say(f"warning: {text}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        for programmers in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
+            warnings.simplefilter("ignore", programmers)
+        warnings.simplefilter("ignore", ResourceWarning)
+        warnings.showwarning = show
+        yield
+
+
+def _refuse(error: Exception) -> int:
+    """Say what went wrong and return the exit code."""
+    code = exit_code(error)
+    if os.environ.get("LATENTLY_DEBUG"):
+        import traceback
+
+        say("".join(traceback.format_exception(error)).rstrip())
+    if code != BUG:
+        say(f"error: {_message(error)}")
+        return code
+    say(
+        f"internal error: {type(error).__name__}: {_message(error)[:300]}\n"
+        "This is a bug in latently: please report it. LATENTLY_DEBUG=1 shows the traceback."
+    )
+    return code
+
+
+def exit_code(error: BaseException) -> int:
+    """Return the exit code that belongs to an error.
+
+    Parameters
+    ----------
+    error : BaseException
+        What a command raised.
+
+    Returns
+    -------
+    int
+        From 1 (a bug) to 6 (a missing package).
+    """
+    from latently import exceptions
+
+    if _is_out_of_resources(error):
+        return RESOURCES
+    codes: tuple[tuple[type[BaseException], int], ...] = (
+        (exceptions.ParameterError, USAGE),
+        (exceptions.OutputExistsError, USAGE),
+        (exceptions.DataError, DATA),
+        (exceptions.ModelFileError, MODEL_FILE),
+        (exceptions.NotFittedError, MODEL_FILE),
+        (exceptions.DivergenceError, RESOURCES),
+        (exceptions.ResourceError, RESOURCES),
+        (exceptions.MissingExtraError, MISSING_EXTRA),
+    )
+    return next((code for kind, code in codes if isinstance(error, kind)), BUG)
+
+
+def _is_out_of_resources(error: BaseException) -> bool:
+    # io turns a full disk into a DataError "raise ... from None"; the cause is still its context.
+    causes = (error, error.__context__)
+    full_disk = any(isinstance(e, OSError) and e.errno in _OUT_OF_SPACE for e in causes)
+    # torch says so in words only, on the CPU.
+    no_memory = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    gpu_memory = type(error).__name__ == "OutOfMemoryError"
+    return full_disk or no_memory or gpu_memory or isinstance(error, MemoryError)
+
+
+def _message(error: Exception) -> str:
+    text = "\n".join(line for line in str(error).splitlines() if line.strip())
+    if isinstance(error, MemoryError):
+        return f"out of memory. Use fewer rows or a smaller batch size. {text}".strip()
+    return text or type(error).__name__
+
+
+def _mute_stdout() -> None:
+    # Python flushes stdout at exit; without this it would complain about the closed pipe again.
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,141 @@
+"""From options to an unfitted autoencoder."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+
+class Kind(StrEnum):
+    """The named autoencoders."""
+
+    autoencoder = "autoencoder"
+    variational = "variational"
+    sparse = "sparse"
+    convolutional = "convolutional"
+    denoising = "denoising"
+
+
+class Recipe(NamedTuple):
+    """What `fit` was asked for; None leaves the autoencoder's own default."""
+
+    kind: Kind | None
+    n_components: str
+    max_epochs: int | None
+    batch_size: int | None
+    learning_rate: float | None
+    beta: float | None
+    n_active: int | None
+    hidden_sizes: str | None
+    noise: str | None
+    seed: int
+    device: str
+    verbose: bool
+
+
+_CLASSES = {
+    Kind.autoencoder: "Autoencoder",
+    Kind.variational: "VariationalAutoencoder",
+    Kind.sparse: "SparseAutoencoder",
+    Kind.convolutional: "ConvolutionalAutoencoder",
+    Kind.denoising: "DenoisingAutoencoder",
+}
+_NOISES = {"masking": "Masking", "gaussian": "GaussianNoise", "salt": "SaltAndPepper"}
+
+
+def make_autoencoder(recipe: Recipe, *, images: bool) -> Any:
+    """Return the unfitted autoencoder that the options describe.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        The options.
+    images : bool
+        True if the data are images: every kind but the plain one is then convolutional.
+
+    Returns
+    -------
+    autoencoder
+        Unfitted.
+
+    Raises
+    ------
+    ParameterError
+        If an option does not fit the kind.
+    """
+    import latently
+
+    kind = recipe.kind or (Kind.convolutional if images else Kind.autoencoder)
+    chosen: dict[str, Any] = {
+        "n_components": _number_or_auto(recipe.n_components),
+        "max_epochs": recipe.max_epochs,
+        "batch_size": recipe.batch_size,
+        "learning_rate": recipe.learning_rate,
+        "beta": _only_for(Kind.variational, kind, "--beta", recipe.beta),
+        "n_active": _only_for(Kind.sparse, kind, "--n-active", recipe.n_active),
+        "network": _network(recipe.hidden_sizes, convolutional=images and kind != "autoencoder"),
+        "corruption": _noise(recipe.noise),
+    }
+    given = {name: value for name, value in chosen.items() if value is not None}
+    make = getattr(latently, _CLASSES[kind])
+    return make(**given, random_state=recipe.seed, engine=recipe.device, verbose=recipe.verbose)
+
+
+def _only_for(wanted: Kind, kind: Kind, option: str, value: Any) -> Any:
+    from latently.exceptions import ParameterError
+
+    if value is not None and kind != wanted:
+        raise ParameterError(f"{option} belongs to --kind {wanted}, got --kind {kind}. Drop it.")
+    return value
+
+
+def _number_or_auto(text: str) -> int | str:
+    from latently.exceptions import ParameterError
+
+    if text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise ParameterError(
+            f'--n-components must be a whole number or "auto", got {text!r:.30}. Try 8.'
+        ) from None
+
+
+def _network(hidden_sizes: str | None, *, convolutional: bool) -> Any:
+    import latently
+
+    if hidden_sizes is None:
+        return latently.ConvNetwork() if convolutional else None
+    sizes = _sizes(hidden_sizes)
+    return latently.ConvNetwork(sizes) if convolutional else latently.DenseNetwork(sizes)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    from latently.exceptions import ParameterError
+
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise ParameterError(
+            f"--hidden-sizes must be whole numbers with commas between, got {text!r:.30}. "
+            "Try 64,32."
+        ) from None
+
+
+def _noise(text: str | None) -> Any:
+    """Return the corruption that ``name`` or ``name:strength`` describes."""
+    import latently
+    from latently.exceptions import ParameterError
+
+    if text is None:
+        return None
+    name, _, strength = text.partition(":")
+    try:
+        make = getattr(latently, _NOISES[name])
+        return make(float(strength)) if strength else make()
+    except (KeyError, ValueError):
+        raise ParameterError(
+            f"--noise must be masking, gaussian or salt, with :STRENGTH or without, got "
+            f"{text!r:.30}. Try masking:0.2."
+        ) from None

@@ -1,0 +1,38 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+_FORMATS = "csv, tsv, parquet, arrow, feather, npy, npz or images"
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="Model file that `fit` wrote.")]
+Data = Annotated[
+    str, typer.Argument(metavar="DATA", help="Table, array or folder of images; - is stdin.")
+]
+Output = Annotated[
+    str,
+    typer.Option("--output", "-o", metavar="OUT", help="File or folder to write; - is stdout."),
+]
+Ids = Annotated[
+    list[str] | None,
+    typer.Option("--id", metavar="COL", help="Column to carry along unchanged; repeatable."),
+]
+InputFormat = Annotated[
+    str | None,
+    typer.Option("--format", metavar="NAME", help=f"Of DATA, if its name does not say: {_FORMATS}."),
+]
+OutputFormat = Annotated[
+    str | None,
+    typer.Option("--output-format", metavar="NAME", help="Of OUT, if its name does not say."),
+]
+Key = Annotated[
+    str | None, typer.Option("--key", metavar="NAME", help="Which array of an .npz file.")
+]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Pass over images that cannot be read.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
+Json = Annotated[bool, typer.Option("--json", help="Write figures as JSON to stdout.")]

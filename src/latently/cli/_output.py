@@ -1,0 +1,151 @@
+"""Answers on their way out: tables with ids in front, arrays, folders of images."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import typer
+
+from latently.cli._data import Rows, autoencoder_of
+from latently.cli._guard import say
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Target(NamedTuple):
+    """Where an answer goes."""
+
+    path: str
+    format: str | None = None
+    overwrite: bool = False
+
+    @property
+    def format_name(self) -> str:
+        """The format asked for, the one that the name says, or images where it says none."""
+        from pathlib import Path
+
+        from latently.io import find_format
+
+        folder = self.format is None and self.path != "-" and not Path(self.path).suffix
+        return "images" if folder else find_format(self.path, self.format).name
+
+
+def check_target(target: Target, *, images: bool) -> None:
+    """Refuse, before any work, an output that exists or cannot hold the answer.
+
+    Parameters
+    ----------
+    target : Target
+        Where the answer goes.
+    images : bool
+        True if the answer is a stack of images.
+    """
+    from latently.exceptions import ParameterError
+    from latently.io import check_output, find_format
+
+    kind = find_format(target.path, target.format_name).kind
+    if images and (kind == "table" or (kind == "images" and target.path == "-")):
+        raise ParameterError(
+            "The answer is a stack of images. Give -o FOLDER, or -o FILE.npy for an array."
+        )
+    if not images and kind == "images":
+        raise ParameterError(
+            f"The answer is a table, {target.path} names no table format. "
+            "Give for example -o FILE.csv, or --output-format csv."
+        )
+    check_output(target.path, target.overwrite, folder=kind == "images")
+
+
+def answers_images(model: Any) -> bool:
+    """Say whether the model's rows are images."""
+    return hasattr(autoencoder_of(model).preprocessor_.spec, "axes")
+
+
+def write_table(columns: dict[str, Any], rows: Rows, target: Target) -> None:
+    """Write columns with the ids in front."""
+    import pyarrow as pa
+
+    from latently.io import write
+
+    table = with_ids(pa.table(columns), rows)
+    write(table, target.path, target.format_name, overwrite=target.overwrite)
+    announce(target, f"{table.num_rows:,} rows")
+
+
+def write_rows(answer: Any, rows: Rows, model: Any, target: Target) -> None:
+    """Write rows of the kind that the model was fitted on: a table, an array or images."""
+    from latently.io import write
+
+    if answers_images(model):
+        _write_images(answer, rows, model, target)
+        return
+    write(
+        with_ids(_as_table(answer, model), rows),
+        target.path,
+        target.format_name,
+        overwrite=target.overwrite,
+    )
+    announce(target, f"{len(answer):,} rows")
+
+
+def write_json(document: dict[str, Any]) -> None:
+    """Write one JSON document to stdout."""
+    typer.echo(json.dumps(document, indent=2, default=str, allow_nan=True))
+
+
+def announce(target: Target, what: str) -> None:
+    """Say where the answer went, unless it is stdout."""
+    if target.path != "-":
+        say(f"wrote {what} to {target.path}")
+
+
+def with_ids(table: pa.Table, rows: Rows) -> pa.Table:
+    """Put the id columns in front of a table."""
+    import pyarrow as pa
+
+    from latently.exceptions import ParameterError
+
+    if rows.ids is None:
+        return table
+    both = [name for name in rows.ids.column_names if name in table.column_names]
+    if both:
+        raise ParameterError(
+            f"--id {both[0]!r} is also a column of the answer. Rename it, or leave --id out."
+        )
+    return pa.table([*rows.ids.columns, *table.columns], [*rows.ids.column_names, *table.column_names])
+
+
+def _as_table(answer: Any, model: Any) -> pa.Table:
+    import pyarrow as pa
+
+    if isinstance(answer, pa.Table):
+        return answer
+    names = autoencoder_of(model).preprocessor_.column_names
+    if hasattr(answer, "columns"):
+        import narwhals as nw
+
+        return nw.from_native(answer, eager_only=True).to_arrow()
+    return pa.table({str(name): answer[:, place] for place, name in enumerate(names)})
+
+
+def _write_images(stack: Any, rows: Rows, model: Any, target: Target) -> None:
+    from latently.io import write, write_images
+
+    if target.format_name != "images":
+        write(stack, target.path, target.format_name, overwrite=target.overwrite)
+    else:
+        spec = autoencoder_of(model).preprocessor_.spec
+        write_images(_for_png(stack, spec), target.path, rows.names, target.overwrite)
+    announce(target, f"{len(stack):,} images")
+
+
+def _for_png(stack: Any, spec: Any) -> Any:
+    """Return channels last and decimals from 0 to 1; whole numbers of 8 bits stay as they are."""
+    import numpy as np
+
+    images = np.moveaxis(stack, 1, -1) if spec.axes == "chw" else stack
+    if images.dtype in (np.uint8, np.uint16):
+        return images
+    return np.clip((images - spec.low) / (spec.high - spec.low), 0.0, 1.0)

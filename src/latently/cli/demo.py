@@ -1,0 +1,25 @@
+"""``latently demo``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from latently.cli import _options as options
+from latently.cli._guard import say
+
+
+def demo(
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write to.")
+    ] = "demo-output",
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Show the main jobs on made-up and built-in data; needs no download."""
+    from latently.io import check_output
+    from latently.report import render_demo, run_demo
+
+    check_output(output, overwrite, folder=True)
+    figures = run_demo(output, say)
+    typer.echo(render_demo(figures))

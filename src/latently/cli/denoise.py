@@ -1,0 +1,40 @@
+"""``latently denoise``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from latently.cli import _options as options
+from latently.cli._data import Source, autoencoder_of, read_matched_rows
+from latently.cli._guard import say
+from latently.cli._output import Target, answers_images, check_target, write_rows
+
+
+def denoise(
+    model: options.Model,
+    data: options.Data,
+    output: options.Output = "-",
+    ids: options.Ids = None,
+    format: options.InputFormat = None,
+    output_format: options.OutputFormat = None,
+    key: options.Key = None,
+    skip_bad: options.SkipBad = False,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Take noise off rows or images; best with a model of `fit --kind denoising`."""
+    import latently
+
+    target = Target(output, output_format, overwrite)
+    loaded = latently.load(model)
+    autoencoder = autoencoder_of(loaded)
+    check_target(target, images=answers_images(loaded))
+    _note_noise(autoencoder)
+    rows = read_matched_rows(Source(data, format, key, skip_bad, ids), loaded)
+    denoiser = latently.AutoencoderDenoiser(autoencoder=autoencoder).fit(rows.values)
+    write_rows(denoiser.transform(rows.values), rows, loaded, target)
+
+
+def _note_noise(autoencoder: Any) -> None:
+    denoising = type(autoencoder).__name__ == "DenoisingAutoencoder"
+    if not denoising and autoencoder.corruption is None:
+        say("warning: the model was not trained with noise. Use `fit --kind denoising`.")

@@ -1,0 +1,107 @@
+"""``latently fit``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from latently.cli import _options as options
+from latently.cli._data import Source, read_training_rows
+from latently.cli._guard import interrupt_code, say
+from latently.cli._kinds import Kind, Recipe, make_autoencoder
+from latently.cli._output import write_json
+
+_SHAPE, _TRAINING = "What to learn", "How to train"
+
+
+def fit(
+    data: options.Data,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="MODEL", help="Model file to write.")
+    ],
+    kind: Annotated[
+        Kind | None,
+        typer.Option(
+            help="Default: autoencoder for tables, convolutional for images.",
+            rich_help_panel=_SHAPE,
+        ),
+    ] = None,
+    n_components: Annotated[
+        str,
+        typer.Option(metavar="N", help="Size of the code, or auto.", rich_help_panel=_SHAPE),
+    ] = "auto",
+    hidden_sizes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N", help="Widths of the layers; channels for images.", rich_help_panel=_SHAPE
+        ),
+    ] = None,
+    beta: Annotated[
+        float | None,
+        typer.Option(help="Weight of the KL (variational).", rich_help_panel=_SHAPE),
+    ] = None,
+    n_active: Annotated[
+        int | None,
+        typer.Option(help="Active components in a row (sparse).", rich_help_panel=_SHAPE),
+    ] = None,
+    noise: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[:STRENGTH]",
+            help="Corruption in training: masking, gaussian or salt.",
+            rich_help_panel=_SHAPE,
+        ),
+    ] = None,
+    max_epochs: Annotated[
+        int | None, typer.Option(help="Passes over the data.", rich_help_panel=_TRAINING)
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Rows in a step.", rich_help_panel=_TRAINING)
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Highest step size.", rich_help_panel=_TRAINING)
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Same seed, same model.", rich_help_panel=_TRAINING)
+    ] = 0,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel=_TRAINING)
+    ] = "auto",
+    ids: options.Ids = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option("--ignore", metavar="COL", help="Column to leave out; repeatable."),
+    ] = None,
+    format: options.InputFormat = None,
+    key: options.Key = None,
+    skip_bad: options.SkipBad = False,
+    overwrite: options.Overwrite = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Train a model on DATA and write it to one file.
+
+    A first Ctrl-C ends the training and keeps the best weights.
+    """
+    from latently.inspection import inspect
+    from latently.io import check_output
+
+    check_output(output, overwrite)
+    verbose = not quiet and sys.stderr.isatty()
+    recipe = Recipe(
+        kind, n_components, max_epochs, batch_size, learning_rate, beta, n_active, hidden_sizes,
+        noise, seed, device, verbose,
+    )  # fmt: skip
+    rows = read_training_rows(Source(data, format, key, skip_bad, ids), ignore)
+    model = make_autoencoder(recipe, images=rows.is_images).fit(rows.values)
+    # The file shall be the same whoever watched, and be of use on a machine without that device.
+    model.set_params(verbose=False, engine="auto").save(output, overwrite=overwrite)
+    if not quiet:
+        say(f"{model.summary()}\nwrote {output}")
+    if json:
+        write_json({"model": output, "interrupted": model.interrupted_, **inspect(model).to_dict()})
+    if model.interrupted_:
+        say(f"interrupted; the model so far is in {output}.")
+        raise typer.Exit(interrupt_code())

@@ -1,0 +1,19 @@
+"""``latently inspect``."""
+
+from __future__ import annotations
+
+import typer
+
+from latently.cli import _options as options
+from latently.cli._output import write_json
+
+
+def inspect(model: options.Model, json: options.Json = False) -> None:
+    """Say what a model is, how it was trained, and whether it beats PCA."""
+    import latently
+
+    facts = latently.inspect(latently.load(model))
+    if json:
+        write_json(facts.to_dict())
+    else:
+        typer.echo(str(facts))

@@ -1,0 +1,29 @@
+"""``latently sample``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from latently.cli import _options as options
+from latently.cli._data import Rows, autoencoder_of
+from latently.cli._output import Target, answers_images, check_target, write_rows
+
+
+def sample(
+    model: options.Model,
+    n_samples: Annotated[int, typer.Option("-n", "--n-samples", help="Rows to generate.")] = 100,
+    seed: Annotated[int, typer.Option(help="Same seed, same rows.")] = 0,
+    output: options.Output = "-",
+    output_format: options.OutputFormat = None,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Generate new rows; best with a model of `fit --kind variational`."""
+    import latently
+
+    target = Target(output, output_format, overwrite)
+    loaded = latently.load(model)
+    check_target(target, images=answers_images(loaded))
+    source = loaded if hasattr(loaded, "sample") else autoencoder_of(loaded)
+    write_rows(source.sample(n_samples, random_state=seed), Rows(None), loaded, target)

@@ -1,0 +1,143 @@
+"""From the user's rows to training data, and how long to train on them."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+
+from latently._validation import Input
+from latently.estimators._split import repeated_rows, take_rows
+from latently.exceptions import DataError
+from latently.nn import Cells
+from latently.preprocessing import (
+    ImagePreprocessor,
+    LikelihoodChoice,
+    Preprocessor,
+    TablePreprocessor,
+    canonical_order,
+)
+from latently.training import TrainingData, TrainingOptions, n_batches
+
+#: Evaluations that a training is planned with.
+_N_EVALUATIONS = 50
+#: "auto" length, counted in steps, so that 100 rows and 1,000,000 rows both train sensibly.
+_AUTO_EPOCHS, _MIN_STEPS, _MAX_STEPS = 100, 2_000, 10_000
+
+
+class Plan(Protocol):
+    """The parameters of an estimator that say how long and how fast to train."""
+
+    max_epochs: int | Literal["auto"]
+    batch_size: int | Literal["auto"]
+    learning_rate: float
+    weight_decay: float
+    gradient_clip: float | None
+    patience: int | None
+
+
+def in_canonical_order(
+    data: Input, target: Input | None, weights: np.ndarray | None
+) -> tuple[Input, Input | None, np.ndarray | None]:
+    """Sort rows by content, so that a fit does not depend on their order.
+
+    Whole-number weights become repeated rows: a row of weight 2 is that row twice.
+    """
+    order = canonical_order(data)
+    if weights is not None:
+        order, weights = repeated_rows(order, weights)
+    return take_rows(data, order), None if target is None else take_rows(target, order), weights
+
+
+def make_preprocessor(data: Input, likelihood: LikelihoodChoice) -> Preprocessor:
+    """Return the preprocessor for images or for a table, fitted."""
+    if isinstance(data, np.ndarray) and data.ndim > 2:
+        return ImagePreprocessor.fit(data, likelihood)
+    return TablePreprocessor.fit(data, likelihood)
+
+
+def is_image_stack(data: Input) -> bool:
+    """Return True for an array of more than two axes."""
+    return isinstance(data, np.ndarray) and data.ndim > 2
+
+
+def encode(preprocessor: Preprocessor, data: Input, *, fitting: bool = False) -> Cells:
+    """Encode rows; refuse images where ``fit`` saw a table, and the other way round."""
+    if isinstance(preprocessor, ImagePreprocessor):
+        if not isinstance(data, np.ndarray) or data.ndim == 2:
+            raise DataError(
+                f"fit saw images, got rows of shape {np.shape(data)}. Give an image stack."
+            )
+        values, observed = preprocessor.encode(data, fitting=fitting)
+    elif is_image_stack(data):
+        raise DataError("fit saw a table, got a stack of images. Give rows of that table.")
+    else:
+        values, observed = preprocessor.encode(data, fitting=fitting)
+    return Cells(_tensor(values), None if observed is None else _tensor(observed))
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
+
+
+def training_data(
+    preprocessor: Preprocessor, data: Input, target: Input | None, weights: np.ndarray | None
+) -> TrainingData:
+    """Encode rows as float32 tensors; weights get mean one."""
+    inputs = _single(encode(preprocessor, data, fitting=True))
+    goal = None if target is None else _single(encode(preprocessor, target, fitting=True))
+    weight = None
+    if weights is not None:
+        weight = torch.as_tensor(weights / weights.mean(), dtype=torch.float32)
+    return TrainingData(inputs, goal, weight)
+
+
+def _single(cells: Cells) -> Cells:
+    return cells._replace(values=cells.values.float())
+
+
+def training_options(plan: Plan, n_rows: int, seed: int) -> TrainingOptions:
+    """Return how to train on ``n_rows`` rows from beginning to end."""
+    batch_size = automatic_batch_size(n_rows) if plan.batch_size == "auto" else plan.batch_size
+    per_epoch = n_batches(n_rows, batch_size)
+    if plan.max_epochs == "auto":
+        n_steps = min(max(_AUTO_EPOCHS * per_epoch, _MIN_STEPS), _MAX_STEPS)
+    else:
+        n_steps = plan.max_epochs * per_epoch
+    return TrainingOptions(
+        n_steps=n_steps,
+        batch_size=batch_size,
+        learning_rate=plan.learning_rate,
+        weight_decay=plan.weight_decay,
+        seed=seed,
+        patience=plan.patience,
+        steps_per_evaluation=math.ceil(n_steps / _N_EVALUATIONS),
+        gradient_clip=plan.gradient_clip,
+    )
+
+
+def chunk_options(plan: Plan, n_rows: int, seed: int) -> TrainingOptions:
+    """Return how to pass once over a chunk of a stream, at a constant learning rate."""
+    batch_size = automatic_batch_size(n_rows) if plan.batch_size == "auto" else plan.batch_size
+    n_steps = n_batches(n_rows, batch_size)
+    return TrainingOptions(
+        n_steps=n_steps,
+        batch_size=batch_size,
+        learning_rate=plan.learning_rate,
+        weight_decay=plan.weight_decay,
+        seed=seed,
+        decay=False,
+        steps_per_evaluation=n_steps,
+        gradient_clip=plan.gradient_clip,
+    )
+
+
+def automatic_batch_size(n_rows: int) -> int:
+    """Return about twenty batches a pass on small data, larger ones where rows are plenty."""
+    if n_rows >= 1_000_000:
+        return 1_024
+    if n_rows >= 100_000:
+        return 256
+    return min(max(1 << max(n_rows // 20, 1).bit_length() - 1, 16), 128)

@@ -1,0 +1,89 @@
+"""Asking a trained module, in the precision of the input, chunk by chunk."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latently.nn import AutoencoderModule, Cells
+from latently.training import Engine, LocalEngine, resolve_engine
+
+#: Elements of encoded rows that are worked on at once.
+_CHUNK_ELEMENTS = 1 << 20
+
+Question = Callable[[AutoencoderModule, Cells], Tensor]
+
+
+def module_for(
+    module: AutoencoderModule, engine: str | Engine, dtype: torch.dtype
+) -> AutoencoderModule:
+    """Return the module in a precision, on the engine's device.
+
+    float32 answers to float64 rows would differ, in the last digits, between a row alone and the
+    same row in a batch.
+    """
+    resolved = resolve_engine(engine)
+    local = isinstance(resolved, LocalEngine)
+    device = resolved.torch_device if isinstance(resolved, LocalEngine) else torch.device("cpu")
+    if device.type == "mps":
+        dtype = torch.float32  # all that it computes in
+    if dtype == torch.float32 and (not local or device.type == "cpu"):
+        return module
+    return copy.deepcopy(module).to(device=device, dtype=dtype)
+
+
+def chunks(cells: Cells, width: int) -> Iterator[Cells]:
+    """Deal out rows in order, a bounded number of elements at a time."""
+    n_rows = min(max(_CHUNK_ELEMENTS // width, 16), 4096)
+    for start in range(0, len(cells.values), n_rows):
+        yield cells.take(slice(start, start + n_rows))
+
+
+@torch.no_grad()
+def ask(module: AutoencoderModule, cells: Cells, question: Question) -> Tensor:
+    """Return the answers about all rows, on the CPU."""
+    width = module.likelihood.layout.width
+    center = module.center
+    answers = []
+    for chunk in chunks(cells, width):
+        observed = None if chunk.observed is None else chunk.observed.to(center.device)
+        answers.append(question(module, Cells(chunk.values.to(center), observed)).cpu())
+    return torch.cat(answers)
+
+
+def code_of(module: AutoencoderModule, cells: Cells) -> Tensor:
+    """Return the code of each row."""
+    return module.encode(cells).value
+
+
+def reconstruction_of(module: AutoencoderModule, cells: Cells) -> Tensor:
+    """Return the expected encoded rows, flattened."""
+    return module.reconstruct(cells).flatten(1)
+
+
+def decoded(module: AutoencoderModule, codes: Cells) -> Tensor:
+    """Return the expected encoded rows of codes, flattened."""
+    return module.likelihood.mean(module.decode(codes.values))
+
+
+def cell_errors(module: AutoencoderModule, cells: Cells) -> Tensor:
+    """Return the half deviance of each cell."""
+    return module.cell_errors(cells)
+
+
+def row_errors(module: AutoencoderModule, cells: Cells) -> Tensor:
+    """Return the mean half deviance of each row over its observed cells."""
+    errors = module.cell_errors(cells)
+    if cells.observed is None:
+        return errors.mean(1)
+    return errors.sum(1) / cells.observed.sum(1).clamp(min=1)
+
+
+def as_tensor(codes: np.ndarray) -> Tensor:
+    """Return codes as a tensor, in single or double precision."""
+    dtype = np.float32 if codes.dtype == np.float32 else np.float64
+    return torch.from_numpy(np.array(codes, dtype=dtype))

@@ -1,0 +1,299 @@
+"""``inspect``: what a fitted model is, how it was trained, and whether it is worth it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from latently._spec import ImageSpec
+from latently._validation import check_fitted
+from latently.estimators import BaseAutoencoder
+from latently.inspection._usage import count_used_components
+
+_PLAIN = (str, int, float, bool, type(None))
+
+
+@dataclass(frozen=True)
+class ColumnFacts:
+    """One column of the table, or all pixels of the images together.
+
+    Attributes
+    ----------
+    name : str
+        Its name; ``x0``, ``x1`` where it has none.
+    kind : str
+        The type that ``fit`` saw, in Arrow's words, or NumPy's for arrays.
+    likelihood : {"gaussian", "bernoulli", "categorical"}
+        How its error is measured.
+    """
+
+    name: str
+    kind: str
+    likelihood: str
+
+
+@dataclass(frozen=True)
+class TrainingFacts:
+    """How training went.
+
+    Attributes
+    ----------
+    n_steps : int
+        Optimiser steps taken.
+    best_step : int
+        The step whose weights were kept.
+    stopped : str
+        Why it ended: "finished", "early stopping" or "interrupted".
+    seconds : float
+        Time it took.
+    train_loss, valid_loss : float or None
+        Losses at the best step, in nats a column; None where there is no record.
+    events : tuple of str
+        Roll-backs after a loss that ran away.
+    """
+
+    n_steps: int
+    best_step: int
+    stopped: str
+    seconds: float
+    train_loss: float | None
+    valid_loss: float | None
+    events: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BaselineFacts:
+    """Mean squared error of an encoded cell by three ways to rebuild the same rows.
+
+    Attributes
+    ----------
+    mean, pca, autoencoder : float
+        By the column means, by a PCA of as many components, and by the model.
+    n_rows : int
+        Rows judged.
+    rows : {"validation", "training"}
+        Which rows.
+    verdict : str
+        The comparison in words.
+    """
+
+    mean: float
+    pca: float
+    autoencoder: float
+    n_rows: int
+    rows: str
+    verdict: str
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What is known of a fitted model without its data.
+
+    Attributes
+    ----------
+    name : str
+        The class.
+    parameters : dict of str to plain values
+        What it was made with; other objects as their text.
+    input : str
+        What ``fit`` saw, in words.
+    n_columns : int
+        Columns, or pixels times channels.
+    n_components : int
+        Size of the code.
+    n_components_used : int
+        Components that the decoder listens to.
+    n_weights : int
+        Trained numbers.
+    training : TrainingFacts
+        How training went.
+    baselines : BaselineFacts or None
+        Comparison with mean and PCA; None after ``partial_fit``.
+    columns : tuple of ColumnFacts
+        The columns in their order.
+    fitted : dict of str to plain values
+        What a task learnt besides, for example its threshold.
+    autoencoder : ModelFacts or None
+        The autoencoder inside a task, to which all numbers here belong.
+    """
+
+    name: str
+    parameters: dict[str, Any]
+    input: str
+    n_columns: int
+    n_components: int
+    n_components_used: int
+    n_weights: int
+    training: TrainingFacts
+    baselines: BaselineFacts | None
+    columns: tuple[ColumnFacts, ...]
+    fitted: dict[str, Any] = field(default_factory=dict)
+    autoencoder: ModelFacts | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return nested dicts, lists and plain values, ready for JSON.
+
+        Returns
+        -------
+        dict
+            One entry an attribute.
+        """
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self))
+
+
+def inspect(model: Any) -> ModelFacts:
+    """Say what a fitted autoencoder or task is.
+
+    Parameters
+    ----------
+    model : autoencoder or task
+        Fitted, or loaded from a file.
+
+    Returns
+    -------
+    ModelFacts
+        Sizes, parameters, training, comparison with mean and PCA, columns. Printed, a page.
+
+    Raises
+    ------
+    NotFittedError
+        If ``fit`` was not called.
+
+    Examples
+    --------
+    >>> import latently
+    >>> from sklearn.datasets import load_iris
+    >>> model = latently.Autoencoder(2, max_epochs=2, random_state=0).fit(load_iris().data)
+    >>> facts = latently.inspect(model)
+    >>> facts.name, facts.n_columns, facts.n_components
+    ('Autoencoder', 4, 2)
+    """
+    check_fitted(model)
+    inner = getattr(model, "autoencoder_", None)
+    if inner is None:
+        return _facts(model, model)
+    return _facts(model, inner, _fitted_values(model), _facts(inner, inner))
+
+
+def _facts(
+    model: Any,
+    autoencoder: BaseAutoencoder,
+    fitted: dict[str, Any] | None = None,
+    inner: ModelFacts | None = None,
+) -> ModelFacts:
+    preprocessor = autoencoder.preprocessor_
+    return ModelFacts(
+        name=type(model).__name__,
+        parameters=_parameters(model),
+        input=_input_words(preprocessor.spec),
+        n_columns=preprocessor.layout.n_columns,
+        n_components=autoencoder.n_components_,
+        n_components_used=count_used_components(autoencoder.module_),
+        n_weights=sum(weights.numel() for weights in autoencoder.module_.parameters()),
+        training=_training(autoencoder),
+        baselines=_baselines(autoencoder),
+        columns=_columns(preprocessor),
+        fitted=fitted or {},
+        autoencoder=inner,
+    )
+
+
+def _parameters(model: Any) -> dict[str, Any]:
+    chosen = model.get_params(deep=False)
+    return {name: v if isinstance(v, _PLAIN) else _one_line(v) for name, v in chosen.items()}
+
+
+def _one_line(value: Any) -> str:
+    return " ".join(repr(value).split())
+
+
+def _fitted_values(task: Any) -> dict[str, Any]:
+    named = {k: v for k, v in vars(task).items() if k.endswith("_") and k != "n_features_in_"}
+    return {name: value for name, value in named.items() if isinstance(value, _PLAIN)}
+
+
+def _input_words(spec: Any) -> str:
+    if isinstance(spec, ImageSpec):
+        channels, height, width = spec.shape
+        return f"images of {height} x {width} pixels, {channels} channels, {spec.dtype}"
+    if spec.container == "numpy":
+        return f"array of {spec.dtype}"
+    return f"{spec.container} table"
+
+
+def _training(autoencoder: BaseAutoencoder) -> TrainingFacts:
+    history = autoencoder.history_
+    records = list(history)
+    best = [record for record in records if record.step == history.best_step][:1]
+    return TrainingFacts(
+        n_steps=records[-1].step if records else 0,
+        best_step=history.best_step,
+        stopped=history.stopped,
+        seconds=round(records[-1].seconds, 3) if records else 0.0,
+        train_loss=best[0].train_loss if best else None,
+        valid_loss=best[0].valid_loss if best else None,
+        events=tuple(history.events),
+    )
+
+
+def _baselines(autoencoder: BaseAutoencoder) -> BaselineFacts | None:
+    found = getattr(autoencoder, "baselines_", None)
+    if found is None:
+        return None
+    return BaselineFacts(
+        found.mean, found.pca, found.autoencoder, found.n_rows, found.rows, found.verdict
+    )
+
+
+def _columns(preprocessor: Any) -> tuple[ColumnFacts, ...]:
+    spec = preprocessor.spec
+    blocks = preprocessor.layout.blocks
+    if isinstance(spec, ImageSpec):
+        return (ColumnFacts("pixels", spec.dtype, blocks[0].likelihood),)
+    likelihoods = [block.likelihood for block in blocks for _ in range(block.n_columns)]
+    by_position = dict(zip(preprocessor.order.tolist(), likelihoods, strict=True))
+    kinds = [kind.name for kind in spec.types] or [spec.dtype] * len(likelihoods)
+    return tuple(
+        ColumnFacts(name, kinds[place], by_position[place])
+        for place, name in enumerate(preprocessor.column_names)
+    )
+
+
+def _lines(facts: ModelFacts) -> list[str]:
+    training, baselines = facts.training, facts.baselines
+    lines = [
+        facts.name if facts.autoencoder is None else f"{facts.name} of {facts.autoencoder.name}",
+        f"  input       {facts.input}, {facts.n_columns:,} columns",
+        f"  code        {facts.n_components:,} components, {facts.n_components_used:,} used",
+        f"  weights     {facts.n_weights:,}",
+        f"  training    {training.n_steps:,} steps in {training.seconds:.1f} s "
+        f"({training.stopped}), best at step {training.best_step:,}",
+    ]
+    lines += [f"  event       {event}" for event in training.events]
+    if baselines is not None:
+        lines += _baseline_lines(baselines)
+    lines += [f"  {name:<11} {value}" for name, value in facts.fitted.items()]
+    return [*lines, *_parameter_lines(facts), *_column_lines(facts)]
+
+
+def _baseline_lines(baselines: BaselineFacts) -> list[str]:
+    return [
+        f"  error       {baselines.autoencoder:.4g} a cell on {baselines.n_rows:,} "
+        f"{baselines.rows} rows; PCA {baselines.pca:.4g}, column means {baselines.mean:.4g}",
+        f"  verdict     {baselines.verdict}",
+    ]
+
+
+def _parameter_lines(facts: ModelFacts) -> list[str]:
+    return ["  parameters", *(f"    {name}={value!r}" for name, value in facts.parameters.items())]
+
+
+def _column_lines(facts: ModelFacts) -> list[str]:
+    width = max(len(column.name) for column in facts.columns)
+    return [
+        "  columns",
+        *(f"    {c.name:<{width}}  {c.kind:<10}  {c.likelihood}" for c in facts.columns),
+    ]

@@ -1,0 +1,3 @@
+"""Pictures and reports: figures first, then their rendering."""
+
+__all__ = []

@@ -1,0 +1,83 @@
+"""Shapes of the networks, and what they refuse."""
+
+import pytest
+import torch
+from torch import nn
+
+from latently import ConvNetwork, CustomNetwork, DenseNetwork
+from latently.exceptions import ParameterError
+
+
+@pytest.mark.parametrize("hidden_sizes", ["auto", (), (7,), (16, 8, 4)])
+@pytest.mark.parametrize("normalization", [None, "batch", "layer"])
+def test_a_dense_network_mirrors_its_encoder(hidden_sizes, normalization):
+    network = DenseNetwork(hidden_sizes, normalization=normalization, dropout=0.1)
+
+    encoder, decoder = network.build((10,), 6, 3, 10)
+
+    widths = [layer.out_features for layer in encoder if isinstance(layer, nn.Linear)]
+    mirrored = [layer.in_features for layer in decoder if isinstance(layer, nn.Linear)]
+    assert widths[:-1] == mirrored[:0:-1]
+    assert encoder(torch.randn(4, 10)).shape == (4, 6)
+    assert decoder(torch.randn(4, 3)).shape == (4, 10)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (7, 5), (28, 28), (33, 64)])
+@pytest.mark.parametrize("channels", ["auto", (4,), (4, 8, 16)])
+def test_a_convolutional_network_comes_back_to_any_size(size, channels):
+    encoder, decoder = ConvNetwork(channels).build((3, *size), 5, 5, 3 * size[0] * size[1])
+    assert decoder(encoder(torch.randn(2, 3, *size))).shape == (2, 3, *size)
+
+
+@pytest.mark.parametrize(
+    ("network", "parameter"),
+    [
+        (DenseNetwork(activation="swish"), "activation"),
+        (DenseNetwork(normalization="group"), "normalization"),
+        (DenseNetwork(dropout=1.0), "dropout"),
+        (DenseNetwork((8, 0)), "hidden_sizes"),
+        (DenseNetwork("wide"), "hidden_sizes"),
+        (DenseNetwork((8.5,)), "hidden_sizes"),
+    ],
+    ids=str,
+)
+def test_a_wrong_parameter_is_named(network, parameter):
+    with pytest.raises(ParameterError, match=f"^{parameter} must be"):
+        network.build((10,), 3, 3, 10)
+
+
+def test_a_convolutional_network_refuses_rows_of_a_table():
+    with pytest.raises(ParameterError, match="needs images"):
+        ConvNetwork().build((10,), 3, 3, 10)
+
+
+def test_a_custom_network_is_copied_not_trained():
+    mine = nn.Linear(4, 2)
+    encoder, _ = CustomNetwork(mine, nn.Linear(2, 4)).build((4,), 2, 2, 4)
+    assert encoder is not mine
+    assert torch.equal(encoder.weight, mine.weight)
+
+
+def test_a_factory_is_asked_for_the_sizes_of_the_data():
+    network = CustomNetwork(
+        lambda shape, n: nn.Linear(shape[0], n), lambda shape, n: nn.Linear(n, shape[0])
+    )
+    encoder, decoder = network.build((4,), 6, 3, 4)
+    assert (encoder.out_features, decoder.in_features) == (6, 3)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "decoder", "words"),
+    [
+        (nn.Linear(5, 2), nn.Linear(2, 4), "encoder cannot take rows of shape"),
+        (nn.Linear(4, 3), nn.Linear(2, 4), "encoder must answer 2 numbers a row"),
+        (nn.Linear(4, 2), nn.Linear(2, 5), "decoder must answer 4 numbers a row"),
+        (nn.Linear(4, 2), nn.Linear(3, 4), "decoder cannot take rows of shape"),
+        (lambda shape, n: None, nn.Linear(2, 4), "encoder must be an nn.Module"),
+    ],
+)
+def test_a_custom_network_of_the_wrong_shape_is_refused_with_the_layer_to_change(
+    encoder, decoder, words
+):
+    with pytest.raises(ParameterError, match=words):
+        CustomNetwork(encoder, decoder).build((4,), 2, 2, 4)
