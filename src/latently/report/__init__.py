@@ -1,3 +1,19 @@
-"""Pictures and reports: figures first, then their rendering."""
+"""Pictures of models and their answers; every function returns a matplotlib ``Figure``."""
 
-__all__ = []
+from latently.report._anomalies import plot_anomalies
+from latently.report._demo import run_demo
+from latently.report._demo_text import render_demo
+from latently.report._history import plot_history
+from latently.report._images import plot_images
+from latently.report._map import plot_map
+from latently.report._reconstructions import plot_reconstructions
+
+__all__ = [
+    "plot_reconstructions",
+    "plot_map",
+    "plot_anomalies",
+    "plot_images",
+    "plot_history",
+    "run_demo",
+    "render_demo",
+]

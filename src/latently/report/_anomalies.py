@@ -1,0 +1,156 @@
+"""Anomaly scores and where the threshold cuts them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latently.exceptions import DataError
+from latently.report._style import BLUE, GREY, RED, axes_of, halo, headline
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_N_BINS = 60
+#: Mean over median from which on scores are shown on a logarithmic axis.
+_SKEWED = 1.1
+
+Scores = NDArray[np.float64]
+Truths = NDArray[np.bool_]
+
+
+def plot_anomalies(
+    scores_or_model: Any,
+    X: Any = None,
+    y: Any = None,
+    *,
+    threshold: float | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """Plot the distribution of anomaly scores.
+
+    Parameters
+    ----------
+    scores_or_model : array-like of shape (n_samples,), autoencoder or detector
+        Scores of which higher is worse; or a fitted model, whose scores of ``X`` are taken.
+    X : array-like, DataFrame, Table or image stack, default=None
+        Rows to score; with a model only.
+    y : array-like of shape (n_samples,) or None, default=None
+        True where a row is known to be an anomaly; shown in another colour.
+    threshold : float or None, default=None
+        Scores from it on count as anomalies; None takes that of a fitted detector.
+    ax : matplotlib Axes or None, default=None
+        Where to draw; None makes a figure.
+
+    Returns
+    -------
+    Figure
+        A histogram, its score axis logarithmic where the scores are skewed.
+
+    Raises
+    ------
+    DataError
+        If there are no finite scores, or ``y`` has another length.
+    """
+    scores, threshold = _read_scores(scores_or_model, X, threshold)
+    known = _read_known(y, scores)
+    figure, ax = axes_of(ax, 4.8)
+    is_log = scores.min() > 0 and scores.mean() > _SKEWED * np.median(scores)
+    _draw_bars(ax, scores, known, _bins(scores, is_log))
+    _scale_axes(ax, is_log)
+    if threshold is not None:
+        _draw_threshold(ax, threshold, int((scores >= threshold).sum()))
+    ax.set_xlabel("anomaly score (higher is more unusual" + (", log scale)" if is_log else ")"))
+    ax.set_ylabel("rows (log scale)")
+    headline(ax, *_words(scores, known, threshold))
+    return figure
+
+
+def _read_scores(given: Any, X: Any, threshold: float | None) -> tuple[Scores, float | None]:
+    if hasattr(given, "score_samples"):
+        threshold = -given.offset_ if threshold is None and hasattr(given, "offset_") else threshold
+        given = -given.score_samples(X)
+    scores = np.asarray(given, dtype=np.float64).ravel()
+    if not len(scores) or not np.isfinite(scores).all():
+        raise DataError(
+            f"Scores must be finite numbers, got {len(scores)} of which "
+            f"{int((~np.isfinite(scores)).sum())} are not. Drop or mend those rows."
+        )
+    return scores, threshold
+
+
+def _read_known(y: Any, scores: Scores) -> Truths | None:
+    if y is None:
+        return None
+    known = np.asarray(y).astype(bool).ravel()
+    if len(known) != len(scores):
+        raise DataError(
+            f"y must say for each row whether it is an anomaly, got {len(known)} values for "
+            f"{len(scores)} scores. Give one a row."
+        )
+    return known
+
+
+def _bins(scores: Scores, is_log: bool) -> Scores:
+    low, high = float(scores.min()), float(scores.max())
+    if high <= low:
+        high = low + 1.0
+    edges = np.geomspace(low, high, _N_BINS + 1) if is_log else np.linspace(low, high, _N_BINS + 1)
+    return np.asarray(edges)
+
+
+def _draw_bars(ax: Axes, scores: Scores, known: Truths | None, bins: Scores) -> None:
+    if known is None:
+        ax.hist(scores, bins.tolist(), color=BLUE, label="all rows")
+        return
+    normal, unusual = scores[~known], scores[known]
+    ax.hist(normal, bins.tolist(), color=BLUE, alpha=0.75, label=f"{len(normal):,} normal rows")
+    label = f"{len(unusual):,} known anomalies"
+    ax.hist(unusual, bins.tolist(), color=RED, alpha=0.75, label=label)
+    ax.legend(frameon=False, fontsize=9.5, loc="upper right")
+
+
+def _scale_axes(ax: Axes, is_log: bool) -> None:
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    ax.set_yscale("log")
+    ax.set_ylim(bottom=0.7)
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    if is_log:
+        ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _draw_threshold(ax: Axes, threshold: float, count: int) -> None:
+    ax.axvline(threshold, color=GREY, linewidth=1.2, linestyle="--")
+    ax.annotate(
+        f" {count:,} rows\n beyond {threshold:.3g}", (threshold, 0.98),
+        xycoords=("data", "axes fraction"), va="top", fontsize=9.5, color=GREY,
+        path_effects=halo(),
+    )  # fmt: skip
+
+
+def _words(scores: Scores, known: Truths | None, threshold: float | None) -> tuple[str, str]:
+    subtitle = f"{len(scores):,} rows, median score {np.median(scores):.3g}"
+    if threshold is None:
+        return _ranking_words(scores, known), subtitle
+    beyond = scores >= threshold
+    title = f"{int(beyond.sum()):,} of {len(scores):,} rows lie beyond the threshold"
+    if known is not None:
+        caught = int((beyond & known).sum())
+        subtitle = f"{caught:,} of {int(known.sum()):,} known anomalies are among them"
+    return title, subtitle
+
+
+def _ranking_words(scores: Scores, known: Truths | None) -> str:
+    if known is None or known.all() or not known.any():
+        return f"The most unusual row scores {scores.max():.3g}"
+    from sklearn.metrics import roc_auc_score
+
+    chance = roc_auc_score(known, scores)
+    return f"A known anomaly outscores a normal row in {chance:.0%} of pairs"

@@ -1,0 +1,43 @@
+"""The main jobs on data that need no download: a plain dict of figures, pictures beside it."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from latently.report import _demo_images, _demo_tables
+
+Say = Callable[[str], object]
+
+
+def run_demo(folder: str | Path, say: Say) -> dict[str, Any]:
+    """Run the main jobs, write pictures and files, and return the figures.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where to write; made if it does not exist.
+    say : callable
+        Called with one line at the start of each step.
+
+    Returns
+    -------
+    dict
+        One entry a data set, then "files" and "seconds".
+    """
+    root = Path(folder)
+    root.mkdir(exist_ok=True)
+    before = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        figures: dict[str, Any] = {
+            "transactions": _demo_tables.show_transactions(root, say),
+            "breast_cancer": _demo_tables.show_breast_cancer(root, say),
+            "digits": _demo_images.show_digits(root, say),
+        }
+    files = sorted(path.name for path in root.iterdir() if path.is_file())
+    seconds = time.perf_counter() - before
+    return {**figures, "folder": str(root), "files": files, "seconds": seconds}

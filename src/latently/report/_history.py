@@ -1,0 +1,78 @@
+"""The losses of a training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from latently._validation import check_fitted
+from latently.report._style import BLUE, GREY, RED, axes_of, headline
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: From this ratio of first to last loss on, equal factors tell more than equal distances.
+_LOG_FROM = 10.0
+
+
+def plot_history(model: Any, *, ax: Axes | None = None) -> Figure:
+    """Plot the training and validation loss of every evaluation.
+
+    Parameters
+    ----------
+    model : autoencoder or task
+        Fitted.
+    ax : matplotlib Axes or None, default=None
+        Where to draw; None makes a figure.
+
+    Returns
+    -------
+    Figure
+        Losses in nats a column against optimiser steps; the step kept is marked.
+    """
+    check_fitted(model)
+    history = getattr(model, "autoencoder_", model).history_
+    figure, ax = axes_of(ax, 4.5)
+    steps, losses = history["step"], {n: history[n] for n in ("train_loss", "valid_loss")}
+    judged = not np.array_equal(losses["train_loss"], losses["valid_loss"])
+    _draw_line(ax, steps, losses["train_loss"], "training", BLUE)
+    if judged:
+        _draw_line(ax, steps, losses["valid_loss"], "validation", RED)
+    _mark_best(ax, steps, losses["valid_loss"], history.best_step)
+    _scale(ax, np.concatenate(list(losses.values())))
+    ax.set_xlabel("optimiser step")
+    ax.set_ylabel("loss (nats a column)")
+    headline(ax, *_words(type(model).__name__, history, judged))
+    return figure
+
+
+def _draw_line(ax: Axes, steps: Any, loss: Any, label: str, colour: str) -> None:
+    ax.plot(steps, loss, color=colour, linewidth=1.8, label=label)
+
+
+def _mark_best(ax: Axes, steps: Any, loss: Any, best_step: int) -> None:
+    best = loss[steps == best_step]
+    if len(best):
+        ax.axvline(best_step, color=GREY, linewidth=0.8, linestyle=":")
+        ax.plot(best_step, best[0], "o", color=RED, markeredgecolor="white", label="weights kept")
+    ax.legend(frameon=False, fontsize=9.5)
+
+
+def _scale(ax: Axes, losses: Any) -> None:
+    from matplotlib.ticker import LogFormatter
+
+    if losses.min() > 0 and losses.max() > _LOG_FROM * losses.min():
+        ax.set_yscale("log")
+        ax.yaxis.set_major_formatter(LogFormatter(labelOnlyBase=False))
+
+
+def _words(name: str, history: Any, judged: bool) -> tuple[str, str]:
+    losses = history["valid_loss"]
+    best = float(losses[history["step"] == history.best_step][0]) if len(losses) else float("nan")
+    which = "validation" if judged else "training"
+    title = f"Best {which} loss {best:.3g} at step {history.best_step:,}"
+    return title, f"{name}, {len(history):,} evaluations, stopped: {history.stopped}"
+
+
