@@ -63,7 +63,11 @@ def answers(model, X):
 def same(one, other):
     """Say whether two answers are equal to the bit, types included."""
     if isinstance(one, np.ndarray):
-        return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
+        return (
+            one.dtype == other.dtype
+            and one.shape == other.shape
+            and one.tobytes() == other.tobytes()
+        )
     return type(one) is type(other) and one.equals(other)
 
 

@@ -145,7 +145,9 @@ def custom_network():
     return CustomNetwork(nn.Linear(5, 2), nn.Linear(2, 5))
 
 
-@pytest.mark.parametrize("wrap", [lambda model: model, lambda model: AnomalyDetector(autoencoder=model)])
+@pytest.mark.parametrize(
+    "wrap", [lambda model: model, lambda model: AnomalyDetector(autoencoder=model)]
+)
 def test_a_custom_network_must_be_handed_to_load(wrap, tmp_path):
     fitted = wrap(Autoencoder(2, network=custom_network(), **QUICK)).fit(matrix())
     fitted.save(tmp_path / "m")
@@ -242,6 +244,7 @@ def set_at(*keys, to):
             config = config[key]
         config[keys[-1]] = to
 
+    change.__name__ = f"{'.'.join(keys)}={to}"
     return change
 
 
@@ -260,7 +263,7 @@ def reshape_weights(config, arrays):
         (set_at("~class", to="Trojan"), "class"),
         (set_at("~class", to="dict"), "class"),
         (set_at("~class", to="os.system"), "class"),
-        (set_at("~class", to=["Autoencoder"]), "class"),
+        (set_at("~class", to=["Autoencoder"]), "config"),
         (set_at("~class", to=None), "class"),
         (set_at("~class", to="Masking"), "config"),
         (set_at("fitted", "preprocessor_", "~class", to="DenseNetwork"), "config"),
@@ -285,16 +288,17 @@ def reshape_weights(config, arrays):
         (set_at("params", "network", to={"~float": "one"}), "config"),
         (set_at("params", "network", to={"~pickle": "gASV"}), "config"),
         (set_at("params", "network", to={}), "config"),
-        (set_at("params", "network", to={"~class": "DenseNetwork", "params": {"dropout": 9}}), "config"),
+        (set_at("params", "network", to={"~class": "DenseNetwork", "params": {"x": 9}}), "config"),
         (drop_array, "tensor_missing"),
         (reshape_weights, "config"),
     ],
+    ids=lambda value: getattr(value, "__name__", value),
 )  # fmt: skip
 def test_a_configuration_that_does_not_fit_is_refused_with_a_reason(change, reason, tmp_path):
     path = rewritten(tmp_path, change)
     with pytest.raises(ModelFileError) as caught:
         load(path)
-    assert caught.value.reason in {reason, "config"}
+    assert caught.value.reason == reason
     assert str(path) in str(caught.value)
 
 
@@ -330,14 +334,20 @@ def test_a_sound_file_without_a_fitted_model_is_refused(config, tmp_path):
 
 
 def test_nothing_is_executed_for_a_class_outside_the_list(tmp_path):
-    write_model(tmp_path / "m", {"~class": "VariationalAutoencoder", "params": {"beta": {"~class": "exit"}}}, {})
+    write_model(
+        tmp_path / "m",
+        {"~class": "VariationalAutoencoder", "params": {"beta": {"~class": "exit"}}},
+        {},
+    )
     with pytest.raises(ModelFileError, match="unknown class 'exit'") as caught:
         load(tmp_path / "m")
     assert caught.value.reason == "class"
 
 
 def test_a_variational_model_scores_and_draws_as_before(tmp_path):
-    fitted = VariationalAutoencoder(2, corruption=Masking(0.2), beta=4.0, **QUICK).fit(transactions("polars"))
+    fitted = VariationalAutoencoder(2, corruption=Masking(0.2), beta=4.0, **QUICK).fit(
+        transactions("polars")
+    )
     loaded = saved_and_loaded(fitted, tmp_path)
     assert same(loaded.score_samples(transactions("polars"), n_samples=3),
                 fitted.score_samples(transactions("polars"), n_samples=3))  # fmt: skip
