@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 import sys
 
+from numpydoc.validate import validate
+
 import latently
 from latently import datasets, exceptions, io
-from numpydoc.validate import validate
 
 #: See numpydoc's list. Left out: extended summary, see also, examples for every method, and the
 #: rules on line breaks that other formatters decide.

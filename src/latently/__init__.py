@@ -39,7 +39,35 @@ _HOMES = {
 }
 _MODULES = ("datasets", "exceptions", "io")
 
-__all__ = [*_HOMES, *_MODULES]
+__all__ = [
+    "Autoencoder",
+    "VariationalAutoencoder",
+    "SparseAutoencoder",
+    "ConvolutionalAutoencoder",
+    "DenoisingAutoencoder",
+    "AnomalyDetector",
+    "AutoencoderImputer",
+    "AutoencoderDenoiser",
+    "LatentSampler",
+    "FeatureExtractor",
+    "DenseNetwork",
+    "ConvNetwork",
+    "CustomNetwork",
+    "Masking",
+    "GaussianNoise",
+    "SaltAndPepper",
+    "LocalEngine",
+    "load",
+    "inspect",
+    "plot_anomalies",
+    "plot_history",
+    "plot_images",
+    "plot_map",
+    "plot_reconstructions",
+    "datasets",
+    "exceptions",
+    "io",
+]
 
 if TYPE_CHECKING:
     from latently import datasets, exceptions, io

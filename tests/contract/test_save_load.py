@@ -248,6 +248,9 @@ def set_at(*keys, to):
     return change
 
 
+IMPOSSIBLE_NETWORK = {"~class": "DenseNetwork", "params": {"dropout": 9}}
+
+
 def drop_array(config, arrays):
     arrays.pop(min(arrays))
 
@@ -288,7 +291,7 @@ def reshape_weights(config, arrays):
         (set_at("params", "network", to={"~float": "one"}), "config"),
         (set_at("params", "network", to={"~pickle": "gASV"}), "config"),
         (set_at("params", "network", to={}), "config"),
-        (set_at("params", "network", to={"~class": "DenseNetwork", "params": {"x": 9}}), "config"),
+        (set_at("params", "network", to=IMPOSSIBLE_NETWORK), "config"),
         (drop_array, "tensor_missing"),
         (reshape_weights, "config"),
     ],

@@ -41,7 +41,10 @@ EXTRA_CHECKS = [
 @pytest.mark.parametrize("check", EXTRA_CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
 def test_output_check_of_sklearns_own_suite_passes(estimator, check):
-    if not hasattr(estimator, "transform") and check is not check_dataframe_column_names_consistency:
+    if (
+        not hasattr(estimator, "transform")
+        and check is not check_dataframe_column_names_consistency
+    ):
         return
     check(type(estimator).__name__, estimator)
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from latently import CustomNetwork, VariationalAutoencoder
 from scipy.stats import multivariate_normal
 from torch import nn
+
+from latently import CustomNetwork, VariationalAutoencoder
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 2)) @ RNG.normal(size=(2, 4)) + 0.3 * RNG.normal(size=(300, 4))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from latently import Autoencoder, DenseNetwork
 from latently.exceptions import DivergenceError, TrainingWarning
 from latently.nn import Cells

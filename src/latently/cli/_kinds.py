@@ -63,7 +63,7 @@ def make_autoencoder(recipe: Recipe, *, images: bool) -> Any:
     ParameterError
         If an option does not fit the kind.
     """
-    import latently
+    from latently import estimators
 
     kind = recipe.kind or (Kind.convolutional if images else Kind.autoencoder)
     chosen: dict[str, Any] = {
@@ -77,7 +77,7 @@ def make_autoencoder(recipe: Recipe, *, images: bool) -> Any:
         "corruption": _noise(recipe.noise),
     }
     given = {name: value for name, value in chosen.items() if value is not None}
-    make = getattr(latently, _CLASSES[kind])
+    make = getattr(estimators, _CLASSES[kind])
     return make(**given, random_state=recipe.seed, engine=recipe.device, verbose=recipe.verbose)
 
 
@@ -103,12 +103,12 @@ def _number_or_auto(text: str) -> int | str:
 
 
 def _network(hidden_sizes: str | None, *, convolutional: bool) -> Any:
-    import latently
+    from latently.nn import ConvNetwork, DenseNetwork
 
     if hidden_sizes is None:
-        return latently.ConvNetwork() if convolutional else None
+        return ConvNetwork() if convolutional else None
     sizes = _sizes(hidden_sizes)
-    return latently.ConvNetwork(sizes) if convolutional else latently.DenseNetwork(sizes)
+    return ConvNetwork(sizes) if convolutional else DenseNetwork(sizes)
 
 
 def _sizes(text: str) -> tuple[int, ...]:
@@ -125,14 +125,14 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 def _noise(text: str | None) -> Any:
     """Return the corruption that ``name`` or ``name:strength`` describes."""
-    import latently
+    from latently import nn
     from latently.exceptions import ParameterError
 
     if text is None:
         return None
     name, _, strength = text.partition(":")
     try:
-        make = getattr(latently, _NOISES[name])
+        make = getattr(nn, _NOISES[name])
         return make(float(strength)) if strength else make()
     except (KeyError, ValueError):
         raise ParameterError(

@@ -22,7 +22,9 @@ Ids = Annotated[
 ]
 InputFormat = Annotated[
     str | None,
-    typer.Option("--format", metavar="NAME", help=f"Of DATA, if its name does not say: {_FORMATS}."),
+    typer.Option(
+        "--format", metavar="NAME", help=f"Of DATA, if its name does not say: {_FORMATS}."
+    ),
 ]
 OutputFormat = Annotated[
     str | None,
@@ -31,8 +33,6 @@ OutputFormat = Annotated[
 Key = Annotated[
     str | None, typer.Option("--key", metavar="NAME", help="Which array of an .npz file.")
 ]
-SkipBad = Annotated[
-    bool, typer.Option("--skip-bad", help="Pass over images that cannot be read.")
-]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Pass over images that cannot be read.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
 Json = Annotated[bool, typer.Option("--json", help="Write figures as JSON to stdout.")]

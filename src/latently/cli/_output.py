@@ -114,7 +114,9 @@ def with_ids(table: pa.Table, rows: Rows) -> pa.Table:
         raise ParameterError(
             f"--id {both[0]!r} is also a column of the answer. Rename it, or leave --id out."
         )
-    return pa.table([*rows.ids.columns, *table.columns], [*rows.ids.column_names, *table.column_names])
+    return pa.table(
+        [*rows.ids.columns, *table.columns], [*rows.ids.column_names, *table.column_names]
+    )
 
 
 def _as_table(answer: Any, model: Any) -> pa.Table:

@@ -22,15 +22,16 @@ def denoise(
     overwrite: options.Overwrite = False,
 ) -> None:
     """Take noise off rows or images; best with a model of `fit --kind denoising`."""
-    import latently
+    from latently.persistence import load
+    from latently.tasks import AutoencoderDenoiser
 
     target = Target(output, output_format, overwrite)
-    loaded = latently.load(model)
+    loaded = load(model)
     autoencoder = autoencoder_of(loaded)
     check_target(target, images=answers_images(loaded))
     _note_noise(autoencoder)
     rows = read_matched_rows(Source(data, format, key, skip_bad, ids), loaded)
-    denoiser = latently.AutoencoderDenoiser(autoencoder=autoencoder).fit(rows.values)
+    denoiser = AutoencoderDenoiser(autoencoder=autoencoder).fit(rows.values)
     write_rows(denoiser.transform(rows.values), rows, loaded, target)
 
 

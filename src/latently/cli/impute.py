@@ -22,15 +22,16 @@ def impute(
     overwrite: options.Overwrite = False,
 ) -> None:
     """Fill missing cells; all others stay as they are."""
-    import latently
+    from latently.persistence import load
+    from latently.tasks import AutoencoderImputer
 
     target = Target(output, output_format, overwrite)
-    loaded = latently.load(model)
+    loaded = load(model)
     check_target(target, images=answers_images(loaded))
     rows = read_matched_rows(Source(data, format, key, skip_bad, ids), loaded)
     imputer = loaded
-    if not isinstance(loaded, latently.AutoencoderImputer):
-        imputer = latently.AutoencoderImputer(autoencoder=autoencoder_of(loaded)).fit(rows.values)
+    if not isinstance(loaded, AutoencoderImputer):
+        imputer = AutoencoderImputer(autoencoder=autoencoder_of(loaded)).fit(rows.values)
     write_rows(imputer.transform(rows.values), rows, loaded, target)
     say(f"filled {_count_missing(rows.values):,} missing cells")
 

@@ -10,9 +10,10 @@ from latently.cli._output import write_json
 
 def inspect(model: options.Model, json: options.Json = False) -> None:
     """Say what a model is, how it was trained, and whether it beats PCA."""
-    import latently
+    from latently.inspection import inspect as find_facts
+    from latently.persistence import load
 
-    facts = latently.inspect(latently.load(model))
+    facts = find_facts(load(model))
     if json:
         write_json(facts.to_dict())
     else:

@@ -24,10 +24,10 @@ def inverse_transform(
     overwrite: options.Overwrite = False,
 ) -> None:
     """Decode codes into rows of the kind that `fit` saw."""
-    import latently
+    from latently.persistence import load
 
     target = Target(output, output_format, overwrite)
-    autoencoder = autoencoder_of(latently.load(model))
+    autoencoder = autoencoder_of(load(model))
     check_target(target, images=answers_images(autoencoder))
     rows = read_rows(Source(codes, format, key, ids=ids))
     answer = autoencoder.inverse_transform(_code_matrix(rows, autoencoder, codes))

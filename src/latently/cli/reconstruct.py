@@ -19,10 +19,10 @@ def reconstruct(
     overwrite: options.Overwrite = False,
 ) -> None:
     """Rebuild each row through the code."""
-    import latently
+    from latently.persistence import load
 
     target = Target(output, output_format, overwrite)
-    autoencoder = autoencoder_of(latently.load(model))
+    autoencoder = autoencoder_of(load(model))
     check_target(target, images=answers_images(autoencoder))
     rows = read_matched_rows(Source(data, format, key, skip_bad, ids), autoencoder)
     write_rows(autoencoder.reconstruct(rows.values), rows, autoencoder, target)

@@ -20,10 +20,10 @@ def sample(
     overwrite: options.Overwrite = False,
 ) -> None:
     """Generate new rows; best with a model of `fit --kind variational`."""
-    import latently
+    from latently.persistence import load
 
     target = Target(output, output_format, overwrite)
-    loaded = latently.load(model)
+    loaded = load(model)
     check_target(target, images=answers_images(loaded))
     source = loaded if hasattr(loaded, "sample") else autoencoder_of(loaded)
     write_rows(source.sample(n_samples, random_state=seed), Rows(None), loaded, target)

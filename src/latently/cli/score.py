@@ -37,12 +37,12 @@ def score(
     ] = False,
 ) -> None:
     """Write an anomaly score for each row: higher is more unusual."""
-    import latently
+    from latently.persistence import load
 
     target = Target(output, output_format, overwrite)
     check_target(target, images=False)
     _check_share(contamination)
-    loaded = latently.load(model)
+    loaded = load(model)
     rows = read_matched_rows(Source(data, format, key, skip_bad, ids), loaded)
     judge = loaded if hasattr(loaded, "score_samples") else autoencoder_of(loaded)
     scores = -judge.score_samples(rows.values)

@@ -19,11 +19,11 @@ def transform(
     overwrite: options.Overwrite = False,
 ) -> None:
     """Write the code of each row: one column a component."""
-    import latently
+    from latently.persistence import load
 
     target = Target(output, output_format, overwrite)
     check_target(target, images=False)
-    autoencoder = autoencoder_of(latently.load(model))
+    autoencoder = autoencoder_of(load(model))
     rows = read_matched_rows(Source(data, format, key, skip_bad, ids), autoencoder)
     codes = autoencoder.transform(rows.values)
     names = autoencoder.get_feature_names_out()

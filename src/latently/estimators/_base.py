@@ -362,7 +362,7 @@ class BaseAutoencoder(
         Returns
         -------
         ndarray of shape (n_samples, n_components_)
-            float32 for float32 rows, else float64.
+            Codes, float32 for float32 rows, else float64.
 
         Raises
         ------

@@ -51,7 +51,7 @@ def read(
     source : str or Path
         A file, a folder of images, or ``"-"`` for standard input.
     format : str, optional
-        csv, tsv, parquet, arrow, feather, npy, npz or images. By default the file name
+        One of csv, tsv, parquet, arrow, feather, npy, npz and images. By default the file name
         decides; a folder holds images, and standard input csv.
     missing : sequence of str, default=DEFAULT_MISSING
         Cells of a csv or tsv file that count as missing.
@@ -138,16 +138,18 @@ def write(
     ['"x0","x1"', '1,0', '0,1']
     """
     if isinstance(data, ImageFolder):
-        return write_images(data.pixels, target, data.names, overwrite)
+        write_images(data.pixels, target, data.names, overwrite)
+        return
     name = find_format(target, format).name
     if name == "images":
-        return write_images(_as_array(data, target), target, overwrite=overwrite)
+        write_images(_as_array(data, target), target, overwrite=overwrite)
+        return
     check_output(target, overwrite)
     if name in _ARRAY_FILLERS:
-        return write_bytes(
-            target, partial(_ARRAY_FILLERS[name], _as_array(data, target)), overwrite
-        )
-    return write_bytes(target, partial(_TABLE_FILLERS[name], _as_table(data, target)), overwrite)
+        fill = partial(_ARRAY_FILLERS[name], _as_array(data, target))
+    else:
+        fill = partial(_TABLE_FILLERS[name], _as_table(data, target))
+    write_bytes(target, fill, overwrite)
 
 
 def _is_folder(source: str | Path) -> bool:

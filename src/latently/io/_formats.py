@@ -12,7 +12,17 @@ Kind = Literal["table", "array", "images"]
 
 
 class Format(NamedTuple):
-    """One format: its name, its file name endings, and what it holds."""
+    """One format: its name, its file name endings, and what it holds.
+
+    Parameters
+    ----------
+    name : str
+        What ``format=`` calls it.
+    suffixes : tuple of str
+        Endings of its file names.
+    kind : {"table", "array", "images"}
+        What it holds.
+    """
 
     name: str
     suffixes: tuple[str, ...]

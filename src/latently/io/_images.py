@@ -34,7 +34,7 @@ class ImageFolder:
     Parameters
     ----------
     pixels : ndarray of shape (n, height, width) or (n, height, width, 3)
-        uint8; uint16 or float32 when all files are of that type.
+        Of uint8; of uint16 or float32 when all files are of that type.
     names : tuple of str
         The path of each image below the folder, with forward slashes, sorted.
     """
@@ -106,7 +106,7 @@ def write_images(
     Parameters
     ----------
     stack : ndarray of shape (n, height, width) or (n, height, width, channels)
-        uint8, uint16 (grey only), or decimals from 0 to 1, which become 8 bits.
+        Of uint8, uint16 (grey only), or decimals from 0 to 1, which become 8 bits.
     folder : str or Path
         Where to write; it may exist if it is empty.
     names : sequence of str, optional

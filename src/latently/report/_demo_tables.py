@@ -44,10 +44,11 @@ def show_transactions(root: Path, say: Say) -> Figures:
     n_frauds = int(made.is_fraud.sum())
     say(f"transactions: 5,000 rows, 13 columns of mixed types, {n_frauds} planted frauds, gaps")
     model = Autoencoder(random_state=0).fit(made.data)
+    write(made.data, root / "transactions.csv", overwrite=True)
     plot_history(model).savefig(root / "history.png")
     figures: Figures = {"baselines": baselines(model)}
     say("transactions: anomaly scores against the planted truth")
-    figures["anomalies"] = _flag_frauds(model, made, root)
+    figures["anomalies"] = _flag_frauds(made, root)
     say("transactions: filling the gaps")
     figures["imputation"] = _fill_gaps(made)
     say("transactions: saving and loading the model")
@@ -67,17 +68,17 @@ def baselines(model: Any) -> Figures:
     }
 
 
-def _flag_frauds(model: Any, made: Any, root: Path) -> Figures:
-    detector = AnomalyDetector(autoencoder=model).fit(made.data)
+def _flag_frauds(made: Any, root: Path) -> Figures:
+    detector = AnomalyDetector(random_state=0).fit(made.data)
     scores = -detector.score_samples(made.data)
-    plot_anomalies(
-        scores, y=made.is_fraud, threshold=-detector.offset_
-    ).savefig(root / "anomalies.png")
+    plot_anomalies(scores, y=made.is_fraud, threshold=-detector.offset_).savefig(
+        root / "anomalies.png"
+    )
     worst = np.argsort(-scores, kind="stable")[:6]
-    plot_reconstructions(model, made.data.take(worst)).savefig(root / "worst_rows.png")
+    plot_reconstructions(detector.autoencoder_, made.data.take(worst)).savefig(root / "worst_rows.png")
     table = made.data.append_column("anomaly_score", pa.array(scores))
     write(table, root / "scores.csv", overwrite=True)
-    simple = _pca_scores(model, made.data)
+    simple = _pca_scores(detector.autoencoder_, made.data)
     return {
         "auroc": _auroc(made.is_fraud, scores),
         "average_precision": _precision(made.is_fraud, scores),

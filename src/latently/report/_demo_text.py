@@ -40,13 +40,15 @@ def _table_rows(figures: dict[str, Any]) -> list[_Row]:
     anomalies, gaps = made["anomalies"], made["imputation"]
     return [
         _baseline_row("transactions: rebuild", made["baselines"]),
-        _row("transactions: find frauds", anomalies, "auroc", "pca_auroc", "AUROC, higher is better"),
+        _row("transactions: find frauds", anomalies, "auroc", "pca_auroc", "AUROC"),
         _row(
             "transactions: find frauds", anomalies, "average_precision", "pca_average_precision",
-            "average precision, higher is better",
+            "average precision",
         ),
-        _row("transactions: fill numbers", gaps, "rmse", "mean_mode_rmse", "RMSE in standard deviations"),
-        _row("transactions: fill categories", gaps, "accuracy", "mean_mode_accuracy", "share right"),
+        _row("transactions: fill numbers", gaps, "rmse", "mean_mode_rmse", "RMSE in deviations"),
+        _row(
+            "transactions: fill categories", gaps, "accuracy", "mean_mode_accuracy", "share right"
+        ),
         _baseline_row("tumours: rebuild", tumours["baselines"]),
         _row(
             "tumours: neighbours tell diagnosis", tumours, "neighbour_accuracy",

@@ -74,5 +74,3 @@ def _words(name: str, history: Any, judged: bool) -> tuple[str, str]:
     which = "validation" if judged else "training"
     title = f"Best {which} loss {best:.3g} at step {history.best_step:,}"
     return title, f"{name}, {len(history):,} evaluations, stopped: {history.stopped}"
-
-

@@ -128,13 +128,14 @@ def _scatter(ax: Axes, points: NDArray[np.float64], **style: Any) -> Any:
     n_rows = style.pop("n_rows", len(points))
     size = float(np.clip(4_000 / n_rows, 5, 28))
     alpha = float(np.clip(600 / n_rows, 0.15, 0.8))
-    return ax.scatter(*points.T, s=size, alpha=alpha, linewidths=0, **style)
+    return ax.scatter(points[:, 0], points[:, 1], s=size, alpha=alpha, linewidths=0, **style)
 
 
 def _draw_amounts(ax: Axes, points: NDArray[np.float64], y: NDArray[np.float64]) -> None:
     dots = _scatter(ax, points, c=y, cmap="viridis")
     bar = ax.figure.colorbar(dots, ax=ax, shrink=0.8)
-    bar.solids.set_alpha(1)
+    if bar.solids is not None:
+        bar.solids.set_alpha(1)
     bar.outline.set_visible(False)
 
 

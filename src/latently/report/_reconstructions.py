@@ -120,4 +120,4 @@ def _draw_errors(figure: Figure, row: Any, errors: NDArray[np.float64]) -> None:
     bar.ax.yaxis.set_major_locator(MaxNLocator(3))
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     bar.ax.tick_params(labelsize=8)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)

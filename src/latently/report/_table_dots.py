@@ -58,9 +58,7 @@ def plot_rows(model: Any, X: Any) -> Figure:
     for ax in panels[len(rows) :]:
         ax.remove()
     for place, ax in enumerate(panels[: len(rows)]):
-        cells = [
-            _cell(rows[place][i], rebuilt[place][i], scales.get(i)) for i in range(len(names))
-        ]
+        cells = [_cell(rows[place][i], rebuilt[place][i], scales.get(i)) for i in range(len(names))]
         _draw_row(clean(ax), cells, names)
         ax.set_title(f"row {place}: error {errors[place]:.2f}", loc="left", fontsize=10)
     _explain(figure, panels[: len(rows)], len(model.preprocessor_.column_names))
@@ -78,9 +76,7 @@ def _as_rows(X: Any) -> list[tuple[Any, ...]]:
 def _scales(preprocessor: Any) -> dict[int, Callable[[Any], float]]:
     """Return how to turn a cell into standard deviations, for the columns where that has sense."""
     found: dict[int, Callable[[Any], float]] = {}
-    numbers = zip(
-        preprocessor.positions, preprocessor.center, preprocessor.scale, strict=True
-    )
+    numbers = zip(preprocessor.positions, preprocessor.center, preprocessor.scale, strict=True)
     for position, center, scale in numbers:
         found[int(position)] = lambda value, c=center, s=scale: (float(value) - c) / s
     for codec in preprocessor.codecs:
@@ -94,7 +90,9 @@ def _seconds(value: Any) -> float:
     if isinstance(value, dt.timedelta):
         return value.total_seconds()
     if isinstance(value, dt.time):
-        return dt.timedelta(hours=value.hour, minutes=value.minute, seconds=value.second).total_seconds()
+        return dt.timedelta(
+            hours=value.hour, minutes=value.minute, seconds=value.second
+        ).total_seconds()
     if not isinstance(value, dt.datetime):
         value = dt.datetime.combine(value, dt.time())
     moment = value if value.tzinfo else value.replace(tzinfo=dt.UTC)
@@ -141,7 +139,9 @@ def _explain(figure: Figure, panels: Any, n_columns: int) -> None:
     panels[0].set_xlim(-reach, reach)
     figure.supxlabel("standard deviations from the column's mean", fontsize=9.5, color=GREY)
     note = f", first {_MAX_COLUMNS} of {n_columns:,} columns" if n_columns > _MAX_COLUMNS else ""
-    figure.suptitle(f"What each row holds and what the model expects{note}", fontsize=12, fontweight="bold")
+    figure.suptitle(
+        f"What each row holds and what the model expects{note}", fontsize=12, fontweight="bold"
+    )
     ring = {"color": "none", "markeredgecolor": GREY, "markerfacecolor": "white"}
     handles = [
         Line2D([], [], marker="o", linestyle="", color=GREY, label="got"),

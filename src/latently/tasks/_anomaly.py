@@ -11,7 +11,7 @@ from sklearn.base import OutlierMixin
 
 from latently._sklearn import Interval, StrOptions
 from latently._validation import check_fitted
-from latently.estimators import Autoencoder, BaseAutoencoder
+from latently.estimators import BaseAutoencoder, DenoisingAutoencoder
 from latently.tasks._base import AutoencoderTask
 
 #: Tukey's fence: this many interquartile ranges below the lower quartile.
@@ -26,12 +26,13 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     ----------
     autoencoder : autoencoder or None, default=None
         Fitted here on a copy, or taken as it is when already fitted; None takes
-        ``Autoencoder()``.
+        ``DenoisingAutoencoder()``: a cell that must be rebuilt without being seen betrays what a
+        code that saw it would have copied.
+    random_state : int, RandomState or None, default=None
+        Seed of the autoencoder; None leaves its own.
     contamination : "auto" or float, default="auto"
         Share of the training rows to flag, in (0, 0.5]. "auto" flags scores beyond Tukey's
         fence, 1.5 interquartile ranges below the lower quartile of the training scores.
-    random_state : int, RandomState or None, default=None
-        Seed of the autoencoder; None leaves its own.
 
     Attributes
     ----------
@@ -48,7 +49,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     --------
     >>> import numpy as np
     >>> X = np.random.default_rng(0).normal(size=(200, 1)) * [1, 2, 3]
-    >>> detector = AnomalyDetector(autoencoder=Autoencoder(1, max_epochs=20), random_state=0).fit(X)
+    >>> detector = AnomalyDetector(random_state=0).fit(X)
     >>> detector.predict([[0.0, 0.0, 0.0], [9.0, -9.0, 9.0]])
     array([ 1, -1])
     """
@@ -61,7 +62,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     }
 
     def _default_autoencoder(self) -> BaseAutoencoder:
-        return Autoencoder()
+        return DenoisingAutoencoder()
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn what is normal.

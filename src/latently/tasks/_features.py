@@ -21,10 +21,10 @@ class FeatureExtractor(TransformerMixin, AutoencoderTask):  # type: ignore[misc]
     autoencoder : autoencoder or None, default=None
         Fitted here on a copy, or taken as it is when already fitted; None takes
         ``DenoisingAutoencoder()``.
-    include_error : bool, default=False
-        True appends the reconstruction error of the row: how unlike the training rows it is.
     random_state : int, RandomState or None, default=None
         Seed of the autoencoder; None leaves its own.
+    include_error : bool, default=False
+        True appends the reconstruction error of the row: how unlike the training rows it is.
 
     Attributes
     ----------

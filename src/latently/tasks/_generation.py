@@ -35,11 +35,11 @@ class LatentSampler(AutoencoderTask):
     autoencoder : autoencoder or None, default=None
         Fitted here on a copy, or taken as it is when already fitted; None takes
         ``VariationalAutoencoder()``.
+    random_state : int, RandomState or None, default=None
+        Seed of the autoencoder and of the mixture.
     n_modes : int, default=10
         Most normals in the mixture; fewer where there are under twenty rows each. More follows
         the codes closer.
-    random_state : int, RandomState or None, default=None
-        Seed of the autoencoder and of the mixture.
 
     Attributes
     ----------

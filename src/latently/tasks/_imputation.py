@@ -25,11 +25,11 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
     autoencoder : autoencoder or None, default=None
         Fitted here on a copy, or taken as it is when already fitted; None takes
         ``DenoisingAutoencoder()``, which learns to rebuild hidden cells from the others.
+    random_state : int, RandomState or None, default=None
+        Seed of the autoencoder; None leaves its own.
     n_iterations : int, default=1
         Passes. Each pass after the first shows the autoencoder the cells filled before, which
         helps models that never saw a gap in training.
-    random_state : int, RandomState or None, default=None
-        Seed of the autoencoder; None leaves its own.
 
     Attributes
     ----------

@@ -74,23 +74,75 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         return device
 
     def launch(self, job: Callable[[], Answer]) -> Answer:
-        """Run the job here."""
+        """Run the job here.
+
+        Parameters
+        ----------
+        job : callable
+            What to do.
+
+        Returns
+        -------
+        object
+            The job's answer.
+        """
         return job()
 
     def setup(self, module: nn.Module) -> nn.Module:
-        """Move the module to the device."""
+        """Move the module to the device.
+
+        Parameters
+        ----------
+        module : Module
+            To be trained.
+
+        Returns
+        -------
+        Module
+            The same, moved.
+        """
         return module.to(self.torch_device)
 
     def shard(self, data: TrainingData) -> TrainingData:
-        """Move all rows to the device."""
+        """Move all rows to the device.
+
+        Parameters
+        ----------
+        data : TrainingData
+            All rows.
+
+        Returns
+        -------
+        TrainingData
+            All rows: there is one worker.
+        """
         return data.to(self.torch_device)
 
     def backward(self, loss: Tensor) -> None:
-        """Compute gradients."""
+        """Compute gradients.
+
+        Parameters
+        ----------
+        loss : Tensor
+            A single number.
+        """
         loss.backward()  # type: ignore[no-untyped-call]
 
     def mean(self, value: float, weight: float) -> float:
-        """Return the value: there is one worker."""
+        """Return the value: there is one worker.
+
+        Parameters
+        ----------
+        value : float
+            This worker's mean.
+        weight : float
+            Rows that it is the mean of.
+
+        Returns
+        -------
+        float
+            The mean over all workers.
+        """
         return value
 
 
