@@ -89,6 +89,22 @@ def from_plain(value: Any, arrays: Mapping[str, np.ndarray], classes: Mapping[st
     return _READERS[tag](content, arrays, classes)
 
 
+def check_state(state: Mapping[str, Any], types: Mapping[str, type]) -> None:
+    """Hold what a model file says was fitted against the types that it must have.
+
+    Raises
+    ------
+    ModelFileError
+        If an entry is missing or of another type.
+    """
+    for name, kind in types.items():
+        value = state.get(name)
+        if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+            raise ModelFileError(
+                f"The model's {name} must be {kind.__name__}, got {type(value).__name__}.", "config"
+            )
+
+
 def _object(value: dict[str, Any], arrays: Any, classes: Mapping[str, type]) -> Any:
     name = value["~class"]
     if name not in classes:

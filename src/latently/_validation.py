@@ -154,7 +154,8 @@ def _read_matrix(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> np.nd
             ensure_min_samples=min_rows,
         )
     except ValueError as error:
-        raise DataError(str(error).strip()) from None
+        # scikit-learn prints the whole array behind some of its messages.
+        raise DataError(str(error).strip().partition("\n[")[0]) from None
     if matrix.dtype.kind not in "fiub":
         matrix = matrix.astype(np.float64)
     if matrix.dtype.kind == "f":
@@ -183,8 +184,11 @@ def _read_images(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> np.nd
     _check_n_rows(estimator, stack.shape, min_rows)
     if stack.dtype.kind == "b":
         stack = stack.astype(np.float32)
-    flat = stack.reshape(len(stack), -1)
-    check_n_features(estimator, flat, reset=reset)
+    if stack.dtype.kind == "f" and np.isinf(stack).any():
+        image = int(np.argwhere(np.isinf(stack))[0][0])
+        raise DataError(f"Image {image} has infinite pixels. Mark them as missing (NaN).")
+    if reset:
+        check_n_features(estimator, stack.reshape(len(stack), -1), reset=True)
     return stack
 
 
@@ -216,14 +220,16 @@ def read_weights(sample_weight: Any, X: Any, n_rows: int) -> np.ndarray | None:
     """Judge row weights; None stays None."""
     if sample_weight is None:
         return None
+    if not np.any(np.asarray(sample_weight)):
+        raise DataError(
+            "sample_weight is zero for every row. Give at least one row a non-zero weight."
+        )
     try:
         weights: np.ndarray = _check_sample_weight(
             sample_weight, np.empty((n_rows, 1)), dtype=np.float64, ensure_non_negative=True
         )
     except ValueError as error:
         raise DataError(str(error)) from None
-    if not weights.any():
-        raise DataError("sample_weight is zero for every row. Give some rows a positive weight.")
     return weights
 
 

@@ -149,7 +149,9 @@ def test_a_delimiter_must_be_one_character(tmp_path: Path) -> None:
         read(place(tmp_path, b"a\n1\n"), delimiter="::")
 
 
-@pytest.mark.parametrize("content", [b"a\n" + b"1\n" * 999, gzip.compress(b"a\n" + b"1\n" * 9999, mtime=0)])
+@pytest.mark.parametrize(
+    "content", [b"a\n" + b"1\n" * 999, gzip.compress(b"a\n" + b"1\n" * 9999, mtime=0)]
+)
 def test_the_size_cap_holds_for_packed_and_plain_files(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="max_bytes"):
         read(place(tmp_path, content), max_bytes=1000)

@@ -21,6 +21,7 @@ class Source(NamedTuple):
     key: str | None = None
     skip_bad: bool = False
     ids: Sequence[str] | None = None
+    color: str | None = None
 
 
 class Rows(NamedTuple):
@@ -34,11 +35,14 @@ class Rows(NamedTuple):
         Columns to put in front of every output: those asked for, or the names of the images.
     names : tuple of str or None
         The names of the images.
+    colors : pyarrow.ChunkedArray or None
+        The column that colours a picture.
     """
 
     values: Any
     ids: pa.Table | None = None
     names: tuple[str, ...] | None = None
+    colors: pa.ChunkedArray | None = None
 
     @property
     def is_table(self) -> bool:
@@ -63,7 +67,14 @@ def read_rows(source: Source, size: tuple[int, int] | None = None) -> Rows:
     if not rows.is_table:
         _need_no_ids(source)
         return rows
-    return rows._replace(ids=select(rows.values, source.ids, "--id") if source.ids else None)
+    return rows._replace(
+        ids=select(rows.values, source.ids, "--id") if source.ids else None,
+        colors=_pick(rows.values, source.color) if source.color else None,
+    )
+
+
+def _pick(table: pa.Table, color: str) -> pa.ChunkedArray:
+    return select(table, [color], "--color")[color]
 
 
 def _read_folder(source: Source, size: tuple[int, int] | None) -> Rows:
@@ -133,7 +144,7 @@ def _match(table: pa.Table, fitted: list[str], source: Source) -> pa.Table:
             f"{source.path}: {len(missing)} of the model's {len(fitted)} columns are missing: "
             f"{', '.join(missing[:5])}. Give a table with the columns of fit."
         )
-    expected = {*fitted, *(source.ids or ())}
+    expected = {*fitted, *(source.ids or ()), source.color}
     extra = [name for name in table.column_names if name not in expected]
     if extra:
         say(
@@ -180,6 +191,7 @@ def as_matrix(table: pa.Table, path: str) -> NDArray[np.float64]:
 
 def _need_no_ids(source: Source) -> None:
     _need_no_columns("--id", source.ids or (), source.path)
+    _need_no_columns("--color", [source.color] if source.color else (), source.path)
 
 
 def _need_no_columns(option: str, names: Sequence[str], path: str) -> None:

@@ -35,4 +35,8 @@ Key = Annotated[
 ]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Pass over images that cannot be read.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
+Plot = Annotated[
+    str | None,
+    typer.Option("--plot", metavar="PICTURE", help="Draw one too: a .png, .pdf or .svg file."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Write figures as JSON to stdout.")]

@@ -12,6 +12,9 @@ from latently.cli._guard import say
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from matplotlib.figure import Figure
+
+_PICTURES = (".png", ".pdf", ".svg")
 
 
 class Target(NamedTuple):
@@ -61,6 +64,33 @@ def check_target(target: Target, *, images: bool) -> None:
 def answers_images(model: Any) -> bool:
     """Say whether the model's rows are images."""
     return hasattr(autoencoder_of(model).preprocessor_.spec, "axes")
+
+
+def check_picture(path: str | None, overwrite: bool) -> None:
+    """Refuse, before any work, a picture that exists or has a name of no known kind."""
+    from pathlib import Path
+
+    from latently.exceptions import ParameterError
+    from latently.io import check_output
+
+    if path is None:
+        return
+    if Path(path).suffix.lower() not in _PICTURES:
+        raise ParameterError(
+            f"--plot must name a {', '.join(_PICTURES)} file, got {path!r:.60}. Try picture.png."
+        )
+    check_output(path, overwrite)
+
+
+def write_picture(figure: Figure, path: str, overwrite: bool) -> None:
+    """Write a figure in the format that the file's name says."""
+    from pathlib import Path
+
+    from latently.io import atomic_path
+
+    with atomic_path(path, overwrite) as temporary:
+        figure.savefig(temporary, format=Path(path).suffix[1:].lower())
+    say(f"drew {path}")
 
 
 def write_table(columns: dict[str, Any], rows: Rows, target: Target) -> None:

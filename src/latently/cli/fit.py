@@ -11,7 +11,7 @@ from latently.cli import _options as options
 from latently.cli._data import Source, read_training_rows
 from latently.cli._guard import interrupt_code, say
 from latently.cli._kinds import Kind, Recipe, make_autoencoder
-from latently.cli._output import write_json
+from latently.cli._output import check_picture, write_json, write_picture
 
 _SHAPE, _TRAINING = "What to learn", "How to train"
 
@@ -76,6 +76,7 @@ def fit(
     ] = None,
     format: options.InputFormat = None,
     key: options.Key = None,
+    plot: options.Plot = None,
     skip_bad: options.SkipBad = False,
     overwrite: options.Overwrite = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
@@ -87,8 +88,10 @@ def fit(
     """
     from latently.inspection import inspect
     from latently.io import check_output
+    from latently.report import plot_history
 
     check_output(output, overwrite)
+    check_picture(plot, overwrite)
     verbose = not quiet and sys.stderr.isatty()
     recipe = Recipe(
         kind, n_components, max_epochs, batch_size, learning_rate, beta, n_active, hidden_sizes,
@@ -100,6 +103,8 @@ def fit(
     model.set_params(verbose=False, engine="auto").save(output, overwrite=overwrite)
     if not quiet:
         say(f"{model.summary()}\nwrote {output}")
+    if plot is not None:
+        write_picture(plot_history(model), plot, overwrite)
     if json:
         write_json({"model": output, "interrupted": model.interrupted_, **inspect(model).to_dict()})
     if model.interrupted_:

@@ -8,10 +8,18 @@ import typer
 
 from latently.cli import _options as options
 from latently.cli._data import Rows, Source, autoencoder_of, read_matched_rows
-from latently.cli._output import Target, check_target, write_json, write_table
+from latently.cli._output import (
+    Target,
+    check_picture,
+    check_target,
+    write_json,
+    write_picture,
+    write_table,
+)
 
 if TYPE_CHECKING:
     import numpy as np
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
 
@@ -30,6 +38,7 @@ def score(
     format: options.InputFormat = None,
     output_format: options.OutputFormat = None,
     key: options.Key = None,
+    plot: options.Plot = None,
     skip_bad: options.SkipBad = False,
     overwrite: options.Overwrite = False,
     json: Annotated[
@@ -41,6 +50,7 @@ def score(
 
     target = Target(output, output_format, overwrite)
     check_target(target, images=False)
+    check_picture(plot, overwrite)
     _check_share(contamination)
     loaded = load(model)
     rows = read_matched_rows(Source(data, format, key, skip_bad, ids), loaded)
@@ -56,6 +66,8 @@ def score(
         write_json(_summary(scores, flags, rows))
     if not json or output != "-":
         write_table(columns, rows, target)
+    if plot is not None:
+        write_picture(_histogram(scores, flags), plot, overwrite)
 
 
 def _check_share(contamination: float | None) -> None:
@@ -78,6 +90,13 @@ def _flags(
     count = max(1, round(contamination * len(scores)))
     worst = np.argsort(-scores, kind="stable")[:count]
     return np.isin(np.arange(len(scores)), worst)
+
+
+def _histogram(scores: NDArray[np.float64], flags: NDArray[np.bool_] | None) -> Figure:
+    from latently.report import plot_anomalies
+
+    cut = None if flags is None or not flags.any() else float(scores[flags].min())
+    return plot_anomalies(scores, threshold=cut)
 
 
 def _errors(autoencoder: Any, rows: Rows) -> dict[str, Any]:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
 from latently.cli import _options as options
-from latently.cli._data import Source, autoencoder_of, read_matched_rows
-from latently.cli._output import Target, check_target, write_table
+from latently.cli._data import Rows, Source, autoencoder_of, read_matched_rows
+from latently.cli._output import Target, check_picture, check_target, write_picture, write_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def transform(
@@ -15,6 +22,11 @@ def transform(
     format: options.InputFormat = None,
     output_format: options.OutputFormat = None,
     key: options.Key = None,
+    plot: options.Plot = None,
+    color: Annotated[
+        str | None,
+        typer.Option(metavar="COL", help="Column of DATA that colours the --plot."),
+    ] = None,
     skip_bad: options.SkipBad = False,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -23,8 +35,40 @@ def transform(
 
     target = Target(output, output_format, overwrite)
     check_target(target, images=False)
+    check_picture(plot, overwrite)
+    _check_color(color, plot)
     autoencoder = autoencoder_of(load(model))
-    rows = read_matched_rows(Source(data, format, key, skip_bad, ids), autoencoder)
+    rows = read_matched_rows(Source(data, format, key, skip_bad, ids, color), autoencoder)
     codes = autoencoder.transform(rows.values)
     names = autoencoder.get_feature_names_out()
     write_table({str(name): codes[:, i] for i, name in enumerate(names)}, rows, target)
+    if plot is not None:
+        write_picture(_map(autoencoder, rows, color), plot, overwrite)
+
+
+def _check_color(color: str | None, plot: str | None) -> None:
+    from latently.exceptions import ParameterError
+
+    if color is not None and plot is None:
+        raise ParameterError("--color colours the picture of --plot. Add --plot map.png.")
+
+
+def _map(autoencoder: Any, rows: Rows, color: str | None) -> Figure:
+    from latently.report import plot_map
+
+    y = None if rows.colors is None else _as_colors(rows.colors)
+    return plot_map(autoencoder, rows.values, y, label=color)
+
+
+def _as_colors(column: Any) -> Any:
+    """Return amounts as numbers, moments as years, and all else as words."""
+    import numpy as np
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return column.to_numpy()
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        days = column.cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.float64()).to_numpy()
+        return 1970 + days / (365.2425 * 86_400e6)
+    return np.array(["missing" if v is None else str(v) for v in column.to_pylist()])

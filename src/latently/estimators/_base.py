@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 import warnings
 from abc import ABC
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from torch import Tensor
 
+from latently._codec import check_state
 from latently._sklearn import HasMethods, Interval, StrOptions, check_parameters
 from latently._validation import (
     MIN_ROWS,
@@ -49,7 +51,7 @@ from latently.estimators._inference import (
 )
 from latently.estimators._saving import SaveMixin
 from latently.estimators._split import Split, split_rows
-from latently.exceptions import DataError, TrainingWarning
+from latently.exceptions import DataError, ParameterError, TrainingWarning
 from latently.nn import (
     AutoencoderModule,
     Cells,
@@ -75,6 +77,7 @@ from latently.training import (
 
 #: Training rows that the prior of a plain code is fitted to.
 _PRIOR_ROWS = 10_000
+_ONE_AT_A_TIME = threading.RLock()
 #: Fitted attributes that are written to a model file beside weights and history.
 _SAVED = (
     "n_features_in_",
@@ -259,6 +262,11 @@ class BaseAutoencoder(
         return self
 
     def _check_parameters(self) -> None:
+        if isinstance(self.network, type):
+            raise ParameterError(
+                f"network must be an instance, got the class {self.network.__name__}. Write "
+                f"{self.network.__name__}()."
+            )
         params = self.get_params(deep=False)
         check_parameters(self._parameter_constraints, params, type(self).__name__)
 
@@ -555,10 +563,13 @@ class BaseAutoencoder(
         return {**state, "history_": self.history_.to_dict(), "weights": weights}
 
     def _restore(self, state: dict[str, Any]) -> None:
+        self._check_parameters()
+        check_state(state, {"n_features_in_": int, "n_components_": int, "interrupted_": bool})
         weights = state.pop("weights")
         self.history_ = History.from_dict(state.pop("history_"))
         for name, value in state.items():
             setattr(self, name, value)
+        self._next_seed = read_seed(self.random_state)
         with seeded(0):
             self.module_ = self._build_module(torch.zeros(self.preprocessor_.layout.width))
         self.module_.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
@@ -567,7 +578,10 @@ class BaseAutoencoder(
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed torch for a while; the caller's random state is as before afterwards."""
-    with torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))):
+    """Seed torch for a while; the caller's random state is as before afterwards.
+
+    Torch has one random state for all threads, so that only one of them may draw from it at once.
+    """
+    with _ONE_AT_A_TIME, torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))):
         torch.manual_seed(seed)
         yield

@@ -45,6 +45,10 @@ def in_canonical_order(
 
     Whole-number weights become repeated rows: a row of weight 2 is that row twice.
     """
+    if weights is not None and not weights.all():
+        kept = np.flatnonzero(weights)
+        data, weights = take_rows(data, kept), weights[kept]
+        target = None if target is None else take_rows(target, kept)
     order = canonical_order(data)
     if weights is not None:
         order, weights = repeated_rows(order, weights)

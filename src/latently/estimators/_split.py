@@ -39,13 +39,9 @@ def take_rows(data: Any, index: np.ndarray) -> Any:
 
 
 def repeated_rows(order: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Turn whole-number weights into repeated rows; leave any others as weights.
-
-    Rows of weight zero go in both cases.
-    """
+    """Turn whole-number weights into repeated rows; leave any others as weights."""
     weights = weights[order]
     whole = bool((weights == np.rint(weights)).all())
     if whole and weights.sum() <= _MAX_REPEATS * len(order):
         return np.repeat(order, weights.astype(np.int64)), None
-    kept = weights > 0
-    return order[kept], weights[kept]
+    return order, weights

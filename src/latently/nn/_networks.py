@@ -381,9 +381,8 @@ def _check_share(name: str, value: float) -> None:
 
 
 def _check_sizes(name: str, sizes: Sequence[int]) -> None:
-    whole = not isinstance(sizes, str) and all(
-        isinstance(s, int) or hasattr(s, "__index__") for s in sizes
-    )
+    listed = isinstance(sizes, Sequence) and not isinstance(sizes, str)
+    whole = listed and all(hasattr(size, "__index__") for size in sizes)
     if not whole or any(int(size) < 1 for size in sizes):
         raise ParameterError(
             f'{name} must be "auto" or positive integers, got {sizes!r}. Try (64, 32).'

@@ -99,6 +99,6 @@ def load(path: str | Path, *, network: nn.CustomNetwork | None = None) -> Any:
             "again; a custom network must be given as load(path, network=...).",
             "config",
         ) from None
-    if not hasattr(model, "get_params"):
+    if not (hasattr(model, "__sklearn_is_fitted__") and model.__sklearn_is_fitted__()):
         raise ModelFileError(f"{path} holds no model. Save one with model.save.", "class")
     return model

@@ -83,6 +83,10 @@ class CategoryCodec:
     def fit(
         cls, name: str, position: int, column: pa.ChunkedArray, max_categories: int
     ) -> CategoryCodec:
+        if pa.types.is_dictionary(column.type):
+            levels = dictionary_values(column).to_pylist()
+            if len(levels) <= max_categories and None not in levels:
+                return cls(name, position, tuple(levels))
         counts = pc.value_counts(plain(column).drop_null())
         pairs = sorted(counts.to_pylist(), key=lambda pair: -pair["counts"])
         if len(pairs) > max_categories:
@@ -227,12 +231,19 @@ def dictionary_values(column: pa.ChunkedArray) -> pa.Array:
     return column.unify_dictionaries().chunk(0).dictionary
 
 
+def _is_text(kind: pa.DataType) -> bool:
+    text: bool = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return text or kind == pa.string_view()
+
+
 def _codes(column: pa.ChunkedArray, categories: tuple[str | int | float | bool, ...]) -> np.ndarray:
     """Return the place of each value among the categories, -1 where it has none."""
     if not categories or pa.types.is_null(column.type):
         return np.full(len(column), -1)
     known = pa.array(categories)
-    if pa.types.is_string(known.type) and not pa.types.is_string(column.type):
+    if pa.types.is_string(known.type) != _is_text(column.type):
+        raise pa.ArrowTypeError("text and other values do not compare")
+    if _is_text(column.type):
         column = column.cast(pa.string())
     codes = pc.fill_null(pc.index_in(column, value_set=known.cast(column.type)), -1)
     places: np.ndarray = codes.to_numpy(zero_copy_only=False).astype(np.int64)

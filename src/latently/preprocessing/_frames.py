@@ -64,11 +64,11 @@ def arrow_table(frame: nw.DataFrame[Any]) -> pa.Table:
 def _arrow_column(name: str, series: nw.Series[Any]) -> pa.ChunkedArray:
     try:
         column = series.to_arrow()
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError) as error:
+    except (pa.ArrowException, OverflowError, TypeError) as error:
         types = sorted({type(v).__name__ for v in series.to_list() if v is not None})
         raise DataError(
-            f"Column {name!r} mixes values of types {', '.join(types[:4])}. Make them all numbers "
-            "or all texts."
+            f"Column {name!r} holds values of types {', '.join(types[:4])}, which do not fit "
+            "together or are too large. Make them all numbers or all texts."
         ) from error
     return column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
 

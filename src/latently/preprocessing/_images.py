@@ -93,7 +93,7 @@ class ImagePreprocessor:
         Raises
         ------
         DataError
-            If the images have another size, or infinite pixels.
+            If the images have another size.
         """
         images = self._channels_first(stack)
         dtype: Any = np.float64 if images.dtype == np.float64 else np.float32
@@ -103,9 +103,6 @@ class ImagePreprocessor:
         all_seen = bool(observed.all())
         if not all_seen:
             values[~observed] = 0.0
-        if not np.isfinite(values).all():
-            image = int(np.argwhere(~np.isfinite(values))[0][0])
-            raise DataError(f"Image {image} has infinite pixels. Mark them as missing (NaN).")
         self._clip(values)
         return np.ascontiguousarray(values), None if all_seen else observed.reshape(len(values), -1)
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from latently.preprocessing._columns import plain
+from latently.preprocessing._frames import arrow_table
 
 _CHUNK_ELEMENTS = 1 << 22
 
@@ -47,13 +48,13 @@ def _array_bits(data: np.ndarray) -> np.ndarray:
 
 
 def _frame_bits(frame: nw.DataFrame[Any]) -> np.ndarray:
-    columns = [_ranks(frame[name].to_arrow()) for name in frame.columns]
-    return _array_bits(np.column_stack(columns))
+    table = arrow_table(frame)
+    return _array_bits(np.column_stack([_ranks(column) for column in table.columns]))
 
 
-def _ranks(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
+def _ranks(column: pa.ChunkedArray) -> np.ndarray:
     """Return numbers as they are, and the rank among its column's values for anything else."""
-    column = plain(column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column]))
+    column = plain(column)
     kind = column.type
     if pa.types.is_floating(kind) or pa.types.is_integer(kind):
         numbers: np.ndarray = pc.fill_null(column.cast(pa.float64(), safe=False), np.nan).to_numpy()

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latently.exceptions import DataError
-from latently.report._style import BLUE, GREY, RED, axes_of, halo, headline
+from latently.report._style import BLUE, DARK, RED, axes_of, headline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +62,10 @@ def plot_anomalies(
     _draw_bars(ax, scores, known, _bins(scores, is_log))
     _scale_axes(ax, is_log)
     if threshold is not None:
-        _draw_threshold(ax, threshold, int((scores >= threshold).sum()))
+        label = f"threshold {threshold:.3g}"
+        ax.axvline(threshold, color=DARK, linewidth=1.4, linestyle="--", label=label)
+    if known is not None or threshold is not None:
+        ax.legend(fontsize=9.5, loc="upper right", edgecolor="none", framealpha=0.9)
     ax.set_xlabel("anomaly score (higher is more unusual" + (", log scale)" if is_log else ")"))
     ax.set_ylabel("rows (log scale)")
     headline(ax, *_words(scores, known, threshold))
@@ -107,10 +110,10 @@ def _draw_bars(ax: Axes, scores: Scores, known: Truths | None, bins: Scores) -> 
         ax.hist(scores, bins.tolist(), color=BLUE, label="all rows")
         return
     normal, unusual = scores[~known], scores[known]
-    ax.hist(normal, bins.tolist(), color=BLUE, alpha=0.75, label=f"{len(normal):,} normal rows")
+    ax.hist(normal, bins.tolist(), color=BLUE, label=f"{len(normal):,} normal rows")
+    # Half as wide, so that neither colour hides the other nor mixes with it.
     label = f"{len(unusual):,} known anomalies"
-    ax.hist(unusual, bins.tolist(), color=RED, alpha=0.75, label=label)
-    ax.legend(frameon=False, fontsize=9.5, loc="upper right")
+    ax.hist(unusual, bins.tolist(), color=RED, rwidth=0.5, label=label)
 
 
 def _scale_axes(ax: Axes, is_log: bool) -> None:
@@ -124,15 +127,6 @@ def _scale_axes(ax: Axes, is_log: bool) -> None:
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.xaxis.set_minor_formatter(NullFormatter())
-
-
-def _draw_threshold(ax: Axes, threshold: float, count: int) -> None:
-    ax.axvline(threshold, color=GREY, linewidth=1.2, linestyle="--")
-    ax.annotate(
-        f" {count:,} rows\n beyond {threshold:.3g}", (threshold, 0.98),
-        xycoords=("data", "axes fraction"), va="top", fontsize=9.5, color=GREY,
-        path_effects=halo(),
-    )  # fmt: skip
 
 
 def _words(scores: Scores, known: Truths | None, threshold: float | None) -> tuple[str, str]:

@@ -75,7 +75,9 @@ def _flag_frauds(made: Any, root: Path) -> Figures:
         root / "anomalies.png"
     )
     worst = np.argsort(-scores, kind="stable")[:6]
-    plot_reconstructions(detector.autoencoder_, made.data.take(worst)).savefig(root / "worst_rows.png")
+    plot_reconstructions(detector.autoencoder_, made.data.take(worst)).savefig(
+        root / "worst_rows.png"
+    )
     table = made.data.append_column("anomaly_score", pa.array(scores))
     write(table, root / "scores.csv", overwrite=True)
     simple = _pca_scores(detector.autoencoder_, made.data)

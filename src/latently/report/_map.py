@@ -35,6 +35,7 @@ def plot_map(
     y: Any = None,
     names: Sequence[str] | None = None,
     *,
+    label: str | None = None,
     ax: Axes | None = None,
 ) -> Figure:
     """Plot the code of each row in two dimensions.
@@ -46,9 +47,12 @@ def plot_map(
     X : array-like, DataFrame, Table or image stack
         Rows with the columns of ``fit``.
     y : array-like of shape (n_samples,) or None, default=None
-        Labels, shown by colour, shape and name; or amounts, shown by a colour bar.
+        Labels, shown by colour, shape and name, the rarest of many as "other"; or amounts,
+        shown by a colour bar.
     names : sequence of str or None, default=None
         Names of the sorted labels of ``y``.
+    label : str or None, default=None
+        What ``y`` is, for the legend or the colour bar.
     ax : matplotlib Axes or None, default=None
         Where to draw; None makes a figure.
 
@@ -67,7 +71,7 @@ def plot_map(
     codes = np.asarray(autoencoder.transform(X), dtype=np.float64)
     places = _places(codes, autoencoder, X)
     figure, ax = axes_of(ax, 6.0)
-    title = _draw(ax, places, _read_y(y, len(codes)), names)
+    title = _draw(ax, places, _read_y(y, len(codes)), names, label)
     ax.set_xlabel(places.labels[0])
     ax.set_ylabel(places.labels[1])
     subtitle = f"{len(codes):,} rows, {type(model).__name__} of {codes.shape[1]} components"
@@ -98,16 +102,35 @@ def _read_y(y: Any, n_rows: int) -> NDArray[Any] | None:
     return values
 
 
-def _draw(ax: Axes, places: _Places, y: NDArray[Any] | None, names: Sequence[str] | None) -> str:
+def _draw(
+    ax: Axes,
+    places: _Places,
+    y: NDArray[Any] | None,
+    names: Sequence[str] | None,
+    label: str | None,
+) -> str:
     if y is None:
         _scatter(ax, places.points, color=PALETTE[0])
         return "The rows as the code sees them"
     if _is_amount(y):
-        _draw_amounts(ax, places.points, y.astype(np.float64))
-        return "The rows as the code sees them, coloured by amount"
-    labels, chosen = np.unique(y.astype(str) if y.dtype.kind == "O" else y, return_inverse=True)
-    _draw_labels(ax, places.points, chosen, _named(labels, names))
+        _draw_amounts(ax, places.points, y.astype(np.float64), label)
+        return f"The rows as the code sees them, coloured by {label or 'amount'}"
+    labels, chosen = _labels(y)
+    _draw_labels(ax, places.points, chosen, _named(labels, names), label)
     return _agreement(places.points, chosen)
+
+
+def _labels(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """Return the sorted labels and each row's place among them, the rarest of many as one."""
+    labels, chosen, counts = np.unique(
+        y.astype(str) if y.dtype.kind == "O" else y, return_inverse=True, return_counts=True
+    )
+    if len(labels) <= _MAX_LABELS:
+        return labels, chosen
+    common = np.sort(np.argsort(-counts, kind="stable")[: _MAX_LABELS - 1])
+    place = np.full(len(labels), len(common))
+    place[common] = np.arange(len(common))
+    return np.array([*labels[common].astype(str), "other"]), place[chosen]
 
 
 def _is_amount(y: NDArray[Any]) -> bool:
@@ -131,16 +154,24 @@ def _scatter(ax: Axes, points: NDArray[np.float64], **style: Any) -> Any:
     return ax.scatter(points[:, 0], points[:, 1], s=size, alpha=alpha, linewidths=0, **style)
 
 
-def _draw_amounts(ax: Axes, points: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+def _draw_amounts(
+    ax: Axes, points: NDArray[np.float64], y: NDArray[np.float64], label: str | None
+) -> None:
     dots = _scatter(ax, points, c=y, cmap="viridis")
     bar = ax.figure.colorbar(dots, ax=ax, shrink=0.8)
     if bar.solids is not None:
         bar.solids.set_alpha(1)
+    if label is not None:
+        bar.set_label(label)
     bar.outline.set_visible(False)
 
 
 def _draw_labels(
-    ax: Axes, points: NDArray[np.float64], chosen: NDArray[Any], names: list[str]
+    ax: Axes,
+    points: NDArray[np.float64],
+    chosen: NDArray[Any],
+    names: list[str],
+    title: str | None,
 ) -> None:
     for place, name in enumerate(names):
         mine = points[chosen == place]
@@ -152,7 +183,10 @@ def _draw_labels(
             name, np.median(mine, 0).tolist(), color=colour, fontsize=11, fontweight="bold",
             ha="center", va="center", path_effects=halo(),
         )  # fmt: skip
-    legend = ax.legend(frameon=False, fontsize=9.5, labelcolor=GREY, loc="best")
+    legend = ax.legend(
+        frameon=False, fontsize=9.5, labelcolor=GREY, loc="best", title=title,
+        markerscale=2, alignment="left",
+    )  # fmt: skip
     for handle in legend.legend_handles:
         if handle is not None:
             handle.set_alpha(1)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
 MARKERS = ("o", "s", "^", "D")
 BLUE, RED, GREEN = PALETTE[:3]
-GREY, PALE = "#666666", "#D9D9D9"
+DARK, GREY, PALE = "#222222", "#666666", "#D9D9D9"
 
 #: Inches and dots an inch: 1,200 pixels wide, at which the default sizes of text read well.
 WIDTH, DPI = 8.0, 150
@@ -38,7 +38,7 @@ def clean(ax: Axes) -> Axes:
     """Take off the box and soften what is not data."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(GREY)
-    ax.tick_params(colors=GREY, labelsize=9)
+    ax.tick_params(which="both", colors=GREY, labelsize=9)
     return ax
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -78,11 +79,16 @@ def _scales(preprocessor: Any) -> dict[int, Callable[[Any], float]]:
     found: dict[int, Callable[[Any], float]] = {}
     numbers = zip(preprocessor.positions, preprocessor.center, preprocessor.scale, strict=True)
     for position, center, scale in numbers:
-        found[int(position)] = lambda value, c=center, s=scale: (float(value) - c) / s
+        found[int(position)] = partial(_standardise, center=float(center), scale=float(scale))
     for codec in preprocessor.codecs:
         if hasattr(codec, "seconds_per_tick"):
-            found[codec.position] = lambda value, k=codec: (_seconds(value) - k.center) / k.scale
+            found[codec.position] = partial(_standardise, center=codec.center, scale=codec.scale)
     return found
+
+
+def _standardise(value: Any, center: float, scale: float) -> float:
+    timed = isinstance(value, (dt.date, dt.time, dt.timedelta))
+    return ((_seconds(value) if timed else float(value)) - center) / scale
 
 
 def _seconds(value: Any) -> float:
@@ -90,9 +96,7 @@ def _seconds(value: Any) -> float:
     if isinstance(value, dt.timedelta):
         return value.total_seconds()
     if isinstance(value, dt.time):
-        return dt.timedelta(
-            hours=value.hour, minutes=value.minute, seconds=value.second
-        ).total_seconds()
+        return 3600.0 * value.hour + 60.0 * value.minute + value.second
     if not isinstance(value, dt.datetime):
         value = dt.datetime.combine(value, dt.time())
     moment = value if value.tzinfo else value.replace(tzinfo=dt.UTC)
@@ -120,8 +124,14 @@ def _draw_row(ax: Axes, cells: list[_Cell], names: list[str]) -> None:
             ax.plot([cell.got, cell.expected], [y, y], color=colour, linewidth=1.5)
             ax.plot(cell.got, y, "o", color=colour, markersize=5.5)
         if cell.expected is not None:
-            style = {"markerfacecolor": "white", "markeredgecolor": colour}
-            ax.plot(cell.expected, y, "o", markersize=5.5, **style)
+            ax.plot(
+                cell.expected,
+                y,
+                "o",
+                markersize=5.5,
+                markerfacecolor="white",
+                markeredgecolor=colour,
+            )
         if cell.words:
             ax.text(
                 0, y, cell.words, fontsize=8, va="center", ha="center",
@@ -142,10 +152,17 @@ def _explain(figure: Figure, panels: Any, n_columns: int) -> None:
     figure.suptitle(
         f"What each row holds and what the model expects{note}", fontsize=12, fontweight="bold"
     )
-    ring = {"color": "none", "markeredgecolor": GREY, "markerfacecolor": "white"}
     handles = [
         Line2D([], [], marker="o", linestyle="", color=GREY, label="got"),
-        Line2D([], [], marker="o", label="expected", **ring),
+        Line2D(
+            [],
+            [],
+            marker="o",
+            linestyle="",
+            label="expected",
+            markeredgecolor=GREY,
+            markerfacecolor="white",
+        ),  # fmt: skip
         Line2D([], [], color=RED, label=f"more than {_FAR:g} apart, or another word"),
     ]
     figure.legend(handles=handles, loc="outside lower right", ncols=3, frameon=False, fontsize=9)

@@ -61,6 +61,11 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         "contamination": [Interval(Real, 0, 0.5, closed="right"), StrOptions({"auto"})],
     }
 
+    _fitted_types: ClassVar[dict[str, type]] = {
+        **AutoencoderTask._fitted_types,
+        "offset_": float,
+    }
+
     def _default_autoencoder(self) -> BaseAutoencoder:
         return DenoisingAutoencoder()
 

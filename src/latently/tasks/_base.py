@@ -9,7 +9,9 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 
+from latently._codec import check_state
 from latently._sklearn import HasMethods, check_parameters
+from latently._validation import check_fitted
 from latently.estimators import BaseAutoencoder, DenoisingAutoencoder, SaveMixin
 
 
@@ -38,6 +40,7 @@ class AutoencoderTask(SaveMixin, BaseEstimator):  # type: ignore[misc]  # sklear
         given = self.autoencoder
         if isinstance(given, FrozenEstimator):
             given = given.estimator
+            check_fitted(given)
         if given is not None and given.__sklearn_is_fitted__():
             self.autoencoder_: BaseAutoencoder = given
             given.transform(X)  # refuses rows that the fitted model cannot take
@@ -73,6 +76,11 @@ class AutoencoderTask(SaveMixin, BaseEstimator):  # type: ignore[misc]  # sklear
     def _fitted_state(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name.endswith("_")}
 
+    #: What ``fit`` leaves behind, and the types that a model file must give it.
+    _fitted_types: ClassVar[dict[str, type]] = {"autoencoder_": BaseAutoencoder}
+
     def _restore(self, state: dict[str, Any]) -> None:
+        self._check_parameters()
+        check_state(state, self._fitted_types)
         for name, value in state.items():
             setattr(self, name, value)

@@ -75,6 +75,13 @@ class LatentSampler(AutoencoderTask):
         "n_modes": [Interval(Integral, 1, None, closed="left")],
     }
 
+    _fitted_types: ClassVar[dict[str, type]] = {
+        **AutoencoderTask._fitted_types,
+        "weights_": np.ndarray,
+        "means_": np.ndarray,
+        "factors_": np.ndarray,
+    }
+
     def _default_autoencoder(self) -> BaseAutoencoder:
         return VariationalAutoencoder()
 
