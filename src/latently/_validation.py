@@ -144,6 +144,8 @@ def _listed(title: str, names: list[str]) -> str:
 
 
 def _read_matrix(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> np.ndarray:
+    if getattr(getattr(X, "dtype", None), "kind", "") in "mM" and hasattr(X, "dtype"):
+        raise DataError("X is an array of dates or durations. Give a DataFrame with date columns.")
     try:
         matrix: np.ndarray = validate_data(
             estimator,

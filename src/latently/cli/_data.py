@@ -83,7 +83,12 @@ def _read_folder(source: Source, size: tuple[int, int] | None) -> Rows:
     from latently.io import read_images
 
     _need_no_ids(source)
-    found = read_images(source.path, size=size, skip_bad=source.skip_bad)
+    found = read_images(source.path, skip_bad=source.skip_bad)
+    own_size = found.pixels.shape[1:3]
+    if size is not None and own_size != size:
+        words = [f"{height} x {width}" for height, width in (own_size, size)]
+        say(f"warning: images of {words[0]} pixels are resized to the model's {words[1]}.")
+        found = read_images(source.path, size=size, skip_bad=source.skip_bad)
     return Rows(found.pixels, pa.table({"file": list(found.names)}), found.names)
 
 

@@ -101,6 +101,7 @@ class TablePreprocessor:
         codecs: tuple[ColumnCodec, ...],
         likelihood: LikelihoodChoice,
     ) -> TablePreprocessor:
+        _refuse(spec, positions, numbers, np.isinf(numbers))
         _warn_empty_columns(spec, positions, numbers)
         chosen: LikelihoodName = _number_likelihood(numbers, likelihood)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -186,22 +187,11 @@ class TablePreprocessor:
         if not observed.all():
             values[~observed] = 0.0
         too_large = ~(np.abs(values) < np.finfo(np.float32).max / 4)
-        if too_large.any():
-            self._refuse(numbers, too_large)
+        _refuse(self.spec, self.positions, numbers, too_large)
         if self.number_likelihood == "bernoulli":
             self._check_unit_interval(numbers, values)
         dtype = np.float32 if numbers.dtype == np.float32 else np.float64
         return values.astype(dtype, copy=False), observed
-
-    def _refuse(self, numbers: np.ndarray, bad: np.ndarray) -> None:
-        row, column = (int(i) for i in np.argwhere(bad)[0])
-        value = numbers[row, column]
-        what = "infinity" if np.isinf(value) else f"{value:g}, a value too large"
-        raise DataError(
-            f"Input X contains {what} at row {row}, column "
-            f"{column_name(self.spec, int(self.positions[column]))}. Mark it as missing (NaN) or "
-            "correct it."
-        )
 
     def _check_unit_interval(self, numbers: np.ndarray, values: np.ndarray) -> None:
         outside = (values < 0) | (values > 1)
@@ -282,6 +272,19 @@ class TablePreprocessor:
 def column_name(spec: TableSpec, position: int) -> str:
     """Return how to call a column in a message."""
     return repr(spec.names[position]) if spec.names else str(position)
+
+
+def _refuse(spec: TableSpec, positions: np.ndarray, numbers: np.ndarray, bad: np.ndarray) -> None:
+    """Raise DataError for the first bad cell, if there is one."""
+    if not bad.any():
+        return
+    row, column = (int(i) for i in np.argwhere(bad)[0])
+    value = numbers[row, column]
+    what = "infinity" if np.isinf(value) else f"{value:g}, a value too large"
+    raise DataError(
+        f"Input X contains {what} at row {row}, column "
+        f"{column_name(spec, int(positions[column]))}. Mark it as missing (NaN) or correct it."
+    )
 
 
 def _fit_codecs(spec: TableSpec, arrow: pa.Table) -> tuple[ColumnCodec, ...]:

@@ -40,8 +40,9 @@ def plot_history(model: Any, *, ax: Axes | None = None) -> Figure:
     _draw_line(ax, steps, losses["train_loss"], "training", BLUE)
     if judged:
         _draw_line(ax, steps, losses["valid_loss"], "validation", RED)
-    _mark_best(ax, steps, losses["valid_loss"], history.best_step)
-    _scale(ax, np.concatenate(list(losses.values())))
+    if len(history):
+        _mark_best(ax, steps, losses["valid_loss"], history.best_step)
+        _scale(ax, np.concatenate(list(losses.values())))
     ax.set_xlabel("optimiser step")
     ax.set_ylabel("loss (nats a column)")
     headline(ax, *_words(type(model).__name__, history, judged))
@@ -69,8 +70,9 @@ def _scale(ax: Axes, losses: Any) -> None:
 
 
 def _words(name: str, history: Any, judged: bool) -> tuple[str, str]:
-    losses = history["valid_loss"]
-    best = float(losses[history["step"] == history.best_step][0]) if len(losses) else float("nan")
+    subtitle = f"{name}, {len(history):,} evaluations, stopped: {history.stopped}"
+    best = history["valid_loss"][history["step"] == history.best_step]
+    if not len(best):
+        return "Training ended before its first evaluation", subtitle
     which = "validation" if judged else "training"
-    title = f"Best {which} loss {best:.3g} at step {history.best_step:,}"
-    return title, f"{name}, {len(history):,} evaluations, stopped: {history.stopped}"
+    return f"Best {which} loss {best[0]:.3g} at step {history.best_step:,}", subtitle

@@ -60,7 +60,7 @@ def _plot_stacks(model: Any, originals: NDArray[Any]) -> Figure:
         {"original": got, "rebuilt": rebuilt},
         errors,
         f"{got[0].size:,} pixels through {model.n_components_:,} components: "
-        f"a pixel is off by {errors.mean():.1%} of its range",
+        f"a pixel is off by {errors.mean():.1%} of its range on average",
     )
 
 

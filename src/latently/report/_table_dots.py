@@ -142,27 +142,29 @@ def _draw_row(ax: Axes, cells: list[_Cell], names: list[str]) -> None:
 
 
 def _explain(figure: Figure, panels: Any, n_columns: int) -> None:
-    from matplotlib.lines import Line2D
-
     low, high = panels[0].get_xlim()
     reach = max(abs(low), abs(high), 2.0)
     panels[0].set_xlim(-reach, reach)
-    figure.supxlabel("standard deviations from the column's mean", fontsize=9.5, color=GREY)
     note = f", first {_MAX_COLUMNS} of {n_columns:,} columns" if n_columns > _MAX_COLUMNS else ""
-    figure.suptitle(
-        f"What each row holds and what the model expects{note}", fontsize=12, fontweight="bold"
-    )
-    handles = [
-        Line2D([], [], marker="o", linestyle="", color=GREY, label="got"),
-        Line2D(
-            [],
-            [],
-            marker="o",
-            linestyle="",
-            label="expected",
-            markeredgecolor=GREY,
-            markerfacecolor="white",
-        ),  # fmt: skip
+    title = f"What each row holds and what the model expects{note}"
+    figure.suptitle(title, fontsize=12, fontweight="bold")
+    for ax in panels[-_PANELS_ACROSS:]:
+        # matplotlib leaves them out above a panel that was taken away.
+        ax.tick_params(labelbottom=True)
+    # The legend's title is the name of the axis: two texts below a figure would overlap.
+    figure.legend(
+        handles=_handles(), title="standard deviations from the column's mean",
+        loc="outside lower center", ncols=3, frameon=False, fontsize=9, title_fontsize=9.5,
+    )  # fmt: skip
+
+
+def _handles() -> list[Any]:
+    from matplotlib.lines import Line2D
+
+    ring = Line2D([], [], color=GREY, marker="o", linestyle="", label="expected")
+    ring.set_markerfacecolor("white")
+    return [
+        Line2D([], [], color=GREY, marker="o", linestyle="", label="got"),
+        ring,
         Line2D([], [], color=RED, label=f"more than {_FAR:g} apart, or another word"),
     ]
-    figure.legend(handles=handles, loc="outside lower right", ncols=3, frameon=False, fontsize=9)

@@ -1,0 +1,88 @@
+"""Folders of images in, folders of images out."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from latently.io import read
+
+
+@pytest.fixture
+def pictures(folder):
+    return folder / "pictures"
+
+
+@pytest.fixture
+def image_model(folder):
+    return folder / "pictures.safetensors"
+
+
+@pytest.mark.parametrize("verb", ["reconstruct", "denoise"])
+def test_answers_are_pngs_of_the_same_names_and_size(run, image_model, pictures, tmp_path, verb):
+    result = run(verb, image_model, pictures, "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == sorted(path.name for path in pictures.iterdir())
+    with Image.open(tmp_path / "out" / names[0]) as image:
+        assert (image.mode, image.size) == ("L", (8, 8))
+
+
+def test_codes_and_scores_name_the_file_of_each_image(run, image_model, pictures, tmp_path):
+    for verb, column in (("transform", "convolutionalautoencoder0"), ("score", "anomaly_score")):
+        run(verb, image_model, pictures, "-o", tmp_path / f"{verb}.csv")
+        answer = read(tmp_path / f"{verb}.csv")
+        assert answer.column_names[:2] == ["file", column]
+        assert answer["file"].to_pylist() == sorted(path.name for path in pictures.iterdir())
+
+
+def test_codes_of_images_decode_to_images(run, image_model, pictures, tmp_path):
+    run("transform", image_model, pictures, "-o", tmp_path / "codes.npy", "--output-format", "npy")
+    run("transform", image_model, pictures, "-o", tmp_path / "codes.csv")
+    result = run("inverse-transform", image_model, tmp_path / "codes.csv", "-o", tmp_path / "back")
+    assert result.exit_code == 0, result.stderr
+    assert len(list((tmp_path / "back").iterdir())) == 24
+
+
+def test_samples_are_images(run, image_model, tmp_path):
+    run("sample", image_model, "-n", 3, "-o", tmp_path / "samples")
+    run("sample", image_model, "-n", 3, "-o", tmp_path / "samples.npy")
+    assert len(list((tmp_path / "samples").iterdir())) == 3
+    stack = np.load(tmp_path / "samples.npy")
+    assert (stack.shape, stack.dtype) == ((3, 8, 8), np.uint8)
+
+
+def test_images_of_another_size_are_brought_to_that_of_the_model(run, image_model, tmp_path):
+    (tmp_path / "large").mkdir()
+    Image.fromarray(np.full((16, 16), 90, np.uint8)).save(tmp_path / "large" / "a.png")
+    result = run("score", image_model, tmp_path / "large")
+    assert result.exit_code == 0
+    assert "warning" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("reconstruct",), "Give -o FOLDER"),
+        (("reconstruct", "-o", "out.csv"), "Give -o FOLDER"),
+        (("score", "--per-feature"), "needs a table"),
+        (("score", "--id", "name"), "needs a table"),
+        (("score", "-o", "folder"), "names no table format"),
+    ],
+)
+def test_what_images_cannot_do_is_a_usage_error(run, image_model, pictures, arguments, words):
+    verb, *options = arguments
+    result = run(verb, image_model, pictures, *options)
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+def test_decimal_stacks_become_pngs_by_their_range(run, tmp_path):
+    stack = np.random.default_rng(0).uniform(0, 16, size=(20, 3, 6, 6))
+    np.save(tmp_path / "stack.npy", stack)
+    path = tmp_path / "model.safetensors"
+    options = ("--max-epochs", 1, "--n-components", 2, "--quiet")
+    assert run("fit", tmp_path / "stack.npy", "-o", path, *options).exit_code == 0
+    result = run("reconstruct", path, tmp_path / "stack.npy", "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+    with Image.open(tmp_path / "out" / "image_000000.png") as image:
+        assert (image.mode, image.size) == ("RGB", (6, 6))

@@ -1,0 +1,174 @@
+"""Tables through every command: rows, order, ids and columns are kept."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+import latently
+from latently.io import read, write
+from tests.cli.conftest import make_table
+
+COLUMNS = ["length", "width", "colour"]
+
+
+def read_text(tmp_path, text):
+    path = tmp_path / "answer.csv"
+    path.write_text(text)
+    return read(path)
+
+
+def test_transform_puts_ids_before_the_codes_in_the_order_of_the_rows(run, model, table, tmp_path):
+    result = run("transform", model, table, "--id", "key")
+    answer = read_text(tmp_path, result.stdout)
+    assert answer.column_names == ["key", "autoencoder0", "autoencoder1"]
+    assert answer["key"].to_pylist() == make_table()["key"].to_pylist()
+    codes = latently.load(model).transform(make_table().select(COLUMNS))
+    assert np.allclose(answer["autoencoder0"].to_numpy(), codes[:, 0])
+
+
+def test_codes_decode_to_what_reconstruct_answers(run, model, table, tmp_path):
+    codes, decoded, direct = (tmp_path / name for name in ("c.csv", "d.parquet", "r.parquet"))
+    assert run("transform", model, table, "--id", "key", "-o", codes).exit_code == 0
+    assert run("inverse-transform", model, codes, "--id", "key", "-o", decoded).exit_code == 0
+    assert run("reconstruct", model, table, "--id", "key", "-o", direct).exit_code == 0
+    ours, theirs = read(decoded), read(direct)
+    assert ours.column_names == theirs.column_names == ["key", *COLUMNS]
+    assert ours["colour"].to_pylist() == theirs["colour"].to_pylist()
+    assert np.allclose(ours["width"].to_numpy(), theirs["width"].to_numpy())
+
+
+def test_score_is_higher_for_worse_rows_and_splits_by_column(run, model, table, tmp_path):
+    result = run("score", model, table, "--id", "key", "--per-feature", "--contamination", 0.1)
+    answer = read_text(tmp_path, result.stdout)
+    errors = [f"error_{name}" for name in COLUMNS]
+    assert answer.column_names == ["key", "anomaly_score", "is_anomaly", *errors]
+    scores, flags = answer["anomaly_score"].to_numpy(), answer["is_anomaly"].to_numpy()
+    assert flags.sum() == 6
+    assert scores[flags].min() >= scores[~flags].max()
+    normal = latently.load(model).score_samples(make_table().select(COLUMNS))
+    assert np.allclose(scores, -normal)
+
+
+def test_score_summary_is_json_and_names_the_worst_rows(run, model, table):
+    result = run("score", model, table, "--id", "key", "--json", "--contamination", 0.05)
+    summary = json.loads(result.stdout)
+    assert summary["n_rows"] == 60
+    assert summary["n_anomalies"] == 3
+    assert summary["worst"][0]["anomaly_score"] == summary["max"]
+    assert summary["worst"][0]["key"] == f"k{summary['worst'][0]['row']:03d}"
+
+
+def test_score_of_a_saved_detector_uses_its_threshold(run, model, table, tmp_path):
+    rows = make_table().select(COLUMNS)
+    detector = latently.AnomalyDetector(autoencoder=latently.load(model), contamination=0.1)
+    detector.fit(rows).save(tmp_path / "detector.safetensors")
+    answer = read_text(tmp_path, run("score", tmp_path / "detector.safetensors", table).stdout)
+    expected = detector.predict(rows) == -1
+    assert answer["is_anomaly"].to_pylist() == expected.tolist()
+
+
+def test_impute_fills_gaps_and_changes_no_other_cell(run, model, table, tmp_path):
+    result = run("impute", model, table, "--id", "key")
+    answer = read_text(tmp_path, result.stdout)
+    given = make_table()
+    assert "filled 8 missing cells" in result.stderr or given["width"].null_count != 8
+    assert answer["width"].null_count == 0
+    seen = given["width"].is_valid()
+    kept = answer["width"].filter(seen).to_numpy()
+    assert np.allclose(kept, given["width"].filter(seen).to_numpy())
+    assert answer["colour"].to_pylist() == given["colour"].to_pylist()
+
+
+def test_denoise_says_when_the_model_saw_no_noise(run, model, table):
+    result = run("denoise", model, table, "--id", "key")
+    assert result.exit_code == 0
+    assert "not trained with noise" in result.stderr
+
+
+def test_sample_is_repeatable_and_has_the_columns_of_fit(run, model, tmp_path):
+    first, again = (run("sample", model, "-n", 5, "--seed", 1).stdout for _ in range(2))
+    assert first == again != run("sample", model, "-n", 5, "--seed", 2).stdout
+    answer = read_text(tmp_path, first)
+    assert answer.column_names == COLUMNS
+    assert answer.num_rows == 5
+
+
+def test_columns_are_matched_by_name_and_unknown_ones_ignored(run, model, table, tmp_path):
+    shuffled = make_table().select(["colour", "label", "width", "key", "length"])
+    write(shuffled, tmp_path / "shuffled.csv")
+    expected = run("transform", model, table)
+    result = run("transform", model, tmp_path / "shuffled.csv")
+    assert result.stdout == expected.stdout
+    assert "ignored: label, key." in result.stderr
+
+
+def test_the_same_command_writes_the_same_model(run, table, tmp_path):
+    options = ("--id", "key", "--max-epochs", 1, "--n-components", 1, "--quiet")
+    for name in ("a", "b"):
+        run("fit", table, "-o", tmp_path / f"{name}.safetensors", *options)
+    codes = [
+        run("transform", tmp_path / f"{name}.safetensors", table).stdout for name in ("a", "b")
+    ]
+    assert codes[0] == codes[1] != ""
+
+
+def test_fit_reports_in_words_to_stderr_and_in_json_to_stdout(run, table, tmp_path):
+    path = tmp_path / "model.safetensors"
+    result = run("fit", table, "-o", path, "--id", "key", "--max-epochs", 1, "--json")
+    figures = json.loads(result.stdout)
+    assert figures["name"] == "Autoencoder"
+    assert figures["baselines"]["verdict"]
+    assert [column["name"] for column in figures["columns"]] == [*COLUMNS, "label"]
+    assert f"wrote {path}" in result.stderr
+    assert "column means" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        (("--kind", "variational", "--beta", "2"), "VariationalAutoencoder"),
+        (("--kind", "sparse", "--n-active", "2"), "SparseAutoencoder"),
+        (("--kind", "denoising", "--noise", "gaussian:0.2"), "DenoisingAutoencoder"),
+        (("--hidden-sizes", "8,4", "--noise", "masking"), "Autoencoder"),
+    ],
+)
+def test_kinds_and_their_options_reach_the_model(run, table, tmp_path, options, name):
+    path = tmp_path / "model.safetensors"
+    result = run("fit", table, "-o", path, "--max-epochs", 1, "--n-components", 2, *options)
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(run("inspect", path, "--json").stdout)["name"] == name
+
+
+def test_arrays_come_in_and_go_out(run, tmp_path):
+    numbers = np.random.default_rng(0).normal(size=(40, 3))
+    np.save(tmp_path / "numbers.npy", numbers)
+    path = tmp_path / "model.safetensors"
+    options = ("--n-components", 2, "--max-epochs", 1, "--quiet")
+    assert run("fit", tmp_path / "numbers.npy", "-o", path, *options).exit_code == 0
+    run("transform", path, tmp_path / "numbers.npy", "-o", tmp_path / "codes.npy")
+    assert np.load(tmp_path / "codes.npy").shape == (40, 2)
+    write(pa.table({name: numbers[:, i] for i, name in enumerate("abc")}), tmp_path / "same.csv")
+    run("transform", path, tmp_path / "same.csv", "-o", tmp_path / "again.npy")
+    assert np.allclose(np.load(tmp_path / "again.npy"), np.load(tmp_path / "codes.npy"))
+
+
+def test_an_array_is_read_with_the_column_names_of_the_model(run, tmp_path):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(30, 2))
+    write(pa.table({"a": rows[:, 0], "b": rows[:, 1]}), tmp_path / "t.csv")
+    np.save(tmp_path / "t.npy", rows)
+    path = tmp_path / "m.safetensors"
+    run("fit", tmp_path / "t.csv", "-o", path, "--n-components", 1, "--max-epochs", 1, "-q")
+    named, bare = (run("score", path, tmp_path / f"t.{kind}") for kind in ("csv", "npy"))
+    assert pc.equal(*(read_text(tmp_path, r.stdout)["anomaly_score"] for r in (named, bare)))
+    assert bare.exit_code == 0
+
+
+def test_inspect_prints_a_page(run, model):
+    result = run("inspect", model)
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Autoencoder\n")
+    assert "colour" in result.stdout

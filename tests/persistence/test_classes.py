@@ -1,0 +1,30 @@
+"""The closed list: everything public that can be part of a model, and nothing else."""
+
+import inspect
+
+import pytest
+
+import latently
+from latently.persistence import CLASSES
+from latently.preprocessing import ImagePreprocessor, TablePreprocessor
+
+
+def public_classes():
+    named = [getattr(latently, name) for name in latently.__all__]
+    return [item for item in named if inspect.isclass(item)]
+
+
+@pytest.mark.parametrize("cls", public_classes(), ids=lambda cls: cls.__name__)
+def test_every_public_class_can_be_loaded(cls):
+    assert CLASSES[cls.__name__] is cls
+
+
+@pytest.mark.parametrize("cls", [TablePreprocessor, ImagePreprocessor])
+def test_preprocessors_can_be_loaded(cls):
+    assert CLASSES[cls.__name__] is cls
+
+
+def test_every_class_of_the_list_is_latentlys_own_and_under_its_own_name():
+    for name, cls in CLASSES.items():
+        assert cls.__name__ == name
+        assert cls.__module__.startswith("latently.")
