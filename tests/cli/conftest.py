@@ -13,6 +13,8 @@ from typer.testing import CliRunner, Result
 from latently.cli import app
 from latently.io import write, write_images
 
+from .data import FAST, NUMBERS, done, table, with_gaps
+
 Run = Callable[..., Result]
 
 
@@ -60,11 +62,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture
-def table(folder: Path) -> Path:
+@pytest.fixture(name="table")
+def table_file(folder: Path) -> Path:
     return folder / "table.csv"
 
 
 @pytest.fixture
 def model(folder: Path) -> Path:
     return folder / "model.safetensors"
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds rows.csv, gaps.csv, matrix.npy, images/ and a model of each kind."""
+    root = tmp_path_factory.mktemp("shelf")
+    write(table(), root / "rows.csv")
+    write(with_gaps(table()), root / "gaps.csv")
+    np.save(root / "matrix.npy", np.column_stack([table(40)[name].to_numpy() for name in NUMBERS]))
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 8, 8), dtype=np.uint8)
+    write_images(pixels, root / "images", [f"picture-{place:02}.png" for place in range(12)])
+    done("fit", root / "rows.csv", "--id", "id", "-o", root / "model.safetensors", *FAST)
+    done("fit", root / "matrix.npy", "-o", root / "matrix.safetensors", *FAST)
+    done("fit", root / "images", "-o", root / "images.safetensors", *FAST)
+    return root

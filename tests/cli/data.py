@@ -49,9 +49,9 @@ def shell(*words: Any) -> list[str]:
 
 def start(*words: Any, **options: Any) -> subprocess.Popen[bytes]:
     """Start the command line as a process of its own."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(shell(*words), env=environment, **pipes, **options)
+    return subprocess.Popen(shell(*words), env=environment, **pipes)
 
 
 def table(n_rows: int = 60, seed: int = 0) -> pa.Table:

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from latently.io import read
-
 
 @pytest.fixture
 def pictures(folder):
@@ -17,38 +15,12 @@ def image_model(folder):
     return folder / "pictures.safetensors"
 
 
-@pytest.mark.parametrize("verb", ["reconstruct", "denoise"])
-def test_answers_are_pngs_of_the_same_names_and_size(run, image_model, pictures, tmp_path, verb):
-    result = run(verb, image_model, pictures, "-o", tmp_path / "out")
-    assert result.exit_code == 0, result.stderr
-    names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == sorted(path.name for path in pictures.iterdir())
-    with Image.open(tmp_path / "out" / names[0]) as image:
-        assert (image.mode, image.size) == ("L", (8, 8))
-
-
-def test_codes_and_scores_name_the_file_of_each_image(run, image_model, pictures, tmp_path):
-    for verb, column in (("transform", "convolutionalautoencoder0"), ("score", "anomaly_score")):
-        run(verb, image_model, pictures, "-o", tmp_path / f"{verb}.csv")
-        answer = read(tmp_path / f"{verb}.csv")
-        assert answer.column_names[:2] == ["file", column]
-        assert answer["file"].to_pylist() == sorted(path.name for path in pictures.iterdir())
-
-
 def test_codes_of_images_decode_to_images(run, image_model, pictures, tmp_path):
     run("transform", image_model, pictures, "-o", tmp_path / "codes.npy", "--output-format", "npy")
     run("transform", image_model, pictures, "-o", tmp_path / "codes.csv")
     result = run("inverse-transform", image_model, tmp_path / "codes.csv", "-o", tmp_path / "back")
     assert result.exit_code == 0, result.stderr
     assert len(list((tmp_path / "back").iterdir())) == 24
-
-
-def test_samples_are_images(run, image_model, tmp_path):
-    run("sample", image_model, "-n", 3, "-o", tmp_path / "samples")
-    run("sample", image_model, "-n", 3, "-o", tmp_path / "samples.npy")
-    assert len(list((tmp_path / "samples").iterdir())) == 3
-    stack = np.load(tmp_path / "samples.npy")
-    assert (stack.shape, stack.dtype) == ((3, 8, 8), np.uint8)
 
 
 def test_images_of_another_size_are_brought_to_that_of_the_model(run, image_model, tmp_path):

@@ -19,28 +19,6 @@ def start(*arguments, stdin=None):
     )
 
 
-def test_help_imports_nothing_heavy():
-    script = (
-        "import sys; from typer.testing import CliRunner; from latently.cli import app\n"
-        "result = CliRunner().invoke(app, ['--help'])\n"
-        "heavy = {'torch', 'numpy', 'sklearn', 'pyarrow', 'matplotlib'} & set(sys.modules)\n"
-        "assert result.exit_code == 0 and not heavy, (result.output, heavy)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-
-
-def test_help_lists_every_command():
-    done = start("--help")
-    assert done.returncode == 0
-    for verb in ("fit", "transform", "inverse-transform", "reconstruct", "score", "impute"):
-        assert verb.encode() in done.stdout
-    for verb in ("denoise", "sample", "inspect", "demo"):
-        assert verb.encode() in done.stdout
-
-
 def test_data_flow_from_stdin_to_stdout_and_words_to_stderr(model, table, tmp_path):
     done = start("score", model, "-", "--id", "key", stdin=table.read_bytes())
     assert done.returncode == 0
@@ -51,12 +29,6 @@ def test_data_flow_from_stdin_to_stdout_and_words_to_stderr(model, table, tmp_pa
     assert done.stderr.decode().splitlines() == [
         "warning: columns that the model does not know are ignored: label."
     ]
-
-
-def test_binary_formats_flow_too(model, table, tmp_path):
-    done = start("transform", model, table, "-o", "-", "--output-format", "parquet")
-    (tmp_path / "codes.parquet").write_bytes(done.stdout)
-    assert read(tmp_path / "codes.parquet").num_rows == 60
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")

@@ -29,17 +29,6 @@ def test_transform_puts_ids_before_the_codes_in_the_order_of_the_rows(run, model
     assert np.allclose(answer["autoencoder0"].to_numpy(), codes[:, 0])
 
 
-def test_codes_decode_to_what_reconstruct_answers(run, model, table, tmp_path):
-    codes, decoded, direct = (tmp_path / name for name in ("c.csv", "d.parquet", "r.parquet"))
-    assert run("transform", model, table, "--id", "key", "-o", codes).exit_code == 0
-    assert run("inverse-transform", model, codes, "--id", "key", "-o", decoded).exit_code == 0
-    assert run("reconstruct", model, table, "--id", "key", "-o", direct).exit_code == 0
-    ours, theirs = read(decoded), read(direct)
-    assert ours.column_names == theirs.column_names == ["key", *COLUMNS]
-    assert ours["colour"].to_pylist() == theirs["colour"].to_pylist()
-    assert np.allclose(ours["width"].to_numpy(), theirs["width"].to_numpy())
-
-
 def test_score_is_higher_for_worse_rows_and_splits_by_column(run, model, table, tmp_path):
     result = run("score", model, table, "--id", "key", "--per-feature", "--contamination", 0.1)
     answer = read_text(tmp_path, result.stdout)
@@ -68,51 +57,6 @@ def test_score_of_a_saved_detector_uses_its_threshold(run, model, table, tmp_pat
     answer = read_text(tmp_path, run("score", tmp_path / "detector.safetensors", table).stdout)
     expected = detector.predict(rows) == -1
     assert answer["is_anomaly"].to_pylist() == expected.tolist()
-
-
-def test_impute_fills_gaps_and_changes_no_other_cell(run, model, table, tmp_path):
-    result = run("impute", model, table, "--id", "key")
-    answer = read_text(tmp_path, result.stdout)
-    given = make_table()
-    assert "filled 8 missing cells" in result.stderr or given["width"].null_count != 8
-    assert answer["width"].null_count == 0
-    seen = given["width"].is_valid()
-    kept = answer["width"].filter(seen).to_numpy()
-    assert np.allclose(kept, given["width"].filter(seen).to_numpy())
-    assert answer["colour"].to_pylist() == given["colour"].to_pylist()
-
-
-def test_denoise_says_when_the_model_saw_no_noise(run, model, table):
-    result = run("denoise", model, table, "--id", "key")
-    assert result.exit_code == 0
-    assert "not trained with noise" in result.stderr
-
-
-def test_sample_is_repeatable_and_has_the_columns_of_fit(run, model, tmp_path):
-    first, again = (run("sample", model, "-n", 5, "--seed", 1).stdout for _ in range(2))
-    assert first == again != run("sample", model, "-n", 5, "--seed", 2).stdout
-    answer = read_text(tmp_path, first)
-    assert answer.column_names == COLUMNS
-    assert answer.num_rows == 5
-
-
-def test_columns_are_matched_by_name_and_unknown_ones_ignored(run, model, table, tmp_path):
-    shuffled = make_table().select(["colour", "label", "width", "key", "length"])
-    write(shuffled, tmp_path / "shuffled.csv")
-    expected = run("transform", model, table)
-    result = run("transform", model, tmp_path / "shuffled.csv")
-    assert result.stdout == expected.stdout
-    assert "ignored: label, key." in result.stderr
-
-
-def test_the_same_command_writes_the_same_model(run, table, tmp_path):
-    options = ("--id", "key", "--max-epochs", 1, "--n-components", 1, "--quiet")
-    for name in ("a", "b"):
-        run("fit", table, "-o", tmp_path / f"{name}.safetensors", *options)
-    codes = [
-        run("transform", tmp_path / f"{name}.safetensors", table).stdout for name in ("a", "b")
-    ]
-    assert codes[0] == codes[1] != ""
 
 
 def test_fit_reports_in_words_to_stderr_and_in_json_to_stdout(run, table, tmp_path):
@@ -165,10 +109,3 @@ def test_an_array_is_read_with_the_column_names_of_the_model(run, tmp_path):
     named, bare = (run("score", path, tmp_path / f"t.{kind}") for kind in ("csv", "npy"))
     assert pc.equal(*(read_text(tmp_path, r.stdout)["anomaly_score"] for r in (named, bare)))
     assert bare.exit_code == 0
-
-
-def test_inspect_prints_a_page(run, model):
-    result = run("inspect", model)
-    assert result.exit_code == 0
-    assert result.stdout.startswith("Autoencoder\n")
-    assert "colour" in result.stdout

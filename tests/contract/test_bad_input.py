@@ -200,6 +200,31 @@ FIT_CASES = [
     Case("structs in arrow", lambda: arrow(cycle({"a": 1})), Refused("'odd'")),
     Case("bytes in arrow", lambda: arrow(cycle(b"x")), Refused("'odd'")),
     Case("nulls in arrow", lambda: arrow(cycle(None)), Warned("1 columns.*'odd'")),
+    Case("text views in arrow", lambda: arrow(cycle("x", None), pa.string_view()), WORKS),
+    Case("large text in arrow", lambda: arrow(cycle("x", None), pa.large_string()), WORKS),
+    Case("dates in arrow", lambda: arrow(cycle(DAY.date(), None)), WORKS),
+    Case(
+        "month intervals in arrow",
+        lambda: arrow(cycle(pa.MonthDayNano([1, 2, 3]))),
+        Refused("'odd'"),
+    ),
+    Case(
+        "dictionaries that differ from chunk to chunk",
+        lambda: pa.concat_tables(
+            pa.table({"odd": pa.array(words * 8).dictionary_encode()})
+            for words in (["x", "y"], ["z", "y"])
+        ),
+        WORKS,
+    ),
+    Case("intervals", lambda: with_column(pd.cut(numbers()[:, 0], 3)), Refused("'odd'")),
+    Case("the words Null and NA", lambda: with_column(cycle("Null", "NA")), WORKS),
+    Case(
+        "a lazy frame",
+        lambda: polars(cycle(1.0)).lazy(),
+        Refused("LazyFrame|array", (DataError, TypeError)),
+    ),
+    Case("bytes in polars", lambda: polars(cycle(b"x")), Refused("'odd'")),
+    Case("integers of 128 bits", lambda: polars(cycle(2**70), dtype=pl.Int128), Refused("'odd'")),
     Case("half floats in arrow", lambda: arrow(np.arange(ROWS, dtype=np.float16)), WORKS),
     Case(
         "duplicate names in arrow",
@@ -359,6 +384,18 @@ def test_constant_rows_have_equal_scores(estimator):
         assert np.ptp(fitted.score_samples(X)) < 1e-9
     if hasattr(fitted, "predict"):
         assert (fitted.predict(X) == 1).all()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [range(4), pd.MultiIndex.from_product([["a", "b"], ["x", "y"]])],
+    ids=["numbers", "two levels"],
+)
+def test_columns_without_names_of_text_come_back_as_they_were_called(names):
+    table = frame().set_axis(names, axis=1)
+    rebuilt = model().fit(table).reconstruct(table)
+    assert rebuilt.columns.equals(table.columns)
+    np.testing.assert_array_equal(rebuilt, model().fit(numbers()).reconstruct(numbers()))
 
 
 def test_missing_in_polars_is_null_or_nan_alike():

@@ -20,11 +20,12 @@ QUICK = {"max_epochs": 30, "engine": "cpu"}
 
 def noisy_and_clean(n_rows=300, n_columns=8, seed=0):
     clean = matrix(n_rows, n_columns, noise=0.0)
-    return clean + np.random.default_rng(seed).normal(scale=0.5, size=clean.shape), clean
+    noise = np.random.default_rng(seed).normal(size=clean.shape)
+    return clean + 0.5 * clean.std(0) * noise, clean
 
 
 def denoiser(**options):
-    model = DenoisingAutoencoder(2, corruption=GaussianNoise(0.3), **{**QUICK, **options})
+    model = DenoisingAutoencoder(2, **{**QUICK, "corruption": GaussianNoise(0.5), **options})
     return AutoencoderDenoiser(autoencoder=model, random_state=0)
 
 
@@ -39,8 +40,9 @@ def test_noise_is_taken_off(paired):
 def test_pairs_teach_what_clean_rows_alone_cannot():
     clean = matrix(300, 6, noise=0.0)
     shifted = clean * 0.5 + 1.0
-    paired = denoiser().fit(shifted, clean).transform(shifted)
-    alone = denoiser().fit(clean).transform(shifted)
+    gentle = GaussianNoise(0.1)
+    paired = denoiser(corruption=gentle).fit(shifted, clean).transform(shifted)
+    alone = denoiser(corruption=gentle).fit(clean).transform(shifted)
     assert np.square(paired - clean).mean() < 0.3 * np.square(alone - clean).mean()
 
 

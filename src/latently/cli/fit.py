@@ -108,5 +108,9 @@ def fit(
     if json:
         write_json({"model": output, "interrupted": model.interrupted_, **inspect(model).to_dict()})
     if model.interrupted_:
-        say(f"interrupted; the model so far is in {output}.")
+        untrained = not len(model.history_)
+        note = (
+            " Nothing was judged yet, so its weights are those of the start." if untrained else ""
+        )
+        say(f"interrupted; the model so far is in {output}.{note}")
         raise typer.Exit(interrupt_code())

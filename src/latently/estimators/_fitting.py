@@ -117,7 +117,8 @@ def training_options(plan: Plan, n_rows: int, seed: int) -> TrainingOptions:
         weight_decay=plan.weight_decay,
         seed=seed,
         patience=plan.patience,
-        steps_per_evaluation=math.ceil(n_steps / _N_EVALUATIONS),
+        # Never more often than once a pass: patience would run out before the rows were seen.
+        steps_per_evaluation=max(math.ceil(n_steps / _N_EVALUATIONS), min(per_epoch, 100)),
         gradient_clip=plan.gradient_clip,
     )
 

@@ -88,7 +88,7 @@ class CategoryCodec:
             if len(levels) <= max_categories and None not in levels:
                 return cls(name, position, tuple(levels))
         counts = pc.value_counts(plain(column).drop_null())
-        pairs = sorted(counts.to_pylist(), key=lambda pair: -pair["counts"])
+        pairs = sorted(counts.to_pylist(), key=lambda pair: (-pair["counts"], pair["values"]))
         if len(pairs) > max_categories:
             rest = sum(pair["counts"] for pair in pairs[max_categories:])
             warnings.warn(
@@ -172,7 +172,7 @@ class TimeCodec:
     def fit(cls, name: str, position: int, column: pa.ChunkedArray, kind: ColumnType) -> TimeCodec:
         seconds_per_tick = _DAY if kind.name == "date32" else _SECONDS[kind.unit or "ms"]
         codec = cls(name, position, seconds_per_tick, 0.0, 1.0, ())
-        ticks, observed = _ticks(column)
+        ticks, observed = ticks_of(column)
         if not observed.any():
             return codec
         seconds = ticks[observed] * seconds_per_tick
@@ -182,7 +182,7 @@ class TimeCodec:
         return replace(codec, center=center, scale=scale or 1.0, periods=periods)
 
     def encode(self, column: pa.ChunkedArray, *, fitting: bool) -> tuple[np.ndarray, np.ndarray]:
-        ticks, observed = _ticks(column)
+        ticks, observed = ticks_of(column)
         seconds = ticks * self.seconds_per_tick
         elements = [(seconds - self.center) / self.scale]
         for period in self.periods:
@@ -208,7 +208,8 @@ def _periods(seconds: np.ndarray) -> tuple[float, ...]:
     return tuple(cycles)
 
 
-def _ticks(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+def ticks_of(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """Return whole ticks of the column's unit as floats, and which cells hold one."""
     whole = (
         column.cast(pa.int32())
         if column.type in (pa.date32(), pa.time32("s"), pa.time32("ms"))
@@ -269,7 +270,9 @@ def spread_of(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     count = (~np.isnan(values)).sum(0)
     at_least_one = np.maximum(count, 1)
-    center = np.where(count > 0, np.nansum(values, 0) / at_least_one, np.nan)
+    # From the lowest value up: exact for a constant column, and no sum of it overflows.
+    low = np.fmin.reduce(values, axis=0)
+    center = low + np.nansum(values - low, 0) / at_least_one
     scale = np.sqrt(np.nansum(np.square(values - center), 0) / at_least_one)
     rounding = 10 * np.finfo(values.dtype).eps * np.abs(center) * math.sqrt(max(len(values), 1))
     return center, np.where(scale > rounding, scale, 1.0)

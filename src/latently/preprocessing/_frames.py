@@ -48,9 +48,11 @@ def arrow_table(frame: nw.DataFrame[Any]) -> pa.Table:
     Raises
     ------
     DataError
-        If a column mixes types, or holds lists, structs or bytes.
+        If a column mixes types, or holds infinity, lists, structs or bytes.
     """
     columns = {name: _arrow_column(name, frame[name]) for name in frame.columns}
+    for name, column in columns.items():
+        _check_finite(name, column)
     unusable = [name for name, column in columns.items() if not _is_usable(column.type)]
     if unusable:
         kinds = sorted({str(columns[name].type) for name in unusable})
@@ -71,6 +73,17 @@ def _arrow_column(name: str, series: nw.Series[Any]) -> pa.ChunkedArray:
             "together or are too large. Make them all numbers or all texts."
         ) from error
     return column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
+
+
+def _check_finite(name: str, column: pa.ChunkedArray) -> None:
+    if not pa.types.is_floating(column.type):
+        return
+    row = pc.index(pc.is_inf(column), True).as_py()
+    if row >= 0:
+        raise DataError(
+            f"Input X contains infinity at row {row}, column {name!r}. Mark it as missing (NaN) or "
+            "correct it."
+        )
 
 
 def _is_usable(kind: pa.DataType) -> bool:

@@ -191,7 +191,8 @@ def _shape(stack: np.ndarray, axes: ImageAxes) -> tuple[int, int, int]:
 def _range(stack: np.ndarray) -> tuple[float, float]:
     if stack.dtype.kind in "iu":
         # The bit depth seen: 255 for most images, 4,095 for 12-bit ones kept in 16 bits.
-        return 0.0, float(2 ** max(int(stack.max()).bit_length(), 1) - 1)
+        n_bits = max(int(stack.max()).bit_length(), int(stack.min()).bit_length(), 1)
+        return 0.0 if stack.min() >= 0 else -float(2**n_bits), float(2**n_bits - 1)
     low, high = float(np.nanmin(stack)), float(np.nanmax(stack))
     if low >= 0 and high <= 1:
         return 0.0, 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import narwhals as nw
@@ -9,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from latently.preprocessing._columns import plain
+from latently.preprocessing._columns import observed_cells, plain, ticks_of
 from latently.preprocessing._frames import arrow_table
 
 _CHUNK_ELEMENTS = 1 << 22
@@ -53,7 +54,7 @@ def _frame_bits(frame: nw.DataFrame[Any]) -> np.ndarray:
 
 
 def _ranks(column: pa.ChunkedArray) -> np.ndarray:
-    """Return numbers as they are, and the rank among its column's values for anything else."""
+    """Return numbers as they are, and a number by its content for anything else."""
     column = plain(column)
     kind = column.type
     if pa.types.is_floating(kind) or pa.types.is_integer(kind):
@@ -61,10 +62,19 @@ def _ranks(column: pa.ChunkedArray) -> np.ndarray:
         return numbers
     if pa.types.is_null(kind):
         return np.zeros(len(column))
+    if pa.types.is_temporal(kind):
+        ticks: np.ndarray = ticks_of(column)[0]
+        return np.where(observed_cells(column), ticks, np.nan)
     values = column.unique().drop_null()
-    places = pc.index_in(column, value_set=values.take(pc.sort_indices(values)))
-    ranks: np.ndarray = pc.fill_null(places.cast(pa.float64()), -1.0).to_numpy()
-    return ranks
+    digests = np.array([_digest(value) for value in values.to_pylist()] or [0.0])
+    places = pc.fill_null(pc.index_in(column, value_set=values), -1).to_numpy()
+    return np.where(places < 0, np.nan, digests[places])
+
+
+def _digest(value: object) -> float:
+    """Return a number by the content of a value, the same in every process."""
+    digest = hashlib.blake2b(repr(value).encode("utf-8", "surrogatepass"), digest_size=6)
+    return float(int.from_bytes(digest.digest(), "big"))
 
 
 def _multipliers(n: int) -> np.ndarray:

@@ -150,7 +150,7 @@ def _named(labels: NDArray[Any], names: Sequence[str] | None) -> list[str]:
 def _scatter(ax: Axes, points: NDArray[np.float64], **style: Any) -> Any:
     n_rows = style.pop("n_rows", len(points))
     size = float(np.clip(4_000 / n_rows, 5, 28))
-    alpha = float(np.clip(600 / n_rows, 0.15, 0.8))
+    alpha = float(np.clip(1_500 / n_rows, 0.3, 0.8))
     return ax.scatter(points[:, 0], points[:, 1], s=size, alpha=alpha, linewidths=0, **style)
 
 

@@ -39,6 +39,7 @@ class ProgressBar:
             TimeRemainingColumn(),
             console=Console(stderr=True),
         )
+        self._title = title
         self._task = self._progress.add_task(title, total=None, losses="")
 
     def on_train_begin(self, n_steps: int) -> None:
@@ -53,5 +54,5 @@ class ProgressBar:
 
     def on_train_end(self, history: History) -> None:
         """Stop the bar and say why training ended."""
-        self._progress.update(self._task, description=history.stopped)
+        self._progress.update(self._task, description=f"{self._title}: {history.stopped}")
         self._progress.stop()
