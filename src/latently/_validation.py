@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 import narwhals as nw
@@ -52,6 +53,8 @@ def read_input(
     DataError
         If the rows cannot be used.
     """
+    if nw.dependencies.is_polars_lazyframe(X):
+        raise DataError("Expected 2D data, got a lazy frame. Call its collect() first.")
     if _is_frame(X) and (reset or fitted_on == "frame"):
         frame = _read_frame(estimator, X, reset=reset, min_rows=min_rows)
         if frame is not None:
@@ -144,7 +147,7 @@ def _listed(title: str, names: list[str]) -> str:
 
 
 def _read_matrix(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> np.ndarray:
-    if getattr(getattr(X, "dtype", None), "kind", "") in "mM" and hasattr(X, "dtype"):
+    if getattr(getattr(X, "dtype", None), "kind", None) in ("m", "M"):
         raise DataError("X is an array of dates or durations. Give a DataFrame with date columns.")
     try:
         matrix: np.ndarray = validate_data(
@@ -157,7 +160,8 @@ def _read_matrix(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> np.nd
         )
     except ValueError as error:
         # scikit-learn prints the whole array behind some of its messages.
-        raise DataError(str(error).strip().partition("\n[")[0]) from None
+        message = re.split(r"\n\[|:?\narray=|:?\nshape: ", str(error).strip())[0]
+        raise DataError(message) from None
     if matrix.dtype.kind not in "fiub":
         matrix = matrix.astype(np.float64)
     if matrix.dtype.kind == "f":
@@ -204,7 +208,14 @@ def _check_n_rows(estimator: Any, shape: tuple[int, ...], min_rows: int) -> None
 
 def read_codes(Z: Any, n_components: int) -> np.ndarray:
     """Judge codes that are to be decoded and return them as a float matrix."""
-    codes = np.asarray(Z)
+    try:
+        codes = np.asarray(Z)
+    except ValueError:
+        raise DataError(
+            "Codes must be rows of equal length. Give what transform returned."
+        ) from None
+    if len(codes.shape) == 2 and len(codes) == 0:
+        raise DataError("There are no codes to decode. Give at least one row.")
     if codes.dtype.kind in "iub":
         codes = codes.astype(np.float64)
     if codes.ndim != 2 or codes.shape[1] != n_components or codes.dtype.kind != "f":

@@ -89,7 +89,7 @@ def test_any_part_can_be_searched_by_the_score_of_the_rows(grid, expected):
 
 def test_more_components_score_better_in_a_search():
     X = matrix(200, noise=0.01)
-    model = Autoencoder(network=DenseNetwork(()), max_epochs=400, **QUICK)
+    model = Autoencoder(network=DenseNetwork(()), max_epochs=150, learning_rate=0.02, **QUICK)
 
     def normality(fitted, X, y=None):
         return fitted.score_samples(X).mean()

@@ -39,10 +39,11 @@ def test_importance_sampling_reaches_the_exact_likelihood(model):
     np.testing.assert_allclose(estimate, exact, atol=0.15)
 
 
-def test_every_bound_lies_below_and_more_draws_tighten_it(model):
+def test_every_bound_lies_below_and_more_draws_tighten_it():
+    model = linear_model(max_epochs=4)  # its posterior is still far off
     exact = exact_log_likelihood(model, X).mean()
     bounds = [model.score_samples(X, n_samples=n).mean() for n in (1, 10, 200)]
-    assert bounds[0] < bounds[1] < bounds[2] < exact + 0.02
+    assert bounds[0] < bounds[1] < bounds[2] < exact + 0.05
 
 
 def test_a_larger_beta_leaves_less_in_the_code():

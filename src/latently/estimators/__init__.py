@@ -1,6 +1,6 @@
 """The spine and the five named autoencoders."""
 
-from latently.estimators._base import BaseAutoencoder
+from latently.estimators._base import BaseAutoencoder, seeded
 from latently.estimators._baselines import Baselines
 from latently.estimators._saving import SaveMixin
 from latently.estimators._variants import (
@@ -20,4 +20,5 @@ __all__ = [
     "SaveMixin",
     "SparseAutoencoder",
     "VariationalAutoencoder",
+    "seeded",
 ]

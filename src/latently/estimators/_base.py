@@ -45,6 +45,7 @@ from latently.estimators._inference import (
     cell_errors,
     code_of,
     decoded,
+    drawn_code_of,
     module_for,
     reconstruction_of,
     row_errors,
@@ -500,11 +501,19 @@ class BaseAutoencoder(
             f"{type(self).__name__}.sample",
         )
         with seeded(read_seed(random_state)), torch.no_grad():
-            parameters = self.module_.decode(self.module_.latent.draw(n_samples))
-            noisy = self._learn_scale and isinstance(self.preprocessor_, TablePreprocessor)
-            likelihood = self.module_.likelihood
-            values = likelihood.draw(parameters) if noisy else likelihood.mean(parameters)
+            return self._generate(self.module_.latent.draw(n_samples))
+
+    def _generate(self, codes: Tensor) -> Any:
+        """Decode codes into new rows; with the noise of the likelihood, where it was learnt."""
+        parameters = self.module_.decode(codes)
+        noisy = self._learn_scale and isinstance(self.preprocessor_, TablePreprocessor)
+        likelihood = self.module_.likelihood
+        values = likelihood.draw(parameters) if noisy else likelihood.mean(parameters)
         return self.preprocessor_.decode(values.double().numpy())
+
+    def _draw_codes(self, X: Any) -> np.ndarray:
+        """Return a draw from the posterior of each row's code, as what is generated follows."""
+        return self._infer(X, drawn_code_of)
 
     def summary(self) -> str:
         """Describe the fitted model in a few lines.

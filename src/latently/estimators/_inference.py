@@ -60,6 +60,11 @@ def code_of(module: AutoencoderModule, cells: Cells) -> Tensor:
     return module.encode(cells).value
 
 
+def drawn_code_of(module: AutoencoderModule, cells: Cells) -> Tensor:
+    """Return one draw from the posterior of each row's code."""
+    return module.draw_code(cells)
+
+
 def reconstruction_of(module: AutoencoderModule, cells: Cells) -> Tensor:
     """Return the expected encoded rows, flattened."""
     return module.reconstruct(cells).flatten(1)

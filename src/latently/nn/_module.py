@@ -86,6 +86,15 @@ class AutoencoderModule(nn.Module):
         code: Code = self.latent(self.hidden(cells))
         return code
 
+    def draw_code(self, cells: Cells) -> Tensor:
+        """Draw one code a row from its posterior; a plain code is the code itself."""
+        latent = self.latent
+        if not isinstance(latent, Gaussian):
+            return self.encode(cells).value
+        hidden = self.hidden(cells)
+        noise = row_noise(row_seeds(cells.values.flatten(1)), 0, latent.n_components)
+        return latent.weighted_draw(hidden, noise.to(hidden))[0]
+
     def decode(self, sample: Tensor) -> Tensor:
         """Return the likelihood's parameters for each code, shape (batch, width)."""
         parameters: Tensor = self.decoder(sample).flatten(1) + self.likelihood.offset

@@ -72,7 +72,8 @@ def _arrow_column(name: str, series: nw.Series[Any]) -> pa.ChunkedArray:
             f"Column {name!r} holds values of types {', '.join(types[:4])}, which do not fit "
             "together or are too large. Make them all numbers or all texts."
         ) from error
-    return column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
+    column = column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
+    return column.cast(pa.large_string()) if column.type == pa.string_view() else column
 
 
 def _check_finite(name: str, column: pa.ChunkedArray) -> None:
@@ -89,9 +90,10 @@ def _check_finite(name: str, column: pa.ChunkedArray) -> None:
 def _is_usable(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         return _is_usable(kind.value_type)
-    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or kind == pa.string_view()
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
     number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     rest = pa.types.is_boolean(kind) or pa.types.is_null(kind) or pa.types.is_temporal(kind)
+    rest = rest and not pa.types.is_interval(kind)
     return bool(text or number or rest)
 
 
@@ -120,7 +122,6 @@ def _column_type(series: nw.Series[Any], kind: pa.DataType, container: Container
     unit = getattr(kind, "unit", None)
     zone = getattr(kind, "tz", None)
     name = str(kind).partition("[")[0] if pa.types.is_temporal(kind) else str(kind)
-    name = "large_string" if name == "string_view" else name
     return ColumnType(
         name if name in (*_PLAIN_TYPES, *_TIME_TYPES) else "double", native, unit, zone
     )
@@ -137,6 +138,8 @@ def arrow_type(kind: ColumnType) -> pa.DataType:
 
 def typed_column(values: pa.Array, kind: ColumnType, categories: tuple[Any, ...]) -> pa.Array:
     """Return decoded values in the type that the column had in ``fit``."""
+    if kind.name == "null":
+        return pa.nulls(len(values))
     if kind.name == "dictionary":
         codes = pc.index_in(values, value_set=pa.array(categories, values.type))
         return pa.DictionaryArray.from_arrays(
@@ -197,6 +200,19 @@ def native_frame(table: pa.Table, spec: TableSpec, container: Frames, like: Any 
         native = native.astype(keep)
     index = getattr(like, "index", None)
     return native if index is None else native.set_axis(index, axis=0)
+
+
+def frame_like(numbers: np.ndarray, like: Any) -> Any:
+    """Return a matrix as a frame with the names, the index and the library of ``like``."""
+    container = container_of(like)
+    assert container != "numpy"
+    table = pa.table({f"x{i}": column for i, column in enumerate(numbers.T)})
+    native = native_frame(table, TableSpec("numpy", str(numbers.dtype)), container, like)
+    if container == "pandas":
+        return native.set_axis(like.columns, axis=1)
+    frame = nw.from_native(native, eager_only=True)
+    names = dict(zip(frame.columns, nw.from_native(like, eager_only=True).columns, strict=True))
+    return frame.rename(names).to_native()
 
 
 def _with_enums(frame: nw.DataFrame[Any], table: pa.Table) -> nw.DataFrame[Any]:

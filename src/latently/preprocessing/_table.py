@@ -25,6 +25,7 @@ from latently.preprocessing._columns import (
 from latently.preprocessing._frames import (
     arrow_table,
     container_of,
+    frame_like,
     native_frame,
     rounded,
     table_spec,
@@ -244,9 +245,7 @@ class TablePreprocessor:
         if container == "numpy":
             return self._as_array(numbers)
         if self.spec.container == "numpy":
-            names = nw.from_native(like, eager_only=True).columns
-            columns = dict(zip(names, self._as_array(numbers).T, strict=True))
-            return native_frame(pa.table(columns), self.spec, container, like)
+            return frame_like(self._as_array(numbers), like)
         return native_frame(self._as_arrow(values, numbers), self.spec, container, like)
 
     def _as_array(self, numbers: np.ndarray) -> np.ndarray:

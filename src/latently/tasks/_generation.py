@@ -8,6 +8,7 @@ from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import torch
 from scipy.special import logsumexp
 from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
@@ -15,7 +16,7 @@ from sklearn.mixture import GaussianMixture
 
 from latently._sklearn import Interval, check_parameters
 from latently._validation import check_fitted, read_seed
-from latently.estimators import BaseAutoencoder, VariationalAutoencoder
+from latently.estimators import BaseAutoencoder, VariationalAutoencoder, seeded
 from latently.tasks._base import AutoencoderTask
 
 #: Fewest rows that a mode of the mixture should explain.
@@ -105,7 +106,7 @@ class LatentSampler(AutoencoderTask):
         DataError
             If the rows cannot be used.
         """
-        codes = self._fit_autoencoder(X).transform(X).astype(np.float64)
+        codes = self._fit_autoencoder(X)._draw_codes(X).astype(np.float64)
         seed = read_seed(self.random_state)
         if len(codes) > _MAX_ROWS:
             codes = np.random.default_rng(seed).permutation(codes)[:_MAX_ROWS]
@@ -142,11 +143,13 @@ class LatentSampler(AutoencoderTask):
         check_fitted(self)
         limits = {"n_samples": [Interval(Integral, 1, None, closed="left")]}
         check_parameters(limits, {"n_samples": n_samples}, "LatentSampler.sample")
-        rng = np.random.default_rng(read_seed(random_state))
+        seed = read_seed(random_state)
+        rng = np.random.default_rng(seed)
         modes = rng.choice(len(self.weights_), n_samples, p=self.weights_ / self.weights_.sum())
         noise = rng.standard_normal((n_samples, self.means_.shape[1]))
         codes = self.means_[modes] + np.einsum("nij,nj->ni", self.factors_[modes], noise)
-        return self.autoencoder_.inverse_transform(codes)
+        with seeded(seed), torch.no_grad():
+            return self.autoencoder_._generate(torch.from_numpy(codes).float())
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the log density of each row's code under the mixture.

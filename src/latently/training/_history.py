@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -62,14 +63,14 @@ class History:
         return self.records[-1].step if self.records else 0
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain lists and strings.
+        """Return plain lists and strings, without the clock: equal fits give equal records.
 
         Returns
         -------
         dict
-            One list a column, then "events", "stopped" and "best_step".
+            One list a column but "seconds", then "events", "stopped" and "best_step".
         """
-        columns = {name: self[name].tolist() for name in Record._fields}
+        columns = {name: self[name].tolist() for name in Record._fields if name != "seconds"}
         rest = {"events": self.events, "stopped": self.stopped, "best_step": self.best_step}
         return {**columns, **rest}
 
@@ -87,6 +88,6 @@ class History:
         History
             An equal history.
         """
-        rows = zip(*(state[name] for name in Record._fields), strict=True)
-        records = [Record(*row) for row in rows]
+        columns = [state[name] for name in Record._fields if name != "seconds"]
+        records = [Record(*row, seconds=math.nan) for row in zip(*columns, strict=True)]
         return cls(records, list(state["events"]), state["stopped"], state["best_step"])

@@ -111,6 +111,7 @@ def train(
                 callback.on_evaluation(record)
     except KeyboardInterrupt:
         run.history.stopped = "interrupted"
+        run.keep_current()
     finally:
         for callback in callbacks:
             callback.on_train_end(run.history)
@@ -189,6 +190,14 @@ class _Run:
             total += float(self._combine(row_loss, batch.weight, 1.0)) * len(batch.inputs.values)
             weight += len(batch.inputs.values)
         return self.engine.mean(total / weight, weight)
+
+    def keep_current(self) -> None:
+        """Judge the weights as they are, so that an early interruption loses nothing."""
+        loss = math.inf if self.valid_data is None else self.evaluate(self.valid_data)
+        if self.valid_data is None and not self.history.records:
+            loss = self.evaluate(self.train_data)
+        if math.isfinite(loss) and loss < self.best_loss:
+            self._keep_best(loss)
 
     def restore_best(self) -> None:
         """Put the best weights back into the module."""
