@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import narwhals as nw
 import numpy as np
+import pyarrow as pa
 from sklearn.exceptions import NotFittedError as _SklearnNotFittedError
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
@@ -54,7 +55,7 @@ def read_input(
         If the rows cannot be used.
     """
     if nw.dependencies.is_polars_lazyframe(X):
-        raise DataError("Expected 2D data, got a lazy frame. Call its collect() first.")
+        raise DataError("Expected 2D data, got a LazyFrame. Call its collect() first.")
     if _is_frame(X) and (reset or fitted_on == "frame"):
         frame = _read_frame(estimator, X, reset=reset, min_rows=min_rows)
         if frame is not None:
@@ -90,8 +91,19 @@ def _read_frame(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> nw.Dat
             f"Found array with 0 feature(s) (shape={frame.shape}) while a minimum of 1 is required."
         )
     _check_n_rows(estimator, frame.shape, min_rows)
+    if isinstance(X, pa.Table):
+        frame = nw.from_native(_without_views(X), eager_only=True)
     _hold_columns(estimator, frame, X, reset=reset)
     return frame
+
+
+def _without_views(table: pa.Table) -> pa.Table:
+    """Return an Arrow table whose text views, which Arrow itself can hardly use, are plain texts."""
+    for position, field in enumerate(table.schema):
+        if field.type == pa.string_view():
+            column = table.column(position).cast(pa.large_string())
+            table = table.set_column(position, field.with_type(pa.large_string()), column)
+    return table
 
 
 def _check_names(names: list[Any]) -> None:
@@ -160,8 +172,8 @@ def _read_matrix(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> np.nd
         )
     except ValueError as error:
         # scikit-learn prints the whole array behind some of its messages.
-        message = re.split(r"\n\[|:?\narray=|:?\nshape: ", str(error).strip())[0]
-        raise DataError(message) from None
+        message = re.sub(r":?\narray=.*\n(?=Reshape)", ". ", str(error).strip(), flags=re.DOTALL)
+        raise DataError(message.partition("\n[")[0]) from None
     if matrix.dtype.kind not in "fiub":
         matrix = matrix.astype(np.float64)
     if matrix.dtype.kind == "f":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -44,8 +45,8 @@ class TrainingFacts:
         The step whose weights were kept.
     stopped : str
         Why it ended: "finished", "early stopping" or "interrupted".
-    seconds : float
-        Time it took.
+    seconds : float or None
+        Time it took; None where the model file does not keep it.
     train_loss, valid_loss : float or None
         Losses at the best step, in nats a column; None where there is no record.
     events : tuple of str
@@ -55,7 +56,7 @@ class TrainingFacts:
     n_steps: int
     best_step: int
     stopped: str
-    seconds: float
+    seconds: float | None
     train_loss: float | None
     valid_loss: float | None
     events: tuple[str, ...] = ()
@@ -232,11 +233,16 @@ def _training(autoencoder: BaseAutoencoder) -> TrainingFacts:
         n_steps=records[-1].step if records else 0,
         best_step=history.best_step,
         stopped=history.stopped,
-        seconds=round(records[-1].seconds, 3) if records else 0.0,
+        seconds=_known(records[-1].seconds) if records else None,
         train_loss=best[0].train_loss if best else None,
         valid_loss=best[0].valid_loss if best else None,
         events=tuple(history.events),
     )
+
+
+def _known(seconds: float) -> float | None:
+    # NaN is no JSON.
+    return round(seconds, 3) if math.isfinite(seconds) else None
 
 
 def _baselines(autoencoder: BaseAutoencoder) -> BaselineFacts | None:
@@ -269,7 +275,7 @@ def _lines(facts: ModelFacts) -> list[str]:
         f"  input       {facts.input}, {facts.n_columns:,} columns",
         f"  code        {facts.n_components:,} components, {facts.n_components_used:,} used",
         f"  weights     {facts.n_weights:,}",
-        f"  training    {training.n_steps:,} steps in {training.seconds:.1f} s "
+        f"  training    {training.n_steps:,} steps{_time_words(training.seconds)} "
         f"({training.stopped}), best at step {training.best_step:,}",
     ]
     lines += [f"  event       {event}" for event in training.events]
@@ -277,6 +283,10 @@ def _lines(facts: ModelFacts) -> list[str]:
         lines += _baseline_lines(baselines)
     lines += [f"  {name:<11} {value}" for name, value in facts.fitted.items()]
     return [*lines, *_parameter_lines(facts), *_column_lines(facts)]
+
+
+def _time_words(seconds: float | None) -> str:
+    return "" if seconds is None else f" in {seconds:.1f} s"
 
 
 def _baseline_lines(baselines: BaselineFacts) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -20,7 +19,6 @@ class Record(NamedTuple):
     train_loss: float
     valid_loss: float
     learning_rate: float
-    seconds: float
 
 
 @dataclass
@@ -39,12 +37,15 @@ class History:
         Why training ended: "finished", "early stopping", "interrupted" or "diverged".
     best_step : int
         The step whose weights were kept.
+    seconds : list of float
+        Since the start, at each record; not saved with a model, and equal fits may differ in it.
     """
 
     records: list[Record] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     stopped: StopReason = "running"
     best_step: int = 0
+    seconds: list[float] = field(default_factory=list, compare=False)
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in Record._fields:
@@ -68,9 +69,9 @@ class History:
         Returns
         -------
         dict
-            One list a column but "seconds", then "events", "stopped" and "best_step".
+            One list a column, then "events", "stopped" and "best_step".
         """
-        columns = {name: self[name].tolist() for name in Record._fields if name != "seconds"}
+        columns = {name: self[name].tolist() for name in Record._fields}
         rest = {"events": self.events, "stopped": self.stopped, "best_step": self.best_step}
         return {**columns, **rest}
 
@@ -88,6 +89,6 @@ class History:
         History
             An equal history.
         """
-        columns = [state[name] for name in Record._fields if name != "seconds"]
-        records = [Record(*row, seconds=math.nan) for row in zip(*columns, strict=True)]
+        columns = [state[name] for name in Record._fields]
+        records = [Record(*row) for row in zip(*columns, strict=True)]
         return cls(records, list(state["events"]), state["stopped"], state["best_step"])

@@ -245,9 +245,9 @@ class _Run:
             self.first_loss = abs(valid_loss)
         epoch = self.step / n_batches(self.train_data.n_rows, self.options.batch_size)
         rate = self.optimizer.param_groups[0]["lr"]
-        seconds = time.perf_counter() - self.started
-        record = Record(self.step, epoch, train_loss, valid_loss, rate, seconds)
+        record = Record(self.step, epoch, train_loss, valid_loss, rate)
         self.history.records.append(record)
+        self.history.seconds.append(time.perf_counter() - self.started)
         self._keep_best(valid_loss)
         return record
 
