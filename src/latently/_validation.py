@@ -98,7 +98,7 @@ def _read_frame(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> nw.Dat
 
 
 def _without_views(table: pa.Table) -> pa.Table:
-    """Return an Arrow table whose text views, which Arrow itself can hardly use, are plain texts."""
+    """Return an Arrow table with plain texts for text views, which Arrow can hardly use."""
     for position, field in enumerate(table.schema):
         if field.type == pa.string_view():
             column = table.column(position).cast(pa.large_string())

@@ -21,7 +21,7 @@ def gaussian_rows():
     "model",
     [
         Autoencoder(3, network=DenseNetwork(()), max_epochs=40, engine="cpu"),
-        VariationalAutoencoder(3, network=DenseNetwork(()), max_epochs=40, engine="cpu"),
+        VariationalAutoencoder(3, network=DenseNetwork(()), max_epochs=150, engine="cpu"),
     ],
     ids=str,
 )

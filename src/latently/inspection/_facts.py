@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -233,16 +232,11 @@ def _training(autoencoder: BaseAutoencoder) -> TrainingFacts:
         n_steps=records[-1].step if records else 0,
         best_step=history.best_step,
         stopped=history.stopped,
-        seconds=_known(records[-1].seconds) if records else None,
+        seconds=round(history.seconds[-1], 3) if history.seconds else None,
         train_loss=best[0].train_loss if best else None,
         valid_loss=best[0].valid_loss if best else None,
         events=tuple(history.events),
     )
-
-
-def _known(seconds: float) -> float | None:
-    # NaN is no JSON.
-    return round(seconds, 3) if math.isfinite(seconds) else None
 
 
 def _baselines(autoencoder: BaseAutoencoder) -> BaselineFacts | None:

@@ -48,6 +48,8 @@ class History:
     seconds: list[float] = field(default_factory=list, compare=False)
 
     def __getitem__(self, name: str) -> np.ndarray:
+        if name == "seconds":
+            return np.array(self.seconds)
         if name not in Record._fields:
             raise KeyError(f"no column {name!r} in the history; there are {list(Record._fields)}")
         return np.array([getattr(record, name) for record in self.records])
