@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One thread: tiny matrices are slower on several.
 ONE_THREAD := OMP_NUM_THREADS=1
 
-.PHONY: demo test test-slow check format lint types floors docstrings benchmark clean
+.PHONY: demo test test-slow check format lint types floors docstrings clean
 
 demo: .venv/runtime
 	$(BIN)/latently demo --output demo-output --overwrite
@@ -33,9 +33,6 @@ floors: .venv/dev
 
 docstrings: .venv/dev
 	$(BIN)/python tests/docstrings.py
-
-benchmark: .venv/dev
-	$(ONE_THREAD) $(BIN)/python benchmarks/foundation.py
 
 .venv/runtime: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
