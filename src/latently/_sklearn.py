@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_parameter_constraints,
 )
-from sklearn.utils.validation import _check_feature_names, _check_n_features
+from sklearn.utils.validation import _check_n_features, _check_sample_weight
 
 from latently.exceptions import ParameterError
 
@@ -20,9 +20,9 @@ __all__ = [
     "HasMethods",
     "Interval",
     "StrOptions",
-    "check_feature_names",
     "check_n_features",
     "check_parameters",
+    "check_sample_weight",
 ]
 
 
@@ -34,11 +34,14 @@ def check_parameters(constraints: dict[str, Any], params: dict[str, Any], caller
         raise ParameterError(str(error)) from None
 
 
-def check_feature_names(estimator: Any, X: Any, *, reset: bool) -> None:
-    """Record the column names of ``X``, or hold them against those of ``fit``."""
-    _check_feature_names(estimator, X, reset=reset)
-
-
 def check_n_features(estimator: Any, X: np.ndarray, *, reset: bool) -> None:
     """Record the number of columns of ``X``, or hold it against that of ``fit``."""
     _check_n_features(estimator, X, reset=reset)
+
+
+def check_sample_weight(sample_weight: Any, n_rows: int) -> np.ndarray:
+    """Return row weights as floats, none below zero."""
+    weights: np.ndarray = _check_sample_weight(
+        sample_weight, np.empty((n_rows, 1)), dtype=np.float64, ensure_non_negative=True
+    )
+    return weights

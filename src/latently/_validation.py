@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 from sklearn.exceptions import NotFittedError as _SklearnNotFittedError
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from latently._sklearn import check_feature_names, check_n_features
+from latently._sklearn import check_n_features, check_sample_weight
 from latently.exceptions import DataError, NotFittedError, ParameterError
 
 Input = np.ndarray | nw.DataFrame[Any]
@@ -93,7 +93,7 @@ def _read_frame(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> nw.Dat
     _check_n_rows(estimator, frame.shape, min_rows)
     if isinstance(X, pa.Table):
         frame = nw.from_native(_without_views(X), eager_only=True)
-    _hold_columns(estimator, frame, X, reset=reset)
+    _hold_columns(estimator, frame, reset=reset)
     return frame
 
 
@@ -121,20 +121,12 @@ def _check_names(names: list[Any]) -> None:
         raise DataError(f"Column names {twice[:5]} occur more than once. Rename or drop them.")
 
 
-def _hold_columns(estimator: Any, frame: nw.DataFrame[Any], X: Any, *, reset: bool) -> None:
-    # scikit-learn knows pandas and polars; of the others it is shown an empty numpy frame's names.
-    shown = X if hasattr(X, "iloc") or hasattr(X, "__dataframe__") else frame.to_native()
+def _hold_columns(estimator: Any, frame: nw.DataFrame[Any], *, reset: bool) -> None:
     if reset:
         estimator.feature_names_in_ = np.array(frame.columns, dtype=object)
         estimator.n_features_in_ = len(frame.columns)
-        return
-    if hasattr(estimator, "feature_names_in_"):
+    else:
         _compare_names(estimator, frame.columns)
-        return
-    try:
-        check_feature_names(estimator, shown, reset=False)
-    except ValueError as error:
-        raise DataError(str(error).strip()) from None
 
 
 def _compare_names(estimator: Any, names: list[str]) -> None:
@@ -250,9 +242,7 @@ def read_weights(sample_weight: Any, X: Any, n_rows: int) -> np.ndarray | None:
             "sample_weight is zero for every row. Give at least one row a non-zero weight."
         )
     try:
-        weights: np.ndarray = _check_sample_weight(
-            sample_weight, np.empty((n_rows, 1)), dtype=np.float64, ensure_non_negative=True
-        )
+        weights: np.ndarray = check_sample_weight(sample_weight, n_rows)
     except ValueError as error:
         raise DataError(str(error)) from None
     return weights

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class SaveMixin:
 def versions() -> dict[str, str]:
     """Return the versions that a model was made with."""
     return {
-        "latently": "0.1.0",
+        "latently": metadata.version("latently"),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "scikit-learn": sklearn.__version__,

@@ -102,7 +102,6 @@ class TablePreprocessor:
         codecs: tuple[ColumnCodec, ...],
         likelihood: LikelihoodChoice,
     ) -> TablePreprocessor:
-        _refuse(spec, positions, numbers, np.isinf(numbers))
         _warn_empty_columns(spec, positions, numbers)
         chosen: LikelihoodName = _number_likelihood(numbers, likelihood)
         with np.errstate(over="ignore", invalid="ignore"):

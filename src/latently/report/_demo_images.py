@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latently.estimators import ConvolutionalAutoencoder, VariationalAutoencoder
 from latently.nn import ConvNetwork
-from latently.report._demo_tables import baselines
+from latently.report._demo_tables import Figures, Say, baselines
 from latently.report._images import plot_images
 from latently.report._reconstructions import plot_reconstructions, plot_stacks
 from latently.tasks import AutoencoderDenoiser
 
-Say = Callable[[str], object]
-Figures = dict[str, Any]
 Stack = NDArray[np.float64]
 
 _N_TRAIN = 1500

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from latently.exceptions import DivergenceError
-from latently.nn import AutoencoderModule, RowLoss
+from latently.nn import AutoencoderModule, Cells, RowLoss
 from latently.training._callbacks import Callback
 from latently.training._data import Batch, TrainingData, n_batches, shuffled_batches
 from latently.training._engine import Engine
@@ -217,7 +217,7 @@ class _Run:
                 observed = torch.ones(
                     len(inputs.values), n_columns, dtype=torch.bool, device=inputs.values.device
                 )
-            inputs = inputs._replace(**_as_cells(*self.corruption(inputs.values, observed)))
+            inputs = Cells(*self.corruption(inputs.values, observed))
         return self._combine(self.module(inputs, batch.target), batch.weight, progress)
 
     def _combine(self, loss: RowLoss, weight: Tensor | None, progress: float) -> Tensor:
@@ -286,10 +286,6 @@ class _Run:
         self.module.load_state_dict(self.best_weights)
         self.optimizer = make_optimizer(self.module, self.options)
         self.step = self.history.best_step
-
-
-def _as_cells(values: Tensor, observed: Tensor) -> dict[str, Tensor]:
-    return {"values": values, "observed": observed}
 
 
 def make_optimizer(module: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
