@@ -3,6 +3,7 @@
 from latently.estimators._base import BaseAutoencoder, seeded
 from latently.estimators._baselines import Baselines
 from latently.estimators._saving import SaveMixin
+from latently.estimators._trained import TrainedAutoencoder
 from latently.estimators._variants import (
     Autoencoder,
     ConvolutionalAutoencoder,
@@ -19,6 +20,7 @@ __all__ = [
     "DenoisingAutoencoder",
     "SaveMixin",
     "SparseAutoencoder",
+    "TrainedAutoencoder",
     "VariationalAutoencoder",
     "seeded",
 ]

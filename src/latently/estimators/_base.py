@@ -1,43 +1,22 @@
-"""The spine that all autoencoders share."""
+"""What all autoencoders answer, however they were fitted."""
 
 from __future__ import annotations
 
-import copy
 import threading
-import warnings
-from abc import ABC
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import KW_ONLY, dataclass
-from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from torch import Tensor
 
 from latently._codec import check_state
-from latently._sklearn import HasMethods, Interval, StrOptions, check_parameters
-from latently._validation import (
-    MIN_ROWS,
-    Input,
-    check_fitted,
-    read_codes,
-    read_input,
-    read_seed,
-    read_weights,
-)
-from latently.estimators._baselines import Spectrum, automatic_components, compare, fit_spectrum
-from latently.estimators._fitting import (
-    chunk_options,
-    encode,
-    in_canonical_order,
-    make_preprocessor,
-    training_data,
-    training_options,
-)
+from latently._sklearn import check_parameters
+from latently._validation import check_fitted, read_codes, read_input, read_seed
+from latently.estimators._fitting import encode
 from latently.estimators._inference import (
     Question,
     as_tensor,
@@ -45,39 +24,15 @@ from latently.estimators._inference import (
     cell_errors,
     code_of,
     decoded,
-    drawn_code_of,
     module_for,
     reconstruction_of,
     row_errors,
 )
 from latently.estimators._saving import SaveMixin
-from latently.estimators._split import Split, split_rows
-from latently.exceptions import DataError, ParameterError, TrainingWarning
-from latently.nn import (
-    AutoencoderModule,
-    Cells,
-    Corruption,
-    DenseNetwork,
-    Deterministic,
-    Latent,
-    Likelihood,
-    Network,
-    mean_offset,
-)
-from latently.preprocessing import LikelihoodChoice, TablePreprocessor
-from latently.training import (
-    Engine,
-    History,
-    ProgressBar,
-    Trained,
-    TrainingData,
-    TrainingOptions,
-    resolve_engine,
-    train,
-)
+from latently.nn import AutoencoderModule, Cells
+from latently.preprocessing import Preprocessor
+from latently.training import Engine, History
 
-#: Training rows that the prior of a plain code is fitted to.
-_PRIOR_ROWS = 10_000
 _ONE_AT_A_TIME = threading.RLock()
 #: Fitted attributes that are written to a model file beside weights and history.
 _SAVED = (
@@ -91,7 +46,6 @@ _SAVED = (
 )
 
 
-@dataclass(eq=False, repr=False)
 class BaseAutoencoder(
     SaveMixin,
     ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]  # sklearn is untyped
@@ -99,265 +53,32 @@ class BaseAutoencoder(
     BaseEstimator,  # type: ignore[misc]
     ABC,
 ):
-    """Network x Latent x Corruption, with scikit-learn's methods around it.
+    """A torch module that rebuilds rows, with scikit-learn's methods around it.
 
-    Subclasses fill at most three hooks: ``_make_network``, ``_make_latent``, ``_make_corruption``.
-    The parameters are described in each of them.
+    A subclass says in ``fit`` how the module comes about, and in ``_empty_module`` how a saved one
+    is built before its weights are put back.
     """
 
-    n_components: int | Literal["auto"] = "auto"
-    _: KW_ONLY
-    network: Network | None = None
-    corruption: Corruption | None = None
-    likelihood: LikelihoodChoice = "auto"
-    max_epochs: int | Literal["auto"] = "auto"
-    batch_size: int | Literal["auto"] = "auto"
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.01
-    gradient_clip: float | None = 1.0
-    validation_fraction: float = 0.1
-    patience: int | None = 10
-    engine: str | Engine = "auto"
-    random_state: int | np.random.RandomState | None = None
-    verbose: bool = False
+    engine: str | Engine
+    random_state: int | np.random.RandomState | None
+    module_: AutoencoderModule
+    preprocessor_: Preprocessor
+    history_: History
+    n_components_: int
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "network": [HasMethods("build"), None],
-        "corruption": [callable, None],
-        "likelihood": [StrOptions({"auto", "gaussian", "bernoulli"})],
-        "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "gradient_clip": [Interval(Real, 0, None, closed="neither"), None],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "patience": [Interval(Integral, 1, None, closed="left"), None],
-        "engine": [str, HasMethods(["launch", "setup", "shard", "backward", "mean"])],
-        "random_state": ["random_state"],
-        "verbose": ["boolean"],
-    }
-    #: Learn the noise of each numeric column; variational models need it.
-    _learn_scale: ClassVar[bool] = False
+    _parameter_constraints: ClassVar[dict[str, list[Any]]]
 
-    # ------------------------------------------------------------------ hooks
-    def _make_network(self) -> Network:
-        return DenseNetwork() if self.network is None else self.network
+    @abstractmethod
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn to rebuild rows."""
 
-    def _make_latent(self, n_components: int) -> Latent:
-        return Deterministic(n_components)
-
-    def _make_corruption(self) -> Corruption | None:
-        return self.corruption
-
-    # ------------------------------------------------------------------ fitting
-    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Learn to rebuild rows.
-
-        The order of the rows of ``X`` does not matter, and a row of weight 2 counts as that row
-        twice.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features), DataFrame, Table or image stack
-            Numbers; or columns of numbers, booleans, categories, texts, dates; or images of shape
-            (n, h, w), (n, h, w, c) or (n, c, h, w). Cells may be missing.
-        y : None
-            Ignored; scikit-learn's pipelines pass it.
-        sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weight of each row, at least zero; None weighs all the same.
-
-        Returns
-        -------
-        self
-            The fitted estimator.
-
-        Raises
-        ------
-        ParameterError
-            If a parameter has a wrong value.
-        DataError
-            If the rows cannot be used.
-        DivergenceError
-            If training ran away three times.
-        """
-        return self._fit(X, None, sample_weight)
-
-    def fit_pairs(self, X: Any, target: Any) -> Self:
-        """Learn to turn each row of ``X`` into the same row of ``target``, as a denoiser does.
-
-        Parameters
-        ----------
-        X : array-like, DataFrame, Table or image stack
-            What the encoder sees.
-        target : like X
-            What is to be rebuilt.
-
-        Returns
-        -------
-        self
-            The fitted estimator.
-
-        Raises
-        ------
-        DataError
-            If the two do not match row by row.
-        """
-        return self._fit(X, target, None)
-
-    def _fit(self, X: Any, target: Any, sample_weight: ArrayLike | None) -> Self:
-        self._check_parameters()
-        data = read_input(self, X, reset=True, min_rows=MIN_ROWS)
-        goal = None if target is None else self._read_target(target, data)
-        weights = read_weights(sample_weight, X, len(data))
-        seed = read_seed(self.random_state)
-        data, goal, weights = in_canonical_order(data, goal, weights)
-        self.preprocessor_ = make_preprocessor(data if goal is None else goal, self.likelihood)
-        rows = training_data(self.preprocessor_, data, goal, weights)
-        with seeded(seed):
-            self._learn(rows, split_rows(rows.n_rows, self.validation_fraction, seed), seed)
-        self._optimizer_state: dict[str, Any] | None = None
-        self._next_seed = seed + 1
-        return self
-
-    def partial_fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Pass once over a chunk of rows, at a constant learning rate.
-
-        The first call sets columns, categories and scaling for good; give it a representative
-        chunk. Values that come later and were not in it count as unknown.
-
-        Parameters
-        ----------
-        X : array-like, DataFrame, Table or image stack
-            The next rows.
-        y : None
-            Ignored.
-        sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weight of each row.
-
-        Returns
-        -------
-        self
-            The estimator, a little further.
-
-        Raises
-        ------
-        DataError
-            If the rows cannot be used.
-        """
-        self._check_parameters()
-        first = not hasattr(self, "module_")
-        data = read_input(self, X, reset=first, fitted_on=None if first else self._fitted_on)
-        weights = read_weights(sample_weight, X, len(data))
-        seed = read_seed(self.random_state) if first else self._next_seed
-        if first:
-            self.preprocessor_ = make_preprocessor(data, self.likelihood)
-        rows = training_data(self.preprocessor_, data, None, weights)
-        with seeded(seed):
-            if first:
-                self._start(rows.inputs)
-            state = getattr(self, "_optimizer_state", None)
-            options = chunk_options(self, rows.n_rows, seed)
-            self._optimizer_state = self._train(rows, None, options, state)
-        self._next_seed = seed + 1
-        return self
+    @abstractmethod
+    def _empty_module(self, shapes: dict[str, tuple[int, ...]]) -> AutoencoderModule:
+        """Return an untrained module whose weights have these shapes."""
 
     def _check_parameters(self) -> None:
-        if isinstance(self.network, type):
-            raise ParameterError(
-                f"network must be an instance, got the class {self.network.__name__}. Write "
-                f"{self.network.__name__}()."
-            )
         params = self.get_params(deep=False)
         check_parameters(self._parameter_constraints, params, type(self).__name__)
-
-    def _read_target(self, target: Any, data: Input) -> Input:
-        goal = read_input(copy.copy(self), target, reset=True, min_rows=MIN_ROWS)
-        if np.shape(goal) != np.shape(data) or type(goal) is not type(data):
-            raise DataError(
-                f"The target must match X row by row and column by column, got shape "
-                f"{np.shape(goal)} for X of shape {np.shape(data)}."
-            )
-        return goal
-
-    def _learn(self, rows: TrainingData, split: Split, seed: int) -> None:
-        """Train from beginning to end and hold the result against mean and PCA."""
-        train_rows = rows.select(split.train)
-        valid_rows = rows.select(split.valid) if len(split.valid) else None
-        spectrum = self._start(train_rows.take(slice(None)).target)
-        self._train(train_rows, valid_rows, training_options(self, train_rows.n_rows, seed))
-        judged = train_rows if valid_rows is None else valid_rows
-        rebuilt = ask(self.module_, judged.inputs, reconstruction_of)
-        target = judged.take(slice(None)).target
-        self.baselines_ = compare(
-            self.module_,
-            spectrum,
-            target,
-            rebuilt,
-            "training" if valid_rows is None else "validation",
-        )
-
-    def _start(self, cells: Cells) -> Spectrum:
-        """Choose the number of components and build the untrained module."""
-        spectrum = fit_spectrum(cells, self.preprocessor_.layout)
-        self.n_components_ = self._count_components(spectrum)
-        self.module_ = self._build_module(spectrum.mean)
-        return spectrum
-
-    def _count_components(self, spectrum: Spectrum) -> int:
-        if self.n_components != "auto":
-            return int(self.n_components)
-        return automatic_components(spectrum)
-
-    def _build_module(self, mean: Tensor) -> AutoencoderModule:
-        layout = self.preprocessor_.layout
-        latent = self._make_latent(self.n_components_)
-        n_hidden = latent.parameters_per_component * self.n_components_
-        encoder, decoder = self._make_network().build(
-            layout.shape, n_hidden, self.n_components_, layout.width
-        )
-        likelihood = Likelihood(layout, mean_offset(layout, mean), self._learn_scale)
-        return AutoencoderModule(encoder, latent, decoder, likelihood, mean)
-
-    def _train(
-        self,
-        train_rows: TrainingData,
-        valid_rows: TrainingData | None,
-        options: TrainingOptions,
-        optimizer_state: dict[str, Any] | None = None,
-    ) -> dict[str, Any]:
-        """Run the loop on the engine, keep its best weights, return the optimiser's state."""
-        engine = resolve_engine(self.engine)
-        callbacks = [ProgressBar(type(self).__name__)] if self.verbose else []
-        corruption = self._make_corruption()
-
-        def job() -> Trained:
-            return train(
-                engine, self.module_, train_rows, valid_rows, options, callbacks,
-                optimizer_state, corruption,
-            )  # fmt: skip
-
-        trained = engine.launch(job)
-        self.module_.to("cpu")
-        self.module_.load_state_dict(trained.weights)
-        self.module_.eval()
-        with torch.no_grad():
-            first_rows = train_rows.inputs.take(slice(_PRIOR_ROWS))
-            self.module_.latent.fit_prior(self.module_.hidden(first_rows))
-        self.history_ = trained.history
-        self.interrupted_ = trained.history.stopped == "interrupted"
-        self._warn_of_trouble()
-        return trained.optimizer_state
-
-    def _warn_of_trouble(self) -> None:
-        troubles = [f"Training, {event}." for event in self.history_.events]
-        if self.interrupted_:
-            troubles.append(
-                f"Training was interrupted; the weights of step {self.history_.best_step:,} were "
-                "kept."
-            )
-        for trouble in troubles:
-            warnings.warn(trouble, TrainingWarning, stacklevel=5)
 
     # ------------------------------------------------------------------ answers
     def transform(self, X: Any) -> np.ndarray:
@@ -471,50 +192,6 @@ class BaseAutoencoder(
         """
         return -self.reconstruction_error(X)
 
-    def sample(
-        self, n_samples: int = 1, *, random_state: int | np.random.RandomState | None = None
-    ) -> Any:
-        """Generate new rows from the prior of the code.
-
-        A variational model draws codes from the standard normal that it was trained towards; any
-        other from a normal fitted to the codes of its training rows.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            Rows to generate.
-        random_state : int, RandomState or None, default=None
-            Seed; None differs from call to call.
-
-        Returns
-        -------
-        ndarray, DataFrame, Table or image stack
-            In the columns, types and units of ``fit``.
-        """
-        check_fitted(self)
-        check_parameters(
-            {
-                "n_samples": [Interval(Integral, 1, None, closed="left")],
-                "random_state": ["random_state"],
-            },
-            {"n_samples": n_samples, "random_state": random_state},
-            f"{type(self).__name__}.sample",
-        )
-        with seeded(read_seed(random_state)), torch.no_grad():
-            return self._generate(self.module_.latent.draw(n_samples))
-
-    def _generate(self, codes: Tensor) -> Any:
-        """Decode codes into new rows; with the noise of the likelihood, where it was learnt."""
-        parameters = self.module_.decode(codes)
-        noisy = self._learn_scale and isinstance(self.preprocessor_, TablePreprocessor)
-        likelihood = self.module_.likelihood
-        values = likelihood.draw(parameters) if noisy else likelihood.mean(parameters)
-        return self.preprocessor_.decode(values.double().numpy())
-
-    def _draw_codes(self, X: Any) -> np.ndarray:
-        """Return a draw from the posterior of each row's code, as what is generated follows."""
-        return self._infer(X, drawn_code_of)
-
     def summary(self) -> str:
         """Describe the fitted model in a few lines.
 
@@ -580,7 +257,7 @@ class BaseAutoencoder(
             setattr(self, name, value)
         self._next_seed = read_seed(self.random_state)
         with seeded(0):
-            self.module_ = self._build_module(torch.zeros(self.preprocessor_.layout.width))
+            self.module_ = self._empty_module({name: w.shape for name, w in weights.items()})
         self.module_.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
         self.module_.eval()
 

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from latently._sklearn import Interval, StrOptions, check_parameters
 from latently._validation import check_fitted
-from latently.estimators._base import BaseAutoencoder
 from latently.estimators._baselines import Spectrum, automatic_components
 from latently.estimators._common_docs import document
+from latently.estimators._trained import TrainedAutoencoder
 from latently.nn import (
     L1,
     AutoencoderModule,
@@ -31,7 +31,7 @@ from latently.nn import (
 
 @document
 @dataclass(kw_only=True, eq=False, repr=False)
-class Autoencoder(BaseAutoencoder):
+class Autoencoder(TrainedAutoencoder):
     """The plain autoencoder: squeeze each row through a narrow code and rebuild it [2]_.
 
     Parameters
@@ -65,7 +65,7 @@ class Autoencoder(BaseAutoencoder):
 
 @document
 @dataclass(kw_only=True, eq=False, repr=False)
-class VariationalAutoencoder(BaseAutoencoder):
+class VariationalAutoencoder(TrainedAutoencoder):
     r"""The variational autoencoder: codes under a prior, so that new rows can be drawn [2]_.
 
     Training maximises the evidence lower bound, with beta in front of the KL [3]_:
@@ -113,7 +113,7 @@ class VariationalAutoencoder(BaseAutoencoder):
     free_bits: float = 0.0
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **BaseAutoencoder._parameter_constraints,
+        **TrainedAutoencoder._parameter_constraints,
         "beta": [Interval(Real, 0, None, closed="left")],
         "kl_warmup": [Interval(Real, 0, 1, closed="both")],
         "free_bits": [Interval(Real, 0, None, closed="left")],
@@ -159,7 +159,7 @@ class VariationalAutoencoder(BaseAutoencoder):
 
 @document
 @dataclass(kw_only=True, eq=False, repr=False)
-class SparseAutoencoder(BaseAutoencoder):
+class SparseAutoencoder(TrainedAutoencoder):
     """The sparse autoencoder: a wide code of which few components are active in any row [2]_.
 
     Parameters
@@ -198,7 +198,7 @@ class SparseAutoencoder(BaseAutoencoder):
     l1_weight: float = 0.1
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **BaseAutoencoder._parameter_constraints,
+        **TrainedAutoencoder._parameter_constraints,
         "n_active": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "sparsity": [StrOptions({"topk", "l1"})],
         "l1_weight": [Interval(Real, 0, None, closed="left")],
@@ -219,7 +219,7 @@ class SparseAutoencoder(BaseAutoencoder):
 
 @partial(document, network="``ConvNetwork()``")
 @dataclass(kw_only=True, eq=False, repr=False)
-class ConvolutionalAutoencoder(BaseAutoencoder):
+class ConvolutionalAutoencoder(TrainedAutoencoder):
     """The convolutional autoencoder: for stacks of images.
 
     Parameters
@@ -259,7 +259,7 @@ class ConvolutionalAutoencoder(BaseAutoencoder):
 
 @partial(document, corruption="``Masking(0.2)``")
 @dataclass(kw_only=True, eq=False, repr=False)
-class DenoisingAutoencoder(BaseAutoencoder):
+class DenoisingAutoencoder(TrainedAutoencoder):
     """The denoising autoencoder: rebuild rows from corrupted ones [2]_.
 
     Parameters
