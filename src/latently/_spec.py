@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 LikelihoodName = Literal["gaussian", "bernoulli", "categorical"]
@@ -39,6 +40,12 @@ class Layout:
     def n_columns(self) -> int:
         """Original columns, or pixels times channels."""
         return sum(block.n_columns for block in self.blocks)
+
+    @property
+    def first_elements(self) -> list[int]:
+        """Place of the first element of each column in the flattened row."""
+        widths = [block.width for block in self.blocks for _ in range(block.n_columns)]
+        return [0, *accumulate(widths[:-1])]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ Every message says what was wrong, what was got and what to do::
 
     LatentlyWarning                                                    (UserWarning)
     ├── DataWarning         data was used, but not quite as it came
+    │   └── DriftWarning    scores are spread otherwise than in calibration
     └── TrainingWarning     training ended otherwise than asked    (sklearn's ConvergenceWarning)
 """
 
@@ -32,6 +33,7 @@ __all__ = [
     "MissingExtraError",
     "LatentlyWarning",
     "DataWarning",
+    "DriftWarning",
     "TrainingWarning",
 ]
 
@@ -98,6 +100,10 @@ class LatentlyWarning(UserWarning):
 
 class DataWarning(LatentlyWarning):
     """Data was used, but not quite as it came; the message counts the cells or rows."""
+
+
+class DriftWarning(DataWarning):
+    """Scores are spread otherwise than when the threshold was set, so that it may not hold."""
 
 
 class TrainingWarning(LatentlyWarning, _ConvergenceWarning):  # type: ignore[misc]  # sklearn is untyped

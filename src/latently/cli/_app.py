@@ -10,6 +10,7 @@ import typer
 from latently.cli import (
     demo,
     denoise,
+    detect,
     fit,
     impute,
     inspect,
@@ -26,7 +27,8 @@ app = typer.Typer(
     help="Autoencoders for tables and images: compress, map, flag anomalies, fill gaps, "
     "denoise, generate.",
     epilog="Data goes to stdout, words go to stderr. Exit codes: 0 ok, 1 bug, 2 usage, 3 data, "
-    "4 model file, 5 diverged or out of resources, 6 missing package, 130/143 interrupted.",
+    "4 model file, 5 diverged or out of resources, 6 missing package, 10 anomalies found, "
+    "130/143 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -36,6 +38,7 @@ app = typer.Typer(
 
 _COMMANDS: dict[str, Callable[..., None]] = {
     "fit": fit.fit,
+    "detect": detect.detect,
     "transform": transform.transform,
     "inverse-transform": inverse_transform.inverse_transform,
     "reconstruct": reconstruct.reconstruct,

@@ -111,9 +111,18 @@ def read_training_rows(source: Source, ignored: Sequence[str] | None) -> Rows:
 
 def read_matched_rows(source: Source, model: Any) -> Rows:
     """Read data and pick the columns that the model was fitted on, by name."""
-    autoencoder = autoencoder_of(model)
-    rows = read_rows(source, getattr(autoencoder.preprocessor_.spec, "shape", (0,))[1:] or None)
-    fitted = getattr(autoencoder, "feature_names_in_", None)
+    spec = autoencoder_of(model).preprocessor_.spec
+    return _matched(read_rows(source, getattr(spec, "shape", (0,))[1:] or None), model, source)
+
+
+def match_rows(table: pa.Table, model: Any, source: Source) -> Rows:
+    """Pick the model's columns, and those to carry along, from a piece of a stream."""
+    ids = select(table, source.ids, "--id") if source.ids else None
+    return _matched(Rows(table, ids), model, source)
+
+
+def _matched(rows: Rows, model: Any, source: Source) -> Rows:
+    fitted = getattr(autoencoder_of(model), "feature_names_in_", None)
     if not rows.is_table:
         return rows._replace(values=_named(rows.values, fitted))
     if fitted is None:

@@ -104,6 +104,18 @@ def write_table(columns: dict[str, Any], rows: Rows, target: Target) -> None:
     announce(target, f"{table.num_rows:,} rows")
 
 
+def write_piece(columns: dict[str, Any], rows: Rows, *, header: bool) -> None:
+    """Write some rows to stdout as delimited text, at once."""
+    import sys
+
+    import pyarrow as pa
+    import pyarrow.csv as pa_csv
+
+    table = with_ids(pa.table(columns), rows)
+    pa_csv.write_csv(table, sys.stdout.buffer, pa_csv.WriteOptions(include_header=header))
+    sys.stdout.buffer.flush()
+
+
 def write_rows(answer: Any, rows: Rows, model: Any, target: Target) -> None:
     """Write rows of the kind that the model was fitted on: a table, an array or images."""
     from latently.io import write

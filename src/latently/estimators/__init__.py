@@ -2,7 +2,9 @@
 
 from latently.estimators._base import BaseAutoencoder, seeded
 from latently.estimators._baselines import Baselines
+from latently.estimators._memory import MemoryAutoencoder
 from latently.estimators._saving import SaveMixin
+from latently.estimators._split import take_rows
 from latently.estimators._trained import TrainedAutoencoder
 from latently.estimators._variants import (
     Autoencoder,
@@ -18,9 +20,11 @@ __all__ = [
     "Baselines",
     "ConvolutionalAutoencoder",
     "DenoisingAutoencoder",
+    "MemoryAutoencoder",
     "SaveMixin",
     "SparseAutoencoder",
     "TrainedAutoencoder",
     "VariationalAutoencoder",
     "seeded",
+    "take_rows",
 ]

@@ -26,6 +26,7 @@ from latently.estimators._inference import (
     decoded,
     module_for,
     reconstruction_of,
+    residuals_of,
     row_errors,
 )
 from latently.estimators._saving import SaveMixin
@@ -67,10 +68,16 @@ class BaseAutoencoder(
     n_components_: int
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]]
+    #: True if rows of ``fit`` are judged as if they had not been there.
+    judges_own_rows: ClassVar[bool] = False
 
     @abstractmethod
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn to rebuild rows."""
+
+    @abstractmethod
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Learn from the next rows of a stream."""
 
     @abstractmethod
     def _empty_module(self, shapes: dict[str, tuple[int, ...]]) -> AutoencoderModule:
@@ -177,6 +184,15 @@ class BaseAutoencoder(
             return self.preprocessor_.in_order(self._infer(X, cell_errors))
         return self._infer(X, row_errors)
 
+    def _residuals(self, X: Any) -> np.ndarray:
+        """Return encoded rows less their reconstruction, zero where missing, (n, width)."""
+        return self._infer(X, residuals_of)
+
+    def _observed(self, X: Any) -> np.ndarray | None:
+        """Return which cells were seen, (n, n_columns); None where all were."""
+        observed = self._read(X).observed
+        return None if observed is None else observed.numpy()
+
     def score_samples(self, X: Any) -> np.ndarray:
         """Return how normal each row is: minus its reconstruction error.
 
@@ -223,12 +239,17 @@ class BaseAutoencoder(
         spec = self.preprocessor_.spec
         return "frame" if getattr(spec, "container", "numpy") != "numpy" else "array"
 
+    def _read(self, X: Any) -> Cells:
+        """Judge and encode rows."""
+        return encode(
+            self.preprocessor_, read_input(self, X, reset=False, fitted_on=self._fitted_on)
+        )
+
     def _infer(self, X: Any, question: Question) -> np.ndarray:
         """Ask the module about rows, in the precision of the input."""
-        data = read_input(self, X, reset=False, fitted_on=self._fitted_on)
-        cells = encode(self.preprocessor_, data)
+        cells = self._read(X)
         module = module_for(self.module_, self.engine, cells.values.dtype)
-        answers: np.ndarray = ask(module, cells, question).numpy()
+        answers: np.ndarray = ask(module, cells, question).to(cells.values.dtype).numpy()
         return answers
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latently.nn import AutoencoderModule, Cells
+from latently.nn import AutoencoderModule, Cells, MemoryModule
 from latently.training import Engine, LocalEngine, resolve_engine
 
 #: Elements of encoded rows that are worked on at once.
@@ -31,7 +31,9 @@ def module_for(
     device = resolved.torch_device if isinstance(resolved, LocalEngine) else torch.device("cpu")
     if device.type == "mps":
         dtype = torch.float32  # all that it computes in
-    if dtype == torch.float32 and (not local or device.type == "cpu"):
+    elif module.is_double:
+        dtype = torch.float64
+    if dtype == module.center.dtype and (not local or device.type == "cpu"):
         return module
     return copy.deepcopy(module).to(device=device, dtype=dtype)
 
@@ -86,6 +88,26 @@ def row_errors(module: AutoencoderModule, cells: Cells) -> Tensor:
     if cells.observed is None:
         return errors.mean(1)
     return errors.sum(1) / cells.observed.sum(1).clamp(min=1)
+
+
+def residuals_of(module: AutoencoderModule, cells: Cells) -> Tensor:
+    """Return each encoded element less its reconstruction, zero where missing."""
+    residuals = (cells.values - module.reconstruct(cells)).flatten(1)
+    if cells.observed is None:
+        return residuals
+    return torch.where(module.likelihood.spread(cells.observed), residuals, 0.0)
+
+
+def surprise_of(module: AutoencoderModule, cells: Cells) -> Tensor:
+    """Return how surprised a memory is at each row."""
+    assert isinstance(module, MemoryModule)
+    return module.surprise(cells)
+
+
+def cell_surprise_of(module: AutoencoderModule, cells: Cells) -> Tensor:
+    """Return how surprised a memory is at each cell."""
+    assert isinstance(module, MemoryModule)
+    return module.cell_surprise(cells)
 
 
 def as_tensor(codes: np.ndarray) -> Tensor:

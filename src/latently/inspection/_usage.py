@@ -29,6 +29,8 @@ def count_used_components(module: Any) -> int:
     int
         Components that move at least a thousandth of the decoder's variance.
     """
+    if module.latent.all_used:
+        return int(module.latent.n_components)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
         codes = module.latent.draw(_N_CODES)

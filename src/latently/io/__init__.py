@@ -7,7 +7,7 @@ the file, the place and what to do, and every output is written whole or not at 
 from latently.io._arrays import read_npy, read_npz
 from latently.io._atomic import atomic_path, check_output
 from latently.io._bytes import DEFAULT_MAX_BYTES
-from latently.io._csv import DEFAULT_MISSING, read_csv
+from latently.io._csv import DEFAULT_MISSING, read_csv, stream_csv
 from latently.io._files import Data, read, write
 from latently.io._formats import FORMATS, Format, find_format
 from latently.io._images import ImageFolder, read_images, write_images
@@ -18,6 +18,7 @@ __all__ = [
     "read",
     "write",
     "read_csv",
+    "stream_csv",
     "read_parquet",
     "read_arrow",
     "read_npy",

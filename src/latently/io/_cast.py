@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from latently.exceptions import DataError
 from latently.io._say import clip, refuse, warn
 
-__all__ = ["ColumnPlace", "cast_column"]
+__all__ = ["ColumnPlace", "as_text", "cast_column"]
 
 # From this share of numbers (or dates) on, another cell is a slip of the pen, not a category.
 SLIP_SHARE = 0.95
@@ -72,7 +72,7 @@ def cast_column(cells: Any, place: ColumnPlace, missing: Sequence[str]) -> Any:
     DataError
         If nearly all cells are numbers or times and one is not.
     """
-    text = _without(cells, [""])
+    text = as_text(cells)
     plain = _without(pc.utf8_trim_whitespace(text), ["", *missing])
     if plain.null_count == len(plain):
         return _cast(plain, pa.float64())
@@ -81,6 +81,11 @@ def cast_column(cells: Any, place: ColumnPlace, missing: Sequence[str]) -> Any:
         if typed is not None:
             return typed
     return text
+
+
+def as_text(cells: Any) -> Any:
+    """Leave a column as text; empty cells are missing."""
+    return _without(cells, [""])
 
 
 def _without(cells: Any, tokens: Sequence[str]) -> Any:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,17 +11,19 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from latently.io._bytes import DEFAULT_MAX_BYTES
-from latently.io._cast import ColumnPlace, cast_column
+from latently.io._cast import ColumnPlace, as_text, cast_column
 from latently.io._header import Header, read_header
 from latently.io._say import clip, counted, listing, refuse, warn
-from latently.io._text import check_quotes, load_text
+from latently.io._text import check_quotes, clean_text, load_text
 
-__all__ = ["DEFAULT_MISSING", "fill_csv", "read_csv"]
+__all__ = ["DEFAULT_MISSING", "fill_csv", "read_csv", "stream_csv"]
 
 DEFAULT_MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?", "-")
 
 # A row must fit into one block; 16 MiB also keeps both cores busy.
 _BLOCK = 2**24
+# What is taken from a stream at once.
+_PIECE = 2**20
 
 
 def read_csv(
@@ -68,7 +70,88 @@ def read_csv(
     >>> read_csv(path).to_pydict()
     {'city': ['Oslo', 'Bergen'], 'people': [709037, None]}
     """
-    raw = load_text(source, max_bytes)
+    return _as_table(source, load_text(source, max_bytes), missing, delimiter)
+
+
+def stream_csv(
+    stream: BinaryIO,
+    *,
+    text: Collection[str] = (),
+    missing: Sequence[str] = DEFAULT_MISSING,
+    delimiter: str | None = None,
+) -> Iterator[pa.Table]:
+    """Read delimited text as it comes: each table holds the rows that have arrived.
+
+    Parameters
+    ----------
+    stream : binary file
+        Read until it ends; its first line is the header.
+    text : collection of str, default=()
+        Columns that stay text even where the rows at hold look like numbers or dates.
+    missing : sequence of str, default=DEFAULT_MISSING
+        As in ``read_csv``.
+    delimiter : str, optional
+        As in ``read_csv``.
+
+    Yields
+    ------
+    pyarrow.Table
+        At least one row.
+
+    Raises
+    ------
+    DataError
+        If a line, name or cell cannot be used; rows before it have been handed out.
+    """
+    header = stream.readline()
+    if not header.strip():
+        raise refuse("-", "there is no header line", "Send a line of names, then rows")
+    header = header.rstrip(b"\r\n") + b"\n"
+    n_rows, pending = 0, b""
+    for piece in iter(lambda: _arrived(stream), b""):
+        pending += piece
+        end = _end_of_rows(pending)
+        if pending[:end].strip():
+            table = _rows_after(n_rows, header + pending[:end], missing, delimiter, text)
+            n_rows += table.num_rows
+            yield table
+        pending = pending[end:]
+    if pending.strip():
+        yield _rows_after(n_rows, header + pending + b"\n", missing, delimiter, text)
+
+
+def _arrived(stream: BinaryIO) -> bytes:
+    """Return what has come so far, waiting for at least one byte; nothing at the end."""
+    read: Callable[[int], bytes] = getattr(stream, "read1", stream.read)
+    return read(_PIECE)
+
+
+def _end_of_rows(pending: bytes) -> int:
+    """Return where the last whole row ends; a line end between quotes ends none."""
+    end = pending.rfind(b"\n") + 1
+    while end and pending.count(b'"', 0, end) % 2:
+        end = pending.rfind(b"\n", 0, end - 1) + 1
+    return end
+
+
+def _rows_after(
+    n_rows: int,
+    raw: bytes,
+    missing: Sequence[str],
+    delimiter: str | None,
+    text: Collection[str],
+) -> pa.Table:
+    source = f"standard input after row {n_rows:,}"
+    return _as_table(source, clean_text(source, raw), missing, delimiter, text)
+
+
+def _as_table(
+    source: str | Path,
+    raw: bytes,
+    missing: Sequence[str],
+    delimiter: str | None,
+    text: Collection[str] = (),
+) -> pa.Table:
     header = read_header(source, raw, delimiter)
     check_quotes(source, raw, header.delimiter)
     body = raw[header.body :]
@@ -77,7 +160,12 @@ def read_csv(
     _count_blank_lines(body)
     table = _drop_unnamed(_parse(source, body, header, missing), header)
     places = [ColumnPlace(source, name, header.delimiter) for name in table.column_names]
-    columns = [cast_column(table[place.name], place, missing) for place in places]
+    columns = [
+        as_text(table[place.name])
+        if place.name in text
+        else cast_column(table[place.name], place, missing)
+        for place in places
+    ]
     return pa.table(columns, names=table.column_names)
 
 

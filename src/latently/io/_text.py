@@ -7,7 +7,7 @@ from latently.io._bytes import gunzip, load_bytes
 from latently.io._formats import looks_like
 from latently.io._say import refuse
 
-__all__ = ["check_quotes", "line_of", "load_text"]
+__all__ = ["check_quotes", "clean_text", "line_of", "load_text"]
 
 
 def load_text(source: str | Path, max_bytes: int) -> bytes:
@@ -30,7 +30,11 @@ def load_text(source: str | Path, max_bytes: int) -> bytes:
     DataError
         If the content is binary, not UTF-8, or only blank.
     """
-    raw = gunzip(source, load_bytes(source, max_bytes), max_bytes)
+    return clean_text(source, gunzip(source, load_bytes(source, max_bytes), max_bytes))
+
+
+def clean_text(source: str | Path, raw: bytes) -> bytes:
+    """Refuse what is not UTF-8 text; take off the byte order mark and unify line ends."""
     kind = looks_like(raw[:64])
     if kind is not None:
         raise refuse(source, f"this looks like {kind}, not a text table", "Give a CSV file")

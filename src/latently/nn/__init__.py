@@ -3,6 +3,7 @@
 from latently.nn._corruption import Corruption, GaussianNoise, Masking, SaltAndPepper
 from latently.nn._latents import L1, Code, Deterministic, Gaussian, Latent, TopK
 from latently.nn._likelihoods import Likelihood, mean_offset, spread
+from latently.nn._memory import Memory, MemoryModule
 from latently.nn._module import AutoencoderModule, Cells, RowLoss
 from latently.nn._networks import ConvNetwork, CustomNetwork, DenseNetwork, Network
 
@@ -21,6 +22,8 @@ __all__ = [
     "Latent",
     "Likelihood",
     "Masking",
+    "Memory",
+    "MemoryModule",
     "Network",
     "RowLoss",
     "SaltAndPepper",

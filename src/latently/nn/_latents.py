@@ -46,6 +46,8 @@ class Latent(nn.Module, ABC):
 
     #: Numbers that the encoder answers for each component.
     parameters_per_component: ClassVar[int] = 1
+    #: True where every component is of use by construction.
+    all_used: ClassVar[bool] = False
 
     def __init__(self, n_components: int, weight: float = 0.0, warmup: float = 0.0) -> None:
         super().__init__()

@@ -132,6 +132,13 @@ class Likelihood(nn.Module):
         """Repeat a (batch, n_columns) tensor over the elements of each column."""
         return per_column if self.one_element_columns else per_column[:, self.column_of_element]
 
+    def by_column(self, per_element: Tensor) -> Tensor:
+        """Sum a (batch, width) tensor over the elements of each column."""
+        if self.one_element_columns:
+            return per_element
+        total = per_element.new_zeros(len(per_element), self.layout.n_columns)
+        return total.index_add_(1, self.column_of_element, per_element)
+
     def forward(self, parameters: Tensor, target: Tensor, observed: Tensor | None) -> Tensor:
         """Return the negative log-likelihood of each cell.
 
@@ -207,25 +214,25 @@ def _draw(run: _Run, parameters: Tensor, log_scale: Tensor | None) -> Tensor:
 
 
 def mean_offset(layout: Layout, mean: Tensor) -> Tensor:
-    """Return the decoder parameters that stand for the column means.
+    """Return the decoder parameters that stand for these means.
 
     Parameters
     ----------
     layout : Layout
         How the columns lie in the encoded row.
-    mean : Tensor of shape (width,)
-        Mean of the encoded rows.
+    mean : Tensor of shape (width,) or (batch, width)
+        Mean of the encoded rows, or expected encoded rows.
 
     Returns
     -------
-    Tensor of shape (width,)
+    Tensor of the shape of ``mean``
         The mean itself for numbers, its logit or log for probabilities, held away from 0 and 1.
     """
     offset = mean.clone()
     probability = mean.clamp(1e-3, 1 - 1e-3)
     for run in _runs(layout):
         if run.block.likelihood == "bernoulli":
-            offset[run.elements] = probability[run.elements].logit()
+            offset[..., run.elements] = probability[..., run.elements].logit()
         elif run.block.likelihood == "categorical":
-            offset[run.elements] = probability[run.elements].log()
+            offset[..., run.elements] = probability[..., run.elements].log()
     return offset

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -57,6 +57,8 @@ class AutoencoderModule(nn.Module):
     """
 
     center: Tensor
+    #: True where answers need double precision whatever the input.
+    is_double: ClassVar[bool] = False
 
     def __init__(
         self,

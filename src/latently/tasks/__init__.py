@@ -2,16 +2,46 @@
 
 from latently.tasks._anomaly import AnomalyDetector
 from latently.tasks._base import AutoencoderTask
+from latently.tasks._calibration import Calibration, DriftTest, benjamini_hochberg
 from latently.tasks._denoising import AutoencoderDenoiser
 from latently.tasks._features import FeatureExtractor
 from latently.tasks._generation import LatentSampler
 from latently.tasks._imputation import AutoencoderImputer
+from latently.tasks._scores import ElboScore, EnergyScore, ReconstructionScore, SurpriseScore
+from latently.tasks._stream import Scored, ScoreStream
+from latently.tasks._thresholds import (
+    AlertBudget,
+    Contamination,
+    CostRatio,
+    Evidence,
+    FalseAlarmRate,
+    FewLabels,
+    Threshold,
+    ThresholdRule,
+)
 
 __all__ = [
     "AnomalyDetector",
+    "AlertBudget",
     "AutoencoderDenoiser",
     "AutoencoderImputer",
     "AutoencoderTask",
+    "Calibration",
+    "Contamination",
+    "CostRatio",
+    "DriftTest",
+    "ElboScore",
+    "EnergyScore",
+    "Evidence",
+    "FalseAlarmRate",
     "FeatureExtractor",
+    "FewLabels",
     "LatentSampler",
+    "ReconstructionScore",
+    "ScoreStream",
+    "Scored",
+    "SurpriseScore",
+    "Threshold",
+    "ThresholdRule",
+    "benjamini_hochberg",
 ]

@@ -1,49 +1,97 @@
-"""Rows that cannot be rebuilt are anomalies."""
+"""Rows that cannot be rebuilt are anomalies; how many are flagged is the user's to say."""
 
 from __future__ import annotations
 
+import copy
+import warnings
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar, Literal, Self
 
+import narwhals as nw
 import numpy as np
 from sklearn.base import OutlierMixin
 
-from latently._sklearn import Interval, StrOptions
-from latently._validation import check_fitted
-from latently.estimators import BaseAutoencoder, DenoisingAutoencoder
+from latently._sklearn import HasMethods, Interval, StrOptions
+from latently._validation import MIN_ROWS, check_fitted, read_input, read_seed
+from latently.estimators import BaseAutoencoder, MemoryAutoencoder, take_rows
+from latently.exceptions import DriftWarning, ParameterError
+from latently.preprocessing import canonical_order
 from latently.tasks._base import AutoencoderTask
+from latently.tasks._calibration import Calibration, DriftTest, benjamini_hochberg
+from latently.tasks._scores import SCORES, Score, fit_score
+from latently.tasks._stream import ScoreStream
+from latently.tasks._thresholds import (
+    Contamination,
+    Evidence,
+    FalseAlarmRate,
+    Threshold,
+    ThresholdRule,
+    read_labels,
+)
 
-#: Tukey's fence: this many interquartile ranges below the lower quartile.
-_FENCE = 1.5
+#: Scores that calibration keeps: enough to resolve one false alarm in twenty thousand.
+_MAX_CALIBRATION_ROWS = 20_000
+#: Share of the rows that calibrate a network which must not have been trained on them.
+_CALIBRATION_SHARE = 0.2
+#: Share of the calibration scores that one call of ``partial_fit`` lets go.
+_RENEWED = 0.1
+#: Without a rule, this share of normal rows may raise a false alarm.
+_DEFAULT_RATE = 0.01
+#: Batches of at least so many rows are held against the calibration before they are flagged.
+_MIN_DRIFT_ROWS = 100
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # sklearn is untyped
-    """Flag rows that an autoencoder cannot rebuild.
+    """Flag rows that an autoencoder cannot rebuild, at a rate of false alarms that holds.
+
+    Scores of rows that the model was not fitted to calibrate it: a new row's p-value is the share
+    of them at least as unusual [1]_. A memory judges its own rows each without itself; a network
+    is fitted to four fifths of the rows and calibrated on the rest; an autoencoder that comes
+    fitted is calibrated on all rows given to ``fit``.
 
     Parameters
     ----------
     autoencoder : autoencoder or None, default=None
         Fitted here on a copy, or taken as it is when already fitted; None takes
-        ``DenoisingAutoencoder()``: a cell that must be rebuilt without being seen betrays what a
-        code that saw it would have copied.
+        ``MemoryAutoencoder()``, the best found on tables and images alike.
     random_state : int, RandomState or None, default=None
-        Seed of the autoencoder; None leaves its own.
+        Seed of the autoencoder and of the split; None leaves the autoencoder's own.
+    score : {"auto", "surprise", "energy", "reconstruction", "elbo"}, default="auto"
+        How the errors of a row's cells add up. "surprise" belongs to a memory; "energy" is the
+        Mahalanobis length of the residual; "reconstruction" the mean error of a cell, in nats;
+        "elbo" the bound of a variational model. "auto" is "surprise" for a memory, else "energy".
+    threshold : rule or None, default=None
+        Which scores are flagged: ``FalseAlarmRate(0.01)``, ``AlertBudget(20)``,
+        ``Contamination(0.05)``, ``CostRatio(10)`` or ``FewLabels()``. None flags one normal row in
+        a hundred, or the smallest share that the calibration rows can resolve.
     contamination : "auto" or float, default="auto"
-        Share of the training rows to flag, in (0, 0.5]. "auto" flags scores beyond Tukey's
-        fence, 1.5 interquartile ranges below the lower quartile of the training scores.
+        Short for ``threshold=Contamination(share)``, in (0, 0.5].
 
     Attributes
     ----------
     autoencoder_ : autoencoder
         The fitted autoencoder.
+    score_ : Score
+        How its errors add up.
+    calibration_ : Calibration
+        Scores of normal rows that the autoencoder was not fitted to.
+    rule_ : rule
+        What is flagged.
+    threshold_ : Threshold
+        The cut, its band and, in words, its reason.
     offset_ : float
-        Scores below it are anomalies.
+        Scores of ``score_samples`` below it are anomalies: minus the cut.
     n_features_in_ : int
         Columns seen in ``fit``.
     feature_names_in_ : ndarray of str
         Names of the columns, where the input had them.
+
+    References
+    ----------
+    .. [1] Bates, Candes, Lei, Romano and Sesia (2023), Testing for Outliers with Conformal
+       p-values.
 
     Examples
     --------
@@ -52,32 +100,43 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     >>> detector = AnomalyDetector(random_state=0).fit(X)
     >>> detector.predict([[0.0, 0.0, 0.0], [9.0, -9.0, 9.0]])
     array([ 1, -1])
+    >>> float(detector.p_values([[9.0, -9.0, 9.0]])[0]) == 1 / 201
+    True
     """
 
+    score: Literal["auto", "surprise", "energy", "reconstruction", "elbo"] = "auto"
+    threshold: ThresholdRule | None = None
     contamination: float | Literal["auto"] = "auto"
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **AutoencoderTask._parameter_constraints,
+        "score": [StrOptions({"auto", *SCORES})],
+        "threshold": [HasMethods("choose"), None],
         "contamination": [Interval(Real, 0, 0.5, closed="right"), StrOptions({"auto"})],
     }
 
     _fitted_types: ClassVar[dict[str, type]] = {
         **AutoencoderTask._fitted_types,
+        "score_": object,
+        "calibration_": Calibration,
+        "rule_": object,
+        "threshold_": Threshold,
         "offset_": float,
     }
 
     def _default_autoencoder(self) -> BaseAutoencoder:
-        return DenoisingAutoencoder()
+        return MemoryAutoencoder()
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn what is normal.
+        """Learn what is normal, and where to cut.
 
         Parameters
         ----------
         X : array-like, DataFrame, Table or image stack
             Mostly normal rows.
-        y : None
-            Ignored.
+        y : array-like of shape (n_samples,) or None, default=None
+            Which rows are anomalies, for a rule that needs to know (``CostRatio``,
+            ``FewLabels``); any other ignores it.
 
         Returns
         -------
@@ -86,16 +145,88 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
 
         Raises
         ------
+        ParameterError
+            If a parameter has a wrong value.
         DataError
-            If the rows cannot be used.
+            If the rows cannot be used, or are too few for the rate asked for.
         """
-        scores = self._fit_autoencoder(X).score_samples(X)
+        self._check_parameters()
+        rule = self._rule()
+        learnt, held = self._parted(X)
+        self._fit_autoencoder(learnt)
+        self.score_: Score = fit_score(self.score, self.autoencoder_, learnt)
+        self.calibration_ = Calibration.of(self._unusual(held))
+        return self._cut(rule or self._default_rule(), X, y)
+
+    def set_threshold(self, rule: ThresholdRule, X: Any = None, y: Any = None) -> Self:
+        """Move the threshold; nothing is trained again.
+
+        Parameters
+        ----------
+        rule : rule
+            Which scores are flagged from now on.
+        X : array-like, DataFrame, Table, image stack or None, default=None
+            The rows that the rule is about, where it is about some: the batch of an
+            ``AlertBudget``, labelled rows.
+        y : array-like of shape (n_samples,) or None, default=None
+            Which of them are anomalies: True, 1 or, beside 1, -1.
+
+        Returns
+        -------
+        self
+            The detector.
+
+        Raises
+        ------
+        DataError
+            If the rule needs rows or labels that are not there, or they cannot be used.
+        """
+        check_fitted(self)
+        return self._cut(rule, X, y)
+
+    def _rule(self) -> ThresholdRule | None:
         if self.contamination == "auto":
-            lower, upper = np.percentile(scores, [25, 75])
-            self.offset_ = float(lower - _FENCE * (upper - lower))
-        else:
-            self.offset_ = float(np.percentile(scores, 100 * self.contamination))
+            return self.threshold
+        if self.threshold is not None:
+            raise ParameterError(
+                f"threshold and contamination both say what to flag, got {self.threshold} and "
+                f'{self.contamination}. Leave contamination at "auto".'
+            )
+        return Contamination(float(self.contamination))
+
+    def _default_rule(self) -> ThresholdRule:
+        return FalseAlarmRate(max(_DEFAULT_RATE, self.calibration_.smallest_rate))
+
+    def _cut(self, rule: ThresholdRule, X: Any, y: Any) -> Self:
+        scores = labels = None
+        if rule.reads_rows and X is not None:
+            scores = self._unusual(X)
+            labels = None if y is None or not rule.reads_labels else read_labels(y, len(scores))
+        self.rule_ = rule
+        self.threshold_ = rule.choose(Evidence(self.calibration_, scores, labels))
+        self.offset_ = -self.threshold_.cut
         return self
+
+    def _parted(self, X: Any) -> tuple[Any, Any]:
+        """Return the rows to learn from, and those to calibrate by."""
+        data = read_input(copy.copy(self), X, reset=True, min_rows=MIN_ROWS)
+        seed = read_seed(self.random_state)
+        order = canonical_order(data)[np.random.default_rng(seed).permutation(len(data))]
+        n_held = min(len(data), _MAX_CALIBRATION_ROWS)
+        if self._judges_own_rows():
+            return X, X if n_held == len(data) else _rows(data, order[:n_held])
+        n_held = max(1, min(n_held, round(_CALIBRATION_SHARE * len(data))))
+        if len(data) - n_held < MIN_ROWS:
+            return X, X
+        return _rows(data, order[n_held:]), _rows(data, order[:n_held])
+
+    def _judges_own_rows(self) -> bool:
+        """Return True if no row need be held out: they are left out, or were never learnt."""
+        given = self._default_autoencoder() if self.autoencoder is None else self.autoencoder
+        return given.judges_own_rows or given.__sklearn_is_fitted__()
+
+    def _unusual(self, X: Any) -> np.ndarray:
+        return self.score_.rows(self.autoencoder_, X)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return how normal each row is.
@@ -108,10 +239,26 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         Returns
         -------
         ndarray of shape (n_samples,)
-            The autoencoder's score, in nats; higher is more normal.
+            Higher is more normal; in the unit of the ``score``.
         """
         check_fitted(self)
-        return self.autoencoder_.score_samples(X)
+        return -self._unusual(X)
+
+    def cell_scores(self, X: Any) -> np.ndarray:
+        """Return what each cell, or pixel, adds to the score of its row.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Table or image stack
+            Rows with the columns of ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features) or of the images' shape
+            Higher is more to blame; in the order of the columns, zero where a cell is missing.
+        """
+        check_fitted(self)
+        return self.score_.cells(self.autoencoder_, X)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the score less the threshold.
@@ -132,6 +279,9 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     def predict(self, X: Any) -> np.ndarray:
         """Flag anomalies.
 
+        Warns (``DriftWarning``) where a hundred rows or more score otherwise than the calibration
+        rows did, so that the rate of false alarms may no longer hold.
+
         Parameters
         ----------
         X : array-like, DataFrame, Table or image stack
@@ -142,4 +292,135 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         ndarray of int, shape (n_samples,)
             -1 for an anomaly, 1 for a normal row.
         """
-        return np.where(self.decision_function(X) < 0, -1, 1)
+        decision = self.decision_function(X)
+        if len(decision) >= _MIN_DRIFT_ROWS:
+            found = self.calibration_.drift(-(decision + self.offset_))
+            if found.drifted:
+                warnings.warn(str(found), DriftWarning, stacklevel=2)
+        return np.where(decision < 0, -1, 1)
+
+    def p_values(self, X: Any) -> np.ndarray:
+        """Return how likely a normal row is to score as unusual as each row, or more.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Table or image stack
+            Rows with the columns of ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Conformal p-values, in (0, 1]: of normal rows, at most a share ``a`` has one below
+            ``a``, whatever the distribution.
+        """
+        check_fitted(self)
+        return self.calibration_.p_values(self._unusual(X))
+
+    def discover(self, X: Any, *, false_discovery_rate: float = 0.1) -> np.ndarray:
+        """Flag as many rows of a batch as keep the share of false ones among them in bounds.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Table or image stack
+            Rows with the columns of ``fit``; the answer depends on all of them.
+        false_discovery_rate : float, default=0.1
+            Expected share of normal rows among those flagged [1]_, in (0, 1). More flags more.
+
+        Returns
+        -------
+        ndarray of int, shape (n_samples,)
+            -1 for an anomaly, 1 for a normal row.
+
+        References
+        ----------
+        .. [1] Benjamini and Hochberg (1995), Controlling the False Discovery Rate.
+        """
+        flagged = benjamini_hochberg(self.p_values(X), false_discovery_rate)
+        return np.where(flagged, -1, 1)
+
+    def drift(self, X: Any) -> DriftTest:
+        """Test whether rows score as the calibration rows did.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Table or image stack
+            Rows with the columns of ``fit``.
+
+        Returns
+        -------
+        DriftTest
+            Statistic and p-value of a Kolmogorov-Smirnov test; prints as a sentence.
+        """
+        check_fitted(self)
+        return self.calibration_.drift(self._unusual(X))
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Follow a slow drift: learn from the new rows that do not look like anomalies.
+
+        The first call is ``fit``. Later ones calibrate by the new rows before they learn from
+        them; the oldest scores leave, and the threshold follows its rule.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Table or image stack
+            The next rows.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+            The detector, a little newer.
+
+        Raises
+        ------
+        ParameterError
+            If the autoencoder cannot learn step by step.
+        DataError
+            If the rows cannot be used.
+        """
+        if not self.__sklearn_is_fitted__():
+            return self.fit(X)
+        scores = self._unusual(X)
+        data = read_input(copy.copy(self), X, reset=False, fitted_on=self.autoencoder_._fitted_on)
+        normal = np.flatnonzero(scores <= self.threshold_.cut)
+        if len(normal):
+            # A copy: the autoencoder may be the user's own.
+            self.autoencoder_ = copy.deepcopy(self.autoencoder_).partial_fit(_rows(data, normal))
+        beyond = self.calibration_.p_values(scores) <= self.calibration_.smallest_rate
+        self.calibration_ = _renewed(self.calibration_, scores[~beyond])
+        return self._cut(self.rule_, X, None)
+
+    def stream(self, *, window: int = 2_000) -> ScoreStream:
+        """Return a scorer for rows that come one by one.
+
+        Parameters
+        ----------
+        window : int, default=2,000
+            Latest normal scores by which the running calibration goes. More is steadier and
+            follows drift more slowly.
+
+        Returns
+        -------
+        ScoreStream
+            Its ``score`` takes a row and answers with score, p-value and whether it is flagged.
+        """
+        check_fitted(self)
+        return ScoreStream(self, window)
+
+
+def _rows(data: Any, places: np.ndarray) -> Any:
+    """Return some of the rows, of the user's kind."""
+    taken = take_rows(data, places)
+    return taken.to_native() if isinstance(taken, nw.DataFrame) else taken
+
+
+def _renewed(calibration: Calibration, scores: np.ndarray) -> Calibration:
+    """Let new scores join, and as many old ones leave, at most a tenth."""
+    old = calibration.scores
+    n_left = max(
+        min(len(scores), round(_RENEWED * len(old))), len(old) + len(scores) - _MAX_CALIBRATION_ROWS
+    )
+    # Evenly spaced ranks of sorted scores leave, so that the spread of those kept stays.
+    leaving = np.linspace(0, len(old) - 1, min(n_left, len(old)), dtype=np.intp)
+    return Calibration.of(np.concatenate([np.delete(old, leaving), scores[:_MAX_CALIBRATION_ROWS]]))

@@ -1,0 +1,77 @@
+"""Options that say which rows are flagged."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+_PANEL = "What to flag (one of them)"
+
+FalseAlarmRate = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE", help="At most this share of normal rows.", rich_help_panel=_PANEL
+    ),
+]
+AlertBudget = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="The N worst rows of DATA.", rich_help_panel=_PANEL),
+]
+Contamination = Annotated[
+    float | None,
+    typer.Option(metavar="SHARE", help="This worst share of DATA.", rich_help_panel=_PANEL),
+]
+CostRatio = Annotated[
+    float | None,
+    typer.Option(
+        metavar="R",
+        help="As is cheapest, if a missed anomaly costs R false alarms.",
+        rich_help_panel=_PANEL,
+    ),
+]
+
+
+def chosen_rule(
+    false_alarm_rate: float | None,
+    alert_budget: int | None,
+    contamination: float | None,
+    cost_ratio: float | None,
+) -> Any:
+    """Return the rule that the options ask for; None where they ask for none.
+
+    Parameters
+    ----------
+    false_alarm_rate, alert_budget, contamination, cost_ratio : number or None
+        The options.
+
+    Returns
+    -------
+    rule or None
+        A rule of ``latently``.
+
+    Raises
+    ------
+    ParameterError
+        If two options are given, or one has a wrong value.
+    """
+    from latently import tasks
+    from latently.exceptions import ParameterError
+
+    given: dict[str, tuple[Any, float | None]] = {
+        "--false-alarm-rate": (tasks.FalseAlarmRate, false_alarm_rate),
+        "--alert-budget": (tasks.AlertBudget, alert_budget),
+        "--contamination": (tasks.Contamination, contamination),
+        "--cost-ratio": (tasks.CostRatio, cost_ratio),
+    }
+    asked = {name: rule for name, rule in given.items() if rule[1] is not None}
+    if len(asked) > 1:
+        raise ParameterError(f"{' and '.join(asked)} both say what to flag. Give one of them.")
+    for name, (make, value) in asked.items():
+        rule = make(value)
+        try:
+            rule.check()
+        except ParameterError as error:
+            raise ParameterError(f"{name}: {error}") from None
+        return rule
+    return None

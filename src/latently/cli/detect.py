@@ -1,0 +1,113 @@
+"""``latently detect``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from latently.cli import _alarms as alarms
+from latently.cli import _options as options
+from latently.cli._data import Rows, Source, read_rows, read_training_rows, select
+from latently.cli._guard import say
+from latently.cli._kinds import Kind, Recipe, make_autoencoder
+from latently.cli._output import check_picture, write_json, write_picture
+
+
+def detect(
+    data: options.Data,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="MODEL", help="Model file to write.")
+    ],
+    kind: Annotated[
+        Kind | None,
+        typer.Option(help="Autoencoder to judge by. Default: a memory of rows, the best found."),
+    ] = None,
+    score: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="auto, surprise, energy, reconstruction or elbo."),
+    ] = "auto",
+    robust: Annotated[
+        bool, typer.Option("--robust", help="DATA holds many anomalies already.")
+    ] = False,
+    false_alarm_rate: alarms.FalseAlarmRate = None,
+    alert_budget: alarms.AlertBudget = None,
+    contamination: alarms.Contamination = None,
+    cost_ratio: alarms.CostRatio = None,
+    label: Annotated[
+        str | None,
+        typer.Option(metavar="COL", help="Column that marks known anomalies; not learnt from."),
+    ] = None,
+    max_epochs: Annotated[
+        int | None, typer.Option(help="Passes over the data, with --kind.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same model.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    ids: options.Ids = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option("--ignore", metavar="COL", help="Column to leave out; repeatable."),
+    ] = None,
+    format: options.InputFormat = None,
+    key: options.Key = None,
+    plot: options.Plot = None,
+    skip_bad: options.SkipBad = False,
+    overwrite: options.Overwrite = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No summary.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Learn what is normal in DATA and write an anomaly detector to one file.
+
+    Without an option that says what to flag, one normal row in a hundred raises a false alarm.
+    """
+    from latently.inspection import inspect
+    from latently.io import check_output
+    from latently.report import plot_anomalies
+    from latently.tasks import AnomalyDetector
+
+    check_output(output, overwrite)
+    check_picture(plot, overwrite)
+    rule = alarms.chosen_rule(false_alarm_rate, alert_budget, contamination, cost_ratio)
+    source = Source(data, format, key, skip_bad, ids)
+    rows = read_training_rows(source, [*(ignore or ()), *([label] if label else ())])
+    known = None if label is None else _labels(source, label)
+    detector = AnomalyDetector(
+        autoencoder=_autoencoder(kind, rows, max_epochs, seed, device),
+        score=score,  # type: ignore[arg-type]  # judged by the detector
+        threshold=rule or _labelled_rule(known),
+        robust=robust,
+        random_state=seed,
+    ).fit(rows.values, known)
+    detector.save(output, overwrite=overwrite)
+    if not quiet:
+        say(f"{detector.summary()}\nwrote {output}")
+    if plot is not None:
+        write_picture(plot_anomalies(detector, rows.values, known), plot, overwrite)
+    if json:
+        write_json({"model": output, **inspect(detector).to_dict()})
+
+
+def _autoencoder(
+    kind: Kind | None, rows: Rows, max_epochs: int | None, seed: int, device: str
+) -> Any:
+    from latently.estimators import MemoryAutoencoder
+    from latently.exceptions import ParameterError
+
+    if kind is None:
+        if max_epochs is not None:
+            raise ParameterError("--max-epochs needs --kind: a memory is not trained. Drop it.")
+        return MemoryAutoencoder(engine=device)
+    recipe = Recipe(
+        kind, "auto", max_epochs, None, None, None, None, None, None, seed, device, False
+    )
+    return make_autoencoder(recipe, images=rows.is_images)
+
+
+def _labels(source: Source, label: str) -> Any:
+    return select(read_rows(source).values, [label], "--label")[label].to_numpy()
+
+
+def _labelled_rule(known: Any) -> Any:
+    from latently.tasks import FewLabels
+
+    return None if known is None else FewLabels()

@@ -1,0 +1,318 @@
+"""What scores of normal rows say of a new score: p-values, cuts and drift."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from scipy import stats
+
+from latently.exceptions import DataError, ParameterError
+
+#: Chance of a false alarm of the drift test.
+_DRIFT_LEVEL = 1e-4
+#: Fewer rows say nothing of a distribution.
+_MIN_DRIFT_ROWS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Scores of rows that are normal and that the model was not fitted to.
+
+    Higher scores are more unusual.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n,)
+        Ascending.
+
+    References
+    ----------
+    .. [1] Vovk, Gammerman and Shafer (2005), Algorithmic Learning in a Random World.
+    .. [2] Bates, Candes, Lei, Romano and Sesia (2023), Testing for Outliers with Conformal
+       p-values.
+
+    Examples
+    --------
+    >>> calibration = Calibration.of(np.arange(99.0))
+    >>> calibration.p_values(np.array([98.5, 97.0, -1.0])).tolist()
+    [0.01, 0.03, 1.0]
+    """
+
+    scores: np.ndarray
+
+    @classmethod
+    def of(cls, scores: np.ndarray) -> Self:
+        """Return the calibration by scores in any order.
+
+        Parameters
+        ----------
+        scores : ndarray of shape (n,)
+            Of normal rows.
+
+        Returns
+        -------
+        Calibration
+            Sorted.
+
+        Raises
+        ------
+        DataError
+            If there is none, or one is not finite.
+        """
+        ordered = np.sort(np.asarray(scores, dtype=np.float64).ravel())
+        if not len(ordered) or not np.isfinite(ordered).all():
+            n_wrong = int((~np.isfinite(ordered)).sum())
+            raise DataError(
+                f"Calibration needs finite scores, got {len(ordered)} of which {n_wrong} are not. "
+                "Give normal rows."
+            )
+        return cls(ordered)
+
+    @property
+    def smallest_rate(self) -> float:
+        """The smallest rate of false alarms that so many rows can resolve: 1 / (n + 1)."""
+        return 1.0 / (len(self.scores) + 1)
+
+    def p_values(self, scores: np.ndarray) -> np.ndarray:
+        """Return conformal p-values: (1 + calibration scores at least as high) / (n + 1).
+
+        Parameters
+        ----------
+        scores : ndarray of shape (m,)
+            Of new rows.
+
+        Returns
+        -------
+        ndarray of shape (m,)
+            In (0, 1]. Of a new normal row the chance of a p-value of at most ``a`` is at most
+            ``a``.
+        """
+        below = np.searchsorted(self.scores, scores, side="left")
+        p_values: np.ndarray = (1.0 + len(self.scores) - below) / (len(self.scores) + 1.0)
+        return p_values
+
+    def cut_for_rate(self, rate: float) -> float:
+        """Return the cut above which p-values are at most ``rate``.
+
+        Parameters
+        ----------
+        rate : float
+            Share of normal rows that may be flagged, in (0, 1).
+
+        Returns
+        -------
+        float
+            Scores above it, and no others, have p-values of at most ``rate``.
+
+        Raises
+        ------
+        DataError
+            If there are too few calibration scores for that rate.
+        """
+        return float(self.scores[-self._n_above(rate) - 1])
+
+    def _n_above(self, rate: float) -> int:
+        """Return how many calibration scores may lie above the cut."""
+        n = len(self.scores)
+        # A hair more than the product: 0.07 * 100 is 7.000000000000001, 0.29 * 100 28.999...96.
+        n_above = math.floor(rate * (n + 1) * (1 + 1e-12)) - 1
+        if n_above < 0:
+            raise DataError(
+                f"A false alarm rate of {rate:g} needs at least {math.ceil(1 / rate) - 1:,} "
+                f"calibration rows, got {n:,}; the smallest rate that they resolve is "
+                f"{self.smallest_rate:.3g}. Give more rows or a larger rate."
+            )
+        return min(n_above, n - 1)
+
+    def band_for_rate(self, rate: float, level: float = 0.9) -> tuple[float, float]:
+        """Return the bootstrap band of ``cut_for_rate``.
+
+        Parameters
+        ----------
+        rate : float
+            As in ``cut_for_rate``.
+        level : float, default=0.9
+            Share of resamples whose cut lies in the band.
+
+        Returns
+        -------
+        low, high : float
+            Ends of the band.
+        """
+        return order_statistic_band(self.scores, self._n_above(rate), level)
+
+    def drift(self, scores: np.ndarray) -> DriftTest:
+        """Test whether new scores are spread as these are, by Kolmogorov and Smirnov.
+
+        Parameters
+        ----------
+        scores : ndarray of shape (m,)
+            Of new rows; below 20 of them nothing is tested.
+
+        Returns
+        -------
+        DriftTest
+            The larger of the two distances between the distributions, and its p-value.
+        """
+        if len(scores) < _MIN_DRIFT_ROWS or len(self.scores) < _MIN_DRIFT_ROWS:
+            return DriftTest(0.0, 1.0, len(scores), len(self.scores))
+        found = stats.ks_2samp(scores, self.scores, method="asymp")
+        return DriftTest(float(found.statistic), float(found.pvalue), len(scores), len(self.scores))
+
+
+@dataclass(frozen=True)
+class DriftTest:
+    """Are new scores spread as those of calibration were?
+
+    Attributes
+    ----------
+    statistic : float
+        Largest gap between the two cumulative distributions, in [0, 1].
+    p_value : float
+        Chance of such a gap without drift.
+    n_rows, n_calibration : int
+        Scores on either side.
+    """
+
+    statistic: float
+    p_value: float
+    n_rows: int
+    n_calibration: int
+
+    @property
+    def drifted(self) -> bool:
+        """True if the chance is below one in ten thousand."""
+        return self.p_value < _DRIFT_LEVEL
+
+    def __str__(self) -> str:
+        if not self.drifted:
+            return (
+                f"The scores of {self.n_rows:,} rows are spread as the {self.n_calibration:,} of "
+                f"calibration (p = {self.p_value:.2g})."
+            )
+        return (
+            f"The scores of {self.n_rows:,} rows are spread otherwise than the "
+            f"{self.n_calibration:,} of calibration (gap {self.statistic:.2f}, p = "
+            f"{self.p_value:.1g}): the rate of false alarms may not hold. Look at the rows, then "
+            "refit or use partial_fit."
+        )
+
+
+class RunningCalibration:
+    """The latest scores of normal rows, in a ring.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n,)
+        To begin with; an even selection of them where they are more than ``capacity``.
+    capacity : int
+        Scores to keep.
+    """
+
+    def __init__(self, scores: np.ndarray, capacity: int) -> None:
+        start = np.sort(scores)
+        if len(start) > capacity:
+            # Mid-points of equal shares: the selection is spread as the whole.
+            places = (np.arange(capacity) + 0.5) * len(start) / capacity
+            start = start[places.astype(np.intp)]
+        self._ring = np.random.default_rng(0).permutation(start)
+        self._capacity = capacity
+        self._next = 0
+        self._calibration = Calibration(np.sort(self._ring))
+
+    @property
+    def smallest_rate(self) -> float:
+        """The smallest rate that the scores in the ring can resolve."""
+        return self._calibration.smallest_rate
+
+    def p_values(self, scores: np.ndarray) -> np.ndarray:
+        """Return conformal p-values by the scores in the ring."""
+        return self._calibration.p_values(scores)
+
+    def update(self, scores: np.ndarray) -> None:
+        """Let new scores in; the oldest leave once the ring is full."""
+        scores = scores[-self._capacity :]
+        if not len(scores):
+            return
+        n_free = self._capacity - len(self._ring)
+        self._ring = np.concatenate([self._ring, scores[:n_free]])
+        late = scores[n_free:]
+        places = (self._next + np.arange(len(late))) % self._capacity
+        self._ring[places] = late
+        self._next = (self._next + len(late)) % self._capacity
+        self._calibration = Calibration(np.sort(self._ring))
+
+    def frozen(self) -> Calibration:
+        """Return the calibration as it is now."""
+        return self._calibration
+
+
+def order_statistic_band(
+    ordered: np.ndarray, n_above: int, level: float = 0.9
+) -> tuple[float, float]:
+    """Return the bootstrap band of the value that leaves so many of a sample above it.
+
+    How many of a resample lie above a value is binomial: no resample need be drawn.
+
+    Parameters
+    ----------
+    ordered : ndarray of shape (n,)
+        The sample, ascending.
+    n_above : int
+        How many of it lie above.
+    level : float, default=0.9
+        Share of resamples whose value lies in the band.
+
+    Returns
+    -------
+    low, high : float
+        Ends of the band.
+    """
+    n = len(ordered)
+    share = min((n_above + 0.5) / n, 1.0)
+    counts = stats.binom.ppf([(1 + level) / 2, (1 - level) / 2], n, share)
+    low, high = np.clip(n - 1 - counts, 0, n - 1).astype(np.intp)
+    return float(ordered[low]), float(ordered[high])
+
+
+def benjamini_hochberg(p_values: np.ndarray, rate: float) -> np.ndarray:
+    """Choose as many p-values as keep the share of false discoveries among them in bounds [1]_.
+
+    Parameters
+    ----------
+    p_values : ndarray of shape (m,)
+        One a row.
+    rate : float
+        Expected share of false ones among those chosen, in (0, 1).
+
+    Returns
+    -------
+    ndarray of bool, shape (m,)
+        True where chosen.
+
+    Raises
+    ------
+    ParameterError
+        If ``rate`` is not in (0, 1).
+
+    References
+    ----------
+    .. [1] Benjamini and Hochberg (1995), Controlling the False Discovery Rate.
+
+    Examples
+    --------
+    >>> benjamini_hochberg(np.array([0.01, 0.2, 0.03, 0.9]), 0.1).tolist()
+    [True, False, True, False]
+    """
+    if not 0 < rate < 1:
+        raise ParameterError(
+            f"The false discovery rate must lie between 0 and 1, got {rate}. Try 0.1."
+        )
+    ordered = np.sort(p_values)
+    steps = rate * np.arange(1, len(ordered) + 1) / max(len(ordered), 1)
+    below = np.flatnonzero(ordered <= steps)
+    chosen: np.ndarray = p_values <= (ordered[below[-1]] if len(below) else -1.0)
+    return chosen

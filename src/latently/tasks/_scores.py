@@ -1,0 +1,158 @@
+"""How unusual a row is: one currency, the error of its cells, added up in several ways."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+import numpy as np
+from sklearn import config_context
+from sklearn.covariance import ledoit_wolf
+
+from latently.estimators import BaseAutoencoder, MemoryAutoencoder, VariationalAutoencoder
+from latently.exceptions import ParameterError
+
+#: Widest encoded row whose residuals are decorrelated; beyond it each element stands alone.
+_MAX_CORRELATED_WIDTH = 1_024
+#: Rows from which the covariance of residuals is estimated.
+_MAX_COVARIANCE_ROWS = 20_000
+
+
+class Score(Protocol):
+    """A way to judge rows by a fitted autoencoder."""
+
+    @classmethod
+    def fit(cls, autoencoder: BaseAutoencoder, X: Any) -> Self:
+        """Learn from rows, mostly normal, what the score needs."""
+        ...
+
+    def rows(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
+        """Return how unusual each row is, shape (n_samples,); higher is worse."""
+        ...
+
+    def cells(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
+        """Return what each cell contributes, in the user's order of columns."""
+        ...
+
+
+@dataclass(frozen=True)
+class ReconstructionScore:
+    """The mean half deviance of a row's cells, in nats a column."""
+
+    @classmethod
+    def fit(cls, autoencoder: BaseAutoencoder, X: Any) -> Self:
+        return cls()
+
+    def rows(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
+        return autoencoder.reconstruction_error(X)
+
+    def cells(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
+        return autoencoder.reconstruction_error(X, per_feature=True)
+
+
+@dataclass(frozen=True)
+class ElboScore(ReconstructionScore):
+    """Minus the bound of a variational model on the log-likelihood of a row."""
+
+    @classmethod
+    def fit(cls, autoencoder: BaseAutoencoder, X: Any) -> Self:
+        if not isinstance(autoencoder, VariationalAutoencoder):
+            raise ParameterError(
+                f'score="elbo" needs a VariationalAutoencoder, got {type(autoencoder).__name__}. '
+                'Give autoencoder=VariationalAutoencoder(), or score="auto".'
+            )
+        return cls()
+
+    def rows(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
+        return -autoencoder.score_samples(X)
+
+
+@dataclass(frozen=True)
+class SurpriseScore:
+    """The surprise of a memory at a row, in standard deviations; at a cell, one is usual."""
+
+    @classmethod
+    def fit(cls, autoencoder: BaseAutoencoder, X: Any) -> Self:
+        if not isinstance(autoencoder, MemoryAutoencoder):
+            raise ParameterError(
+                f'score="surprise" needs a MemoryAutoencoder, got {type(autoencoder).__name__}. '
+                'Leave autoencoder out, or give score="auto".'
+            )
+        return cls()
+
+    def rows(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
+        return -autoencoder.score_samples(X)
+
+    def cells(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
+        assert isinstance(autoencoder, MemoryAutoencoder)
+        return autoencoder.cell_surprise(X)
+
+
+@dataclass(frozen=True, eq=False)
+class EnergyScore:
+    r"""The Mahalanobis length of the residual, :math:`r^T \Sigma^{-1} r` a column.
+
+    A residual counts by what residuals of training rows are like: one in a column that is always
+    rebuilt well, or against the grain of how residuals go together, weighs more. The covariance
+    is shrunk towards a multiple of the identity [1]_.
+
+    Parameters
+    ----------
+    precision : ndarray of shape (width, width) or (width,)
+        Inverse second moments of the residuals; only the diagonal of wide rows.
+
+    References
+    ----------
+    .. [1] Ledoit and Wolf (2004), A Well-Conditioned Estimator for Large-Dimensional Covariance
+       Matrices.
+    """
+
+    precision: np.ndarray
+
+    @classmethod
+    def fit(cls, autoencoder: BaseAutoencoder, X: Any) -> Self:
+        residuals = autoencoder._residuals(X)[:_MAX_COVARIANCE_ROWS].astype(np.float64)
+        least = 1e-6 * float(np.mean(np.square(residuals))) + 1e-12
+        if residuals.shape[1] > _MAX_CORRELATED_WIDTH:
+            return cls(1.0 / (np.square(residuals).mean(0) + least))
+        with config_context(array_api_dispatch=False):
+            covariance, _ = ledoit_wolf(residuals, assume_centered=True)
+        return cls(np.linalg.inv(covariance + least * np.eye(len(covariance))))
+
+    def rows(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
+        total = self._elements(autoencoder, X).sum(1)
+        observed = autoencoder._observed(X)
+        n_columns = autoencoder.preprocessor_.layout.n_columns
+        energy: np.ndarray = total / (n_columns if observed is None else observed.sum(1).clip(1))
+        return energy
+
+    def cells(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
+        elements = self._elements(autoencoder, X)
+        starts = autoencoder.preprocessor_.layout.first_elements
+        cells = np.add.reduceat(elements, starts, axis=1)
+        return autoencoder.preprocessor_.in_order(cells)
+
+    def _elements(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
+        """Return what each element adds to the energy of its row."""
+        residuals = autoencoder._residuals(X).astype(np.float64)
+        if self.precision.ndim == 1:
+            energies: np.ndarray = np.square(residuals) * self.precision
+            return energies
+        weighed: np.ndarray = residuals * (residuals @ self.precision)
+        return weighed
+
+
+#: The scores by name.
+SCORES: dict[str, type[Score]] = {
+    "reconstruction": ReconstructionScore,
+    "energy": EnergyScore,
+    "elbo": ElboScore,
+    "surprise": SurpriseScore,
+}
+
+
+def fit_score(name: str, autoencoder: BaseAutoencoder, X: Any) -> Score:
+    """Return the score of that name; "auto" is the best that the autoencoder offers."""
+    if name == "auto":
+        name = "surprise" if isinstance(autoencoder, MemoryAutoencoder) else "energy"
+    return SCORES[name].fit(autoencoder, X)

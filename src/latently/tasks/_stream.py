@@ -1,0 +1,156 @@
+"""Rows that come one by one: scored at once, calibrated by those that came before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from latently.exceptions import DataError, ParameterError
+from latently.tasks._calibration import Calibration, DriftTest, RunningCalibration
+from latently.tasks._thresholds import Evidence
+
+if TYPE_CHECKING:
+    from latently.tasks._anomaly import AnomalyDetector
+
+#: The cut is chosen anew after this share of the window has passed.
+_RENEWED = 0.1
+
+
+class Scored(NamedTuple):
+    """What a stream answers about one row.
+
+    Attributes
+    ----------
+    anomaly_score : float
+        Higher is more unusual.
+    p_value : float
+        Share of recent normal rows at least as unusual, the row counted in.
+    is_anomaly : bool
+        True if the score lies above the cut.
+    """
+
+    anomaly_score: float
+    p_value: float
+    is_anomaly: bool
+
+
+class ScoreStream:
+    """Score rows as they come; p-values and cut follow the latest normal rows.
+
+    Rows beyond every score of the window are taken for anomalies and leave the calibration as it
+    is; all others join it and the oldest leave. A rule that is about rows (``AlertBudget``,
+    ``Contamination``, ``FewLabels``) keeps its cut.
+
+    Parameters
+    ----------
+    detector : AnomalyDetector
+        Fitted; it stays as it is.
+    window : int, default=2_000
+        Latest normal scores to keep.
+    """
+
+    def __init__(self, detector: AnomalyDetector, window: int = 2_000) -> None:
+        if window < 1:
+            raise ParameterError(f"window must be at least 1, got {window}. Try 2,000.")
+        self._detector = detector
+        self._start = detector.calibration_
+        self._running = RunningCalibration(self._start.scores, window)
+        self._every = max(1, round(_RENEWED * window))
+        self._since_cut = 0
+        self.cut = detector.threshold_.cut
+        self.n_rows = 0
+        self.n_anomalies = 0
+
+    def score(self, row: Any) -> Scored:
+        """Score one row.
+
+        Parameters
+        ----------
+        row : mapping, sequence or array of shape (n_features,), or one-row DataFrame or Table
+            The values by name, or in the order of the columns of ``fit``; or one image.
+
+        Returns
+        -------
+        Scored
+            Score, p-value and flag.
+
+        Raises
+        ------
+        DataError
+            If the row lacks a column or cannot be used.
+        """
+        scores, p_values, flags = self.score_rows(self._as_rows(row))
+        return Scored(float(scores[0]), float(p_values[0]), bool(flags[0]))
+
+    def score_rows(self, X: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Score some rows at once; each is judged by what came before all of them.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Table or image stack
+            The next rows.
+
+        Returns
+        -------
+        scores, p_values, flags : ndarray of shape (n_samples,)
+            As in ``Scored``.
+
+        Raises
+        ------
+        DataError
+            If the rows cannot be used.
+        """
+        scores = -self._detector.score_samples(X)
+        p_values, flags = self._running.p_values(scores), scores > self.cut
+        self._learn(scores, p_values)
+        self.n_rows += len(scores)
+        self.n_anomalies += int(flags.sum())
+        return scores, p_values, flags
+
+    def drift(self) -> DriftTest:
+        """Test whether the scores in the window are spread as those of ``fit`` were.
+
+        Returns
+        -------
+        DriftTest
+            Prints as a sentence.
+        """
+        return self._start.drift(self._running.frozen().scores)
+
+    def _learn(self, scores: np.ndarray, p_values: np.ndarray) -> None:
+        beyond = p_values <= self._running.smallest_rate
+        self._running.update(scores[~beyond])
+        self._since_cut += len(scores)
+        rule = self._detector.rule_
+        if rule.reads_rows or self._since_cut < self._every:
+            return
+        self._since_cut = 0
+        calibration: Calibration = self._running.frozen()
+        if calibration.smallest_rate <= getattr(rule, "rate", 1.0):
+            self.cut = rule.choose(Evidence(calibration, None, None)).cut
+
+    def _as_rows(self, row: Any) -> Any:
+        if hasattr(row, "columns") or hasattr(row, "column_names"):
+            return row
+        names = getattr(self._detector, "feature_names_in_", None)
+        if isinstance(row, Mapping):
+            return _table(row, names)
+        if names is not None:
+            if len(row) != len(names):
+                raise DataError(
+                    f"The row has {len(row)} values, the model {len(names)} columns. Give one each."
+                )
+            return pa.table({str(n): [v] for n, v in zip(names, row, strict=True)})
+        return np.asarray(row)[None]
+
+
+def _table(row: Mapping[str, Any], names: np.ndarray | None) -> pa.Table:
+    if names is None:
+        raise DataError("The model was fitted on an array, got a row with names. Give its values.")
+    missing = [str(name) for name in names if name not in row]
+    if missing:
+        raise DataError(f"The row lacks the columns {', '.join(missing[:5])}. Give None for a gap.")
+    return pa.table({str(name): [row[name]] for name in names})

@@ -1,0 +1,388 @@
+"""Which scores are flagged: by a rate, a budget, a share, a cost, or a few labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from latently._sklearn import Interval, check_parameters
+from latently.exceptions import DataError
+from latently.tasks._calibration import Calibration, order_statistic_band
+
+_N_RESAMPLES = 200
+_BAND = (5.0, 95.0)
+
+
+class Evidence(NamedTuple):
+    """What a rule may go by.
+
+    Attributes
+    ----------
+    calibration : Calibration
+        Scores of normal rows.
+    scores : ndarray of shape (n,) or None
+        Of the rows that the rule is about; higher is more unusual.
+    labels : ndarray of bool, shape (n,), or None
+        True where one of these rows is an anomaly.
+    """
+
+    calibration: Calibration
+    scores: np.ndarray | None = None
+    labels: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A cut through the scores.
+
+    Attributes
+    ----------
+    cut : float
+        Scores above it are flagged.
+    low, high : float
+        Band in which nine in ten bootstrap resamples put it.
+    reason : str
+        In words.
+    """
+
+    cut: float
+    low: float
+    high: float
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"flags scores above {self.cut:.4g} (90 % band {self.low:.4g} to {self.high:.4g}): "
+            f"{self.reason}"
+        )
+
+
+class ThresholdRule(Protocol):
+    """Turns evidence into a cut."""
+
+    #: True if the rule is about the rows given, not about the calibration alone.
+    reads_rows: ClassVar[bool]
+    #: True if it can use labels.
+    reads_labels: ClassVar[bool]
+
+    def choose(self, evidence: Evidence) -> Threshold:
+        """Return the cut."""
+        ...
+
+    def check(self) -> None:
+        """Judge the rule's own parameters."""
+        ...
+
+
+class _Rule(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
+    """What the rules share: parameters that are judged, rows that must be there."""
+
+    reads_rows: ClassVar[bool] = True
+    reads_labels: ClassVar[bool] = False
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
+
+    def check(self) -> None:
+        """Judge the parameters; ParameterError if one is wrong."""
+        check_parameters(self._parameter_constraints, self.get_params(), type(self).__name__)
+
+    def _scores(self, evidence: Evidence) -> np.ndarray:
+        self.check()
+        if evidence.scores is None:
+            raise DataError(
+                f"{type(self).__name__} is about a batch of rows, got none. "
+                "Give them: set_threshold(rule, X)."
+            )
+        return evidence.scores
+
+
+@dataclass(eq=False, repr=False)
+class FalseAlarmRate(_Rule):
+    """Flag at most this share of normal rows.
+
+    The cut is a conformal quantile of the calibration scores: over draws of calibration and new
+    rows the expected share of false alarms is at most ``rate``, whatever the distribution.
+
+    Parameters
+    ----------
+    rate : float, default=0.01
+        In (0, 1). More flags more; below 1 / (calibration rows + 1) it cannot be resolved.
+
+    Examples
+    --------
+    >>> FalseAlarmRate(0.1).choose(Evidence(Calibration.of(np.arange(99.0)))).cut
+    89.0
+    """
+
+    rate: float = 0.01
+
+    reads_rows: ClassVar[bool] = False
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "rate": [Interval(Real, 0, 1, closed="neither")]
+    }
+
+    def choose(self, evidence: Evidence) -> Threshold:
+        """Return the cut, from the calibration alone."""
+        self.check()
+        calibration = evidence.calibration
+        cut = calibration.cut_for_rate(self.rate)
+        return Threshold(
+            cut,
+            *calibration.band_for_rate(self.rate),
+            f"at most {100 * self.rate:.3g} % of normal rows, by {len(calibration.scores):,} "
+            "calibration rows",
+        )
+
+
+@dataclass(eq=False, repr=False)
+class AlertBudget(_Rule):
+    """Flag as many rows as somebody can look at.
+
+    Parameters
+    ----------
+    n_alerts : int, default=20
+        Rows to flag, at most; fewer where the next would tie.
+    per : int or None, default=None
+        Rows, a day's for example, that the budget is for; None is the batch given. The cut for a
+        batch of another size is the same quantile.
+
+    Examples
+    --------
+    >>> AlertBudget(2).choose(Evidence(Calibration.of(np.ones(9)), np.arange(10.0))).cut
+    7.5
+    """
+
+    n_alerts: int = 20
+    per: int | None = None
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_alerts": [Interval(Integral, 1, None, closed="left")],
+        "per": [Interval(Integral, 1, None, closed="left"), None],
+    }
+
+    def choose(self, evidence: Evidence) -> Threshold:
+        """Return the cut, from the rows given."""
+        scores = self._scores(evidence)
+        per = len(scores) if self.per is None else self.per
+        n_above = int(self.n_alerts * len(scores) / per)
+        return _by_count(scores, n_above, f"{self.n_alerts:,} alerts in {per:,} rows at most")
+
+
+@dataclass(eq=False, repr=False)
+class Contamination(_Rule):
+    """Flag the worst share of the rows given.
+
+    Parameters
+    ----------
+    share : float, default=0.05
+        In (0, 0.5].
+
+    Examples
+    --------
+    >>> Contamination(0.2).choose(Evidence(Calibration.of(np.ones(9)), np.arange(10.0))).cut
+    7.5
+    """
+
+    share: float = 0.05
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "share": [Interval(Real, 0, 0.5, closed="right")]
+    }
+
+    def choose(self, evidence: Evidence) -> Threshold:
+        """Return the cut, from the rows given."""
+        scores = self._scores(evidence)
+        words = f"the worst {100 * self.share:.3g} % of {len(scores):,} rows"
+        return _by_count(scores, round(self.share * len(scores)), words)
+
+
+@dataclass(eq=False, repr=False)
+class CostRatio(_Rule):
+    r"""Flag as is cheapest, where a missed anomaly costs as much as so many false alarms.
+
+    With labels the cut of least cost on them. Without: of :math:`n` rows :math:`F(c)` score above
+    :math:`c`, about :math:`n p_0(c)` of them normal, where :math:`p_0` is the tail of the
+    calibration scores. The cost :math:`n p_0 + r (\mathrm{anomalies} - F + n p_0)` is least where
+    :math:`(1 + r)\, n p_0(c) - r F(c)` is.
+
+    Parameters
+    ----------
+    miss_to_alarm : float, default=10.0
+        Cost of a missed anomaly in false alarms, above zero. More flags more.
+
+    Examples
+    --------
+    >>> scores = np.array([0.0, 1.0, 2.0, 3.0])
+    >>> labels = np.array([False, False, True, True])
+    >>> CostRatio().choose(Evidence(Calibration.of(scores), scores, labels)).cut
+    1.5
+    """
+
+    miss_to_alarm: float = 10.0
+
+    reads_labels: ClassVar[bool] = True
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "miss_to_alarm": [Interval(Real, 0, None, closed="neither")]
+    }
+
+    def choose(self, evidence: Evidence) -> Threshold:
+        """Return the cut, from the rows given and their labels, if there are any."""
+        scores = self._scores(evidence)
+        ratio = float(self.miss_to_alarm)
+        words = f"least cost where a miss costs {ratio:g} false alarms"
+        if evidence.labels is not None:
+            return _best_cut(scores, lambda alarms, found: alarms - ratio * found, evidence.labels,
+                             f"{words}, by {len(scores):,} labelled rows")  # fmt: skip
+        return _by_expected_cost(scores, evidence.calibration, ratio, words)
+
+
+@dataclass(eq=False, repr=False)
+class FewLabels(_Rule):
+    """Cut where rows with known labels are told apart best.
+
+    Parameters
+    ----------
+    beta : float, default=1.0
+        How many times recall counts as much as precision, in the F score that is maximised; more
+        flags more.
+
+    Examples
+    --------
+    >>> scores = np.array([0.0, 1.0, 2.0, 3.0])
+    >>> labels = np.array([False, False, True, True])
+    >>> FewLabels().choose(Evidence(Calibration.of(scores), scores, labels)).cut
+    1.5
+    """
+
+    beta: float = 1.0
+
+    reads_labels: ClassVar[bool] = True
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "beta": [Interval(Real, 0, None, closed="neither")]
+    }
+
+    def choose(self, evidence: Evidence) -> Threshold:
+        """Return the cut, from the rows given and their labels."""
+        scores, labels = self._scores(evidence), evidence.labels
+        if labels is None:
+            raise DataError(
+                "FewLabels needs to know which rows are anomalies, got no labels. "
+                "Give them: set_threshold(rule, X, y)."
+            )
+        square, n_anomalies = float(self.beta) ** 2, int(labels.sum())
+
+        def loss(alarms: np.ndarray, found: np.ndarray) -> np.ndarray:
+            f_score: np.ndarray = (1 + square) * found / (square * n_anomalies + alarms + found)
+            return -f_score
+
+        words = f"the best F score (beta {self.beta:g}) on {len(scores):,} labelled rows"
+        return _best_cut(scores, loss, labels, words)
+
+
+def _by_count(scores: np.ndarray, n_above: int, words: str) -> Threshold:
+    """Cut between order statistics so that at most so many scores lie above."""
+    ordered = np.sort(scores)
+    cut = _cut_above(ordered, n_above)
+    low, high = order_statistic_band(ordered, n_above)
+    return Threshold(cut, min(low, cut), max(high, cut), words)
+
+
+def _cut_above(ordered: np.ndarray, n_above: int) -> float:
+    """Return the cut that leaves at most ``n_above`` of sorted scores above it."""
+    n = len(ordered)
+    if n_above <= 0:
+        return float(ordered[-1])
+    if n_above >= n:
+        return float(np.nextafter(ordered[0], -np.inf))
+    below, above = ordered[n - n_above - 1], ordered[n - n_above]
+    middle = below + (above - below) / 2
+    # Between neighbours there may be no number; and of ties none is flagged.
+    return float(middle if below < middle < above else below)
+
+
+def _best_cut(scores: np.ndarray, loss: Any, labels: np.ndarray, words: str) -> Threshold:
+    """Return the cut of least loss; the band is that of resampled rows."""
+    cut = _least_loss(scores, labels, loss)
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(0, len(scores), (_N_RESAMPLES, len(scores)))
+    cuts = [_least_loss(scores[rows], labels[rows], loss) for rows in drawn if labels[rows].any()]
+    low, high = np.percentile(cuts, _BAND)
+    return Threshold(cut, min(float(low), cut), max(float(high), cut), words)
+
+
+def _least_loss(scores: np.ndarray, labels: np.ndarray, loss: Any) -> float:
+    """Return the cut at which a loss of (false alarms, found anomalies) is least."""
+    order = np.argsort(-scores, kind="stable")
+    ordered, known = scores[order], labels[order]
+    found = np.concatenate([[0], np.cumsum(known)])
+    alarms = np.arange(len(known) + 1) - found
+    losses = np.asarray(loss(alarms, found), dtype=np.float64)
+    # No cut falls between ties: only places where the next score differs count.
+    losses[1:-1][ordered[:-1] == ordered[1:]] = np.inf
+    return _cut_above(ordered[::-1], int(losses.argmin()))
+
+
+def _by_expected_cost(
+    scores: np.ndarray, calibration: Calibration, ratio: float, words: str
+) -> Threshold:
+    rng = np.random.default_rng(0)
+    resamples = (rng.choice(scores, len(scores)) for _ in range(_N_RESAMPLES))
+    cuts = [_least_expected_cost(resample, calibration, ratio) for resample in resamples]
+    cut, (low, high) = _least_expected_cost(scores, calibration, ratio), np.percentile(cuts, _BAND)
+    return Threshold(cut, min(float(low), cut), max(float(high), cut), words)
+
+
+def _least_expected_cost(scores: np.ndarray, calibration: Calibration, ratio: float) -> float:
+    ordered, known = np.sort(scores), calibration.scores
+    n_above = len(ordered) - np.searchsorted(ordered, ordered, side="right")
+    n_known_above = len(known) - np.searchsorted(known, ordered, side="right")
+    tail = (1 + n_known_above) / (len(known) + 1)
+    costs = (1 + ratio) * len(ordered) * tail - ratio * n_above
+    place = int(costs.argmin())
+    return float(ordered[place]) if costs[place] < 0 else float(ordered[-1])
+
+
+def read_labels(y: Any, n_rows: int) -> np.ndarray:
+    """Judge labels of anomalies and return them as booleans.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_rows,)
+        True and False, 1 and 0, or scikit-learn's -1 for an anomaly and 1 for a normal row.
+    n_rows : int
+        How many there must be.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_rows,)
+        True for an anomaly.
+
+    Raises
+    ------
+    DataError
+        If there are too few or too many, of another kind, or all the same.
+    """
+    labels = np.asarray(y)
+    if labels.shape != (n_rows,):
+        raise DataError(
+            f"There must be one label a row, got shape {labels.shape} for {n_rows:,} rows. "
+            "Give a flat list."
+        )
+    if labels.dtype == object and all(isinstance(value, bool | int) for value in labels):
+        labels = labels.astype(np.int64)
+    kinds = set(np.unique(labels).tolist()) if labels.dtype.kind in "biuf" else {"other"}
+    if not (kinds <= {0, 1} or kinds <= {-1, 1}):
+        shown = ", ".join(str(value) for value in np.unique(labels.astype(str))[:4])
+        raise DataError(
+            f"Labels must be True or False, 1 or 0, or -1 (anomaly) or 1, got {shown}. Recode them."
+        )
+    if len(kinds) < 2:
+        raise DataError(
+            f"Labels of both kinds are needed, got only {next(iter(kinds), 'none')}. Label at "
+            "least one anomaly and one normal row."
+        )
+    anomalies: np.ndarray = labels == (-1 if -1 in kinds else 1)
+    return anomalies
