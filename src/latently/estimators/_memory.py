@@ -123,7 +123,8 @@ class MemoryAutoencoder(BaseAutoencoder):
         data, _, _ = in_canonical_order(data, None, None)
         self.preprocessor_ = make_preprocessor(data, self.likelihood)
         cells = encode(self.preprocessor_, data, fitting=True)
-        self._keep(cells.take(_drawn(len(cells.values), self._count_rows(len(cells.values)), seed)))
+        n_rows = len(cells.values)
+        self._keep(cells.take(_drawn(n_rows, self._count_rows(n_rows), seed)), cells, seed)
         self.history_ = History(stopped="finished")
         self.interrupted_ = False
         self._next_seed = seed + 1
@@ -163,20 +164,22 @@ class MemoryAutoencoder(BaseAutoencoder):
         stored = cast(MemoryModule, self.module_).stored.take(
             _drawn(n_stored, n_stored - n_new, seed)
         )
-        self._keep(_joined(stored, cells.take(_drawn(len(cells.values), n_new, seed))))
+        new = cells.take(_drawn(len(cells.values), n_new, seed))
+        joined = _joined(stored, new)
+        self._keep(joined, joined, seed)
         self._next_seed = seed + 1
         return self
 
     def _count_rows(self, n_rows: int) -> int:
         return min(n_rows, _AUTO_ROWS if self.n_components == "auto" else int(self.n_components))
 
-    def _keep(self, cells: Cells) -> None:
+    def _keep(self, cells: Cells, others: Cells, seed: int) -> None:
         """Build the module around some rows."""
         self.n_components_ = len(cells.values)
         gaps = cells.observed is not None
         module = MemoryModule(self.preprocessor_.layout, self.n_components_, gaps)
         with torch.no_grad():
-            module.store(cells)
+            module.store(cells, others, torch.Generator().manual_seed(seed))
         self.module_ = module.eval()
 
     def _empty_module(self, shapes: dict[str, tuple[int, ...]]) -> MemoryModule:

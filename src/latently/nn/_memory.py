@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, NamedTuple
 
@@ -15,137 +14,23 @@ from latently.nn._latents import Code, Latent
 from latently.nn._likelihoods import Likelihood, mean_offset
 from latently.nn._module import AutoencoderModule, Cells
 from latently.nn._noise import row_seeds
+from latently.nn._views import Arcsinh, Ranks, Rows, Smooth, View
 
-#: Stored rows from which bandwidth and the usual surprise are estimated.
-_JUDGED_ROWS = 2_000
+#: Stored rows by which bandwidth and usual surprise are judged.
+JUDGED_ROWS = 1_000
 #: Distances that are worked on at once: a chunk of them stays in the processor's second cache.
-_CHUNK_DISTANCES = 1 << 17
-#: The variance of the noise that is undone, in squared distances to the nearest stored row.
-_NOISE = 0.25
-#: A standard deviation below this is rounding.
-_LEAST_SPREAD = 1e-9
-#: A mean squared residual below this is rounding.
-_LEAST_SQUARE = 1e-12
-
-
-class Rows(NamedTuple):
-    """Flattened encoded rows in double precision, and which of their elements were seen.
-
-    Attributes
-    ----------
-    values : Tensor of shape (batch, width)
-        Anything finite where an element is missing.
-    seen : Tensor of bool, shape (batch, width), or None
-        None where all were seen.
-    """
-
-    values: Tensor
-    seen: Tensor | None = None
-
-    def take(self, places: Tensor | slice) -> Rows:
-        """Return some of the rows."""
-        return Rows(self.values[places], None if self.seen is None else self.seen[places])
-
-
-class View(nn.Module):
-    """A way to look at encoded rows before distances are taken: here, as they are.
-
-    Parameters
-    ----------
-    layout : Layout
-        How the columns lie in the encoded row.
-    """
-
-    def __init__(self, layout: Layout) -> None:
-        super().__init__()
-
-    def fit(self, rows: Rows) -> None:
-        """Learn what the view needs from stored rows."""
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Return rows as this view sees them, shape (batch, width)."""
-        return values
-
-
-class _Bent(View):
-    """A monotone change of each number, scaled to standard deviation one; all else as it is."""
-
-    numbers: Tensor
-    center: Tensor
-    scale: Tensor
-
-    def __init__(self, layout: Layout) -> None:
-        super().__init__(layout)
-        kinds = [
-            block.likelihood == "gaussian"
-            for block in layout.blocks
-            for _ in range(block.n_columns * block.width)
-        ]
-        self.register_buffer("numbers", torch.tensor(kinds), persistent=False)
-        self.register_buffer("center", torch.zeros(layout.width, dtype=torch.float64))
-        self.register_buffer("scale", torch.ones(layout.width, dtype=torch.float64))
-
-    @abstractmethod
-    def bend(self, values: Tensor) -> Tensor:
-        """Change each number."""
-
-    def fit(self, rows: Rows) -> None:
-        bent = self.bend(rows.values)
-        weight = torch.ones_like(bent) if rows.seen is None else rows.seen.to(bent)
-        count = weight.sum(0).clamp(min=1)
-        center = (bent * weight).sum(0) / count
-        spread = (((bent - center) * weight).square().sum(0) / count).sqrt()
-        self.center.copy_(center)
-        self.scale.copy_(torch.where(spread > _LEAST_SPREAD, spread, 1.0))
-
-    def forward(self, values: Tensor) -> Tensor:
-        return torch.where(self.numbers, (self.bend(values) - self.center) / self.scale, values)
-
-
-class Arcsinh(_Bent):
-    """Logarithmic in the tails, linear in the middle: large values no longer outshout the rest."""
-
-    def bend(self, values: Tensor) -> Tensor:
-        return values.arcsinh()
-
-
-class Ranks(_Bent):
-    """Normal scores of the ranks among stored rows: only the order of values counts.
-
-    Parameters
-    ----------
-    layout : Layout
-        How the columns lie in the encoded row.
-    n_rows : int
-        Stored rows.
-    """
-
-    ladder: Tensor
-    count: Tensor
-
-    def __init__(self, layout: Layout, n_rows: int) -> None:
-        super().__init__(layout)
-        self.register_buffer("ladder", torch.zeros(layout.width, n_rows, dtype=torch.float64))
-        self.register_buffer("count", torch.ones(layout.width, 1, dtype=torch.float64))
-
-    def fit(self, rows: Rows) -> None:
-        values, seen = rows
-        if seen is not None:
-            values = torch.where(seen, values, math.inf)
-            self.count.copy_(seen.sum(0).clamp(min=1)[:, None])
-        else:
-            self.count.fill_(len(values))
-        self.ladder.copy_(values.T.sort(1).values)
-        super().fit(rows)
-
-    def bend(self, values: Tensor) -> Tensor:
-        wanted = values.T.contiguous()
-        below = torch.searchsorted(self.ladder, wanted)
-        upto = torch.searchsorted(self.ladder, wanted, right=True)
-        half = 0.5 / self.count
-        share = torch.minimum(torch.maximum((below + upto) * half, half), 1 - half)
-        scores: Tensor = torch.special.ndtri(share)
-        return scores.T
+_CHUNK_DISTANCES = 1 << 18
+#: Chunks are filled up to a multiple of so many rows. Matrix products then add up in the same
+#: order for every row, so that a row scores alone as it does in company, to the last bit.
+_ROW_BLOCK = 16
+#: Least squared bandwidth, in variances of a column.
+_LEAST_BANDWIDTH = 1e-3
+#: A residual is rebuilt with a quarter of the bandwidth that its density is judged by.
+_SHARPNESS = 4.0
+#: Shares of columns that are exchanged for those of other rows to see what a view is worth.
+_SWAPPED = (0.1, 0.3, 0.5)
+#: How far above the usual, in standard deviations, the worth of a view begins to count.
+_OFFSET = 2.0
 
 
 class Memory(nn.Module):
@@ -177,19 +62,22 @@ class Memory(nn.Module):
 
     def __init__(self, n_rows: int, width: int, gaps: bool = False) -> None:
         super().__init__()
-        # A column a stored row, in units of the noise: products with them run twice as fast.
-        self.register_buffer("keys", torch.zeros(width, n_rows, dtype=torch.float64))
-        self.register_buffer("half_squares", torch.zeros(n_rows, dtype=torch.float64))
+        # A column a stored row, in units of the bandwidth: products with them run twice as fast.
+        self.register_buffer("keys", torch.zeros(width, n_rows))
+        self.register_buffer("half_squares", torch.zeros(n_rows))
         seen = torch.ones(width, n_rows, dtype=torch.bool) if gaps else None
         self.register_buffer("seen", seen)
-        self.register_buffer("unit", torch.ones((), dtype=torch.float64))
+        self.register_buffer("unit", torch.ones(()))
 
     def store(self, rows: Rows) -> None:
-        """Keep rows; the noise is a quarter of the median squared distance to the nearest other."""
+        """Keep rows; the bandwidth is the median squared distance to the nearest other row."""
         if self.seen is not None and rows.seen is not None:
             self.seen.copy_(rows.seen.T)
         self._keep(rows.values, torch.ones_like(self.unit))
-        self._keep(rows.values, (_NOISE * _typical(self._nearest(rows))).sqrt())
+        nearest = self._nearest(rows.take(slice(JUDGED_ROWS)))
+        # Of two rows without a common cell the distance is infinite.
+        median = nearest[nearest.isfinite()].median() if bool(nearest.isfinite().any()) else 1.0
+        self._keep(rows.values, torch.as_tensor(median).clamp(min=_LEAST_BANDWIDTH).sqrt())
 
     def _keep(self, values: Tensor, unit: Tensor) -> None:
         self.unit.copy_(unit)
@@ -201,24 +89,24 @@ class Memory(nn.Module):
     def _nearest(self, rows: Rows) -> Tensor:
         """Return the squared distance of the first stored rows to the nearest other."""
         nearest = []
-        for places in chunks(min(len(rows.values), _JUDGED_ROWS), self.keys.shape[1]):
+        for places in chunks(len(rows.values), self.keys.shape[1]):
             scaled = self.scaled(rows.take(places))
             closest = self.logits(scaled, torch.arange(places.start, places.stop)).amax(1)
             nearest.append(scaled.values.square().sum(1) - 2 * closest)
-        return torch.cat(nearest).clamp(min=0) * self.unit.square()
+        return torch.cat(nearest).clamp(min=0)
 
     def scaled(self, rows: Rows) -> Rows:
-        """Return rows in units of the noise, zero where missing."""
-        values = rows.values / self.unit
+        """Return rows in units of the bandwidth, zero where missing."""
+        values = rows.values.to(self.keys) / self.unit
         return Rows(values if rows.seen is None else values.masked_fill_(~rows.seen, 0), rows.seen)
 
     def logits(self, scaled: Rows, left_out: Tensor) -> Tensor:
-        """Return minus half the squared distance to each stored row, in variances of the noise.
+        """Return minus half the squared distance to each stored row, in bandwidths.
 
         Parameters
         ----------
         scaled : Rows
-            In units of the noise.
+            In units of the bandwidth.
         left_out : Tensor of int, shape (batch,)
             The stored row that is out of reach of each row; -1 for none.
 
@@ -232,8 +120,8 @@ class Memory(nn.Module):
             logits = torch.addmm(self.half_squares, scaled.values, self.keys, beta=-1)
         else:
             logits = self._gappy_logits(*scaled)
-        held = left_out >= 0
-        if bool(held.any()):
+        held = (left_out >= 0).nonzero()[:, 0]
+        if len(held):
             logits[held, left_out[held]] = -math.inf
         return logits
 
@@ -254,36 +142,54 @@ class Memory(nn.Module):
             read /= (self.seen.to(read) @ weights.T).clamp(min=1e-12)
         return (read * self.unit).T
 
-    def squares(self, rows: Rows, left_out: Tensor) -> Tensor:
-        """Return the squared residual of each element, zero where missing, (batch, width)."""
-        squares = torch.empty_like(rows.values)
+    def judge(self, rows: Rows, left_out: Tensor) -> tuple[Tensor, Tensor]:
+        """Return how far rows lie from the stored ones, and what cannot be rebuilt of them.
+
+        Parameters
+        ----------
+        rows : Rows
+            As the view sees them.
+        left_out : Tensor of int, shape (batch,)
+            As in ``logits``.
+
+        Returns
+        -------
+        rarity : Tensor of shape (batch,)
+            Minus the log of the kernel density, but for a constant.
+        squares : Tensor of shape (batch, width)
+            Squared residuals, zero where missing.
+        """
+        rarity, squares = [], []
         for places in chunks(len(rows.values), self.keys.shape[1]):
-            part = rows.take(places)
-            weights = softmax(self.logits(self.scaled(part), left_out[places]))
-            squares[places] = (part.values - self.read(weights)).square_()
-        return squares if rows.seen is None else squares.masked_fill_(~rows.seen, 0.0)
-
-
-def _typical(nearest: Tensor) -> Tensor:
-    """Return the median of squared distances; where most rows have a twin, that of the others."""
-    positive = nearest[(nearest > _LEAST_SQUARE) & nearest.isfinite()]
-    median = nearest.median()
-    if bool(median > _LEAST_SQUARE) and bool(median.isfinite()):
-        return median
-    return positive.median() if len(positive) else torch.ones_like(median)
-
-
-def softmax(logits: Tensor) -> Tensor:
-    """Return weights that sum to one; zeros where every stored row is out of reach."""
-    weights = logits.softmax(1)
-    return weights.nan_to_num_(nan=0.0) if bool(weights[:, 0].isnan().any()) else weights
+            n_rows = places.stop - places.start
+            part, out = _filled_up(rows.take(places), left_out[places])
+            scaled = self.scaled(part)
+            logits = self.logits(scaled, out)
+            top = logits.amax(1, keepdim=True).nan_to_num_(neginf=0.0)
+            weights = logits.sub_(top).exp_()
+            half = 0.5 * scaled.values.square().sum(1)
+            rarity.append((half - top[:, 0] - weights.sum(1).clamp(min=1e-30).log())[:n_rows])
+            sharp = weights.square_().square_()
+            sharp /= sharp.sum(1, keepdim=True).clamp(min=1e-30)
+            squares.append((part.values.to(sharp) - self.read(sharp)).square_()[:n_rows])
+        found = torch.cat(squares)
+        return torch.cat(rarity), found if rows.seen is None else found.masked_fill_(~rows.seen, 0)
 
 
 def chunks(n_rows: int, n_stored: int) -> Iterator[slice]:
     """Deal out rows, as many at once as the distances to all stored rows fit into the cache."""
-    step = min(max(_CHUNK_DISTANCES // n_stored, 16), 4096)
+    step = min(max(_CHUNK_DISTANCES // n_stored // _ROW_BLOCK, 1) * _ROW_BLOCK, 4096)
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))
+
+
+def _filled_up(rows: Rows, left_out: Tensor) -> tuple[Rows, Tensor]:
+    """Repeat the last row until the number of rows is a multiple of the block."""
+    lacking = -len(left_out) % _ROW_BLOCK
+    if not lacking:
+        return rows, left_out
+    places = torch.arange(len(left_out) + lacking).clamp(max=len(left_out) - 1)
+    return rows.take(places), left_out[places]
 
 
 class Membership(Latent):
@@ -292,22 +198,20 @@ class Membership(Latent):
     all_used: ClassVar[bool] = True
 
     def forward(self, hidden: Tensor) -> Code:
-        value = softmax(hidden)
+        # All stored rows out of reach: made of none.
+        value = hidden.softmax(1).nan_to_num(nan=0.0)
         return Code(value, value, hidden.new_zeros(len(hidden)))
 
     def draw(self, n_samples: int) -> Tensor:
         chosen = torch.randint(self.n_components, (n_samples,))
-        return nn.functional.one_hot(chosen, self.n_components).double()
+        return nn.functional.one_hot(chosen, self.n_components).float()
 
 
-class MemoryModule(AutoencoderModule):
-    r"""An autoencoder whose code says which stored rows a row is like, seen in several ways.
+class StoredRows(AutoencoderModule):
+    """An autoencoder whose code says which stored rows a row is like.
 
-    The first view is the encoded row itself; it serves encoding and decoding. Surprise is judged
-    in every view: the log of the mean squared residual, in standard deviations from its median
-    over stored rows, each left out in turn; the view that is surprised most decides. A row that
-    equals a stored one to single precision is held against the others only, so that training rows
-    are judged as strangers are.
+    A row that equals a stored one to single precision is held against the others only, so that
+    training rows are judged as strangers are.
 
     Parameters
     ----------
@@ -319,13 +223,11 @@ class MemoryModule(AutoencoderModule):
         True where stored rows lack cells.
     """
 
-    # Squared distances between nearly equal rows lose all their digits in single precision.
+    # Rows are compared with stored ones before anything is rounded.
     is_double = True
 
     rows: Tensor
     observed: Tensor | None
-    level: Tensor
-    spread: Tensor
     fingerprints: Tensor
     places: Tensor
 
@@ -334,15 +236,10 @@ class MemoryModule(AutoencoderModule):
         super().__init__(
             nn.Identity(), Membership(n_rows), nn.Identity(), Likelihood(layout, zero), zero
         )
-        self.views: Sequence[View] = nn.ModuleList(_views(layout, n_rows))  # type: ignore[assignment]
-        self.memories: Sequence[Memory] = nn.ModuleList(  # type: ignore[assignment]
-            Memory(n_rows, layout.width, gaps) for _ in self.views
-        )
+        self.memory = Memory(n_rows, layout.width, gaps)
         self.register_buffer("rows", torch.zeros(n_rows, layout.width, dtype=torch.float64))
         seen = torch.ones(n_rows, layout.n_columns, dtype=torch.bool) if gaps else None
         self.register_buffer("observed", seen)
-        self.register_buffer("level", torch.zeros(len(self.views), 1, dtype=torch.float64))
-        self.register_buffer("spread", torch.ones(len(self.views), 1, dtype=torch.float64))
         self.register_buffer("fingerprints", torch.zeros(n_rows, dtype=torch.int64))
         self.register_buffer("places", torch.zeros(n_rows, dtype=torch.int64))
 
@@ -351,22 +248,27 @@ class MemoryModule(AutoencoderModule):
         """The stored rows, flattened."""
         return Cells(self.rows, self.observed)
 
-    def store(self, cells: Cells) -> None:
-        """Keep rows; learn each view, its bandwidth and how surprised it is by its own rows."""
-        rows = self._flat(cells)
+    def store(self, cells: Cells, others: Cells, generator: torch.Generator) -> None:
+        """Keep rows and learn how surprising rows usually are.
+
+        Parameters
+        ----------
+        cells : Cells
+            Rows to keep.
+        others : Cells
+            Rows of the same kind to judge by; they may be the same.
+        generator : torch.Generator
+            Source of chance.
+        """
+        rows = self.flat(cells)
         self.rows.copy_(rows.values)
         if self.observed is not None and cells.observed is not None:
             self.observed.copy_(cells.observed)
         self.fingerprints, self.places = fingerprints(cells).sort()
-        for view, memory in zip(self.views, self.memories, strict=True):
-            view.fit(rows)
-            memory.store(Rows(view(rows.values), rows.seen))
-        first = cells.take(slice(_JUDGED_ROWS))
-        logs = self._log_squares(self.squares(first), first)
-        self.level.copy_(logs.median(1, keepdim=True).values)
-        self.spread.copy_(logs.std(1, correction=0, keepdim=True).clamp(min=_LEAST_SPREAD))
+        self.memory.store(rows)
 
-    def _flat(self, cells: Cells) -> Rows:
+    def flat(self, cells: Cells) -> Rows:
+        """Return flattened rows, and which elements of them were seen."""
         seen = None if cells.observed is None else self.likelihood.spread(cells.observed)
         return Rows(cells.values.flatten(1).double(), seen)
 
@@ -378,54 +280,184 @@ class MemoryModule(AutoencoderModule):
 
     def hidden(self, cells: Cells) -> Tensor:
         """Return the log weight of each stored row, but for a constant."""
-        memory, rows = self.memories[0], self._flat(cells)
-        seen = Rows(self.views[0](rows.values), rows.seen)
-        return memory.logits(memory.scaled(seen), self.left_out(cells))
+        scaled = self.memory.scaled(self.flat(cells))
+        return _SHARPNESS * self.memory.logits(scaled, self.left_out(cells))
 
     def decode(self, sample: Tensor) -> Tensor:
         """Return the likelihood's parameters of weighted means of stored rows, (batch, width)."""
-        memory = self.memories[0]
-        return mean_offset(self.likelihood.layout, memory.read(sample.to(memory.keys)))
-
-    def squares(self, cells: Cells) -> Tensor:
-        """Return the squared residual of each column in each view, (n_views, batch, n_columns)."""
-        rows, left_out = self._flat(cells), self.left_out(cells)
-        squares = [
-            memory.squares(Rows(view(rows.values), rows.seen), left_out)
-            for view, memory in zip(self.views, self.memories, strict=True)
-        ]
-        return torch.stack([self.likelihood.by_column(each) for each in squares])
+        read = self.memory.read(sample.to(self.memory.keys))
+        return mean_offset(self.likelihood.layout, read.double())
 
     def surprise(self, cells: Cells) -> Tensor:
-        """Return how surprising each row is, in standard deviations, shape (batch,)."""
-        return self._surprise(self.squares(cells), cells).amax(0)
+        """Return how surprising each row is, shape (batch,)."""
+        raise NotImplementedError
+
+    def cell_surprise(self, cells: Cells) -> Tensor:
+        """Return how surprising each cell is, shape (batch, n_columns)."""
+        raise NotImplementedError
+
+    def row_mean(self, per_column: Tensor, cells: Cells) -> Tensor:
+        """Return means over the observed cells of the last axis; of a row without any, zero."""
+        if cells.observed is None:
+            return per_column.mean(-1)
+        return per_column.sum(-1) / cells.observed.sum(1).clamp(min=1)
+
+
+class Judgement(NamedTuple):
+    """What the views say of some rows.
+
+    Attributes
+    ----------
+    statistics : Tensor of shape (2 * n_views, batch)
+        Rarity and log residual in each view.
+    squares : Tensor of shape (n_views, batch, n_columns)
+        Squared residual of each column.
+    """
+
+    statistics: Tensor
+    squares: Tensor
+
+
+class MemoryModule(StoredRows):
+    r"""Stored rows, looked at in several ways.
+
+    In each view a row has two statistics: minus the log of its kernel density, and the log of
+    what the others cannot rebuild of it. Both are held against those of stored rows, each of them
+    left out in turn: how many standard deviations does it lie above their median? What a statistic
+    is worth is found without labels: how well does it tell stored rows from such as have columns
+    exchanged for those of other rows? The largest, by worth, is the surprise.
+
+    Parameters
+    ----------
+    layout : Layout
+        How the columns lie in the encoded row.
+    n_rows : int
+        Stored rows.
+    gaps : bool, default=False
+        True where stored rows lack cells.
+    """
+
+    level: Tensor
+    spread: Tensor
+    worth: Tensor
+    least: Tensor
+
+    def __init__(self, layout: Layout, n_rows: int, gaps: bool = False) -> None:
+        super().__init__(layout, n_rows, gaps)
+        self.views: Sequence[View] = nn.ModuleList(_views(layout, n_rows))  # type: ignore[assignment]
+        self.memories: Sequence[Memory] = nn.ModuleList(  # type: ignore[assignment]
+            Memory(n_rows, layout.width, gaps) for _ in self.views
+        )
+        n_views = len(self.views)
+        self.register_buffer("least", torch.zeros(n_views, 1))
+        self.register_buffer("level", torch.zeros(2 * n_views, 1))
+        self.register_buffer("spread", torch.ones(2 * n_views, 1))
+        self.register_buffer("worth", torch.ones(2 * n_views, 1))
+
+    def store(self, cells: Cells, others: Cells, generator: torch.Generator) -> None:
+        super().store(cells, others, generator)
+        rows = self.flat(cells)
+        for view, memory in zip(self.views, self.memories, strict=True):
+            view.fit(rows)
+            memory.store(Rows(view(rows.values), rows.seen))
+        first = cells.take(slice(JUDGED_ROWS))
+        own = torch.arange(len(first.values))
+        _, squares = self._judge(first, own)
+        # So near to zero residuals are as good as none.
+        residuals = self.row_mean(squares, first)
+        self.least.copy_(0.01 * residuals.median(1, keepdim=True).values + 1e-6)
+        usual = self._judge(first, own).statistics
+        self.level.copy_(usual.median(1, keepdim=True).values)
+        self.spread.copy_(usual.std(1, correction=0, keepdim=True) + 1e-3)
+        self.worth.copy_(self._worth(usual, first, own, others, generator))
+
+    def _worth(
+        self, usual: Tensor, first: Cells, own: Tensor, others: Cells, generator: torch.Generator
+    ) -> Tensor:
+        """Return the worth of each statistic, the best having one, shape (2 * n_views, 1)."""
+        n_columns = self.likelihood.layout.n_columns
+        if len(self.views) == 1 or n_columns == 1 or len(own) < 2:
+            return torch.ones_like(self.worth)
+        told = torch.zeros(len(usual))
+        for share in _SWAPPED:
+            swapped = self._swapped(first, others, share, generator)
+            told += _probit_of_auroc(usual, self._judge(swapped, own).statistics)
+        told /= len(_SWAPPED)
+        return (told - told.max()).exp()[:, None]
+
+    def _swapped(
+        self, first: Cells, others: Cells, share: float, generator: torch.Generator
+    ) -> Cells:
+        """Return rows with a share of their columns exchanged for those of other rows."""
+        n_rows, n_columns = len(first.values), self.likelihood.layout.n_columns
+        chosen = torch.rand(n_rows, n_columns, generator=generator) < share
+        at_least_one = torch.randint(n_columns, (n_rows, 1), generator=generator)
+        chosen.scatter_(1, at_least_one, True)
+        donors = torch.randint(len(others.values), (n_rows, n_columns), generator=generator)
+        values, foreign = first.values.flatten(1), others.values.flatten(1)
+        taken = foreign[self.likelihood.spread(donors), torch.arange(values.shape[1])]
+        values = torch.where(self.likelihood.spread(chosen), taken, values)
+        if first.observed is None and others.observed is None:
+            return Cells(values)
+        seen, theirs = _observed(first, n_columns), _observed(others, n_columns)
+        return Cells(values, torch.where(chosen, theirs[donors, torch.arange(n_columns)], seen))
+
+    def _judge(self, cells: Cells, left_out: Tensor) -> Judgement:
+        rows = self.flat(cells)
+        rarities, squares = [], []
+        for view, memory in zip(self.views, self.memories, strict=True):
+            rarity, residual = memory.judge(Rows(view(rows.values), rows.seen), left_out)
+            rarities.append(rarity)
+            squares.append(self.likelihood.by_column(residual))
+        by_view = torch.stack(squares)
+        logs = (self.row_mean(by_view, cells) + self.least).log()
+        return Judgement(torch.cat([torch.stack(rarities), logs]), by_view)
+
+    def surprise(self, cells: Cells) -> Tensor:
+        """Return how surprising each row is, shape (batch,).
+
+        Zero is usual; two more is about two standard deviations more, in the view that tells.
+        """
+        return self._weighed(self._judge(cells, self.left_out(cells)), cells).amax(0) - _OFFSET
 
     def cell_surprise(self, cells: Cells) -> Tensor:
         """Return the squared residual of each cell in the view that is surprised most.
 
         In units of the usual squared residual of a cell in that view; shape (batch, n_columns).
         """
-        squares = self.squares(cells)
-        chosen = self._surprise(squares, cells).argmax(0)
-        rows = torch.arange(len(chosen))
-        return squares[chosen, rows] / self.level[chosen].exp()
+        judged = self._judge(cells, self.left_out(cells))
+        view = self._weighed(judged, cells).argmax(0) % len(self.views)
+        usual = self.level[len(self.views) :, 0].exp()
+        return judged.squares[view, torch.arange(len(view))] / usual[view][:, None]
 
-    def _surprise(self, squares: Tensor, cells: Cells) -> Tensor:
-        return (self._log_squares(squares, cells) - self.level) / self.spread
-
-    def _log_squares(self, squares: Tensor, cells: Cells) -> Tensor:
-        """Return the log of each row's mean over its observed cells, (n_views, batch)."""
-        if cells.observed is None:
-            mean = squares.mean(2)
-        else:
-            count = cells.observed.sum(1)
+    def _weighed(self, judged: Judgement, cells: Cells) -> Tensor:
+        deviations = (judged.statistics - self.level) / self.spread
+        if cells.observed is not None:
             # Of a row without any cell nothing can be said: as usual as any.
-            mean = torch.where(count > 0, squares.sum(2) / count.clamp(min=1), self.level.exp())
-        return mean.clamp(min=_LEAST_SQUARE).log()
+            deviations = torch.where(cells.observed.any(1), deviations, 0.0)
+        return self.worth * (_OFFSET + deviations)
+
+
+def _observed(cells: Cells, n_columns: int) -> Tensor:
+    if cells.observed is not None:
+        return cells.observed
+    return torch.ones(len(cells.values), n_columns, dtype=torch.bool)
+
+
+def _probit_of_auroc(usual: Tensor, unusual: Tensor) -> Tensor:
+    """Return the normal score of the chance that an unusual value exceeds a usual one, by row."""
+    ordered, n_pairs = usual.sort(1).values, usual.shape[1] * unusual.shape[1]
+    below = torch.searchsorted(ordered, unusual).sum(1)
+    upto = torch.searchsorted(ordered, unusual, right=True).sum(1)
+    chance = (below + upto).double() / (2 * n_pairs)
+    scores: Tensor = torch.special.ndtri(chance.clamp(0.3, 0.9999)).float()
+    return scores
 
 
 def _views(layout: Layout, n_rows: int) -> list[View]:
-    """Return the ways to look at rows; there is one where no column is a number."""
+    """Return the ways to look at rows: one at images, or where no column is a number."""
+    if len(layout.shape) > 1:
+        return [Smooth(layout)]
     if all(block.likelihood != "gaussian" for block in layout.blocks):
         return [View(layout)]
     return [View(layout), Arcsinh(layout), Ranks(layout, n_rows)]
