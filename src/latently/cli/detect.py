@@ -72,10 +72,9 @@ def detect(
     rows = read_training_rows(source, [*(ignore or ()), *([label] if label else ())])
     known = None if label is None else _labels(source, label)
     detector = AnomalyDetector(
-        autoencoder=_autoencoder(kind, rows, max_epochs, seed, device),
+        autoencoder=_autoencoder(kind, rows, max_epochs, seed, device, robust),
         score=score,  # type: ignore[arg-type]  # judged by the detector
         threshold=rule or _labelled_rule(known),
-        robust=robust,
         random_state=seed,
     ).fit(rows.values, known)
     detector.save(output, overwrite=overwrite)
@@ -88,7 +87,7 @@ def detect(
 
 
 def _autoencoder(
-    kind: Kind | None, rows: Rows, max_epochs: int | None, seed: int, device: str
+    kind: Kind | None, rows: Rows, max_epochs: int | None, seed: int, device: str, robust: bool
 ) -> Any:
     from latently.estimators import MemoryAutoencoder
     from latently.exceptions import ParameterError
@@ -96,7 +95,9 @@ def _autoencoder(
     if kind is None:
         if max_epochs is not None:
             raise ParameterError("--max-epochs needs --kind: a memory is not trained. Drop it.")
-        return MemoryAutoencoder(engine=device)
+        return MemoryAutoencoder(robust=robust, engine=device)
+    if robust:
+        raise ParameterError("--robust chooses the autoencoder. Leave --kind out.")
     recipe = Recipe(
         kind, "auto", max_epochs, None, None, None, None, None, None, seed, device, False
     )

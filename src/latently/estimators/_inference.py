@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latently.nn import AutoencoderModule, Cells, MemoryModule
+from latently.nn import AutoencoderModule, Cells, StoredRows
 from latently.training import Engine, LocalEngine, resolve_engine
 
 #: Elements of encoded rows that are worked on at once.
@@ -100,13 +100,13 @@ def residuals_of(module: AutoencoderModule, cells: Cells) -> Tensor:
 
 def surprise_of(module: AutoencoderModule, cells: Cells) -> Tensor:
     """Return how surprised a memory is at each row."""
-    assert isinstance(module, MemoryModule)
+    assert isinstance(module, StoredRows)
     return module.surprise(cells)
 
 
 def cell_surprise_of(module: AutoencoderModule, cells: Cells) -> Tensor:
     """Return how surprised a memory is at each cell."""
-    assert isinstance(module, MemoryModule)
+    assert isinstance(module, StoredRows)
     return module.cell_surprise(cells)
 
 

@@ -15,12 +15,15 @@ from latently._validation import MIN_ROWS, check_fitted, read_input, read_seed
 from latently.estimators._base import BaseAutoencoder
 from latently.estimators._fitting import encode, in_canonical_order, make_preprocessor
 from latently.estimators._inference import cell_surprise_of, surprise_of
-from latently.nn import Cells, MemoryModule
+from latently.nn import Cells, CrowdModule, MemoryModule, StoredRows
+from latently.nn._crowd import GROUP, tail_rows
 from latently.preprocessing import LikelihoodChoice
 from latently.training import Engine, History
 
 #: Rows kept by default: more find anomalies hardly better and cost time in proportion.
 _AUTO_ROWS = 2_000
+#: Small memories of a robust one.
+_MEMORIES = 64
 #: Share of the memory that one call of ``partial_fit`` replaces at most.
 _RENEWED = 0.1
 
@@ -41,6 +44,9 @@ class MemoryAutoencoder(BaseAutoencoder):
     n_components : int or "auto", default="auto"
         Rows to keep. "auto" keeps all, or 2,000 drawn at random where there are more. More follow
         finer structure, and cost time in proportion.
+    robust : bool, default=False
+        True for rows of which many are anomalies: not one memory but 64 of eight rows each, of
+        which most hold none of them; ``n_components`` then counts the rows of all.
     likelihood : {"auto", "gaussian", "bernoulli"}, default="auto"
         Of numbers and pixels; "bernoulli" keeps them within [0, 1].
     engine : str or Engine, default="auto"
@@ -83,12 +89,14 @@ class MemoryAutoencoder(BaseAutoencoder):
 
     n_components: int | Literal["auto"] = "auto"
     _: KW_ONLY
+    robust: bool = False
     likelihood: LikelihoodChoice = "auto"
     engine: str | Engine = "auto"
     random_state: int | np.random.RandomState | None = None
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_components": [Interval(Integral, 2, None, closed="left"), StrOptions({"auto"})],
+        "robust": ["boolean"],
         "likelihood": [StrOptions({"auto", "gaussian", "bernoulli"})],
         "engine": [str, HasMethods(["launch", "setup", "shard", "backward", "mean"])],
         "random_state": ["random_state"],
@@ -123,8 +131,7 @@ class MemoryAutoencoder(BaseAutoencoder):
         data, _, _ = in_canonical_order(data, None, None)
         self.preprocessor_ = make_preprocessor(data, self.likelihood)
         cells = encode(self.preprocessor_, data, fitting=True)
-        n_rows = len(cells.values)
-        self._keep(cells.take(_drawn(n_rows, self._count_rows(n_rows), seed)), cells, seed)
+        self._keep(cells.take(self._chosen(len(cells.values), seed)), cells, seed)
         self.history_ = History(stopped="finished")
         self.interrupted_ = False
         self._next_seed = seed + 1
@@ -161,7 +168,7 @@ class MemoryAutoencoder(BaseAutoencoder):
         cells = encode(self.preprocessor_, data)
         n_stored, seed = self.n_components_, self._next_seed
         n_new = min(len(cells.values), max(1, round(_RENEWED * n_stored)))
-        stored = cast(MemoryModule, self.module_).stored.take(
+        stored = cast(StoredRows, self.module_).stored.take(
             _drawn(n_stored, n_stored - n_new, seed)
         )
         new = cells.take(_drawn(len(cells.values), n_new, seed))
@@ -170,29 +177,42 @@ class MemoryAutoencoder(BaseAutoencoder):
         self._next_seed = seed + 1
         return self
 
-    def _count_rows(self, n_rows: int) -> int:
-        return min(n_rows, _AUTO_ROWS if self.n_components == "auto" else int(self.n_components))
+    def _chosen(self, n_rows: int, seed: int) -> Tensor:
+        """Return the places of the rows to keep."""
+        if self.robust:
+            n_memories = _MEMORIES if self.n_components == "auto" else self.n_components // GROUP
+            return _dealt(n_rows, max(1, n_memories), seed)
+        n_kept = _AUTO_ROWS if self.n_components == "auto" else int(self.n_components)
+        return _drawn(n_rows, min(n_rows, n_kept), seed)
 
     def _keep(self, cells: Cells, others: Cells, seed: int) -> None:
         """Build the module around some rows."""
         self.n_components_ = len(cells.values)
-        gaps = cells.observed is not None
-        module = MemoryModule(self.preprocessor_.layout, self.n_components_, gaps)
+        n_judged = tail_rows(len(others.values), self.preprocessor_.layout.width)
+        module = self._module(self.n_components_, cells.observed is not None, n_judged)
         with torch.no_grad():
             module.store(cells, others, torch.Generator().manual_seed(seed))
         self.module_ = module.eval()
 
-    def _empty_module(self, shapes: dict[str, tuple[int, ...]]) -> MemoryModule:
-        n_rows = shapes["fingerprints"][0]
-        return MemoryModule(self.preprocessor_.layout, n_rows, gaps="observed" in shapes)
+    def _module(self, n_rows: int, gaps: bool, n_judged: int) -> StoredRows:
+        layout = self.preprocessor_.layout
+        if self.robust:
+            return CrowdModule(layout, n_rows, gaps, n_judged)
+        return MemoryModule(layout, n_rows, gaps)
+
+    def _empty_module(self, shapes: dict[str, tuple[int, ...]]) -> StoredRows:
+        n_judged = shapes["tails.ladder"][1] if self.robust else 0
+        return self._module(shapes["fingerprints"][0], "observed" in shapes, n_judged)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return how normal each row is: minus its surprise.
 
         Rows are looked at in three ways: as they are, with bent tails (arcsinh), by the ranks of
-        their values. In each, the log of the mean squared residual over the observed columns is
-        held against that of stored rows, each of them left out in turn: how many standard
-        deviations does it lie above their median? The view that is surprised most decides.
+        their values. In each, how rare a row is and what cannot be rebuilt of it are held against
+        the same of stored rows, each of them left out in turn: how many standard deviations do
+        they lie above the median? A view counts by how well it tells stored rows from such as
+        have columns exchanged; the one that is surprised most decides. A robust model takes the
+        median over its small memories instead, and adds the tails of single columns.
 
         Parameters
         ----------
@@ -250,6 +270,14 @@ def _drawn(n_rows: int, n_wanted: int, seed: int) -> Tensor:
     """Return the places of some rows drawn without replacement, in ascending order."""
     chosen = np.random.default_rng(seed).permutation(n_rows)[:n_wanted]
     return torch.from_numpy(np.sort(chosen))
+
+
+def _dealt(n_rows: int, n_memories: int, seed: int) -> Tensor:
+    """Return the places of the rows of each memory, drawn for each without replacement."""
+    rng = np.random.default_rng(seed)
+    size = min(GROUP, n_rows)
+    places = [rng.choice(n_rows, size, replace=False) for _ in range(n_memories)]
+    return torch.from_numpy(np.concatenate(places))
 
 
 def _joined(first: Cells, second: Cells) -> Cells:

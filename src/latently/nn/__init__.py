@@ -1,15 +1,17 @@
 """The torch mathematics: networks, latents, corruptions, likelihoods; no file, no table."""
 
 from latently.nn._corruption import Corruption, GaussianNoise, Masking, SaltAndPepper
+from latently.nn._crowd import CrowdModule
 from latently.nn._latents import L1, Code, Deterministic, Gaussian, Latent, TopK
 from latently.nn._likelihoods import Likelihood, mean_offset, spread
-from latently.nn._memory import Memory, MemoryModule
+from latently.nn._memory import Memory, MemoryModule, StoredRows
 from latently.nn._module import AutoencoderModule, Cells, RowLoss
 from latently.nn._networks import ConvNetwork, CustomNetwork, DenseNetwork, Network
 
 __all__ = [
     "AutoencoderModule",
     "Cells",
+    "CrowdModule",
     "Code",
     "ConvNetwork",
     "Corruption",
@@ -27,6 +29,7 @@ __all__ = [
     "Network",
     "RowLoss",
     "SaltAndPepper",
+    "StoredRows",
     "TopK",
     "mean_offset",
     "spread",

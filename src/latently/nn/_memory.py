@@ -18,11 +18,13 @@ from latently.nn._views import Arcsinh, Ranks, Rows, Smooth, View
 
 #: Stored rows by which bandwidth and usual surprise are judged.
 JUDGED_ROWS = 1_000
-#: Distances that are worked on at once: a chunk of them stays in the processor's second cache.
-_CHUNK_DISTANCES = 1 << 18
+#: Distances that are worked on at once: a few megabytes.
+_CHUNK_DISTANCES = 1 << 20
 #: Chunks are filled up to a multiple of so many rows. Matrix products then add up in the same
 #: order for every row, so that a row scores alone as it does in company, to the last bit.
 _ROW_BLOCK = 16
+#: Sums of weights below this are rounding.
+_LEAST_WEIGHT = 1e-30
 #: Least squared bandwidth, in variances of a column.
 _LEAST_BANDWIDTH = 1e-3
 #: A residual is rebuilt with a quarter of the bandwidth that its density is judged by.
@@ -135,11 +137,13 @@ class Memory(nn.Module):
         scaled = scaled.masked_fill_(n_common == 0, -math.inf)
         return scaled + 0.5 * squares.sum(1, keepdim=True)
 
-    def read(self, weights: Tensor) -> Tensor:
+    def read(self, weights: Tensor, total: Tensor) -> Tensor:
         """Return weighted means of the stored rows over the elements they have, (batch, width)."""
         read = self.keys @ weights.T
         if self.seen is not None:
-            read /= (self.seen.to(read) @ weights.T).clamp(min=1e-12)
+            read /= (self.seen.to(read) @ weights.T).clamp(min=_LEAST_WEIGHT)
+        else:
+            read /= total.clamp(min=_LEAST_WEIGHT)
         return (read * self.unit).T
 
     def judge(self, rows: Rows, left_out: Tensor) -> tuple[Tensor, Tensor]:
@@ -164,16 +168,24 @@ class Memory(nn.Module):
             n_rows = places.stop - places.start
             part, out = _filled_up(rows.take(places), left_out[places])
             scaled = self.scaled(part)
-            logits = self.logits(scaled, out)
-            top = logits.amax(1, keepdim=True).nan_to_num_(neginf=0.0)
-            weights = logits.sub_(top).exp_()
-            half = 0.5 * scaled.values.square().sum(1)
-            rarity.append((half - top[:, 0] - weights.sum(1).clamp(min=1e-30).log())[:n_rows])
+            top, weights = _weights(self.logits(scaled, out))
+            # The weight of the nearest row is one over the sum of all, by that of the nearest.
+            density = top - weights.amax(1).clamp(min=_LEAST_WEIGHT).log()
+            rarity.append((0.5 * scaled.values.square().sum(1) - density)[:n_rows])
             sharp = weights.square_().square_()
-            sharp /= sharp.sum(1, keepdim=True).clamp(min=1e-30)
-            squares.append((part.values.to(sharp) - self.read(sharp)).square_()[:n_rows])
+            rebuilt = self.read(sharp, sharp.sum(1))
+            squares.append((part.values.to(rebuilt) - rebuilt).square_()[:n_rows])
         found = torch.cat(squares)
         return torch.cat(rarity), found if rows.seen is None else found.masked_fill_(~rows.seen, 0)
+
+
+def _weights(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the largest logit of each row, and weights that sum to one."""
+    top = logits.amax(1)
+    if bool(top.isinf().any()):
+        logits = logits.masked_fill_(top.isinf()[:, None], 0.0)  # nothing in reach: all alike
+        top = top.nan_to_num(neginf=0.0)
+    return top, logits.softmax(1)
 
 
 def chunks(n_rows: int, n_stored: int) -> Iterator[slice]:
@@ -198,8 +210,7 @@ class Membership(Latent):
     all_used: ClassVar[bool] = True
 
     def forward(self, hidden: Tensor) -> Code:
-        # All stored rows out of reach: made of none.
-        value = hidden.softmax(1).nan_to_num(nan=0.0)
+        value = _weights(hidden)[1]
         return Code(value, value, hidden.new_zeros(len(hidden)))
 
     def draw(self, n_samples: int) -> Tensor:
@@ -285,7 +296,8 @@ class StoredRows(AutoencoderModule):
 
     def decode(self, sample: Tensor) -> Tensor:
         """Return the likelihood's parameters of weighted means of stored rows, (batch, width)."""
-        read = self.memory.read(sample.to(self.memory.keys))
+        weights = sample.to(self.memory.keys)
+        read = self.memory.read(weights, weights.sum(1))
         return mean_offset(self.likelihood.layout, read.double())
 
     def surprise(self, cells: Cells) -> Tensor:

@@ -111,11 +111,13 @@ class Ranks(_Bent):
     """
 
     ladder: Tensor
+    reach: Tensor
     count: Tensor
 
     def __init__(self, layout: Layout, n_rows: int) -> None:
         super().__init__(layout)
         self.register_buffer("ladder", torch.zeros(layout.width, n_rows, dtype=torch.float64))
+        self.register_buffer("reach", torch.zeros(layout.width, n_rows, dtype=torch.int64))
         self.register_buffer("count", torch.ones(layout.width, 1, dtype=torch.float64))
 
     def fit(self, rows: Rows) -> None:
@@ -126,16 +128,43 @@ class Ranks(_Bent):
         else:
             self.count.fill_(len(values))
         self.ladder.copy_(values.T.sort(1).values)
+        self.reach.copy_(torch.searchsorted(self.ladder, self.ladder, right=True))
         super().fit(rows)
 
     def bend(self, values: Tensor) -> Tensor:
-        wanted = values.T.contiguous()
-        below = torch.searchsorted(self.ladder, wanted)
-        upto = torch.searchsorted(self.ladder, wanted, right=True)
+        below, upto = self._ranks(values)
         half = 0.5 / self.count
         share = torch.minimum(torch.maximum((below + upto) * half, half), 1 - half)
         scores: Tensor = torch.special.ndtri(share)
         return scores.T
+
+    def tails(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Return minus the logs of the shares of stored values up to, and from, each, in nats.
+
+        Parameters
+        ----------
+        values : Tensor of shape (batch, width)
+            Encoded rows.
+
+        Returns
+        -------
+        left, right : Tensor of shape (batch, width)
+            At most the log of twice the number of stored rows.
+        """
+        below, upto = self._ranks(values)
+        least = 0.5 / self.count
+        left = torch.maximum(upto / self.count, least)
+        right = torch.maximum(1 - below / self.count, least)
+        return -left.log().T, -right.log().T
+
+    def _ranks(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Return how many stored values lie below each, and not above it, (width, batch)."""
+        wanted = values.T.contiguous()
+        below = torch.searchsorted(self.ladder, wanted)
+        # A look at the rung above instead of a second search: how far do equal values reach?
+        rung = below.clamp(max=self.ladder.shape[1] - 1)
+        equal = self.ladder.gather(1, rung) == wanted
+        return below, torch.where(equal, self.reach.gather(1, rung), below)
 
 
 class Smooth(View):

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, Self
 import narwhals as nw
 import numpy as np
 from sklearn.base import OutlierMixin
+from sklearn.frozen import FrozenEstimator
 
 from latently._sklearn import HasMethods, Interval, StrOptions
 from latently._validation import MIN_ROWS, check_fitted, read_input, read_seed
@@ -34,6 +35,8 @@ from latently.tasks._thresholds import (
 _MAX_CALIBRATION_ROWS = 20_000
 #: Share of the rows that calibrate a network which must not have been trained on them.
 _CALIBRATION_SHARE = 0.2
+#: Up to so many rows a memory is calibrated by folds: scaling and ranks know each of its rows.
+_MAX_CROSS_FITTED, _N_FOLDS = 5_000, 5
 #: Share of the calibration scores that one call of ``partial_fit`` lets go.
 _RENEWED = 0.1
 #: Without a rule, this share of normal rows may raise a false alarm.
@@ -47,9 +50,9 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     """Flag rows that an autoencoder cannot rebuild, at a rate of false alarms that holds.
 
     Scores of rows that the model was not fitted to calibrate it: a new row's p-value is the share
-    of them at least as unusual [1]_. A memory judges its own rows each without itself; a network
-    is fitted to four fifths of the rows and calibrated on the rest; an autoencoder that comes
-    fitted is calibrated on all rows given to ``fit``.
+    of them at least as unusual [1]_. A memory is calibrated by five folds, and on more than 5,000
+    rows by its own, each left out; a network is fitted to four fifths of the rows and calibrated
+    on the rest; an autoencoder that comes fitted is calibrated on all rows given to ``fit``.
 
     Parameters
     ----------
@@ -62,6 +65,9 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         How the errors of a row's cells add up. "surprise" belongs to a memory; "energy" is the
         Mahalanobis length of the residual; "reconstruction" the mean error of a cell, in nats;
         "elbo" the bound of a variational model. "auto" is "surprise" for a memory, else "energy".
+    robust : bool, default=False
+        True for rows of which many are anomalies already: takes
+        ``MemoryAutoencoder(robust=True)``; any other autoencoder refuses it.
     threshold : rule or None, default=None
         Which scores are flagged: ``FalseAlarmRate(0.01)``, ``AlertBudget(20)``,
         ``Contamination(0.05)``, ``CostRatio(10)`` or ``FewLabels()``. None flags one normal row in
@@ -105,12 +111,14 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     """
 
     score: Literal["auto", "surprise", "energy", "reconstruction", "elbo"] = "auto"
+    robust: bool = False
     threshold: ThresholdRule | None = None
     contamination: float | Literal["auto"] = "auto"
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **AutoencoderTask._parameter_constraints,
         "score": [StrOptions({"auto", *SCORES})],
+        "robust": ["boolean"],
         "threshold": [HasMethods("choose"), None],
         "contamination": [Interval(Real, 0, 0.5, closed="right"), StrOptions({"auto"})],
     }
@@ -125,7 +133,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     }
 
     def _default_autoencoder(self) -> BaseAutoencoder:
-        return MemoryAutoencoder()
+        return MemoryAutoencoder(robust=self.robust)
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn what is normal, and where to cut.
@@ -151,11 +159,24 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             If the rows cannot be used, or are too few for the rate asked for.
         """
         self._check_parameters()
+        if self.robust and self.autoencoder is not None:
+            raise ParameterError(
+                f"robust=True chooses the autoencoder, got {type(self.autoencoder).__name__} too. "
+                "Leave one of them out."
+            )
         rule = self._rule()
-        learnt, held = self._parted(X)
-        self._fit_autoencoder(learnt)
-        self.score_: Score = fit_score(self.score, self.autoencoder_, learnt)
-        self.calibration_ = Calibration.of(self._unusual(held))
+        data = read_input(copy.copy(self), X, reset=True, min_rows=MIN_ROWS)
+        order = self._shuffled(data)
+        n_held = self._count_held(len(data))
+        self._fit_autoencoder(_rows(data, order[n_held:]) if n_held else X)
+        self.score_: Score = fit_score(self.score, self.autoencoder_, _rows(data, order[n_held:]))
+        if n_held:
+            scores = self._unusual(_rows(data, order[:n_held]))
+        elif self._is_cross_fitted(len(data)):
+            scores = self._cross_fitted(data, order)
+        else:
+            scores = self._unusual(_rows(data, order[:_MAX_CALIBRATION_ROWS]))
+        self.calibration_ = Calibration.of(scores)
         return self._cut(rule or self._default_rule(), X, y)
 
     def set_threshold(self, rule: ThresholdRule, X: Any = None, y: Any = None) -> Self:
@@ -207,23 +228,38 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         self.offset_ = -self.threshold_.cut
         return self
 
-    def _parted(self, X: Any) -> tuple[Any, Any]:
-        """Return the rows to learn from, and those to calibrate by."""
-        data = read_input(copy.copy(self), X, reset=True, min_rows=MIN_ROWS)
-        seed = read_seed(self.random_state)
-        order = canonical_order(data)[np.random.default_rng(seed).permutation(len(data))]
-        n_held = min(len(data), _MAX_CALIBRATION_ROWS)
-        if self._judges_own_rows():
-            return X, X if n_held == len(data) else _rows(data, order[:n_held])
-        n_held = max(1, min(n_held, round(_CALIBRATION_SHARE * len(data))))
-        if len(data) - n_held < MIN_ROWS:
-            return X, X
-        return _rows(data, order[n_held:]), _rows(data, order[:n_held])
+    def _shuffled(self, data: Any) -> np.ndarray:
+        """Return places of rows in an order by chance that does not depend on how they came."""
+        rng = np.random.default_rng(read_seed(self.random_state))
+        return canonical_order(data)[rng.permutation(len(data))]
 
-    def _judges_own_rows(self) -> bool:
-        """Return True if no row need be held out: they are left out, or were never learnt."""
+    def _count_held(self, n_rows: int) -> int:
+        """Return how many rows calibrate a network, which must not be trained on them."""
+        given = self._given()
+        n_held = max(1, min(round(_CALIBRATION_SHARE * n_rows), _MAX_CALIBRATION_ROWS))
+        if given.judges_own_rows or _is_fitted(given) or n_rows - n_held < MIN_ROWS:
+            return 0
+        return n_held
+
+    def _is_cross_fitted(self, n_rows: int) -> bool:
+        """Return True if rows are too few for each to be of no account in the fit."""
+        given = self._given()
+        few = _N_FOLDS * MIN_ROWS <= n_rows <= _MAX_CROSS_FITTED
+        return few and given.judges_own_rows and not _is_fitted(given)
+
+    def _cross_fitted(self, data: Any, order: np.ndarray) -> np.ndarray:
+        """Return the score of each row by a memory of the four fifths that it is not in."""
+        scores = []
+        for fold in np.array_split(np.arange(len(order)), _N_FOLDS):
+            others = _rows(data, np.delete(order, fold))
+            judge = self._fresh(self.autoencoder).fit(others)
+            score = fit_score(self.score, judge, others)
+            scores.append(score.rows(judge, _rows(data, order[fold])))
+        return np.concatenate(scores)
+
+    def _given(self) -> Any:
         given = self._default_autoencoder() if self.autoencoder is None else self.autoencoder
-        return given.judges_own_rows or given.__sklearn_is_fitted__()
+        return given.estimator if isinstance(given, FrozenEstimator) else given
 
     def _unusual(self, X: Any) -> np.ndarray:
         return self.score_.rows(self.autoencoder_, X)
@@ -424,3 +460,7 @@ def _renewed(calibration: Calibration, scores: np.ndarray) -> Calibration:
     # Evenly spaced ranks of sorted scores leave, so that the spread of those kept stays.
     leaving = np.linspace(0, len(old) - 1, min(n_left, len(old)), dtype=np.intp)
     return Calibration.of(np.concatenate([np.delete(old, leaving), scores[:_MAX_CALIBRATION_ROWS]]))
+
+
+def _is_fitted(estimator: Any) -> bool:
+    return bool(estimator.__sklearn_is_fitted__())

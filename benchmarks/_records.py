@@ -1,0 +1,100 @@
+"""Figures, the file and the tables they go to, and the clock."""
+
+from __future__ import annotations
+
+import csv
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+ROUNDS = 3
+
+
+class Record(NamedTuple):
+    """One figure, as the CSV holds it."""
+
+    part: str
+    setting: str
+    dataset: str
+    method: str
+    seed: int
+    measure: str
+    value: float
+
+
+def say(text: str) -> None:
+    """Tell how far the run is, apart from the tables."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def unique(names: Iterable[str]) -> list[str]:
+    """Return the names, each once, in their order."""
+    return list(dict.fromkeys(names))
+
+
+def print_table(heads: Sequence[str], body: Sequence[Sequence[str]]) -> None:
+    """Print a Markdown table."""
+    for line in (heads, ["---"] * len(heads), *body):
+        print("| " + " | ".join(line) + " |")
+
+
+def print_machine() -> None:
+    """Print what the figures were measured with."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    packages = ("latently", "pyod", "torch", "scikit-learn", "numpy")
+    print(f"{platform.machine()}, {cores} cores, {torch.get_num_threads()} torch threads;", end=" ")
+    print(", ".join(f"{name} {_version(name)}" for name in packages))
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def written(records: Iterator[Record], out: Path | None) -> Iterator[Record]:
+    """Pass the records on, each written as soon as it is there: a run may be cut short."""
+    if out is None:
+        yield from records
+        return
+    with out.open("a", newline="") as file:
+        for record in records:
+            csv.writer(file).writerow(record)
+            file.flush()
+            yield record
+
+
+def grid_of(records: Sequence[Record], measure: str, methods: Sequence[str]) -> np.ndarray:
+    """Return means over the seeds, data sets x methods; nan where a method failed."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for record in records:
+        if record.measure == measure:
+            found.setdefault((record.dataset, record.method), []).append(record.value)
+    datasets = unique(r.dataset for r in records)
+    cells = [[found.get((d, m), [np.nan]) for m in methods] for d in datasets]
+    return np.array([[np.mean(values) for values in row] for row in cells])
+
+
+def in_rounds(calls: Sequence[Callable[[], Any]]) -> list[list[float]]:
+    """Return the seconds of each call in each round; rounds share the machine's moods."""
+    times: list[list[float]] = [[] for _ in calls]
+    for _ in range(ROUNDS):
+        for call, seconds in zip(calls, times, strict=True):
+            seconds.append(seconds_of(call))
+    return times
+
+
+def seconds_of(call: Callable[[], Any]) -> float:
+    """Return the seconds on the wall that one call takes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
