@@ -14,7 +14,7 @@ Every message says what was wrong, what was got and what to do::
 
     LatentlyWarning                                                    (UserWarning)
     ├── DataWarning         data was used, but not quite as it came
-    │   └── DriftWarning    scores are spread otherwise than in calibration
+    │   └── DriftWarning    scores lie higher than in calibration
     └── TrainingWarning     training ended otherwise than asked    (sklearn's ConvergenceWarning)
 """
 
@@ -103,7 +103,7 @@ class DataWarning(LatentlyWarning):
 
 
 class DriftWarning(DataWarning):
-    """Scores are spread otherwise than when the threshold was set, so that it may not hold."""
+    """Scores lie higher than those of calibration: more false alarms than asked for may follow."""
 
 
 class TrainingWarning(LatentlyWarning, _ConvergenceWarning):  # type: ignore[misc]  # sklearn is untyped

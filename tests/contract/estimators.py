@@ -10,6 +10,7 @@ from latently import (
     FeatureExtractor,
     GaussianNoise,
     LatentSampler,
+    MemoryAutoencoder,
     SparseAutoencoder,
     VariationalAutoencoder,
 )
@@ -24,12 +25,17 @@ AUTOENCODERS = [
     DenoisingAutoencoder(2, **_QUICK),
     VariationalAutoencoder(2, corruption=GaussianNoise(), beta=4.0, **_QUICK),
 ]
+MEMORIES = [
+    MemoryAutoencoder(random_state=0, engine="cpu"),
+    MemoryAutoencoder(robust=True, random_state=0, engine="cpu"),
+]
 IMAGE_AUTOENCODERS = [ConvolutionalAutoencoder(2, **_QUICK)]
 TASKS = [
+    AnomalyDetector(random_state=0),
     AnomalyDetector(autoencoder=Autoencoder(2, **_QUICK), random_state=0),
     AutoencoderImputer(autoencoder=DenoisingAutoencoder(2, **_QUICK), random_state=0),
     AutoencoderDenoiser(autoencoder=Autoencoder(2, **_QUICK), random_state=0),
     LatentSampler(autoencoder=VariationalAutoencoder(2, **_QUICK), random_state=0),
     FeatureExtractor(autoencoder=Autoencoder(2, **_QUICK), include_error=True, random_state=0),
 ]
-ESTIMATORS = [*AUTOENCODERS, *TASKS]
+ESTIMATORS = [*AUTOENCODERS, *MEMORIES, *TASKS]

@@ -24,11 +24,12 @@ def test_the_share_asked_for_is_flagged(contamination):
     assert abs((flags == -1).sum() - contamination * 400) <= 1
 
 
-def test_tukeys_fence_decides_when_no_share_is_given():
-    X = matrix(400)
-    fitted = detector().fit(X)
-    lower, upper = np.percentile(fitted.score_samples(X), [25, 75])
-    assert fitted.offset_ == pytest.approx(lower - 1.5 * (upper - lower))
+def test_one_normal_row_in_a_hundred_raises_an_alarm_when_nothing_is_asked():
+    fitted = AnomalyDetector(random_state=0).fit(matrix(1000))
+    assert fitted.rule_.rate == 0.01
+    assert (fitted.calibration_.p_values(fitted.calibration_.scores) <= 0.01).sum() == 9
+    few = AnomalyDetector(random_state=0).fit(matrix(40))
+    assert few.rule_.rate == few.calibration_.smallest_rate == 1 / 41
 
 
 @pytest.mark.parametrize("contamination", ["auto", 0.1])

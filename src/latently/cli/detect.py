@@ -73,7 +73,7 @@ def detect(
     known = None if label is None else _labels(source, label)
     detector = AnomalyDetector(
         autoencoder=_autoencoder(kind, rows, max_epochs, seed, device, robust),
-        score=score,  # type: ignore[arg-type]  # judged by the detector
+        scoring=score,  # type: ignore[arg-type]  # judged by the detector
         threshold=rule or _labelled_rule(known),
         random_state=seed,
     ).fit(rows.values, known)

@@ -135,7 +135,7 @@ def _warn_of_drift(model: Any, scores: NDArray[np.float64]) -> None:
     from latently.exceptions import DriftWarning
 
     found = model.calibration_.drift(scores)
-    if found.drifted:
+    if found.drifted and found.higher:
         warnings.warn(str(found), DriftWarning, stacklevel=2)
 
 
@@ -230,6 +230,6 @@ def follow(model: Any, source: Source, rule: Any) -> int:
         verdict = Verdict(*stream.score_rows(rows.values))
         write_piece(verdict.columns(), rows, header=number == 0)
     drift = stream.drift()
-    if drift.drifted:
+    if drift.drifted and drift.higher:
         say(f"warning: {drift}")
     return int(stream.n_anomalies)

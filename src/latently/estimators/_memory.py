@@ -95,7 +95,7 @@ class MemoryAutoencoder(BaseAutoencoder):
     random_state: int | np.random.RandomState | None = None
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "n_components": [Interval(Integral, 2, None, closed="left"), StrOptions({"auto"})],
+        "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "robust": ["boolean"],
         "likelihood": [StrOptions({"auto", "gaussian", "bernoulli"})],
         "engine": [str, HasMethods(["launch", "setup", "shard", "backward", "mean"])],

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from latently._spec import Layout
-from latently.nn._memory import StoredRows, fingerprints
+from latently.nn._memory import StoredRows
 from latently.nn._module import Cells
 from latently.nn._views import Arcsinh, Ranks, Rows
 
@@ -77,7 +77,7 @@ class CrowdModule(StoredRows):
 
     def store(self, cells: Cells, others: Cells, generator: torch.Generator) -> None:
         super().store(cells, others, generator)
-        self.singles.copy_(_singles(fingerprints(cells), fingerprints(others)))
+        self.singles.copy_(_singles(self.fingerprint(cells), self.fingerprint(others)))
         n_judged = self.tails.ladder.shape[1]
         order = torch.randperm(len(others.values), generator=generator)[:n_judged]
         rows = self.flat(others.take(order))
@@ -143,7 +143,7 @@ class CrowdModule(StoredRows):
             half, n_common = half - 0.5 * values.square() @ theirs.T, own @ theirs.T
         half = half * (width / n_common.clamp(min=1))
         half = half.masked_fill(n_common == 0, -math.inf)
-        own_row = fingerprints(cells)[:, None] == self.singles
+        own_row = self.fingerprint(cells)[:, None] == self.singles
         half = half.masked_fill_(own_row, -math.inf)
         return half.view(len(half), self.n_groups, -1) / bandwidth
 

@@ -25,6 +25,8 @@ _CHUNK_DISTANCES = 1 << 20
 _ROW_BLOCK = 16
 #: Sums of weights below this are rounding.
 _LEAST_WEIGHT = 1e-30
+#: Rows that differ by less in every element, in standard deviations, are one.
+_EQUAL = 1e-3
 #: Least squared bandwidth, in variances of a column.
 _LEAST_BANDWIDTH = 1e-3
 #: A residual is rebuilt with a quarter of the bandwidth that its density is judged by.
@@ -221,7 +223,7 @@ class Membership(Latent):
 class StoredRows(AutoencoderModule):
     """An autoencoder whose code says which stored rows a row is like.
 
-    A row that equals a stored one to single precision is held against the others only, so that
+    A row that equals a stored one, but for rounding, is held against the others only, so that
     training rows are judged as strangers are.
 
     Parameters
@@ -275,7 +277,7 @@ class StoredRows(AutoencoderModule):
         self.rows.copy_(rows.values)
         if self.observed is not None and cells.observed is not None:
             self.observed.copy_(cells.observed)
-        self.fingerprints, self.places = fingerprints(cells).sort()
+        self.fingerprints, self.places = self.fingerprint(cells).sort()
         self.memory.store(rows)
 
     def flat(self, cells: Cells) -> Rows:
@@ -283,9 +285,15 @@ class StoredRows(AutoencoderModule):
         seen = None if cells.observed is None else self.likelihood.spread(cells.observed)
         return Rows(cells.values.flatten(1).double(), seen)
 
+    def fingerprint(self, cells: Cells) -> Tensor:
+        """Return one number a row; rows that single precision may not tell apart have the same."""
+        rows = self.flat(cells)
+        values = (rows.values / _EQUAL).round()
+        return row_seeds(values if rows.seen is None else values.masked_fill(~rows.seen, math.inf))
+
     def left_out(self, cells: Cells) -> Tensor:
         """Return the place of the stored row that equals each row, -1 where there is none."""
-        wanted = fingerprints(cells)
+        wanted = self.fingerprint(cells)
         found = torch.searchsorted(self.fingerprints, wanted).clamp(max=len(self.fingerprints) - 1)
         return torch.where(self.fingerprints[found] == wanted, self.places[found], -1)
 
@@ -473,11 +481,3 @@ def _views(layout: Layout, n_rows: int) -> list[View]:
     if all(block.likelihood != "gaussian" for block in layout.blocks):
         return [View(layout)]
     return [View(layout), Arcsinh(layout), Ranks(layout, n_rows)]
-
-
-def fingerprints(cells: Cells) -> Tensor:
-    """Return one number a row, equal where the seen cells are equal to single precision."""
-    values = cells.values.flatten(1).float()
-    if cells.observed is not None:
-        values = torch.cat([values, cells.observed.float()], 1)
-    return row_seeds(values)

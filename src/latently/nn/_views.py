@@ -14,6 +14,8 @@ from latently._spec import Layout
 
 #: A standard deviation below this is rounding.
 _LEAST_SPREAD = 1e-9
+#: Numbers closer than this, in standard deviations of the column, are equal.
+_EQUAL = 1e-5
 #: Standard deviation of the blur, in pixels, and the size from which images take the larger.
 _SMALL_BLUR, _LARGE_BLUR, _LARGE = 0.5, 1.0, 16
 
@@ -128,7 +130,7 @@ class Ranks(_Bent):
         else:
             self.count.fill_(len(values))
         self.ladder.copy_(values.T.sort(1).values)
-        self.reach.copy_(torch.searchsorted(self.ladder, self.ladder, right=True))
+        self.reach.copy_(torch.searchsorted(self.ladder, self.ladder + _EQUAL, right=True))
         super().fit(rows)
 
     def bend(self, values: Tensor) -> Tensor:
@@ -158,12 +160,15 @@ class Ranks(_Bent):
         return -left.log().T, -right.log().T
 
     def _ranks(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Return how many stored values lie below each, and not above it, (width, batch)."""
+        """Return how many stored values lie below each, and not above it, (width, batch).
+
+        Values so near that single precision may not tell them apart are equal.
+        """
         wanted = values.T.contiguous()
-        below = torch.searchsorted(self.ladder, wanted)
+        below = torch.searchsorted(self.ladder, wanted - _EQUAL)
         # A look at the rung above instead of a second search: how far do equal values reach?
         rung = below.clamp(max=self.ladder.shape[1] - 1)
-        equal = self.ladder.gather(1, rung) == wanted
+        equal = (self.ladder.gather(1, rung) <= wanted + _EQUAL) & (below == rung)
         return below, torch.where(equal, self.reach.gather(1, rung), below)
 
 

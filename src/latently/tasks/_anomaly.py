@@ -61,7 +61,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         ``MemoryAutoencoder()``, the best found on tables and images alike.
     random_state : int, RandomState or None, default=None
         Seed of the autoencoder and of the split; None leaves the autoencoder's own.
-    score : {"auto", "surprise", "energy", "reconstruction", "elbo"}, default="auto"
+    scoring : {"auto", "surprise", "energy", "reconstruction", "elbo"}, default="auto"
         How the errors of a row's cells add up. "surprise" belongs to a memory; "energy" is the
         Mahalanobis length of the residual; "reconstruction" the mean error of a cell, in nats;
         "elbo" the bound of a variational model. "auto" is "surprise" for a memory, else "energy".
@@ -110,14 +110,14 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     True
     """
 
-    score: Literal["auto", "surprise", "energy", "reconstruction", "elbo"] = "auto"
+    scoring: Literal["auto", "surprise", "energy", "reconstruction", "elbo"] = "auto"
     robust: bool = False
     threshold: ThresholdRule | None = None
     contamination: float | Literal["auto"] = "auto"
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **AutoencoderTask._parameter_constraints,
-        "score": [StrOptions({"auto", *SCORES})],
+        "scoring": [StrOptions({"auto", *SCORES})],
         "robust": ["boolean"],
         "threshold": [HasMethods("choose"), None],
         "contamination": [Interval(Real, 0, 0.5, closed="right"), StrOptions({"auto"})],
@@ -169,7 +169,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         order = self._shuffled(data)
         n_held = self._count_held(len(data))
         self._fit_autoencoder(_rows(data, order[n_held:]) if n_held else X)
-        self.score_: Score = fit_score(self.score, self.autoencoder_, _rows(data, order[n_held:]))
+        self.score_: Score = fit_score(self.scoring, self.autoencoder_, _rows(data, order[n_held:]))
         if n_held:
             scores = self._unusual(_rows(data, order[:n_held]))
         elif self._is_cross_fitted(len(data)):
@@ -253,7 +253,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         for fold in np.array_split(np.arange(len(order)), _N_FOLDS):
             others = _rows(data, np.delete(order, fold))
             judge = self._fresh(self.autoencoder).fit(others)
-            score = fit_score(self.score, judge, others)
+            score = fit_score(self.scoring, judge, others)
             scores.append(score.rows(judge, _rows(data, order[fold])))
         return np.concatenate(scores)
 
@@ -275,7 +275,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         Returns
         -------
         ndarray of shape (n_samples,)
-            Higher is more normal; in the unit of the ``score``.
+            Higher is more normal; in the unit of the ``scoring``.
         """
         check_fitted(self)
         return -self._unusual(X)
@@ -315,8 +315,8 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     def predict(self, X: Any) -> np.ndarray:
         """Flag anomalies.
 
-        Warns (``DriftWarning``) where a hundred rows or more score otherwise than the calibration
-        rows did, so that the rate of false alarms may no longer hold.
+        Warns (``DriftWarning``) where a hundred rows or more score higher than the calibration rows
+        did, so that there may be more false alarms than asked for.
 
         Parameters
         ----------
@@ -331,7 +331,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         decision = self.decision_function(X)
         if len(decision) >= _MIN_DRIFT_ROWS:
             found = self.calibration_.drift(-(decision + self.offset_))
-            if found.drifted:
+            if found.drifted and found.higher:
                 warnings.warn(str(found), DriftWarning, stacklevel=2)
         return np.where(decision < 0, -1, 1)
 

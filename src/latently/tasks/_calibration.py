@@ -158,7 +158,7 @@ class Calibration:
             The larger of the two distances between the distributions, and its p-value.
         """
         if len(scores) < _MIN_DRIFT_ROWS or len(self.scores) < _MIN_DRIFT_ROWS:
-            return DriftTest(0.0, 1.0, len(scores), len(self.scores))
+            return DriftTest(0.0, 1.0, False, len(scores), len(self.scores))
         found = stats.ks_2samp(scores, self.scores, method="asymp")
         return DriftTest(float(found.statistic), float(found.pvalue), len(scores), len(self.scores))
 
@@ -173,12 +173,15 @@ class DriftTest:
         Largest gap between the two cumulative distributions, in [0, 1].
     p_value : float
         Chance of such a gap without drift.
+    higher : bool
+        True if the new scores are higher where the gap is largest: more alarms are to be expected.
     n_rows, n_calibration : int
         Scores on either side.
     """
 
     statistic: float
     p_value: float
+    higher: bool
     n_rows: int
     n_calibration: int
 
@@ -194,7 +197,7 @@ class DriftTest:
                 f"calibration (p = {self.p_value:.2g})."
             )
         return (
-            f"The scores of {self.n_rows:,} rows are spread otherwise than the "
+            f"The scores of {self.n_rows:,} rows lie {'higher' if self.higher else 'lower'} than the "
             f"{self.n_calibration:,} of calibration (gap {self.statistic:.2f}, p = "
             f"{self.p_value:.1g}): the rate of false alarms may not hold. Look at the rows, then "
             "refit or use partial_fit."

@@ -58,8 +58,8 @@ class ElboScore(ReconstructionScore):
     def fit(cls, autoencoder: BaseAutoencoder, X: Any) -> Self:
         if not isinstance(autoencoder, VariationalAutoencoder):
             raise ParameterError(
-                f'score="elbo" needs a VariationalAutoencoder, got {type(autoencoder).__name__}. '
-                'Give autoencoder=VariationalAutoencoder(), or score="auto".'
+                f'scoring="elbo" needs a VariationalAutoencoder, got {type(autoencoder).__name__}. '
+                'Give autoencoder=VariationalAutoencoder(), or scoring="auto".'
             )
         return cls()
 
@@ -75,8 +75,8 @@ class SurpriseScore:
     def fit(cls, autoencoder: BaseAutoencoder, X: Any) -> Self:
         if not isinstance(autoencoder, MemoryAutoencoder):
             raise ParameterError(
-                f'score="surprise" needs a MemoryAutoencoder, got {type(autoencoder).__name__}. '
-                'Leave autoencoder out, or give score="auto".'
+                f'scoring="surprise" needs a MemoryAutoencoder, got {type(autoencoder).__name__}. '
+                'Leave autoencoder out, or give scoring="auto".'
             )
         return cls()
 
