@@ -30,11 +30,11 @@ class CrowdModule(StoredRows):
     r"""Many memories of few rows each; the median of what they cannot rebuild is the surprise.
 
     A memory of all rows holds the anomalies too, and rebuilds each from its like. Of memories of
-    eight rows most hold none [1]_. In each, a row's surprise is
-    :math:`\sum_j \log(1 + r_j^2)` over the residuals of its columns; the median over the memories
-    is joined by how far out the row lies in the tails of its columns [2]_, both as standard
-    deviations of their logs. A training row is
-    held against memories without itself.
+    eight rows most hold none [1]_, as long as a cluster of anomalies is less than one row in
+    twelve. In each, a row's surprise is :math:`\sum_j \log(1 + r_j^2)` over the residuals of its
+    columns; the median over the memories is joined by how far out the row lies in the tails of
+    its columns [2]_, both as standard deviations of their logs. A training row is held against
+    memories without itself.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from sklearn.frozen import FrozenEstimator
 from latently._sklearn import HasMethods, Interval, StrOptions
 from latently._validation import MIN_ROWS, check_fitted, read_input, read_seed
 from latently.estimators import BaseAutoencoder, MemoryAutoencoder, take_rows
-from latently.exceptions import DriftWarning, ParameterError
+from latently.exceptions import DataWarning, DriftWarning, ParameterError
 from latently.preprocessing import canonical_order
 from latently.tasks._base import AutoencoderTask
 from latently.tasks._calibration import Calibration, DriftTest, benjamini_hochberg
@@ -166,16 +166,15 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             )
         rule = self._rule()
         data = read_input(copy.copy(self), X, reset=True, min_rows=MIN_ROWS)
-        order = self._shuffled(data)
+        order, shuffled = self._ordered(data)
         n_held = self._count_held(len(data))
-        self._fit_autoencoder(_rows(data, order[n_held:]) if n_held else X)
-        self.score_: Score = fit_score(self.scoring, self.autoencoder_, _rows(data, order[n_held:]))
-        if n_held:
-            scores = self._unusual(_rows(data, order[:n_held]))
-        elif self._is_cross_fitted(len(data)):
-            scores = self._cross_fitted(data, order)
+        learnt = _rows(data, order[~np.isin(order, shuffled[:n_held])])
+        self._fit_autoencoder(learnt if n_held else X)
+        self.score_: Score = fit_score(self.scoring, self.autoencoder_, learnt)
+        if self._is_cross_fitted(len(data)):
+            scores = self._cross_fitted(data, shuffled)
         else:
-            scores = self._unusual(_rows(data, order[:_MAX_CALIBRATION_ROWS]))
+            scores = self._unusual(_rows(data, shuffled[: n_held or _MAX_CALIBRATION_ROWS]))
         self.calibration_ = Calibration.of(scores)
         return self._cut(rule or self._default_rule(), X, y)
 
@@ -228,10 +227,11 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         self.offset_ = -self.threshold_.cut
         return self
 
-    def _shuffled(self, data: Any) -> np.ndarray:
-        """Return places of rows in an order by chance that does not depend on how they came."""
+    def _ordered(self, data: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return places of rows by content and at random, neither as the rows happened to come."""
+        order = canonical_order(data)
         rng = np.random.default_rng(read_seed(self.random_state))
-        return canonical_order(data)[rng.permutation(len(data))]
+        return order, order[rng.permutation(len(data))]
 
     def _count_held(self, n_rows: int) -> int:
         """Return how many rows calibrate a network, which must not be trained on them."""
@@ -250,11 +250,14 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     def _cross_fitted(self, data: Any, order: np.ndarray) -> np.ndarray:
         """Return the score of each row by a memory of the four fifths that it is not in."""
         scores = []
-        for fold in np.array_split(np.arange(len(order)), _N_FOLDS):
-            others = _rows(data, np.delete(order, fold))
-            judge = self._fresh(self.autoencoder).fit(others)
-            score = fit_score(self.scoring, judge, others)
-            scores.append(score.rows(judge, _rows(data, order[fold])))
+        with warnings.catch_warnings():
+            # A category that one fold alone holds is no news: all folds are in the fit.
+            warnings.simplefilter("ignore", DataWarning)
+            for fold in np.array_split(np.arange(len(order)), _N_FOLDS):
+                others = _rows(data, np.delete(order, fold))
+                judge = self._fresh(self.autoencoder).fit(others)
+                score = fit_score(self.scoring, judge, others)
+                scores.append(score.rows(judge, _rows(data, order[fold])))
         return np.concatenate(scores)
 
     def _given(self) -> Any:
@@ -390,6 +393,17 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         check_fitted(self)
         return self.calibration_.drift(self._unusual(X))
 
+    def summary(self) -> str:
+        """Describe the fitted detector in a few lines.
+
+        Returns
+        -------
+        str
+            The autoencoder, and what is flagged.
+        """
+        check_fitted(self)
+        return f"{self.autoencoder_.summary()}\n{type(self).__name__} {self.threshold_}"
+
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Follow a slow drift: learn from the new rows that do not look like anomalies.
 
@@ -423,8 +437,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         if len(normal):
             # A copy: the autoencoder may be the user's own.
             self.autoencoder_ = copy.deepcopy(self.autoencoder_).partial_fit(_rows(data, normal))
-        beyond = self.calibration_.p_values(scores) <= self.calibration_.smallest_rate
-        self.calibration_ = _renewed(self.calibration_, scores[~beyond])
+        self.calibration_ = _renewed(self.calibration_, self.calibration_.tamed(scores))
         return self._cut(self.rule_, X, None)
 
     def stream(self, *, window: int = 2_000) -> ScoreStream:

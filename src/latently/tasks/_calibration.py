@@ -13,6 +13,8 @@ from latently.exceptions import DataError, ParameterError
 
 #: Chance of a false alarm of the drift test.
 _DRIFT_LEVEL = 1e-4
+#: How far beyond the largest, in its distance from the median, a new score counts as normal.
+_GIVE = 0.05
 #: Fewer rows say nothing of a distribution.
 _MIN_DRIFT_ROWS = 20
 
@@ -144,6 +146,28 @@ class Calibration:
         """
         return order_statistic_band(self.scores, self._n_above(rate), level)
 
+    def tamed(self, scores: np.ndarray) -> np.ndarray:
+        """Return new scores as far as they may count as normal ones.
+
+        To leave out those beyond all others would wear the tail away, to take them as they are
+        would let anomalies stretch it. They count as a little more than the largest, so that a
+        slow drift is followed.
+
+        Parameters
+        ----------
+        scores : ndarray of shape (m,)
+            Of new rows, normal or not.
+
+        Returns
+        -------
+        ndarray of shape (m,)
+            The same, but for those that are too large.
+        """
+        largest = self.scores[-1]
+        limit = largest + _GIVE * (largest - self.scores[len(self.scores) // 2])
+        tamed: np.ndarray = np.minimum(scores, limit)
+        return tamed
+
     def drift(self, scores: np.ndarray) -> DriftTest:
         """Test whether new scores are spread as these are, by Kolmogorov and Smirnov.
 
@@ -160,7 +184,8 @@ class Calibration:
         if len(scores) < _MIN_DRIFT_ROWS or len(self.scores) < _MIN_DRIFT_ROWS:
             return DriftTest(0.0, 1.0, False, len(scores), len(self.scores))
         found = stats.ks_2samp(scores, self.scores, method="asymp")
-        return DriftTest(float(found.statistic), float(found.pvalue), len(scores), len(self.scores))
+        gap, p_value, higher = found.statistic, found.pvalue, found.statistic_sign < 0
+        return DriftTest(float(gap), float(p_value), bool(higher), len(scores), len(self.scores))
 
 
 @dataclass(frozen=True)
@@ -196,8 +221,9 @@ class DriftTest:
                 f"The scores of {self.n_rows:,} rows are spread as the {self.n_calibration:,} of "
                 f"calibration (p = {self.p_value:.2g})."
             )
+        side = "higher" if self.higher else "lower"
         return (
-            f"The scores of {self.n_rows:,} rows lie {'higher' if self.higher else 'lower'} than the "
+            f"The scores of {self.n_rows:,} rows lie {side} than the "
             f"{self.n_calibration:,} of calibration (gap {self.statistic:.2f}, p = "
             f"{self.p_value:.1g}): the rate of false alarms may not hold. Look at the rows, then "
             "refit or use partial_fit."
@@ -236,8 +262,8 @@ class RunningCalibration:
         return self._calibration.p_values(scores)
 
     def update(self, scores: np.ndarray) -> None:
-        """Let new scores in; the oldest leave once the ring is full."""
-        scores = scores[-self._capacity :]
+        """Let new scores in, tamed; the oldest leave once the ring is full."""
+        scores = self._calibration.tamed(scores[-self._capacity :])
         if not len(scores):
             return
         n_free = self._capacity - len(self._ring)

@@ -40,9 +40,9 @@ class Scored(NamedTuple):
 class ScoreStream:
     """Score rows as they come; p-values and cut follow the latest normal rows.
 
-    Rows beyond every score of the window are taken for anomalies and leave the calibration as it
-    is; all others join it and the oldest leave. A rule that is about rows (``AlertBudget``,
-    ``Contamination``, ``FewLabels``) keeps its cut.
+    A new score joins the window and the oldest leaves; one beyond all others counts as little more
+    than the largest, so that a slow drift is followed and single anomalies are not. A rule that is
+    about rows (``AlertBudget``, ``Contamination``, ``FewLabels``) keeps its cut.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class ScoreStream:
         """
         scores = -self._detector.score_samples(X)
         p_values, flags = self._running.p_values(scores), scores > self.cut
-        self._learn(scores, p_values)
+        self._learn(scores)
         self.n_rows += len(scores)
         self.n_anomalies += int(flags.sum())
         return scores, p_values, flags
@@ -120,9 +120,8 @@ class ScoreStream:
         """
         return self._start.drift(self._running.frozen().scores)
 
-    def _learn(self, scores: np.ndarray, p_values: np.ndarray) -> None:
-        beyond = p_values <= self._running.smallest_rate
-        self._running.update(scores[~beyond])
+    def _learn(self, scores: np.ndarray) -> None:
+        self._running.update(scores)
         self._since_cut += len(scores)
         rule = self._detector.rule_
         if rule.reads_rows or self._since_cut < self._every:

@@ -1,0 +1,95 @@
+"""Rows that come one by one are scored as in a batch, and the calibration follows them."""
+
+import numpy as np
+import pytest
+
+from latently import AlertBudget, AnomalyDetector, FalseAlarmRate
+from latently.datasets import make_transactions
+from latently.exceptions import DataError, ParameterError
+from tests.contract.samples import matrix
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return AnomalyDetector(threshold=FalseAlarmRate(0.05), random_state=0).fit(matrix(400))
+
+
+def test_a_row_scores_in_a_stream_as_in_a_batch(detector):
+    X = matrix(30, seed=1)
+    stream = detector.stream()
+    scores = [stream.score(row).anomaly_score for row in X]
+    np.testing.assert_allclose(scores, -detector.score_samples(X), rtol=1e-6)
+    assert stream.n_rows == 30
+
+
+def test_the_first_p_value_is_that_of_the_detector(detector):
+    row = matrix(1, seed=2)
+    assert detector.stream().score(row[0]).p_value == pytest.approx(detector.p_values(row)[0])
+
+
+@pytest.mark.parametrize("as_frame", ["pandas", "polars", "pyarrow"])
+def test_rows_with_names_come_as_mappings_sequences_or_frames(as_frame):
+    table = make_transactions(200, random_state=0, as_frame="pyarrow").data
+    data = make_transactions(200, random_state=0, as_frame=as_frame).data
+    fitted = AnomalyDetector(random_state=0).fit(data)
+    expected = -fitted.score_samples(data)[:3]
+    by_name = [fitted.stream().score(row).anomaly_score for row in table.slice(0, 3).to_pylist()]
+    shuffled = dict(reversed(table.slice(0, 1).to_pylist()[0].items()))
+    np.testing.assert_allclose(by_name, expected, rtol=1e-6)
+    assert fitted.stream().score(shuffled).anomaly_score == pytest.approx(expected[0])
+    assert fitted.stream().score(list(shuffled.values())[::-1]).anomaly_score == pytest.approx(
+        expected[0]
+    )
+    assert fitted.stream().score(table.slice(0, 1)).anomaly_score == pytest.approx(expected[0])
+
+
+def test_anomalies_raise_alarms_and_hardly_move_the_cut(detector):
+    stream = detector.stream(window=300)
+    answers = [stream.score(30 * row) for row in matrix(20, seed=1)]
+    assert all(answer.is_anomaly and answer.p_value == 1 / 301 for answer in answers)
+    assert stream.n_anomalies == 20
+    assert stream._running.frozen().scores[-1] < 0.5 * min(a.anomaly_score for a in answers)
+
+
+def test_the_cut_follows_a_slow_drift_and_the_drift_is_told(detector):
+    stream = detector.stream(window=200)
+    rng = np.random.default_rng(0)
+    spread = matrix(400).std(0)
+    flags = []
+    for step in range(60):
+        noise = rng.normal(size=(50, 5)) * spread * (0.1 * step / 60)
+        rows = matrix(400)[rng.integers(400, size=50)] + noise
+        flags.append(stream.score_rows(rows)[2].mean())
+    assert stream.cut > detector.threshold_.cut
+    assert np.mean(flags[-10:]) < 0.2
+    assert stream.drift().drifted and stream.drift().higher
+    assert detector.threshold_.cut == detector.rule_.choose(evidence(detector)).cut
+
+
+def evidence(detector):
+    from latently.tasks import Evidence
+
+    return Evidence(detector.calibration_)
+
+
+def test_a_rule_about_a_batch_keeps_its_cut():
+    fitted = AnomalyDetector(threshold=AlertBudget(5), random_state=0).fit(matrix(200))
+    stream = fitted.stream(window=20)
+    for row in matrix(60, seed=1):
+        stream.score(row)
+    assert stream.cut == fitted.threshold_.cut
+
+
+def test_rows_that_cannot_be_used_are_refused(detector):
+    with pytest.raises(DataError, match="fitted on an array"):
+        detector.stream().score({"a": 1.0})
+    with pytest.raises(DataError, match="features"):
+        detector.stream().score([1.0, 2.0])
+    table = make_transactions(60, random_state=0).data
+    stream = AnomalyDetector(random_state=0).fit(table).stream()
+    with pytest.raises(DataError, match="lacks the columns amount"):
+        stream.score({name: None for name in table.column_names if name != "amount"})
+    with pytest.raises(DataError, match="The row has 1 values, the model 13 columns"):
+        stream.score([1.0])
+    with pytest.raises(ParameterError, match="window"):
+        detector.stream(window=0)
