@@ -125,7 +125,18 @@ class FalseAlarmRate(_Rule):
     }
 
     def choose(self, evidence: Evidence) -> Threshold:
-        """Return the cut, from the calibration alone."""
+        """Return the cut, from the calibration alone.
+
+        Parameters
+        ----------
+        evidence : Evidence
+            Calibration scores, and the rows that the rule is about with their labels, if any.
+
+        Returns
+        -------
+        Threshold
+            The cut, its band and its reason.
+        """
         self.check()
         calibration = evidence.calibration
         cut = calibration.cut_for_rate(self.rate)
@@ -164,7 +175,18 @@ class AlertBudget(_Rule):
     }
 
     def choose(self, evidence: Evidence) -> Threshold:
-        """Return the cut, from the rows given."""
+        """Return the cut, from the rows given.
+
+        Parameters
+        ----------
+        evidence : Evidence
+            Calibration scores, and the rows that the rule is about with their labels, if any.
+
+        Returns
+        -------
+        Threshold
+            The cut, its band and its reason.
+        """
         scores = self._scores(evidence)
         per = len(scores) if self.per is None else self.per
         n_above = int(self.n_alerts * len(scores) / per)
@@ -193,7 +215,18 @@ class Contamination(_Rule):
     }
 
     def choose(self, evidence: Evidence) -> Threshold:
-        """Return the cut, from the rows given."""
+        """Return the cut, from the rows given.
+
+        Parameters
+        ----------
+        evidence : Evidence
+            Calibration scores, and the rows that the rule is about with their labels, if any.
+
+        Returns
+        -------
+        Threshold
+            The cut, its band and its reason.
+        """
         scores = self._scores(evidence)
         words = f"the worst {100 * self.share:.3g} % of {len(scores):,} rows"
         return _by_count(scores, round(self.share * len(scores)), words)
@@ -229,7 +262,18 @@ class CostRatio(_Rule):
     }
 
     def choose(self, evidence: Evidence) -> Threshold:
-        """Return the cut, from the rows given and their labels, if there are any."""
+        """Return the cut, from the rows given and their labels, if there are any.
+
+        Parameters
+        ----------
+        evidence : Evidence
+            Calibration scores, and the rows that the rule is about with their labels, if any.
+
+        Returns
+        -------
+        Threshold
+            The cut, its band and its reason.
+        """
         scores = self._scores(evidence)
         ratio = float(self.miss_to_alarm)
         words = f"least cost where a miss costs {ratio:g} false alarms"
@@ -265,7 +309,18 @@ class FewLabels(_Rule):
     }
 
     def choose(self, evidence: Evidence) -> Threshold:
-        """Return the cut, from the rows given and their labels."""
+        """Return the cut, from the rows given and their labels.
+
+        Parameters
+        ----------
+        evidence : Evidence
+            Calibration scores, and the rows that the rule is about with their labels, if any.
+
+        Returns
+        -------
+        Threshold
+            The cut, its band and its reason.
+        """
         scores, labels = self._scores(evidence), evidence.labels
         if labels is None:
             raise DataError(
