@@ -61,9 +61,25 @@ def test_a_rate_too_small_for_the_rows_is_refused_and_the_smallest_named():
     assert calibration.cut_for_rate(calibration.smallest_rate) == 199.0
 
 
-@pytest.mark.parametrize("scores", [[], [1.0, np.nan], [np.inf]])
-def test_scores_that_are_none_calibrate_nothing(scores):
-    with pytest.raises(DataError, match="finite scores"):
+@pytest.mark.parametrize("n", range(2, 120))
+def test_the_number_of_rows_named_is_the_smallest_that_works(n):
+    rate = 1 / (n + 1)
+    with pytest.raises(DataError, match=f"at least {n} calibration rows, got {n - 1};"):
+        Calibration.of(np.arange(n - 1.0)).cut_for_rate(rate)
+    assert Calibration.of(np.arange(float(n))).cut_for_rate(rate) == n - 1
+
+
+@pytest.mark.parametrize("rate", [0, 1, -0.1, np.nan])
+def test_a_false_alarm_rate_that_is_none_is_refused(rate):
+    with pytest.raises(ParameterError, match="between 0 and 1"):
+        Calibration.of(np.arange(9.0)).cut_for_rate(rate)
+
+
+@pytest.mark.parametrize(
+    ("scores", "words"), [([], "got none"), ([1.0, np.nan], "1 of 2"), ([np.inf], "1 of 1")]
+)
+def test_scores_that_are_none_calibrate_nothing(scores, words):
+    with pytest.raises(DataError, match=words):
         Calibration.of(np.array(scores))
 
 

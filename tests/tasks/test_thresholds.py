@@ -105,6 +105,24 @@ def test_few_labels_asks_for_labels():
         FewLabels().choose(evidence()._replace(labels=None))
 
 
+@pytest.mark.parametrize("kind", [True, False])
+def test_few_labels_asks_for_labels_of_both_kinds(kind):
+    with pytest.raises(DataError, match=f"both kinds, got only {kind}"):
+        FewLabels().choose(evidence()._replace(labels=np.full(200, kind)))
+
+
+def test_the_band_of_few_labels_is_that_of_f_scores_of_resamples():
+    known = evidence(n=40, seed=3)
+    drawn = np.random.default_rng(0).integers(0, 40, (200, 40))
+    cuts = [
+        FewLabels(1.0).choose(known._replace(scores=known.scores[rows], labels=known.labels[rows]))
+        for rows in drawn
+    ]
+    chosen = FewLabels(1.0).choose(known)
+    expected = np.percentile([threshold.cut for threshold in cuts], [5, 95])
+    np.testing.assert_allclose([chosen.low, chosen.high], expected)
+
+
 @pytest.mark.parametrize(
     ("rule", "name"),
     [

@@ -36,7 +36,7 @@ _MAX_CALIBRATION_ROWS = 20_000
 #: Share of the rows that calibrate a network which must not have been trained on them.
 _CALIBRATION_SHARE = 0.2
 #: Up to so many rows a memory is calibrated by folds: scaling and ranks know each of its rows.
-_MAX_CROSS_FITTED, _N_FOLDS = 5_000, 5
+_MAX_CROSS_FITTED, _N_FOLDS = 500, 5
 #: Share of the calibration scores that one call of ``partial_fit`` lets go.
 _RENEWED = 0.1
 #: Without a rule, this share of normal rows may raise a false alarm.
@@ -50,7 +50,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     """Flag rows that an autoencoder cannot rebuild, at a rate of false alarms that holds.
 
     Scores of rows that the model was not fitted to calibrate it: a new row's p-value is the share
-    of them at least as unusual [1]_. A memory is calibrated by five folds, and on more than 5,000
+    of them at least as unusual [1]_. A memory is calibrated by five folds, and on more than 500
     rows by its own, each left out; a network is fitted to four fifths of the rows and calibrated
     on the rest; an autoencoder that comes fitted is calibrated on all rows given to ``fit``.
 
@@ -466,13 +466,12 @@ def _rows(data: Any, places: np.ndarray) -> Any:
 
 def _renewed(calibration: Calibration, scores: np.ndarray) -> Calibration:
     """Let new scores join, and as many old ones leave, at most a tenth."""
-    old = calibration.scores
-    n_left = max(
-        min(len(scores), round(_RENEWED * len(old))), len(old) + len(scores) - _MAX_CALIBRATION_ROWS
-    )
-    # Evenly spaced ranks of sorted scores leave, so that the spread of those kept stays.
-    leaving = np.linspace(0, len(old) - 1, min(n_left, len(old)), dtype=np.intp)
-    return Calibration.of(np.concatenate([np.delete(old, leaving), scores[:_MAX_CALIBRATION_ROWS]]))
+    old, new = calibration.scores, scores[:_MAX_CALIBRATION_ROWS]
+    n_surplus = max(len(old) + len(new) - _MAX_CALIBRATION_ROWS, 0)
+    n_kept = len(old) - max(min(len(new), round(_RENEWED * len(old))), n_surplus)
+    # Mid-points of equal shares of the sorted scores: those kept are spread as all were.
+    kept = ((np.arange(n_kept) + 0.5) * len(old) / max(n_kept, 1)).astype(np.intp)
+    return Calibration.of(np.concatenate([old[kept], new]))
 
 
 def _is_fitted(estimator: Any) -> bool:

@@ -13,7 +13,8 @@ from latently.exceptions import DataError, ParameterError
 
 #: Chance of a false alarm of the drift test.
 _DRIFT_LEVEL = 1e-4
-#: How far beyond the largest, in its distance from the median, a new score counts as normal.
+#: How far beyond the largest, in its distance from the median, new scores count as normal once
+#: they are as many as those of calibration.
 _GIVE = 0.05
 #: Fewer rows say nothing of a distribution.
 _MIN_DRIFT_ROWS = 20
@@ -65,12 +66,10 @@ class Calibration:
             If there is none, or one is not finite.
         """
         ordered = np.sort(np.asarray(scores, dtype=np.float64).ravel())
-        if not len(ordered) or not np.isfinite(ordered).all():
-            n_wrong = int((~np.isfinite(ordered)).sum())
-            raise DataError(
-                f"Calibration needs finite scores, got {len(ordered)} of which {n_wrong} are not. "
-                "Give normal rows."
-            )
+        n_wrong = int((~np.isfinite(ordered)).sum())
+        if not len(ordered) or n_wrong:
+            got = f"{n_wrong:,} of {len(ordered):,} that are not" if n_wrong else "none"
+            raise DataError(f"Calibration needs finite scores, got {got}. Give normal rows.")
         return cls(ordered)
 
     @property
@@ -111,6 +110,8 @@ class Calibration:
 
         Raises
         ------
+        ParameterError
+            If ``rate`` is not in (0, 1).
         DataError
             If there are too few calibration scores for that rate.
         """
@@ -118,12 +119,16 @@ class Calibration:
 
     def _n_above(self, rate: float) -> int:
         """Return how many calibration scores may lie above the cut."""
+        if not 0 < rate < 1:
+            raise ParameterError(
+                f"The false alarm rate must lie between 0 and 1, got {rate}. Try 0.01."
+            )
         n = len(self.scores)
         # A hair more than the product: 0.07 * 100 is 7.000000000000001, 0.29 * 100 28.999...96.
         n_above = math.floor(rate * (n + 1) * (1 + 1e-12)) - 1
         if n_above < 0:
             raise DataError(
-                f"A false alarm rate of {rate:g} needs at least {math.ceil(1 / rate) - 1:,} "
+                f"A false alarm rate of {rate:g} needs at least {_n_needed(rate):,} "
                 f"calibration rows, got {n:,}; the smallest rate that they resolve is "
                 f"{self.smallest_rate:.3g}. Give more rows or a larger rate."
             )
@@ -150,8 +155,9 @@ class Calibration:
         """Return new scores as far as they may count as normal ones.
 
         To leave out those beyond all others would wear the tail away, to take them as they are
-        would let anomalies stretch it. They count as a little more than the largest, so that a
-        slow drift is followed.
+        would let anomalies stretch it. They count as a little more than the largest, the less the
+        fewer they are among the calibration scores: a slow drift is followed, a handful of
+        anomalies is not.
 
         Parameters
         ----------
@@ -164,12 +170,16 @@ class Calibration:
             The same, but for those that are too large.
         """
         largest = self.scores[-1]
-        limit = largest + _GIVE * (largest - self.scores[len(self.scores) // 2])
+        share = min(1.0, len(scores) / len(self.scores))
+        limit = largest + _GIVE * share * (largest - self.scores[len(self.scores) // 2])
         tamed: np.ndarray = np.minimum(scores, limit)
         return tamed
 
     def drift(self, scores: np.ndarray) -> DriftTest:
         """Test whether new scores are spread as these are, by Kolmogorov and Smirnov.
+
+        The gap is that of the bulk: a few anomalies in the batch, however high, move it by no more
+        than their share.
 
         Parameters
         ----------
@@ -186,6 +196,12 @@ class Calibration:
         found = stats.ks_2samp(scores, self.scores, method="asymp")
         gap, p_value, higher = found.statistic, found.pvalue, found.statistic_sign < 0
         return DriftTest(float(gap), float(p_value), bool(higher), len(scores), len(self.scores))
+
+
+def _n_needed(rate: float) -> int:
+    """Return how many calibration scores resolve a rate."""
+    # A hair less: 1 / (1 / 49) is 49.00000000000001.
+    return math.ceil((1 - 1e-12) / rate) - 1
 
 
 @dataclass(frozen=True)

@@ -239,7 +239,8 @@ class CostRatio(_Rule):
     With labels the cut of least cost on them. Without: of :math:`n` rows :math:`F(c)` score above
     :math:`c`, about :math:`n p_0(c)` of them normal, where :math:`p_0` is the tail of the
     calibration scores. The cost :math:`n p_0 + r (\mathrm{anomalies} - F + n p_0)` is least where
-    :math:`(1 + r)\, n p_0(c) - r F(c)` is.
+    :math:`(1 + r)\, n p_0(c) - r F(c)` is; :math:`F` counts less two standard deviations, so that
+    chance alone flags hardly a row.
 
     Parameters
     ----------
@@ -327,10 +328,16 @@ class FewLabels(_Rule):
                 "FewLabels needs to know which rows are anomalies, got no labels. "
                 "Give them: set_threshold(rule, X, y)."
             )
-        square, n_anomalies = float(self.beta) ** 2, int(labels.sum())
+        if labels.all() or not labels.any():
+            raise DataError(
+                f"FewLabels needs labels of both kinds, got only {bool(labels.any())}. Label at "
+                "least one anomaly and one normal row."
+            )
+        square = float(self.beta) ** 2
 
         def loss(alarms: np.ndarray, found: np.ndarray) -> np.ndarray:
-            f_score: np.ndarray = (1 + square) * found / (square * n_anomalies + alarms + found)
+            # The last place flags all rows: the anomalies of a resample are its own.
+            f_score: np.ndarray = (1 + square) * found / (square * found[-1] + alarms + found)
             return -f_score
 
         words = f"the best F score (beta {self.beta:g}) on {len(scores):,} labelled rows"
@@ -395,7 +402,10 @@ def _least_expected_cost(scores: np.ndarray, calibration: Calibration, ratio: fl
     n_above = len(ordered) - np.searchsorted(ordered, ordered, side="right")
     n_known_above = len(known) - np.searchsorted(known, ordered, side="right")
     tail = (1 + n_known_above) / (len(known) + 1)
-    costs = (1 + ratio) * len(ordered) * tail - ratio * n_above
+    # Of a normal batch as many rows lie above as expected, give or take two standard deviations.
+    expected = len(ordered) * tail
+    found = n_above - 2 * np.sqrt(expected)
+    costs = (1 + ratio) * expected - ratio * found
     place = int(costs.argmin())
     return float(ordered[place]) if costs[place] < 0 else float(ordered[-1])
 
