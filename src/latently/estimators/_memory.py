@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
 from typing import Any, ClassVar, Literal, Self, cast
@@ -252,6 +253,11 @@ class MemoryAutoencoder(BaseAutoencoder):
         """
         check_fitted(self)
         return self.preprocessor_.in_order(self._infer(X, cell_surprise_of))
+
+    def _for_strangers(self) -> Self:
+        quick = copy.copy(self)
+        quick.module_ = cast(StoredRows, self.module_).for_strangers()
+        return quick
 
     def summary(self) -> str:
         """Describe the fitted model in a line.

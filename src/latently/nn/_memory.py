@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -66,6 +67,7 @@ class Memory(nn.Module):
 
     def __init__(self, n_rows: int, width: int, gaps: bool = False) -> None:
         super().__init__()
+        self.row_block = _ROW_BLOCK
         # A column a stored row, in units of the bandwidth: products with them run twice as fast.
         self.register_buffer("keys", torch.zeros(width, n_rows))
         self.register_buffer("half_squares", torch.zeros(n_rows))
@@ -168,7 +170,7 @@ class Memory(nn.Module):
         rarity, squares = [], []
         for places in chunks(len(rows.values), self.keys.shape[1]):
             n_rows = places.stop - places.start
-            part, out = _filled_up(rows.take(places), left_out[places])
+            part, out = _filled_up(rows.take(places), left_out[places], self.row_block)
             scaled = self.scaled(part)
             top, weights = _weights(self.logits(scaled, out))
             # The weight of the nearest row is one over the sum of all, by that of the nearest.
@@ -184,7 +186,7 @@ class Memory(nn.Module):
 def _weights(logits: Tensor) -> tuple[Tensor, Tensor]:
     """Return the largest logit of each row, and weights that sum to one."""
     top = logits.amax(1)
-    if bool(top.isinf().any()):
+    if float(top.min()) == -math.inf:
         logits = logits.masked_fill_(top.isinf()[:, None], 0.0)  # nothing in reach: all alike
         top = top.nan_to_num(neginf=0.0)
     return top, logits.softmax(1)
@@ -197,13 +199,16 @@ def chunks(n_rows: int, n_stored: int) -> Iterator[slice]:
         yield slice(start, min(start + step, n_rows))
 
 
-def _filled_up(rows: Rows, left_out: Tensor) -> tuple[Rows, Tensor]:
+def _filled_up(rows: Rows, left_out: Tensor, block: int) -> tuple[Rows, Tensor]:
     """Repeat the last row until the number of rows is a multiple of the block."""
-    lacking = -len(left_out) % _ROW_BLOCK
+    lacking = -len(left_out) % block
     if not lacking:
         return rows, left_out
-    places = torch.arange(len(left_out) + lacking).clamp(max=len(left_out) - 1)
-    return rows.take(places), left_out[places]
+    values, seen = (
+        None if part is None else torch.cat([part, part[-1:].expand(lacking, -1)]) for part in rows
+    )
+    assert values is not None
+    return Rows(values, seen), torch.cat([left_out, left_out[-1:].expand(lacking)])
 
 
 class Membership(Latent):
@@ -238,6 +243,7 @@ class StoredRows(AutoencoderModule):
 
     # Rows are compared with stored ones before anything is rounded.
     is_double = True
+    knows_strangers_only = False
 
     rows: Tensor
     observed: Tensor | None
@@ -255,6 +261,19 @@ class StoredRows(AutoencoderModule):
         self.register_buffer("observed", seen)
         self.register_buffer("fingerprints", torch.zeros(n_rows, dtype=torch.int64))
         self.register_buffer("places", torch.zeros(n_rows, dtype=torch.int64))
+
+    def for_strangers(self) -> Self:
+        """Return a copy for single rows that are none of the stored ones: faster by a third.
+
+        It fills nothing up and looks for no stored row to leave out; its answers agree with those
+        of batches to single precision.
+        """
+        quick = copy.deepcopy(self)
+        quick.knows_strangers_only = True
+        for part in quick.modules():
+            if isinstance(part, Memory):
+                part.row_block = 1
+        return quick
 
     @property
     def stored(self) -> Cells:
@@ -293,6 +312,8 @@ class StoredRows(AutoencoderModule):
 
     def left_out(self, cells: Cells) -> Tensor:
         """Return the place of the stored row that equals each row, -1 where there is none."""
+        if self.knows_strangers_only:
+            return torch.full((len(cells.values),), -1)
         wanted = self.fingerprint(cells)
         found = torch.searchsorted(self.fingerprints, wanted).clamp(max=len(self.fingerprints) - 1)
         return torch.where(self.fingerprints[found] == wanted, self.places[found], -1)

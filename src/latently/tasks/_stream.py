@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -55,7 +56,8 @@ class ScoreStream:
     def __init__(self, detector: AnomalyDetector, window: int = 2_000) -> None:
         if window < 1:
             raise ParameterError(f"window must be at least 1, got {window}. Try 2,000.")
-        self._detector = detector
+        self._detector = copy.copy(detector)
+        self._detector.autoencoder_ = detector.autoencoder_._for_strangers()
         self._start = detector.calibration_
         self._running = RunningCalibration(self._start.scores, window)
         self._every = max(1, round(_RENEWED * window))
