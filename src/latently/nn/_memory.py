@@ -349,7 +349,7 @@ class Judgement(NamedTuple):
 
     Attributes
     ----------
-    statistics : Tensor of shape (2 * n_views, batch)
+    statistics : Tensor of shape (2 * n_views, batch) or, of images, (n_views, batch)
         Rarity and log residual in each view.
     squares : Tensor of shape (n_views, batch, n_columns)
         Squared residual of each column.
@@ -389,11 +389,14 @@ class MemoryModule(StoredRows):
         self.memories: Sequence[Memory] = nn.ModuleList(  # type: ignore[assignment]
             Memory(n_rows, layout.width, gaps) for _ in self.views
         )
+        # Of images the residual alone tells more: how bold or rare a stroke is says little.
+        self.judges_rarity = len(layout.shape) == 1
         n_views = len(self.views)
+        n_statistics = 2 * n_views if self.judges_rarity else n_views
         self.register_buffer("least", torch.zeros(n_views, 1))
-        self.register_buffer("level", torch.zeros(2 * n_views, 1))
-        self.register_buffer("spread", torch.ones(2 * n_views, 1))
-        self.register_buffer("worth", torch.ones(2 * n_views, 1))
+        self.register_buffer("level", torch.zeros(n_statistics, 1))
+        self.register_buffer("spread", torch.ones(n_statistics, 1))
+        self.register_buffer("worth", torch.ones(n_statistics, 1))
 
     def store(self, cells: Cells, others: Cells, generator: torch.Generator) -> None:
         super().store(cells, others, generator)
@@ -415,7 +418,7 @@ class MemoryModule(StoredRows):
     def _worth(
         self, usual: Tensor, first: Cells, own: Tensor, others: Cells, generator: torch.Generator
     ) -> Tensor:
-        """Return the worth of each statistic, the best having one, shape (2 * n_views, 1)."""
+        """Return the worth of each statistic, the best having one, shape (n_statistics, 1)."""
         n_columns = self.likelihood.layout.n_columns
         if len(self.views) == 1 or n_columns == 1 or len(own) < 2:
             return torch.ones_like(self.worth)
@@ -452,7 +455,8 @@ class MemoryModule(StoredRows):
             squares.append(self.likelihood.by_column(residual))
         by_view = torch.stack(squares)
         logs = (self.row_mean(by_view, cells) + self.least).log()
-        return Judgement(torch.cat([torch.stack(rarities), logs]), by_view)
+        kinds = [torch.stack(rarities), logs] if self.judges_rarity else [logs]
+        return Judgement(torch.cat(kinds), by_view)
 
     def surprise(self, cells: Cells) -> Tensor:
         """Return how surprising each row is, shape (batch,).
@@ -468,7 +472,7 @@ class MemoryModule(StoredRows):
         """
         judged = self._judge(cells, self.left_out(cells))
         view = self._weighed(judged, cells).argmax(0) % len(self.views)
-        usual = self.level[len(self.views) :, 0].exp()
+        usual = self.level[-len(self.views) :, 0].exp()
         return judged.squares[view, torch.arange(len(view))] / usual[view][:, None]
 
     def _weighed(self, judged: Judgement, cells: Cells) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latently.exceptions import DataError
-from latently.report._style import BLUE, DARK, RED, axes_of, headline
+from latently.report._style import BLUE, DARK, PALE, RED, axes_of, headline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,6 +55,7 @@ def plot_anomalies(
     DataError
         If there are no finite scores, or ``y`` has another length.
     """
+    band = _band(scores_or_model) if threshold is None else None
     scores, threshold = _read_scores(scores_or_model, X, threshold)
     known = _read_known(y, scores)
     figure, ax = axes_of(ax, 4.8)
@@ -64,12 +65,20 @@ def plot_anomalies(
     if threshold is not None:
         label = f"threshold {threshold:.3g}"
         ax.axvline(threshold, color=DARK, linewidth=1.4, linestyle="--", label=label)
+    if band is not None:
+        ax.axvspan(*band, color=PALE, alpha=0.6, zorder=0, label="90 % band of the threshold")
     if known is not None or threshold is not None:
         ax.legend(fontsize=9.5, loc="upper right", edgecolor="none", framealpha=0.9)
     ax.set_xlabel("anomaly score (higher is more unusual" + (", log scale)" if is_log else ")"))
     ax.set_ylabel("rows (log scale)")
     headline(ax, *_words(scores, known, threshold))
     return figure
+
+
+def _band(model: Any) -> tuple[float, float] | None:
+    """Return the band of a detector's threshold."""
+    found = getattr(model, "threshold_", None)
+    return None if found is None else (found.low, found.high)
 
 
 def _read_scores(given: Any, X: Any, threshold: float | None) -> tuple[Scores, float | None]:

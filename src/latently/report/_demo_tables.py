@@ -48,7 +48,7 @@ def show_transactions(root: Path, say: Say) -> Figures:
     plot_history(model).savefig(root / "history.png")
     figures: Figures = {"baselines": baselines(model)}
     say("transactions: anomaly scores against the planted truth")
-    figures["anomalies"] = _flag_frauds(made, root)
+    figures["anomalies"] = _flag_frauds(made, root, model)
     say("transactions: filling the gaps")
     figures["imputation"] = _fill_gaps(made)
     say("transactions: saving and loading the model")
@@ -68,19 +68,17 @@ def baselines(model: Any) -> Figures:
     }
 
 
-def _flag_frauds(made: Any, root: Path) -> Figures:
+def _flag_frauds(made: Any, root: Path, model: Any) -> Figures:
     detector = AnomalyDetector(random_state=0).fit(made.data)
     scores = -detector.score_samples(made.data)
-    plot_anomalies(scores, y=made.is_fraud, threshold=-detector.offset_).savefig(
-        root / "anomalies.png"
-    )
+    plot_anomalies(detector, made.data, made.is_fraud).savefig(root / "anomalies.png")
     worst = np.argsort(-scores, kind="stable")[:6]
     plot_reconstructions(detector.autoencoder_, made.data.take(worst)).savefig(
         root / "worst_rows.png"
     )
     table = made.data.append_column("anomaly_score", pa.array(scores))
     write(table, root / "scores.csv", overwrite=True)
-    simple = _pca_scores(detector.autoencoder_, made.data)
+    simple = _pca_scores(model, made.data)
     return {
         "auroc": _auroc(made.is_fraud, scores),
         "average_precision": _precision(made.is_fraud, scores),
