@@ -297,6 +297,15 @@ def test_a_threshold_of_an_unfitted_detector_is_refused():
         AnomalyDetector().stream()
 
 
+def test_a_rule_that_flags_every_row_is_refused_and_the_threshold_stays():
+    X = matrix(60)
+    fitted = AnomalyDetector(random_state=0).fit(X)
+    before = fitted.threshold_
+    with pytest.raises(DataError, match=r"AlertBudget\(n_alerts=99\) would flag all 60 rows"):
+        fitted.set_threshold(AlertBudget(99), X)
+    assert fitted.threshold_ is before
+
+
 def test_labels_of_one_kind_are_refused():
     with pytest.raises(DataError, match="both kinds"):
         AnomalyDetector(threshold=FewLabels()).fit(matrix(60), np.zeros(60, int))

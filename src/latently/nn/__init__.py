@@ -4,9 +4,10 @@ from latently.nn._corruption import Corruption, GaussianNoise, Masking, SaltAndP
 from latently.nn._crowd import CrowdModule
 from latently.nn._latents import L1, Code, Deterministic, Gaussian, Latent, TopK
 from latently.nn._likelihoods import Likelihood, mean_offset, spread
-from latently.nn._memory import Memory, MemoryModule, StoredRows
+from latently.nn._memory import Memory
 from latently.nn._module import AutoencoderModule, Cells, RowLoss
 from latently.nn._networks import ConvNetwork, CustomNetwork, DenseNetwork, Network
+from latently.nn._stored import MemoryModule, StoredRows
 
 __all__ = [
     "AutoencoderModule",

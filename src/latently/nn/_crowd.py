@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from latently._spec import Layout
-from latently.nn._memory import StoredRows
 from latently.nn._module import Cells
+from latently.nn._stored import StoredRows
 from latently.nn._views import Arcsinh, Ranks, Rows
 
 #: Rows that a small memory holds.

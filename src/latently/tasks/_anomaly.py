@@ -16,7 +16,7 @@ from sklearn.frozen import FrozenEstimator
 from latently._sklearn import HasMethods, Interval, StrOptions
 from latently._validation import MIN_ROWS, check_fitted, read_input, read_seed
 from latently.estimators import BaseAutoencoder, MemoryAutoencoder, take_rows
-from latently.exceptions import DataWarning, DriftWarning, ParameterError
+from latently.exceptions import DataError, DataWarning, DriftWarning, ParameterError
 from latently.preprocessing import canonical_order
 from latently.tasks._base import AutoencoderTask
 from latently.tasks._calibration import Calibration, DriftTest, benjamini_hochberg
@@ -199,7 +199,8 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         Raises
         ------
         DataError
-            If the rule needs rows or labels that are not there, or they cannot be used.
+            If the rule needs rows or labels that are not there, they cannot be used, or all would
+            be flagged.
         """
         check_fitted(self)
         return self._cut(rule, X, y)
@@ -222,8 +223,13 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         if rule.reads_rows and X is not None:
             scores = self._unusual(X)
             labels = None if y is None or not rule.reads_labels else read_labels(y, len(scores))
-        self.rule_ = rule
-        self.threshold_ = rule.choose(Evidence(self.calibration_, scores, labels))
+        threshold = rule.choose(Evidence(self.calibration_, scores, labels))
+        if scores is not None and bool((scores > threshold.cut).all()):
+            raise DataError(
+                f"{rule} would flag all {len(scores):,} rows. Give normal rows among them, or "
+                "another rule."
+            )
+        self.rule_, self.threshold_ = rule, threshold
         self.offset_ = -self.threshold_.cut
         return self
 
