@@ -125,6 +125,13 @@ def test_a_network_is_calibrated_on_rows_that_it_did_not_see():
     assert (fitted.decision_function(rng.normal(size=(1000, 10))) < 0).mean() < 0.2
 
 
+@pytest.mark.parametrize(("n", "n_calibration"), [(400, 400), (1_000, 1_000), (3_000, 600)])
+def test_a_memory_spares_rows_where_it_has_plenty(n, n_calibration):
+    fitted = AnomalyDetector(random_state=0).fit(matrix(n))
+    assert len(fitted.calibration_.scores) == n_calibration
+    assert fitted.autoencoder_.n_components_ == min(n, 2_000)
+
+
 def test_a_fitted_autoencoder_is_calibrated_on_all_rows_given():
     inner = network(random_state=0).fit(matrix(200))
     fitted = AnomalyDetector(autoencoder=inner).fit(matrix(150, seed=1))

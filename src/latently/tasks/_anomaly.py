@@ -37,6 +37,8 @@ _MAX_CALIBRATION_ROWS = 20_000
 _CALIBRATION_SHARE = 0.2
 #: Up to so many rows a memory is calibrated by folds: scaling and ranks know each of its rows.
 _MAX_CROSS_FITTED, _N_FOLDS = 500, 5
+#: Up to so many rows a memory is calibrated by its own, each left out; beyond, it can spare some.
+_MAX_OWN_ROWS = 2_500
 #: Share of the calibration scores that one call of ``partial_fit`` lets go.
 _RENEWED = 0.1
 #: Without a rule, this share of normal rows may raise a false alarm.
@@ -50,9 +52,9 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     """Flag rows that an autoencoder cannot rebuild, at a rate of false alarms that holds.
 
     Scores of rows that the model was not fitted to calibrate it: a new row's p-value is the share
-    of them at least as unusual [1]_. A memory is calibrated by five folds, and on more than 500
-    rows by its own, each left out; a network is fitted to four fifths of the rows and calibrated
-    on the rest; an autoencoder that comes fitted is calibrated on all rows given to ``fit``.
+    of them at least as unusual [1]_. A fifth of the rows, at most 20,000, is kept back for that; a
+    memory of up to 2,500 rows judges its own instead, each left out, and one of up to 500 rows by
+    five folds; an autoencoder that comes fitted is calibrated on all rows given to ``fit``.
 
     Parameters
     ----------
@@ -240,10 +242,11 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         return order, order[rng.permutation(len(data))]
 
     def _count_held(self, n_rows: int) -> int:
-        """Return how many rows calibrate a network, which must not be trained on them."""
+        """Return how many rows calibrate what must not have seen them, and are not learnt."""
         given = self._given()
         n_held = max(1, min(round(_CALIBRATION_SHARE * n_rows), _MAX_CALIBRATION_ROWS))
-        if given.judges_own_rows or _is_fitted(given) or n_rows - n_held < MIN_ROWS:
+        spares_none = given.judges_own_rows and n_rows <= _MAX_OWN_ROWS
+        if spares_none or _is_fitted(given) or n_rows - n_held < MIN_ROWS:
             return 0
         return n_held
 
