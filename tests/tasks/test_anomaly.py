@@ -1,6 +1,7 @@
 """Anomalies rank first, alarms come at the rate asked for, and thresholds move without training."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from sklearn.base import clone
 from sklearn.covariance import ledoit_wolf
@@ -289,6 +290,20 @@ def test_parameters_that_do_not_go_together_are_refused(options, words):
 def test_too_few_rows_for_the_rate_are_refused_with_the_smallest_rate():
     with pytest.raises(DataError, match=r"at least 999 calibration rows, got 60.*0\.0164"):
         AnomalyDetector(threshold=FalseAlarmRate(0.001)).fit(matrix(60))
+
+
+def test_a_detector_whose_fit_was_refused_is_not_fitted():
+    fitted = AnomalyDetector(random_state=0).fit(matrix(60))
+    with pytest.raises(DataError):
+        fitted.set_params(threshold=FalseAlarmRate(0.001)).fit(matrix(80))
+    with pytest.raises(NotFittedError):
+        fitted.predict(matrix(60))
+
+
+def test_rare_categories_among_rows_kept_back_are_no_news():
+    letters = [*"ab" * 1_500, *(f"rare {i}" for i in range(40))]
+    table = pa.table({"letter": letters, "size": np.arange(3_040.0)})
+    AnomalyDetector(random_state=0).fit(table)  # warnings are errors here
 
 
 @pytest.mark.parametrize("ask", ["p_values", "discover", "drift", "cell_scores", "predict"])

@@ -167,17 +167,14 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
                 "Leave one of them out."
             )
         rule = self._rule()
+        self.__dict__.pop("threshold_", None)  # unfitted until all is there
         data = read_input(copy.copy(self), X, reset=True, min_rows=MIN_ROWS)
         order, shuffled = self._ordered(data)
         n_held = self._count_held(len(data))
         learnt = _rows(data, order[~np.isin(order, shuffled[:n_held])])
         self._fit_autoencoder(learnt if n_held else X)
         self.score_: Score = fit_score(self.scoring, self.autoencoder_, learnt)
-        if self._is_cross_fitted(len(data)):
-            scores = self._cross_fitted(data, shuffled)
-        else:
-            scores = self._unusual(_rows(data, shuffled[: n_held or _MAX_CALIBRATION_ROWS]))
-        self.calibration_ = Calibration.of(scores)
+        self.calibration_ = Calibration.of(self._calibration_scores(data, shuffled, n_held))
         return self._cut(rule or self._default_rule(), X, y)
 
     def set_threshold(self, rule: ThresholdRule, X: Any = None, y: Any = None) -> Self:
@@ -250,23 +247,28 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             return 0
         return n_held
 
+    def _calibration_scores(self, data: Any, shuffled: np.ndarray, n_held: int) -> np.ndarray:
+        with warnings.catch_warnings():
+            # A category that only rows kept back hold is no news to who gave them all.
+            warnings.simplefilter("ignore", DataWarning)
+            if self._is_cross_fitted(len(data)):
+                return self._cross_fitted(data, shuffled)
+            return self._unusual(_rows(data, shuffled[: n_held or _MAX_CALIBRATION_ROWS]))
+
     def _is_cross_fitted(self, n_rows: int) -> bool:
         """Return True if rows are too few for each to be of no account in the fit."""
         given = self._given()
         few = _N_FOLDS * MIN_ROWS <= n_rows <= _MAX_CROSS_FITTED
-        return few and given.judges_own_rows and not _is_fitted(given)
+        return bool(few and given.judges_own_rows and not _is_fitted(given))
 
     def _cross_fitted(self, data: Any, order: np.ndarray) -> np.ndarray:
         """Return the score of each row by a memory of the four fifths that it is not in."""
         scores = []
-        with warnings.catch_warnings():
-            # A category that one fold alone holds is no news: all folds are in the fit.
-            warnings.simplefilter("ignore", DataWarning)
-            for fold in np.array_split(np.arange(len(order)), _N_FOLDS):
-                others = _rows(data, np.delete(order, fold))
-                judge = self._fresh(self.autoencoder).fit(others)
-                score = fit_score(self.scoring, judge, others)
-                scores.append(score.rows(judge, _rows(data, order[fold])))
+        for fold in np.array_split(np.arange(len(order)), _N_FOLDS):
+            others = _rows(data, np.delete(order, fold))
+            judge = self._fresh(self.autoencoder).fit(others)
+            score = fit_score(self.scoring, judge, others)
+            scores.append(score.rows(judge, _rows(data, order[fold])))
         return np.concatenate(scores)
 
     def _given(self) -> Any:
@@ -448,6 +450,9 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             self.autoencoder_ = copy.deepcopy(self.autoencoder_).partial_fit(_rows(data, normal))
         self.calibration_ = _renewed(self.calibration_, self.calibration_.tamed(scores))
         return self._cut(self.rule_, X, None)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "threshold_")
 
     def stream(self, *, window: int = 2_000) -> ScoreStream:
         """Return a scorer for rows that come one by one.
