@@ -92,7 +92,7 @@ def score(
             write_picture(_histogram(verdict), plot, overwrite)
         n_anomalies = 0 if verdict.flags is None else int(verdict.flags.sum())
     if fail_on is not None and n_anomalies:
-        say(f"{n_anomalies:,} rows are flagged.")
+        say(f"flagged: {n_anomalies:,}")
         raise typer.Exit(ANOMALIES)
 
 
