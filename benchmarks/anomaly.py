@@ -1,9 +1,9 @@
 """Anomaly detection beside PyOD: scores, speed, images and false alarms, in one run.
 
-Every figure of benchmarks/README.md and of README.md's table comes from this command, run in the
-repository's root, as it stands:
+README.md's table comes from this command, run in the repository's root, the figures of
+benchmarks/README.md from the same with the other parts:
 
-    python benchmarks/anomaly.py --data ../shared/data --out anomaly.csv
+    python benchmarks/anomaly.py --data ../shared/data --part scores --seeds 0,1
 
 ``--data`` holds ``adbench/*.npz`` (X, y; y = 1 for an anomaly) and ``mnist.npz``. Peers:
 ``pip install pyod==3.6.7 tqdm``; one that is not installed is named, and left out.
