@@ -50,7 +50,11 @@ def arrow_table(frame: nw.DataFrame[Any]) -> pa.Table:
     DataError
         If a column mixes types, or holds infinity, lists, structs or bytes.
     """
-    columns = {name: _arrow_column(name, frame[name]) for name in frame.columns}
+    native = frame.to_native()
+    if isinstance(native, pa.Table):
+        columns = dict(zip(native.column_names, native.columns, strict=True))
+    else:
+        columns = {name: _arrow_column(name, frame[name]) for name in frame.columns}
     for name, column in columns.items():
         _check_finite(name, column)
     unusable = [name for name, column in columns.items() if not _is_usable(column.type)]
