@@ -85,7 +85,8 @@ class CrowdModule(StoredRows):
         self.tails.fit(rows)
         self.skew.copy_(_skew(rows))
         judged = others.take(order[:_JUDGED_ROWS])
-        nearest = -2 * self._logits(judged, 1.0).amax(2)
+        own = self.fingerprint(judged)
+        nearest = -2 * self._logits(self._seen(judged), self._groups, own, 1.0).amax(2)
         nearest = torch.where(nearest.isfinite(), nearest, torch.nan)
         self.bandwidths.copy_(nearest.nanmedian(0).values[:, None].clamp(min=_LEAST_BANDWIDTH))
         statistics = self._statistics(judged)
@@ -114,9 +115,9 @@ class CrowdModule(StoredRows):
 
     def _by_memory(self, cells: Cells) -> Tensor:
         """Return the surprise of each cell in each memory, (batch, n_groups, n_columns)."""
-        rows = self._seen(cells)
-        weights = self._logits(cells, self.bandwidths).softmax(2).nan_to_num(nan=0.0)
-        stored = self._groups
+        rows, stored = self._seen(cells), self._groups
+        own = self.fingerprint(cells)
+        weights = self._logits(rows, stored, own, self.bandwidths).softmax(2).nan_to_num(nan=0.0)
         rebuilt = torch.einsum("bgk,gkw->bgw", weights, stored.values)
         if stored.seen is not None:
             share = torch.einsum("bgk,gkw->bgw", weights, stored.seen.to(weights))
@@ -127,9 +128,10 @@ class CrowdModule(StoredRows):
         by_column = self.likelihood.by_column(squares.flatten(0, 1))
         return by_column.view(*squares.shape[:2], -1).log1p()
 
-    def _logits(self, cells: Cells, bandwidth: Tensor | float) -> Tensor:
+    def _logits(
+        self, rows: Rows, stored: Rows, fingerprint: Tensor, bandwidth: Tensor | float
+    ) -> Tensor:
         """Return minus half squared distances in bandwidths, (batch, n_groups, GROUP)."""
-        rows, stored = self._seen(cells), self._groups
         own = torch.ones_like(rows.values) if rows.seen is None else rows.seen.double()
         values = rows.values * own
         flat, width = stored.values.flatten(0, 1), rows.values.shape[1]
@@ -143,7 +145,7 @@ class CrowdModule(StoredRows):
             half, n_common = half - 0.5 * values.square() @ theirs.T, own @ theirs.T
         half = half * (width / n_common.clamp(min=1))
         half = half.masked_fill(n_common == 0, -math.inf)
-        own_row = self.fingerprint(cells)[:, None] == self.singles
+        own_row = fingerprint[:, None] == self.singles
         half = half.masked_fill_(own_row, -math.inf)
         return half.view(len(half), self.n_groups, -1) / bandwidth
 

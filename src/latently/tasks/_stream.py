@@ -43,7 +43,8 @@ class ScoreStream:
 
     A new score joins the window and the oldest leaves; one beyond all others counts as little more
     than the largest, so that a slow drift is followed and single anomalies are not. A rule that is
-    about rows (``AlertBudget``, ``Contamination``, ``FewLabels``) keeps its cut.
+    about rows (``AlertBudget``, ``Contamination``, ``FewLabels``) keeps its cut. Rows are taken for
+    new ones: a training row, sent again, finds itself in the memory and scores low.
 
     Parameters
     ----------
