@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self
@@ -32,8 +31,9 @@ from latently.estimators._fitting import (
     training_options,
 )
 from latently.estimators._inference import ask, drawn_code_of, reconstruction_of
+from latently.estimators._running import run_loop
 from latently.estimators._split import Split, split_rows
-from latently.exceptions import DataError, ParameterError, TrainingWarning
+from latently.exceptions import DataError, ParameterError
 from latently.nn import (
     AutoencoderModule,
     Cells,
@@ -46,15 +46,7 @@ from latently.nn import (
     mean_offset,
 )
 from latently.preprocessing import LikelihoodChoice, TablePreprocessor
-from latently.training import (
-    Engine,
-    ProgressBar,
-    Trained,
-    TrainingData,
-    TrainingOptions,
-    resolve_engine,
-    train,
-)
+from latently.training import Engine, TrainingData, TrainingOptions
 
 #: Training rows that the prior of a plain code is fitted to.
 _PRIOR_ROWS = 10_000
@@ -292,37 +284,12 @@ class TrainedAutoencoder(BaseAutoencoder):
         optimizer_state: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Run the loop on the engine, keep its best weights, return the optimiser's state."""
-        engine = resolve_engine(self.engine)
-        callbacks = [ProgressBar(type(self).__name__)] if self.verbose else []
         corruption = self._make_corruption()
-
-        def job() -> Trained:
-            return train(
-                engine, self.module_, train_rows, valid_rows, options, callbacks,
-                optimizer_state, corruption,
-            )  # fmt: skip
-
-        trained = engine.launch(job)
-        self.module_.to("cpu")
-        self.module_.load_state_dict(trained.weights)
-        self.module_.eval()
+        state = run_loop(self, train_rows, valid_rows, options, corruption, optimizer_state)
         with torch.no_grad():
             first_rows = train_rows.inputs.take(slice(_PRIOR_ROWS))
             self.module_.latent.fit_prior(self.module_.hidden(first_rows))
-        self.history_ = trained.history
-        self.interrupted_ = trained.history.stopped == "interrupted"
-        self._warn_of_trouble()
-        return trained.optimizer_state
-
-    def _warn_of_trouble(self) -> None:
-        troubles = [f"Training, {event}." for event in self.history_.events]
-        if self.interrupted_:
-            troubles.append(
-                f"Training was interrupted; the weights of step {self.history_.best_step:,} were "
-                "kept."
-            )
-        for trouble in troubles:
-            warnings.warn(trouble, TrainingWarning, stacklevel=5)
+        return state
 
     def sample(
         self, n_samples: int = 1, *, random_state: int | np.random.RandomState | None = None

@@ -4,6 +4,7 @@ from latently.nn._corruption import Corruption, GaussianNoise, Masking, SaltAndP
 from latently.nn._crowd import CrowdModule
 from latently.nn._latents import L1, Code, Deterministic, Gaussian, Latent, TopK
 from latently.nn._likelihoods import Likelihood, mean_offset, spread
+from latently.nn._masked import ForestSize, MaskedModule
 from latently.nn._memory import Memory
 from latently.nn._module import AutoencoderModule, Cells, RowLoss
 from latently.nn._networks import ConvNetwork, CustomNetwork, DenseNetwork, Network
@@ -19,11 +20,13 @@ __all__ = [
     "CustomNetwork",
     "DenseNetwork",
     "Deterministic",
+    "ForestSize",
     "Gaussian",
     "GaussianNoise",
     "L1",
     "Latent",
     "Likelihood",
+    "MaskedModule",
     "Masking",
     "Memory",
     "MemoryModule",

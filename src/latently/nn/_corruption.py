@@ -22,9 +22,10 @@ class Masking(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
 
     Parameters
     ----------
-    rate : float, default=0.2
+    rate : float or tuple of two floats, default=0.2
         Chance of each cell to be hidden, in [0, 1). More makes the code lean on relations between
-        columns, and blurs what single cells say.
+        columns, and blurs what single cells say. Of a pair, each row draws its own rate between
+        the two, so that rows with few and with many gaps are learnt alike.
 
     References
     ----------
@@ -37,12 +38,18 @@ class Masking(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     torch.Size([2, 4])
     """
 
-    rate: float = 0.2
+    rate: float | tuple[float, float] = 0.2
 
     def __call__(self, values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
         """Hide cells of a batch."""
-        _check_rate("rate", self.rate)
-        return values, observed & (torch.rand(observed.shape, device=values.device) >= self.rate)
+        low, high = self.rate if isinstance(self.rate, tuple) else (self.rate, self.rate)
+        _check_rate("rate", low)
+        _check_rate("rate", high)
+        chance = torch.rand(observed.shape, device=values.device)
+        if low == high:
+            return values, observed & (chance >= low)
+        rate = low + (high - low) * torch.rand(len(observed), 1, device=values.device)
+        return values, observed & (chance >= rate)
 
 
 @dataclass(eq=False, repr=False)

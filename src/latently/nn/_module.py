@@ -108,6 +108,13 @@ class AutoencoderModule(nn.Module):
         rows: Tensor = mean.view(cells.values.shape)
         return rows
 
+    def fill(self, cells: Cells) -> Tensor:
+        """Return encoded rows with what is expected in their gaps, shape (batch, \\*shape)."""
+        if cells.observed is None:
+            return cells.values
+        seen = self.likelihood.spread(cells.observed).view(cells.values.shape)
+        return torch.where(seen, cells.values, self.reconstruct(cells))
+
     def forward(self, inputs: Cells, target: Cells) -> RowLoss:
         """Return the two parts of each row's loss, for what is to be rebuilt from ``inputs``."""
         code = self.encode(inputs)

@@ -32,7 +32,8 @@ class TrainingOptions:
 
     ``n_steps`` is planned; ``patience`` counts evaluations without a better validation loss, None
     never stops early. ``warmup`` is the share of the steps over which the learning rate rises;
-    after it a half cosine brings it to zero, unless ``decay`` is off.
+    after it a half cosine brings it to zero, unless ``decay`` is off. Without ``keep_best`` the
+    last weights are kept, so that the validation rows stay unused.
     """
 
     n_steps: int
@@ -45,6 +46,7 @@ class TrainingOptions:
     warmup: float = 0.05
     decay: bool = True
     gradient_clip: float | None = 1.0
+    keep_best: bool = True
 
 
 class Trained(NamedTuple):
@@ -252,7 +254,7 @@ class _Run:
         return record
 
     def _keep_best(self, loss: float) -> None:
-        if loss < self.best_loss:
+        if loss < self.best_loss or not self.options.keep_best:
             self.best_loss, self.best_weights = loss, snapshot(self.module)
             self.history.best_step = self.step
             self.evaluations_since_best = 0

@@ -1,0 +1,328 @@
+"""The autoencoder that learns to predict hidden cells: the one that fills gaps."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import KW_ONLY, dataclass
+from numbers import Integral, Real
+from typing import Any, ClassVar, Literal, Self, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latently._sklearn import HasMethods, Interval, StrOptions
+from latently._validation import MIN_ROWS, Input, read_input, read_seed
+from latently.estimators._base import BaseAutoencoder, seeded
+from latently.estimators._fitting import (
+    chunk_options,
+    in_canonical_order,
+    is_image_stack,
+    make_preprocessor,
+    training_data,
+)
+from latently.estimators._running import run_loop
+from latently.exceptions import DataError
+from latently.nn import Cells, ForestSize, MaskedModule, Masking
+from latently.training import Engine, TrainingData, TrainingOptions
+
+#: Cells hidden in training: a rate of its own for each row.
+_MASKING = Masking((0.1, 0.5))
+#: Rows a step: a network sees its share of them.
+_BATCH = 768
+#: Few rows are repeated to so many batches, lest the last one of a pass be a small one.
+_FULL_BATCHES = 8
+#: "auto" length, in steps: the rows twice, within these bounds.
+_MIN_STEPS, _MAX_STEPS = 700, 6_000
+_N_EVALUATIONS = 12
+#: Rows kept as donors, fewer of wide tables: each is filled once for each of its columns.
+_MIN_DONORS, _MAX_DONORS, _DONOR_ELEMENTS = 2_000, 10_000, 300_000
+#: Rows that a tree grows on at most.
+_TREE_ROWS = 2_000
+#: Trees of a column, fewer where there are many columns.
+_MIN_TREES, _MAX_TREES, _ALL_TREES = 16, 60, 900
+#: Below this many rows no cell is held out.
+_MIN_ROWS_TO_HOLD = 20
+
+
+@dataclass(eq=False, repr=False)
+class MaskedAutoencoder(BaseAutoencoder):
+    """Predict hidden cells of a table from the others: the masked autoencoder [1]_.
+
+    A normal distribution fills the gaps of a row [2]_; small networks learn what it leaves; trees
+    see the filled row, with the column that they predict hidden [3]_. Cells held out say how much
+    each weighs, column by column, and how far predictions go wrong. Complete rows are not needed;
+    new rows are filled as those of ``fit``, without another fit. Time is linear in the rows.
+
+    Parameters
+    ----------
+    hidden_size : int, default=64
+        Width of each network. More fits finer relations of large tables, and takes longer.
+    n_networks : int, default=3
+        Networks whose answers are averaged; each sees rows of its own. More are steadier.
+    n_trees : int or "auto", default="auto"
+        Trees of each column, a multiple of four. "auto" takes 60, fewer in tables of more than 15
+        columns, at least 16. More are steadier, and make the model file larger.
+    max_epochs : int or "auto", default="auto"
+        Passes over the rows; "auto" takes 700 to 6,000 steps.
+    batch_size : int or "auto", default="auto"
+        Rows a step, of all networks together; "auto" takes 768.
+    learning_rate : float, default=3e-3
+        Of AdamW; it rises, then falls to zero along a cosine.
+    weight_decay : float, default=0.01
+        Of AdamW.
+    gradient_clip : float or None, default=0.3
+        Longest step of the gradient.
+    validation_fraction : float, default=0.1
+        Share of the cells held out to weigh the ways to predict and to learn how far they go
+        wrong. With zero, they weigh the same and no interval is calibrated.
+    engine : str or Engine, default="auto"
+        Where to train: "auto", "cpu", "cuda" or an ``Engine``.
+    random_state : int, RandomState or None, default=None
+        Seed; the same seed gives the same model.
+    verbose : bool, default=False
+        True shows the progress of the training.
+
+    Attributes
+    ----------
+    n_components_ : int
+        Size of the code: the filled row and what the networks make of it.
+    module_ : MaskedModule
+        The torch module.
+    preprocessor_ : TablePreprocessor
+        Scaling and encoding of the columns.
+    history_ : History
+        Loss of every evaluation, in nats a hidden cell.
+    interrupted_ : bool
+        True if Ctrl-C ended the training early.
+    n_features_in_ : int
+        Columns seen in ``fit``.
+    feature_names_in_ : ndarray of str
+        Names of the columns, where the input had them.
+
+    References
+    ----------
+    .. [1] He et al. (2022), Masked Autoencoders Are Scalable Vision Learners.
+    .. [2] Little and Rubin (2019), Statistical Analysis with Missing Data, chapter 11.
+    .. [3] Stekhoven and Buehlmann (2012), MissForest.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> X = load_iris().data
+    >>> model = MaskedAutoencoder(max_epochs=20, random_state=0).fit(X)
+    >>> rows = X[:2].copy()
+    >>> rows[0, 2] = float("nan")
+    >>> bool(abs(model.reconstruct(rows)[0, 2] - X[0, 2]) < 0.5)
+    True
+    """
+
+    hidden_size: int = 64
+    _: KW_ONLY
+    n_networks: int = 3
+    n_trees: int | Literal["auto"] = "auto"
+    max_epochs: int | Literal["auto"] = "auto"
+    batch_size: int | Literal["auto"] = "auto"
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.01
+    gradient_clip: float | None = 0.3
+    validation_fraction: float = 0.1
+    engine: str | Engine = "auto"
+    random_state: int | np.random.RandomState | None = None
+    verbose: bool = False
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "hidden_size": [Interval(Integral, 1, None, closed="left")],
+        "n_networks": [Interval(Integral, 1, None, closed="left")],
+        "n_trees": [Interval(Integral, 4, None, closed="left"), StrOptions({"auto"})],
+        "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "gradient_clip": [Interval(Real, 0, None, closed="neither"), None],
+        "validation_fraction": [Interval(Real, 0, 0.5, closed="left")],
+        "engine": [str, HasMethods(["launch", "setup", "shard", "backward", "mean"])],
+        "random_state": ["random_state"],
+        "verbose": ["boolean"],
+    }
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn to predict each cell from the others.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), DataFrame or Table
+            Rows; any cells may be missing.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        ParameterError
+            If a parameter has a wrong value.
+        DataError
+            If the rows cannot be used.
+        DivergenceError
+            If training ran away three times.
+        """
+        self._check_parameters()
+        data = _table(read_input(self, X, reset=True, min_rows=MIN_ROWS))
+        seed = read_seed(self.random_state)
+        data, _, _ = in_canonical_order(data, None, None)
+        self.preprocessor_ = make_preprocessor(data, "gaussian")
+        cells = training_data(self.preprocessor_, data, None, None).inputs
+        with seeded(seed):
+            self._learn(cells, seed)
+        self._next_seed = seed + 1
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Let the networks pass once over the next rows of a stream, at a constant learning rate.
+
+        The first call is ``fit``: columns, categories, scaling, trees and blend stay as it set
+        them.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or Table
+            The next rows.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+            The estimator, a little further.
+
+        Raises
+        ------
+        DataError
+            If the rows cannot be used.
+        """
+        if not hasattr(self, "module_"):
+            return self.fit(X)
+        data = _table(read_input(self, X, reset=False, fitted_on=self._fitted_on))
+        rows = training_data(self.preprocessor_, data, None, None)
+        with seeded(self._next_seed):
+            run_loop(self, rows, None, chunk_options(self, rows.n_rows, self._next_seed), _MASKING)
+        self._next_seed += 1
+        return self
+
+    def _learn(self, cells: Cells, seed: int) -> None:
+        """Train the networks on all but some held-out cells of the donors, then grow the trees."""
+        n_rows, layout = len(cells.values), self.preprocessor_.layout
+        module = self._module(_means(cells, self.preprocessor_), ForestSize(1, 1, 1))
+        self.module_ = module
+        self.n_components_ = module.latent.n_components
+        spared = min(max(_DONOR_ELEMENTS // layout.width, _MIN_DONORS), _MAX_DONORS, n_rows)
+        donors = cells.take(slice(spared))
+        held = self._held_out(donors)
+        shown = _without(cells, held)
+        module.look_at(shown)
+        rows = TrainingData(shown.take(_repeated(n_rows, _FULL_BATCHES * self._batch_size)))
+        judged = torch.nonzero(held.any(1))[:, 0]
+        valid = TrainingData(shown.take(judged), donors.take(judged)) if len(judged) else None
+        run_loop(self, rows, valid, self._options(rows.n_rows, seed), _MASKING)
+        module.settle(donors, held, self._count_trees(), _TREE_ROWS, seed)
+        module.look_again(cells)
+
+    def _held_out(self, cells: Cells) -> Tensor:
+        """Return which cells to hold out, True for those."""
+        shape = len(cells.values), self.preprocessor_.layout.n_columns
+        share = self.validation_fraction if len(cells.values) >= _MIN_ROWS_TO_HOLD else 0.0
+        held = torch.rand(shape) < share
+        return held if cells.observed is None else held & cells.observed
+
+    @property
+    def _batch_size(self) -> int:
+        return _BATCH if self.batch_size == "auto" else int(self.batch_size)
+
+    def _count_trees(self) -> int:
+        n_columns = self.preprocessor_.layout.n_columns
+        wanted = _ALL_TREES // n_columns if self.n_trees == "auto" else int(self.n_trees)
+        least, most = (_MIN_TREES, _MAX_TREES) if self.n_trees == "auto" else (4, wanted)
+        # Two kinds of trees, of which each half judges the other's held-out cells.
+        return min(max(wanted, least), most) // 4 * 4
+
+    def _options(self, n_rows: int, seed: int) -> TrainingOptions:
+        per_epoch = math.ceil(n_rows / self._batch_size)
+        if self.max_epochs == "auto":
+            n_steps = min(max(2 * per_epoch, _MIN_STEPS), _MAX_STEPS)
+        else:
+            n_steps = self.max_epochs * per_epoch
+        return TrainingOptions(
+            n_steps=n_steps,
+            batch_size=self._batch_size,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            seed=seed,
+            steps_per_evaluation=math.ceil(n_steps / _N_EVALUATIONS),
+            gradient_clip=self.gradient_clip,
+            # Weights chosen by the held-out cells would be judged too well by them afterwards.
+            keep_best=False,
+        )
+
+    def _module(self, center: Tensor, forest_size: ForestSize) -> MaskedModule:
+        layout = self.preprocessor_.layout
+        return MaskedModule(layout, center, self.n_networks, self.hidden_size, forest_size)
+
+    def _empty_module(self, shapes: dict[str, tuple[int, ...]]) -> MaskedModule:
+        size = ForestSize(
+            shapes["stored"][0], shapes["forest.feature"][0], shapes["forest.roots"][1]
+        )
+        return self._module(torch.zeros(self.preprocessor_.layout.width), size)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = False
+        return tags
+
+    def summary(self) -> str:
+        """Describe the fitted model in a few lines.
+
+        Returns
+        -------
+        str
+            Sizes, training, and how far its predictions of held-out cells go wrong.
+        """
+        module = cast(MaskedModule, self.module_)
+        error = module.error.nanmean()
+        held = "no cell was held out" if math.isnan(error) else f"mean error {float(error):.3f}"
+        return f"{super().summary()}\ncells held out, in standard deviations or shares: {held}"
+
+
+def _table(data: Input) -> Input:
+    if is_image_stack(data):
+        raise DataError(
+            f"MaskedAutoencoder takes tables, got images of shape {np.shape(data)}. Use "
+            "DenoisingAutoencoder for images."
+        )
+    return data
+
+
+def _means(cells: Cells, preprocessor: Any) -> Tensor:
+    """Return the mean of each encoded element over the rows that hold it, zero without any."""
+    if cells.observed is None:
+        return cells.values.mean(0)
+    widths = torch.tensor([b.width for b in preprocessor.layout.blocks for _ in range(b.n_columns)])
+    count = cells.observed.sum(0).clamp(min=1).repeat_interleave(widths)
+    return cells.values.sum(0) / count  # a missing cell is encoded as zeros
+
+
+def _without(cells: Cells, held: Tensor) -> Cells:
+    """Return all rows without the held-out cells of the first of them."""
+    if not held.any():
+        return cells
+    shape = len(cells.values), held.shape[1]
+    observed = torch.ones(shape, dtype=torch.bool) if cells.observed is None else cells.observed
+    return Cells(cells.values, torch.cat([observed[: len(held)] & ~held, observed[len(held) :]]))
+
+
+def _repeated(n_rows: int, n_wanted: int) -> Tensor:
+    """Return places of rows, all of them as often, at least so many where there are fewer."""
+    return torch.arange(n_rows).repeat(math.ceil(n_wanted / n_rows))

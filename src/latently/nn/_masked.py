@@ -1,0 +1,527 @@
+"""The masked autoencoder of tables: hidden cells are predicted, by four ways that are blended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from latently._spec import Layout, LikelihoodName
+from latently.nn._blend import blend_weights
+from latently.nn._conditional import ConditionalGaussian
+from latently.nn._forest import Forest, Grown, Leaves, grow
+from latently.nn._latents import Code, Latent
+from latently.nn._likelihoods import Likelihood, mean_offset
+from latently.nn._module import AutoencoderModule, Cells, RowLoss
+from latently.nn._predictive import Held, Predictive
+from latently.nn._stacked import StackedLinear, StackedTrunk
+from latently.nn._views import Rows
+
+#: Quantile bins of each number; twice as many are no better.
+_N_BINS = 6
+_LEAST_BIN = 1e-3
+#: Columns are hidden one by one, those of wide tables in this many groups.
+_MAX_GROUPS = 32
+#: Ways to predict a cell: normal distribution, networks, trees, trees on what the first leaves.
+N_WAYS = 4
+#: Their weights where little is held out: the networks know what the normal distribution knows.
+_PRIOR = (0.0, 1 / 3, 1 / 3, 1 / 3)
+#: Share of the elements that a tree looks at before it splits: on values, on what is left of them.
+_MAX_FEATURES = (1.0, 0.5)
+
+
+class ForestSize(NamedTuple):
+    """How large the forest of a masked autoencoder is."""
+
+    n_rows: int
+    n_nodes: int
+    n_trees: int
+
+
+class Column(NamedTuple):
+    """Where a column lies in the encoded row, and its likelihood."""
+
+    place: int
+    elements: slice
+    likelihood: LikelihoodName
+
+    @property
+    def width(self) -> int:
+        """Elements of the column."""
+        return self.elements.stop - self.elements.start
+
+    @property
+    def is_number(self) -> bool:
+        """True where values have distances."""
+        return self.likelihood == "gaussian"
+
+
+class Fills(NamedTuple):
+    """Rows with their gaps filled, by the normal distribution and by the networks."""
+
+    gaussian: Tensor
+    networks: Tensor
+
+
+class Plain(Latent):
+    """A code as the encoder answers it, without a prior."""
+
+    all_used: ClassVar[bool] = True
+
+    def forward(self, hidden: Tensor) -> Code:
+        return Code(hidden, hidden, hidden.new_zeros(len(hidden)))
+
+    def draw(self, n_samples: int) -> Tensor:
+        raise NotImplementedError
+
+
+class MaskedModule(AutoencoderModule):
+    r"""Predict hidden cells from those that were seen.
+
+    Gaps are filled by the conditional mean of a normal distribution, first. Small networks see the
+    filled row, which of it was seen, and quantile bins of its numbers; their last layer starts at
+    zero, so that they start *as* the normal distribution and learn what it leaves. Trees see what
+    the networks filled, with their own column hidden. The ways are blended, column by column, by
+    what they say of cells held out.
+
+    In training each network has rows of its own: the loss is that of hidden cells only.
+
+    Parameters
+    ----------
+    layout : Layout
+        How the columns lie in the encoded row.
+    center : Tensor of shape (width,)
+        Mean of the encoded rows.
+    n_networks, hidden_size : int
+        Networks, and how wide each is.
+    forest_size : ForestSize
+        Of the trees.
+    """
+
+    bin_starts: Tensor
+    bin_scales: Tensor
+    low: Tensor
+    high: Tensor
+    regression: Tensor
+    intercept: Tensor
+    stored: Tensor
+    expected: Tensor
+    weights: Tensor
+    error: Tensor
+
+    def __init__(
+        self,
+        layout: Layout,
+        center: Tensor,
+        n_networks: int,
+        hidden_size: int,
+        forest_size: ForestSize,
+    ) -> None:
+        self.columns = tuple(_columns(layout))
+        numbers = [i for c in self.columns if c.is_number for i in _range(c.elements)]
+        width = layout.width
+        n_in = width + layout.n_columns + _N_BINS * len(numbers)
+        super().__init__(
+            StackedTrunk(n_networks, n_in, hidden_size),
+            Plain(width + n_networks * hidden_size),
+            StackedLinear(n_networks, hidden_size, width, zero=True),
+            Likelihood(layout, torch.zeros(width)),
+            center,
+        )
+        self.n_networks = n_networks
+        self.gaussian = ConditionalGaussian(width)
+        self.forest = Forest(forest_size.n_nodes, layout.n_columns, forest_size.n_trees)
+        self.predictive = Predictive(layout.n_columns)
+        self.register_buffer("numbers", torch.tensor(numbers, dtype=torch.long), persistent=False)
+        self.register_buffer("bin_starts", torch.zeros(len(numbers), _N_BINS))
+        self.register_buffer("bin_scales", torch.ones(len(numbers), _N_BINS))
+        self.register_buffer("low", torch.zeros(width))
+        self.register_buffer("high", torch.zeros(width))
+        self.register_buffer("regression", torch.zeros(width, width))
+        self.register_buffer("intercept", torch.zeros(width))
+        self.register_buffer("stored", torch.zeros(forest_size.n_rows, width))
+        self.register_buffer("expected", torch.zeros(forest_size.n_rows, width))
+        self.register_buffer("weights", torch.tensor(_PRIOR).repeat(layout.n_columns, 1))
+        self.register_buffer("error", torch.full((layout.n_columns,), torch.nan))
+
+    # ------------------------------------------------------------------ before training
+    @torch.no_grad()
+    def look_at(self, cells: Cells) -> None:
+        """Learn the normal distribution, the bins and the range of each element."""
+        seen = self._seen(cells)
+        self.gaussian.fit(Rows(cells.values, seen))
+        self.regression.copy_(self.gaussian.regression(self.likelihood.column_of_element))
+        self.intercept.copy_(self.gaussian.mean - self.gaussian.mean @ self.regression)
+        values = cells.values
+        self.low.copy_(torch.where(seen, values, torch.inf).amin(0).nan_to_num(posinf=0.0))
+        self.high.copy_(torch.where(seen, values, -torch.inf).amax(0).nan_to_num(neginf=0.0))
+        numbers = values[:, self.numbers].masked_fill(~seen[:, self.numbers], torch.nan)
+        shares = torch.linspace(0, 1, _N_BINS + 1, dtype=torch.float64)
+        edges = np.nan_to_num(_nanquantile(numbers.double().numpy(), shares.numpy()))
+        ends = torch.from_numpy(edges).T.to(self.bin_starts)
+        self.bin_starts.copy_(ends[:, :-1])
+        self.bin_scales.copy_(1 / ends.diff(dim=1).clamp(min=_LEAST_BIN))
+
+    @torch.no_grad()
+    def look_again(self, cells: Cells) -> None:
+        """Learn the normal distribution anew, from cells that were held out as well."""
+        self.gaussian.fit(Rows(cells.values, self._seen(cells)))
+
+    # ------------------------------------------------------------------ the networks
+    def hidden(self, cells: Cells) -> Tensor:
+        """Return the filled row and what each network makes of it, side by side."""
+        filled = self.gaussian(cells.values, self._seen(cells))
+        features = self._features(filled, cells)
+        answers = self.encoder(features.expand(self.n_networks, -1, -1))
+        return torch.cat([filled, answers.transpose(0, 1).flatten(1)], 1)
+
+    def decode(self, sample: Tensor) -> Tensor:
+        """Return the likelihood's parameters for each code: what the networks agree on."""
+        width = self.likelihood.layout.width
+        hidden = sample[:, width:].unflatten(1, (self.n_networks, -1)).transpose(0, 1)
+        learnt: Tensor = self.decoder(hidden).mean(0)
+        return mean_offset(self.likelihood.layout, sample[:, :width]) + learnt
+
+    def forward(self, inputs: Cells, target: Cells) -> RowLoss:
+        """Return the loss of each row over the cells that ``inputs`` lack and ``target`` has."""
+        parameters = self._dealt(inputs) if self.training else self.decode(self.hidden(inputs))
+        judged = self._observed(target) & ~self._observed(inputs)
+        losses = self.likelihood(parameters, target.values, judged)
+        # The mean over judged cells, whatever their number in a batch.
+        scale = judged.numel() / judged.sum().clamp(min=1)
+        return RowLoss(losses.sum(1) * scale, losses.new_zeros(len(losses)))
+
+    def _dealt(self, cells: Cells) -> Tensor:
+        """Deal the rows out among the networks; return the parameters of each row."""
+        n_rows, n_networks = len(cells.values), self.n_networks
+        filled = self.gaussian(cells.values, self._seen(cells))
+        features = self._features(filled, cells)
+        spare = -n_rows % n_networks
+        if spare:
+            features = torch.cat([features, features[:1].expand(spare, -1)])
+        dealt = features.view(n_networks, -1, features.shape[1])
+        learnt = self.decoder(self.encoder(dealt)).flatten(0, 1)[:n_rows]
+        return mean_offset(self.likelihood.layout, filled) + learnt
+
+    def _features(self, filled: Tensor, cells: Cells) -> Tensor:
+        bins = (filled[:, self.numbers, None] - self.bin_starts) * self.bin_scales
+        return torch.cat([filled, self._observed(cells).to(filled), bins.clamp(0, 1).flatten(1)], 1)
+
+    def _observed(self, cells: Cells) -> Tensor:
+        if cells.observed is not None:
+            return cells.observed
+        shape = len(cells.values), len(self.columns)
+        return torch.ones(shape, dtype=torch.bool, device=cells.values.device)
+
+    def _seen(self, cells: Cells) -> Tensor:
+        return self.likelihood.spread(self._observed(cells))
+
+    def _fills(self, cells: Cells) -> Fills:
+        code = self.hidden(cells)
+        gaussian = code[:, : self.likelihood.layout.width]
+        networks = self.likelihood.mean(self.decode(code))
+        return Fills(gaussian, torch.where(self._seen(cells), cells.values, networks))
+
+    # ------------------------------------------------------------------ after training
+    @torch.no_grad()
+    def settle(self, cells: Cells, held: Tensor, n_trees: int, n_drawn: int, seed: int) -> None:
+        """Grow the trees, weigh the ways to predict, learn how far they go wrong.
+
+        Parameters
+        ----------
+        cells : Cells
+            Rows to keep as donors.
+        held : Tensor of bool, shape (n_rows, n_columns)
+            Cells that the networks were not trained on.
+        n_trees : int
+            Trees of each column, even; half of them see values, half what is left of them.
+        n_drawn : int
+            Rows that a tree grows on at most.
+        seed : int
+            Of all chance.
+        """
+        rng = np.random.default_rng(seed)
+        observed = self._observed(cells)
+        # A held cell is judged by the trees that did not see it: a half of them.
+        side = torch.from_numpy(rng.integers(0, 2, held.shape))
+        self.stored = cells.values.to(self.center)
+        self.expected = torch.zeros_like(self.stored)
+        grown: dict[int, Grown] = {}
+        fills: dict[int, Fills] = {}
+        for columns, filled in self._one_by_one(cells):
+            for column in columns:
+                j, part = column.place, column.elements
+                if column.is_number:
+                    self.expected[:, part] = self._expected(filled.networks, column)
+                spared = [held[:, j] & (side[:, j] == t) for t in (0, 1)]
+                rows = [_kept(observed[:, j], spared[t % 2], n_drawn, rng) for t in range(n_trees)]
+                grown[j] = self._grown(column, filled.networks, rows, rng)
+                fills[j] = Fills(*(fill[held[:, j]] for fill in filled))
+        self.forest = Forest.of([grown[j] for j in range(len(self.columns))])
+        self._calibrate(held, side, fills, rng)
+
+    def _grown(
+        self, column: Column, filled: Tensor, rows: list[np.ndarray], rng: np.random.Generator
+    ) -> Grown:
+        values = _told(self.stored[:, column.elements], column)
+        left = values
+        if column.is_number:
+            left = values - self.expected[:, column.elements.start]
+        half = len(rows) // 2
+        return grow(
+            _others(filled, column).float().numpy(),
+            np.stack([values.numpy()] * half + [left.numpy()] * half),
+            rows,
+            [_MAX_FEATURES[0]] * half + [_MAX_FEATURES[1]] * half,
+            rng.integers(2**31, size=len(rows)),
+        )
+
+    def _calibrate(
+        self, held: Tensor, side: Tensor, fills: dict[int, Fills], rng: np.random.Generator
+    ) -> None:
+        """Weigh the ways, and learn how far they go wrong, on held-out cells."""
+        leaves, ways, truths = [], [], []
+        for column in self.columns:
+            rows = held[:, column.place]
+            found = self._leaves(column, fills[column.place].networks)
+            # Trees of the cell's own side did not grow on it.
+            n_own = found.donors.shape[1] // 2
+            own = found.take(2 * torch.arange(n_own) + side[rows, column.place][:, None])
+            leaves.append(own)
+            ways.append(self._ways(column, fills[column.place], own))
+            truths.append(self.stored[rows, column.elements])
+        centers = [self.center[column.elements] for column in self.columns]
+        variances = [self._variance(column) for column in self.columns]
+        prior = torch.tensor(_PRIOR)
+        self.weights.copy_(blend_weights(ways, truths, centers, variances, prior))
+        numbers: dict[int, Held] = {}
+        for column, way, own, truth in zip(self.columns, ways, leaves, truths, strict=True):
+            place, predicted = column.place, self._blended(column, way)
+            self.error[place] = _error(predicted, truth, column.likelihood)
+            if column.is_number:
+                atoms = self._atoms(column, fills[place].networks, own)
+                numbers[place] = Held(predicted[:, 0], truth[:, 0], atoms, self._ends(column))
+        self.predictive.fit(numbers, rng)
+
+    def _variance(self, column: Column) -> float:
+        """Return the variance of a column, summed over its elements."""
+        if column.is_number:
+            return float(column.width)
+        share = self.center[column.elements]
+        return float((share * (1 - share)).sum())
+
+    def _one_by_one(self, cells: Cells) -> Iterator[tuple[list[Column], Fills]]:
+        """Hide each column in turn, or each of the groups of a wide table; fill it."""
+        n_groups = min(len(self.columns), _MAX_GROUPS)
+        observed = self._observed(cells)
+        for group in range(n_groups):
+            hidden = observed.clone()
+            hidden[:, group::n_groups] = False
+            yield (
+                list(self.columns[group::n_groups]),
+                self._fills(Cells(cells.values, hidden)),
+            )
+
+    # ------------------------------------------------------------------ answers
+    def _expected(self, filled: Tensor, column: Column) -> Tensor:
+        """Return a column as a linear regression on all the others expects it, (batch, k)."""
+        part = column.elements
+        return self.intercept[part] + filled @ self.regression[:, part]
+
+    def _leaves(self, column: Column, filled: Tensor) -> Leaves:
+        return self.forest.leaves(column.place, _others(filled, column))
+
+    def _ways(self, column: Column, fills: Fills, leaves: Leaves) -> Tensor:
+        """Return what each way predicts for a column, shape (N_WAYS, batch, k)."""
+        part, half = column.elements, leaves.donors.shape[1] // 2
+        donors = leaves.donors
+        if column.is_number and column.width == 1:
+            raw = leaves.means[:, :half].mean(1, keepdim=True)
+            moved = leaves.means[:, half:].mean(1, keepdim=True)
+        else:
+            values = self.stored[:, part]
+            left = (values - self.expected[:, part]).contiguous()
+            raw = F.embedding_bag(donors[:, :half], values.contiguous(), mode="mean")
+            moved = F.embedding_bag(donors[:, half:], left, mode="mean")
+        if column.is_number:
+            moved = moved + self._expected(fills.networks, column)
+        return torch.stack([fills.gaussian[:, part], fills.networks[:, part], raw, moved])
+
+    def _blended(self, column: Column, ways: Tensor) -> Tensor:
+        part = column.elements
+        center = self.center[part]
+        blend = center + torch.einsum("k,kbe->be", self.weights[column.place], ways - center)
+        blend = blend.clamp(self.low[part], self.high[part])
+        if column.likelihood == "categorical":
+            blend = blend / blend.sum(1, keepdim=True).clamp(min=1e-9)
+        return blend
+
+    def _atoms(self, column: Column, filled: Tensor, leaves: Leaves) -> Tensor:
+        """Return the values that the trees give a number, each as likely, (batch, n_trees)."""
+        first, half = column.elements.start, leaves.donors.shape[1] // 2
+        raw = self.stored[:, first][leaves.donors[:, :half]]
+        left = (self.stored[:, first] - self.expected[:, first])[leaves.donors[:, half:]]
+        moved = left + self._expected(filled, column)[:, :1]
+        return torch.cat([raw, moved], 1).clamp(*self._ends(column))
+
+    def _ends(self, column: Column) -> tuple[float, float]:
+        first = column.elements.start
+        return float(self.low[first]), float(self.high[first])
+
+    def _predicted(self, column: Column, fills: Fills) -> Tensor:
+        leaves = self._leaves(column, fills.networks)
+        return self._blended(column, self._ways(column, fills, leaves))
+
+    def fill(self, cells: Cells) -> Tensor:
+        """Return encoded rows with what is expected in their gaps, shape (batch, width)."""
+        if cells.observed is None:
+            return cells.values
+        filled, fills = cells.values.clone(), self._fills(cells)
+        for column, rows in self._gaps(cells):
+            predicted = self._predicted(column, Fills(*(fill[rows] for fill in fills)))
+            filled[rows, column.elements] = predicted
+        return filled
+
+    def quantile(self, cells: Cells, levels: Tensor) -> Tensor:
+        """Return encoded rows with a quantile of what may stand in each gap.
+
+        Parameters
+        ----------
+        cells : Cells
+            Rows with gaps.
+        levels : Tensor of shape (batch, n_columns)
+            Which quantile, from 0 to 1; a category is drawn in the order of its levels.
+
+        Returns
+        -------
+        Tensor of shape (batch, width)
+            What was seen stays as it was.
+        """
+        filled = cells.values.clone()
+        if cells.observed is None:
+            return filled
+        fills = self._fills(cells)
+        for column, rows in self._gaps(cells):
+            own = Fills(*(fill[rows] for fill in fills))
+            leaves = self._leaves(column, own.networks)
+            blended = self._blended(column, self._ways(column, own, leaves))
+            level = levels[rows, column.place]
+            if column.is_number:
+                atoms = self._atoms(column, own.networks, leaves)
+                ends = self._ends(column)
+                found = self.predictive.quantile(column.place, blended[:, 0], atoms, level, ends)
+                blended[:, 0] = found
+            else:
+                blended = _category_at(blended, level, column.likelihood)
+            filled[rows, column.elements] = blended
+        return filled
+
+    def deviates(self, cells: Cells, noise: Tensor) -> Tensor:
+        """Return standard normal deviates of the gaps of each row that depend on each other.
+
+        Parameters
+        ----------
+        cells : Cells
+            Rows with gaps.
+        noise : Tensor of shape (batch, gaussian.n_noise)
+            Independent standard normal numbers.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_columns)
+            As the normal distribution has them depend, given what was seen.
+        """
+        drawn = self.gaussian.deviates(self._seen(cells), noise)
+        return drawn[:, [column.elements.start for column in self.columns]]
+
+    def _gaps(self, cells: Cells) -> Iterator[tuple[Column, Tensor]]:
+        observed = self._observed(cells)
+        for column in self.columns:
+            rows = torch.nonzero(~observed[:, column.place])[:, 0]
+            if len(rows):
+                yield column, rows
+
+    def reconstruct(self, cells: Cells) -> Tensor:
+        """Return each cell as the others predict it, shape (batch, width)."""
+        rebuilt = torch.zeros_like(cells.values)
+        for columns, fills in self._one_by_one(cells):
+            for column in columns:
+                rebuilt[:, column.elements] = self._predicted(column, fills)
+        if cells.observed is None:
+            return rebuilt
+        return torch.where(self._seen(cells), rebuilt, self.fill(cells))
+
+    def cell_errors(self, cells: Cells) -> Tensor:
+        """Return the half deviance of each cell, as the others predict it, (batch, n_columns)."""
+        parameters = mean_offset(self.likelihood.layout, self.reconstruct(cells))
+        losses: Tensor = self.likelihood(parameters, cells.values, cells.observed)
+        return (losses - self.likelihood.least(cells.values, cells.observed)).clamp(min=0)
+
+
+def _columns(layout: Layout) -> Iterator[Column]:
+    place, start = 0, 0
+    for block in layout.blocks:
+        for _ in range(block.n_columns):
+            yield Column(place, slice(start, start + block.width), block.likelihood)
+            place, start = place + 1, start + block.width
+
+
+def _others(filled: Tensor, column: Column) -> Tensor:
+    """Return rows without the elements of a column."""
+    return torch.cat([filled[:, : column.elements.start], filled[:, column.elements.stop :]], 1)
+
+
+def _range(part: slice) -> range:
+    return range(part.start, part.stop)
+
+
+def _nanquantile(values: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Return quantiles of each column, NaN for a column without any value."""
+    quantiles = np.full((len(shares), values.shape[1]), np.nan)
+    some = ~np.isnan(values).all(0)
+    if some.any():
+        quantiles[:, some] = np.nanquantile(values[:, some], shares, axis=0)
+    return quantiles
+
+
+def _kept(
+    observed: Tensor, spared: Tensor, n_drawn: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return places of rows that a tree grows on: those seen and not spared, at most some."""
+    places = torch.nonzero(observed & ~spared)[:, 0].numpy()
+    if len(places) == 0:
+        places = np.arange(len(observed))
+    # In random order: of equal rows in a leaf the last becomes the donor.
+    return rng.permutation(places)[:n_drawn]
+
+
+def _told(values: Tensor, column: Column) -> Tensor:
+    """Return what the trees of a column tell: a number, a level or a class."""
+    if column.likelihood == "categorical":
+        return values.argmax(1)
+    if column.likelihood == "bernoulli":
+        level = values.sum(1)
+        return level.round().long() if values.shape[1] == 1 else level
+    return values[:, 0]
+
+
+def _error(predicted: Tensor, truth: Tensor, likelihood: LikelihoodName) -> Tensor:
+    """Return the root mean squared error of numbers, the share of wrong guesses of categories."""
+    if likelihood == "gaussian":
+        return (predicted[:, 0] - truth[:, 0]).square().mean().sqrt()
+    if likelihood == "categorical":
+        return (predicted.argmax(1) != truth.argmax(1)).float().mean()
+    return ((predicted > 0.5) != (truth > 0.5)).any(1).float().mean()
+
+
+def _category_at(probabilities: Tensor, level: Tensor, likelihood: LikelihoodName) -> Tensor:
+    """Return the category that a level between 0 and 1 falls on, as elements."""
+    if likelihood == "bernoulli":
+        return (level[:, None] > 1 - probabilities).to(probabilities)
+    upto = probabilities.cumsum(1)
+    chosen = (upto < level[:, None] * upto[:, -1:]).sum(1).clamp(max=probabilities.shape[1] - 1)
+    return F.one_hot(chosen, probabilities.shape[1]).to(probabilities)
