@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Literal
+from typing import Literal, NamedTuple
 
 LikelihoodName = Literal["gaussian", "bernoulli", "categorical"]
 Container = Literal["numpy", "pandas", "polars", "pyarrow"]
@@ -18,6 +18,24 @@ class Block:
     likelihood: LikelihoodName
     width: int
     n_columns: int
+
+
+class Column(NamedTuple):
+    """Where a column lies in the flattened encoded row, and its likelihood."""
+
+    place: int
+    elements: slice
+    likelihood: LikelihoodName
+
+    @property
+    def width(self) -> int:
+        """Elements of the column."""
+        return int(self.elements.stop - self.elements.start)
+
+    @property
+    def is_number(self) -> bool:
+        """True where values have distances."""
+        return self.likelihood == "gaussian"
 
 
 @dataclass(frozen=True)
@@ -44,8 +62,17 @@ class Layout:
     @property
     def first_elements(self) -> list[int]:
         """Place of the first element of each column in the flattened row."""
-        widths = [block.width for block in self.blocks for _ in range(block.n_columns)]
-        return [0, *accumulate(widths[:-1])]
+        return [column.elements.start for column in self.columns]
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns in encoded order."""
+        blocks = [block for block in self.blocks for _ in range(block.n_columns)]
+        stops = accumulate(block.width for block in blocks)
+        return tuple(
+            Column(place, slice(stop - block.width, stop), block.likelihood)
+            for place, (block, stop) in enumerate(zip(blocks, stops, strict=True))
+        )
 
 
 @dataclass(frozen=True)

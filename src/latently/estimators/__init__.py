@@ -2,6 +2,8 @@
 
 from latently.estimators._base import BaseAutoencoder, seeded
 from latently.estimators._baselines import Baselines
+from latently.estimators._inference import Question, filled_of
+from latently.estimators._masked import MaskedAutoencoder
 from latently.estimators._memory import MemoryAutoencoder
 from latently.estimators._saving import SaveMixin
 from latently.estimators._split import take_rows
@@ -18,13 +20,16 @@ __all__ = [
     "Autoencoder",
     "BaseAutoencoder",
     "Baselines",
+    "Question",
     "ConvolutionalAutoencoder",
     "DenoisingAutoencoder",
+    "MaskedAutoencoder",
     "MemoryAutoencoder",
     "SaveMixin",
     "SparseAutoencoder",
     "TrainedAutoencoder",
     "VariationalAutoencoder",
+    "filled_of",
     "seeded",
     "take_rows",
 ]

@@ -251,7 +251,9 @@ class BaseAutoencoder(
 
     def _infer(self, X: Any, question: Question) -> np.ndarray:
         """Ask the module about rows, in the precision of the input."""
-        cells = self._read(X)
+        return self._ask(self._read(X), question)
+
+    def _ask(self, cells: Cells, question: Question) -> np.ndarray:
         module = module_for(self.module_, self.engine, cells.values.dtype)
         answers: np.ndarray = ask(module, cells, question).to(cells.values.dtype).numpy()
         return answers

@@ -72,6 +72,11 @@ def reconstruction_of(module: AutoencoderModule, cells: Cells) -> Tensor:
     return module.reconstruct(cells).flatten(1)
 
 
+def filled_of(module: AutoencoderModule, cells: Cells) -> Tensor:
+    """Return encoded rows with what is expected in their gaps, flattened."""
+    return module.fill(cells).flatten(1)
+
+
 def decoded(module: AutoencoderModule, codes: Cells) -> Tensor:
     """Return the expected encoded rows of codes, flattened."""
     return module.likelihood.mean(module.decode(codes.values))

@@ -188,31 +188,38 @@ class ConditionalGaussian(nn.Module):
         ----------
         seen : Tensor of bool, shape (batch, width)
             True where an element was seen.
-        noise : Tensor of shape (batch, n_noise)
+        noise : Tensor of shape (n_draws, batch, n_noise)
             Independent standard normal numbers.
 
         Returns
         -------
-        Tensor of shape (batch, width)
+        Tensor of shape (n_draws, batch, width)
             Each with variance one; their correlation is that of the missing elements, given those
             that were seen.
         """
-        weight, noise = seen.double(), noise.double()
+        half = self._half_correlation(seen.double())
+        noise = noise.double()
+        if not self.n_factors:
+            return torch.einsum("bij,dbj->dbi", half, noise)
+        common, single = noise.split([self.n_factors, len(self.mean)], 2)
+        left = (1 - half.square().sum(2)).clamp(min=0).sqrt()
+        return torch.einsum("bij,dbj->dbi", half, common) + left * single
+
+    def _half_correlation(self, weight: Tensor) -> Tensor:
+        """Return a factor of the conditional correlation of each row, (batch, width, k)."""
         if self.n_factors:
             loadings, own = self.loadings.double(), self.noise.double()
             _, inverse = _factors(torch.zeros_like(weight), weight, loadings, own)
             half = loadings @ torch.linalg.cholesky(inverse)
-            common, single = noise.split([self.n_factors, len(own)], 1)
-            drawn = (half @ common[:, :, None])[:, :, 0] + single * own.sqrt()
-            return drawn / (half.square().sum(2) + own).sqrt()
+            return half / (half.square().sum(2) + own).sqrt()[:, :, None]
         covariance = self.covariance.double()
         factor = torch.linalg.cholesky(_seen_block(covariance, weight))
         cross = torch.linalg.solve_triangular(factor, weight[:, :, None] * covariance, upper=False)
         missing = 1 - weight
         left = (covariance - cross.mT @ cross) * missing[:, :, None] * missing[:, None, :]
         left = left + torch.diag_embed(weight + _JITTER)
-        drawn = (torch.linalg.cholesky(left) @ noise[:, :, None])[:, :, 0]
-        return drawn / left.diagonal(dim1=1, dim2=2).sqrt()
+        scale = left.diagonal(dim1=1, dim2=2).rsqrt()
+        return scale[:, :, None] * torch.linalg.cholesky(left)
 
 
 def _seen_block(covariance: Tensor, seen: Tensor) -> Tensor:

@@ -24,12 +24,15 @@ class Grown(NamedTuple):
         place of one of its rows.
     roots : ndarray of shape (n_trees,)
         First node of each tree.
+    importance : ndarray of shape (n_features,)
+        Share of the impurity that splits on each feature take away.
     """
 
     feature: np.ndarray
     threshold: np.ndarray
     right: np.ndarray
     roots: np.ndarray
+    importance: np.ndarray
 
 
 class Leaves(NamedTuple):
@@ -83,11 +86,12 @@ def grow(
     .. [1] Geurts, Ernst and Wehenkel (2006), Extremely Randomized Trees.
     """
     make = ExtraTreeClassifier if target.dtype.kind == "i" else ExtraTreeRegressor
-    parts, start = [], 0
+    parts, start, importance = [], 0, np.zeros(features.shape[1])
     for goal, places, share, seed in zip(target, rows, max_features, seeds, strict=True):
         model = make(max_features=share, random_state=int(seed))
         own = features[places]
         tree = model.fit(own, goal[places]).tree_
+        importance += tree.compute_feature_importances() / len(rows)
         donors = np.zeros(tree.node_count, dtype=np.int64)
         donors[tree.apply(own)] = places
         leaf = tree.children_left == _LEAF
@@ -97,7 +101,8 @@ def grow(
         parts.append((np.where(leaf, 0, tree.feature), threshold, right, start))
         start += tree.node_count
     feature, threshold, right = (np.concatenate([part[i] for part in parts]) for i in range(3))
-    return Grown(feature, threshold, right, np.array([part[3] for part in parts]))
+    roots = np.array([part[3] for part in parts])
+    return Grown(feature, threshold, right, roots, importance)
 
 
 class Forest(nn.Module):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from latently._spec import Layout, LikelihoodName
+from latently._spec import Column, Layout, LikelihoodName
 from latently.nn._blend import blend_weights
 from latently.nn._conditional import ConditionalGaussian
 from latently.nn._forest import Forest, Grown, Leaves, grow
@@ -40,24 +40,6 @@ class ForestSize(NamedTuple):
     n_rows: int
     n_nodes: int
     n_trees: int
-
-
-class Column(NamedTuple):
-    """Where a column lies in the encoded row, and its likelihood."""
-
-    place: int
-    elements: slice
-    likelihood: LikelihoodName
-
-    @property
-    def width(self) -> int:
-        """Elements of the column."""
-        return self.elements.stop - self.elements.start
-
-    @property
-    def is_number(self) -> bool:
-        """True where values have distances."""
-        return self.likelihood == "gaussian"
 
 
 class Fills(NamedTuple):
@@ -112,6 +94,7 @@ class MaskedModule(AutoencoderModule):
     expected: Tensor
     weights: Tensor
     error: Tensor
+    reliance: Tensor
 
     def __init__(
         self,
@@ -121,7 +104,7 @@ class MaskedModule(AutoencoderModule):
         hidden_size: int,
         forest_size: ForestSize,
     ) -> None:
-        self.columns = tuple(_columns(layout))
+        self.columns = layout.columns
         numbers = [i for c in self.columns if c.is_number for i in _range(c.elements)]
         width = layout.width
         n_in = width + layout.n_columns + _N_BINS * len(numbers)
@@ -146,6 +129,7 @@ class MaskedModule(AutoencoderModule):
         self.register_buffer("stored", torch.zeros(forest_size.n_rows, width))
         self.register_buffer("expected", torch.zeros(forest_size.n_rows, width))
         self.register_buffer("weights", torch.tensor(_PRIOR).repeat(layout.n_columns, 1))
+        self.register_buffer("reliance", torch.zeros(layout.n_columns, layout.n_columns))
         self.register_buffer("error", torch.full((layout.n_columns,), torch.nan))
 
     # ------------------------------------------------------------------ before training
@@ -262,6 +246,7 @@ class MaskedModule(AutoencoderModule):
                 grown[j] = self._grown(column, filled.networks, rows, rng)
                 fills[j] = Fills(*(fill[held[:, j]] for fill in filled))
         self.forest = Forest.of([grown[j] for j in range(len(self.columns))])
+        self._rely([grown[j].importance for j in range(len(self.columns))])
         self._calibrate(held, side, fills, rng)
 
     def _grown(
@@ -279,6 +264,14 @@ class MaskedModule(AutoencoderModule):
             [_MAX_FEATURES[0]] * half + [_MAX_FEATURES[1]] * half,
             rng.integers(2**31, size=len(rows)),
         )
+
+    def _rely(self, importances: list[np.ndarray]) -> None:
+        """Note how much the trees of each column lean on each of the others, in shares."""
+        whose = self.likelihood.column_of_element
+        for column, importance in zip(self.columns, importances, strict=True):
+            others = _others(whose[None], column)[0]
+            self.reliance[column.place].zero_()
+            self.reliance[column.place].index_add_(0, others, torch.from_numpy(importance).float())
 
     def _calibrate(
         self, held: Tensor, side: Tensor, fills: dict[int, Fills], rng: np.random.Generator
@@ -301,7 +294,7 @@ class MaskedModule(AutoencoderModule):
         numbers: dict[int, Held] = {}
         for column, way, own, truth in zip(self.columns, ways, leaves, truths, strict=True):
             place, predicted = column.place, self._blended(column, way)
-            self.error[place] = _error(predicted, truth, column.likelihood)
+            self.error[place] = prediction_error(predicted, truth, column.likelihood)
             if column.is_number:
                 atoms = self._atoms(column, fills[place].networks, own)
                 numbers[place] = Held(predicted[:, 0], truth[:, 0], atoms, self._ends(column))
@@ -386,22 +379,22 @@ class MaskedModule(AutoencoderModule):
             filled[rows, column.elements] = predicted
         return filled
 
-    def quantile(self, cells: Cells, levels: Tensor) -> Tensor:
-        """Return encoded rows with a quantile of what may stand in each gap.
+    def quantiles(self, cells: Cells, levels: Tensor) -> Tensor:
+        """Return encoded rows with quantiles of what may stand in each gap.
 
         Parameters
         ----------
         cells : Cells
             Rows with gaps.
-        levels : Tensor of shape (batch, n_columns)
-            Which quantile, from 0 to 1; a category is drawn in the order of its levels.
+        levels : Tensor of shape (n_levels, batch, n_columns)
+            Which quantiles, from 0 to 1; categories lie in the order of their levels.
 
         Returns
         -------
-        Tensor of shape (batch, width)
+        Tensor of shape (n_levels, batch, width)
             What was seen stays as it was.
         """
-        filled = cells.values.clone()
+        filled = cells.values.repeat(len(levels), 1, 1)
         if cells.observed is None:
             return filled
         fills = self._fills(cells)
@@ -409,15 +402,17 @@ class MaskedModule(AutoencoderModule):
             own = Fills(*(fill[rows] for fill in fills))
             leaves = self._leaves(column, own.networks)
             blended = self._blended(column, self._ways(column, own, leaves))
-            level = levels[rows, column.place]
+            wanted = levels[:, rows, column.place]
             if column.is_number:
+                # The cycles of a date follow from its first element, which alone is decoded.
                 atoms = self._atoms(column, own.networks, leaves)
-                ends = self._ends(column)
-                found = self.predictive.quantile(column.place, blended[:, 0], atoms, level, ends)
-                blended[:, 0] = found
+                found = self.predictive.quantiles(
+                    column.place, blended[:, 0], atoms, wanted, self._ends(column)
+                )
+                filled[:, rows, column.elements.start] = found
             else:
-                blended = _category_at(blended, level, column.likelihood)
-            filled[rows, column.elements] = blended
+                found = _category_at(blended, wanted, column.likelihood)
+                filled[:, rows, column.elements] = found
         return filled
 
     def deviates(self, cells: Cells, noise: Tensor) -> Tensor:
@@ -427,16 +422,16 @@ class MaskedModule(AutoencoderModule):
         ----------
         cells : Cells
             Rows with gaps.
-        noise : Tensor of shape (batch, gaussian.n_noise)
+        noise : Tensor of shape (n_draws, batch, gaussian.n_noise)
             Independent standard normal numbers.
 
         Returns
         -------
-        Tensor of shape (batch, n_columns)
+        Tensor of shape (n_draws, batch, n_columns)
             As the normal distribution has them depend, given what was seen.
         """
         drawn = self.gaussian.deviates(self._seen(cells), noise)
-        return drawn[:, [column.elements.start for column in self.columns]]
+        return drawn[:, :, self.likelihood.layout.first_elements]
 
     def _gaps(self, cells: Cells) -> Iterator[tuple[Column, Tensor]]:
         observed = self._observed(cells)
@@ -460,14 +455,6 @@ class MaskedModule(AutoencoderModule):
         parameters = mean_offset(self.likelihood.layout, self.reconstruct(cells))
         losses: Tensor = self.likelihood(parameters, cells.values, cells.observed)
         return (losses - self.likelihood.least(cells.values, cells.observed)).clamp(min=0)
-
-
-def _columns(layout: Layout) -> Iterator[Column]:
-    place, start = 0, 0
-    for block in layout.blocks:
-        for _ in range(block.n_columns):
-            yield Column(place, slice(start, start + block.width), block.likelihood)
-            place, start = place + 1, start + block.width
 
 
 def _others(filled: Tensor, column: Column) -> Tensor:
@@ -509,8 +496,22 @@ def _told(values: Tensor, column: Column) -> Tensor:
     return values[:, 0]
 
 
-def _error(predicted: Tensor, truth: Tensor, likelihood: LikelihoodName) -> Tensor:
-    """Return the root mean squared error of numbers, the share of wrong guesses of categories."""
+def prediction_error(predicted: Tensor, truth: Tensor, likelihood: LikelihoodName) -> Tensor:
+    """Return how far predictions of a column go wrong.
+
+    Parameters
+    ----------
+    predicted, truth : Tensor of shape (batch, width)
+        Elements of the column.
+    likelihood : {"gaussian", "bernoulli", "categorical"}
+        Of the column.
+
+    Returns
+    -------
+    Tensor
+        The root mean squared error of numbers, in standard deviations; the share of wrong guesses
+        of categories. NaN where nothing is to be judged.
+    """
     if likelihood == "gaussian":
         return (predicted[:, 0] - truth[:, 0]).square().mean().sqrt()
     if likelihood == "categorical":
@@ -518,10 +519,11 @@ def _error(predicted: Tensor, truth: Tensor, likelihood: LikelihoodName) -> Tens
     return ((predicted > 0.5) != (truth > 0.5)).any(1).float().mean()
 
 
-def _category_at(probabilities: Tensor, level: Tensor, likelihood: LikelihoodName) -> Tensor:
-    """Return the category that a level between 0 and 1 falls on, as elements."""
+def _category_at(probabilities: Tensor, levels: Tensor, likelihood: LikelihoodName) -> Tensor:
+    """Return the elements of the category that each level falls on, (n_levels, batch, width)."""
+    wanted = levels[:, :, None]
     if likelihood == "bernoulli":
-        return (level[:, None] > 1 - probabilities).to(probabilities)
+        return (wanted > 1 - probabilities).to(probabilities)
     upto = probabilities.cumsum(1)
-    chosen = (upto < level[:, None] * upto[:, -1:]).sum(1).clamp(max=probabilities.shape[1] - 1)
+    chosen = (upto < wanted * upto[:, -1:]).sum(2).clamp(max=probabilities.shape[1] - 1)
     return F.one_hot(chosen, probabilities.shape[1]).to(probabilities)

@@ -97,15 +97,15 @@ class Predictive(nn.Module):
         levels = np.interp(wanted, np.linspace(0, 1, len(known)), known)
         return torch.from_numpy(levels).to(self.levels)
 
-    def quantile(
+    def quantiles(
         self,
         column: int,
         predicted: Tensor,
         atoms: Tensor,
-        level: Tensor,
+        levels: Tensor,
         ends: tuple[float, float],
     ) -> Tensor:
-        """Return a value of each cell's distribution, shape (batch,).
+        """Return values of each cell's distribution, shape (n_levels, batch).
 
         Parameters
         ----------
@@ -115,18 +115,18 @@ class Predictive(nn.Module):
             Expected values.
         atoms : Tensor of shape (batch, n_atoms)
             Values of donors.
-        level : Tensor of shape (batch,)
-            Which quantile, from 0 to 1.
+        levels : Tensor of shape (n_levels, batch)
+            Which quantiles, from 0 to 1.
         ends : tuple of two floats
             Least and largest value seen of the column.
         """
         values = self._values(column, predicted, atoms, ends)
-        place = level.clamp(0, 1) * (_N_LEVELS - 1)
+        place = levels.clamp(0, 1) * (_N_LEVELS - 1)
         before = place.floor().long().clamp(max=_N_LEVELS - 2)
         grid = self.levels[column].to(values)
         found = torch.lerp(grid[before], grid[before + 1], (place - before).to(values))
         rank = (found * values.shape[1]).floor().long().clamp(max=values.shape[1] - 1)
-        return values.gather(1, rank[:, None])[:, 0]
+        return values.gather(1, rank.T).T
 
     def _values(
         self, column: int, predicted: Tensor, atoms: Tensor, ends: tuple[float, float]

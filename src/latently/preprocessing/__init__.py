@@ -1,6 +1,6 @@
 """Mixed tables or images <-> the encoded float matrix, both ways. Never torch."""
 
-from latently.preprocessing._frames import fill_missing
+from latently.preprocessing._gaps import fill_missing, mark_missing, restore
 from latently.preprocessing._images import ImagePreprocessor
 from latently.preprocessing._order import canonical_order
 from latently.preprocessing._table import LikelihoodChoice, Table, TablePreprocessor
@@ -15,4 +15,6 @@ __all__ = [
     "TablePreprocessor",
     "canonical_order",
     "fill_missing",
+    "mark_missing",
+    "restore",
 ]

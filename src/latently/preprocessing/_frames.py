@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 
 from latently._spec import ColumnType, Container, TableSpec
 from latently.exceptions import DataError
-from latently.preprocessing._columns import dictionary_values, plain
 
 _PLAIN_TYPES: dict[str, pa.DataType] = {
     "bool": pa.bool_(),
@@ -225,48 +224,3 @@ def _with_enums(frame: nw.DataFrame[Any], table: pa.Table) -> nw.DataFrame[Any]:
         nw.col(name).cast(nw.Enum(table[name].chunk(0).dictionary.to_pylist())) for name in ordered
     ]
     return frame.with_columns(casts) if casts else frame
-
-
-def fill_missing(X: Any, filled: Any) -> Any:
-    """Return ``X`` with its missing cells taken from ``filled``; no other cell changes.
-
-    Parameters
-    ----------
-    X : ndarray, DataFrame or Table
-        Rows with gaps.
-    filled : like X
-        The same rows without.
-
-    Returns
-    -------
-    ndarray, DataFrame or Table
-        Of the kind and types of ``X``.
-    """
-    if isinstance(X, np.ndarray):
-        return np.where(np.isnan(X), filled, X).astype(X.dtype) if X.dtype.kind == "f" else X
-    frame = nw.from_native(X, eager_only=True)
-    gaps, whole = arrow_table(frame), arrow_table(nw.from_native(filled, eager_only=True))
-    spec = table_spec(frame, gaps)
-    columns = {
-        name: _filled_column(gaps[name], whole[name], kind)
-        for name, kind in zip(gaps.column_names, spec.types, strict=True)
-    }
-    container = spec.container
-    assert container != "numpy"
-    return native_frame(pa.table(columns), spec, container, X)
-
-
-def _filled_column(gaps: pa.ChunkedArray, whole: pa.ChunkedArray, kind: ColumnType) -> Any:
-    values = plain(gaps)
-    if pa.types.is_floating(values.type):
-        values = pc.if_else(pc.is_nan(values), None, values)
-    if values.null_count == 0:
-        return gaps
-    if pa.types.is_null(values.type):
-        return whole
-    answer = pc.if_else(values.is_valid(), values, plain(whole).cast(values.type, safe=False))
-    if kind.name != "dictionary":
-        return answer
-    categories = dictionary_values(gaps)
-    codes = pc.index_in(answer.combine_chunks(), value_set=categories)
-    return pa.DictionaryArray.from_arrays(codes, categories, ordered=kind.ordered)

@@ -20,6 +20,7 @@ from latently.preprocessing._columns import (
     ColumnCodec,
     OrdinalCodec,
     TimeCodec,
+    plain,
     spread_of,
 )
 from latently.preprocessing._frames import (
@@ -89,6 +90,7 @@ class TablePreprocessor:
         arrow = arrow_table(table)
         spec = table_spec(table, arrow)
         codecs = _fit_codecs(spec, arrow)
+        _warn_empty([codec.name for codec in codecs if not _some(arrow[codec.name])])
         coded = {codec.position for codec in codecs}
         positions = np.array([i for i in range(arrow.num_columns) if i not in coded], dtype=np.intp)
         return cls._fit_numbers(spec, positions, _numbers(arrow, positions), codecs, likelihood)
@@ -359,10 +361,19 @@ def _number_likelihood(numbers: np.ndarray, choice: LikelihoodChoice) -> Likelih
 
 def _warn_empty_columns(spec: TableSpec, positions: np.ndarray, numbers: np.ndarray) -> None:
     empty = np.flatnonzero(np.isnan(numbers).all(0)) if len(numbers) else np.array([], dtype=int)
-    if len(empty):
-        names = ", ".join(column_name(spec, int(positions[i])) for i in empty[:5])
+    _warn_empty([column_name(spec, int(positions[place])) for place in empty])
+
+
+def _warn_empty(names: list[str]) -> None:
+    if names:
         warnings.warn(
-            f"{len(empty)} columns hold no value at all ({names}); nothing can be learnt of them.",
+            f"{len(names)} columns hold no value at all ({', '.join(names[:5])}); nothing can be "
+            "learnt of them.",
             DataWarning,
             stacklevel=2,
         )
+
+
+def _some(column: pa.ChunkedArray) -> bool:
+    """Return True if a column holds any value."""
+    return int(plain(column).null_count) < len(column)

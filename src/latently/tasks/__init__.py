@@ -5,8 +5,10 @@ from latently.tasks._base import AutoencoderTask
 from latently.tasks._calibration import Calibration, DriftTest, benjamini_hochberg
 from latently.tasks._denoising import AutoencoderDenoiser
 from latently.tasks._features import FeatureExtractor
+from latently.tasks._fill_report import FillReport
 from latently.tasks._generation import LatentSampler
-from latently.tasks._imputation import AutoencoderImputer
+from latently.tasks._imputation import AutoencoderImputer, Bounds
+from latently.tasks._rubin import Pooled, pool_estimates
 from latently.tasks._scores import ElboScore, EnergyScore, ReconstructionScore, SurpriseScore
 from latently.tasks._stream import Scored, ScoreStream
 from latently.tasks._thresholds import (
@@ -26,6 +28,7 @@ __all__ = [
     "AutoencoderDenoiser",
     "AutoencoderImputer",
     "AutoencoderTask",
+    "Bounds",
     "Calibration",
     "Contamination",
     "CostRatio",
@@ -36,7 +39,9 @@ __all__ = [
     "FalseAlarmRate",
     "FeatureExtractor",
     "FewLabels",
+    "FillReport",
     "LatentSampler",
+    "Pooled",
     "ReconstructionScore",
     "ScoreStream",
     "Scored",
@@ -44,4 +49,5 @@ __all__ = [
     "Threshold",
     "ThresholdRule",
     "benjamini_hochberg",
+    "pool_estimates",
 ]

@@ -45,7 +45,7 @@ class AutoencoderTask(SaveMixin, BaseEstimator):  # type: ignore[misc]  # sklear
             self.autoencoder_: BaseAutoencoder = given
             given.transform(X)  # refuses rows that the fitted model cannot take
         else:
-            self.autoencoder_ = self._fresh(given)
+            self.autoencoder_ = self._fresh(given, X)
             if target is None:
                 self.autoencoder_.fit(X)
             else:
@@ -53,7 +53,7 @@ class AutoencoderTask(SaveMixin, BaseEstimator):  # type: ignore[misc]  # sklear
         self._take_over()
         return self.autoencoder_
 
-    def _fresh(self, given: BaseAutoencoder | None) -> BaseAutoencoder:
+    def _fresh(self, given: BaseAutoencoder | None, X: Any = None) -> BaseAutoencoder:
         made: BaseAutoencoder = self._default_autoencoder() if given is None else clone(given)
         return (
             made if self.random_state is None else made.set_params(random_state=self.random_state)

@@ -1,60 +1,114 @@
-"""Missing cells are filled with what the autoencoder expects there."""
+"""Missing cells are filled with what the other columns say, and it is said how sure that is."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
-from typing import Any, ClassVar, Self
+from numbers import Integral, Real
+from typing import Any, ClassVar, NamedTuple, Self
 
 import narwhals as nw
 import numpy as np
+import torch
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
+from torch import Tensor
 
-from latently._sklearn import Interval
-from latently._validation import check_fitted
-from latently.preprocessing import fill_missing
+from latently._sklearn import Interval as Range
+from latently._sklearn import check_parameters
+from latently._validation import check_fitted, n_axes, read_seed
+from latently.estimators import (
+    BaseAutoencoder,
+    DenoisingAutoencoder,
+    MaskedAutoencoder,
+    Question,
+    filled_of,
+)
+from latently.exceptions import DataWarning, ParameterError
+from latently.nn import AutoencoderModule, Cells, MaskedModule
+from latently.preprocessing import fill_missing, mark_missing, restore
 from latently.tasks._base import AutoencoderTask
+from latently.tasks._fill_report import FillReport, report_fill
+
+
+class Bounds(NamedTuple):
+    """Lower and upper ends of what may stand in each gap, as tables of the kind given."""
+
+    lower: Any
+    upper: Any
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask):  # type: ignore[misc]
-    """Fill missing cells by a denoising autoencoder; observed cells stay as they are.
+    """Fill missing cells by what the others say; observed cells stay as they are.
+
+    Every column comes back as it was: whole numbers, booleans, categories, texts and dates, in
+    the frame's own types. New rows are filled without another fit.
 
     Parameters
     ----------
     autoencoder : autoencoder or None, default=None
         Fitted here on a copy, or taken as it is when already fitted; None takes
-        ``DenoisingAutoencoder()``, which learns to rebuild hidden cells from the others.
+        ``MaskedAutoencoder()``, for images ``DenoisingAutoencoder()``. Draws and intervals need a
+        ``MaskedAutoencoder``.
     random_state : int, RandomState or None, default=None
         Seed of the autoencoder; None leaves its own.
     n_iterations : int, default=1
         Passes. Each pass after the first shows the autoencoder the cells filled before, which
         helps models that never saw a gap in training.
+    columns : list of str or int, or None, default=None
+        Columns to fill, by name or position; None fills all. The others stay as they are, gaps
+        included, and still help to fill these.
+    missing_values : number, str or None, default=None
+        A value that stands for a missing cell, besides NaN, None and the like, for example -999
+        or "?".
+    add_indicator : bool, default=False
+        True adds a column for each that had gaps in ``fit``, which says where they were.
 
     Attributes
     ----------
     autoencoder_ : autoencoder
         The fitted autoencoder.
+    fill_report_ : FillReport
+        For each column of a table: share missing, expected error of a fill, and the columns that
+        it leans on. Print it.
     n_features_in_ : int
         Columns seen in ``fit``.
     feature_names_in_ : ndarray of str
         Names of the columns, where the input had them.
+
+    See Also
+    --------
+    pool_estimates : Rubin's rules for what was estimated from several draws.
 
     Examples
     --------
     >>> import numpy as np
     >>> X = np.random.default_rng(0).normal(size=(200, 1)) * [1.0, 2.0, 3.0]
     >>> X[0, 2] = np.nan
-    >>> filled = AutoencoderImputer(random_state=0).fit_transform(X)
+    >>> model = MaskedAutoencoder(max_epochs=5)
+    >>> imputer = AutoencoderImputer(autoencoder=model, random_state=0).fit(X)
+    >>> filled = imputer.transform(X)
     >>> bool(np.isnan(filled).any())
     False
+    >>> len(imputer.impute(X, n_draws=5, random_state=0))
+    5
+    >>> lower, upper = imputer.interval(X, 0.9)
+    >>> bool(lower[0, 2] <= filled[0, 2] <= upper[0, 2])
+    True
     """
 
     n_iterations: int = 1
+    columns: Sequence[str | int] | None = None
+    missing_values: float | str | None = None
+    add_indicator: bool = False
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **AutoencoderTask._parameter_constraints,
-        "n_iterations": [Interval(Integral, 1, None, closed="left")],
+        "n_iterations": [Range(Integral, 1, None, closed="left")],
+        "columns": ["array-like", None],
+        "missing_values": [Real, str, None],
+        "add_indicator": ["boolean"],
     }
 
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -74,10 +128,16 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
 
         Raises
         ------
+        ParameterError
+            If a parameter has a wrong value, or names a column that ``X`` does not have.
         DataError
             If the rows cannot be used.
         """
-        self._fit_autoencoder(X)
+        shown = self._shown(X)
+        model = self._fit_autoencoder(shown)
+        self._positions()
+        if _is_table(model):
+            self.fill_report_ = report_fill(model, model._read(shown))
         return self
 
     def transform(self, X: Any) -> Any:
@@ -92,20 +152,261 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         -------
         ndarray, DataFrame, Table or image stack
             Of the kind and types of ``X``. A column that held no value in ``fit`` stays missing.
+
+        Raises
+        ------
+        DataError
+            If the rows cannot be used.
         """
         check_fitted(self)
+        shown = self._shown(X)
+        model = self.autoencoder_
+        cells = model._read(shown)
+        if _is_table(model):
+            self._warn_of_gaps(cells)
+        filled = self._filled(shown, model._ask(cells, filled_of))
+        for _ in range(self.n_iterations - 1):
+            filled = fill_missing(shown, model.reconstruct(filled), self._positions())
+        return self._answer(X, shown, filled)
+
+    def impute(
+        self,
+        X: Any,
+        n_draws: int | None = None,
+        *,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> Any:
+        """Fill the missing cells once, or several times at random.
+
+        What was estimated from each of the tables is combined by ``pool_estimates``. Draws follow
+        the distribution of each gap given what was seen of its row; gaps of one row are drawn
+        together, as the columns depend on each other.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or Table
+            Rows with the columns of ``fit``.
+        n_draws : int or None, default=None
+            Tables to draw. None fills each gap with what is expected, as ``transform`` does.
+        random_state : int, RandomState or None, default=None
+            Seed of the draws; None differs from call to call.
+
+        Returns
+        -------
+        ndarray, DataFrame or Table, or a list of n_draws of them
+            Of the kind and types of ``X``.
+
+        Raises
+        ------
+        ParameterError
+            If the autoencoder knows no distribution.
+        DataError
+            If the rows cannot be used.
+        """
+        if n_draws is None:
+            return self.transform(X)
+        check_fitted(self)
+        check_parameters(
+            {"n_draws": [Range(Integral, 1, None, closed="left")], "random_state": ["random_state"]},
+            {"n_draws": n_draws, "random_state": random_state},
+            f"{type(self).__name__}.impute",
+        )
+        generator = torch.Generator().manual_seed(read_seed(random_state))
+
+        def drawn(module: AutoencoderModule, cells: Cells) -> Tensor:
+            assert isinstance(module, MaskedModule)
+            shape = n_draws, len(cells.values), module.gaussian.n_noise
+            noise = torch.randn(shape, generator=generator, dtype=torch.float64)
+            levels = torch.special.ndtr(module.deviates(cells, noise.to(cells.values.device)))
+            return module.quantiles(cells, levels).transpose(0, 1)
+
+        return self._tables(X, drawn, "n_draws")
+
+    def interval(self, X: Any, coverage: float = 0.9) -> Bounds:
+        """Return between which values each missing cell lies, with a chance of ``coverage``.
+
+        Intervals are conformal, column by column: of cells held out in ``fit``, that share lies
+        within. Between categories without an order there is nothing; their cells stay missing.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or Table
+            Rows with the columns of ``fit``.
+        coverage : float, default=0.9
+            Chance to cover the true value, between 0 and 1. More makes intervals wider.
+
+        Returns
+        -------
+        Bounds
+            ``lower`` and ``upper``, of the kind and types of ``X``; observed cells as they are.
+
+        Raises
+        ------
+        ParameterError
+            If ``coverage`` is not between 0 and 1, or the autoencoder knows no distribution.
+        DataError
+            If the rows cannot be used.
+        """
+        check_fitted(self)
+        if not 0 < coverage < 1:
+            raise ParameterError(f"coverage must be between 0 and 1, got {coverage}. Try 0.9.")
+        ends = torch.tensor([(1 - coverage) / 2, (1 + coverage) / 2])
+
+        def bounds(module: AutoencoderModule, cells: Cells) -> Tensor:
+            assert isinstance(module, MaskedModule)
+            shape = 2, len(cells.values), module.likelihood.layout.n_columns
+            levels = ends.to(cells.values)[:, None, None].expand(shape)
+            return module.quantiles(cells, levels).transpose(0, 1)
+
+        return Bounds(*self._tables(X, bounds, "interval", ordered_only=True))
+
+    # ------------------------------------------------------------------ inside
+    def _tables(
+        self, X: Any, question: Question, asked: str, *, ordered_only: bool = False
+    ) -> list[Any]:
+        """Ask for several filled tables at once."""
+        model = self.autoencoder_
+        if not isinstance(model.module_, MaskedModule):
+            raise ParameterError(
+                f"{asked} needs a MaskedAutoencoder, which knows a distribution for each gap, got "
+                f"{type(model).__name__}. Leave autoencoder out."
+            )
+        shown = self._shown(X)
+        cells = model._read(shown)
+        self._warn_of_gaps(cells)
+        answers = model._ask(cells, question)
+        chosen = self._positions()
+        if ordered_only:
+            chosen = chosen - self._unordered()
+        return [
+            self._answer(X, shown, self._filled(shown, answers[:, place], chosen))
+            for place in range(answers.shape[1])
+        ]
+
+    def _filled(self, shown: Any, values: np.ndarray, columns: set[int] | None = None) -> Any:
+        decoded = self.autoencoder_.preprocessor_.decode(values, like=shown)
+        return fill_missing(shown, decoded, self._positions() if columns is None else columns)
+
+    def _shown(self, X: Any) -> Any:
+        """Return rows as the autoencoder shall see them, what stands for a gap marked."""
         given = X if nw.dependencies.is_into_dataframe(X) else _numbers(X)
-        filled = given
-        for _ in range(self.n_iterations):
-            filled = fill_missing(given, self.autoencoder_.reconstruct(filled))
-        return filled
+        return given if self.missing_values is None else mark_missing(given, self.missing_values)
+
+    def _answer(self, X: Any, shown: Any, filled: Any) -> Any:
+        if self.missing_values is not None:
+            given = X if nw.dependencies.is_into_dataframe(X) else _numbers(X)
+            filled = restore(given, filled)
+        if not self.add_indicator:
+            return filled
+        cells = self.autoencoder_._read(shown)
+        gaps = np.zeros((len(cells.values), self.n_features_in_), dtype=bool)
+        if cells.observed is not None:
+            gaps = self.autoencoder_.preprocessor_.in_order(~cells.observed.numpy())
+        return _with_columns(filled, gaps[:, self._indicated], self._indicator_names)
+
+    def _positions(self) -> set[int] | None:
+        """Return the positions of the columns to fill, None for the pixels of images."""
+        if not _is_table(self.autoencoder_):
+            return None
+        names = list(self.autoencoder_.preprocessor_.column_names)
+        if self.columns is None:
+            return set(range(len(names)))
+        unknown = [c for c in self.columns if c not in names and c not in range(len(names))]
+        if unknown:
+            raise ParameterError(
+                f"columns names columns that X does not have: {unknown[:5]}. There are {names[:8]}."
+            )
+        return {names.index(c) if isinstance(c, str) else int(c) for c in self.columns}
+
+    def _unordered(self) -> set[int]:
+        preprocessor = self.autoencoder_.preprocessor_
+        columns = preprocessor.layout.columns
+        kinds = {int(p): c.likelihood for p, c in zip(preprocessor.order, columns, strict=True)}
+        return {position for position, kind in kinds.items() if kind == "categorical"}
+
+    def _warn_of_gaps(self, cells: Cells) -> None:
+        """Warn of rows of which nothing is known, and of columns that had no gap in ``fit``."""
+        if cells.observed is None:
+            return
+        observed = cells.observed.numpy()
+        n_empty = int((~observed.any(1)).sum())
+        if n_empty:
+            warnings.warn(
+                f"{n_empty:,} rows hold no value at all; they are filled with what is usual.",
+                DataWarning,
+                stacklevel=3,
+            )
+        report = self.fill_report_
+        gaps = self.autoencoder_.preprocessor_.in_order(~observed).any(0)
+        new = np.flatnonzero(gaps & (report.share_missing == 0))
+        if len(new):
+            names = ", ".join(repr(report.names[place]) for place in new[:5])
+            warnings.warn(
+                f"{len(new)} columns lack cells and lacked none in fit: {names}. They are filled "
+                "all the same.",
+                DataWarning,
+                stacklevel=3,
+            )
+
+    @property
+    def _indicated(self) -> np.ndarray:
+        return np.flatnonzero(self.fill_report_.share_missing > 0)
+
+    @property
+    def _indicator_names(self) -> list[str]:
+        return [f"missingindicator_{self.fill_report_.names[place]}" for place in self._indicated]
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the columns that ``transform`` gives.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Names of the columns, where ``fit`` saw none.
+
+        Returns
+        -------
+        ndarray of str
+            Those of the input, and of the indicators.
+        """
+        check_fitted(self)
+        names: np.ndarray = super().get_feature_names_out(input_features)
+        if not self.add_indicator:
+            return names
+        added = [f"missingindicator_{names[place]}" for place in self._indicated]
+        return np.array([*names, *added], dtype=object)
+
+    def _fresh(self, given: BaseAutoencoder | None, X: Any = None) -> BaseAutoencoder:
+        if given is None and n_axes(X) in (3, 4):
+            given = DenoisingAutoencoder()
+        return super()._fresh(given, X)
+
+    def _default_autoencoder(self) -> BaseAutoencoder:
+        return MaskedAutoencoder()
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _is_table(model: BaseAutoencoder) -> bool:
+    return not hasattr(model.preprocessor_.spec, "axes")
 
 
 def _numbers(X: Any) -> np.ndarray:
     array = np.asarray(X)
     return array if array.dtype.kind in "fiub" else array.astype(np.float64)
+
+
+def _with_columns(rows: Any, flags: np.ndarray, names: list[str]) -> Any:
+    """Return rows with further columns: numbers of an array, booleans of a frame."""
+    if isinstance(rows, np.ndarray):
+        return np.hstack([rows, flags.astype(rows.dtype)])
+    frame = nw.from_native(rows, eager_only=True)
+    added = [
+        nw.new_series(name, flag, nw.Boolean, backend=frame.implementation)
+        for name, flag in zip(names, flags.T, strict=True)
+    ]
+    return frame.with_columns(added).to_native()

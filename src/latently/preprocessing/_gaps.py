@@ -1,0 +1,148 @@
+"""Missing cells of the user's rows: named, marked, filled; no other cell changes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from latently.preprocessing._columns import dictionary_values, plain
+from latently.preprocessing._frames import arrow_table, native_frame, rounded, table_spec
+
+
+def mark_missing(X: Any, value: Any) -> Any:
+    """Return rows in which cells that hold a value count as missing.
+
+    Parameters
+    ----------
+    X : ndarray, DataFrame or Table
+        Rows.
+    value : number, str or bool
+        What stands for a missing cell; columns that cannot hold it stay as they are.
+
+    Returns
+    -------
+    ndarray or Table
+        Numbers as floats, a frame as an Arrow table.
+    """
+    if isinstance(X, np.ndarray):
+        numbers = X if X.dtype.kind == "f" else X.astype(np.float64)
+        return np.where(numbers == value, np.nan, numbers)
+    table = arrow_table(nw.from_native(X, eager_only=True))
+    marked = [_marked(column, value) for column in table.columns]
+    return pa.table(dict(zip(table.column_names, marked, strict=True)))
+
+
+def _marked(column: pa.ChunkedArray, value: Any) -> pa.ChunkedArray:
+    values = plain(column)
+    text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
+    try:
+        wanted = pa.scalar(value).cast(values.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return column
+    if text != isinstance(value, str):
+        return column
+    found = pc.fill_null(pc.equal(values, wanted), False)
+    if not pa.types.is_dictionary(column.type):
+        return pc.if_else(found, pa.scalar(None, values.type), values)
+    kept = pc.if_else(found, pa.scalar(None, values.type), values)
+    return _as_categories(kept, column)
+
+
+def fill_missing(X: Any, filled: Any, columns: Collection[int] | None = None) -> Any:
+    """Return ``X`` with its missing cells taken from ``filled``; no other cell changes.
+
+    Parameters
+    ----------
+    X : ndarray, DataFrame or Table
+        Rows with gaps.
+    filled : like X
+        The same rows without.
+    columns : collection of int or None, default=None
+        Positions of the columns to fill; None fills all.
+
+    Returns
+    -------
+    ndarray, DataFrame or Table
+        Of the kind and types of ``X``.
+    """
+    if isinstance(X, np.ndarray):
+        return _filled_array(X, filled, columns)
+    frame = nw.from_native(X, eager_only=True)
+    gaps, whole = arrow_table(frame), arrow_table(nw.from_native(filled, eager_only=True))
+    spec = table_spec(frame, gaps)
+    chosen = range(gaps.num_columns) if columns is None else columns
+    filled_columns = {
+        name: _filled_column(gaps[name], whole[name], kind.ordered)
+        if place in chosen
+        else gaps[name]
+        for place, (name, kind) in enumerate(zip(gaps.column_names, spec.types, strict=True))
+    }
+    assert spec.container != "numpy"
+    return native_frame(pa.table(filled_columns), spec, spec.container, X)
+
+
+def restore(X: Any, filled: Any) -> Any:
+    """Return filled rows in the kind and types of ``X``; what was not filled is as it was there.
+
+    Parameters
+    ----------
+    X : ndarray, DataFrame or Table
+        Rows before cells were marked as missing.
+    filled : ndarray or Table
+        The marked rows, filled.
+
+    Returns
+    -------
+    ndarray, DataFrame or Table
+        Whole numbers rounded.
+    """
+    if isinstance(X, np.ndarray):
+        whole = rounded(filled, X.dtype) if X.dtype.kind in "iu" else filled.astype(X.dtype)
+        return np.where(np.isnan(filled), X, whole)
+    frame = nw.from_native(X, eager_only=True)
+    table = arrow_table(frame)
+    spec = table_spec(frame, table)
+    columns = {
+        name: _filled_column(filled[name], table[name], kind.ordered)
+        for name, kind in zip(table.column_names, spec.types, strict=True)
+    }
+    assert spec.container != "numpy"
+    return native_frame(pa.table(columns), spec, spec.container, X)
+
+
+def _filled_array(X: np.ndarray, filled: Any, columns: Collection[int] | None) -> np.ndarray:
+    if X.dtype.kind != "f":
+        return X
+    gaps = np.isnan(X)
+    if columns is not None:
+        gaps &= np.isin(np.arange(X.shape[1]), list(columns))
+    return np.where(gaps, filled, X).astype(X.dtype)
+
+
+def _filled_column(gaps: pa.ChunkedArray, whole: pa.ChunkedArray, ordered: bool) -> Any:
+    values = plain(gaps)
+    if pa.types.is_floating(values.type):
+        values = pc.if_else(pc.is_nan(values), None, values)
+    if values.null_count == 0:
+        return gaps
+    if pa.types.is_null(values.type):
+        return whole
+    answer = pc.if_else(values.is_valid(), values, plain(whole).cast(values.type, safe=False))
+    if not pa.types.is_dictionary(gaps.type):
+        return answer
+    return _as_categories(answer, gaps, ordered)
+
+
+def _as_categories(
+    values: pa.ChunkedArray, like: pa.ChunkedArray, ordered: bool | None = None
+) -> pa.DictionaryArray:
+    """Return values as categories, those of a dictionary column in their order."""
+    categories = dictionary_values(like)
+    codes = pc.index_in(values.combine_chunks(), value_set=categories)
+    is_ordered = like.type.ordered if ordered is None else ordered
+    return pa.DictionaryArray.from_arrays(codes, categories, ordered=is_ordered)

@@ -1,0 +1,147 @@
+"""What filling a table comes to: how much was missing, how far fills go wrong, what they rest on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latently._spec import Layout
+from latently.estimators import BaseAutoencoder, filled_of
+from latently.nn import Cells, MaskedModule, prediction_error
+
+#: Rows on which an autoencoder that holds out no cells is judged, and the share of cells hidden.
+_JUDGED_ROWS, _HIDDEN = 1_000, 0.1
+#: Columns named as those that a column leans on.
+_N_LEANED_ON = 3
+_DAY = 86_400.0
+
+
+@dataclass(frozen=True, eq=False)
+class FillReport:
+    """What filling the columns of a table comes to.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The columns; ``x0``, ``x1`` where they have no names.
+    share_missing : ndarray of shape (n_features,)
+        Share of the cells that were missing in ``fit``.
+    expected_error : ndarray of shape (n_features,)
+        On cells that were hidden: the root mean squared error of a number in its own unit, of a
+        date in days; the share of wrong guesses of any other column. NaN where none was hidden.
+    units : tuple of str
+        "" for numbers, "days" for dates and durations, "wrong" for shares.
+    leaned_on : tuple of tuple of str
+        The columns that the fill of a column rests on most, the most important first; empty
+        unless a ``MaskedAutoencoder`` fills.
+    """
+
+    names: tuple[str, ...]
+    share_missing: np.ndarray
+    expected_error: np.ndarray
+    units: tuple[str, ...]
+    leaned_on: tuple[tuple[str, ...], ...]
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Return the report as columns, which every frame library takes.
+
+        Returns
+        -------
+        dict of str to list
+            A list for each attribute, in the order of the columns.
+        """
+        return {
+            "column": list(self.names),
+            "share_missing": self.share_missing.tolist(),
+            "expected_error": self.expected_error.tolist(),
+            "unit": list(self.units),
+            "leaned_on": [", ".join(others) for others in self.leaned_on],
+        }
+
+    def __str__(self) -> str:
+        width = max(6, *(len(name) for name in self.names))
+        lines = [f"{'column':{width}}  missing  expected error  leans on"]
+        for place, name in enumerate(self.names):
+            error, unit = self.expected_error[place], self.units[place]
+            words = "-" if np.isnan(error) else f"{error:.1%} wrong" if unit == "wrong" else ""
+            words = words or f"{error:.4g} {unit}".strip()
+            others = ", ".join(self.leaned_on[place])
+            share = f"{self.share_missing[place]:.1%}"
+            lines.append(f"{name:{width}}  {share:>7}  {words:>14}  {others}".rstrip())
+        return "\n".join(lines)
+
+
+def report_fill(model: BaseAutoencoder, cells: Cells) -> FillReport:
+    """Look at how a fitted autoencoder of tables fills gaps.
+
+    Parameters
+    ----------
+    model : BaseAutoencoder
+        Fitted.
+    cells : Cells
+        Encoded rows of ``fit``.
+
+    Returns
+    -------
+    FillReport
+        In the order of the user's columns.
+    """
+    preprocessor, module = model.preprocessor_, model.module_
+    layout, order = preprocessor.layout, preprocessor.order
+    names = preprocessor.column_names
+    missing = np.zeros(layout.n_columns)
+    if cells.observed is not None:
+        missing = 1 - cells.observed.double().mean(0).numpy()
+    leaned_on: list[tuple[str, ...]] = [()] * layout.n_columns
+    if isinstance(module, MaskedModule):
+        errors = module.error
+        leaned_on = [tuple(names[order[j]] for j in _strongest(row)) for row in module.reliance]
+    else:
+        errors = _hidden_errors(model, cells, layout)
+    scales, units = _scales(preprocessor)
+    expected = errors.double().numpy() * scales
+    back = np.argsort(order)
+    return FillReport(
+        names,
+        missing[back],
+        expected[back],
+        tuple(units[j] for j in back),
+        tuple(leaned_on[j] for j in back),
+    )
+
+
+def _strongest(shares: Tensor) -> list[int]:
+    places = torch.argsort(shares, descending=True, stable=True)[:_N_LEANED_ON].tolist()
+    return [place for place in places if shares[place] > 0]
+
+
+def _hidden_errors(model: BaseAutoencoder, cells: Cells, layout: Layout) -> Tensor:
+    """Hide some cells of the first rows and see how far their fills go wrong."""
+    some = cells.take(slice(_JUDGED_ROWS))
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.rand(len(some.values), layout.n_columns, generator=generator) < _HIDDEN
+    observed = torch.ones_like(hidden) if some.observed is None else some.observed
+    filled = torch.from_numpy(model._ask(Cells(some.values, observed & ~hidden), filled_of))
+    judged, errors = observed & hidden, torch.full((layout.n_columns,), torch.nan)
+    for column in layout.columns:
+        rows, part = judged[:, column.place], column.elements
+        if rows.any():
+            predicted, truth = filled[rows][:, part], some.values[rows][:, part]
+            errors[column.place] = prediction_error(predicted, truth, column.likelihood)
+    return errors
+
+
+def _scales(preprocessor: Any) -> tuple[np.ndarray, list[str]]:
+    """Return what turns the error of each encoded column into its unit, and that unit."""
+    numbers = preprocessor.number_likelihood == "gaussian"
+    scales = [*(preprocessor.scale if numbers else np.ones(len(preprocessor.scale)))]
+    units = ["" if numbers else "wrong"] * len(scales)
+    for codec in preprocessor.codecs:
+        is_date = codec.likelihood == "gaussian"
+        scales.append(codec.scale / _DAY if is_date else 1.0)
+        units.append("days" if is_date else "wrong")
+    return np.array(scales), units
