@@ -29,6 +29,7 @@ _HOMES = {
     "AutoencoderDenoiser": "latently.tasks",
     "LatentSampler": "latently.tasks",
     "FeatureExtractor": "latently.tasks",
+    "pool_estimates": "latently.tasks",
     "DenseNetwork": "latently.nn",
     "ConvNetwork": "latently.nn",
     "CustomNetwork": "latently.nn",
@@ -64,6 +65,7 @@ __all__ = [
     "AutoencoderDenoiser",
     "LatentSampler",
     "FeatureExtractor",
+    "pool_estimates",
     "DenseNetwork",
     "ConvNetwork",
     "CustomNetwork",
@@ -122,6 +124,7 @@ if TYPE_CHECKING:
         FeatureExtractor,
         FewLabels,
         LatentSampler,
+        pool_estimates,
     )
     from latently.training import LocalEngine
 

@@ -1,5 +1,7 @@
 """The one list that every contract test runs over: a new estimator adds one line."""
 
+from sklearn.utils import get_tags
+
 from latently import (
     AnomalyDetector,
     Autoencoder,
@@ -10,6 +12,7 @@ from latently import (
     FeatureExtractor,
     GaussianNoise,
     LatentSampler,
+    MaskedAutoencoder,
     MemoryAutoencoder,
     SparseAutoencoder,
     VariationalAutoencoder,
@@ -29,13 +32,16 @@ MEMORIES = [
     MemoryAutoencoder(random_state=0, engine="cpu"),
     MemoryAutoencoder(robust=True, random_state=0, engine="cpu"),
 ]
+MASKED = [MaskedAutoencoder(8, n_networks=2, n_trees=4, batch_size=32, **_QUICK)]
 IMAGE_AUTOENCODERS = [ConvolutionalAutoencoder(2, **_QUICK)]
 TASKS = [
     AnomalyDetector(random_state=0),
     AnomalyDetector(autoencoder=Autoencoder(2, **_QUICK), random_state=0),
     AutoencoderImputer(autoencoder=DenoisingAutoencoder(2, **_QUICK), random_state=0),
+    AutoencoderImputer(autoencoder=MASKED[0], add_indicator=True, random_state=0),
     AutoencoderDenoiser(autoencoder=Autoencoder(2, **_QUICK), random_state=0),
     LatentSampler(autoencoder=VariationalAutoencoder(2, **_QUICK), random_state=0),
     FeatureExtractor(autoencoder=Autoencoder(2, **_QUICK), include_error=True, random_state=0),
 ]
-ESTIMATORS = [*AUTOENCODERS, *MEMORIES, *TASKS]
+ESTIMATORS = [*AUTOENCODERS, *MEMORIES, *MASKED, *TASKS]
+OF_IMAGES = [model for model in ESTIMATORS if get_tags(model).input_tags.three_d_array]

@@ -86,6 +86,7 @@ def constant_columns():
 
 
 WORKS = Works()
+EMPTY = Warned("1 columns hold no value at all")
 DAY = dt.datetime(2024, 5, 1)
 FIT_CASES = [
     # size
@@ -175,10 +176,10 @@ FIT_CASES = [
     Case("integers with NA", lambda: with_column(cycle(1, pd.NA, 2), dtype="Int64"), WORKS),
     Case("truths with NA", lambda: with_column(cycle(True, pd.NA), dtype="boolean"), WORKS),
     Case("categories with NaN", lambda: with_column(cycle("x", None), dtype="category"), WORKS),
-    Case("categories, all NaN", lambda: with_column([None] * ROWS, dtype="category"), WORKS),
+    Case("categories, all NaN", lambda: with_column([None] * ROWS, dtype="category"), EMPTY),
     Case("text with NaN", lambda: with_column(cycle("x", np.nan, "y"), dtype=object), WORKS),
     Case("dates with NaT", lambda: with_column(cycle(DAY, pd.NaT)), WORKS),
-    Case("only NaT", lambda: with_column(cycle(pd.NaT), dtype="M8[ns]"), WORKS),
+    Case("only NaT", lambda: with_column(cycle(pd.NaT), dtype="M8[ns]"), EMPTY),
     Case("durations", lambda: with_column(pd.to_timedelta(range(ROWS), unit="h")), WORKS),
     Case("durations with NaT", lambda: with_column(cycle(pd.Timedelta("1h"), pd.NaT)), WORKS),
     Case("periods", lambda: with_column(cycle(pd.Period("2024-01"))), Refused("odd", Exception)),

@@ -17,7 +17,7 @@ from latently import (
     VariationalAutoencoder,
 )
 from latently.exceptions import DataError, DataWarning, ParameterError
-from tests.contract.estimators import AUTOENCODERS, ESTIMATORS
+from tests.contract.estimators import AUTOENCODERS, OF_IMAGES
 from tests.contract.samples import matrix, same, stack
 
 QUICK = {"max_epochs": 1, "random_state": 0, "engine": "cpu"}
@@ -64,7 +64,7 @@ def test_any_size_of_image_works_small_and_odd_ones_too(side, network):
     assert np.isfinite(model.score_samples(images)).all()
 
 
-@pytest.mark.parametrize("model", ESTIMATORS, ids=str)
+@pytest.mark.parametrize("model", OF_IMAGES, ids=str)
 def test_a_single_image_is_not_enough_to_learn_from(model):
     with pytest.raises(DataError, match="minimum of 2") as caught:
         clone(model).fit(stack(1, 5, 5))

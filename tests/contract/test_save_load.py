@@ -23,7 +23,7 @@ from latently import (
 )
 from latently.exceptions import ModelFileError, NotFittedError, OutputExistsError
 from latently.io import read_model, write_model
-from tests.contract.estimators import AUTOENCODERS, ESTIMATORS, IMAGE_AUTOENCODERS
+from tests.contract.estimators import AUTOENCODERS, ESTIMATORS, IMAGE_AUTOENCODERS, OF_IMAGES
 from tests.contract.samples import (
     LIBRARIES,
     answers,
@@ -53,7 +53,7 @@ def test_a_loaded_model_answers_bit_for_bit(estimator, tmp_path):
     assert_same_answers(fitted, loaded, X.astype(np.float32))
 
 
-@pytest.mark.parametrize("estimator", [*IMAGE_AUTOENCODERS, *ESTIMATORS], ids=str)
+@pytest.mark.parametrize("estimator", [*IMAGE_AUTOENCODERS, *OF_IMAGES], ids=str)
 def test_a_loaded_model_of_images_answers_bit_for_bit(estimator, tmp_path):
     images = stack(24, 5, 6, 3, dtype="uint8")
     fitted = clone(estimator).fit(images)

@@ -42,6 +42,7 @@ _METADATA_KEYS = {"format", "config", "sha256", "config_sha256", "created_with"}
 _DTYPES = {
     "BOOL": "|b1",
     "U8": "|u1",
+    "I16": "<i2",
     "I32": "<i4",
     "I64": "<i8",
     "F16": "<f2",
@@ -88,7 +89,7 @@ def write_model(
     config : dict
         What ``read_model`` gives back; JSON values only, at most 1 MiB as JSON.
     arrays : dict of str to ndarray
-        Arrays of bool, uint8, int32, int64, float16, float32 or float64.
+        Arrays of bool, uint8, int16, int32, int64, float16, float32 or float64.
     created_with : dict of str to str, optional
         Names and versions of the programs at work.
     overwrite : bool, default=True

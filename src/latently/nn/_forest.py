@@ -146,6 +146,17 @@ class Forest(nn.Module):
         forest.roots.copy_(torch.from_numpy(np.stack(roots)))
         return forest
 
+    def check(self, n_rows: int, n_features: int) -> None:
+        """Raise ValueError unless every path ends at one of the stored rows."""
+        place = torch.arange(len(self.right))
+        leads_on = self.right > place
+        ends = (self.right < 0) & (self.right >= -n_rows)
+        known = (self.feature >= 0) & (self.feature < n_features)
+        rooted = (self.roots >= 0) & (self.roots < len(self.right))
+        within = (self.right < len(self.right)) & (ends | (place + 1 < len(self.right)))
+        if not bool(((leads_on | ends) & known & within).all() & rooted.all()):
+            raise ValueError("the trees lead nowhere")
+
     def leaves(self, column: int, features: Tensor) -> Leaves:
         """Return where each tree of a column leads rows to.
 

@@ -267,6 +267,8 @@ class MaskedModule(AutoencoderModule):
 
     def _rely(self, importances: list[np.ndarray]) -> None:
         """Note how much the trees of each column lean on each of the others, in shares."""
+        if len(self.columns) == 1:
+            return
         whose = self.likelihood.column_of_element
         for column, importance in zip(self.columns, importances, strict=True):
             others = _others(whose[None], column)[0]
@@ -295,7 +297,7 @@ class MaskedModule(AutoencoderModule):
         for column, way, own, truth in zip(self.columns, ways, leaves, truths, strict=True):
             place, predicted = column.place, self._blended(column, way)
             self.error[place] = prediction_error(predicted, truth, column.likelihood)
-            if column.is_number:
+            if column.is_number and len(truth):
                 atoms = self._atoms(column, fills[place].networks, own)
                 numbers[place] = Held(predicted[:, 0], truth[:, 0], atoms, self._ends(column))
         self.predictive.fit(numbers, rng)
@@ -458,7 +460,9 @@ class MaskedModule(AutoencoderModule):
 
 
 def _others(filled: Tensor, column: Column) -> Tensor:
-    """Return rows without the elements of a column."""
+    """Return rows without the elements of a column; of a table of one column a constant."""
+    if filled.shape[1] == column.width:
+        return torch.zeros_like(filled[:, :1])
     return torch.cat([filled[:, : column.elements.start], filled[:, column.elements.stop :]], 1)
 
 

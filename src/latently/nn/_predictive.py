@@ -70,18 +70,25 @@ class Predictive(nn.Module):
         self.register_buffer("levels", torch.linspace(0, 1, _N_LEVELS).repeat(n_columns, 1))
 
     def fit(self, held: dict[int, Held], rng: np.random.Generator) -> None:
-        """Learn residuals and levels of numeric columns, given by their places."""
+        """Learn residuals and levels of numeric columns, given by their places.
+
+        A column with few held-out cells takes the residuals of all, one without any as well.
+        """
         scaled: dict[int, Tensor] = {}
         for column, cells in held.items():
             self.slope[column] = _slope(cells)
             scaled[column] = (cells.truth - cells.predicted) / self._spread(column, cells.atoms)
-        together = torch.cat(list(scaled.values())) if scaled else torch.zeros(0)
-        shares = (torch.arange(_N_RESIDUALS, dtype=torch.float64) + 0.5) / _N_RESIDUALS
+        if not scaled:
+            return
+        self.residuals[:] = self._quantiles_of(torch.cat(list(scaled.values())))
         for column, cells in held.items():
-            own = scaled[column] if len(scaled[column]) >= _MIN_HELD else together
-            if len(own):
-                self.residuals[column] = torch.quantile(own.double(), shares).to(self.residuals)
+            if len(cells.truth) >= _MIN_HELD:
+                self.residuals[column] = self._quantiles_of(scaled[column])
             self.levels[column] = self._levels(column, cells, rng)
+
+    def _quantiles_of(self, residuals: Tensor) -> Tensor:
+        shares = (torch.arange(_N_RESIDUALS, dtype=torch.float64) + 0.5) / _N_RESIDUALS
+        return torch.quantile(residuals.double(), shares).to(self.residuals)
 
     def _levels(self, column: int, held: Held, rng: np.random.Generator) -> Tensor:
         """Return the level to ask for where a level is wanted.

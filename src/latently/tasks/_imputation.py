@@ -24,7 +24,7 @@ from latently.estimators import (
     Question,
     filled_of,
 )
-from latently.exceptions import DataWarning, ParameterError
+from latently.exceptions import DataError, DataWarning, ParameterError
 from latently.nn import AutoencoderModule, Cells, MaskedModule
 from latently.preprocessing import fill_missing, mark_missing, restore
 from latently.tasks._base import AutoencoderTask
@@ -166,7 +166,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
             self._warn_of_gaps(cells)
         filled = self._filled(shown, model._ask(cells, filled_of))
         for _ in range(self.n_iterations - 1):
-            filled = fill_missing(shown, model.reconstruct(filled), self._positions())
+            filled = fill_missing(_given(shown), model.reconstruct(filled), self._positions())
         return self._answer(X, shown, filled)
 
     def impute(
@@ -284,18 +284,19 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         ]
 
     def _filled(self, shown: Any, values: np.ndarray, columns: set[int] | None = None) -> Any:
-        decoded = self.autoencoder_.preprocessor_.decode(values, like=shown)
-        return fill_missing(shown, decoded, self._positions() if columns is None else columns)
+        given = _given(shown)
+        decoded = self.autoencoder_.preprocessor_.decode(values, like=given)
+        return fill_missing(given, decoded, self._positions() if columns is None else columns)
 
     def _shown(self, X: Any) -> Any:
         """Return rows as the autoencoder shall see them, what stands for a gap marked."""
-        given = X if nw.dependencies.is_into_dataframe(X) else _numbers(X)
-        return given if self.missing_values is None else mark_missing(given, self.missing_values)
+        if self.missing_values is None:
+            return X
+        return mark_missing(_given(X), self.missing_values)
 
     def _answer(self, X: Any, shown: Any, filled: Any) -> Any:
         if self.missing_values is not None:
-            given = X if nw.dependencies.is_into_dataframe(X) else _numbers(X)
-            filled = restore(given, filled)
+            filled = restore(_given(X), filled)
         if not self.add_indicator:
             return filled
         cells = self.autoencoder_._read(shown)
@@ -386,7 +387,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
+        tags.input_tags.three_d_array |= self.autoencoder is None
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
@@ -395,9 +396,19 @@ def _is_table(model: BaseAutoencoder) -> bool:
     return not hasattr(model.preprocessor_.spec, "axes")
 
 
-def _numbers(X: Any) -> np.ndarray:
+def _given(X: Any) -> Any:
+    """Return rows as a frame or an array of numbers."""
+    if nw.dependencies.is_into_dataframe(X):
+        return X
     array = np.asarray(X)
-    return array if array.dtype.kind in "fiub" else array.astype(np.float64)
+    if array.dtype.kind in "fiub":
+        return array
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"X is an array of {array.dtype}, numbers are needed. Give a DataFrame for texts."
+        ) from None
 
 
 def _with_columns(rows: Any, flags: np.ndarray, names: list[str]) -> Any:
