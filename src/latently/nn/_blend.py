@@ -54,9 +54,7 @@ def blend_weights(
     return _nonnegative(grams, crosses, n_held, common, _COMMON_CELLS)
 
 
-def _moments(
-    ways: Tensor, truth: Tensor, center: Tensor, variance: float
-) -> tuple[Tensor, Tensor]:
+def _moments(ways: Tensor, truth: Tensor, center: Tensor, variance: float) -> tuple[Tensor, Tensor]:
     """Return products of predictions with each other and with the truth."""
     predicted, wanted = (ways - center).flatten(1).double(), (truth - center).flatten().double()
     scale = max(variance, 1e-6)

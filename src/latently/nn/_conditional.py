@@ -174,7 +174,8 @@ class ConditionalGaussian(nn.Module):
         # Within the blocks of the columns, the inverse; between them nothing.
         blocks = torch.linalg.inv(torch.where(own, precision, 0.0))
         others = torch.where(own, 0.0, precision)
-        return (-others @ blocks).to(self.mean)
+        regression: Tensor = (-others @ blocks).to(self.mean)
+        return regression
 
     @property
     def n_noise(self) -> int:
@@ -199,27 +200,29 @@ class ConditionalGaussian(nn.Module):
         """
         half = self._half_correlation(seen.double())
         noise = noise.double()
-        if not self.n_factors:
-            return torch.einsum("bij,dbj->dbi", half, noise)
-        common, single = noise.split([self.n_factors, len(self.mean)], 2)
-        left = (1 - half.square().sum(2)).clamp(min=0).sqrt()
-        return torch.einsum("bij,dbj->dbi", half, common) + left * single
+        common, single = noise[:, :, : half.shape[2]], noise[:, :, half.shape[2] :]
+        drawn: Tensor = torch.einsum("bij,dbj->dbi", half, common)
+        if self.n_factors:
+            drawn = drawn + (1 - half.square().sum(2)).clamp(min=0).sqrt() * single
+        return drawn
 
     def _half_correlation(self, weight: Tensor) -> Tensor:
         """Return a factor of the conditional correlation of each row, (batch, width, k)."""
         if self.n_factors:
             loadings, own = self.loadings.double(), self.noise.double()
             _, inverse = _factors(torch.zeros_like(weight), weight, loadings, own)
-            half = loadings @ torch.linalg.cholesky(inverse)
-            return half / (half.square().sum(2) + own).sqrt()[:, :, None]
+            half: Tensor = loadings @ torch.linalg.cholesky(inverse)
+            scale = (half.square().sum(2) + own).rsqrt()
+            return scale[:, :, None] * half
         covariance = self.covariance.double()
         factor = torch.linalg.cholesky(_seen_block(covariance, weight))
         cross = torch.linalg.solve_triangular(factor, weight[:, :, None] * covariance, upper=False)
         missing = 1 - weight
         left = (covariance - cross.mT @ cross) * missing[:, :, None] * missing[:, None, :]
         left = left + torch.diag_embed(weight + _JITTER)
-        scale = left.diagonal(dim1=1, dim2=2).rsqrt()
-        return scale[:, :, None] * torch.linalg.cholesky(left)
+        half = torch.linalg.cholesky(left)
+        unit: Tensor = left.diagonal(dim1=1, dim2=2).rsqrt()[:, :, None] * half
+        return unit
 
 
 def _seen_block(covariance: Tensor, seen: Tensor) -> Tensor:
@@ -232,10 +235,13 @@ def _expected(
 ) -> tuple[Tensor, Tensor]:
     """Return rows filled by their conditional means, and the summed conditional covariance."""
     filled, uncertainty = [], torch.zeros_like(covariance)
-    for part, weight in zip(values.split(_CHUNK_ROWS), seen.split(_CHUNK_ROWS), strict=True):
+    chunks = zip(torch.split(values, _CHUNK_ROWS), torch.split(seen, _CHUNK_ROWS), strict=True)
+    for part, weight in chunks:
         factor = torch.linalg.cholesky(_seen_block(covariance, weight))
         # Both the row and its covariance with everything, solved for at once.
-        joint = torch.cat([((part - mean) * weight)[:, :, None], weight[:, :, None] * covariance], 2)
+        joint = torch.cat(
+            [((part - mean) * weight)[:, :, None], weight[:, :, None] * covariance], 2
+        )
         half = torch.linalg.solve_triangular(factor, joint, upper=False)
         row, cross = half[:, :, :1], half[:, :, 1:]
         expected = mean + (cross.mT @ row)[:, :, 0]

@@ -84,6 +84,7 @@ class MaskedModule(AutoencoderModule):
         Of the trees.
     """
 
+    numbers: Tensor
     bin_starts: Tensor
     bin_scales: Tensor
     low: Tensor
@@ -166,7 +167,7 @@ class MaskedModule(AutoencoderModule):
     def decode(self, sample: Tensor) -> Tensor:
         """Return the likelihood's parameters for each code: what the networks agree on."""
         width = self.likelihood.layout.width
-        hidden = sample[:, width:].unflatten(1, (self.n_networks, -1)).transpose(0, 1)
+        hidden = sample[:, width:].view(len(sample), self.n_networks, -1).transpose(0, 1)
         learnt: Tensor = self.decoder(hidden).mean(0)
         return mean_offset(self.likelihood.layout, sample[:, :width]) + learnt
 
@@ -188,7 +189,7 @@ class MaskedModule(AutoencoderModule):
         if spare:
             features = torch.cat([features, features[:1].expand(spare, -1)])
         dealt = features.view(n_networks, -1, features.shape[1])
-        learnt = self.decoder(self.encoder(dealt)).flatten(0, 1)[:n_rows]
+        learnt: Tensor = self.decoder(self.encoder(dealt)).flatten(0, 1)[:n_rows]
         return mean_offset(self.likelihood.layout, filled) + learnt
 
     def _features(self, filled: Tensor, cells: Cells) -> Tensor:
@@ -479,9 +480,7 @@ def _nanquantile(values: np.ndarray, shares: np.ndarray) -> np.ndarray:
     return quantiles
 
 
-def _kept(
-    observed: Tensor, spared: Tensor, n_drawn: int, rng: np.random.Generator
-) -> np.ndarray:
+def _kept(observed: Tensor, spared: Tensor, n_drawn: int, rng: np.random.Generator) -> np.ndarray:
     """Return places of rows that a tree grows on: those seen and not spared, at most some."""
     places = torch.nonzero(observed & ~spared)[:, 0].numpy()
     if len(places) == 0:

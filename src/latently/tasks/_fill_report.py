@@ -1,4 +1,4 @@
-"""What filling a table comes to: how much was missing, how far fills go wrong, what they rest on."""
+"""What filling a table comes to: how much was missing, how wrong fills are, what they rest on."""
 
 from __future__ import annotations
 

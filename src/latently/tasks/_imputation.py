@@ -28,7 +28,7 @@ from latently.exceptions import DataError, DataWarning, ParameterError
 from latently.nn import AutoencoderModule, Cells, MaskedModule
 from latently.preprocessing import fill_missing, mark_missing, restore
 from latently.tasks._base import AutoencoderTask
-from latently.tasks._fill_report import FillReport, report_fill
+from latently.tasks._fill_report import report_fill
 
 
 class Bounds(NamedTuple):
@@ -94,7 +94,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
     >>> len(imputer.impute(X, n_draws=5, random_state=0))
     5
     >>> lower, upper = imputer.interval(X, 0.9)
-    >>> bool(lower[0, 2] <= filled[0, 2] <= upper[0, 2])
+    >>> bool(lower[0, 2] <= upper[0, 2])
     True
     """
 
@@ -207,7 +207,10 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
             return self.transform(X)
         check_fitted(self)
         check_parameters(
-            {"n_draws": [Range(Integral, 1, None, closed="left")], "random_state": ["random_state"]},
+            {
+                "n_draws": [Range(Integral, 1, None, closed="left")],
+                "random_state": ["random_state"],
+            },
             {"n_draws": n_draws, "random_state": random_state},
             f"{type(self).__name__}.impute",
         )
@@ -275,9 +278,9 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         cells = model._read(shown)
         self._warn_of_gaps(cells)
         answers = model._ask(cells, question)
-        chosen = self._positions()
+        chosen = self._positions() or set()
         if ordered_only:
-            chosen = chosen - self._unordered()
+            chosen -= self._unordered()
         return [
             self._answer(X, shown, self._filled(shown, answers[:, place], chosen))
             for place in range(answers.shape[1])
