@@ -40,6 +40,7 @@ _HOMES = {
     "load": "latently.persistence",
     "inspect": "latently.inspection",
     "plot_anomalies": "latently.report",
+    "plot_fills": "latently.report",
     "plot_history": "latently.report",
     "plot_images": "latently.report",
     "plot_map": "latently.report",
@@ -76,6 +77,7 @@ __all__ = [
     "load",
     "inspect",
     "plot_anomalies",
+    "plot_fills",
     "plot_history",
     "plot_images",
     "plot_map",
@@ -108,6 +110,7 @@ if TYPE_CHECKING:
     from latently.persistence import load
     from latently.report import (
         plot_anomalies,
+        plot_fills,
         plot_history,
         plot_images,
         plot_map,

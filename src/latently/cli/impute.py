@@ -2,43 +2,275 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
 
 from latently.cli import _options as options
-from latently.cli._data import Source, autoencoder_of, read_matched_rows
+from latently.cli._data import Source, autoencoder_of, match_rows, read_matched_rows, select
 from latently.cli._guard import say
-from latently.cli._output import Target, answers_images, check_target, write_rows
+from latently.cli._output import (
+    Target,
+    announce,
+    answers_images,
+    check_picture,
+    check_target,
+    with_ids,
+    write_picture,
+    write_rows,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+#: Rows that an imputer is fitted to where there are more.
+_FIT_ROWS = 100_000
+_LEARNING, _ANSWER = "Learning", "Answer"
+
+
+class Wanted(NamedTuple):
+    """What is to be written for each piece of a table."""
+
+    n_draws: int | None = None
+    coverage: float | None = None
+    random_state: np.random.RandomState | None = None
 
 
 def impute(
-    model: options.Model,
-    data: options.Data,
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="[MODEL]", help="Model file; left out, an imputer is fitted to DATA."
+        ),
+    ],
+    data: Annotated[
+        str | None,
+        typer.Argument(metavar="DATA", help="Table, array or folder of images; - is stdin."),
+    ] = None,
     output: options.Output = "-",
+    draws: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Fill so many times at random; a first column says which.",
+            rich_help_panel=_ANSWER,
+        ),
+    ] = None,
+    interval: Annotated[
+        float | None,
+        typer.Option(
+            metavar="COVERAGE",
+            help="Add columns NAME_low and NAME_high that hold the true value this often.",
+            rich_help_panel=_ANSWER,
+        ),
+    ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--column",
+            metavar="COL",
+            help="Fill only these; repeatable.",
+            rich_help_panel=_LEARNING,
+        ),
+    ] = None,
+    missing: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VALUE", help="A value that stands for a gap.", rich_help_panel=_LEARNING
+        ),
+    ] = None,
+    add_indicator: Annotated[
+        bool,
+        typer.Option(
+            "--add-indicator",
+            help="Add columns that say where gaps were.",
+            rich_help_panel=_LEARNING,
+        ),
+    ] = False,
+    save: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="Keep the imputer in this file.", rich_help_panel=_LEARNING
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Same seed, same fills.", rich_help_panel=_LEARNING)
+    ] = 0,
     ids: options.Ids = None,
     format: options.InputFormat = None,
     output_format: options.OutputFormat = None,
     key: options.Key = None,
+    plot: options.Plot = None,
     skip_bad: options.SkipBad = False,
     overwrite: options.Overwrite = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
 ) -> None:
-    """Fill missing cells; all others stay as they are."""
+    """Fill missing cells; all others stay as they are.
+
+    Without MODEL an imputer learns from DATA itself. Parquet files are filled piece by piece, so
+    that they may be larger than memory.
+    """
+    from latently.io import check_output
     from latently.persistence import load
     from latently.tasks import AutoencoderImputer
 
     target = Target(output, output_format, overwrite)
-    loaded = load(model)
-    check_target(target, images=answers_images(loaded))
-    rows = read_matched_rows(Source(data, format, key, skip_bad, ids), loaded)
-    imputer = loaded
-    if not isinstance(loaded, AutoencoderImputer):
-        imputer = AutoencoderImputer(autoencoder=autoencoder_of(loaded)).fit(rows.values)
-    write_rows(imputer.transform(rows.values), rows, loaded, target)
+    loaded = None if data is None else load(model)
+    source = Source(model if data is None else data, format, key, skip_bad, ids)
+    check_target(target, images=loaded is not None and answers_images(loaded))
+    check_picture(plot, overwrite)
+    if save is not None:
+        check_output(save, overwrite)
+    if loaded is not None and not _streams(source, loaded):
+        _impute_whole(loaded, source, target)
+        return
+    pieces = _pieces(source)
+    if loaded is None:
+        imputer = AutoencoderImputer(
+            columns=columns, missing_values=_value(missing), add_indicator=add_indicator,
+            random_state=seed,
+        )  # fmt: skip
+        imputer.fit(_unnamed(pieces.sample(_FIT_ROWS, seed), ids))
+    elif isinstance(loaded, AutoencoderImputer):
+        imputer = loaded
+    else:
+        first = match_rows(next(iter(pieces)), loaded, source).values
+        imputer = AutoencoderImputer(autoencoder=autoencoder_of(loaded)).fit(first)
+    if save is not None:
+        imputer.save(save, overwrite=overwrite)
+    wanted = Wanted(draws, interval, None if draws is None else _stream_of(seed))
+    n_filled = _fill(pieces, imputer, source, target, wanted, quiet=quiet)
+    say(f"filled {n_filled:,} missing cells")
+    if not quiet and loaded is None:
+        say(str(imputer.fill_report_))
+    if plot is not None:
+        from latently.report import plot_fills
+
+        write_picture(plot_fills(imputer), plot, overwrite)
+
+
+def _streams(source: Source, model: Any) -> bool:
+    """Return True for tables with names, which go through piece by piece."""
+    from pathlib import Path
+
+    from latently.io import find_format
+
+    if not hasattr(autoencoder_of(model), "feature_names_in_"):
+        return False
+    if source.format is None and Path(source.path).is_dir():
+        return False
+    return find_format(source.path, source.format).kind == "table"
+
+
+def _impute_whole(model: Any, source: Source, target: Target) -> None:
+    """Fill arrays and images, which are read whole."""
+    from latently.tasks import AutoencoderImputer
+
+    rows = read_matched_rows(source, model)
+    imputer = model
+    if not isinstance(model, AutoencoderImputer):
+        imputer = AutoencoderImputer(autoencoder=autoencoder_of(model)).fit(rows.values)
+    write_rows(imputer.transform(rows.values), rows, model, target)
     say(f"filled {_count_missing(rows.values):,} missing cells")
+
+
+def _pieces(source: Source) -> Any:
+    from latently.io import TablePieces
+
+    return TablePieces(source.path, source.format)
+
+
+def _unnamed(table: pa.Table, ids: Any) -> pa.Table:
+    """Return a table without the columns that are only carried along."""
+    select(table, ids or (), "--id")
+    return table.drop_columns(list(ids)) if ids else table
+
+
+def _stream_of(seed: int) -> np.random.RandomState:
+    """Return a source of chance that goes on from piece to piece."""
+    import numpy as np
+
+    return np.random.RandomState(seed)
+
+
+def _value(text: str | None) -> float | str | None:
+    if text is None:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _fill(
+    pieces: Any, imputer: Any, source: Source, target: Target, wanted: Wanted, *, quiet: bool
+) -> int:
+    """Fill piece by piece, write as many; return how many cells were missing."""
+    from latently.io import write_pieces
+
+    n_filled = 0
+
+    def answers() -> Iterator[pa.Table]:
+        nonlocal n_filled
+        with _progress(quiet) as progress:
+            task = progress.add_task("filling", total=pieces.n_rows)
+            for piece in pieces:
+                rows = match_rows(piece, imputer, source)
+                n_filled += _count_missing(imputer._shown(rows.values))
+                for table in _answered(imputer, rows.values, wanted):
+                    yield with_ids(table, rows)
+                progress.advance(task, piece.num_rows)
+
+    n_rows = write_pieces(answers(), target.path, target.format_name, overwrite=target.overwrite)
+    announce(target, f"{n_rows:,} rows")
+    return n_filled
+
+
+def _answered(imputer: Any, table: pa.Table, wanted: Wanted) -> Iterator[pa.Table]:
+    """Yield the filled tables of one piece."""
+    import pyarrow as pa
+
+    if wanted.n_draws is None:
+        answers = [imputer.transform(table)]
+    else:
+        drawn = imputer.impute(table, wanted.n_draws, random_state=wanted.random_state)
+        answers = [
+            filled.add_column(0, "draw", pa.array([draw] * filled.num_rows, pa.int32()))
+            for draw, filled in enumerate(drawn, 1)
+        ]
+    if wanted.coverage is None:
+        yield from answers
+        return
+    bounds = imputer.interval(table, wanted.coverage)
+    for filled in answers:
+        for end, values in zip(("low", "high"), bounds, strict=True):
+            for name in values.column_names:
+                filled = filled.append_column(f"{name}_{end}", values[name])
+        yield filled
+
+
+def _progress(quiet: bool) -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as TimeLeft
+
+    return Progress(
+        TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TimeLeft(),
+        console=Console(stderr=True), disable=quiet or not sys.stderr.isatty(),
+    )  # fmt: skip
 
 
 def _count_missing(values: Any) -> int:
     import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
     if hasattr(values, "column_names"):
-        return sum(column.null_count for column in values.columns)
+        return sum(
+            int(pc.sum(pc.is_null(column, nan_is_null=pa.types.is_floating(column.type))).as_py())
+            for column in values.columns
+        )
     return int(np.isnan(values).sum()) if values.dtype.kind == "f" else 0

@@ -12,6 +12,7 @@ from latently.io._files import Data, read, write
 from latently.io._formats import FORMATS, Format, find_format
 from latently.io._images import ImageFolder, read_images, write_images
 from latently.io._model_file import read_model, write_model
+from latently.io._stream import TablePieces, write_pieces
 from latently.io._tables import read_arrow, read_parquet
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "write",
     "read_csv",
     "stream_csv",
+    "TablePieces",
+    "write_pieces",
     "read_parquet",
     "read_arrow",
     "read_npy",

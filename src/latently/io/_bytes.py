@@ -11,7 +11,7 @@ from pathlib import Path
 from latently.exceptions import DataError
 from latently.io._say import refuse
 
-__all__ = ["DEFAULT_MAX_BYTES", "gunzip", "load_bytes", "too_large"]
+__all__ = ["DEFAULT_MAX_BYTES", "check_regular", "gunzip", "load_bytes", "too_large"]
 
 # One gibibyte: ten times the tables people train on, and a small machine survives it.
 DEFAULT_MAX_BYTES = 2**30
@@ -48,6 +48,25 @@ def load_bytes(source: str | Path, max_bytes: int) -> bytes:
     if len(raw) > max_bytes:
         raise too_large(source, len(raw), max_bytes)
     return raw
+
+
+def check_regular(source: str | Path) -> None:
+    """Raise DataError unless the source is a regular file with content.
+
+    Parameters
+    ----------
+    source : str or Path
+        The file.
+    """
+    try:
+        # stat before open: opening a FIFO would wait for ever for its writer.
+        size = _regular_size(source, os.stat(source))  # noqa: PTH116  # Path.stat is the same call
+    except DataError:
+        raise
+    except (OSError, ValueError) as error:
+        raise _unreadable(source, error) from None
+    if size == 0:
+        raise refuse(source, "the file is empty (0 bytes)", "Give a file with data")
 
 
 def gunzip(source: str | Path, raw: bytes, max_bytes: int) -> bytes:

@@ -13,10 +13,18 @@ from latently.io._bytes import DEFAULT_MAX_BYTES, load_bytes, too_large
 from latently.io._formats import looks_like
 from latently.io._say import listing, refuse
 
-__all__ = ["check_table", "fill_arrow", "fill_parquet", "read_arrow", "read_parquet"]
+__all__ = [
+    "DAMAGE",
+    "check_columns",
+    "check_table",
+    "fill_arrow",
+    "fill_parquet",
+    "read_arrow",
+    "read_parquet",
+]
 
 # What Arrow raises on damaged files: its own errors, and those of Python it inherits.
-_DAMAGE = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, EOFError, MemoryError)
+DAMAGE = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, EOFError, MemoryError)
 
 
 def read_parquet(source: str | Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> pa.Table:
@@ -44,14 +52,14 @@ def read_parquet(source: str | Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> p
     try:
         file = pa_parquet.ParquetFile(pa.BufferReader(raw), page_checksum_verification=True)
         schema, rows = file.schema_arrow, file.metadata.num_rows
-    except _DAMAGE:
+    except DAMAGE:
         raise _damaged(source, raw, "Parquet") from None
-    _check_columns(source, schema)
+    check_columns(source, schema)
     _check_size(source, schema, rows, max_bytes)
     try:
         table = file.read()
         table.validate(full=True)
-    except _DAMAGE:
+    except DAMAGE:
         raise _damaged(source, raw, "Parquet") from None
     return check_table(source, table)
 
@@ -82,7 +90,7 @@ def read_arrow(source: str | Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> pa.
         table.validate(full=True)
     except DataError:
         raise
-    except _DAMAGE:
+    except DAMAGE:
         raise _damaged(source, raw, "Arrow") from None
     return check_table(source, table)
 
@@ -107,7 +115,7 @@ def check_table(source: str | Path, table: pa.Table) -> pa.Table:
     DataError
         If the table cannot be used.
     """
-    _check_columns(source, table.schema)
+    check_columns(source, table.schema)
     if table.num_rows == 0:
         raise refuse(source, "the table has no rows", "Give a file with data")
     return table
@@ -146,7 +154,8 @@ def _capped(source: str | Path, batches: Any, max_bytes: int) -> list[Any]:
     return kept
 
 
-def _check_columns(source: str | Path, schema: Any) -> None:
+def check_columns(source: str | Path, schema: Any) -> None:
+    """Refuse a table without columns, with repeated names, or with nested columns."""
     if not schema.names:
         raise refuse(source, "the table has no columns", "Give a file with data")
     repeated = [name for name, count in Counter(schema.names).items() if count > 1]

@@ -141,8 +141,16 @@ def _filled_column(gaps: pa.ChunkedArray, whole: pa.ChunkedArray, ordered: bool)
 def _as_categories(
     values: pa.ChunkedArray, like: pa.ChunkedArray, ordered: bool | None = None
 ) -> pa.DictionaryArray:
-    """Return values as categories, those of a dictionary column in their order."""
-    categories = dictionary_values(like)
-    codes = pc.index_in(values.combine_chunks(), value_set=categories)
+    """Return values as categories, those of a dictionary column in their order.
+
+    A value that the column does not list, filled from what ``fit`` saw, is appended.
+    """
+    categories, joined = dictionary_values(like), values.combine_chunks()
+    present = pc.unique(joined).drop_null().cast(categories.type)
+    new = present.filter(pc.invert(pc.is_in(present, value_set=categories)))
+    categories = pa.concat_arrays([categories, new])
+    codes = pc.index_in(joined.cast(categories.type), value_set=categories)
+    if len(categories) <= 2 ** (like.type.index_type.bit_width - 1):
+        codes = codes.cast(like.type.index_type)
     is_ordered = like.type.ordered if ordered is None else ordered
     return pa.DictionaryArray.from_arrays(codes, categories, ordered=is_ordered)

@@ -3,6 +3,7 @@
 from latently.report._anomalies import plot_anomalies
 from latently.report._demo import run_demo
 from latently.report._demo_text import render_demo
+from latently.report._fills import plot_fills
 from latently.report._history import plot_history
 from latently.report._images import plot_images
 from latently.report._map import plot_map
@@ -12,6 +13,7 @@ __all__ = [
     "plot_reconstructions",
     "plot_map",
     "plot_anomalies",
+    "plot_fills",
     "plot_images",
     "plot_history",
     "run_demo",

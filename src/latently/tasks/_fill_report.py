@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latently._spec import Layout
+from latently._spec import Column, Layout
 from latently.estimators import BaseAutoencoder, filled_of
 from latently.nn import Cells, MaskedModule, prediction_error
 
@@ -33,6 +33,9 @@ class FillReport:
     expected_error : ndarray of shape (n_features,)
         On cells that were hidden: the root mean squared error of a number in its own unit, of a
         date in days; the share of wrong guesses of any other column. NaN where none was hidden.
+    explained : ndarray of shape (n_features,)
+        Share of the error of the mean, or the most frequent category, that a fill avoids: of the
+        squared error for numbers. Zero knows nothing, one everything.
     units : tuple of str
         "" for numbers, "days" for dates and durations, "wrong" for shares.
     leaned_on : tuple of tuple of str
@@ -43,6 +46,7 @@ class FillReport:
     names: tuple[str, ...]
     share_missing: np.ndarray
     expected_error: np.ndarray
+    explained: np.ndarray
     units: tuple[str, ...]
     leaned_on: tuple[tuple[str, ...], ...]
 
@@ -58,21 +62,40 @@ class FillReport:
             "column": list(self.names),
             "share_missing": self.share_missing.tolist(),
             "expected_error": self.expected_error.tolist(),
+            "explained": self.explained.tolist(),
             "unit": list(self.units),
             "leaned_on": [", ".join(others) for others in self.leaned_on],
         }
 
     def __str__(self) -> str:
         width = max(6, *(len(name) for name in self.names))
-        lines = [f"{'column':{width}}  missing  expected error  leans on"]
+        lines = [f"{'column':{width}}  missing  expected error  explained  leans on"]
         for place, name in enumerate(self.names):
-            error, unit = self.expected_error[place], self.units[place]
-            words = "-" if np.isnan(error) else f"{error:.1%} wrong" if unit == "wrong" else ""
-            words = words or f"{error:.4g} {unit}".strip()
             others = ", ".join(self.leaned_on[place])
             share = f"{self.share_missing[place]:.1%}"
-            lines.append(f"{name:{width}}  {share:>7}  {words:>14}  {others}".rstrip())
+            known = self.explained[place]
+            part = "-" if np.isnan(known) else f"{known:.0%}"
+            cells = f"{share:>7}  {self.error_words(place):>14}  {part:>9}"
+            lines.append(f"{name:{width}}  {cells}  {others}".rstrip())
         return "\n".join(lines)
+
+    def error_words(self, place: int) -> str:
+        """Return the expected error of a column with its unit, ``-`` where none is known.
+
+        Parameters
+        ----------
+        place : int
+            Position of the column.
+
+        Returns
+        -------
+        str
+            For example ``3.1 days``.
+        """
+        error, unit = self.expected_error[place], self.units[place]
+        if np.isnan(error):
+            return "-"
+        return f"{error:.1%} wrong" if unit == "wrong" else f"{error:.4g} {unit}".strip()
 
 
 def report_fill(model: BaseAutoencoder, cells: Cells) -> FillReport:
@@ -104,14 +127,29 @@ def report_fill(model: BaseAutoencoder, cells: Cells) -> FillReport:
         errors = _hidden_errors(model, cells, layout)
     scales, units = _scales(preprocessor)
     expected = errors.double().numpy() * scales
+    usual = torch.stack([_usual_error(column, module.center) for column in layout.columns])
+    numbers = torch.tensor([column.is_number for column in layout.columns])
+    ratio = errors / usual
+    explained = 1 - torch.where(numbers, ratio.square(), ratio)
     back = np.argsort(order)
     return FillReport(
         names,
         missing[back],
         expected[back],
+        explained.double().clamp(min=0).numpy()[back],
         tuple(units[j] for j in back),
         tuple(leaned_on[j] for j in back),
     )
+
+
+def _usual_error(column: Column, center: Tensor) -> Tensor:
+    """Return the error of the mean of a number, of the most frequent category of any other."""
+    mean = center[column.elements].float().cpu()
+    if column.is_number:
+        return torch.ones(())
+    if column.likelihood == "bernoulli":  # the chances to lie above each step
+        mean = -torch.cat([torch.ones(1), mean, torch.zeros(1)]).diff()
+    return (1 - mean.max()).clamp(min=1e-6)
 
 
 def _strongest(shares: Tensor) -> list[int]:
