@@ -16,6 +16,7 @@ from latently._validation import MIN_ROWS, Input, read_input, read_seed
 from latently.estimators._base import BaseAutoencoder, seeded
 from latently.estimators._fitting import (
     chunk_options,
+    encode,
     in_canonical_order,
     is_image_stack,
     make_preprocessor,
@@ -175,7 +176,7 @@ class MaskedAutoencoder(BaseAutoencoder):
         seed = read_seed(self.random_state)
         data, _, _ = in_canonical_order(data, None, None)
         self.preprocessor_ = make_preprocessor(data, "gaussian")
-        cells = training_data(self.preprocessor_, data, None, None).inputs
+        cells = encode(self.preprocessor_, data, fitting=True)
         with seeded(seed):
             self._learn(cells, seed)
         self._next_seed = seed + 1
@@ -216,10 +217,13 @@ class MaskedAutoencoder(BaseAutoencoder):
     def _learn(self, cells: Cells, seed: int) -> None:
         """Train the networks on all but some held-out cells of the donors, then grow the trees."""
         n_rows, layout = len(cells.values), self.preprocessor_.layout
+        spared = min(max(_DONOR_ELEMENTS // layout.width, _MIN_DONORS), _MAX_DONORS, n_rows)
         module = self._module(_means(cells, self.preprocessor_), ForestSize(1, 1, 1))
+        module.note_range(cells)
+        exact = cells.values[:spared]
+        cells = cells._replace(values=cells.values.float())
         self.module_ = module
         self.n_components_ = module.latent.n_components
-        spared = min(max(_DONOR_ELEMENTS // layout.width, _MIN_DONORS), _MAX_DONORS, n_rows)
         donors = cells.take(slice(spared))
         held = self._held_out(donors)
         shown = _without(cells, held)
@@ -228,7 +232,7 @@ class MaskedAutoencoder(BaseAutoencoder):
         judged = torch.nonzero(held.any(1))[:, 0]
         valid = TrainingData(shown.take(judged), donors.take(judged)) if len(judged) else None
         run_loop(self, rows, valid, self._options(rows.n_rows, seed), _MASKING)
-        module.settle(donors, held, self._count_trees(), _TREE_ROWS, seed)
+        module.settle(donors, exact, held, self._count_trees(), _TREE_ROWS, seed)
         module.look_again(cells)
 
     def _held_out(self, cells: Cells) -> Tensor:
@@ -313,10 +317,11 @@ def _table(data: Input) -> Input:
 def _means(cells: Cells, preprocessor: Any) -> Tensor:
     """Return the mean of each encoded element over the rows that hold it, zero without any."""
     if cells.observed is None:
-        return cells.values.mean(0)
+        return cells.values.mean(0).float()
     widths = torch.tensor([b.width for b in preprocessor.layout.blocks for _ in range(b.n_columns)])
     count = cells.observed.sum(0).clamp(min=1).repeat_interleave(widths)
-    return cells.values.sum(0) / count  # a missing cell is encoded as zeros
+    means = cells.values.sum(0) / count  # a missing cell is encoded as zeros
+    return means.float()
 
 
 def _without(cells: Cells, held: Tensor) -> Cells:

@@ -123,11 +123,12 @@ class MaskedModule(AutoencoderModule):
         self.register_buffer("numbers", torch.tensor(numbers, dtype=torch.long), persistent=False)
         self.register_buffer("bin_starts", torch.zeros(len(numbers), _N_BINS))
         self.register_buffer("bin_scales", torch.ones(len(numbers), _N_BINS))
-        self.register_buffer("low", torch.zeros(width))
-        self.register_buffer("high", torch.zeros(width))
+        # Values of other rows come back to the last digit: donors and ends are kept in double.
+        self.register_buffer("low", torch.zeros(width, dtype=torch.float64))
+        self.register_buffer("high", torch.zeros(width, dtype=torch.float64))
         self.register_buffer("regression", torch.zeros(width, width))
         self.register_buffer("intercept", torch.zeros(width))
-        self.register_buffer("stored", torch.zeros(forest_size.n_rows, width))
+        self.register_buffer("stored", torch.zeros(forest_size.n_rows, width, dtype=torch.float64))
         self.register_buffer("expected", torch.zeros(forest_size.n_rows, width))
         self.register_buffer("weights", torch.tensor(_PRIOR).repeat(layout.n_columns, 1))
         self.register_buffer("reliance", torch.zeros(layout.n_columns, layout.n_columns))
@@ -136,20 +137,24 @@ class MaskedModule(AutoencoderModule):
     # ------------------------------------------------------------------ before training
     @torch.no_grad()
     def look_at(self, cells: Cells) -> None:
-        """Learn the normal distribution, the bins and the range of each element."""
+        """Learn the normal distribution, and the bins of each number."""
         seen = self._seen(cells)
         self.gaussian.fit(Rows(cells.values, seen))
         self.regression.copy_(self.gaussian.regression(self.likelihood.column_of_element))
         self.intercept.copy_(self.gaussian.mean - self.gaussian.mean @ self.regression)
-        values = cells.values
-        self.low.copy_(torch.where(seen, values, torch.inf).amin(0).nan_to_num(posinf=0.0))
-        self.high.copy_(torch.where(seen, values, -torch.inf).amax(0).nan_to_num(neginf=0.0))
-        numbers = values[:, self.numbers].masked_fill(~seen[:, self.numbers], torch.nan)
+        numbers = cells.values[:, self.numbers].masked_fill(~seen[:, self.numbers], torch.nan)
         shares = torch.linspace(0, 1, _N_BINS + 1, dtype=torch.float64)
         edges = np.nan_to_num(_nanquantile(numbers.double().numpy(), shares.numpy()))
         ends = torch.from_numpy(edges).T.to(self.bin_starts)
         self.bin_starts.copy_(ends[:, :-1])
         self.bin_scales.copy_(1 / ends.diff(dim=1).clamp(min=_LEAST_BIN))
+
+    @torch.no_grad()
+    def note_range(self, cells: Cells) -> None:
+        """Note between which values each element lies, in the precision that they come in."""
+        seen, values = self._seen(cells), cells.values
+        self.low.copy_(torch.where(seen, values, torch.inf).amin(0).nan_to_num(posinf=0.0))
+        self.high.copy_(torch.where(seen, values, -torch.inf).amax(0).nan_to_num(neginf=0.0))
 
     @torch.no_grad()
     def look_again(self, cells: Cells) -> None:
@@ -213,13 +218,17 @@ class MaskedModule(AutoencoderModule):
 
     # ------------------------------------------------------------------ after training
     @torch.no_grad()
-    def settle(self, cells: Cells, held: Tensor, n_trees: int, n_drawn: int, seed: int) -> None:
+    def settle(
+        self, cells: Cells, exact: Tensor, held: Tensor, n_trees: int, n_drawn: int, seed: int
+    ) -> None:
         """Grow the trees, weigh the ways to predict, learn how far they go wrong.
 
         Parameters
         ----------
         cells : Cells
             Rows to keep as donors.
+        exact : Tensor of shape (n_rows, width)
+            Their values in the precision that they were given in.
         held : Tensor of bool, shape (n_rows, n_columns)
             Cells that the networks were not trained on.
         n_trees : int
@@ -233,8 +242,8 @@ class MaskedModule(AutoencoderModule):
         observed = self._observed(cells)
         # A held cell is judged by the trees that did not see it: a half of them.
         side = torch.from_numpy(rng.integers(0, 2, held.shape))
-        self.stored = cells.values.to(self.center)
-        self.expected = torch.zeros_like(self.stored)
+        self.stored = exact.double()
+        self.expected = torch.zeros_like(cells.values)
         grown: dict[int, Grown] = {}
         fills: dict[int, Fills] = {}
         for columns, filled in self._one_by_one(cells):
@@ -289,7 +298,7 @@ class MaskedModule(AutoencoderModule):
             own = found.take(2 * torch.arange(n_own) + side[rows, column.place][:, None])
             leaves.append(own)
             ways.append(self._ways(column, fills[column.place], own))
-            truths.append(self.stored[rows, column.elements])
+            truths.append(self.stored[rows][:, column.elements])
         centers = [self.center[column.elements] for column in self.columns]
         variances = [self._variance(column) for column in self.columns]
         prior = torch.tensor(_PRIOR)
@@ -339,9 +348,9 @@ class MaskedModule(AutoencoderModule):
             raw = leaves.means[:, :half].mean(1, keepdim=True)
             moved = leaves.means[:, half:].mean(1, keepdim=True)
         else:
-            values = self.stored[:, part]
+            values = self.stored[:, part].to(fills.networks).contiguous()
             left = (values - self.expected[:, part]).contiguous()
-            raw = F.embedding_bag(donors[:, :half], values.contiguous(), mode="mean")
+            raw = F.embedding_bag(donors[:, :half], values, mode="mean")
             moved = F.embedding_bag(donors[:, half:], left, mode="mean")
         if column.is_number:
             moved = moved + self._expected(fills.networks, column)
@@ -351,7 +360,7 @@ class MaskedModule(AutoencoderModule):
         part = column.elements
         center = self.center[part]
         blend = center + torch.einsum("k,kbe->be", self.weights[column.place], ways - center)
-        blend = blend.clamp(self.low[part], self.high[part])
+        blend = blend.clamp(self.low[part].to(blend), self.high[part].to(blend))
         if column.likelihood == "categorical":
             blend = blend / blend.sum(1, keepdim=True).clamp(min=1e-9)
         return blend
@@ -412,10 +421,10 @@ class MaskedModule(AutoencoderModule):
                 found = self.predictive.quantiles(
                     column.place, blended[:, 0], atoms, wanted, self._ends(column)
                 )
-                filled[:, rows, column.elements.start] = found
+                filled[:, rows, column.elements.start] = found.to(filled)
             else:
                 found = _category_at(blended, wanted, column.likelihood)
-                filled[:, rows, column.elements] = found
+                filled[:, rows, column.elements] = found.to(filled)
         return filled
 
     def deviates(self, cells: Cells, noise: Tensor) -> Tensor:

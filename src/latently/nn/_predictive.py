@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 #: Residuals of a column are kept as so many quantiles.
-_N_RESIDUALS = 30
+_N_RESIDUALS = 60
 #: Columns with fewer held-out cells take the residuals of all.
 _MIN_HELD = 20
 #: Added to the spread of a cell's atoms, in standard deviations: no cell is certain.
@@ -42,14 +42,14 @@ class Predictive(nn.Module):
     r"""The distribution of a missing number: values of rows like it, and residuals about its mean.
 
     Half of it are the donors' own values, half the expected value plus quantiles of held-out
-    residuals, which grow with the spread of the donors: :math:`\hat x + s^a q`. The level at which
-    held-out truths stood in their distributions then says which level to ask for, so that an
-    interval covers what it says [1]_ [2]_.
+    residuals, which grow with the spread of the donors: :math:`\hat x + s^a q`. Where held-out
+    truths stood in their distributions then says which levels to ask for: so that draws are
+    spread as truths are [2]_, and intervals cover what they say [1]_.
 
     Parameters
     ----------
     n_columns : int
-        Columns.
+        Columns. Those that are no numbers are not fitted: their levels stay as they are.
 
     References
     ----------
@@ -61,14 +61,18 @@ class Predictive(nn.Module):
     residuals: Tensor
     slope: Tensor
     levels: Tensor
+    reaches: Tensor
 
     def __init__(self, n_columns: int) -> None:
         super().__init__()
-        shares = (torch.arange(_N_RESIDUALS) + 0.5) / _N_RESIDUALS
-        self.register_buffer("residuals", torch.special.ndtri(shares).repeat(n_columns, 1))
+        even = torch.linspace(0, 1, _N_LEVELS)
+        normal = torch.special.ndtri((torch.arange(_N_RESIDUALS) + 0.5) / _N_RESIDUALS)
+        self.register_buffer("residuals", normal.repeat(n_columns, 1))
         self.register_buffer("slope", torch.zeros(n_columns))
-        self.register_buffer("levels", torch.linspace(0, 1, _N_LEVELS).repeat(n_columns, 1))
+        self.register_buffer("levels", even.repeat(n_columns, 1))
+        self.register_buffer("reaches", even.repeat(n_columns, 1) / 2)
 
+    # ------------------------------------------------------------------ fitting
     def fit(self, held: dict[int, Held], rng: np.random.Generator) -> None:
         """Learn residuals and levels of numeric columns, given by their places.
 
@@ -80,29 +84,53 @@ class Predictive(nn.Module):
             scaled[column] = (cells.truth - cells.predicted) / self._spread(column, cells.atoms)
         if not scaled:
             return
-        self.residuals[:] = self._quantiles_of(torch.cat(list(scaled.values())))
+        self.residuals[:] = _quantiles_of(torch.cat(list(scaled.values()))).to(self.residuals)
         for column, cells in held.items():
+            below, upto = self._stand(column, cells, scaled[column])
             if len(cells.truth) >= _MIN_HELD:
-                self.residuals[column] = self._quantiles_of(scaled[column])
-            self.levels[column] = self._levels(column, cells, rng)
+                self.residuals[column] = _quantiles_of(scaled[column]).to(self.residuals)
+            self.levels[column] = _grid(rng.uniform(below, upto + 1e-9)).to(self.levels)
+            # How far from the middle an interval must reach to hold the truth.
+            reach = np.maximum(np.maximum(0.5 - upto, below - 0.5), 0.0)
+            self.reaches[column] = _grid(reach, 0.5).to(self.reaches)
 
-    def _quantiles_of(self, residuals: Tensor) -> Tensor:
-        shares = (torch.arange(_N_RESIDUALS, dtype=torch.float64) + 0.5) / _N_RESIDUALS
-        return torch.quantile(residuals.double(), shares).to(self.residuals)
+    def _stand(self, column: int, held: Held, scaled: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Return the share of its distribution below each truth, and up to it.
 
-    def _levels(self, column: int, held: Held, rng: np.random.Generator) -> Tensor:
-        """Return the level to ask for where a level is wanted.
-
-        The k-th of n sorted ranks stands for k / (n + 1), which makes intervals conformal.
+        Each half of the cells is judged by the residuals of the other.
         """
-        values = self._values(column, held.predicted, held.atoms, held.ends)
-        below = (values < held.truth[:, None]).sum(1).numpy()
-        upto = (values <= held.truth[:, None]).sum(1).numpy()
-        ranks = np.sort(rng.uniform(below, np.maximum(upto, below + 1e-9))) / values.shape[1]
-        known = np.concatenate([[0.0], ranks, [1.0]])
-        wanted = np.linspace(0, 1, _N_LEVELS)
-        levels = np.interp(wanted, np.linspace(0, 1, len(known)), known)
-        return torch.from_numpy(levels).to(self.levels)
+        own = self.residuals[column].clone()
+        below, upto = np.zeros(len(scaled)), np.zeros(len(scaled))
+        for half in (0, 1):
+            judged = torch.arange(len(scaled)) % 2 == half
+            if len(scaled) >= 2 * _MIN_HELD:
+                own = _quantiles_of(scaled[~judged]).to(own)
+            values = self._values(
+                held.predicted[judged],
+                held.atoms[judged],
+                held.ends,
+                own,
+                float(self.slope[column]),
+            )
+            truth = held.truth[judged][:, None]
+            below[judged.numpy()] = (values < truth).double().mean(1).numpy()
+            upto[judged.numpy()] = (values <= truth).double().mean(1).numpy()
+        return below, upto
+
+    # ------------------------------------------------------------------ answers
+    def calibrated(self, levels: Tensor) -> Tensor:
+        """Return the levels to ask for, so that even ones give values spread as truths are.
+
+        Parameters
+        ----------
+        levels : Tensor of shape (..., n_columns)
+            From 0 to 1.
+        """
+        return _read(self.levels, levels)
+
+    def reach(self, coverage: float) -> Tensor:
+        """Return how far from 0.5 the levels of an interval lie, shape (n_columns,)."""
+        return _read(self.reaches, torch.full_like(self.slope, coverage))
 
     def quantiles(
         self,
@@ -127,25 +155,57 @@ class Predictive(nn.Module):
         ends : tuple of two floats
             Least and largest value seen of the column.
         """
-        values = self._values(column, predicted, atoms, ends)
-        place = levels.clamp(0, 1) * (_N_LEVELS - 1)
-        before = place.floor().long().clamp(max=_N_LEVELS - 2)
-        grid = self.levels[column].to(values)
-        found = torch.lerp(grid[before], grid[before + 1], (place - before).to(values))
-        rank = (found * values.shape[1]).floor().long().clamp(max=values.shape[1] - 1)
+        residuals, slope = self.residuals[column].to(atoms), float(self.slope[column])
+        values = self._values(predicted, atoms, ends, residuals, slope)
+        rank = (levels * values.shape[1]).floor().long().clamp(0, values.shape[1] - 1)
         return values.gather(1, rank.T).T
 
     def _values(
-        self, column: int, predicted: Tensor, atoms: Tensor, ends: tuple[float, float]
+        self,
+        predicted: Tensor,
+        atoms: Tensor,
+        ends: tuple[float, float],
+        residuals: Tensor,
+        slope: float,
     ) -> Tensor:
-        residuals = self.residuals[column].to(atoms)
-        moved = predicted[:, None] + self._spread(column, atoms)[:, None] * residuals
+        # As many of the one kind as of the other, however many trees there are.
+        shares = (torch.arange(atoms.shape[1], device=atoms.device) + 0.5) / atoms.shape[1]
+        chosen = residuals[(shares * _N_RESIDUALS).long()]
+        moved = predicted[:, None] + _spread_of(atoms, slope)[:, None] * chosen
         outer = torch.tensor(ends).to(atoms).expand(len(atoms), 2)
         return torch.cat([outer, atoms, moved.clamp(*ends)], 1).sort(1).values
 
     def _spread(self, column: int, atoms: Tensor) -> Tensor:
-        spread: Tensor = (atoms.std(1, correction=0) + _LEAST_SPREAD) ** float(self.slope[column])
-        return spread
+        return _spread_of(atoms, float(self.slope[column]))
+
+
+def _spread_of(atoms: Tensor, slope: float) -> Tensor:
+    spread: Tensor = (atoms.std(1, correction=0) + _LEAST_SPREAD) ** slope
+    return spread
+
+
+def _quantiles_of(residuals: Tensor) -> Tensor:
+    shares = (torch.arange(_N_RESIDUALS, dtype=torch.float64) + 0.5) / _N_RESIDUALS
+    return torch.quantile(residuals.double(), shares)
+
+
+def _grid(found: np.ndarray, top: float = 1.0) -> Tensor:
+    """Return the quantiles of numbers from 0 to ``top`` on the grid of levels.
+
+    The k-th of n in order stands for k / (n + 1), which makes intervals conformal.
+    """
+    known = np.concatenate([[0.0], np.sort(found), [top]])
+    wanted, places = np.linspace(0, 1, _N_LEVELS), np.linspace(0, 1, len(known))
+    return torch.from_numpy(np.interp(wanted, places, known))
+
+
+def _read(grid: Tensor, levels: Tensor) -> Tensor:
+    """Return what a grid of each column holds at some levels, (..., n_columns)."""
+    place = levels.clamp(0, 1) * (_N_LEVELS - 1)
+    before = place.floor().long().clamp(max=_N_LEVELS - 2)
+    columns = torch.arange(len(grid), device=grid.device)
+    low, high = grid[columns, before].to(levels), grid[columns, before + 1].to(levels)
+    return torch.lerp(low, high, place - before)
 
 
 def _slope(held: Held) -> float:

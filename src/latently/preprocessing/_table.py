@@ -40,6 +40,10 @@ Table = np.ndarray | nw.DataFrame[Any]
 MAX_CATEGORIES = 100
 
 
+#: Digits of a short number, from the first of the column's scale on, and what scaling may add.
+_DIGITS, _ROUNDING = 8, 1e-12
+
+
 @dataclass(frozen=True, eq=False)
 class TablePreprocessor:
     """Scale numbers, spread out categories and dates, and bring them all back.
@@ -226,7 +230,9 @@ class TablePreprocessor:
         ordered[:, self.order] = per_column
         return ordered
 
-    def decode(self, values: np.ndarray, like: Any = None) -> Any:
+    def decode(
+        self, values: np.ndarray, like: Any = None, *, tidy: Literal[-1, 0, 1] | None = None
+    ) -> Any:
         """Return expected encoded rows as rows of the user's table.
 
         Parameters
@@ -235,6 +241,10 @@ class TablePreprocessor:
             Expected values and probabilities.
         like : array, DataFrame, Table or None, default=None
             The answer is of its kind, and takes over its row index; None is the kind of ``fit``.
+        tidy : {-1, 0, 1} or None, default=None
+            Take off what scaling there and back adds to numbers of few digits, so that 0.05 comes
+            back as 0.05; any other number is moved down or up by as much, for the end of an
+            interval. None leaves numbers as they are.
 
         Returns
         -------
@@ -242,6 +252,8 @@ class TablePreprocessor:
             Whole numbers rounded, categories by the highest probability, in the types of ``fit``.
         """
         numbers = values[:, : len(self.positions)] * self.scale + self.center
+        if tidy is not None:
+            numbers = _tidied(numbers, self.scale, tidy)
         container = self.spec.container if like is None else container_of(like)
         if container == "numpy":
             return self._as_array(numbers)
@@ -267,6 +279,17 @@ class TablePreprocessor:
             columns[codec.position] = typed_column(decoded, types[codec.position], categories)
             start += codec.width
         return pa.table({names[position]: columns[position] for position in sorted(columns)})
+
+
+def _tidied(numbers: np.ndarray, scale: np.ndarray, push: int) -> np.ndarray:
+    """Return numbers without what scaling adds to short ones; others pushed down or up by it."""
+    slack = _ROUNDING * scale + 4 * np.spacing(np.abs(numbers))
+    factor = 10.0 ** (_DIGITS - np.floor(np.log10(scale)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        short = np.rint(numbers * factor) / factor
+        is_short = np.abs(short - numbers) <= slack
+    tidied: np.ndarray = np.where(is_short, short, numbers + push * slack)
+    return tidied
 
 
 def column_name(spec: TableSpec, position: int) -> str:

@@ -64,11 +64,12 @@ def plot_fills(imputer: Any) -> Figure:
 
 
 def _draw_bars(ax: Axes, places: np.ndarray, shares: np.ndarray, colour: str) -> None:
-    from matplotlib.ticker import PercentFormatter
+    from matplotlib.ticker import MaxNLocator
 
     clean(ax)
     ax.barh(places, shares, height=0.7, color=colour)
-    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.xaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g}%")
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import narwhals as nw
 import numpy as np
@@ -26,9 +26,11 @@ from latently.estimators import (
 )
 from latently.exceptions import DataError, DataWarning, ParameterError
 from latently.nn import AutoencoderModule, Cells, MaskedModule
-from latently.preprocessing import fill_missing, mark_missing, restore
+from latently.preprocessing import TablePreprocessor, fill_missing, mark_missing, restore
 from latently.tasks._base import AutoencoderTask
 from latently.tasks._fill_report import report_fill
+
+Tidy = Literal[-1, 0, 1]
 
 
 class Bounds(NamedTuple):
@@ -164,7 +166,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         cells = model._read(shown)
         if _is_table(model):
             self._warn_of_gaps(cells)
-        filled = self._filled(shown, model._ask(cells, filled_of))
+        filled = self._filled(shown, model._ask(cells, filled_of), self._positions())
         for _ in range(self.n_iterations - 1):
             filled = fill_missing(_given(shown), model.reconstruct(filled), self._positions())
         return self._answer(X, shown, filled)
@@ -220,8 +222,8 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
             assert isinstance(module, MaskedModule)
             shape = n_draws, len(cells.values), module.gaussian.n_noise
             noise = torch.randn(shape, generator=generator, dtype=torch.float64)
-            levels = torch.special.ndtr(module.deviates(cells, noise.to(cells.values.device)))
-            return module.quantiles(cells, levels).transpose(0, 1)
+            drawn = torch.special.ndtr(module.deviates(cells, noise.to(cells.values.device)))
+            return module.quantiles(cells, module.predictive.calibrated(drawn)).transpose(0, 1)
 
         return self._tables(X, drawn, "n_draws")
 
@@ -253,21 +255,20 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         check_fitted(self)
         if not 0 < coverage < 1:
             raise ParameterError(f"coverage must be between 0 and 1, got {coverage}. Try 0.9.")
-        ends = torch.tensor([(1 - coverage) / 2, (1 + coverage) / 2])
 
         def bounds(module: AutoencoderModule, cells: Cells) -> Tensor:
             assert isinstance(module, MaskedModule)
-            shape = 2, len(cells.values), module.likelihood.layout.n_columns
-            levels = ends.to(cells.values)[:, None, None].expand(shape)
-            return module.quantiles(cells, levels).transpose(0, 1)
+            reach = module.predictive.reach(coverage)
+            levels = torch.stack([0.5 - reach, 0.5 + reach])[:, None]
+            return module.quantiles(cells, levels.expand(2, len(cells.values), -1)).transpose(0, 1)
 
-        return Bounds(*self._tables(X, bounds, "interval", ordered_only=True))
+        return Bounds(*self._tables(X, bounds, "interval", (-1, 1)))
 
     # ------------------------------------------------------------------ inside
     def _tables(
-        self, X: Any, question: Question, asked: str, *, ordered_only: bool = False
+        self, X: Any, question: Question, asked: str, tidies: tuple[Tidy, ...] = ()
     ) -> list[Any]:
-        """Ask for several filled tables at once."""
+        """Ask for several filled tables at once; ends of intervals are pushed outwards."""
         model = self.autoencoder_
         if not isinstance(model.module_, MaskedModule):
             raise ParameterError(
@@ -279,17 +280,22 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         self._warn_of_gaps(cells)
         answers = model._ask(cells, question)
         chosen = self._positions() or set()
-        if ordered_only:
+        if tidies:
             chosen -= self._unordered()
         return [
-            self._answer(X, shown, self._filled(shown, answers[:, place], chosen))
-            for place in range(answers.shape[1])
+            self._answer(X, shown, self._filled(shown, answers[:, place], chosen, tidy))
+            for place, tidy in enumerate(tidies or (0,) * answers.shape[1])
         ]
 
-    def _filled(self, shown: Any, values: np.ndarray, columns: set[int] | None = None) -> Any:
-        given = _given(shown)
-        decoded = self.autoencoder_.preprocessor_.decode(values, like=given)
-        return fill_missing(given, decoded, self._positions() if columns is None else columns)
+    def _filled(
+        self, shown: Any, values: np.ndarray, columns: set[int] | None, tidy: Tidy | None = None
+    ) -> Any:
+        given, preprocessor = _given(shown), self.autoencoder_.preprocessor_
+        if isinstance(preprocessor, TablePreprocessor):
+            decoded = preprocessor.decode(values, like=given, tidy=tidy)
+        else:
+            decoded = preprocessor.decode(values, like=given)
+        return fill_missing(given, decoded, columns)
 
     def _shown(self, X: Any) -> Any:
         """Return rows as the autoencoder shall see them, what stands for a gap marked."""
