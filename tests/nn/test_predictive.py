@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from latently.nn._predictive import Held, Predictive
+from latently.nn._predictive import Held, Predictive, _distribution
 
 
 def cells(n, seed):
@@ -33,13 +33,16 @@ def model():
     return fitted
 
 
-@pytest.mark.parametrize("n_atoms", [8, 16, 40])
-def test_half_of_the_values_are_residuals_however_many_trees_there_are(model, n_atoms):
+@pytest.mark.parametrize("n_atoms", [4, 16, 40])
+def test_half_of_a_distribution_are_residuals_however_many_trees_there_are(model, n_atoms):
     held = cells(10, 5)
-    values = model._values(
-        held.predicted, held.atoms[:, :n_atoms], held.ends, model.residuals[0], 1.0
+    parts = held.predicted, held.atoms[:, :n_atoms], held.ends, model.residuals[0], 1.0
+    values, shares = _distribution(*parts)
+    own = torch.isin(values, held.atoms[:, :n_atoms])
+    torch.testing.assert_close(
+        torch.where(own, shares, 0.0).sum(1), torch.full((10,), 0.5).double()
     )
-    assert values.shape[1] == 2 * n_atoms + 2
+    torch.testing.assert_close(shares.sum(1), torch.ones(10).double())
 
 
 def test_values_that_occur_often_do_not_make_intervals_cover_more_than_they_say():
@@ -70,7 +73,7 @@ def test_an_interval_holds_the_truth_as_often_as_it_says(model, coverage):
     new = cells(20_000, 1)
     lower, upper = interval(model, new, coverage)
     inside = (lower <= new.truth) & (new.truth <= upper)
-    # A step from one of the 82 values to the next may hold a few cells in a hundred.
+    # A step from one of the 100 values to the next may hold a few cells in a hundred.
     assert coverage - 0.02 <= float(inside.double().mean()) <= coverage + 0.04
 
 

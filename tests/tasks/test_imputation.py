@@ -1,12 +1,23 @@
 """Gaps are filled from the other columns; what was seen stays as it was."""
 
+import narwhals as nw
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
-from latently import Autoencoder, AutoencoderImputer, DenoisingAutoencoder, DenseNetwork
+from latently import (
+    Autoencoder,
+    AutoencoderImputer,
+    DenoisingAutoencoder,
+    DenseNetwork,
+    MaskedAutoencoder,
+    load,
+    pool_estimates,
+)
 from latently.exceptions import DataWarning, ParameterError
-from tests.contract.samples import matrix
+from tests.contract.samples import LIBRARIES, columns, matrix, stack, transactions
 
 
 def with_gaps(X, rate=0.2, seed=0):
@@ -98,3 +109,272 @@ def test_types_that_cannot_have_gaps_pass_through(dtype):
 def test_a_wrong_number_of_passes_is_refused(n_iterations):
     with pytest.raises(ParameterError, match="n_iterations"):
         imputer(n_iterations).fit(matrix())
+
+
+# ---------------------------------------------------------------- the masked autoencoder
+def masked(**options):
+    quick = {"n_networks": 2, "n_trees": 8, "batch_size": 128, "max_epochs": 5, "engine": "cpu"}
+    return AutoencoderImputer(autoencoder=MaskedAutoencoder(**quick), random_state=0, **options)
+
+
+def holed_transactions(library="pandas", n_rows=200):
+    return transactions(library, n_rows)
+
+
+def test_the_default_of_a_table_is_masked_and_that_of_images_denoising():
+    X, images = with_gaps(matrix(40)), stack(24, 5, 6)
+    assert isinstance(AutoencoderImputer()._fresh(None, X), MaskedAutoencoder)
+    assert isinstance(AutoencoderImputer()._fresh(None, images), DenoisingAutoencoder)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_draws_differ_in_the_gaps_and_nowhere_else(library):
+    table = holed_transactions(library)
+    imputer = masked().fit(table)
+    one, other = imputer.impute(table, 2, random_state=0)
+    assert type(one) is type(table)
+    for name, before in columns(table).items():
+        pairs = zip(columns(one)[name], columns(other)[name], before, strict=True)
+        assert all(a == b == seen for a, b, seen in pairs if seen is not None)
+        assert None not in columns(one)[name]
+    assert columns(one) != columns(other)
+
+
+def test_the_same_seed_draws_the_same_tables():
+    X = with_gaps(matrix(120))
+    imputer = masked().fit(X)
+    first, again = (imputer.impute(X, 3, random_state=5) for _ in range(2))
+    other = imputer.impute(X, 3, random_state=6)
+    assert all((a == b).all() for a, b in zip(first, again, strict=True))
+    assert not (first[0] == other[0]).all()
+
+
+def test_without_draws_impute_is_transform():
+    X = with_gaps(matrix(60))
+    imputer = masked().fit(X)
+    np.testing.assert_array_equal(imputer.impute(X), imputer.transform(X))
+
+
+def test_draws_of_one_row_depend_on_each_other_as_the_columns_do():
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=600)
+    X = np.column_stack([a, a + 0.3 * rng.normal(size=600), rng.normal(size=600)])
+    X[:300, :2] = np.nan
+    drawn = masked().fit(X).impute(X, 1, random_state=0)[0][:300]
+    assert np.corrcoef(drawn[:, 0], drawn[:, 1])[0, 1] > 0.6
+    assert abs(np.corrcoef(drawn[:, 0], drawn[:, 2])[0, 1]) < 0.3
+
+
+def test_a_mean_pooled_from_draws_allows_for_the_gaps():
+    X = matrix(600, 4, noise=0.5)
+    holed = X.copy()
+    holed[np.random.default_rng(0).random(600) < 0.5, 0] = np.nan
+    draws = masked().fit(holed).impute(holed, 20, random_state=0)
+    means, squares = zip(*((d[:, 0].mean(), d[:, 0].var() / 600) for d in draws), strict=True)
+    pooled = pool_estimates(means, squares)
+    assert pooled.variance > pooled.within
+    assert abs(pooled.estimate - X[:, 0].mean()) < 4 * np.sqrt(pooled.variance)
+
+
+@pytest.mark.parametrize("coverage", [0.5, 0.9])
+def test_intervals_hold_hidden_cells_as_often_as_they_say(coverage):
+    X = matrix(1_500, 8, noise=0.5)
+    holed = with_gaps(X)
+    gaps = np.isnan(holed)
+    lower, upper = masked().fit(holed).interval(holed, coverage)
+    inside = (lower <= X) & (upper >= X)
+    assert inside[~gaps].all()
+    assert abs(inside[gaps].mean() - coverage) < 0.05
+
+
+def test_between_categories_without_an_order_there_is_no_interval():
+    table = holed_transactions()
+    lower, upper = masked().fit(table).interval(table, 0.9)
+    for end in (lower, upper):
+        assert end["merchant"].isna().equals(table["merchant"].isna())
+        assert end["amount"].notna().all() and end["timestamp"].notna().all()
+        assert end.dtypes.equals(table.dtypes)
+    gaps = table["amount"].isna()
+    assert (lower["amount"][gaps] < upper["amount"][gaps]).all()
+
+
+def test_short_numbers_come_back_short_in_draws():
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 9, (300, 8)) * 0.05
+    holed = with_gaps(X)
+    drawn = masked().fit(holed).impute(holed, 1, random_state=0)[0]
+    # A quarter of what is drawn from are values of other rows, the rest lie about expected ones.
+    assert 0.15 < np.isin(drawn[np.isnan(holed)], np.unique(X)).mean() < 0.8
+
+
+@pytest.mark.parametrize("ask", [lambda m, X: m.impute(X, 2), lambda m, X: m.interval(X)])
+def test_draws_and_intervals_need_a_distribution(ask):
+    X = with_gaps(matrix(60))
+    with pytest.raises(ParameterError, match="needs a MaskedAutoencoder"):
+        ask(imputer(max_epochs=1).fit(X), X)
+
+
+@pytest.mark.parametrize("coverage", [0, 1, 2.0, -1])
+def test_a_coverage_that_is_no_chance_is_refused(coverage):
+    X = with_gaps(matrix(60))
+    with pytest.raises(ParameterError, match="coverage must be between 0 and 1"):
+        masked().fit(X).interval(X, coverage)
+
+
+@pytest.mark.parametrize("n_draws", [0, -1, 1.5])
+def test_a_wrong_number_of_draws_is_refused(n_draws):
+    X = with_gaps(matrix(60))
+    with pytest.raises(ParameterError, match="n_draws"):
+        masked().fit(X).impute(X, n_draws)
+
+
+# ---------------------------------------------------------------- which cells are filled
+def test_only_the_columns_asked_for_are_filled():
+    table = holed_transactions()
+    filled = masked(columns=["amount", 4]).fit_transform(table)
+    assert filled["amount"].notna().all() and filled[table.columns[4]].notna().all()
+    rest = [c for c in table if c not in ("amount", table.columns[4])]
+    assert filled[rest].equals(table[rest])
+
+
+@pytest.mark.parametrize("wrong", [["nothing"], [99], [-1]])
+def test_columns_that_are_not_there_are_named(wrong):
+    with pytest.raises(ParameterError, match="columns that X does not have"):
+        masked(columns=wrong).fit(holed_transactions())
+
+
+@pytest.mark.parametrize("dtype", ["int64", "float64", "float32"])
+def test_a_number_that_stands_for_a_gap_is_filled(dtype):
+    X = np.rint(matrix(120) * 10).astype(dtype)
+    gaps = np.random.default_rng(0).random(X.shape) < 0.1
+    holed = np.where(gaps, -999, X).astype(dtype)
+    filled = masked(missing_values=-999).fit_transform(holed)
+    assert filled.dtype == dtype
+    assert not (filled == -999).any()
+    np.testing.assert_array_equal(filled[~gaps], X[~gaps])
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("mark", [-1, "?"])
+def test_a_mark_stands_for_a_gap_in_the_columns_that_can_hold_it(mark, library):
+    numbers = [-1, *range(1, 40)]
+    words = ["?", *["left", "right", "left"] * 13]
+    make = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "pyarrow": pa.table}[library]
+    table = make({"n": numbers, "w": words})
+    filled = masked(missing_values=mark).fit_transform(table)
+    assert type(filled) is type(table)
+    found = columns(filled)
+    assert (found["n"][0] == -1) == (mark == "?")
+    assert (found["w"][0] == "?") == (mark == -1)
+    assert found["n"][1:] == numbers[1:] and found["w"][1:] == words[1:]
+    assert str(nw.from_native(filled).schema) == str(nw.from_native(table).schema)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_an_indicator_says_where_gaps_were(library):
+    table = holed_transactions(library)
+    imputer = masked(add_indicator=True).fit(table)
+    found, given = columns(imputer.transform(table)), columns(table)
+    assert list(found) == list(imputer.get_feature_names_out())
+    for name, values in given.items():
+        if None in values:
+            assert found[f"missingindicator_{name}"] == [value is None for value in values]
+        else:
+            assert f"missingindicator_{name}" not in found
+
+
+def test_an_indicator_of_an_array_is_a_column_of_its_type():
+    X = matrix(60).astype("float32")
+    X[::7, 1] = np.nan
+    filled = masked(add_indicator=True).fit_transform(X)
+    assert filled.shape == (60, 6) and filled.dtype == np.float32
+    np.testing.assert_array_equal(filled[:, 5], np.isnan(X[:, 1]))
+
+
+# ---------------------------------------------------------------- gaps of every kind
+def test_a_row_without_any_value_is_filled_with_what_is_usual_and_counted():
+    X = matrix(200)
+    X[3] = X[8] = np.nan
+    imputer = masked()
+    with pytest.warns(DataWarning, match="2 rows hold no value at all"):
+        filled = imputer.fit(X).transform(X)
+    assert np.abs(filled[3] - np.nanmean(X, 0)).max() < np.nanstd(X, 0).max()
+
+
+def test_a_column_that_lacks_cells_only_later_is_filled_and_named():
+    X = matrix(120)
+    X[0, 0] = np.nan
+    imputer = masked().fit(X)
+    later = matrix(20, seed=1)
+    later[:5, 3] = np.nan
+    with pytest.warns(DataWarning, match="1 columns lack cells and lacked none in fit: 'x3'"):
+        assert np.isfinite(imputer.transform(later)).all()
+
+
+@pytest.mark.parametrize("kind", ["float64", "boolean", "str", "category", "datetime64[ns]"])
+def test_a_column_without_any_value_stays_as_it_was(kind):
+    table = pd.DataFrame({"n": np.arange(30.0), "empty": pd.Series([None] * 30, dtype=kind)})
+    imputer = masked()
+    with pytest.warns(DataWarning, match="hold no value at all"):
+        imputer.fit(table)
+    filled = imputer.transform(table)
+    assert filled.dtypes.equals(table.dtypes)
+    assert filled["empty"].isna().all()
+
+
+def test_a_category_never_seen_in_fit_is_counted_and_its_row_filled():
+    table = pd.DataFrame({"w": ["a", "b"] * 30, "n": [1.0, 2.0] * 30})
+    table.loc[0, "n"] = np.nan
+    imputer = masked().fit(table)
+    later = pd.DataFrame({"w": ["c", "a"], "n": [np.nan, np.nan]})
+    with pytest.warns(DataWarning, match="1 values never seen in fit, for example 'c'"):
+        filled = imputer.transform(later)
+    assert filled["w"].tolist() == ["c", "a"]
+    assert filled["n"].notna().all()
+
+
+def test_a_category_that_new_rows_do_not_list_can_still_fill_them():
+    table = pd.DataFrame({"w": pd.Categorical(["a", "b"] * 30), "n": [1.0, 9.0] * 30})
+    table.loc[0, "w"] = None
+    imputer = masked().fit(table)
+    later = pd.DataFrame({"w": pd.Categorical(["a", None], ["a"]), "n": [1.0, 9.0]})
+    assert imputer.transform(later)["w"].tolist() == ["a", "b"]
+
+
+def test_rows_without_gaps_pass_through_untouched():
+    table = transactions("pandas", complete=True)
+    assert masked().fit(table).transform(table).equals(table)
+
+
+# ---------------------------------------------------------------- the report
+def test_the_report_is_in_the_columns_and_units_of_the_user():
+    table = holed_transactions("pandas", 400)
+    report = masked().fit(table).fill_report_
+    assert report.names == tuple(table.columns)
+    np.testing.assert_allclose(report.share_missing, table.isna().mean())
+    units = dict(zip(report.names, report.units, strict=True))
+    assert (units["timestamp"], units["amount"], units["merchant"]) == ("days", "", "wrong")
+    errors = dict(zip(report.names, report.expected_error, strict=True))
+    assert 0 < errors["amount"] < 2 * table["amount"].std()
+    assert 0 <= errors["merchant"] <= 1
+    explained = dict(zip(report.names, report.explained, strict=True))
+    assert explained["card_present"] > 0.8  # the channel says it
+    leaned_on = dict(zip(report.names, report.leaned_on, strict=True))
+    assert leaned_on["card_present"][0] == "channel"
+    assert pd.DataFrame(report.to_dict()).shape == (len(report.names), 6)
+    assert str(report).count("\n") == len(report.names)
+
+
+def test_any_autoencoder_is_judged_on_hidden_cells():
+    X = with_gaps(matrix(300, 6))
+    report = imputer().fit(X).fill_report_
+    assert (report.expected_error < np.nanstd(X, 0)).all()
+    assert report.leaned_on == ((),) * 6
+
+
+def test_the_report_is_kept_in_the_model_file(tmp_path):
+    fitted = masked(add_indicator=True).fit(holed_transactions())
+    fitted.save(tmp_path / "model.safetensors")
+    loaded = load(tmp_path / "model.safetensors")
+    assert str(loaded.fill_report_) == str(fitted.fill_report_)
+    assert list(loaded.get_feature_names_out()) == list(fitted.get_feature_names_out())

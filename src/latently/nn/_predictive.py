@@ -15,6 +15,7 @@ _MIN_HELD = 20
 #: Added to the spread of a cell's atoms, in standard deviations: no cell is certain.
 _LEAST_SPREAD = 0.05
 _MAX_SLOPE = 1.5
+_EDGE = 1e-6
 #: Levels between 0 and 1 at which the calibration is kept.
 _N_LEVELS = 257
 
@@ -103,18 +104,16 @@ class Predictive(nn.Module):
         below, upto = np.zeros(len(scaled)), np.zeros(len(scaled))
         for half in (0, 1):
             judged = torch.arange(len(scaled)) % 2 == half
+            if not judged.any():
+                continue
             if len(scaled) >= 2 * _MIN_HELD:
                 own = _quantiles_of(scaled[~judged]).to(own)
-            values = self._values(
-                held.predicted[judged],
-                held.atoms[judged],
-                held.ends,
-                own,
-                float(self.slope[column]),
-            )
+            slope = float(self.slope[column])
+            part = held.predicted[judged], held.atoms[judged], held.ends
+            values, shares = _distribution(*part, own, slope)
             truth = held.truth[judged][:, None]
-            below[judged.numpy()] = (values < truth).double().mean(1).numpy()
-            upto[judged.numpy()] = (values <= truth).double().mean(1).numpy()
+            below[judged.numpy()] = torch.where(values < truth, shares, 0.0).sum(1).numpy()
+            upto[judged.numpy()] = torch.where(values <= truth, shares, 0.0).sum(1).numpy()
         return below, upto
 
     # ------------------------------------------------------------------ answers
@@ -126,7 +125,8 @@ class Predictive(nn.Module):
         levels : Tensor of shape (..., n_columns)
             From 0 to 1.
         """
-        return _read(self.levels, levels)
+        # Short of the ends, which stand for anything beyond: no draw shall lie there.
+        return _read(self.levels, levels).clamp(_EDGE, 1 - _EDGE)
 
     def reach(self, coverage: float) -> Tensor:
         """Return how far from 0.5 the levels of an interval lie, shape (n_columns,)."""
@@ -151,32 +151,37 @@ class Predictive(nn.Module):
         atoms : Tensor of shape (batch, n_atoms)
             Values of donors.
         levels : Tensor of shape (n_levels, batch)
-            Which quantiles, from 0 to 1.
+            Which quantiles; 0 and 1 are the ends.
         ends : tuple of two floats
             Least and largest value seen of the column.
         """
         residuals, slope = self.residuals[column].to(atoms), float(self.slope[column])
-        values = self._values(predicted, atoms, ends, residuals, slope)
-        rank = (levels * values.shape[1]).floor().long().clamp(0, values.shape[1] - 1)
-        return values.gather(1, rank.T).T
-
-    def _values(
-        self,
-        predicted: Tensor,
-        atoms: Tensor,
-        ends: tuple[float, float],
-        residuals: Tensor,
-        slope: float,
-    ) -> Tensor:
-        # As many of the one kind as of the other, however many trees there are.
-        shares = (torch.arange(atoms.shape[1], device=atoms.device) + 0.5) / atoms.shape[1]
-        chosen = residuals[(shares * _N_RESIDUALS).long()]
-        moved = predicted[:, None] + _spread_of(atoms, slope)[:, None] * chosen
-        outer = torch.tensor(ends).to(atoms).expand(len(atoms), 2)
-        return torch.cat([outer, atoms, moved.clamp(*ends)], 1).sort(1).values
+        values, shares = _distribution(predicted, atoms, ends, residuals, slope)
+        rank = torch.searchsorted(shares.cumsum(1), levels.T.to(shares).contiguous())
+        found = values.gather(1, rank.clamp(max=values.shape[1] - 1)).T
+        found = torch.where(levels > 0, found, ends[0])
+        return torch.where(levels < 1, found, ends[1])
 
     def _spread(self, column: int, atoms: Tensor) -> Tensor:
         return _spread_of(atoms, float(self.slope[column]))
+
+
+def _distribution(
+    predicted: Tensor,
+    atoms: Tensor,
+    ends: tuple[float, float],
+    residuals: Tensor,
+    slope: float,
+) -> tuple[Tensor, Tensor]:
+    """Return values in ascending order, and the share of each, (batch, n_values).
+
+    Half of the shares belong to the atoms, however many there are, half to the residuals.
+    """
+    moved = predicted[:, None] + _spread_of(atoms, slope)[:, None] * residuals
+    values, order = torch.cat([atoms, moved.clamp(*ends)], 1).sort(1)
+    share = 0.5 / atoms.shape[1]
+    shares = torch.where(order < atoms.shape[1], share, 0.5 / len(residuals)).to(atoms)
+    return values, shares
 
 
 def _spread_of(atoms: Tensor, slope: float) -> Tensor:

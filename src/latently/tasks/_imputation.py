@@ -74,6 +74,8 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
     fill_report_ : FillReport
         For each column of a table: share missing, expected error of a fill, and the columns that
         it leans on. Print it.
+    unfilled_ : ndarray of int
+        Positions of the columns of a table that held no value in ``fit``: they stay missing.
     n_features_in_ : int
         Columns seen in ``fit``.
     feature_names_in_ : ndarray of str
@@ -137,9 +139,12 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         """
         shown = self._shown(X)
         model = self._fit_autoencoder(shown)
-        self._positions()
         if _is_table(model):
             self.fill_report_ = report_fill(model, model._read(shown))
+            fitted_here = model is not getattr(self.autoencoder, "estimator", self.autoencoder)
+            empty = (self.fill_report_.share_missing == 1) & fitted_here
+            self.unfilled_ = np.flatnonzero(empty)
+        self._positions()
         return self
 
     def transform(self, X: Any) -> Any:
@@ -319,14 +324,16 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         if not _is_table(self.autoencoder_):
             return None
         names = list(self.autoencoder_.preprocessor_.column_names)
+        unfilled = set(self.unfilled_.tolist())
         if self.columns is None:
-            return set(range(len(names)))
+            return set(range(len(names))) - unfilled
         unknown = [c for c in self.columns if c not in names and c not in range(len(names))]
         if unknown:
             raise ParameterError(
                 f"columns names columns that X does not have: {unknown[:5]}. There are {names[:8]}."
             )
-        return {names.index(c) if isinstance(c, str) else int(c) for c in self.columns}
+        chosen = {names.index(c) if isinstance(c, str) else int(c) for c in self.columns}
+        return chosen - unfilled
 
     def _unordered(self) -> set[int]:
         preprocessor = self.autoencoder_.preprocessor_
