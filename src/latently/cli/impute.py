@@ -113,6 +113,7 @@ def impute(
     Without MODEL an imputer learns from DATA itself. Parquet files are filled piece by piece, so
     that they may be larger than memory.
     """
+    from latently.exceptions import ParameterError
     from latently.io import check_output
     from latently.persistence import load
     from latently.tasks import AutoencoderImputer
@@ -124,6 +125,8 @@ def impute(
     check_picture(plot, overwrite)
     if save is not None:
         check_output(save, overwrite)
+    if interval is not None and not 0 < interval < 1:
+        raise ParameterError(f"coverage must be between 0 and 1, got {interval}. Try 0.9.")
     if loaded is not None and not _streams(source, loaded):
         _impute_whole(loaded, source, target)
         return
@@ -134,11 +137,12 @@ def impute(
             random_state=seed,
         )  # fmt: skip
         imputer.fit(_unnamed(pieces.sample(_FIT_ROWS, seed), ids))
-    elif isinstance(loaded, AutoencoderImputer):
-        imputer = loaded
     else:
-        first = match_rows(next(iter(pieces)), loaded, source).values
-        imputer = AutoencoderImputer(autoencoder=autoencoder_of(loaded)).fit(first)
+        # Says which columns the model does not know, once.
+        first = match_rows(next(iter(pieces)), loaded, source)
+        imputer = loaded
+        if not isinstance(loaded, AutoencoderImputer):
+            imputer = AutoencoderImputer(autoencoder=autoencoder_of(loaded)).fit(first.values)
     if save is not None:
         imputer.save(save, overwrite=overwrite)
     wanted = Wanted(draws, interval, None if draws is None else _stream_of(seed))
@@ -212,13 +216,15 @@ def _fill(
     from latently.io import write_pieces
 
     n_filled = 0
+    known = [*imputer.feature_names_in_, *(source.ids or ())]
 
     def answers() -> Iterator[pa.Table]:
         nonlocal n_filled
         with _progress(quiet) as progress:
             task = progress.add_task("filling", total=pieces.n_rows)
             for piece in pieces:
-                rows = match_rows(piece, imputer, source)
+                own = [name for name in piece.column_names if name in known]
+                rows = match_rows(piece.select(own), imputer, source)
                 n_filled += _count_missing(imputer._shown(rows.values))
                 for table in _answered(imputer, rows.values, wanted):
                     yield with_ids(table, rows)
