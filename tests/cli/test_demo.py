@@ -16,7 +16,7 @@ def test_demo_leaves_its_pictures_and_prints_its_figures(run, tmp_path):
     result = run("demo", "-o", tmp_path / "demo")
     assert result.exit_code == 0, result.output
     names = {path.name for path in (tmp_path / "demo").iterdir()}
-    pictures = {"reconstructions", "map", "anomalies", "samples", "denoising"}
+    pictures = {"reconstructions", "map", "anomalies", "fills", "samples", "denoising"}
     assert {f"{name}.png" for name in pictures} <= names
     assert "transactions: find frauds" in result.stdout
     assert "bit for bit as the saved one: yes" in result.stdout

@@ -16,6 +16,7 @@ from latently.estimators import Autoencoder
 from latently.io import write
 from latently.persistence import load
 from latently.report._anomalies import plot_anomalies
+from latently.report._fills import plot_fills
 from latently.report._history import plot_history
 from latently.report._map import plot_map
 from latently.report._reconstructions import plot_reconstructions
@@ -50,7 +51,7 @@ def show_transactions(root: Path, say: Say) -> Figures:
     say("transactions: anomaly scores against the planted truth")
     figures["anomalies"] = _flag_frauds(made, root, model)
     say("transactions: filling the gaps")
-    figures["imputation"] = _fill_gaps(made)
+    figures["imputation"] = _fill_gaps(made, root)
     say("transactions: saving and loading the model")
     figures["loaded_model_is_equal"] = _save_and_load(model, made.data, root)
     return figures
@@ -110,9 +111,10 @@ def _pca_scores(model: Any, data: pa.Table) -> NDArray[np.float64]:
     return np.asarray(np.square(values - rebuilt).sum(1))
 
 
-def _fill_gaps(made: Any) -> Figures:
-    imputer = AutoencoderImputer(random_state=0)
-    filled = imputer.fit_transform(made.data)
+def _fill_gaps(made: Any, root: Path) -> Figures:
+    imputer = AutoencoderImputer(random_state=0).fit(made.data)
+    filled = imputer.transform(made.data)
+    plot_fills(imputer).savefig(root / "fills.png")
     guess = _fill_with_common_values(made.data)
     figures: Figures = {"n_gaps": sum(column.null_count for column in made.data.columns)}
     for prefix, answer in (("", filled), ("mean_mode_", guess)):
