@@ -243,11 +243,10 @@ class BaseAutoencoder(
         """Return what answers single new rows fastest."""
         return self
 
-    def _read(self, X: Any) -> Cells:
-        """Judge and encode rows."""
-        return encode(
-            self.preprocessor_, read_input(self, X, reset=False, fitted_on=self._fitted_on)
-        )
+    def _read(self, X: Any, *, fitting: bool = False) -> Cells:
+        """Judge and encode rows; when ``fitting``, keep quiet of values that were not kept."""
+        data = read_input(self, X, reset=False, fitted_on=self._fitted_on)
+        return encode(self.preprocessor_, data, fitting=fitting)
 
     def _infer(self, X: Any, question: Question) -> np.ndarray:
         """Ask the module about rows, in the precision of the input."""

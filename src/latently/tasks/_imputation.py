@@ -140,7 +140,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         shown = self._shown(X)
         model = self._fit_autoencoder(shown)
         if _is_table(model):
-            self.fill_report_ = report_fill(model, model._read(shown))
+            self.fill_report_ = report_fill(model, model._read(shown, fitting=True))
             fitted_here = model is not getattr(self.autoencoder, "estimator", self.autoencoder)
             empty = (self.fill_report_.share_missing == 1) & fitted_here
             self.unfilled_ = np.flatnonzero(empty)
