@@ -195,3 +195,41 @@ def test_pictures_draw_into_axes_that_are_given(flowers, iris):
     assert latently.plot_map(flowers, iris.data, ax=left) is figure
     assert latently.plot_history(flowers, ax=right) is figure
     assert left.collections and right.lines
+
+
+# ---------------------------------------------------------------- fills
+@pytest.fixture(scope="module")
+def imputer():
+    model = latently.MaskedAutoencoder(n_networks=2, n_trees=8, batch_size=64, max_epochs=2)
+    table = make_transactions(200, missing_rate=0.1, random_state=0).data
+    return latently.AutoencoderImputer(autoencoder=model, random_state=0).fit(table)
+
+
+def test_fills_show_a_line_a_column_the_emptiest_first_with_its_error(imputer):
+    figure, report = latently.plot_fills(imputer), imputer.fill_report_
+    left, right = figure.axes
+    widths = [bar.get_width() for bar in left.patches]
+    assert widths == sorted(report.share_missing.tolist(), reverse=True)
+    assert [bar.get_width() for bar in right.patches] == pytest.approx(
+        report.explained[np.argsort(-report.share_missing, kind="stable")].tolist()
+    )
+    names = [label.get_text() for label in left.get_yticklabels()]
+    assert sorted(names) == sorted(report.names)
+    assert f"{report.share_missing.mean():.1%} of the cells were missing" in words_of(figure)
+    assert all(report.error_words(place) in words_of(figure) for place in range(len(names)))
+
+
+def test_fills_of_a_wide_table_are_those_of_the_emptiest_columns():
+    X = np.random.default_rng(0).normal(size=(60, 40))
+    X[:30, 35] = X[:10, 3] = np.nan
+    model = latently.Autoencoder(2, **FAST)
+    figure = latently.plot_fills(latently.AutoencoderImputer(autoencoder=model).fit(X))
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert names[:2] == ["x35", "x3"] and len(names) == 30
+    assert "10 columns with fewer gaps are not shown" in words_of(figure)
+
+
+def test_of_images_there_are_no_fills_by_column(digits):
+    imputer = latently.AutoencoderImputer(autoencoder=latently.Autoencoder(2, **FAST))
+    with pytest.raises(DataError, match="fitted to images"):
+        latently.plot_fills(imputer.fit(digits))

@@ -38,8 +38,8 @@ _MIN_STEPS, _MAX_STEPS = 700, 6_000
 _N_EVALUATIONS = 12
 #: Rows kept as donors, fewer of wide tables: each is filled once for each of its columns.
 _MIN_DONORS, _MAX_DONORS, _DONOR_ELEMENTS = 2_000, 10_000, 300_000
-#: Rows that a tree grows on at most.
-_TREE_ROWS = 2_000
+#: Rows that a tree grows on, and nodes of all trees, which bound the former of wide tables.
+_MIN_TREE_ROWS, _MAX_TREE_ROWS, _NODES = 100, 2_000, 6_000_000
 #: Trees of a column, fewer where there are many columns.
 _MIN_TREES, _MAX_TREES, _ALL_TREES = 16, 60, 900
 #: Below this many rows no cell is held out.
@@ -232,7 +232,9 @@ class MaskedAutoencoder(BaseAutoencoder):
         judged = torch.nonzero(held.any(1))[:, 0]
         valid = TrainingData(shown.take(judged), donors.take(judged)) if len(judged) else None
         run_loop(self, rows, valid, self._options(rows.n_rows, seed), _MASKING)
-        module.settle(donors, exact, held, self._count_trees(), _TREE_ROWS, seed)
+        n_trees = self._count_trees()
+        n_drawn = max(_NODES // (2 * layout.n_columns * n_trees), _MIN_TREE_ROWS)
+        module.settle(donors, exact, held, n_trees, min(n_drawn, _MAX_TREE_ROWS), seed)
         module.look_again(cells)
 
     def _held_out(self, cells: Cells) -> Tensor:

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from latently._spec import Column, Layout, LikelihoodName
+from latently._spec import Column, Layout
 from latently.nn._blend import blend_weights
+from latently.nn._columns import category_at, others_of, prediction_error, told_of
 from latently.nn._conditional import ConditionalGaussian
 from latently.nn._forest import Forest, Grown, Leaves, grow
 from latently.nn._latents import Code, Latent
@@ -262,13 +263,13 @@ class MaskedModule(AutoencoderModule):
     def _grown(
         self, column: Column, filled: Tensor, rows: list[np.ndarray], rng: np.random.Generator
     ) -> Grown:
-        values = _told(self.stored[:, column.elements], column)
+        values = told_of(self.stored[:, column.elements], column)
         left = values
         if column.is_number:
             left = values - self.expected[:, column.elements.start]
         half = len(rows) // 2
         return grow(
-            _others(filled, column).float().numpy(),
+            others_of(filled, column).float().numpy(),
             np.stack([values.numpy()] * half + [left.numpy()] * half),
             rows,
             [_MAX_FEATURES[0]] * half + [_MAX_FEATURES[1]] * half,
@@ -281,7 +282,7 @@ class MaskedModule(AutoencoderModule):
             return
         whose = self.likelihood.column_of_element
         for column, importance in zip(self.columns, importances, strict=True):
-            others = _others(whose[None], column)[0]
+            others = others_of(whose[None], column)[0]
             self.reliance[column.place].zero_()
             self.reliance[column.place].index_add_(0, others, torch.from_numpy(importance).float())
 
@@ -338,7 +339,7 @@ class MaskedModule(AutoencoderModule):
         return self.intercept[part] + filled @ self.regression[:, part]
 
     def _leaves(self, column: Column, filled: Tensor) -> Leaves:
-        return self.forest.leaves(column.place, _others(filled, column))
+        return self.forest.leaves(column.place, others_of(filled, column))
 
     def _ways(self, column: Column, fills: Fills, leaves: Leaves) -> Tensor:
         """Return what each way predicts for a column, shape (N_WAYS, batch, k)."""
@@ -423,7 +424,7 @@ class MaskedModule(AutoencoderModule):
                 )
                 filled[:, rows, column.elements.start] = found.to(filled)
             else:
-                found = _category_at(blended, wanted, column.likelihood)
+                found = category_at(blended, wanted, column.likelihood)
                 filled[:, rows, column.elements] = found.to(filled)
         return filled
 
@@ -469,13 +470,6 @@ class MaskedModule(AutoencoderModule):
         return (losses - self.likelihood.least(cells.values, cells.observed)).clamp(min=0)
 
 
-def _others(filled: Tensor, column: Column) -> Tensor:
-    """Return rows without the elements of a column; of a table of one column a constant."""
-    if filled.shape[1] == column.width:
-        return torch.zeros_like(filled[:, :1])
-    return torch.cat([filled[:, : column.elements.start], filled[:, column.elements.stop :]], 1)
-
-
 def _range(part: slice) -> range:
     return range(part.start, part.stop)
 
@@ -496,46 +490,3 @@ def _kept(observed: Tensor, spared: Tensor, n_drawn: int, rng: np.random.Generat
         places = np.arange(len(observed))
     # In random order: of equal rows in a leaf the last becomes the donor.
     return rng.permutation(places)[:n_drawn]
-
-
-def _told(values: Tensor, column: Column) -> Tensor:
-    """Return what the trees of a column tell: a number, a level or a class."""
-    if column.likelihood == "categorical":
-        return values.argmax(1)
-    if column.likelihood == "bernoulli":
-        level = values.sum(1)
-        return level.round().long() if values.shape[1] == 1 else level
-    return values[:, 0]
-
-
-def prediction_error(predicted: Tensor, truth: Tensor, likelihood: LikelihoodName) -> Tensor:
-    """Return how far predictions of a column go wrong.
-
-    Parameters
-    ----------
-    predicted, truth : Tensor of shape (batch, width)
-        Elements of the column.
-    likelihood : {"gaussian", "bernoulli", "categorical"}
-        Of the column.
-
-    Returns
-    -------
-    Tensor
-        The root mean squared error of numbers, in standard deviations; the share of wrong guesses
-        of categories. NaN where nothing is to be judged.
-    """
-    if likelihood == "gaussian":
-        return (predicted[:, 0] - truth[:, 0]).square().mean().sqrt()
-    if likelihood == "categorical":
-        return (predicted.argmax(1) != truth.argmax(1)).float().mean()
-    return ((predicted > 0.5) != (truth > 0.5)).any(1).float().mean()
-
-
-def _category_at(probabilities: Tensor, levels: Tensor, likelihood: LikelihoodName) -> Tensor:
-    """Return the elements of the category that each level falls on, (n_levels, batch, width)."""
-    wanted = levels[:, :, None]
-    if likelihood == "bernoulli":
-        return (wanted > 1 - probabilities).to(probabilities)
-    upto = probabilities.cumsum(1)
-    chosen = (upto < wanted * upto[:, -1:]).sum(2).clamp(max=probabilities.shape[1] - 1)
-    return F.one_hot(chosen, probabilities.shape[1]).to(probabilities)
