@@ -131,6 +131,16 @@ def test_a_table_without_gaps_comes_back_as_it_was(run, imputer, tmp_path):
     assert answer["width"].equals(pa.chunked_array(whole["width"].chunks))
 
 
+def test_an_array_is_filled_from_itself(run, tmp_path, quick):
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    X[::7, 1] = np.nan
+    np.save(tmp_path / "in.npy", X)
+    run("impute", tmp_path / "in.npy", "-o", tmp_path / "out.npy")
+    answer = np.load(tmp_path / "out.npy")
+    np.testing.assert_array_equal(answer[~np.isnan(X)], X[~np.isnan(X)])
+    assert np.isfinite(answer).all()
+
+
 @pytest.mark.parametrize(
     "arguments, code, words",
     [

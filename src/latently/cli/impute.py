@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from latently.cli import _options as options
-from latently.cli._data import Source, autoencoder_of, match_rows, read_matched_rows, select
+from latently.cli._data import (
+    Source,
+    autoencoder_of,
+    match_rows,
+    read_matched_rows,
+    read_rows,
+    select,
+)
 from latently.cli._guard import say
 from latently.cli._output import (
     Target,
@@ -114,77 +121,81 @@ def impute(
     that they may be larger than memory.
     """
     from latently.exceptions import ParameterError
-    from latently.io import check_output
+    from latently.io import TablePieces, check_output
     from latently.persistence import load
+    from latently.report import plot_fills
     from latently.tasks import AutoencoderImputer
 
     target = Target(output, output_format, overwrite)
-    loaded = None if data is None else load(model)
     source = Source(model if data is None else data, format, key, skip_bad, ids)
-    check_target(target, images=loaded is not None and answers_images(loaded))
+    imputer: Any = AutoencoderImputer(
+        columns=columns, missing_values=_value(missing), add_indicator=add_indicator,
+        random_state=seed,
+    )  # fmt: skip
+    loaded = None if data is None else load(model)
+    check_target(target, images=_is_folder(source) if loaded is None else answers_images(loaded))
     check_picture(plot, overwrite)
     if save is not None:
         check_output(save, overwrite)
     if interval is not None and not 0 < interval < 1:
         raise ParameterError(f"coverage must be between 0 and 1, got {interval}. Try 0.9.")
-    if loaded is not None and not _streams(source, loaded):
-        _impute_whole(loaded, source, target)
-        return
-    pieces = _pieces(source)
-    if loaded is None:
-        imputer = AutoencoderImputer(
-            columns=columns, missing_values=_value(missing), add_indicator=add_indicator,
-            random_state=seed,
-        )  # fmt: skip
-        imputer.fit(_unnamed(pieces.sample(_FIT_ROWS, seed), ids))
+    if not _streams(source, loaded):
+        imputer = _impute_whole(loaded, imputer, source, target)
     else:
-        # Says which columns the model does not know, once.
-        first = match_rows(next(iter(pieces)), loaded, source)
-        imputer = loaded
-        if not isinstance(loaded, AutoencoderImputer):
-            imputer = AutoencoderImputer(autoencoder=autoencoder_of(loaded)).fit(first.values)
+        pieces = TablePieces(source.path, source.format)
+        imputer = _fitted(loaded, imputer, pieces, source, seed)
+        chance = None if draws is None else _stream_of(seed)
+        n_filled = _fill(pieces, imputer, source, target, Wanted(draws, interval, chance), quiet)
+        say(f"filled {n_filled:,} missing cells")
+        if not quiet and loaded is None:
+            say(str(imputer.fill_report_))
     if save is not None:
         imputer.save(save, overwrite=overwrite)
-    wanted = Wanted(draws, interval, None if draws is None else _stream_of(seed))
-    n_filled = _fill(pieces, imputer, source, target, wanted, quiet=quiet)
-    say(f"filled {n_filled:,} missing cells")
-    if not quiet and loaded is None:
-        say(str(imputer.fill_report_))
     if plot is not None:
-        from latently.report import plot_fills
-
         write_picture(plot_fills(imputer), plot, overwrite)
+
+
+def _is_folder(source: Source) -> bool:
+    from pathlib import Path
+
+    return source.format in (None, "images") and Path(source.path).is_dir()
 
 
 def _streams(source: Source, model: Any) -> bool:
     """Return True for tables with names, which go through piece by piece."""
-    from pathlib import Path
-
     from latently.io import find_format
 
-    if not hasattr(autoencoder_of(model), "feature_names_in_"):
+    if model is not None and not hasattr(autoencoder_of(model), "feature_names_in_"):
         return False
-    if source.format is None and Path(source.path).is_dir():
-        return False
-    return find_format(source.path, source.format).kind == "table"
+    return not _is_folder(source) and find_format(source.path, source.format).kind == "table"
 
 
-def _impute_whole(model: Any, source: Source, target: Target) -> None:
-    """Fill arrays and images, which are read whole."""
+def _impute_whole(model: Any, imputer: Any, source: Source, target: Target) -> Any:
+    """Fill arrays and images, which are read whole; return what filled them."""
     from latently.tasks import AutoencoderImputer
 
-    rows = read_matched_rows(source, model)
-    imputer = model
-    if not isinstance(model, AutoencoderImputer):
-        imputer = AutoencoderImputer(autoencoder=autoencoder_of(model)).fit(rows.values)
-    write_rows(imputer.transform(rows.values), rows, model, target)
+    rows = read_rows(source) if model is None else read_matched_rows(source, model)
+    if isinstance(model, AutoencoderImputer):
+        imputer = model
+    else:
+        given = None if model is None else autoencoder_of(model)
+        imputer.set_params(autoencoder=given).fit(rows.values)
+    write_rows(imputer.transform(rows.values), rows, imputer, target)
     say(f"filled {_count_missing(rows.values):,} missing cells")
+    return imputer
 
 
-def _pieces(source: Source) -> Any:
-    from latently.io import TablePieces
+def _fitted(model: Any, imputer: Any, pieces: Any, source: Source, seed: int) -> Any:
+    """Return the imputer in a model file, one around its autoencoder, or one fitted to DATA."""
+    from latently.tasks import AutoencoderImputer
 
-    return TablePieces(source.path, source.format)
+    if model is None:
+        return imputer.fit(_unnamed(pieces.sample(_FIT_ROWS, seed), source.ids))
+    # Says which columns the model does not know, once.
+    first = match_rows(next(iter(pieces)), model, source)
+    if isinstance(model, AutoencoderImputer):
+        return model
+    return imputer.set_params(autoencoder=autoencoder_of(model)).fit(first.values)
 
 
 def _unnamed(table: pa.Table, ids: Any) -> pa.Table:
@@ -210,7 +221,7 @@ def _value(text: str | None) -> float | str | None:
 
 
 def _fill(
-    pieces: Any, imputer: Any, source: Source, target: Target, wanted: Wanted, *, quiet: bool
+    pieces: Any, imputer: Any, source: Source, target: Target, wanted: Wanted, quiet: bool
 ) -> int:
     """Fill piece by piece, write as many; return how many cells were missing."""
     from latently.io import write_pieces
