@@ -31,8 +31,9 @@ _MAX_GROUPS = 32
 N_WAYS = 4
 #: Their weights where little is held out: the networks know what the normal distribution knows.
 _PRIOR = (0.0, 1 / 3, 1 / 3, 1 / 3)
-#: Share of the elements that a tree looks at before it splits: on values, on what is left of them.
-_MAX_FEATURES = (1.0, 0.5)
+#: Elements that a tree looks at before it splits, as a share and at most: of trees on values, and
+#: of trees on what is left of them.
+_LOOKED_AT = ((1.0, 64), (0.5, 32))
 
 
 class ForestSize(NamedTuple):
@@ -267,12 +268,13 @@ class MaskedModule(AutoencoderModule):
         left = values
         if column.is_number:
             left = values - self.expected[:, column.elements.start]
-        half = len(rows) // 2
+        half, features = len(rows) // 2, others_of(filled, column).float().numpy()
+        looked_at = [min(share, most / features.shape[1]) for share, most in _LOOKED_AT]
         return grow(
-            others_of(filled, column).float().numpy(),
+            features,
             np.stack([values.numpy()] * half + [left.numpy()] * half),
             rows,
-            [_MAX_FEATURES[0]] * half + [_MAX_FEATURES[1]] * half,
+            [looked_at[0]] * half + [looked_at[1]] * half,
             rng.integers(2**31, size=len(rows)),
         )
 
