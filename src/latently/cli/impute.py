@@ -143,9 +143,10 @@ def impute(
         imputer = _impute_whole(loaded, imputer, source, target)
     else:
         pieces = TablePieces(source.path, source.format)
-        imputer = _fitted(loaded, imputer, pieces, source, seed)
+        verbose = not quiet and sys.stderr.isatty()
+        imputer = _fitted(loaded, imputer, pieces, source, seed, verbose)
         chance = None if draws is None else _stream_of(seed)
-        n_filled = _fill(pieces, imputer, source, target, Wanted(draws, interval, chance), quiet)
+        n_filled = _fill(pieces, imputer, source, target, Wanted(draws, interval, chance), verbose)
         say(f"filled {n_filled:,} missing cells")
         if not quiet and loaded is None:
             say(str(imputer.fill_report_))
@@ -185,12 +186,17 @@ def _impute_whole(model: Any, imputer: Any, source: Source, target: Target) -> A
     return imputer
 
 
-def _fitted(model: Any, imputer: Any, pieces: Any, source: Source, seed: int) -> Any:
+def _fitted(model: Any, imputer: Any, pieces: Any, source: Source, seed: int, verbose: bool) -> Any:
     """Return the imputer in a model file, one around its autoencoder, or one fitted to DATA."""
     from latently.tasks import AutoencoderImputer
 
     if model is None:
-        return imputer.fit(_unnamed(pieces.sample(_FIT_ROWS, seed), source.ids))
+        watched = imputer._default_autoencoder().set_params(verbose=verbose)
+        imputer.set_params(autoencoder=watched)
+        imputer.fit(_unnamed(pieces.sample(_FIT_ROWS, seed), source.ids))
+        # A model file shall be the same whoever watched.
+        imputer.autoencoder_.set_params(verbose=False)
+        return imputer.set_params(autoencoder=None)
     # Says which columns the model does not know, once.
     first = match_rows(next(iter(pieces)), model, source)
     if isinstance(model, AutoencoderImputer):
@@ -221,7 +227,7 @@ def _value(text: str | None) -> float | str | None:
 
 
 def _fill(
-    pieces: Any, imputer: Any, source: Source, target: Target, wanted: Wanted, quiet: bool
+    pieces: Any, imputer: Any, source: Source, target: Target, wanted: Wanted, verbose: bool
 ) -> int:
     """Fill piece by piece, write as many; return how many cells were missing."""
     from latently.io import write_pieces
@@ -231,7 +237,7 @@ def _fill(
 
     def answers() -> Iterator[pa.Table]:
         nonlocal n_filled
-        with _progress(quiet) as progress:
+        with _progress(verbose) as progress:
             task = progress.add_task("filling", total=pieces.n_rows)
             for piece in pieces:
                 own = [name for name in piece.column_names if name in known]
@@ -269,14 +275,14 @@ def _answered(imputer: Any, table: pa.Table, wanted: Wanted) -> Iterator[pa.Tabl
         yield filled
 
 
-def _progress(quiet: bool) -> Any:
+def _progress(verbose: bool) -> Any:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as TimeLeft
 
     return Progress(
         TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TimeLeft(),
-        console=Console(stderr=True), disable=quiet or not sys.stderr.isatty(),
+        console=Console(stderr=True), disable=not verbose,
     )  # fmt: skip
 
 
