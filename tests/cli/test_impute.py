@@ -150,13 +150,18 @@ def test_an_array_is_filled_from_itself(run, tmp_path, quick):
         (["{holed}", "-o", "{tmp}/o.csv", "--column", "nothing"], 2, "does not have"),
         (["{holed}", "-o", "{tmp}/o.csv", "--interval", "2"], 2, "coverage must be"),
         (["{holed}", "-o", "{tmp}/o.csv", "--draws", "0"], 2, "draws"),
+        (["{array}", "-o", "{tmp}/o.npy", "--draws", "2"], 2, "need a table with column names"),
+        (["{imputer}", "{holed}", "-o", "{tmp}/o.csv", "--missing", "9"], 2, "Leave them or MODEL"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_written(
-    run, holed, tmp_path, quick, arguments, code, words
+    run, holed, imputer, tmp_path, arguments, code, words
 ):
+    array = tmp_path / "a.npy"
+    np.save(array, np.eye(5))
     before = set(tmp_path.iterdir())
-    given = [argument.format(holed=holed, tmp=tmp_path) for argument in arguments]
+    named = {"holed": holed, "imputer": imputer, "array": array, "tmp": tmp_path}
+    given = [argument.format(**named) for argument in arguments]
     result = run("impute", *given)
     assert result.exit_code == code
     assert words in result.stderr

@@ -139,7 +139,17 @@ def impute(
         check_output(save, overwrite)
     if interval is not None and not 0 < interval < 1:
         raise ParameterError(f"coverage must be between 0 and 1, got {interval}. Try 0.9.")
+    if isinstance(loaded, AutoencoderImputer) and (columns or missing or add_indicator):
+        raise ParameterError(
+            "--column, --missing and --add-indicator are kept in an imputer's file. Leave them or "
+            "MODEL out."
+        )
     if not _streams(source, loaded):
+        if draws is not None or interval is not None:
+            raise ParameterError(
+                f"--draws and --interval need a table with column names, {source.path} has none. "
+                "Leave them out."
+            )
         imputer = _impute_whole(loaded, imputer, source, target)
     else:
         pieces = TablePieces(source.path, source.format)
