@@ -40,6 +40,12 @@ def test_predictions_of_pure_noise_are_drawn_to_the_mean():
     assert float(weigh((torch.from_numpy(ways), torch.from_numpy(truth))).sum()) < 0.1
 
 
+def test_one_truth_far_out_does_not_stretch_all_predictions():
+    ways, truth = column(100, (0.3, 1.0, 0.5))
+    truth[0], ways[:, 0] = 50.0, 10.0
+    assert float(weigh((ways, truth)).sum()) <= 1 + 1e-9
+
+
 def test_a_column_with_few_held_out_cells_follows_the_others():
     large, small = column(20_000, (0.5, 1.0, 0.7)), column(5, (0.5, 1.0, 0.7), seed=1)
     weights = weigh(large, small)

@@ -18,7 +18,9 @@ def blend_weights(
     variances: list[float],
     prior: Tensor,
 ) -> Tensor:
-    r"""Return weights, at least zero, of least squared error [1]_, shrunk to those of all columns.
+    r"""Return weights of least squared error [1]_, shrunk to those of all columns.
+
+    They are at least zero, and sum to one at most.
 
     Predictions and truths are taken from the column's mean, so that weights which sum to less than
     one draw a prediction towards it: of pure noise every way predicts too much.
@@ -86,4 +88,5 @@ def _nonnegative(
         loss = -(weights * crosses).sum(1)
         better = (weights >= 0).all(1) & (loss < least)
         best[better], least[better] = weights[better], loss[better]
-    return best
+    # One held-out cell far out would otherwise stretch every prediction towards itself.
+    return best / best.sum(1, keepdim=True).clamp(min=1)
