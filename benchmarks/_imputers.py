@@ -14,6 +14,9 @@ from sklearn.impute import IterativeImputer, KNNImputer
 from _holes import as_codes, as_table
 from _miwae import Miwae
 
+#: Draws of miceforest whose mean is its answer.
+_N_MICE = 5
+
 
 class Imputer(Protocol):
     """What is compared: rows with NaN in, rows without out; categories are codes."""
@@ -111,9 +114,12 @@ class OneHot:
 
 
 class Framed:
-    """A package that takes and gives pandas frames with category columns."""
+    """A package that takes and gives pandas frames with category columns.
 
-    def __init__(self, fit: Callable[[Any, int], Callable[[Any], Any]], seed: int,
+    Of several answers the mean of a number counts, and the most frequent category.
+    """
+
+    def __init__(self, fit: Callable[[Any, int], Callable[[Any], list[Any]]], seed: int,
                  is_category: np.ndarray) -> None:  # fmt: skip
         self.start, self.seed, self.is_category = fit, seed, is_category
 
@@ -123,9 +129,16 @@ class Framed:
         return self
 
     def transform(self, X: np.ndarray) -> np.ndarray:
-        filled = self.fill(self._frame(X))
-        answer = np.column_stack([np.asarray(filled[c].astype(float)) for c in filled.columns])
-        return np.where(np.isnan(X), answer, X)
+        frame = self._frame(X)
+        answers = np.stack([self._codes(answer[list(frame)]) for answer in self.fill(frame)])
+        pooled = answers.mean(0)
+        for place in np.flatnonzero(self.is_category):
+            votes = answers[:, :, place].astype(int).T
+            pooled[:, place] = [np.bincount(row).argmax() for row in votes]
+        return np.where(np.isnan(X), pooled, X)
+
+    def _codes(self, frame: Any) -> np.ndarray:
+        return np.column_stack([np.asarray(frame[name].astype(float)) for name in frame])
 
     def _frame(self, X: np.ndarray) -> Any:
         import pandas as pd
@@ -141,31 +154,31 @@ class Framed:
         return pd.DataFrame(columns)
 
 
-def _miceforest(frame: Any, seed: int) -> Callable[[Any], Any]:
+def _miceforest(frame: Any, seed: int) -> Callable[[Any], list[Any]]:
     kernel = importlib.import_module("miceforest").ImputationKernel(
-        frame, num_datasets=1, random_state=seed
+        frame, num_datasets=_N_MICE, random_state=seed
     )
     kernel.mice(5, verbose=False, num_threads=1)
 
-    def fill(rows: Any) -> Any:
-        if rows.equals(frame):
-            return kernel.complete_data(dataset=0)
-        return kernel.impute_new_data(rows, verbose=False).complete_data(dataset=0)
+    def fill(rows: Any) -> list[Any]:
+        new = not rows.equals(frame)
+        done = kernel.impute_new_data(rows, verbose=False) if new else kernel
+        return [done.complete_data(dataset=place) for place in range(_N_MICE)]
 
     return fill
 
 
-def _missforest(frame: Any, seed: int) -> Callable[[Any], Any]:
+def _missforest(frame: Any, seed: int) -> Callable[[Any], list[Any]]:
     categories = [name for name in frame if str(frame[name].dtype) == "category"]
-    plain = frame.astype(dict.fromkeys(categories, float))
+    as_numbers = dict.fromkeys(categories, float)
     model = importlib.import_module("missforest").MissForest(
         categorical=categories or None, verbose=0
     )
-    model.fit(plain)
-    return lambda rows: model.transform(rows.astype(dict.fromkeys(categories, float)))
+    model.fit(frame.astype(as_numbers))
+    return lambda rows: [model.transform(rows.astype(as_numbers))]
 
 
-def _framed(fit: Callable[[Any, int], Callable[[Any], Any]], package: str) -> Any:
+def _framed(fit: Callable[[Any, int], Callable[[Any], list[Any]]], package: str) -> Any:
     def build(seed: int, is_category: np.ndarray) -> Framed:
         importlib.import_module(package)
         return Framed(fit, seed, is_category)

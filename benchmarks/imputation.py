@@ -7,8 +7,8 @@ benchmarks/README.md from the same with the other parts:
 
 ``--data`` holds ``imputation/*.npz`` (X, is_cat: complete tables, categories as codes). Holes are
 made in them; numbers are scaled to 0 to 1 before, and errors are taken in standard deviations of
-the complete column. Peers: ``pip install miceforest missforest``; one that is not installed is
-named, and left out. ``--all`` adds the slow ones.
+the complete column. Peers: ``pip install pandas miceforest==6.0.3 lightgbm==4.5.0 missforest``;
+one that is not installed is named, and left out. ``--all`` adds the slow ones.
 
 Parts
     accuracy     every method on the same holes, MCAR, MAR and MNAR; filled rows are those of fit.
