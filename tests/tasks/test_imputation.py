@@ -291,6 +291,25 @@ def test_an_indicator_of_an_array_is_a_column_of_its_type():
     np.testing.assert_array_equal(filled[:, 5], np.isnan(X[:, 1]))
 
 
+@pytest.mark.parametrize("options", [{}, {"missing_values": -9.0}, {"columns": [1]}])
+def test_columns_called_by_numbers_keep_their_names(options):
+    X = with_gaps(matrix(100, 8))
+    table = pd.DataFrame(X, columns=range(10, 18), index=range(5, 105))
+    shown = table.fillna(-9.0) if "missing_values" in options else table
+    filled = masked(**options).fit_transform(shown)
+    assert filled.columns.equals(table.columns) and filled.index.equals(table.index)
+    assert filled[11].notna().all() and not (filled[11] == -9.0).any()
+
+
+def test_zero_stands_for_no_false_and_no_date():
+    table = pd.DataFrame(
+        {"n": [0, 1, 2] * 20, "b": [True, False] * 30, "d": pd.to_datetime([0, 1] * 30)}
+    )
+    filled = masked(missing_values=0).fit_transform(table)
+    assert filled[["b", "d"]].equals(table[["b", "d"]])
+    assert (filled["n"] != 0).any()
+
+
 # ---------------------------------------------------------------- gaps of every kind
 def test_a_row_without_any_value_is_filled_with_what_is_usual_and_counted():
     X = matrix(200)

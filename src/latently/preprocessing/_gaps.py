@@ -32,25 +32,47 @@ def mark_missing(X: Any, value: Any) -> Any:
     if isinstance(X, np.ndarray):
         numbers = X if X.dtype.kind == "f" else X.astype(np.float64)
         return np.where(numbers == value, np.nan, numbers)
-    table = arrow_table(nw.from_native(X, eager_only=True))
+    table = arrow_table(nw.from_native(_with_text_names(X), eager_only=True))
     marked = [_marked(column, value) for column in table.columns]
     return pa.table(dict(zip(table.column_names, marked, strict=True)))
 
 
 def _marked(column: pa.ChunkedArray, value: Any) -> pa.ChunkedArray:
     values = plain(column)
-    text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
+    if not _can_hold(values.type, value):
+        return column
     try:
         wanted = pa.scalar(value).cast(values.type)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return column
-    if text != isinstance(value, str):
+    except pa.ArrowInvalid:  # a whole number cannot be 0.5
         return column
     found = pc.fill_null(pc.equal(values, wanted), False)
-    if not pa.types.is_dictionary(column.type):
-        return pc.if_else(found, pa.scalar(None, values.type), values)
     kept = pc.if_else(found, pa.scalar(None, values.type), values)
-    return _as_categories(kept, column)
+    return _as_categories(kept, column) if pa.types.is_dictionary(column.type) else kept
+
+
+def _can_hold(kind: pa.DataType, value: Any) -> bool:
+    """Return True where a column is of the kind of a value: 0 is not False, nor a date."""
+    if isinstance(value, str):
+        return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    if isinstance(value, bool):
+        return bool(pa.types.is_boolean(kind))
+    return bool(
+        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    )
+
+
+def _with_text_names(X: Any) -> Any:
+    """Return a pandas frame with its column names as text, anything else as it is."""
+    names = getattr(X, "columns", ())
+    if all(isinstance(name, str) for name in names) or not hasattr(X, "set_axis"):
+        return X
+    return X.set_axis([str(name) for name in names], axis=1)
+
+
+def _named_like(frame: Any, X: Any) -> Any:
+    """Return a frame with the column names of ``X``, be they texts or not."""
+    named = _with_text_names(X)
+    return frame if named is X else frame.set_axis(X.columns, axis=1)
 
 
 def fill_missing(X: Any, filled: Any, columns: Collection[int] | None = None) -> Any:
@@ -72,8 +94,9 @@ def fill_missing(X: Any, filled: Any, columns: Collection[int] | None = None) ->
     """
     if isinstance(X, np.ndarray):
         return _filled_array(X, filled, columns)
-    frame = nw.from_native(X, eager_only=True)
-    gaps, whole = arrow_table(frame), arrow_table(nw.from_native(filled, eager_only=True))
+    frame = nw.from_native(_with_text_names(X), eager_only=True)
+    gaps = arrow_table(frame)
+    whole = arrow_table(nw.from_native(_with_text_names(filled), eager_only=True))
     spec = table_spec(frame, gaps)
     chosen = range(gaps.num_columns) if columns is None else columns
     filled_columns = {
@@ -83,7 +106,7 @@ def fill_missing(X: Any, filled: Any, columns: Collection[int] | None = None) ->
         for place, (name, kind) in enumerate(zip(gaps.column_names, spec.types, strict=True))
     }
     assert spec.container != "numpy"
-    return native_frame(pa.table(filled_columns), spec, spec.container, X)
+    return _named_like(native_frame(pa.table(filled_columns), spec, spec.container, X), X)
 
 
 def restore(X: Any, filled: Any) -> Any:
@@ -104,7 +127,7 @@ def restore(X: Any, filled: Any) -> Any:
     if isinstance(X, np.ndarray):
         whole = rounded(filled, X.dtype) if X.dtype.kind in "iu" else filled.astype(X.dtype)
         return np.where(np.isnan(filled), X, whole)
-    frame = nw.from_native(X, eager_only=True)
+    frame = nw.from_native(_with_text_names(X), eager_only=True)
     table = arrow_table(frame)
     spec = table_spec(frame, table)
     columns = {
@@ -112,7 +135,7 @@ def restore(X: Any, filled: Any) -> Any:
         for name, kind in zip(table.column_names, spec.types, strict=True)
     }
     assert spec.container != "numpy"
-    return native_frame(pa.table(columns), spec, spec.container, X)
+    return _named_like(native_frame(pa.table(columns), spec, spec.container, X), X)
 
 
 def _filled_array(X: np.ndarray, filled: Any, columns: Collection[int] | None) -> np.ndarray:

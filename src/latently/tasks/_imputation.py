@@ -431,6 +431,8 @@ def _with_columns(rows: Any, flags: np.ndarray, names: list[str]) -> Any:
     """Return rows with further columns: numbers of an array, booleans of a frame."""
     if isinstance(rows, np.ndarray):
         return np.hstack([rows, flags.astype(rows.dtype)])
+    if hasattr(rows, "assign"):  # pandas, whose names need not be texts
+        return rows.assign(**dict(zip(names, flags.T, strict=True)))
     frame = nw.from_native(rows, eager_only=True)
     added = [
         nw.new_series(name, flag, nw.Boolean, backend=frame.implementation)
