@@ -34,7 +34,7 @@ _BATCH = 768
 #: Few rows are repeated to so many batches, lest the last one of a pass be a small one.
 _FULL_BATCHES = 8
 #: "auto" length, in steps: the rows twice, within these bounds.
-_MIN_STEPS, _MAX_STEPS = 700, 6_000
+_MIN_STEPS, _MAX_STEPS = 600, 6_000
 _N_EVALUATIONS = 12
 #: Rows kept as donors, fewer of wide tables: each is filled once for each of its columns.
 _MIN_DONORS, _MAX_DONORS, _DONOR_ELEMENTS = 2_000, 10_000, 300_000
@@ -65,7 +65,7 @@ class MaskedAutoencoder(BaseAutoencoder):
         Trees of each column, a multiple of four. "auto" takes 60, fewer in tables of more than 15
         columns, at least 16. More are steadier, and make the model file larger.
     max_epochs : int or "auto", default="auto"
-        Passes over the rows; "auto" takes 700 to 6,000 steps.
+        Passes over the rows; "auto" takes 600 to 6,000 steps.
     batch_size : int or "auto", default="auto"
         Rows a step, of all networks together; "auto" takes 768.
     learning_rate : float, default=3e-3
