@@ -59,10 +59,14 @@ feature_names_in_ : ndarray of str
 
 LOSHCHILOV = ".. [1] Loshchilov and Hutter (2019), Decoupled Weight Decay Regularization."
 
+_DENSE = """\
+``DenseNetwork()``; for rows
+    of a hundred pixels and more with batch normalisation, dropout of 0.05 and a linear path"""
+
 Class = TypeVar("Class", bound=type)
 
 
-def document(cls: Class, *, network: str = "``DenseNetwork()``", corruption: str = "none") -> Class:
+def document(cls: Class, *, network: str = _DENSE, corruption: str = "none") -> Class:
     """Fill the marks ``{common}``, ``{attributes}`` and ``{adamw}`` of a class's docstring."""
     common = COMMON_PARAMETERS.format(network=network, corruption=corruption)
     doc = cls.__doc__ or ""

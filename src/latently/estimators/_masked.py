@@ -25,7 +25,7 @@ from latently.estimators._fitting import (
 from latently.estimators._running import run_loop
 from latently.exceptions import DataError
 from latently.nn import Cells, ForestSize, MaskedModule, Masking
-from latently.training import Engine, TrainingData, TrainingOptions
+from latently.training import ENGINE_METHODS, Engine, TrainingData, TrainingOptions
 
 #: Cells hidden in training: a rate of its own for each row.
 _MASKING = Masking((0.1, 0.5))
@@ -142,7 +142,7 @@ class MaskedAutoencoder(BaseAutoencoder):
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "gradient_clip": [Interval(Real, 0, None, closed="neither"), None],
         "validation_fraction": [Interval(Real, 0, 0.5, closed="left")],
-        "engine": [str, HasMethods(["launch", "setup", "shard", "backward", "mean"])],
+        "engine": [str, HasMethods(ENGINE_METHODS)],
         "random_state": ["random_state"],
         "verbose": ["boolean"],
     }

@@ -19,7 +19,7 @@ from latently.estimators._inference import cell_surprise_of, surprise_of
 from latently.nn import Cells, CrowdModule, MemoryModule, StoredRows
 from latently.nn._crowd import GROUP, tail_rows
 from latently.preprocessing import LikelihoodChoice
-from latently.training import Engine, History
+from latently.training import ENGINE_METHODS, Engine, History
 
 #: Rows kept by default: more find anomalies hardly better and cost time in proportion.
 _AUTO_ROWS = 2_000
@@ -99,7 +99,7 @@ class MemoryAutoencoder(BaseAutoencoder):
         "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "robust": ["boolean"],
         "likelihood": [StrOptions({"auto", "gaussian", "bernoulli"})],
-        "engine": [str, HasMethods(["launch", "setup", "shard", "backward", "mean"])],
+        "engine": [str, HasMethods(ENGINE_METHODS)],
         "random_state": ["random_state"],
     }
     judges_own_rows: ClassVar[bool] = True

@@ -25,6 +25,7 @@ from latently.estimators._base import BaseAutoencoder, seeded
 from latently.estimators._baselines import Spectrum, automatic_components, compare, fit_spectrum
 from latently.estimators._fitting import (
     chunk_options,
+    default_network,
     in_canonical_order,
     make_preprocessor,
     training_data,
@@ -38,7 +39,6 @@ from latently.nn import (
     AutoencoderModule,
     Cells,
     Corruption,
-    DenseNetwork,
     Deterministic,
     Latent,
     Likelihood,
@@ -46,7 +46,7 @@ from latently.nn import (
     mean_offset,
 )
 from latently.preprocessing import LikelihoodChoice, TablePreprocessor
-from latently.training import Engine, TrainingData, TrainingOptions
+from latently.training import ENGINE_METHODS, Engine, TrainingData, TrainingOptions
 
 #: Training rows that the prior of a plain code is fitted to.
 _PRIOR_ROWS = 10_000
@@ -88,7 +88,7 @@ class TrainedAutoencoder(BaseAutoencoder):
         "gradient_clip": [Interval(Real, 0, None, closed="neither"), None],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "patience": [Interval(Integral, 1, None, closed="left"), None],
-        "engine": [str, HasMethods(["launch", "setup", "shard", "backward", "mean"])],
+        "engine": [str, HasMethods(ENGINE_METHODS)],
         "random_state": ["random_state"],
         "verbose": ["boolean"],
     }
@@ -97,7 +97,7 @@ class TrainedAutoencoder(BaseAutoencoder):
 
     # ------------------------------------------------------------------ hooks
     def _make_network(self) -> Network:
-        return DenseNetwork() if self.network is None else self.network
+        return default_network(self.preprocessor_.layout) if self.network is None else self.network
 
     def _make_latent(self, n_components: int) -> Latent:
         return Deterministic(n_components)

@@ -111,6 +111,12 @@ class _PointLatent(Latent):
         values, vectors = torch.linalg.eigh(covariance)
         self.prior_factor.copy_(vectors * values.clamp(min=0).sqrt())
 
+    @property
+    def prior_spread(self) -> Tensor:
+        """Standard deviation of each component over the training rows."""
+        factor = self.prior_factor
+        return factor.norm(dim=1) if factor.ndim == 2 else factor
+
     def draw(self, n_samples: int) -> Tensor:
         noise = torch.randn(n_samples, self.n_components).to(self.prior_mean)
         full = self.prior_factor.ndim == 2

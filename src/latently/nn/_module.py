@@ -7,9 +7,10 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from latently.nn._latents import Code, Gaussian, Latent, log_mean_exp
+from latently.nn._latents import Code, Deterministic, Gaussian, Latent, log_mean_exp
 from latently.nn._likelihoods import Likelihood
 from latently.nn._noise import row_noise, row_seeds
+from latently.nn._refinement import refine
 
 
 class Cells(NamedTuple):
@@ -54,6 +55,8 @@ class AutoencoderModule(nn.Module):
     center : Tensor of shape (width,)
         Mean of the encoded rows, taken off before the encoder, so that a missing cell reads as
         the mean.
+    refinement_steps : int, default=0
+        Steps that the codes of a plain latent descend from the encoder's answer, after training.
     """
 
     center: Tensor
@@ -67,12 +70,14 @@ class AutoencoderModule(nn.Module):
         decoder: nn.Module,
         likelihood: Likelihood,
         center: Tensor,
+        refinement_steps: int = 0,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.latent = latent
         self.decoder = decoder
         self.likelihood = likelihood
+        self.refinement_steps = refinement_steps
         self.register_buffer("center", center.clone())
 
     def hidden(self, cells: Cells) -> Tensor:
@@ -81,12 +86,22 @@ class AutoencoderModule(nn.Module):
         if cells.observed is not None:
             values = torch.where(self.likelihood.spread(cells.observed), values, 0.0)
         answer: Tensor = self.encoder(values.view(cells.values.shape)).flatten(1)
-        return answer
+        return answer.to(self.center.dtype)  # codes and penalties in full precision
 
     def encode(self, cells: Cells) -> Code:
-        """Return the code of each row."""
+        """Return the code of each row, refined where asked for."""
         code: Code = self.latent(self.hidden(cells))
-        return code
+        if not self.refinement_steps:
+            return code
+        assert isinstance(self.latent, Deterministic)
+        target = cells.values.flatten(1)
+
+        def error(sample: Tensor) -> Tensor:
+            losses: Tensor = self.likelihood(self.decode(sample), target, cells.observed).sum(1)
+            return losses
+
+        refined = refine(code.value, self.latent.prior_spread, error, self.refinement_steps)
+        return Code(refined, refined, code.penalty)
 
     def draw_code(self, cells: Cells) -> Tensor:
         """Draw one code a row from its posterior; a plain code is the code itself."""
@@ -117,7 +132,7 @@ class AutoencoderModule(nn.Module):
 
     def forward(self, inputs: Cells, target: Cells) -> RowLoss:
         """Return the two parts of each row's loss, for what is to be rebuilt from ``inputs``."""
-        code = self.encode(inputs)
+        code = self.latent(self.hidden(inputs))
         losses = self.likelihood(
             self.decode(code.sample), target.values.flatten(1), target.observed
         )

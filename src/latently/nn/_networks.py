@@ -67,6 +67,13 @@ class DenseNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         After each hidden layer. "batch" trains faster on many rows.
     dropout : float, default=0.0
         Share of hidden units switched off at random in training, in [0, 1).
+    linear_path : bool, default=False
+        True adds a linear map from the input to the code, and from the code to the output, to what
+        the layers answer [1]_: training starts from what a PCA could do and learns the rest.
+
+    References
+    ----------
+    .. [1] He et al. (2016), Deep Residual Learning for Image Recognition.
 
     Examples
     --------
@@ -79,6 +86,7 @@ class DenseNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     activation: ActivationName = "gelu"
     normalization: NormalizationName | None = None
     dropout: float = 0.0
+    linear_path: bool = False
 
     def build(
         self, input_shape: tuple[int, ...], n_hidden: int, n_components: int, n_outputs: int
@@ -109,11 +117,15 @@ class DenseNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         self._check()
         n_inputs = math.prod(input_shape)
         sizes = self._sizes(n_inputs)
-        encoder = nn.Sequential(nn.Flatten(), *self._stack([n_inputs, *sizes]))
-        encoder.append(nn.Linear(sizes[-1] if sizes else n_inputs, n_hidden))
-        decoder = nn.Sequential(*self._stack([n_components, *reversed(sizes)]))
-        decoder.append(nn.Linear(sizes[0] if sizes else n_components, n_outputs))
-        return encoder, decoder
+        encoder = self._path([n_inputs, *sizes, n_hidden])
+        decoder = self._path([n_components, *reversed(sizes), n_outputs])
+        return nn.Sequential(nn.Flatten(), *encoder), decoder
+
+    def _path(self, sizes: Sequence[int]) -> nn.Sequential:
+        layers = nn.Sequential(*self._stack(sizes[:-1]), nn.Linear(sizes[-2], sizes[-1]))
+        if not self.linear_path:
+            return layers
+        return nn.Sequential(_Sum(layers, nn.Linear(sizes[0], sizes[-1])))
 
     def _check(self) -> None:
         _check_choice("activation", self.activation, ACTIVATIONS)
@@ -138,6 +150,18 @@ class DenseNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
             if self.dropout:
                 layers.append(nn.Dropout(self.dropout))
         return layers
+
+
+class _Sum(nn.Module):
+    """The sum of what several paths answer."""
+
+    def __init__(self, *paths: nn.Module) -> None:
+        super().__init__()
+        self.paths = nn.ModuleList(paths)
+
+    def forward(self, values: Tensor) -> Tensor:
+        answers: Tensor = sum(path(values) for path in self.paths)
+        return answers
 
 
 @dataclass(kw_only=False, eq=False, repr=False)

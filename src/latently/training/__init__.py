@@ -2,11 +2,12 @@
 
 from latently.training._callbacks import Callback, ProgressBar
 from latently.training._data import TrainingData, n_batches
-from latently.training._engine import Engine, LocalEngine, resolve_engine
+from latently.training._engine import ENGINE_METHODS, Engine, LocalEngine, resolve_engine
 from latently.training._history import History, Record
 from latently.training._loop import Trained, TrainingOptions, Weights, train
 
 __all__ = [
+    "ENGINE_METHODS",
     "Callback",
     "Engine",
     "History",

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from latently.exceptions import ParameterError
+from latently.nn import AutoencoderModule
 from latently.training._data import TrainingData
 
 Answer = TypeVar("Answer")
+#: What an object must offer to be an engine.
+ENGINE_METHODS = ["launch", "setup", "shard", "autocast", "backward", "mean"]
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+#: From so many weights on, products of matrices outweigh what casting costs.
+_HEAVY = 100_000
+#: Instruction sets that multiply bfloat16.
+_BFLOAT16_UNITS = ("avx512_bf16", "amx_tile")
 
 
 @runtime_checkable
@@ -30,6 +41,10 @@ class Engine(Protocol):
 
     def shard(self, data: TrainingData) -> TrainingData:
         """Return this worker's share of the rows, where they will be read."""
+        ...
+
+    def autocast(self, module: AutoencoderModule) -> AbstractContextManager[object]:
+        """Return the context in which a module's losses are computed."""
         ...
 
     def backward(self, loss: Tensor) -> None:
@@ -50,6 +65,10 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     device : str, default="auto"
         A torch device such as "cpu", "cuda", "cuda:1" or "mps"; "auto" takes CUDA where there is
         one, else the CPU.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Of the matrix products in training; weights, losses and answers stay in single precision.
+        "bfloat16" is up to twice as fast where the processor multiplies it, with three digits.
+        "auto" takes it there for large networks over pixels, which have eight bits themselves.
 
     Examples
     --------
@@ -58,6 +77,7 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     """
 
     device: str = "auto"
+    precision: Precision = "auto"
 
     @property
     def torch_device(self) -> torch.device:
@@ -118,6 +138,34 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         """
         return data.to(self.torch_device)
 
+    def autocast(self, module: AutoencoderModule) -> AbstractContextManager[object]:
+        """Return the context in which matrix products are taken in the chosen precision.
+
+        Parameters
+        ----------
+        module : AutoencoderModule
+            To be trained.
+
+        Returns
+        -------
+        context manager
+            To compute losses in.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such precision.
+        """
+        if self.precision not in ("auto", "float32", "bfloat16"):
+            raise ParameterError(
+                f'precision must be "auto", "float32" or "bfloat16", got {self.precision!r}.'
+            )
+        device = self.torch_device
+        wanted = self.precision == "bfloat16" or (
+            self.precision == "auto" and _multiplies_bfloat16(device) and _is_tolerant(module)
+        )
+        return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
+
     def backward(self, loss: Tensor) -> None:
         """Compute gradients.
 
@@ -144,6 +192,23 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
             The mean over all workers.
         """
         return value
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # Private names of torch: where they are gone, single precision serves.
+    asked = [getattr(torch.cpu, f"_is_{unit}_supported", None) for unit in _BFLOAT16_UNITS]
+    return device.type == "cpu" and any(ask() for ask in asked if ask is not None)
+
+
+def _is_tolerant(module: AutoencoderModule) -> bool:
+    """Return True for a large network over pixels."""
+    if any(block.likelihood == "gaussian" for block in module.likelihood.layout.blocks):
+        return False
+    n_weights = sum(weight.numel() for weight in module.parameters())
+    convolves = any(isinstance(part, nn.Conv2d) for part in module.modules())
+    return convolves or n_weights >= _HEAVY
 
 
 def _check_available(device: torch.device) -> None:

@@ -141,6 +141,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.engine.setup(self.module)
+        self.precision = self.engine.autocast(self.module)
         self.train_data = self.engine.shard(self.train_data)
         self.valid_data = None if self.valid_data is None else self.engine.shard(self.valid_data)
         self.optimizer = make_optimizer(self.module, self.options)
@@ -188,7 +189,7 @@ class _Run:
         total, weight = 0.0, 0.0
         for start in range(0, data.n_rows, _EVALUATION_BATCH):
             batch = data.take(slice(start, start + _EVALUATION_BATCH))
-            row_loss = self.module(batch.inputs, batch.target)
+            row_loss = self._row_loss(batch.inputs, batch)
             total += float(self._combine(row_loss, batch.weight, 1.0)) * len(batch.inputs.values)
             weight += len(batch.inputs.values)
         return self.engine.mean(total / weight, weight)
@@ -220,7 +221,12 @@ class _Run:
                     len(inputs.values), n_columns, dtype=torch.bool, device=inputs.values.device
                 )
             inputs = Cells(*self.corruption(inputs.values, observed))
-        return self._combine(self.module(inputs, batch.target), batch.weight, progress)
+        return self._combine(self._row_loss(inputs, batch), batch.weight, progress)
+
+    def _row_loss(self, inputs: Cells, batch: Batch) -> RowLoss:
+        with self.precision:
+            loss: RowLoss = self.module(inputs, batch.target)
+        return loss
 
     def _combine(self, loss: RowLoss, weight: Tensor | None, progress: float) -> Tensor:
         rows = loss.reconstruction + self.module.latent.weight_at(progress) * loss.penalty

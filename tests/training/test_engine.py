@@ -1,0 +1,74 @@
+"""Precision: where half of it is taken, and that the loss follows."""
+
+import numpy as np
+import pytest
+import torch
+
+from latently import Autoencoder, DenseNetwork
+from latently._spec import Block, Layout
+from latently.estimators._fitting import default_network
+from latently.exceptions import ParameterError
+from latently.nn import AutoencoderModule, Deterministic, Likelihood
+from latently.training import LocalEngine, _engine
+
+WIDTH = 200
+
+
+def module(likelihood, *hidden_sizes):
+    layout = Layout((WIDTH,), (Block(likelihood, 1, WIDTH),))
+    encoder, decoder = DenseNetwork(hidden_sizes).build((WIDTH,), 4, 4, WIDTH)
+    zeros = torch.zeros(WIDTH)
+    return AutoencoderModule(encoder, Deterministic(4), decoder, Likelihood(layout, zeros), zeros)
+
+
+def halves(engine, module):
+    with engine.autocast(module):
+        return (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "hidden_sizes", "expected"),
+    [("bernoulli", (512, 256), True), ("bernoulli", (8,), False), ("gaussian", (512, 256), False)],
+)
+def test_only_large_networks_over_pixels_are_trained_in_half_precision(
+    likelihood, hidden_sizes, expected, monkeypatch
+):
+    monkeypatch.setattr(_engine, "_multiplies_bfloat16", lambda device: True)
+    assert halves(LocalEngine("cpu"), module(likelihood, *hidden_sizes)) is expected
+
+
+def test_a_processor_that_would_emulate_it_is_spared(monkeypatch):
+    monkeypatch.setattr(_engine, "_multiplies_bfloat16", lambda device: False)
+    assert not halves(LocalEngine("cpu"), module("bernoulli", 512, 256))
+    assert halves(LocalEngine("cpu", precision="bfloat16"), module("gaussian", 8))
+
+
+def test_the_loss_in_half_precision_follows_that_in_single():
+    rng = np.random.default_rng(0)
+    traits = rng.normal(size=(200, 3)) @ rng.normal(size=(3, WIDTH))
+    X = (1 / (1 + np.exp(-traits))).astype(np.float32)
+
+    histories = [
+        Autoencoder(3, max_epochs=5, random_state=0, engine=LocalEngine("cpu", precision))
+        .fit(X)
+        .history_["valid_loss"]
+        for precision in ("float32", "bfloat16")
+    ]
+
+    np.testing.assert_allclose(*histories, rtol=0.01)
+    assert not np.array_equal(*histories)
+
+
+def test_an_unknown_precision_is_named():
+    engine = LocalEngine("cpu", precision="half")
+    with pytest.raises(ParameterError, match=r"precision must be .* got 'half'"):
+        Autoencoder(2, engine=engine).fit(np.eye(20))
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "width", "normalization"),
+    [("bernoulli", 784, "batch"), ("bernoulli", 20, None), ("gaussian", 784, None)],
+)
+def test_many_pixels_are_normalised_by_batch(likelihood, width, normalization):
+    network = default_network(Layout((width,), (Block(likelihood, 1, width),)))
+    assert network.normalization == normalization
