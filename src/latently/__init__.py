@@ -17,6 +17,7 @@ _HOMES = {
     "SparseAutoencoder": "latently.estimators",
     "ConvolutionalAutoencoder": "latently.estimators",
     "DenoisingAutoencoder": "latently.estimators",
+    "MapAutoencoder": "latently.estimators",
     "MaskedAutoencoder": "latently.estimators",
     "MemoryAutoencoder": "latently.estimators",
     "AnomalyDetector": "latently.tasks",
@@ -44,6 +45,7 @@ _HOMES = {
     "plot_history": "latently.report",
     "plot_images": "latently.report",
     "plot_map": "latently.report",
+    "plot_plane": "latently.report",
     "plot_reconstructions": "latently.report",
 }
 _MODULES = ("datasets", "exceptions", "io")
@@ -54,6 +56,7 @@ __all__ = [
     "SparseAutoencoder",
     "ConvolutionalAutoencoder",
     "DenoisingAutoencoder",
+    "MapAutoencoder",
     "MaskedAutoencoder",
     "MemoryAutoencoder",
     "AnomalyDetector",
@@ -81,6 +84,7 @@ __all__ = [
     "plot_history",
     "plot_images",
     "plot_map",
+    "plot_plane",
     "plot_reconstructions",
     "datasets",
     "exceptions",
@@ -93,6 +97,7 @@ if TYPE_CHECKING:
         Autoencoder,
         ConvolutionalAutoencoder,
         DenoisingAutoencoder,
+        MapAutoencoder,
         MaskedAutoencoder,
         MemoryAutoencoder,
         SparseAutoencoder,
@@ -114,6 +119,7 @@ if TYPE_CHECKING:
         plot_history,
         plot_images,
         plot_map,
+        plot_plane,
         plot_reconstructions,
     )
     from latently.tasks import (

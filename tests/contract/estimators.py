@@ -12,6 +12,7 @@ from latently import (
     FeatureExtractor,
     GaussianNoise,
     LatentSampler,
+    MapAutoencoder,
     MaskedAutoencoder,
     MemoryAutoencoder,
     SparseAutoencoder,
@@ -26,6 +27,7 @@ AUTOENCODERS = [
     SparseAutoencoder(8, n_active=2, **_QUICK),
     SparseAutoencoder(8, sparsity="l1", **_QUICK),
     DenoisingAutoencoder(2, **_QUICK),
+    MapAutoencoder(2, **_QUICK),
     VariationalAutoencoder(2, corruption=GaussianNoise(), beta=4.0, **_QUICK),
 ]
 MEMORIES = [

@@ -14,6 +14,7 @@ class Kind(StrEnum):
     sparse = "sparse"
     convolutional = "convolutional"
     denoising = "denoising"
+    map = "map"
 
 
 class Recipe(NamedTuple):
@@ -39,6 +40,7 @@ _CLASSES = {
     Kind.sparse: "SparseAutoencoder",
     Kind.convolutional: "ConvolutionalAutoencoder",
     Kind.denoising: "DenoisingAutoencoder",
+    Kind.map: "MapAutoencoder",
 }
 _NOISES = {"masking": "Masking", "gaussian": "GaussianNoise", "salt": "SaltAndPepper"}
 

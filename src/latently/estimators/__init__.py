@@ -3,6 +3,7 @@
 from latently.estimators._base import BaseAutoencoder, seeded
 from latently.estimators._baselines import Baselines
 from latently.estimators._inference import Question, filled_of
+from latently.estimators._map import MapAutoencoder
 from latently.estimators._masked import MaskedAutoencoder
 from latently.estimators._memory import MemoryAutoencoder
 from latently.estimators._saving import SaveMixin
@@ -23,6 +24,7 @@ __all__ = [
     "Question",
     "ConvolutionalAutoencoder",
     "DenoisingAutoencoder",
+    "MapAutoencoder",
     "MaskedAutoencoder",
     "MemoryAutoencoder",
     "SaveMixin",

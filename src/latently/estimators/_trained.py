@@ -239,7 +239,7 @@ class TrainedAutoencoder(BaseAutoencoder):
         train_rows = rows.select(split.train)
         valid_rows = rows.select(split.valid) if len(split.valid) else None
         spectrum = self._start(train_rows.take(slice(None)).target)
-        self._train(train_rows, valid_rows, training_options(self, train_rows.n_rows, seed))
+        self._train(train_rows, valid_rows, self._options(train_rows.n_rows, seed))
         judged = train_rows if valid_rows is None else valid_rows
         rebuilt = ask(self.module_, judged.inputs, reconstruction_of)
         target = judged.take(slice(None)).target
@@ -276,6 +276,14 @@ class TrainedAutoencoder(BaseAutoencoder):
     def _empty_module(self, shapes: dict[str, tuple[int, ...]]) -> AutoencoderModule:
         return self._build_module(torch.zeros(self.preprocessor_.layout.width))
 
+    def _options(self, n_rows: int, seed: int) -> TrainingOptions:
+        """Return how to train on so many rows from beginning to end."""
+        return training_options(self, n_rows, seed)
+
+    def _lesson(self, rows: TrainingData) -> TrainingData:
+        """Return what the loop is shown of some rows."""
+        return rows
+
     def _train(
         self,
         train_rows: TrainingData,
@@ -284,8 +292,9 @@ class TrainedAutoencoder(BaseAutoencoder):
         optimizer_state: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Run the loop on the engine, keep its best weights, return the optimiser's state."""
+        lessons = (self._lesson(train_rows), valid_rows and self._lesson(valid_rows))
         corruption = self._make_corruption()
-        state = run_loop(self, train_rows, valid_rows, options, corruption, optimizer_state)
+        state = run_loop(self, *lessons, options, corruption, optimizer_state)
         with torch.no_grad():
             first_rows = train_rows.inputs.take(slice(_PRIOR_ROWS))
             self.module_.latent.fit_prior(self.module_.hidden(first_rows))

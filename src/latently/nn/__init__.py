@@ -5,6 +5,7 @@ from latently.nn._corruption import Corruption, GaussianNoise, Masking, SaltAndP
 from latently.nn._crowd import CrowdModule
 from latently.nn._latents import L1, Code, Deterministic, Gaussian, Latent, TopK
 from latently.nn._likelihoods import Likelihood, mean_offset, spread
+from latently.nn._map import MapModule
 from latently.nn._masked import ForestSize, MaskedModule
 from latently.nn._memory import Memory
 from latently.nn._module import AutoencoderModule, Cells, RowLoss
@@ -27,6 +28,7 @@ __all__ = [
     "L1",
     "Latent",
     "Likelihood",
+    "MapModule",
     "MaskedModule",
     "Masking",
     "Memory",

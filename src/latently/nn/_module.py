@@ -80,12 +80,16 @@ class AutoencoderModule(nn.Module):
         self.refinement_steps = refinement_steps
         self.register_buffer("center", center.clone())
 
+    def centered(self, cells: Cells) -> Tensor:
+        """Return flattened rows less their mean, zero where missing, shape (batch, width)."""
+        values = cells.values.flatten(1) - self.center
+        if cells.observed is None:
+            return values
+        return torch.where(self.likelihood.spread(cells.observed), values, 0.0)
+
     def hidden(self, cells: Cells) -> Tensor:
         """Return the encoder's answer, shape (batch, parameters_per_component * n_components)."""
-        values = cells.values.flatten(1) - self.center
-        if cells.observed is not None:
-            values = torch.where(self.likelihood.spread(cells.observed), values, 0.0)
-        answer: Tensor = self.encoder(values.view(cells.values.shape)).flatten(1)
+        answer: Tensor = self.encoder(self.centered(cells).view(cells.values.shape)).flatten(1)
         return answer.to(self.center.dtype)  # codes and penalties in full precision
 
     def encode(self, cells: Cells) -> Code:

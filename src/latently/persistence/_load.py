@@ -22,6 +22,7 @@ CLASSES: dict[str, type] = {
         estimators.SparseAutoencoder,
         estimators.ConvolutionalAutoencoder,
         estimators.DenoisingAutoencoder,
+        estimators.MapAutoencoder,
         estimators.MaskedAutoencoder,
         estimators.MemoryAutoencoder,
         estimators.Baselines,

@@ -7,11 +7,13 @@ from latently.report._fills import plot_fills
 from latently.report._history import plot_history
 from latently.report._images import plot_images
 from latently.report._map import plot_map
+from latently.report._plane import plot_plane
 from latently.report._reconstructions import plot_reconstructions
 
 __all__ = [
     "plot_reconstructions",
     "plot_map",
+    "plot_plane",
     "plot_anomalies",
     "plot_fills",
     "plot_images",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latently.exceptions import DataError
-from latently.report._style import GREY, MARKERS, PALETTE, axes_of, halo, headline
+from latently.report._style import GREY, MANY, MARKERS, PALETTE, axes_of, halo, headline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 #: Whole numbers of no more values than this are labels, not amounts.
 _MAX_LABELS = 12
 _N_NEIGHBOURS = 5
+_MAX_VECTORS = 2_000
 _MAX_JUDGED = 5_000
 
 
@@ -72,6 +73,8 @@ def plot_map(
     places = _places(codes, autoencoder, X)
     figure, ax = axes_of(ax, 6.0)
     title = _draw(ax, places, _read_y(y, len(codes)), names, label)
+    if codes.shape[1] == 2:
+        ax.set_aspect("equal", adjustable="datalim")  # both axes have one unit
     ax.set_xlabel(places.labels[0])
     ax.set_ylabel(places.labels[1])
     subtitle = f"{len(codes):,} rows, {type(model).__name__} of {codes.shape[1]} components"
@@ -151,7 +154,9 @@ def _scatter(ax: Axes, points: NDArray[np.float64], **style: Any) -> Any:
     n_rows = style.pop("n_rows", len(points))
     size = float(np.clip(4_000 / n_rows, 5, 28))
     alpha = float(np.clip(1_500 / n_rows, 0.3, 0.8))
-    return ax.scatter(points[:, 0], points[:, 1], s=size, alpha=alpha, linewidths=0, **style)
+    # Thousands of dots are one picture in a vector file, or it opens slowly.
+    drawn = {"s": size, "alpha": alpha, "linewidths": 0, "rasterized": n_rows > _MAX_VECTORS}
+    return ax.scatter(points[:, 0], points[:, 1], **drawn, **style)
 
 
 def _draw_amounts(
@@ -173,10 +178,11 @@ def _draw_labels(
     names: list[str],
     title: str | None,
 ) -> None:
+    palette = PALETTE if len(names) <= len(PALETTE) else MANY
     for place, name in enumerate(names):
         mine = points[chosen == place]
-        colour = PALETTE[place % len(PALETTE)]
-        marker = MARKERS[place // len(PALETTE) % len(MARKERS)]
+        colour = palette[place % len(palette)]
+        marker = MARKERS[place // len(palette) % len(MARKERS)]
         label = f"{name} ({len(mine):,})"
         _scatter(ax, mine, color=colour, marker=marker, label=label, n_rows=len(points))
         ax.annotate(

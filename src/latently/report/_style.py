@@ -10,6 +10,11 @@ if TYPE_CHECKING:
 
 #: Okabe and Ito (2008): told apart by the colour-blind too. Yellow is left out: pale on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
+#: Petroff (2021), Accessible Color Sequences for Data Visualization: for more labels than seven.
+MANY = (
+    "#3F90DA", "#BD1F01", "#FFA90E", "#832DB6", "#94A4A2", "#A96B59", "#E76300", "#B9AC70",
+    "#717581", "#92DADD",
+)  # fmt: skip
 MARKERS = ("o", "s", "^", "D")
 BLUE, RED, GREEN = PALETTE[:3]
 DARK, GREY, PALE = "#222222", "#666666", "#D9D9D9"
