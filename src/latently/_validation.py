@@ -75,6 +75,13 @@ def n_axes(X: Any) -> int:
         return 0
 
 
+def is_pictures(X: Any) -> bool:
+    """Return True for a stack of images, or a list of images of several sizes."""
+    if n_axes(X) > 2:
+        return True
+    return isinstance(X, list | tuple) and len(X) > 0 and all(n_axes(one) in (2, 3) for one in X)
+
+
 def _is_frame(X: Any) -> bool:
     return bool(nw.dependencies.is_into_dataframe(X))
 

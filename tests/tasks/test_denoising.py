@@ -90,7 +90,9 @@ def test_noisy_images_come_out_cleaner():
     assert np.square(rebuilt - clean).mean() < 0.7 * np.square(noisy - clean).mean()
 
 
-@pytest.mark.parametrize(("rows", "layer"), [(stack(20, 6, 6), "Conv2d"), (matrix(), "Linear")])
+@pytest.mark.parametrize(
+    ("rows", "layer"), [(stack(20, 6, 6), "ConvTranspose2d"), (matrix(), "Linear")]
+)
 def test_images_are_taken_to_a_convolutional_network_and_tables_to_a_dense_one(
     rows, layer, monkeypatch
 ):
@@ -101,7 +103,7 @@ def test_images_are_taken_to_a_convolutional_network_and_tables_to_a_dense_one(
     )
     module = AutoencoderDenoiser(random_state=0).fit(rows).autoencoder_.module_
     assert isinstance(module, AutoencoderModule)
-    assert layer in {type(part).__name__ for part in module.encoder}
+    assert layer in {type(part).__name__ for part in module.encoder.modules()}
 
 
 def _shortened(default):

@@ -15,6 +15,7 @@ class Kind(StrEnum):
     convolutional = "convolutional"
     denoising = "denoising"
     map = "map"
+    unet = "unet"
 
 
 class Recipe(NamedTuple):
@@ -41,6 +42,7 @@ _CLASSES = {
     Kind.convolutional: "ConvolutionalAutoencoder",
     Kind.denoising: "DenoisingAutoencoder",
     Kind.map: "MapAutoencoder",
+    Kind.unet: "UNetAutoencoder",
 }
 _NOISES = {"masking": "Masking", "gaussian": "GaussianNoise", "salt": "SaltAndPepper"}
 

@@ -9,6 +9,7 @@ from latently.estimators._memory import MemoryAutoencoder
 from latently.estimators._saving import SaveMixin
 from latently.estimators._split import take_rows
 from latently.estimators._trained import TrainedAutoencoder
+from latently.estimators._unet import UNetAutoencoder
 from latently.estimators._variants import (
     Autoencoder,
     ConvolutionalAutoencoder,
@@ -30,6 +31,7 @@ __all__ = [
     "SaveMixin",
     "SparseAutoencoder",
     "TrainedAutoencoder",
+    "UNetAutoencoder",
     "VariationalAutoencoder",
     "filled_of",
     "seeded",

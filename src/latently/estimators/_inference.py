@@ -48,7 +48,7 @@ def chunks(cells: Cells, width: int) -> Iterator[Cells]:
 @torch.no_grad()
 def ask(module: AutoencoderModule, cells: Cells, question: Question) -> Tensor:
     """Return the answers about all rows, on the CPU."""
-    width = module.likelihood.layout.width
+    width = max(module.likelihood.layout.width, cells.values[:1].numel())
     center = module.center
     answers = []
     for chunk in chunks(cells, width):

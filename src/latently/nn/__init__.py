@@ -1,7 +1,16 @@
 """The torch mathematics: networks, latents, corruptions, likelihoods; no file, no table."""
 
 from latently.nn._columns import prediction_error
-from latently.nn._corruption import Corruption, GaussianNoise, Masking, SaltAndPepper
+from latently.nn._corruption import (
+    Blocks,
+    Blur,
+    Corruption,
+    Downsampling,
+    GaussianNoise,
+    Masking,
+    SaltAndPepper,
+    larger,
+)
 from latently.nn._crowd import CrowdModule
 from latently.nn._latents import L1, Code, Deterministic, Gaussian, Latent, TopK
 from latently.nn._likelihoods import Likelihood, mean_offset, spread
@@ -9,11 +18,14 @@ from latently.nn._map import MapModule
 from latently.nn._masked import ForestSize, MaskedModule
 from latently.nn._memory import Memory
 from latently.nn._module import AutoencoderModule, Cells, RowLoss
-from latently.nn._networks import ConvNetwork, CustomNetwork, DenseNetwork, Network
+from latently.nn._networks import ConvNetwork, CustomNetwork, DenseNetwork, Network, hidden_layers
 from latently.nn._stored import MemoryModule, StoredRows
+from latently.nn._unet import UNetModule
 
 __all__ = [
     "AutoencoderModule",
+    "Blocks",
+    "Blur",
     "Cells",
     "CrowdModule",
     "Code",
@@ -21,6 +33,7 @@ __all__ = [
     "Corruption",
     "CustomNetwork",
     "DenseNetwork",
+    "Downsampling",
     "Deterministic",
     "ForestSize",
     "Gaussian",
@@ -38,6 +51,9 @@ __all__ = [
     "SaltAndPepper",
     "StoredRows",
     "TopK",
+    "UNetModule",
+    "hidden_layers",
+    "larger",
     "mean_offset",
     "prediction_error",
     "spread",

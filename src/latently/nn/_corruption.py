@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
+from torch.nn import functional as F
 
 from latently.exceptions import ParameterError
 
@@ -46,10 +48,7 @@ class Masking(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         _check_rate("rate", low)
         _check_rate("rate", high)
         chance = torch.rand(observed.shape, device=values.device)
-        if low == high:
-            return values, observed & (chance >= low)
-        rate = low + (high - low) * torch.rand(len(observed), 1, device=values.device)
-        return values, observed & (chance >= rate)
+        return values, observed & (chance >= _drawn(low, high, observed))
 
 
 @dataclass(eq=False, repr=False)
@@ -58,9 +57,12 @@ class GaussianNoise(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
 
     Parameters
     ----------
-    scale : float, default=0.1
+    scale : float or tuple of two floats, default=0.1
         Standard deviation of the noise, in standard deviations of the column; for images, in
-        shares of the pixel range.
+        shares of the pixel range. Of a pair, each row draws its own between the two, so that
+        weak and strong noise are learnt alike.
+    clip : bool, default=False
+        True cuts noisy values off at 0 and 1, as a camera does with pixels.
 
     Examples
     --------
@@ -69,13 +71,17 @@ class GaussianNoise(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     torch.Size([2, 4])
     """
 
-    scale: float = 0.1
+    scale: float | tuple[float, float] = 0.1
+    clip: bool = False
 
     def __call__(self, values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
         """Add noise to a batch."""
-        if self.scale < 0:
+        low, high = self.scale if isinstance(self.scale, tuple) else (self.scale, self.scale)
+        if not 0 <= low <= high:
             raise ParameterError(f"scale must be at least 0, got {self.scale}. Try 0.1.")
-        return values + self.scale * torch.randn_like(values), observed
+        noise = torch.randn_like(values) * _drawn(low, high, values)
+        noisy = values + noise
+        return noisy.clamp(0, 1) if self.clip else noisy, observed
 
 
 @dataclass(eq=False, repr=False)
@@ -102,6 +108,130 @@ class SaltAndPepper(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         chance = torch.rand_like(values)
         values = torch.where(chance < self.rate / 2, values.amin(), values)
         return torch.where(chance > 1 - self.rate / 2, values.amax(), values), observed
+
+
+@dataclass(eq=False, repr=False)
+class Blocks(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
+    """Hide one square of each image [1]_.
+
+    Parameters
+    ----------
+    share : float, default=0.4
+        Side of the square as a share of the shorter side of the image, in (0, 1].
+
+    References
+    ----------
+    .. [1] DeVries and Taylor (2017), Improved Regularization of Convolutional Neural Networks with
+       Cutout.
+
+    Examples
+    --------
+    >>> images, observed = torch.ones(2, 1, 8, 8), torch.ones(2, 64, dtype=torch.bool)
+    >>> (~Blocks(0.5)(images, observed)[1]).sum(1)
+    tensor([16, 16])
+    """
+
+    share: float = 0.4
+
+    def __call__(self, values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
+        """Hide squares of a batch of images."""
+        _check_images("Blocks", values)
+        if not 0 < self.share <= 1:
+            raise ParameterError(f"share must be in (0, 1], got {self.share}. Try 0.4.")
+        height, width = values.shape[2:]
+        side = max(round(self.share * min(height, width)), 1)
+        hidden = _span(height, side, values)[:, :, None] & _span(width, side, values)[:, None]
+        hidden = hidden[:, None].expand_as(values).flatten(1)
+        return values, observed & ~hidden
+
+
+@dataclass(eq=False, repr=False)
+class Blur(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
+    """Blur images by a normal kernel.
+
+    Parameters
+    ----------
+    radius : float, default=1.0
+        Standard deviation of the kernel in pixels.
+
+    Examples
+    --------
+    >>> images, observed = torch.ones(2, 1, 8, 8), torch.ones(2, 64, dtype=torch.bool)
+    >>> bool(torch.allclose(Blur(1.5)(images, observed)[0], images))
+    True
+    """
+
+    radius: float = 1.0
+
+    def __call__(self, values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
+        """Blur a batch of images."""
+        _check_images("Blur", values)
+        if self.radius <= 0:
+            raise ParameterError(f"radius must be positive, got {self.radius}. Try 1.0.")
+        reach = math.ceil(3 * self.radius)
+        steps = torch.arange(-reach, reach + 1).to(values)
+        kernel = (-0.5 * (steps / self.radius).square()).exp()
+        kernel = kernel / kernel.sum()
+        grey = values.flatten(0, 1)[:, None]
+        grey = F.pad(grey, (reach,) * 4, mode="replicate")
+        grey = F.conv2d(F.conv2d(grey, kernel[None, None, None]), kernel[None, None, :, None])
+        return grey.view(values.shape), observed
+
+
+@dataclass(eq=False, repr=False)
+class Downsampling(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
+    """Make images small, by the mean of squares of pixels, and large again without the detail.
+
+    Parameters
+    ----------
+    factor : int, default=2
+        Side of the squares in pixels; a row of pixels that fills none is repeated.
+
+    Examples
+    --------
+    >>> images, observed = torch.rand(2, 1, 8, 8), torch.ones(2, 64, dtype=torch.bool)
+    >>> Downsampling(2)(images, observed)[0].shape
+    torch.Size([2, 1, 8, 8])
+    """
+
+    factor: int = 2
+
+    def __call__(self, values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
+        """Take the detail from a batch of images."""
+        _check_images("Downsampling", values)
+        if self.factor < 1:
+            raise ParameterError(f"factor must be at least 1, got {self.factor}. Try 2.")
+        height, width = values.shape[2:]
+        padding = (0, -width % self.factor, 0, -height % self.factor)
+        small = F.avg_pool2d(F.pad(values, padding, mode="replicate"), self.factor)
+        return larger(small, self.factor)[:, :, :height, :width], observed
+
+
+def larger(images: Tensor, times: int) -> Tensor:
+    """Return images so many times as high and wide, straight lines between their pixels."""
+    if times == 1:
+        return images
+    return F.interpolate(images, scale_factor=times, mode="bilinear", align_corners=False)
+
+
+def _drawn(low: float, high: float, values: Tensor) -> Tensor | float:
+    """Return a number, or one a row from between two."""
+    if low == high:
+        return low
+    shape = (len(values),) + (1,) * (values.ndim - 1)
+    return low + (high - low) * torch.rand(shape, device=values.device)
+
+
+def _span(length: int, side: int, values: Tensor) -> Tensor:
+    """Return for each row which of so many places lie in a stretch drawn at random."""
+    start = torch.randint(length - side + 1, (len(values), 1), device=values.device)
+    place = torch.arange(length, device=values.device)
+    return (place >= start) & (place < start + side)
+
+
+def _check_images(name: str, values: Tensor) -> None:
+    if values.ndim != 4:
+        raise ParameterError(f"{name} needs images, got rows of a table. Use Masking.")
 
 
 def _check_rate(name: str, rate: float) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, Protocol, runtime_checkable
@@ -67,6 +68,9 @@ class DenseNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         After each hidden layer. "batch" trains faster on many rows.
     dropout : float, default=0.0
         Share of hidden units switched off at random in training, in [0, 1).
+    activate_code : bool, default=False
+        True normalises the code and bends it by the activation, as the layers before it: better
+        features for a linear model, a worse map.
     linear_path : bool, default=False
         True adds a linear map from the input to the code, and from the code to the output, to what
         the layers answer [1]_: training starts from what a PCA could do and learns the rest.
@@ -86,6 +90,7 @@ class DenseNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     activation: ActivationName = "gelu"
     normalization: NormalizationName | None = None
     dropout: float = 0.0
+    activate_code: bool = False
     linear_path: bool = False
 
     def build(
@@ -119,6 +124,8 @@ class DenseNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         sizes = self._sizes(n_inputs)
         encoder = self._path([n_inputs, *sizes, n_hidden])
         decoder = self._path([n_components, *reversed(sizes), n_outputs])
+        if self.activate_code:
+            encoder.extend(self._bend(n_hidden))
         return nn.Sequential(nn.Flatten(), *encoder), decoder
 
     def _path(self, sizes: Sequence[int]) -> nn.Sequential:
@@ -143,13 +150,17 @@ class DenseNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     def _stack(self, sizes: Sequence[int]) -> list[nn.Module]:
         layers: list[nn.Module] = []
         for size, following in pairwise(sizes):
-            layers.append(nn.Linear(size, following))
-            if self.normalization is not None:
-                layers.append(DENSE_NORMALIZATIONS[self.normalization](following))
-            layers.append(ACTIVATIONS[self.activation]())
+            layers.extend([nn.Linear(size, following), *self._bend(following)])
             if self.dropout:
                 layers.append(nn.Dropout(self.dropout))
         return layers
+
+    def _bend(self, size: int) -> list[nn.Module]:
+        """Return what follows a linear map: normalisation and activation."""
+        bend = ACTIVATIONS[self.activation]()
+        if self.normalization is None:
+            return [bend]
+        return [DENSE_NORMALIZATIONS[self.normalization](size), bend]
 
 
 class _Sum(nn.Module):
@@ -291,6 +302,27 @@ class _Resize(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         return F.interpolate(image, self.size)
+
+
+@contextmanager
+def hidden_layers(encoder: nn.Module) -> Iterator[list[Tensor]]:
+    """Keep what the activations of an encoder answer, (batch, width) each, in their order.
+
+    Feature maps are kept as the mean over their pixels; the activation of the code is the code's.
+    """
+    kept: list[Tensor] = []
+
+    def keep(part: nn.Module, given: object, answer: Tensor) -> None:
+        kept.append(answer if answer.ndim == 2 else answer.flatten(2).mean(2))
+
+    bends = tuple(type(make()) for make in ACTIVATIONS.values())
+    parts = list(encoder.modules())
+    hooks = [p.register_forward_hook(keep) for p in parts[:-1] if isinstance(p, bends)]
+    try:
+        yield kept
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 ModuleOrFactory = nn.Module | Callable[[tuple[int, ...], int], nn.Module]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,10 +26,54 @@ class ImagePreprocessor:
         The stack as ``fit`` saw it.
     likelihood : {"gaussian", "bernoulli"}
         Of every pixel.
+    bounded : bool, default=True
+        False leaves pixels beyond the range as they are, as noise takes them there.
     """
 
     spec: ImageSpec
     likelihood: LikelihoodName
+    bounded: bool = True
+
+    def sized_like(self, stack: np.ndarray) -> ImagePreprocessor:
+        """Return the same for images of another size, of as many channels.
+
+        Parameters
+        ----------
+        stack : ndarray
+            Images, axes in any order that is understood.
+
+        Returns
+        -------
+        ImagePreprocessor
+            Same range, axes and type.
+
+        Raises
+        ------
+        DataError
+            If the images have other channels.
+        """
+        shape = _shape(stack, _axes(stack))
+        if shape[0] != self.spec.shape[0]:
+            raise DataError(
+                f"Images have {shape[0]} channels, but fit saw {self.spec.shape[0]}. Give images "
+                "with the channels of fit."
+            )
+        return self.of_size(*shape[1:])
+
+    def of_size(self, height: int, width: int) -> ImagePreprocessor:
+        """Return the same for images of another size.
+
+        Parameters
+        ----------
+        height, width : int
+            Pixels.
+
+        Returns
+        -------
+        ImagePreprocessor
+            Same channels, range, axes and type.
+        """
+        return replace(self, spec=replace(self.spec, shape=(self.spec.shape[0], height, width)))
 
     @classmethod
     def fit(cls, stack: np.ndarray, likelihood: LikelihoodChoice = "auto") -> ImagePreprocessor:
@@ -103,7 +147,8 @@ class ImagePreprocessor:
         all_seen = bool(observed.all())
         if not all_seen:
             values[~observed] = 0.0
-        self._clip(values)
+        if self.bounded:
+            self._clip(values)
         return np.ascontiguousarray(values), None if all_seen else observed.reshape(len(values), -1)
 
     def _clip(self, values: np.ndarray) -> None:

@@ -8,9 +8,9 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 
-from latently._validation import check_fitted, n_axes
-from latently.estimators import BaseAutoencoder, DenoisingAutoencoder
-from latently.nn import ConvNetwork, GaussianNoise
+from latently._validation import check_fitted, is_pictures, n_axes
+from latently.estimators import BaseAutoencoder, DenoisingAutoencoder, UNetAutoencoder
+from latently.nn import GaussianNoise
 from latently.tasks._base import AutoencoderTask
 
 
@@ -22,7 +22,7 @@ class AutoencoderDenoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderTas
     ----------
     autoencoder : autoencoder or None, default=None
         Fitted here on a copy, or taken as it is when already fitted; None takes a
-        ``DenoisingAutoencoder`` with normal noise, convolutional for images.
+        ``DenoisingAutoencoder`` with normal noise for tables, a ``UNetAutoencoder`` for images.
     random_state : int, RandomState or None, default=None
         Seed of the autoencoder; None leaves its own.
 
@@ -51,11 +51,11 @@ class AutoencoderDenoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderTas
 
         Parameters
         ----------
-        X : array-like, DataFrame, Table or image stack
+        X : array-like, DataFrame, Table, image stack or list of images
             Clean rows, which are corrupted in training; or noisy ones, when ``y`` holds them
-            clean.
+            clean. A list may hold images of several sizes.
         y : like X or None, default=None
-            The same rows without noise. Anything of another shape, such as labels, is ignored.
+            The same rows without noise. Anything else, such as labels, is ignored.
 
         Returns
         -------
@@ -67,9 +67,9 @@ class AutoencoderDenoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderTas
         DataError
             If the rows cannot be used.
         """
-        paired = y is not None and n_axes(y) > 1 and np.shape(y) == np.shape(X)
-        self._is_images = n_axes(X) > 2
-        self._fit_autoencoder(X, y if paired else None)
+        self._is_images = is_pictures(X)
+        same = is_pictures(y) if self._is_images else n_axes(y) > 1 and np.shape(y) == np.shape(X)
+        self._fit_autoencoder(X, y if same else None)
         return self
 
     def transform(self, X: Any) -> Any:
@@ -77,8 +77,8 @@ class AutoencoderDenoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderTas
 
         Parameters
         ----------
-        X : array-like, DataFrame, Table or image stack
-            Noisy rows with the columns of ``fit``.
+        X : array-like, DataFrame, Table, image stack or list of images
+            Noisy rows with the columns of ``fit``; images of any size for a ``UNetAutoencoder``.
 
         Returns
         -------
@@ -89,8 +89,9 @@ class AutoencoderDenoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderTas
         return self.autoencoder_.reconstruct(X)
 
     def _default_autoencoder(self) -> BaseAutoencoder:
-        network = ConvNetwork() if getattr(self, "_is_images", False) else None
-        return DenoisingAutoencoder(network=network, corruption=GaussianNoise(0.3))
+        if getattr(self, "_is_images", False):
+            return UNetAutoencoder()
+        return DenoisingAutoencoder(corruption=GaussianNoise(0.3))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

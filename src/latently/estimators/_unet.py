@@ -1,0 +1,448 @@
+"""The autoencoder that takes noise off images of any size."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from numbers import Integral, Real
+from typing import Any, ClassVar, Literal, Self, cast
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from latently._sklearn import HasMethods, Interval, StrOptions
+from latently._validation import check_fitted, read_input, read_seed
+from latently.estimators._base import BaseAutoencoder, seeded
+from latently.estimators._fitting import chunk_options
+from latently.estimators._inference import Question, ask, cell_errors, module_for, reconstruction_of
+from latently.estimators._patches import cut_patches
+from latently.estimators._running import run_loop
+from latently.exceptions import DataError
+from latently.nn import Cells, Corruption, Downsampling, GaussianNoise, UNetModule, larger
+from latently.preprocessing import ImagePreprocessor, LikelihoodChoice
+from latently.training import ENGINE_METHODS, Engine, TrainingData, TrainingOptions
+
+#: Steps of "auto", and the pixels that one of them looks at.
+_STEPS, _PIXELS = 1_600, 25_000
+#: Pixels so near to an end of the range are at it; from such a share on, images are line art.
+_END, _LINE_ART = 0.02, 0.5
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class UNetAutoencoder(BaseAutoencoder):
+    """The U-net: takes noise off images of any size, sharpens and enlarges them [2]_.
+
+    It is trained on patches that are made noisy, or on pairs of noisy and clean images, and sees
+    the image itself beside its code, so that fine lines survive. Photographs are rebuilt as the
+    noisy image less the noise that was found in it [3]_, line art by the chance of each pixel to
+    be lit.
+
+    Parameters
+    ----------
+    corruption : callable or None, default=None
+        Done to the inputs in training; None takes normal noise of up to half the range, in
+        another strength for each patch, so that the strength need not be known; none for pairs
+        and in blind training.
+    channels : tuple of int, default=(16, 32, 64)
+        Feature maps at full size, half, a quarter and so on. More see further and cost more time.
+    likelihood : {"auto", "gaussian", "bernoulli"}, default="auto"
+        Of the pixels: "auto" takes "bernoulli" where most of them are at an end of their range
+        (line art, digits), else "gaussian".
+    patch_size : int, default=64
+        Side of the squares that larger images are cut into for training.
+    enlarge : int, default=1
+        Times that images come back as high and wide. Above 1 it learns from full images that were
+        made small.
+    turns : bool or "auto", default="auto"
+        Whether patches are turned and mirrored in training; "auto" does so with photographs, which
+        are as likely either way, but not with line art: a 6 is no 9.
+    blind : bool, default=False
+        True learns from noisy images alone: pixels are hidden and told from those around them [4]_.
+        Noise must then differ from pixel to pixel.
+    max_epochs : int or "auto", default="auto"
+        Passes over the patches; "auto" takes 1,600 steps.
+    batch_size : int or "auto", default="auto"
+        Patches a step; "auto" takes 4 to 64, about 25,000 pixels.
+    learning_rate : float, default=6e-3
+        Highest rate of AdamW [1]_, after warm-up and before cosine decay.
+    weight_decay : float, default=0.01
+        Of convolutions.
+    gradient_clip : float or None, default=1.0
+        Longest gradient; None clips nothing.
+    engine : str or Engine, default="auto"
+        Where to train: "auto", "cpu", "cuda", "mps" or an ``Engine``.
+    random_state : int, RandomState or None, default=None
+        Seed of the weights, the patches and the noise.
+    verbose : bool, default=False
+        True shows a progress bar on stderr.
+
+    Attributes
+    ----------
+    n_components_ : int
+        Size of the code: the last of ``channels``.
+    history_ : History
+        Losses and learning rate at each evaluation.
+    module_ : UNetModule
+        The trained torch module.
+    preprocessor_ : ImagePreprocessor
+        Range, type and axes of the images.
+    interrupted_ : bool
+        True where training was cut short by Ctrl-C.
+    n_features_in_ : int
+        Pixels times channels of the first image seen in ``fit``.
+
+    References
+    ----------
+    .. [1] Loshchilov and Hutter (2019), Decoupled Weight Decay Regularization.
+    .. [2] Ronneberger, Fischer and Brox (2015), U-Net.
+    .. [3] Zhang et al. (2017), Beyond a Gaussian Denoiser.
+    .. [4] Krull, Buchholz and Jug (2019), Noise2Void.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> images = load_digits().images[:100]
+    >>> model = UNetAutoencoder(max_epochs=1, random_state=0).fit(images)
+    >>> model.reconstruct(images[:3]).shape
+    (3, 8, 8)
+    >>> model.reconstruct(images[:3, :5]).shape
+    (3, 5, 8)
+    """
+
+    corruption: Corruption | None = None
+    channels: tuple[int, ...] = (16, 32, 64)
+    likelihood: LikelihoodChoice = "auto"
+    patch_size: int = 64
+    enlarge: int = 1
+    turns: bool | Literal["auto"] = "auto"
+    blind: bool = False
+    max_epochs: int | Literal["auto"] = "auto"
+    batch_size: int | Literal["auto"] = "auto"
+    learning_rate: float = 6e-3
+    weight_decay: float = 0.01
+    gradient_clip: float | None = 1.0
+    engine: str | Engine = "auto"
+    random_state: int | np.random.RandomState | None = None
+    verbose: bool = False
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "corruption": [callable, None],
+        "channels": ["array-like"],
+        "likelihood": [StrOptions({"auto", "gaussian", "bernoulli"})],
+        "patch_size": [Interval(Integral, 8, None, closed="left")],
+        "enlarge": [Interval(Integral, 1, None, closed="left")],
+        "turns": ["boolean", StrOptions({"auto"})],
+        "blind": ["boolean"],
+        "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "gradient_clip": [Interval(Real, 0, None, closed="neither"), None],
+        "engine": [str, HasMethods(ENGINE_METHODS)],
+        "random_state": ["random_state"],
+        "verbose": ["boolean"],
+    }
+
+    # ------------------------------------------------------------------ fitting
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn to take off the noise that is put on in training.
+
+        Parameters
+        ----------
+        X : image stack or list of images
+            Clean images, which may differ in size; noisy ones in blind training.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        ParameterError
+            If a parameter has a wrong value.
+        DataError
+            If the images cannot be used.
+        DivergenceError
+            If training ran away three times.
+        """
+        stacks = self._read_stacks(X, reset=True)
+        return self._fit(stacks, stacks, None if self.blind else self._noise())
+
+    def fit_pairs(self, X: Any, target: Any) -> Self:
+        """Learn to turn each image of ``X`` into the same image of ``target``.
+
+        Parameters
+        ----------
+        X : image stack or list of images
+            Noisy, blurred or otherwise worse; ``enlarge`` times smaller than ``target``.
+        target : like X
+            What is to be rebuilt.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        DataError
+            If the two do not match image by image.
+        """
+        stacks, goals = self._read_stacks(X, reset=True), self._read_stacks(target, reset=False)
+        sizes = [[np.shape(stack) for stack in side] for side in (stacks, goals)]
+        if len(stacks) != len(goals) or not all(
+            _fits(noisy, clean, self.enlarge) for noisy, clean in zip(*sizes, strict=True)
+        ):
+            raise DataError(
+                f"The target must match X image by image, {self.enlarge} times as large, got "
+                f"shapes {sizes[1][:3]} for X of shapes {sizes[0][:3]}."
+            )
+        return self._fit(stacks, goals, self.corruption)
+
+    def _fit(
+        self, stacks: list[np.ndarray], goals: list[np.ndarray], corruption: Corruption | None
+    ) -> Self:
+        seed = read_seed(self.random_state)
+        self.preprocessor_ = _fit_preprocessor(goals, self.likelihood)
+        noisy, clean = self._encoded(stacks, goals)
+        with seeded(seed):
+            rows = cut_patches(noisy, clean, self.patch_size)
+            # From here on the preprocessor stands for a patch, as the module does.
+            self.preprocessor_ = self._images.of_size(*rows.inputs.values.shape[2:])
+            self.module_ = self._empty_module({})
+            self.n_components_ = self.module_.latent.n_components
+            run_loop(self, rows, None, self._options(rows, seed), corruption)
+        self._next_seed = seed + 1
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Pass once over the next images, at a constant learning rate.
+
+        Parameters
+        ----------
+        X : image stack or list of images
+            The next images, at least as large as the patches of the first call.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+            The estimator, a little further.
+
+        Raises
+        ------
+        DataError
+            If the images cannot be used.
+        """
+        if not hasattr(self, "module_"):
+            return self.fit(X)
+        stacks = self._read_stacks(X, reset=False)
+        noisy, clean = self._encoded(stacks, stacks)
+        corruption = None if self.blind else self._noise()
+        with seeded(self._next_seed):
+            rows = cut_patches(noisy, clean, self._images.spec.shape[1:])
+            options = chunk_options(self._plan(rows), rows.n_rows, self._next_seed)
+            run_loop(self, rows, None, options, corruption)
+        self._next_seed += 1
+        return self
+
+    def _noise(self) -> Corruption:
+        if self.corruption is not None:
+            return self.corruption
+        return Downsampling(self.enlarge) if self.enlarge > 1 else GaussianNoise((0.0, 0.5))
+
+    def _read_stacks(self, X: Any, *, reset: bool) -> list[np.ndarray]:
+        """Judge images; those of one size are one stack."""
+        if reset:
+            self._check_parameters()
+        mixed = isinstance(X, list | tuple) and len({np.shape(image) for image in X}) > 1
+        found = []
+        for place, images in enumerate([np.asarray(image)[None] for image in X] if mixed else [X]):
+            stack = read_input(self, images, reset=reset and place == 0, min_rows=1)
+            if not isinstance(stack, np.ndarray) or stack.ndim == 2:
+                raise DataError(
+                    f"UNetAutoencoder takes images, got rows of shape {np.shape(images)}. Give an "
+                    "array of shape (n, height, width[, channels]), or use DenoisingAutoencoder."
+                )
+            found.append(stack)
+        return found
+
+    def _encoded(
+        self, stacks: list[np.ndarray], goals: list[np.ndarray]
+    ) -> tuple[list[Cells], list[Cells]]:
+        """Return noisy and clean images of one size, each stack as cells."""
+        clean = [_cells(self._images, stack) for stack in goals]
+        if stacks is goals:
+            return clean, clean
+        noisy = [_cells(self._unbounded, stack) for stack in stacks]
+        return [cells._replace(values=larger(cells.values, self.enlarge)) for cells in noisy], clean
+
+    @property
+    def _images(self) -> ImagePreprocessor:
+        return cast(ImagePreprocessor, self.preprocessor_)
+
+    @property
+    def _unbounded(self) -> ImagePreprocessor:
+        """What scales noisy images: noise may take pixels beyond their range."""
+        return replace(self._images, bounded=False)
+
+    def _plan(self, rows: TrainingData) -> Self:
+        """Return this with a batch size that suits the patches."""
+        if self.batch_size != "auto":
+            return self
+        height, width = rows.inputs.values.shape[2:]
+        size = min(max(_PIXELS // (height * width), 4), 64)
+        return replace(self, batch_size=size)
+
+    def _options(self, rows: TrainingData, seed: int) -> TrainingOptions:
+        plan = self._plan(rows)
+        size = cast(int, plan.batch_size)
+        n_steps = _STEPS
+        if self.max_epochs != "auto":
+            n_steps = self.max_epochs * math.ceil(rows.n_rows / size)
+        return TrainingOptions(
+            n_steps=n_steps,
+            batch_size=size,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            seed=seed,
+            steps_per_evaluation=max(n_steps // 50, 1),
+            gradient_clip=self.gradient_clip,
+            keep_best=False,  # no images are held out to choose by
+        )
+
+    def _empty_module(self, shapes: dict[str, tuple[int, ...]]) -> UNetModule:
+        layout = self._images.layout
+        photographs = self._images.likelihood == "gaussian"
+        turns = photographs if self.turns == "auto" else bool(self.turns)
+        return UNetModule(layout, tuple(self.channels), self.enlarge, turns, self.blind)
+
+    # ------------------------------------------------------------------ answers
+    def reconstruct(self, X: Any) -> Any:
+        """Take the noise off images of any size; missing pixels come back filled.
+
+        Large images are worked on in tiles that overlap, without a seam.
+
+        Parameters
+        ----------
+        X : image stack or list of images
+            Of the channels of ``fit``; a list may hold images of several sizes.
+
+        Returns
+        -------
+        ndarray or list of ndarray
+            As X, ``enlarge`` times as large, in the type and range of ``fit``.
+
+        Raises
+        ------
+        DataError
+            If the images cannot be used.
+        """
+        check_fitted(self)
+        stacks = self._read_stacks(X, reset=False)
+        answers = [self._rebuilt(stack) for stack in stacks]
+        return answers[0] if len(answers) == 1 else [answer[0] for answer in answers]
+
+    def _rebuilt(self, stack: np.ndarray) -> np.ndarray:
+        cells = _cells(self._unbounded, stack)
+        module = module_for(self.module_, self.engine, torch.float32)
+        rebuilt = ask(module, cells, reconstruction_of).numpy()
+        height, width = (self.enlarge * side for side in cells.values.shape[2:])
+        return self._images.of_size(height, width).decode(rebuilt.reshape(len(rebuilt), -1))
+
+    def _read(self, X: Any, *, fitting: bool = False) -> Cells:
+        stacks = self._read_stacks(X, reset=False)
+        if len(stacks) > 1:
+            raise DataError(
+                "Pixels of several sizes have no common shape. Give images of one size."
+            )
+        return _cells(self._unbounded, stacks[0])
+
+    def _infer(self, X: Any, question: Question) -> np.ndarray:
+        stacks = self._read_stacks(X, reset=False)
+        answers = [self._ask(_cells(self._unbounded, stack), question) for stack in stacks]
+        return np.concatenate(answers)
+
+    def reconstruction_error(self, X: Any, *, per_feature: bool = False) -> np.ndarray:
+        """Return how far each image, or each pixel, is from its reconstruction.
+
+        Parameters
+        ----------
+        X : image stack
+            Of any size, with the channels of ``fit``.
+        per_feature : bool, default=False
+            True returns the error of each pixel.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or of the images' shape
+            Half deviances in nats, mean over the observed pixels; or per pixel.
+
+        Raises
+        ------
+        DataError
+            If the images cannot be used.
+        """
+        if not per_feature:
+            return super().reconstruction_error(X)
+        cells = self._read(X)
+        errors = self._ask(cells, cell_errors)
+        return self._images.of_size(*cells.values.shape[2:]).in_order(errors)
+
+    def inverse_transform(self, X: ArrayLike) -> Any:
+        """Refuse: a U-net rebuilds from the image itself, not from a code.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components_)
+            Codes.
+
+        Raises
+        ------
+        DataError
+            Always.
+        """
+        raise DataError(
+            "A UNetAutoencoder cannot decode: it rebuilds from the image beside its code. Use "
+            "reconstruct, or a ConvolutionalAutoencoder."
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        return tags
+
+
+def _fits(noisy: tuple[int, ...], clean: tuple[int, ...], times: int) -> bool:
+    """Return True if one stack is so many times as high and wide as the other."""
+    if len(noisy) != len(clean) or noisy[0] != clean[0]:
+        return False
+    ratios = {(times * a == b, a == b) for a, b in zip(noisy[1:], clean[1:], strict=True)}
+    return all(grown or (same and times > 1) for grown, same in ratios)
+
+
+def _fit_preprocessor(stacks: list[np.ndarray], likelihood: LikelihoodChoice) -> ImagePreprocessor:
+    """Choose range and likelihood by all images."""
+    found = [ImagePreprocessor.fit(stack, likelihood) for stack in stacks]
+    spec = replace(
+        found[0].spec,
+        low=min(one.spec.low for one in found),
+        high=max(one.spec.high for one in found),
+    )
+    if likelihood != "auto":
+        return replace(found[0], spec=spec)
+    span = (spec.high - spec.low) * _END
+    ends = [np.mean((stack <= spec.low + span) | (stack >= spec.high - span)) for stack in stacks]
+    line_art = float(np.mean(ends)) > _LINE_ART
+    return ImagePreprocessor(spec, "bernoulli" if line_art else "gaussian")
+
+
+def _cells(preprocessor: ImagePreprocessor, stack: np.ndarray) -> Cells:
+    """Return images of any size as cells in single precision."""
+    values, observed = preprocessor.sized_like(stack).encode(stack.astype(np.float32))
+    return Cells(torch.from_numpy(values), None if observed is None else torch.from_numpy(observed))
