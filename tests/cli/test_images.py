@@ -58,3 +58,37 @@ def test_decimal_stacks_become_pngs_by_their_range(run, tmp_path):
     assert result.exit_code == 0, result.stderr
     with Image.open(tmp_path / "out" / "image_000000.png") as image:
         assert (image.mode, image.size) == ("RGB", (6, 6))
+
+
+def test_noise_is_taken_off_a_folder_of_images_of_any_size(run, tmp_path):
+    rng = np.random.default_rng(0)
+    sizes = {"a": (20, 24), "b": (33, 17), "deep/c": (24, 20)}
+    for name, size in sizes.items():
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(60, 180, (*size, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{name}.png")
+    model, out = tmp_path / "unet.safetensors", tmp_path / "out"
+
+    options = (
+        "--kind",
+        "unet",
+        "--max-epochs",
+        1,
+        "--hidden-sizes",
+        "8,16",
+        "--noise",
+        "gaussian:0.2",
+    )
+    done = [
+        run("fit", tmp_path / "photos", "-o", model, *options),
+        run("denoise", model, tmp_path / "photos", "-o", out),
+        run("transform", model, tmp_path / "photos", "-o", tmp_path / "codes.csv"),
+    ]
+
+    assert [result.exit_code for result in done] == [0, 0, 0], done[-1].stderr
+    for name, (height, width) in sizes.items():
+        with Image.open(out / f"{name}.png") as image:
+            assert (image.mode, image.size) == ("RGB", (width, height))
+    refused = run("fit", tmp_path / "photos", "-o", "x.safetensors", *options, "--n-components", 4)
+    assert refused.exit_code == 2
+    assert "--n-components does not belong to --kind unet" in refused.stderr

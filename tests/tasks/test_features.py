@@ -2,8 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from latently import Autoencoder, FeatureExtractor, VariationalAutoencoder
+from latently import Autoencoder, DenseNetwork, FeatureExtractor, VariationalAutoencoder
 from latently.exceptions import DataError, ParameterError
 from tests.contract.samples import matrix, same, stack, transactions
 
@@ -49,3 +54,43 @@ def test_names_are_held_against_those_of_fit():
 def test_a_wrong_wish_for_the_error_is_refused():
     with pytest.raises(ParameterError, match="include_error"):
         FeatureExtractor(include_error="yes").fit(matrix())
+
+
+@pytest.mark.parametrize("linear_path", [False, True])
+def test_hidden_layers_stand_before_the_code(linear_path):
+    X = matrix().astype(np.float32)
+    network = DenseNetwork((7, 5), linear_path=linear_path)
+    model = Autoencoder(2, network=network, **QUICK)
+    fitted = FeatureExtractor(autoencoder=model, layers="all").fit(X)
+
+    features = fitted.transform(X)
+
+    assert features.shape == (60, 7 + 5 + 2)
+    assert same(features[:, 12:].copy(), fitted.autoencoder_.transform(X))
+    names = list(fitted.get_feature_names_out())
+    assert names[0] == "hidden0" and names[11:] == ["hidden11", "autoencoder0", "autoencoder1"]
+    encoder = fitted.autoencoder_.module_.encoder
+    layers = encoder[1].paths[0] if linear_path else encoder[1:]
+    centered = torch.tensor(fitted.autoencoder_.preprocessor_.encode(X)[0])
+    first = layers[1](layers[0](centered - fitted.autoencoder_.module_.center))
+    np.testing.assert_allclose(features[:, :7], first.detach(), atol=1e-5)
+
+
+def test_an_activated_code_is_bent_like_the_layers_before_it():
+    X = matrix()
+    network = DenseNetwork((8,), activation="relu", activate_code=True)
+    codes = Autoencoder(6, network=network, **QUICK).fit(X).transform(X)
+    assert (codes >= 0).all() and (codes == 0).any() and (codes > 0).any()
+
+
+def test_the_default_is_a_wide_code_that_tells_digits_by_few_labels():
+    X, y = load_digits(return_X_y=True)
+    features = FeatureExtractor(random_state=0).fit(X[:1000])
+    codes, raw = features.transform(X), X / 16
+    assert codes.shape[1] == 512
+
+    def accuracy(given):
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.3, max_iter=500))
+        return model.fit(given[:100], y[:100]).score(given[1000:], y[1000:])
+
+    assert accuracy(codes) > accuracy(raw)

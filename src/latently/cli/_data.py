@@ -22,6 +22,7 @@ class Source(NamedTuple):
     skip_bad: bool = False
     ids: Sequence[str] | None = None
     color: str | None = None
+    own_sizes: bool = False
 
 
 class Rows(NamedTuple):
@@ -29,8 +30,8 @@ class Rows(NamedTuple):
 
     Attributes
     ----------
-    values : pyarrow.Table or ndarray
-        What the model sees.
+    values : pyarrow.Table, ndarray or list of ndarray
+        What the model sees; a list of images where each has its own size.
     ids : pyarrow.Table or None
         Columns to put in front of every output: those asked for, or the names of the images.
     names : tuple of str or None
@@ -52,7 +53,7 @@ class Rows(NamedTuple):
     @property
     def is_images(self) -> bool:
         """True for a stack of images."""
-        return not self.is_table and self.values.ndim > 2
+        return not self.is_table and (isinstance(self.values, list) or self.values.ndim > 2)
 
 
 def read_rows(source: Source, size: tuple[int, int] | None = None) -> Rows:
@@ -83,6 +84,9 @@ def _read_folder(source: Source, size: tuple[int, int] | None) -> Rows:
     from latently.io import read_images
 
     _need_no_ids(source)
+    if source.own_sizes:
+        found = read_images(source.path, own_sizes=True, skip_bad=source.skip_bad)
+        return Rows(found.pixels, pa.table({"file": list(found.names)}), found.names)
     found = read_images(source.path, skip_bad=source.skip_bad)
     own_size = found.pixels.shape[1:3]
     if size is not None and own_size != size:
@@ -111,7 +115,10 @@ def read_training_rows(source: Source, ignored: Sequence[str] | None) -> Rows:
 
 def read_matched_rows(source: Source, model: Any) -> Rows:
     """Read data and pick the columns that the model was fitted on, by name."""
-    spec = autoencoder_of(model).preprocessor_.spec
+    autoencoder = autoencoder_of(model)
+    if autoencoder.takes_any_size:
+        return _matched(read_rows(source._replace(own_sizes=True)), model, source)
+    spec = autoencoder.preprocessor_.spec
     return _matched(read_rows(source, getattr(spec, "shape", (0,))[1:] or None), model, source)
 
 
@@ -168,9 +175,14 @@ def _match(table: pa.Table, fitted: list[str], source: Source) -> pa.Table:
     return table.select(fitted)
 
 
-def _named(array: NDArray[Any], fitted: Any) -> Any:
+def _named(array: Any, fitted: Any) -> Any:
     """Give an array the column names of the model, where it has some."""
-    if fitted is None or array.ndim != 2 or array.shape[1] != len(fitted):
+    if (
+        fitted is None
+        or isinstance(array, list)
+        or array.ndim != 2
+        or array.shape[1] != len(fitted)
+    ):
         return array
     import pyarrow as pa
 

@@ -44,7 +44,13 @@ _CLASSES = {
     Kind.map: "MapAutoencoder",
     Kind.unet: "UNetAutoencoder",
 }
-_NOISES = {"masking": "Masking", "gaussian": "GaussianNoise", "salt": "SaltAndPepper"}
+_NOISES = {
+    "masking": "Masking",
+    "gaussian": "GaussianNoise",
+    "salt": "SaltAndPepper",
+    "blocks": "Blocks",
+    "blur": "Blur",
+}
 
 
 def make_autoencoder(recipe: Recipe, *, images: bool) -> Any:
@@ -80,9 +86,22 @@ def make_autoencoder(recipe: Recipe, *, images: bool) -> Any:
         "network": _network(recipe.hidden_sizes, convolutional=images and kind != "autoencoder"),
         "corruption": _noise(recipe.noise),
     }
+    if kind is Kind.unet:
+        chosen = _of_unet(chosen, recipe)
     given = {name: value for name, value in chosen.items() if value is not None}
     make = getattr(estimators, _CLASSES[kind])
     return make(**given, random_state=recipe.seed, engine=recipe.device, verbose=recipe.verbose)
+
+
+def _of_unet(chosen: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
+    """Return the options of a U-net, which has no network and no code to choose."""
+    from latently.exceptions import ParameterError
+
+    if recipe.n_components != "auto":
+        raise ParameterError("--n-components does not belong to --kind unet. Drop it.")
+    sizes = recipe.hidden_sizes
+    left = {name: chosen[name] for name in chosen if name not in ("n_components", "network")}
+    return {**left, "channels": None if sizes is None else _sizes(sizes)}
 
 
 def _only_for(wanted: Kind, kind: Kind, option: str, value: Any) -> Any:
@@ -140,6 +159,6 @@ def _noise(text: str | None) -> Any:
         return make(float(strength)) if strength else make()
     except (KeyError, ValueError):
         raise ParameterError(
-            f"--noise must be masking, gaussian or salt, with :STRENGTH or without, got "
-            f"{text!r:.30}. Try masking:0.2."
+            f"--noise must be masking, gaussian, salt, blocks or blur, with or without :STRENGTH, "
+            f"got {text!r:.30}. Try masking:0.2."
         ) from None

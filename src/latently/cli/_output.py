@@ -189,6 +189,8 @@ def _for_png(stack: Any, spec: Any) -> Any:
     """Return channels last and decimals from 0 to 1; whole numbers of 8 bits stay as they are."""
     import numpy as np
 
+    if isinstance(stack, list):
+        return [_for_png(image[None], spec)[0] for image in stack]
     images = np.moveaxis(stack, 1, -1) if spec.axes == "chw" else stack
     if images.dtype in (np.uint8, np.uint16):
         return images

@@ -21,7 +21,7 @@ def denoise(
     skip_bad: options.SkipBad = False,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Take noise off rows or images; best with a model of `fit --kind denoising`."""
+    """Take noise off rows or images; best with a model of `fit --kind denoising` or `unet`."""
     from latently.persistence import load
     from latently.tasks import AutoencoderDenoiser
 
@@ -36,6 +36,6 @@ def denoise(
 
 
 def _note_noise(autoencoder: Any) -> None:
-    denoising = type(autoencoder).__name__ == "DenoisingAutoencoder"
+    denoising = type(autoencoder).__name__ in ("DenoisingAutoencoder", "UNetAutoencoder")
     if not denoising and autoencoder.corruption is None:
-        say("warning: the model was not trained with noise. Use `fit --kind denoising`.")
+        say("warning: the model was not trained with noise. Use `fit --kind denoising`, or `unet`.")

@@ -50,7 +50,7 @@ def fit(
         str | None,
         typer.Option(
             metavar="NAME[:STRENGTH]",
-            help="Corruption in training: masking, gaussian or salt.",
+            help="Corruption in training: masking, gaussian, salt, blocks or blur.",
             rich_help_panel=_SHAPE,
         ),
     ] = None,
@@ -97,7 +97,8 @@ def fit(
         kind, n_components, max_epochs, batch_size, learning_rate, beta, n_active, hidden_sizes,
         noise, seed, device, verbose,
     )  # fmt: skip
-    rows = read_training_rows(Source(data, format, key, skip_bad, ids), ignore)
+    source = Source(data, format, key, skip_bad, ids, own_sizes=kind is Kind.unet)
+    rows = read_training_rows(source, ignore)
     model = make_autoencoder(recipe, images=rows.is_images).fit(rows.values)
     # The file shall be the same whoever watched, and be of use on a machine without that device.
     model.set_params(verbose=False, engine="auto").save(output, overwrite=overwrite)

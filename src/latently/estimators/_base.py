@@ -70,6 +70,8 @@ class BaseAutoencoder(
     _parameter_constraints: ClassVar[dict[str, list[Any]]]
     #: True if rows of ``fit`` are judged as if they had not been there.
     judges_own_rows: ClassVar[bool] = False
+    #: True if images of another size than those of ``fit`` are understood.
+    takes_any_size: ClassVar[bool] = False
 
     @abstractmethod
     def fit(self, X: Any, y: Any = None) -> Self:

@@ -143,6 +143,7 @@ class UNetAutoencoder(BaseAutoencoder):
         "random_state": ["random_state"],
         "verbose": ["boolean"],
     }
+    takes_any_size: ClassVar[bool] = True
 
     # ------------------------------------------------------------------ fitting
     def fit(self, X: Any, y: Any = None) -> Self:

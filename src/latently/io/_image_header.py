@@ -15,7 +15,7 @@ from latently.exceptions import DataError
 from latently.io._formats import IMAGE_SUFFIXES
 from latently.io._say import counted, refuse, warn
 
-__all__ = ["ImageHeader", "Plan", "find_images", "make_plan", "open_image", "read_header"]
+__all__ = ["ImageHeader", "Plan", "find_images", "make_plans", "open_image", "read_header"]
 
 # EPS is left out on purpose: reading it starts Ghostscript, a program that runs the file.
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
@@ -42,10 +42,6 @@ class Plan(NamedTuple):
     size: tuple[int, int]
     dtype: str
     is_colour: bool
-
-    def shape(self, count: int) -> tuple[int, ...]:
-        """The shape of a stack of that many images."""
-        return (count, *self.size, 3) if self.is_colour else (count, *self.size)
 
     def nbytes(self, count: int) -> int:
         """The memory that such a stack takes."""
@@ -90,8 +86,10 @@ def read_header(path: Path, name: str, max_pixels: int) -> ImageHeader:
         )
 
 
-def make_plan(headers: Sequence[ImageHeader], size: tuple[int, int] | None) -> Plan:
-    """Choose the size (most common; of equals the larger), type and channels of the stack."""
+def make_plans(
+    headers: Sequence[ImageHeader], size: tuple[int, int] | None, own_sizes: bool
+) -> list[Plan]:
+    """Choose type and channels of all images, and their size: the most common, or each its own."""
     dtypes = {header.dtype for header in headers}
     colours = sum(header.is_colour for header in headers)
     plan = Plan(
@@ -99,8 +97,8 @@ def make_plan(headers: Sequence[ImageHeader], size: tuple[int, int] | None) -> P
         dtypes.pop() if len(dtypes) == 1 else "uint8",
         colours > 0,
     )
-    _say_plan(headers, plan, is_asked=size is not None)
-    return plan
+    _say_plan(headers, plan, is_asked=own_sizes or size is not None)
+    return [plan._replace(size=header.size) if own_sizes else plan for header in headers]
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from latently.io._image_header import (
     ImageHeader,
     Plan,
     find_images,
-    make_plan,
+    make_plans,
     open_image,
     read_header,
 )
@@ -33,13 +33,14 @@ class ImageFolder:
 
     Parameters
     ----------
-    pixels : ndarray of shape (n, height, width) or (n, height, width, 3)
-        Of uint8; of uint16 or float32 when all files are of that type.
+    pixels : ndarray of shape (n, height, width) or (n, height, width, 3), or a list
+        Of uint8; of uint16 or float32 when all files are of that type. A list where each image
+        has kept its size.
     names : tuple of str
         The path of each image below the folder, with forward slashes, sorted.
     """
 
-    pixels: NDArray[Any]
+    pixels: Any
     names: tuple[str, ...]
 
 
@@ -47,6 +48,7 @@ def read_images(
     folder: str | Path,
     *,
     size: int | tuple[int, int] | None = None,
+    own_sizes: bool = False,
     skip_bad: bool = False,
     max_pixels: int = 50_000_000,
     max_bytes: int = DEFAULT_MAX_BYTES,
@@ -63,6 +65,8 @@ def read_images(
         The folder; its sub-folders are read as well, hidden files are not.
     size : int or (int, int), optional
         Height and width of every image; by default the most common size in the folder.
+    own_sizes : bool, default=False
+        True leaves every image its size; ``pixels`` is then a list.
     skip_bad : bool, default=False
         Pass over files that cannot be read, with a warning; by default they are an error.
     max_pixels : int, default=50_000_000
@@ -87,16 +91,18 @@ def read_images(
     headers, bad = _read_headers(root, paths, skip_bad, max_pixels)
     if not headers:
         raise refuse(folder, f"none of its {len(paths)} images can be read", "Check the files")
-    plan = make_plan(headers, _checked_size(size))
-    if plan.nbytes(len(headers)) > max_bytes:
-        raise too_large(folder, plan.nbytes(len(headers)), max_bytes)
-    pixels, kept, broken = _decode_all(headers, plan, skip_bad)
+    plans = make_plans(headers, _checked_size(size), own_sizes)
+    needed = sum(plan.nbytes(1) for plan in plans)
+    if needed > max_bytes:
+        raise too_large(folder, needed, max_bytes)
+    images, kept, broken = _decode_all(headers, plans, skip_bad)
     _say_skipped(folder, [*bad, *broken], len(kept))
+    pixels = images if own_sizes else np.stack(images)
     return ImageFolder(pixels, tuple(header.name for header in kept))
 
 
 def write_images(
-    stack: NDArray[Any],
+    stack: Any,
     folder: str | Path,
     names: Sequence[str] | None = None,
     overwrite: bool = False,
@@ -105,8 +111,9 @@ def write_images(
 
     Parameters
     ----------
-    stack : ndarray of shape (n, height, width) or (n, height, width, channels)
-        Of uint8, uint16 (grey only), or decimals from 0 to 1, which become 8 bits.
+    stack : ndarray of shape (n, height, width) or (n, height, width, channels), or list of images
+        Of uint8, uint16 (grey only), or decimals from 0 to 1, which become 8 bits. Images of a
+        list may differ in size.
     folder : str or Path
         Where to write; it may exist if it is empty.
     names : sequence of str, optional
@@ -124,7 +131,8 @@ def write_images(
         If the folder has files and ``overwrite`` is False.
     """
     check_output(folder, overwrite, folder=True)
-    ready = _to_png_pixels(stack)
+    mixed = isinstance(stack, list)
+    ready = [_to_png_pixels(one[None])[0] for one in stack] if mixed else _to_png_pixels(stack)
     targets = _targets(names, len(ready))
     root = Path(folder)
     try:
@@ -175,20 +183,18 @@ def _read_headers(
 
 
 def _decode_all(
-    headers: list[ImageHeader], plan: Plan, skip_bad: bool
-) -> tuple[NDArray[Any], list[ImageHeader], list[str]]:
-    pixels = np.empty(plan.shape(len(headers)), plan.dtype)
-    kept: list[ImageHeader] = []
-    broken = []
-    for header in headers:
+    headers: list[ImageHeader], plans: list[Plan], skip_bad: bool
+) -> tuple[list[NDArray[Any]], list[ImageHeader], list[str]]:
+    images, kept, broken = [], [], []
+    for header, plan in zip(headers, plans, strict=True):
         try:
-            pixels[len(kept)] = _decode(header, plan)
+            images.append(_decode(header, plan))
             kept.append(header)
         except DataError:
             if not skip_bad:
                 raise
             broken.append(header.name)
-    return pixels[: len(kept)], kept, broken
+    return images, kept, broken
 
 
 def _say_skipped(folder: str | Path, names: list[str], kept: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -100,6 +101,12 @@ class UNet(nn.Module):
         return whole
 
 
+class Pooled(Deterministic):
+    """The mean of the smallest feature maps; nothing is decoded from it alone."""
+
+    all_used: ClassVar[bool] = True
+
+
 class UNetModule(AutoencoderModule):
     """A U-net between noisy pixels and the likelihood of clean ones.
 
@@ -136,7 +143,7 @@ class UNetModule(AutoencoderModule):
         blind: bool = False,
     ) -> None:
         zeros = torch.zeros(layout.width)
-        latent = Deterministic(channels[-1])
+        latent = Pooled(channels[-1])
         network = UNet(layout.shape[0], channels)
         super().__init__(network, latent, nn.Identity(), Likelihood(layout, zeros), zeros)
         self.kind = layout.blocks[0].likelihood

@@ -30,11 +30,11 @@ class FeatureExtractor(TransformerMixin, AutoencoderTask):  # type: ignore[misc]
         Fitted here on a copy, or taken as it is when already fitted; None takes a
         ``DenoisingAutoencoder`` of 512 components behind an activation, with a third of the cells
         hidden in training [1]_: a wide code that a linear model reads better than a narrow one.
+    random_state : int, RandomState or None, default=None
+        Seed of the autoencoder; None leaves its own.
     layers : {"code", "all"}, default="code"
         "all" puts the hidden layers of the encoder before the code: more features, of which the
         first are nearest to the columns.
-    random_state : int, RandomState or None, default=None
-        Seed of the autoencoder; None leaves its own.
     include_error : bool, default=False
         True appends the reconstruction error of the row: how unlike the training rows it is.
 
