@@ -12,7 +12,7 @@ from latently._spec import Layout
 from latently._validation import Input
 from latently.estimators._split import repeated_rows, take_rows
 from latently.exceptions import DataError
-from latently.nn import Cells, DenseNetwork, Network
+from latently.nn import Cells, DenseNetwork
 from latently.preprocessing import (
     ImagePreprocessor,
     LikelihoodChoice,
@@ -30,7 +30,7 @@ _WIDE = 100
 _AUTO_EPOCHS, _MIN_STEPS, _MAX_STEPS = 100, 2_000, 10_000
 
 
-def default_network(layout: Layout) -> Network:
+def default_network(layout: Layout) -> DenseNetwork:
     """Return the network that suits rows best.
 
     Pixels are many and bounded: batch normalisation, a little dropout and a linear path rebuild

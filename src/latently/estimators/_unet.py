@@ -64,7 +64,7 @@ class UNetAutoencoder(BaseAutoencoder):
         Passes over the patches; "auto" takes 1,600 steps.
     batch_size : int or "auto", default="auto"
         Patches a step; "auto" takes 4 to 64, about 25,000 pixels.
-    learning_rate : float, default=6e-3
+    learning_rate : float, default=4e-3
         Highest rate of AdamW [1]_, after warm-up and before cosine decay.
     weight_decay : float, default=0.01
         Of convolutions.
@@ -119,7 +119,7 @@ class UNetAutoencoder(BaseAutoencoder):
     blind: bool = False
     max_epochs: int | Literal["auto"] = "auto"
     batch_size: int | Literal["auto"] = "auto"
-    learning_rate: float = 6e-3
+    learning_rate: float = 4e-3
     weight_decay: float = 0.01
     gradient_clip: float | None = 1.0
     engine: str | Engine = "auto"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 from torch import Tensor
@@ -14,7 +14,9 @@ from latently._sklearn import Interval, StrOptions, check_parameters
 from latently._validation import check_fitted
 from latently.estimators._baselines import Spectrum, automatic_components
 from latently.estimators._common_docs import document
+from latently.estimators._fitting import default_network
 from latently.estimators._trained import TrainedAutoencoder
+from latently.exceptions import ParameterError
 from latently.nn import (
     L1,
     AutoencoderModule,
@@ -26,6 +28,7 @@ from latently.nn import (
     Masking,
     Network,
     TopK,
+    VariationalModule,
 )
 
 
@@ -104,6 +107,12 @@ class VariationalAutoencoder(TrainedAutoencoder):
         collapse at the start.
     free_bits : float, default=0.0
         Nats that each component may use unpunished; guards against components that collapse.
+    n_importance : int, default=1
+        Draws of each code in the last two fifths of the training, whose weights tighten the bound
+        that is descended [5]_. More fits log p(x) closer, and costs as many passes of the decoder.
+    binarize : bool, default=False
+        True takes each pixel for a coin with its grey level as chance, tossed anew in every batch:
+        what is learnt is the distribution of black and white images.
 
     Attributes
     ----------
@@ -116,6 +125,7 @@ class VariationalAutoencoder(TrainedAutoencoder):
     .. [3] Higgins et al. (2017), beta-VAE.
     .. [4] Rybkin, Daniilidis and Levine (2021), Simple and Effective VAE Training with Calibrated
        Decoders.
+    .. [5] Burda, Grosse and Salakhutdinov (2016), Importance Weighted Autoencoders.
 
     Examples
     --------
@@ -129,14 +139,38 @@ class VariationalAutoencoder(TrainedAutoencoder):
     beta: float = 1.0
     kl_warmup: float = 0.25
     free_bits: float = 0.0
+    n_importance: int = 1
+    binarize: bool = False
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **TrainedAutoencoder._parameter_constraints,
         "beta": [Interval(Real, 0, None, closed="left")],
         "kl_warmup": [Interval(Real, 0, 1, closed="both")],
         "free_bits": [Interval(Real, 0, None, closed="left")],
+        "n_importance": [Interval(Integral, 1, None, closed="left")],
+        "binarize": ["boolean"],
     }
     _learn_scale: ClassVar[bool] = True
+
+    def _make_network(self) -> Network:
+        if self.network is not None:
+            return self.network
+        chosen = default_network(self.preprocessor_.layout)
+        # A linear path and dropout keep codes alive that carry nothing.
+        return replace(chosen, linear_path=False, dropout=0.0)
+
+    def _build_module(self, mean: Tensor) -> AutoencoderModule:
+        plain = super()._build_module(mean)
+        kinds = {block.likelihood for block in plain.likelihood.layout.blocks}
+        if self.binarize and kinds != {"bernoulli"}:
+            raise ParameterError(
+                "binarize=True needs pixels, or numbers in [0, 1] on one common scale, got "
+                f"{', '.join(sorted(kinds))} columns. Drop it."
+            )
+        return VariationalModule(
+            plain.encoder, cast(Gaussian, plain.latent), plain.decoder, plain.likelihood, mean,
+            self.n_importance, self.binarize,
+        )  # fmt: skip
 
     def _make_latent(self, n_components: int) -> Latent:
         return Gaussian(n_components, self.beta, self.kl_warmup, self.free_bits)
@@ -170,7 +204,7 @@ class VariationalAutoencoder(TrainedAutoencoder):
         check_parameters(limits, {"n_samples": n_samples}, "score_samples")
 
         def evidence(module: AutoencoderModule, cells: Cells) -> Tensor:
-            return module.log_evidence(cells, n_samples)
+            return cast(VariationalModule, module).log_evidence(cells, n_samples)
 
         return self._infer(X, evidence)
 

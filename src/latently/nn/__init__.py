@@ -21,6 +21,7 @@ from latently.nn._module import AutoencoderModule, Cells, RowLoss
 from latently.nn._networks import ConvNetwork, CustomNetwork, DenseNetwork, Network, hidden_layers
 from latently.nn._stored import MemoryModule, StoredRows
 from latently.nn._unet import UNetModule
+from latently.nn._variational import VariationalModule
 
 __all__ = [
     "AutoencoderModule",
@@ -52,6 +53,7 @@ __all__ = [
     "StoredRows",
     "TopK",
     "UNetModule",
+    "VariationalModule",
     "hidden_layers",
     "larger",
     "mean_offset",

@@ -7,9 +7,8 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from latently.nn._latents import Code, Deterministic, Gaussian, Latent, log_mean_exp
+from latently.nn._latents import Code, Deterministic, Latent
 from latently.nn._likelihoods import Likelihood
-from latently.nn._noise import row_noise, row_seeds
 from latently.nn._refinement import refine
 
 
@@ -108,13 +107,11 @@ class AutoencoderModule(nn.Module):
         return Code(refined, refined, code.penalty)
 
     def draw_code(self, cells: Cells) -> Tensor:
-        """Draw one code a row from its posterior; a plain code is the code itself."""
-        latent = self.latent
-        if not isinstance(latent, Gaussian):
-            return self.encode(cells).value
-        hidden = self.hidden(cells)
-        noise = row_noise(row_seeds(cells.values.flatten(1)), 0, latent.n_components)
-        return latent.weighted_draw(hidden, noise.to(hidden))[0]
+        """Return one code a row, drawn from its posterior where there is one."""
+        return self.encode(cells).value
+
+    def begin_step(self, progress: float) -> None:
+        """Hear which share of the training is over."""
 
     def decode(self, sample: Tensor) -> Tensor:
         """Return the likelihood's parameters for each code, shape (batch, width)."""
@@ -148,36 +145,3 @@ class AutoencoderModule(nn.Module):
         parameters = self.decode(self.encode(cells).sample)
         losses: Tensor = self.likelihood(parameters, target, cells.observed)
         return (losses - self.likelihood.least(target, cells.observed)).clamp(min=0)
-
-    def log_evidence(self, cells: Cells, n_draws: int) -> Tensor:
-        """Bound log p(x) from below by importance sampling [1]_; one draw gives the ELBO.
-
-        Parameters
-        ----------
-        cells : Cells
-            Rows to judge.
-        n_draws : int
-            Draws from the posterior of each row. They depend on nothing but the row, so that it
-            scores alone as it does in company.
-
-        Returns
-        -------
-        Tensor of shape (batch,)
-            In nats.
-
-        References
-        ----------
-        .. [1] Burda, Grosse and Salakhutdinov (2016), Importance Weighted Autoencoders.
-        """
-        latent = self.latent
-        assert isinstance(latent, Gaussian)
-        hidden, target = self.hidden(cells), cells.values.flatten(1)
-        seeds = row_seeds(target)
-        terms = []
-        for draw in range(n_draws):
-            noise = row_noise(seeds, draw, latent.n_components).to(hidden)
-            sample, log_weight = latent.weighted_draw(hidden, noise)
-            losses = self.likelihood(self.decode(sample), target, cells.observed)
-            terms.append(log_weight - losses.sum(1))
-        bound: Tensor = log_mean_exp(torch.stack(terms))
-        return bound

@@ -23,9 +23,14 @@ _TILE, _MARGIN = 256, 64
 _HIDDEN, _REACH = 0.02, 2
 
 
-def _convolution(size: int, following: int, stride: int = 1) -> nn.Sequential:
-    """Return a convolution that halves, or keeps, the size of its images."""
+def _convolution(size: int, following: int, scales: bool, stride: int = 1) -> nn.Sequential:
+    """Return a convolution that halves, or keeps, the size of its images.
+
+    What ``scales`` has neither offsets nor normalisation: twice the input, twice the answer.
+    """
     layer = nn.Conv2d(size, following, 3, stride, 1, bias=False)
+    if scales:
+        return nn.Sequential(layer, nn.ReLU())
     return nn.Sequential(layer, nn.BatchNorm2d(following), nn.GELU())
 
 
@@ -36,20 +41,24 @@ class Residual(nn.Module):
     ----------
     channels : int
         In and out.
+    scales : bool
+        Whether twice the input shall be twice the answer.
 
     References
     ----------
     .. [1] He et al. (2016), Deep Residual Learning for Image Recognition.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, scales: bool) -> None:
         super().__init__()
-        last = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
-        self.path = nn.Sequential(_convolution(channels, channels), last, nn.BatchNorm2d(channels))
+        *linear, bend = _convolution(channels, channels, scales)
+        self.path = nn.Sequential(_convolution(channels, channels, scales), *linear)
+        self.bend = bend
 
     def forward(self, image: Tensor) -> Tensor:
         """Return images of the same size and channels."""
-        return F.gelu(image + self.path(image))
+        answer: Tensor = self.bend(image + self.path(image))
+        return answer
 
 
 class UNet(nn.Module):
@@ -61,25 +70,34 @@ class UNet(nn.Module):
         Of the images, in and out.
     channels : sequence of int
         At full size, at half, at a quarter, and so on.
+    scales : bool, default=False
+        True leaves out offsets and normalisation, so that twice the input is twice the answer: one
+        network then serves all strengths of noise [2]_.
 
     References
     ----------
     .. [1] Ronneberger, Fischer and Brox (2015), U-Net.
+    .. [2] Mohan et al. (2020), Robust and Interpretable Blind Image Denoising via Bias-Free
+       Convolutional Neural Networks.
     """
 
-    def __init__(self, n_channels: int, channels: Sequence[int]) -> None:
+    def __init__(self, n_channels: int, channels: Sequence[int], scales: bool = False) -> None:
         super().__init__()
-        self.first = _convolution(n_channels, channels[0])
+        self.first = _convolution(n_channels, channels[0], scales)
         self.down = nn.ModuleList(
-            nn.Sequential(_convolution(size, following, stride=2), Residual(following))
+            nn.Sequential(_convolution(size, following, scales, 2), Residual(following, scales))
             for size, following in pairwise(channels)
         )
         self.up = nn.ModuleList(
-            nn.ConvTranspose2d(size, following, 2, 2)
+            nn.ConvTranspose2d(size, following, 2, 2, bias=not scales)
             for size, following in pairwise(reversed(channels))
         )
-        self.join = nn.ModuleList(_convolution(2 * size, size) for size in reversed(channels[:-1]))
-        self.last = nn.Conv2d(channels[0], n_channels, 3, 1, 1)
+        self.join = nn.ModuleList(
+            _convolution(2 * size, size, scales) for size in reversed(channels[:-1])
+        )
+        self.last = nn.Conv2d(channels[0], n_channels, 3, 1, 1, bias=not scales)
+        if scales:
+            nn.init.zeros_(self.last.weight)  # training starts from the images as they are
         self.grain = 2 ** (len(channels) - 1)
 
     def bottom(self, image: Tensor) -> list[Tensor]:
@@ -144,19 +162,28 @@ class UNetModule(AutoencoderModule):
     ) -> None:
         zeros = torch.zeros(layout.width)
         latent = Pooled(channels[-1])
-        network = UNet(layout.shape[0], channels)
+        kind = layout.blocks[0].likelihood
+        network = UNet(layout.shape[0], channels, scales=kind == "gaussian")
         super().__init__(network, latent, nn.Identity(), Likelihood(layout, zeros), zeros)
-        self.kind = layout.blocks[0].likelihood
+        self.kind = kind
         self.enlarge, self.turns, self.blind = enlarge, turns, blind
 
     def hidden(self, cells: Cells) -> Tensor:
         """Return the mean of the smallest feature maps, shape (batch, n_components)."""
         return self.encoder.bottom(_seen(cells))[-1].mean((2, 3)).to(self.center.dtype)
 
-    def parameters_of(self, noisy: Tensor) -> Tensor:
-        """Return the likelihood's parameters of each pixel, in the shape of the images."""
-        answer: Tensor = self.encoder(noisy).to(noisy.dtype)
-        return noisy + answer if self.kind == "gaussian" else answer
+    def parameters_of(self, noisy: Tensor, level: Tensor | None = None) -> Tensor:
+        """Return the likelihood's parameters of each pixel, in the shape of the images.
+
+        ``level`` is the brightness that the noise of photographs is told from: that of the image
+        where none is given.
+        """
+        if self.kind == "bernoulli":
+            logits: Tensor = self.encoder(noisy).to(noisy.dtype)
+            return logits
+        level = _level(noisy) if level is None else level
+        noise: Tensor = self.encoder(noisy - level).to(noisy.dtype)
+        return noisy + noise
 
     def reconstruct(self, cells: Cells) -> Tensor:
         """Return the expected clean images, tile by tile where they are large."""
@@ -171,7 +198,8 @@ class UNetModule(AutoencoderModule):
     def _tile(self, noisy: Tensor, top: int, left: int) -> Tensor:
         above, before = max(top - _MARGIN, 0), max(left - _MARGIN, 0)
         around = noisy[:, :, above : top + _TILE + _MARGIN, before : left + _TILE + _MARGIN]
-        answer = self.parameters_of(around.contiguous(memory_format=torch.channels_last))
+        around = around.contiguous(memory_format=torch.channels_last)
+        answer = self.parameters_of(around, _level(noisy))
         mean = answer.sigmoid() if self.kind == "bernoulli" else answer
         return mean[:, :, top - above :, left - before :][:, :, :_TILE, :_TILE]
 
@@ -201,6 +229,11 @@ class UNetModule(AutoencoderModule):
         """Return the code of each image."""
         code: Code = self.latent(self.hidden(cells))
         return code
+
+
+def _level(images: Tensor) -> Tensor:
+    """Return the brightness of each image and channel."""
+    return images.mean((2, 3), keepdim=True)
 
 
 def _seen(cells: Cells) -> Tensor:

@@ -204,7 +204,9 @@ def _multiplies_bfloat16(device: torch.device) -> bool:
 
 def _is_tolerant(module: AutoencoderModule) -> bool:
     """Return True for a large network over pixels."""
-    if any(block.likelihood == "gaussian" for block in module.likelihood.layout.blocks):
+    layout = module.likelihood.layout
+    kinds = {block.likelihood for block in layout.blocks}
+    if len(layout.shape) == 1 and kinds != {"bernoulli"}:
         return False
     n_weights = sum(weight.numel() for weight in module.parameters())
     convolves = any(isinstance(part, nn.Conv2d) for part in module.modules())

@@ -212,6 +212,7 @@ class _Run:
             yield from shuffled_batches(self.train_data, self.options.batch_size, self.generator)
 
     def _loss(self, batch: Batch, progress: float) -> Tensor:
+        self.module.begin_step(progress)
         inputs = batch.inputs
         if self.corruption is not None:
             observed = inputs.observed

@@ -1,0 +1,116 @@
+"""The variational autoencoder as a module: several draws of a code, and what they are worth."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from latently.nn._latents import Gaussian, log_mean_exp
+from latently.nn._likelihoods import Likelihood
+from latently.nn._module import AutoencoderModule, Cells, RowLoss
+from latently.nn._noise import row_noise, row_seeds
+
+#: Share of the training after which several draws are taken: before, one teaches as much.
+_SEVERAL_FROM = 0.6
+#: Elements of decoded rows that are judged at once.
+_ELEMENTS = 1 << 21
+
+
+class VariationalModule(AutoencoderModule):
+    """An autoencoder whose code is a normal distribution.
+
+    Parameters
+    ----------
+    encoder, latent, decoder, likelihood, center
+        As for any autoencoder; the latent is ``Gaussian``.
+    n_importance : int, default=1
+        Draws of the code of a row in training; 1 descends the ELBO, more the tighter bound of the
+        importance weighted autoencoder [1]_, in the last part of the training.
+    binarize : bool, default=False
+        Take each pixel for a coin with its grey level as chance, tossed anew in every batch.
+
+    References
+    ----------
+    .. [1] Burda, Grosse and Salakhutdinov (2016), Importance Weighted Autoencoders.
+    """
+
+    latent: Gaussian
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        latent: Gaussian,
+        decoder: nn.Module,
+        likelihood: Likelihood,
+        center: Tensor,
+        n_importance: int = 1,
+        binarize: bool = False,
+    ) -> None:
+        super().__init__(encoder, latent, decoder, likelihood, center)
+        self.n_importance, self.binarize = n_importance, binarize
+        self._n_draws = 1
+
+    def begin_step(self, progress: float) -> None:
+        """Hear which share of the training is over."""
+        self._n_draws = self.n_importance if progress >= _SEVERAL_FROM else 1
+
+    def draw_code(self, cells: Cells) -> Tensor:
+        """Draw one code a row from its posterior, by noise that belongs to the row."""
+        noise = row_noise(row_seeds(cells.values.flatten(1)), 0, self.latent.n_components)
+        hidden = self.hidden(cells)
+        return self.latent.weighted_draw(hidden, noise.to(hidden))[0]
+
+    def forward(self, inputs: Cells, target: Cells) -> RowLoss:
+        """Return the two parts of each row's loss; of several draws, the bound in one part."""
+        if self.binarize:
+            target = target._replace(values=torch.bernoulli(target.values))
+            inputs = inputs._replace(values=target.values)
+        if self._n_draws == 1:
+            return super().forward(inputs, target)
+        hidden = self.hidden(inputs)
+        shape = self._n_draws, len(hidden), self.latent.n_components
+        noise = torch.randn(shape, device=hidden.device, dtype=hidden.dtype)
+        bound = log_mean_exp(self._evidence(hidden, noise, target))
+        return RowLoss(-bound, torch.zeros_like(bound))
+
+    def _evidence(self, hidden: Tensor, noise: Tensor, target: Cells) -> Tensor:
+        """Return log p(x, z) - log q(z|x) of each draw of each row, (n_draws, batch)."""
+        n_draws = len(noise)
+        sample, log_weight = self.latent.weighted_draw(
+            hidden.repeat(n_draws, 1), noise.flatten(0, 1)
+        )
+        rows = target.values.flatten(1).repeat(n_draws, 1)
+        seen = None if target.observed is None else target.observed.repeat(n_draws, 1)
+        losses = self.likelihood(self.decode(sample), rows, seen).sum(1)
+        evidence: Tensor = (log_weight - losses).view(n_draws, -1)
+        return evidence
+
+    def log_evidence(self, cells: Cells, n_draws: int) -> Tensor:
+        """Bound log p(x) from below by importance sampling [1]_; one draw gives the ELBO.
+
+        Parameters
+        ----------
+        cells : Cells
+            Rows to judge.
+        n_draws : int
+            Draws from the posterior of each row. They depend on nothing but the row, so that it
+            scores alone as it does in company.
+
+        Returns
+        -------
+        Tensor of shape (batch,)
+            In nats.
+
+        References
+        ----------
+        .. [1] Burda, Grosse and Salakhutdinov (2016), Importance Weighted Autoencoders.
+        """
+        hidden, seeds = self.hidden(cells), row_seeds(cells.values.flatten(1))
+        n_rows, size = len(hidden), self.latent.n_components
+        at_once = max(1, min(n_draws, _ELEMENTS // (n_rows * self.likelihood.layout.width)))
+        terms = []
+        for block in range(-(-n_draws // at_once)):
+            noise = row_noise(seeds, block, at_once * size).to(hidden)
+            noise = noise.view(n_rows, at_once, size).transpose(0, 1)
+            terms.append(self._evidence(hidden, noise, cells))
+        return log_mean_exp(torch.cat(terms)[:n_draws])
