@@ -7,14 +7,23 @@ from scipy.stats import multivariate_normal
 from torch import nn
 
 from latently import CustomNetwork, VariationalAutoencoder
+from latently.exceptions import ParameterError
+from latently.nn import Cells, _variational
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 2)) @ RNG.normal(size=(2, 4)) + 0.3 * RNG.normal(size=(300, 4))
 
 
+def linear_network():
+    """Return an encoder and a decoder that begin alike every time."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return CustomNetwork(nn.Linear(4, 4), nn.Linear(2, 4))
+
+
 def linear_model(**params):
     """Return a probabilistic PCA: every part of it is linear and Gaussian."""
-    network = CustomNetwork(nn.Linear(4, 4), nn.Linear(2, 4))
+    network = linear_network()
     return VariationalAutoencoder(2, network=network, random_state=0, **params).fit(X)
 
 
@@ -50,8 +59,6 @@ def test_a_larger_beta_leaves_less_in_the_code():
     def information(beta):
         model = linear_model(max_epochs=40, beta=beta)
         cells = model.preprocessor_.encode(X)[0]
-        from latently.nn import Cells
-
         with torch.no_grad():
             return model.module_.encode(Cells(torch.from_numpy(cells).float())).penalty.mean()
 
@@ -76,3 +83,62 @@ def test_samples_look_like_the_rows_that_were_learnt():
 def test_the_same_seed_draws_the_same_rows(model):
     assert np.array_equal(model.sample(5, random_state=3), model.sample(5, random_state=3))
     assert not np.array_equal(model.sample(5, random_state=3), model.sample(5, random_state=4))
+
+
+def losses_of(model, n_draws, n_repeats=200):
+    """Return the training loss of a batch under so many draws, mean over many tosses of noise."""
+    values, _ = model.preprocessor_.encode(X[:20])
+    cells = Cells(torch.from_numpy(values).float())
+    module = model.module_
+    module.n_importance = n_draws
+    module.train()
+    module.begin_step(1.0)
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        found = [sum(module(cells, cells)) for _ in range(n_repeats)]
+    module.eval()
+    return torch.stack(found).mean(0).numpy()
+
+
+def test_more_draws_in_training_lie_between_the_elbo_and_the_likelihood():
+    model = linear_model(max_epochs=4)
+    exact = -exact_log_likelihood(model, X[:20]).mean()
+    losses = [losses_of(model, n).mean() for n in (1, 5, 50)]
+    assert losses[0] > losses[1] > losses[2] > exact - 0.05
+
+
+def test_several_draws_are_taken_late_in_training_only():
+    module = linear_model(max_epochs=1, n_importance=7).module_
+    module.begin_step(0.1)
+    assert module._n_draws == 1
+    module.begin_step(0.9)
+    assert module._n_draws == 7
+
+
+def test_the_importance_weighted_fit_reaches_the_likelihood_of_the_data():
+    plain, weighted = (linear_model(max_epochs=60, n_importance=n) for n in (1, 10))
+    scores = [exact_log_likelihood(model, X).mean() for model in (plain, weighted)]
+    assert scores[1] > scores[0] - 0.05
+
+
+@pytest.mark.parametrize("n_samples", [1, 7, 64])
+def test_draws_judged_at_once_are_those_judged_one_by_one(model, n_samples, monkeypatch):
+    together = model.score_samples(X[:30], n_samples=n_samples)
+    monkeypatch.setattr(_variational, "_ELEMENTS", 1)
+    np.testing.assert_allclose(model.score_samples(X[:30], n_samples=n_samples), together)
+
+
+def test_coins_are_learnt_with_the_chance_of_their_grey():
+    grey = np.tile([[0.0, 0.2, 0.5, 0.9, 1.0]], (400, 1)).astype(np.float32)
+    grey[::2] = grey[::2, ::-1]
+    model = VariationalAutoencoder(2, binarize=True, max_epochs=30, random_state=0).fit(grey)
+    rebuilt = model.reconstruct(grey)
+    # A coin says less of its row than its grey does: the answer lies between grey and mean.
+    assert np.abs(rebuilt.mean(0) - grey.mean(0)).max() < 0.05
+    coins = (np.random.default_rng(0).random(grey.shape) < grey).astype(np.float32)
+    assert np.isfinite(model.score_samples(coins, n_samples=5)).all()
+
+
+def test_numbers_are_no_coins():
+    with pytest.raises(ParameterError, match="binarize=True needs pixels"):
+        VariationalAutoencoder(2, binarize=True, max_epochs=1).fit(X)

@@ -4,8 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from latently import Autoencoder, DenseNetwork, LatentSampler, VariationalAutoencoder
-from latently.exceptions import ParameterError
+from latently import (
+    Autoencoder,
+    DenseNetwork,
+    LatentSampler,
+    MemoryAutoencoder,
+    VariationalAutoencoder,
+    load,
+)
+from latently.exceptions import DataError, ParameterError
+from latently.tasks._density import fit_density
 from tests.contract.samples import matrix, same, stack, transactions
 
 COVARIANCE = np.array([[1.0, 0.8, 0.0], [0.8, 1.0, 0.3], [0.0, 0.3, 1.0]])
@@ -103,3 +111,96 @@ def test_samples_are_of_the_kind_that_was_learnt(rows):
 def test_a_wrong_number_of_modes_is_refused(wrong):
     with pytest.raises(ParameterError, match="n_modes"):
         LatentSampler(n_modes=wrong).fit(matrix())
+
+
+def test_a_kernel_density_of_the_codes_sums_to_one():
+    X = np.random.default_rng(0).normal(size=(300, 3)) * [3.0, 0.1, 0.1]
+    model = Autoencoder(1, network=DenseNetwork(()), max_epochs=10, engine="cpu")
+    sampler = LatentSampler(autoencoder=model, density="kernel", random_state=0).fit(X)
+    grid = np.outer(np.linspace(-40, 40, 8_001), [1.0, 0.0, 0.0])
+    codes = sampler.autoencoder_.transform(grid)[:, 0]
+    total = np.trapezoid(np.exp(sampler.score_samples(grid)), codes)
+    assert abs(total) == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_kernel_follows_a_ring_that_one_normal_cannot():
+    angle = np.random.default_rng(0).uniform(0, 2 * np.pi, 800)
+    ring = np.column_stack([np.cos(angle), np.sin(angle)])
+    held_out = np.column_stack([np.cos(angle + 0.01), np.sin(angle + 0.01)])
+    kernel = fit_density(ring, "kernel", 1, 0)
+    normal = fit_density(ring, "mixture", 1, 0)
+    drawn = kernel.draw(2_000, np.random.default_rng(1))
+    assert np.abs(np.linalg.norm(drawn, axis=1) - 1).mean() < 0.1
+    assert kernel.log_density(held_out).mean() > normal.log_density(held_out).mean() + 0.5
+
+
+def test_the_bandwidth_nears_that_which_is_best_for_a_normal():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(1_500, 2))
+    kernel = fit_density(rows, "kernel", 1, 0)
+    scott = 1_500 ** (-1 / 6)
+    assert 0.6 * scott < kernel.factors[0, 0, 0] / rows[:, 0].std() < 1.5 * scott
+
+
+@pytest.mark.parametrize("density", ["mixture", "kernel"])
+def test_rows_of_a_wanted_class_are_drawn(density, tmp_path):
+    rng = np.random.default_rng(0)
+    y = rng.choice(["a", "b", "c"], 300, p=[0.5, 0.3, 0.2])
+    X = np.select([y == "a", y == "b"], [-5.0, 0.0], 5.0)[:, None] + rng.normal(0, 0.3, (300, 3))
+    model = Autoencoder(2, network=DenseNetwork(()), max_epochs=40, engine="cpu")
+    sampler = LatentSampler(
+        autoencoder=model, density=density, conditional=True, random_state=0
+    ).fit(X, y)
+
+    assert sampler.sample(200, y="b", random_state=0).mean() == pytest.approx(0.0, abs=0.5)
+    each = sampler.sample(3, y=["c", "a", "b"], random_state=0).mean(1)
+    assert each[0] > 3 > each[2] > -3 > each[1]
+    free = sampler.sample(2_000, random_state=0).mean(1)
+    assert (free < -2.5).mean() == pytest.approx((y == "a").mean(), abs=0.05)
+
+    sampler.save(tmp_path / "sampler.safetensors")
+    again = load(tmp_path / "sampler.safetensors")
+    assert same(again.sample(5, y="a", random_state=1), sampler.sample(5, y="a", random_state=1))
+    with pytest.raises(ParameterError, match="classes that fit did not see: d"):
+        sampler.sample(2, y="d")
+
+
+def test_what_a_sampler_cannot_do_is_said():
+    X = matrix(80)
+    model = Autoencoder(2, max_epochs=1, engine="cpu")
+    with pytest.raises(DataError, match="needs the class of each row"):
+        LatentSampler(autoencoder=model, conditional=True).fit(X)
+    with pytest.raises(DataError, match="one class a row, got 3 for 80"):
+        LatentSampler(autoencoder=model, conditional=True).fit(X, [1, 2, 3])
+    with pytest.raises(ParameterError, match="fitted with conditional=True"):
+        LatentSampler(autoencoder=model).fit(X).sample(2, y=1)
+    with pytest.raises(DataError, match="MemoryAutoencoder cannot decode codes that are drawn"):
+        LatentSampler(autoencoder=MemoryAutoencoder()).fit(X)
+
+
+@pytest.mark.parametrize("rows", [matrix(80), stack(30, 5, 5)], ids=["numbers", "images"])
+def test_a_walk_goes_from_one_reconstruction_to_the_other(rows):
+    model = VariationalAutoencoder(2, max_epochs=2, random_state=0, engine="cpu").fit(rows)
+
+    walk = model.interpolate(rows[:1], rows[7:8], 5)
+
+    assert walk.shape == (5, *rows.shape[1:])
+    np.testing.assert_allclose(walk[[0, 4]], model.reconstruct(rows[[0, 7]]), atol=1e-9)
+    middle = model.transform(rows[[0, 7]]).mean(0, keepdims=True)
+    np.testing.assert_allclose(walk[2:3], model.inverse_transform(middle), atol=1e-9)
+
+
+def test_a_walk_through_a_mixed_table_has_its_columns():
+    table = transactions("pandas")
+    model = VariationalAutoencoder(2, max_epochs=2, random_state=0, engine="cpu").fit(table)
+    walk = model.interpolate(table.iloc[:1], table.iloc[7:8], 5)
+    assert list(walk.columns) == list(table.columns) and len(walk) == 5
+
+
+def test_a_walk_needs_two_rows_and_two_steps():
+    X = matrix(80)
+    model = Autoencoder(2, max_epochs=1, engine="cpu").fit(X)
+    with pytest.raises(DataError, match="from one row to one row, got 3 and 1"):
+        model.interpolate(X[:3], X[:1])
+    with pytest.raises(ParameterError, match="n_steps"):
+        model.interpolate(X[:1], X[1:2], 1)

@@ -6,6 +6,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Integral
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from latently._codec import check_state
-from latently._sklearn import check_parameters
+from latently._sklearn import Interval, check_parameters
 from latently._validation import check_fitted, read_codes, read_input, read_seed
 from latently.estimators._fitting import encode
 from latently.estimators._inference import (
@@ -30,6 +31,7 @@ from latently.estimators._inference import (
     row_errors,
 )
 from latently.estimators._saving import SaveMixin
+from latently.exceptions import DataError
 from latently.nn import AutoencoderModule, Cells
 from latently.preprocessing import Preprocessor
 from latently.training import Engine, History
@@ -134,6 +136,39 @@ class BaseAutoencoder(
         samples = Cells(as_tensor(codes))
         module = module_for(self.module_, self.engine, samples.values.dtype)
         return self.preprocessor_.decode(ask(module, samples, decoded).numpy())
+
+    def interpolate(self, first: Any, last: Any, n_steps: int = 8) -> Any:
+        """Walk from one row to another, on the straight line between their codes.
+
+        Straight, for codes need not lie on a sphere: not those of a plain model, nor the means
+        that a variational one encodes to.
+
+        Parameters
+        ----------
+        first, last : array-like, DataFrame, Table or image stack
+            One row each, with the columns of ``fit``.
+        n_steps : int, default=8
+            Rows of the answer, both ends included.
+
+        Returns
+        -------
+        ndarray, DataFrame, Table or image stack
+            From the reconstruction of ``first`` to that of ``last``, in the columns, types and
+            units of ``fit``.
+
+        Raises
+        ------
+        DataError
+            If there is not one row each.
+        """
+        limits = {"n_steps": [Interval(Integral, 2, None, closed="left")]}
+        check_parameters(limits, {"n_steps": n_steps}, "interpolate")
+        ends = [self.transform(rows) for rows in (first, last)]
+        if any(len(end) != 1 for end in ends):
+            raise DataError(
+                f"interpolate walks from one row to one row, got {len(ends[0])} and {len(ends[1])}."
+            )
+        return self.inverse_transform(np.linspace(ends[0][0], ends[1][0], n_steps))
 
     def reconstruct(self, X: Any) -> Any:
         """Rebuild rows through the code; missing cells come back filled.

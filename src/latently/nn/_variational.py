@@ -65,10 +65,12 @@ class VariationalModule(AutoencoderModule):
         if self.binarize:
             target = target._replace(values=torch.bernoulli(target.values))
             inputs = inputs._replace(values=target.values)
-        if self._n_draws == 1:
+        # Weights are chosen by one measure all through the training: that of its end.
+        n_draws = self._n_draws if self.training else self.n_importance
+        if n_draws == 1:
             return super().forward(inputs, target)
         hidden = self.hidden(inputs)
-        shape = self._n_draws, len(hidden), self.latent.n_components
+        shape = n_draws, len(hidden), self.latent.n_components
         noise = torch.randn(shape, device=hidden.device, dtype=hidden.dtype)
         bound = log_mean_exp(self._evidence(hidden, noise, target))
         return RowLoss(-bound, torch.zeros_like(bound))

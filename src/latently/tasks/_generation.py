@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from scipy.special import logsumexp
-from sklearn import config_context
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 
-from latently._sklearn import Interval, check_parameters
+from latently._sklearn import Interval, StrOptions, check_parameters
 from latently._validation import check_fitted, read_seed
-from latently.estimators import BaseAutoencoder, VariationalAutoencoder, seeded
+from latently.estimators import BaseAutoencoder, TrainedAutoencoder, VariationalAutoencoder, seeded
+from latently.exceptions import DataError, ParameterError
 from latently.tasks._base import AutoencoderTask
-
-#: Fewest rows that a mode of the mixture should explain.
-_ROWS_PER_MODE = 20
-_MAX_ROWS = 20_000
+from latently.tasks._density import Density, DensityName, fit_density
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class LatentSampler(AutoencoderTask):
-    """Generate rows: a mixture of normals is fitted to the codes, drawn from and decoded [1]_.
+    """Generate rows: a density is fitted to the codes, drawn from and decoded [1]_.
 
-    Works with any autoencoder, also those without a prior; a variational one gains where its codes
-    do not fill the prior.
+    Works with any autoencoder that decodes, also those without a prior; a variational one gains
+    where its codes do not fill the prior. With ``conditional=True`` each class has a density of its
+    own, so that rows of a wanted class can be drawn.
 
     Parameters
     ----------
@@ -38,9 +32,14 @@ class LatentSampler(AutoencoderTask):
         ``VariationalAutoencoder()``.
     random_state : int, RandomState or None, default=None
         Seed of the autoencoder and of the mixture.
+    density : {"mixture", "kernel"}, default="mixture"
+        A mixture of normals; or a normal around the code of every row, as wide as left-out codes
+        like best: closer to the rows, with less that is new.
     n_modes : int, default=10
         Most normals in the mixture; fewer where there are under twenty rows each. More follows
         the codes closer.
+    conditional : bool, default=False
+        True fits a density to each class of ``y``.
 
     Attributes
     ----------
@@ -50,8 +49,14 @@ class LatentSampler(AutoencoderTask):
         Shares of the modes.
     means_ : ndarray of shape (n_modes, n_components)
         Their centres, in code units.
-    factors_ : ndarray of shape (n_modes, n_components, n_components)
-        Cholesky factors of their covariances.
+    factors_ : ndarray of shape (n_shapes, n_components, n_components)
+        Cholesky factors of covariances.
+    shapes_ : ndarray of int, shape (n_modes,)
+        Which of the factors each mode has.
+    classes_ : ndarray of shape (n_classes,)
+        The classes of ``y``, of a conditional sampler.
+    class_of_mode_ : ndarray of shape (n_modes,)
+        Which of the classes each mode belongs to, of a conditional sampler.
     n_features_in_ : int
         Columns seen in ``fit``.
     feature_names_in_ : ndarray of str
@@ -69,11 +74,15 @@ class LatentSampler(AutoencoderTask):
     (5, 4)
     """
 
+    density: DensityName = "mixture"
     n_modes: int = 10
+    conditional: bool = False
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **AutoencoderTask._parameter_constraints,
+        "density": [StrOptions({"mixture", "kernel"})],
         "n_modes": [Interval(Integral, 1, None, closed="left")],
+        "conditional": ["boolean"],
     }
 
     _fitted_types: ClassVar[dict[str, type]] = {
@@ -81,6 +90,7 @@ class LatentSampler(AutoencoderTask):
         "weights_": np.ndarray,
         "means_": np.ndarray,
         "factors_": np.ndarray,
+        "shapes_": np.ndarray,
     }
 
     def _default_autoencoder(self) -> BaseAutoencoder:
@@ -93,8 +103,8 @@ class LatentSampler(AutoencoderTask):
         ----------
         X : array-like, DataFrame, Table or image stack
             Rows to imitate.
-        y : None
-            Ignored.
+        y : array-like of shape (n_samples,) or None, default=None
+            Class of each row, where ``conditional`` is True; ignored otherwise.
 
         Returns
         -------
@@ -104,27 +114,51 @@ class LatentSampler(AutoencoderTask):
         Raises
         ------
         DataError
-            If the rows cannot be used.
+            If the rows cannot be used, the autoencoder cannot decode, or classes are missing.
         """
-        codes = self._fit_autoencoder(X)._draw_codes(X).astype(np.float64)
-        seed = read_seed(self.random_state)
-        if len(codes) > _MAX_ROWS:
-            codes = np.random.default_rng(seed).permutation(codes)[:_MAX_ROWS]
-        center, scale = codes.mean(0), np.maximum(codes.std(0), 1e-12)
-        n_modes = max(1, min(self.n_modes, len(codes) // _ROWS_PER_MODE))
-        mixture = GaussianMixture(n_modes, reg_covar=1e-4, random_state=seed)
-        # The mixture is NumPy's, whatever array library scikit-learn was told to use.
-        with warnings.catch_warnings(), config_context(array_api_dispatch=False):
-            # A mixture that has not settled after 100 rounds still imitates the codes.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            mixture.fit((codes - center) / scale)
-        self.weights_ = mixture.weights_
-        self.means_ = mixture.means_ * scale + center
-        self.factors_ = np.linalg.cholesky(mixture.covariances_) * scale[:, None]
+        model = self._fit_autoencoder(X)
+        if not isinstance(model, TrainedAutoencoder):
+            raise DataError(
+                f"{type(model).__name__} cannot decode codes that are drawn. Use a "
+                "VariationalAutoencoder or an Autoencoder."
+            )
+        codes, seed = model._draw_codes(X).astype(np.float64), read_seed(self.random_state)
+        if self.conditional:
+            self._fit_classes(codes, _classes_of(y, len(codes)), seed)
+        else:
+            self._keep([fit_density(codes, self.density, self.n_modes, seed)], [1.0])
         return self
 
+    def _fit_classes(self, codes: np.ndarray, y: np.ndarray, seed: int) -> None:
+        self.classes_, which = np.unique(y, return_inverse=True)
+        parts = [codes[which == place] for place in range(len(self.classes_))]
+        found = [fit_density(part, self.density, self.n_modes, seed) for part in parts]
+        self._keep(found, [len(part) / len(codes) for part in parts])
+        sizes = [len(one.weights) for one in found]
+        self.class_of_mode_ = np.repeat(np.arange(len(found)), sizes)
+
+    def _keep(self, found: list[Density], shares: list[float]) -> None:
+        """Put densities side by side."""
+        self.weights_ = np.concatenate(
+            [share * one.weights for share, one in zip(shares, found, strict=True)]
+        )
+        self.means_ = np.concatenate([one.means for one in found])
+        self.factors_ = np.concatenate([one.factors for one in found])
+        before = np.cumsum([0, *(len(one.factors) for one in found[:-1])])
+        self.shapes_ = np.concatenate(
+            [one.shapes + start for one, start in zip(found, before, strict=True)]
+        )
+
+    @property
+    def _density(self) -> Density:
+        return Density(self.weights_, self.means_, self.factors_, self.shapes_)
+
     def sample(
-        self, n_samples: int = 1, *, random_state: int | np.random.RandomState | None = None
+        self,
+        n_samples: int = 1,
+        *,
+        y: Any = None,
+        random_state: int | np.random.RandomState | None = None,
     ) -> Any:
         """Generate rows.
 
@@ -132,6 +166,9 @@ class LatentSampler(AutoencoderTask):
         ----------
         n_samples : int, default=1
             Rows to generate.
+        y : object or array-like of shape (n_samples,), default=None
+            The class of all rows, or of each, from a conditional sampler; None draws classes as
+            often as ``fit`` saw them.
         random_state : int, RandomState or None, default=None
             Seed; None differs from call to call.
 
@@ -139,20 +176,45 @@ class LatentSampler(AutoencoderTask):
         -------
         ndarray, DataFrame, Table or image stack
             In the columns, types and units of ``fit``.
+
+        Raises
+        ------
+        ParameterError
+            If a class is unknown, or the sampler knows none.
         """
         check_fitted(self)
         limits = {"n_samples": [Interval(Integral, 1, None, closed="left")]}
         check_parameters(limits, {"n_samples": n_samples}, "LatentSampler.sample")
         seed = read_seed(random_state)
         rng = np.random.default_rng(seed)
-        modes = rng.choice(len(self.weights_), n_samples, p=self.weights_ / self.weights_.sum())
-        noise = rng.standard_normal((n_samples, self.means_.shape[1]))
-        codes = self.means_[modes] + np.einsum("nij,nj->ni", self.factors_[modes], noise)
+        codes = self._density.draw(n_samples, rng) if y is None else self._of(y, n_samples, rng)
         with seeded(seed), torch.no_grad():
             return self.autoencoder_._generate(torch.from_numpy(codes).float())
 
+    def _of(self, y: Any, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw codes of wanted classes."""
+        if not self.conditional:
+            raise ParameterError(
+                "y needs a sampler that was fitted with conditional=True. Drop it, or fit again."
+            )
+        wanted = np.broadcast_to(np.asarray(y), (n_samples,))
+        unknown = sorted({str(label) for label in wanted} - {str(c) for c in self.classes_})
+        if unknown:
+            raise ParameterError(
+                f"y names classes that fit did not see: {', '.join(unknown[:5])}. There are "
+                f"{', '.join(str(c) for c in self.classes_[:8])}."
+            )
+        codes = np.empty((n_samples, self.means_.shape[1]))
+        for place, label in enumerate(self.classes_):
+            rows, modes = np.flatnonzero(wanted == label), self.class_of_mode_ == place
+            own = self._density._replace(
+                weights=self.weights_[modes], means=self.means_[modes], shapes=self.shapes_[modes]
+            )
+            codes[rows] = own.draw(len(rows), rng)
+        return codes
+
     def score_samples(self, X: Any) -> np.ndarray:
-        """Return the log density of each row's code under the mixture.
+        """Return the log density of each row's code.
 
         Parameters
         ----------
@@ -165,18 +227,14 @@ class LatentSampler(AutoencoderTask):
             In nats; higher is more typical.
         """
         check_fitted(self)
-        codes = self.autoencoder_.transform(X).astype(np.float64)
-        terms = [
-            np.log(weight) + _log_normal(codes - mean, factor)
-            for weight, mean, factor in zip(self.weights_, self.means_, self.factors_, strict=True)
-        ]
-        density: np.ndarray = logsumexp(terms, axis=0)
-        return density
+        return self._density.log_density(self.autoencoder_.transform(X).astype(np.float64))
 
 
-def _log_normal(centered: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    whitened = np.linalg.solve(factor, centered.T)
-    log_determinant = np.log(np.diag(factor)).sum()
-    constant = 0.5 * len(factor) * np.log(2 * np.pi)
-    log_density: np.ndarray = -0.5 * np.square(whitened).sum(0) - log_determinant - constant
-    return log_density
+def _classes_of(y: Any, n_rows: int) -> np.ndarray:
+    """Return the class of each row."""
+    if y is None:
+        raise DataError("A conditional sampler needs the class of each row. Give y.")
+    classes = np.asarray(y).ravel()
+    if len(classes) != n_rows:
+        raise DataError(f"y must have one class a row, got {len(classes)} for {n_rows} rows.")
+    return classes
