@@ -44,6 +44,7 @@ _HOMES = {
     "LocalEngine": "latently.training",
     "load": "latently.persistence",
     "inspect": "latently.inspection",
+    "compare": "latently.inspection",
     "plot_anomalies": "latently.report",
     "plot_fills": "latently.report",
     "plot_history": "latently.report",
@@ -87,6 +88,7 @@ __all__ = [
     "LocalEngine",
     "load",
     "inspect",
+    "compare",
     "plot_anomalies",
     "plot_fills",
     "plot_history",
@@ -112,7 +114,7 @@ if TYPE_CHECKING:
         UNetAutoencoder,
         VariationalAutoencoder,
     )
-    from latently.inspection import inspect
+    from latently.inspection import compare, inspect
     from latently.nn import (
         Blocks,
         Blur,

@@ -109,3 +109,19 @@ def test_an_array_is_read_with_the_column_names_of_the_model(run, tmp_path):
     named, bare = (run("score", path, tmp_path / f"t.{kind}") for kind in ("csv", "npy"))
     assert pc.equal(*(read_text(tmp_path, r.stdout)["anomaly_score"] for r in (named, bare)))
     assert bare.exit_code == 0
+
+
+def test_invented_rows_are_held_against_real_ones(run, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("real", "made"):
+        lines = [f"{a:.3f},{'xy'[int(a > 0)]}" for a in rng.normal(size=60)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["size,kind", *lines]) + "\n")
+    files = (tmp_path / "real.csv", tmp_path / "made.csv")
+
+    words = run("compare", *files, "--target", "kind")
+    figures = run("compare", *files, "--json")
+
+    assert words.exit_code == 0, words.stderr
+    assert "60 synthetic rows beside 60 real ones" in words.stdout
+    assert json.loads(figures.stdout)["n_real"] == 60
+    assert run("compare", *files, "--target", "weight").exit_code == 3

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from latently.cli import (
+    compare,
     demo,
     denoise,
     detect,
@@ -46,6 +47,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "impute": impute.impute,
     "denoise": denoise.denoise,
     "sample": sample.sample,
+    "compare": compare.compare,
     "inspect": inspect.inspect,
     "demo": demo.demo,
 }

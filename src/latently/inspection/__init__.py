@@ -1,5 +1,12 @@
 """Numbers that explain a model, as frozen records."""
 
+from latently.inspection._compare import (
+    ColumnComparison,
+    Comparison,
+    Privacy,
+    Utility,
+    compare,
+)
 from latently.inspection._facts import (
     BaselineFacts,
     ColumnFacts,
@@ -8,4 +15,15 @@ from latently.inspection._facts import (
     inspect,
 )
 
-__all__ = ["inspect", "ModelFacts", "TrainingFacts", "BaselineFacts", "ColumnFacts"]
+__all__ = [
+    "inspect",
+    "compare",
+    "ModelFacts",
+    "TrainingFacts",
+    "BaselineFacts",
+    "ColumnFacts",
+    "Comparison",
+    "ColumnComparison",
+    "Privacy",
+    "Utility",
+]
