@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal, NamedTuple
 
-LikelihoodName = Literal["gaussian", "bernoulli", "categorical"]
+LikelihoodName = Literal[
+    "gaussian", "bernoulli", "categorical", "continuous_bernoulli", "discretized_logistic"
+]
+#: Of numbers and pixels, as the user may ask for it.
+LikelihoodChoice = Literal[
+    "auto", "gaussian", "bernoulli", "continuous_bernoulli", "discretized_logistic"
+]
 Container = Literal["numpy", "pandas", "polars", "pyarrow"]
 
 
@@ -44,10 +50,12 @@ class Layout:
 
     ``shape`` is the shape of one encoded row: ``(width,)`` for tables, ``(channels, height,
     width)`` for images. ``blocks`` follow each other in encoded order and fill the flattened row.
+    ``step`` is the distance of neighbouring pixels of whole numbers, zero elsewhere.
     """
 
     shape: tuple[int, ...]
     blocks: tuple[Block, ...]
+    step: float = 0.0
 
     @property
     def width(self) -> int:

@@ -10,9 +10,12 @@ network : Network or None, default=None
 corruption : callable or None, default=None
     Done to the inputs in training only: ``Masking``, ``GaussianNoise``, ``SaltAndPepper`` or your
     own; None takes {corruption}.
-likelihood : {{"auto", "gaussian", "bernoulli"}}, default="auto"
+likelihood : {{"auto", "gaussian", "bernoulli", "continuous_bernoulli", "discretized_logistic"}}, \
+default="auto"
     Of numbers and pixels. "auto" is "bernoulli" for images and for tables whose numbers lie in
-    [0, 1] on one common scale, else "gaussian". Categories, booleans and dates have their own.
+    [0, 1] on one common scale, else "gaussian". "continuous_bernoulli" is a density of grey in
+    [0, 1]; "discretized_logistic", for images of whole numbers, gives each of them a chance and
+    learns its spread. Categories, booleans and dates have their own.
 max_epochs : int or "auto", default="auto"
     Passes over the training rows. "auto" counts steps instead: a hundred passes, but at least
     2,000 and at most 10,000 steps. More fits closer, until early stopping ends it.

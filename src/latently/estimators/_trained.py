@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import torch
@@ -80,7 +80,7 @@ class TrainedAutoencoder(BaseAutoencoder):
         "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "network": [HasMethods("build"), None],
         "corruption": [callable, None],
-        "likelihood": [StrOptions({"auto", "gaussian", "bernoulli"})],
+        "likelihood": [StrOptions(set(get_args(LikelihoodChoice)))],
         "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
@@ -92,10 +92,13 @@ class TrainedAutoencoder(BaseAutoencoder):
         "random_state": ["random_state"],
         "verbose": ["boolean"],
     }
-    #: Learn the noise of each numeric column; variational models need it.
-    _learn_scale: ClassVar[bool] = False
 
     # ------------------------------------------------------------------ hooks
+    @property
+    def _learns_scale(self) -> bool:
+        """Whether the noise of each number is learnt; variational models need it."""
+        return False
+
     def _make_network(self) -> Network:
         return default_network(self.preprocessor_.layout) if self.network is None else self.network
 
@@ -270,7 +273,7 @@ class TrainedAutoencoder(BaseAutoencoder):
         encoder, decoder = self._make_network().build(
             layout.shape, n_hidden, self.n_components_, layout.width
         )
-        likelihood = Likelihood(layout, mean_offset(layout, mean), self._learn_scale)
+        likelihood = Likelihood(layout, mean_offset(layout, mean), self._learns_scale)
         return AutoencoderModule(encoder, latent, decoder, likelihood, mean)
 
     def _empty_module(self, shapes: dict[str, tuple[int, ...]]) -> AutoencoderModule:
@@ -335,7 +338,7 @@ class TrainedAutoencoder(BaseAutoencoder):
     def _generate(self, codes: Tensor) -> Any:
         """Decode codes into new rows; with the noise of the likelihood, where it was learnt."""
         parameters = self.module_.decode(codes)
-        noisy = self._learn_scale and isinstance(self.preprocessor_, TablePreprocessor)
+        noisy = self._learns_scale and isinstance(self.preprocessor_, TablePreprocessor)
         likelihood = self.module_.likelihood
         values = likelihood.draw(parameters) if noisy else likelihood.mean(parameters)
         return self.preprocessor_.decode(values.double().numpy())

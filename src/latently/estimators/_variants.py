@@ -113,6 +113,9 @@ class VariationalAutoencoder(TrainedAutoencoder):
     binarize : bool, default=False
         True takes each pixel for a coin with its grey level as chance, tossed anew in every batch:
         what is learnt is the distribution of black and white images.
+    learn_scale : bool, default=True
+        Learn the noise of each number of a "gaussian" likelihood [4]_; False fixes it at one
+        standard deviation of the column, where codes easily collapse.
 
     Attributes
     ----------
@@ -141,6 +144,7 @@ class VariationalAutoencoder(TrainedAutoencoder):
     free_bits: float = 0.0
     n_importance: int = 1
     binarize: bool = False
+    learn_scale: bool = True
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **TrainedAutoencoder._parameter_constraints,
@@ -149,8 +153,12 @@ class VariationalAutoencoder(TrainedAutoencoder):
         "free_bits": [Interval(Real, 0, None, closed="left")],
         "n_importance": [Interval(Integral, 1, None, closed="left")],
         "binarize": ["boolean"],
+        "learn_scale": ["boolean"],
     }
-    _learn_scale: ClassVar[bool] = True
+
+    @property
+    def _learns_scale(self) -> bool:
+        return self.learn_scale
 
     def _make_network(self) -> Network:
         if self.network is not None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from latently._spec import Block, Layout
+from latently.nn._kinds import KINDS, Kind, Noise
 
-_HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+#: Where the logarithm of the scale of whole numbers begins.
+_FIRST_LOG_SCALE = -2.0
 
 
 class _Run(NamedTuple):
@@ -24,6 +25,11 @@ class _Run(NamedTuple):
     def view(self, flat: Tensor) -> Tensor:
         """Return the run as (batch, n_columns, width)."""
         return flat[:, self.elements].view(-1, self.block.n_columns, self.block.width)
+
+    @property
+    def kind(self) -> Kind:
+        """The mathematics of the block's likelihood."""
+        return KINDS[self.block.likelihood]
 
 
 def _runs(layout: Layout) -> Iterator[_Run]:
@@ -45,47 +51,13 @@ def spread(per_column: Tensor, layout: Layout) -> Tensor:
     return per_column[:, _column_of_element(layout)]
 
 
-def _gaussian(run: _Run, parameters: Tensor, target: Tensor, log_scale: Tensor | None) -> Tensor:
-    residual = target - parameters
-    if log_scale is None:
-        return (0.5 * residual.square() + _HALF_LOG_2PI).sum(-1)
-    log_scale = log_scale[run.elements].view(run.block.n_columns, run.block.width)
-    return (0.5 * (residual * (-log_scale).exp()).square() + log_scale + _HALF_LOG_2PI).sum(-1)
-
-
-def _bernoulli(run: _Run, parameters: Tensor, target: Tensor, log_scale: Tensor | None) -> Tensor:
-    return F.binary_cross_entropy_with_logits(parameters, target, reduction="none").sum(-1)
-
-
-def _categorical(run: _Run, parameters: Tensor, target: Tensor, log_scale: Tensor | None) -> Tensor:
-    return -(target * parameters.log_softmax(-1)).sum(-1)
-
-
-_LOSSES = {"gaussian": _gaussian, "bernoulli": _bernoulli, "categorical": _categorical}
-
-
-def _identity(parameters: Tensor) -> Tensor:
-    return parameters
-
-
-def _softmax(parameters: Tensor) -> Tensor:
-    return parameters.softmax(-1)
-
-
-_MEANS: dict[str, Callable[[Tensor], Tensor]] = {
-    "gaussian": _identity,
-    "bernoulli": torch.sigmoid,
-    "categorical": _softmax,
-}
-
-
 class Likelihood(nn.Module):
     r"""Negative log-likelihood of each cell of a batch, by the layout of its columns.
 
     A ``gaussian`` element costs
     :math:`\tfrac12 (x-\mu)^2/\sigma^2 + \log\sigma + \tfrac12\log 2\pi`, a ``bernoulli`` one the
     cross-entropy of its logit, a ``categorical`` block the negative log of the softmax at its
-    category. A column's loss is the sum over its elements.
+    category; the others are in ``nn/_kinds.py``. A column's loss is the sum over its elements.
 
     Parameters
     ----------
@@ -119,7 +91,11 @@ class Likelihood(nn.Module):
         self.one_element_columns = all(block.width == 1 for block in layout.blocks)
         self.register_buffer("column_of_element", _column_of_element(layout), persistent=False)
         self.register_buffer("offset", offset.clone())
-        self.raw_log_scale = nn.Parameter(torch.zeros(layout.width)) if learn_scale else None
+        scaled = [run for run in self.runs if run.kind.always_scaled]
+        raw = torch.zeros(layout.width)
+        for run in scaled:
+            raw[run.elements] = _FIRST_LOG_SCALE
+        self.raw_log_scale = nn.Parameter(raw) if learn_scale or scaled else None
 
     @property
     def log_scale(self) -> Tensor | None:
@@ -156,12 +132,18 @@ class Likelihood(nn.Module):
         Tensor of shape (batch, n_columns)
             In nats.
         """
-        log_scale = self.log_scale
         losses = [
-            _LOSSES[run.block.likelihood](run, run.view(parameters), run.view(target), log_scale)
-            for run in self.runs
+            run.kind.loss(run.view(parameters), run.view(target), noise)
+            for run, noise in self._noisy_runs()
         ]
         return self._masked(losses, observed)
+
+    def _noisy_runs(self) -> Iterator[tuple[_Run, Noise]]:
+        scale = self.log_scale
+        for run in self.runs:
+            shape = run.block.n_columns, run.block.width
+            own = None if scale is None else scale[run.elements].view(shape)
+            yield run, Noise(own, self.layout.step)
 
     def least(self, target: Tensor, observed: Tensor | None) -> Tensor:
         """Return the smallest loss that any parameters could reach on each cell, in nats.
@@ -169,48 +151,26 @@ class Likelihood(nn.Module):
         Zero for categories; the entropy of a grey pixel; the logarithm of the normalising constant
         for numbers. The loss less this is the half deviance, zero for a perfect reconstruction.
         """
-        log_scale = self.log_scale
-        return self._masked(
-            [_least(run, run.view(target), log_scale) for run in self.runs], observed
-        )
+        least = [run.kind.least(run.view(target), noise) for run, noise in self._noisy_runs()]
+        return self._masked(least, observed)
 
     def mean(self, parameters: Tensor) -> Tensor:
         """Return the expected encoded row, shape (batch, width): probabilities for categories."""
-        means = [_MEANS[run.block.likelihood](run.view(parameters)).flatten(1) for run in self.runs]
+        means = [run.kind.mean(run.view(parameters)).flatten(1) for run in self.runs]
         return means[0] if len(means) == 1 else torch.cat(means, 1)
 
     def draw(self, parameters: Tensor) -> Tensor:
         """Draw an encoded row from the likelihood, noise included, shape (batch, width)."""
-        log_scale = self.log_scale
-        drawn = [_draw(run, run.view(parameters), log_scale).flatten(1) for run in self.runs]
+        drawn = [
+            run.kind.draw(run.view(parameters), noise).flatten(1)
+            for run, noise in self._noisy_runs()
+        ]
         return torch.cat(drawn, 1)
 
     @staticmethod
     def _masked(losses: list[Tensor], observed: Tensor | None) -> Tensor:
         loss = losses[0] if len(losses) == 1 else torch.cat(losses, 1)
         return loss if observed is None else torch.where(observed, loss, 0.0)
-
-
-def _least(run: _Run, target: Tensor, log_scale: Tensor | None) -> Tensor:
-    if run.block.likelihood == "gaussian":
-        return _gaussian(run, target, target, log_scale)
-    if run.block.likelihood == "bernoulli":
-        entropy: Tensor = torch.special.entr(target) + torch.special.entr(1 - target)
-        return entropy.sum(-1)
-    return target.new_zeros(target.shape[:-1])
-
-
-def _draw(run: _Run, parameters: Tensor, log_scale: Tensor | None) -> Tensor:
-    if run.block.likelihood == "gaussian":
-        if log_scale is None:
-            return parameters
-        scale = log_scale[run.elements].exp().view(run.block.n_columns, run.block.width)
-        return parameters + torch.randn_like(parameters) * scale
-    if run.block.likelihood == "bernoulli":
-        return torch.bernoulli(parameters.sigmoid())
-    gumbel = -torch.log(-torch.log(torch.rand_like(parameters).clamp(1e-12, 1 - 1e-7)))
-    drawn: Tensor = F.one_hot((parameters + gumbel).argmax(-1), run.block.width)
-    return drawn.to(parameters)
 
 
 def mean_offset(layout: Layout, mean: Tensor) -> Tensor:
@@ -229,10 +189,6 @@ def mean_offset(layout: Layout, mean: Tensor) -> Tensor:
         The mean itself for numbers, its logit or log for probabilities, held away from 0 and 1.
     """
     offset = mean.clone()
-    probability = mean.clamp(1e-3, 1 - 1e-3)
     for run in _runs(layout):
-        if run.block.likelihood == "bernoulli":
-            offset[..., run.elements] = probability[..., run.elements].logit()
-        elif run.block.likelihood == "categorical":
-            offset[..., run.elements] = probability[..., run.elements].log()
+        offset[..., run.elements] = run.kind.offset(mean[..., run.elements])
     return offset

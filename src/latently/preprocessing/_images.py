@@ -8,10 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from latently._spec import Block, ImageAxes, ImageSpec, Layout, LikelihoodName
+from latently._spec import (
+    Block,
+    ImageAxes,
+    ImageSpec,
+    Layout,
+    LikelihoodChoice,
+    LikelihoodName,
+)
 from latently.exceptions import DataError, DataWarning
 from latently.preprocessing._frames import rounded
-from latently.preprocessing._table import LikelihoodChoice
 
 _CHANNEL_COUNTS = (1, 2, 3, 4)
 
@@ -24,7 +30,7 @@ class ImagePreprocessor:
     ----------
     spec : ImageSpec
         The stack as ``fit`` saw it.
-    likelihood : {"gaussian", "bernoulli"}
+    likelihood : {"gaussian", "bernoulli", ...}
         Of every pixel.
     bounded : bool, default=True
         False leaves pixels beyond the range as they are, as noise takes them there.
@@ -84,7 +90,7 @@ class ImagePreprocessor:
         stack : ndarray of shape (n, h, w), (n, h, w, c) or (n, c, h, w)
             Whole numbers span the bit depth seen (0 to 255, say); floats [0, 1] where they lie in
             it, else the range seen.
-        likelihood : {"auto", "gaussian", "bernoulli"}, default="auto"
+        likelihood : {"auto", "gaussian", "bernoulli", ...}, default="auto"
             Of the pixels; "auto" is "bernoulli".
 
         Returns
@@ -93,6 +99,11 @@ class ImagePreprocessor:
             Ready to encode.
         """
         axes = _axes(stack)
+        if likelihood == "discretized_logistic" and stack.dtype.kind not in "iu":
+            raise DataError(
+                'likelihood="discretized_logistic" needs images of whole numbers, got '
+                f'{stack.dtype}. Use "gaussian" or "continuous_bernoulli".'
+            )
         spec = ImageSpec(axes, _shape(stack, axes), str(stack.dtype), *_range(stack))
         return cls(spec, "bernoulli" if likelihood == "auto" else likelihood)
 
@@ -100,7 +111,8 @@ class ImagePreprocessor:
     def layout(self) -> Layout:
         """One column a pixel and channel."""
         n_pixels = int(np.prod(self.spec.shape))
-        return Layout(self.spec.shape, (Block(self.likelihood, 1, n_pixels),))
+        step = 1 / (self.spec.high - self.spec.low)
+        return Layout(self.spec.shape, (Block(self.likelihood, 1, n_pixels),), step)
 
     @property
     def order(self) -> np.ndarray:

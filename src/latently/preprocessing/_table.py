@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from latently._spec import Block, Layout, LikelihoodName, TableSpec
+from latently._spec import Block, Layout, LikelihoodChoice, LikelihoodName, TableSpec
 from latently.exceptions import DataError, DataWarning
 from latently.preprocessing._columns import (
     BooleanCodec,
@@ -33,8 +33,10 @@ from latently.preprocessing._frames import (
     typed_column,
 )
 
-LikelihoodChoice = Literal["auto", "gaussian", "bernoulli"]
 Table = np.ndarray | nw.DataFrame[Any]
+
+#: Likelihoods of numbers that are left as they are.
+_IN_UNIT_INTERVAL = ("bernoulli", "continuous_bernoulli")
 
 #: Categories kept for a text column; the rest of its values count as unknown.
 MAX_CATEGORIES = 100
@@ -59,7 +61,7 @@ class TablePreprocessor:
         Positions of the numeric columns.
     center, scale : ndarray of shape (n_numbers,)
         Taken off and divided by.
-    number_likelihood : {"gaussian", "bernoulli"}
+    number_likelihood : {"gaussian", "bernoulli", "continuous_bernoulli"}
         "bernoulli" where all numbers lie in [0, 1] on one common scale.
     codecs : tuple of ColumnCodec
         The other columns, in encoded order.
@@ -80,7 +82,7 @@ class TablePreprocessor:
         ----------
         table : ndarray of shape (n_samples, n_features) or narwhals.DataFrame
             What ``fit`` was given.
-        likelihood : {"auto", "gaussian", "bernoulli"}, default="auto"
+        likelihood : {"auto", "gaussian", "bernoulli", ...}, default="auto"
             Of the numbers.
 
         Returns
@@ -112,7 +114,7 @@ class TablePreprocessor:
         chosen: LikelihoodName = _number_likelihood(numbers, likelihood)
         with np.errstate(over="ignore", invalid="ignore"):
             center, scale = spread_of(numbers.astype(np.float64, copy=False))
-        if chosen == "bernoulli":
+        if chosen in _IN_UNIT_INTERVAL:
             center, scale = np.where(np.isnan(center), np.nan, 0.0), np.ones_like(scale)
         too_large = np.isinf(center) | ~np.isfinite(scale)
         if too_large.any():
@@ -194,7 +196,7 @@ class TablePreprocessor:
             values[~observed] = 0.0
         too_large = ~(np.abs(values) < np.finfo(np.float32).max / 4)
         _refuse(self.spec, self.positions, numbers, too_large)
-        if self.number_likelihood == "bernoulli":
+        if self.number_likelihood in _IN_UNIT_INTERVAL:
             self._check_unit_interval(numbers, values)
         dtype = np.float32 if numbers.dtype == np.float32 else np.float64
         return values.astype(dtype, copy=False), observed
@@ -368,6 +370,17 @@ def _number_likelihood(numbers: np.ndarray, choice: LikelihoodChoice) -> Likelih
     Bernoulli when all lie in [0, 1], both ends occur, and the columns share that scale: they are
     binary, or some vary without reaching both ends, as pixels do and min-max scaled columns do not.
     """
+    if choice == "discretized_logistic":
+        raise DataError(
+            'likelihood="discretized_logistic" is for images of whole numbers, got a table. Use '
+            '"gaussian".'
+        )
+    if choice == "continuous_bernoulli" and ((numbers < 0) | (numbers > 1)).any():
+        raise DataError(
+            'likelihood="continuous_bernoulli" needs numbers from 0 to 1, got '
+            f"{np.nanmin(numbers):g} to {np.nanmax(numbers):g}. Scale them, or use "
+            '"gaussian".'
+        )
     if choice != "auto":
         return choice
     if not numbers.size or np.isnan(numbers).all():

@@ -1,0 +1,231 @@
+"""The kinds of likelihood: loss, mean, draw and best parameters of a block of columns, each.
+
+Parameters and targets are (batch, n_columns, width); losses are nats a cell, (batch, n_columns).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+_HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+#: Below this logit a continuous Bernoulli is taken by its series: the closed form divides by it.
+_SMALL = 1e-2
+#: Logits beyond this count as this, where the best one is infinite.
+_MOST = 100.0
+
+
+class Noise(NamedTuple):
+    """What belongs to the elements of a block beside their parameters.
+
+    Attributes
+    ----------
+    log_scale : Tensor of shape (n_columns, width) or None
+        Logarithm of the learnt scale; None where it is one.
+    step : float
+        Distance of neighbouring values, for whole numbers.
+    """
+
+    log_scale: Tensor | None
+    step: float
+
+
+class Kind(ABC):
+    """One likelihood."""
+
+    #: True where the scale is learnt whatever the model.
+    always_scaled: ClassVar[bool] = False
+
+    @abstractmethod
+    def loss(self, parameters: Tensor, target: Tensor, noise: Noise) -> Tensor:
+        """Return the negative log-likelihood of each cell."""
+
+    @abstractmethod
+    def mean(self, parameters: Tensor) -> Tensor:
+        """Return the expected elements."""
+
+    @abstractmethod
+    def draw(self, parameters: Tensor, noise: Noise) -> Tensor:
+        """Return elements drawn at random."""
+
+    @abstractmethod
+    def offset(self, mean: Tensor) -> Tensor:
+        """Return the parameters that stand for these means."""
+
+    def least(self, target: Tensor, noise: Noise) -> Tensor:
+        """Return the smallest loss that any parameters could reach on each cell."""
+        return self.loss(self.offset(target), target, noise)
+
+
+class Gaussian(Kind):
+    """Normal around the parameter."""
+
+    def loss(self, parameters: Tensor, target: Tensor, noise: Noise) -> Tensor:
+        residual = target - parameters
+        if noise.log_scale is None:
+            return (0.5 * residual.square() + _HALF_LOG_2PI).sum(-1)
+        scaled = residual * (-noise.log_scale).exp()
+        return (0.5 * scaled.square() + noise.log_scale + _HALF_LOG_2PI).sum(-1)
+
+    def mean(self, parameters: Tensor) -> Tensor:
+        return parameters
+
+    def draw(self, parameters: Tensor, noise: Noise) -> Tensor:
+        if noise.log_scale is None:
+            return parameters
+        return parameters + torch.randn_like(parameters) * noise.log_scale.exp()
+
+    def offset(self, mean: Tensor) -> Tensor:
+        return mean
+
+
+class Bernoulli(Kind):
+    """One with the chance whose logit is the parameter; grey pixels count as chances."""
+
+    def loss(self, parameters: Tensor, target: Tensor, noise: Noise) -> Tensor:
+        return F.binary_cross_entropy_with_logits(parameters, target, reduction="none").sum(-1)
+
+    def mean(self, parameters: Tensor) -> Tensor:
+        return parameters.sigmoid()
+
+    def draw(self, parameters: Tensor, noise: Noise) -> Tensor:
+        return torch.bernoulli(parameters.sigmoid())
+
+    def offset(self, mean: Tensor) -> Tensor:
+        return mean.clamp(1e-3, 1 - 1e-3).logit()
+
+    def least(self, target: Tensor, noise: Noise) -> Tensor:
+        entropy: Tensor = torch.special.entr(target) + torch.special.entr(1 - target)
+        return entropy.sum(-1)
+
+
+class Categorical(Kind):
+    """One category of a block, by the softmax of its parameters."""
+
+    def loss(self, parameters: Tensor, target: Tensor, noise: Noise) -> Tensor:
+        return -(target * parameters.log_softmax(-1)).sum(-1)
+
+    def mean(self, parameters: Tensor) -> Tensor:
+        return parameters.softmax(-1)
+
+    def draw(self, parameters: Tensor, noise: Noise) -> Tensor:
+        gumbel = -torch.log(-torch.log(torch.rand_like(parameters).clamp(1e-12, 1 - 1e-7)))
+        drawn: Tensor = F.one_hot((parameters + gumbel).argmax(-1), parameters.shape[-1])
+        return drawn.to(parameters)
+
+    def offset(self, mean: Tensor) -> Tensor:
+        return mean.clamp(1e-3, 1 - 1e-3).log()
+
+    def least(self, target: Tensor, noise: Noise) -> Tensor:
+        return target.new_zeros(target.shape[:-1])
+
+
+class ContinuousBernoulli(Kind):
+    r"""The density of grey pixels that a Bernoulli lacks: its constant makes it sum to one [1]_.
+
+    With the logit l, :math:`p(x) = \frac{l}{2\tanh(l/2)} \cdot 2\lambda^x(1-\lambda)^{1-x}`.
+
+    References
+    ----------
+    .. [1] Loaiza-Ganem and Cunningham (2019), The Continuous Bernoulli.
+    """
+
+    def loss(self, parameters: Tensor, target: Tensor, noise: Noise) -> Tensor:
+        cross = F.binary_cross_entropy_with_logits(parameters, target, reduction="none")
+        return (cross - _log_constant(parameters)).sum(-1)
+
+    def mean(self, parameters: Tensor) -> Tensor:
+        return _mean_of_logit(parameters)
+
+    def draw(self, parameters: Tensor, noise: Noise) -> Tensor:
+        chance = torch.rand_like(parameters)
+        small, safe = _parted(parameters)
+        # The inverse of the distribution function, from the side where nothing overflows.
+        steep = safe.abs()
+        risen = 1 + (torch.log(chance + (1 - chance) * (-steep).exp())) / steep
+        return torch.where(small, chance, torch.where(safe > 0, risen, 1 - risen)).clamp(0, 1)
+
+    def offset(self, mean: Tensor) -> Tensor:
+        """Return the logits of these means, by bisection: the mean grows with the logit."""
+        low, high = torch.full_like(mean, -_MOST), torch.full_like(mean, _MOST)
+        for _ in range(60):
+            middle = (low + high) / 2
+            below = _mean_of_logit(middle) < mean
+            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+        return (low + high) / 2
+
+
+def _parted(logit: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which logits are small, and all with something harmless in the place of those."""
+    small = logit.abs() < _SMALL
+    return small, torch.where(small, 1.0, logit)
+
+
+def _log_constant(logit: Tensor) -> Tensor:
+    """Return log(l / tanh(l / 2)), whose series is log 2 + l^2 / 12 - ..."""
+    small, safe = _parted(logit)
+    series = math.log(2) + logit.square() / 12
+    return torch.where(small, series, (safe / (safe / 2).tanh()).log())
+
+
+def _mean_of_logit(logit: Tensor) -> Tensor:
+    """Return 1 / (1 - exp(-l)) - 1 / l, whose series is 1/2 + l / 12 - ..."""
+    small, safe = _parted(logit)
+    return torch.where(small, 0.5 + logit / 12, -1 / torch.expm1(-safe) - 1 / safe)
+
+
+class DiscretizedLogistic(Kind):
+    """Whole numbers: the logistic chance of the stretch around each, the ends included [1]_, [2]_.
+
+    References
+    ----------
+    .. [1] Kingma et al. (2016), Improved Variational Inference with Inverse Autoregressive Flow.
+    .. [2] Salimans et al. (2017), PixelCNN++.
+    """
+
+    always_scaled: ClassVar[bool] = True
+
+    def loss(self, parameters: Tensor, target: Tensor, noise: Noise) -> Tensor:
+        assert noise.log_scale is not None
+        rate = (-noise.log_scale).exp()
+        upper = (target + noise.step / 2 - parameters) * rate
+        lower = (target - noise.step / 2 - parameters) * rate
+        # sigmoid(upper) - sigmoid(lower), without the difference of two nearly equal numbers.
+        width = (noise.step * rate).expand_as(upper)
+        inside = F.logsigmoid(upper) + F.logsigmoid(-lower) + torch.log(-torch.expm1(-width))
+        least, most = target < noise.step / 2, target > 1 - noise.step / 2
+        ends = torch.where(least, F.logsigmoid(upper), F.logsigmoid(-lower))
+        return -torch.where(least | most, ends, inside).sum(-1)
+
+    def mean(self, parameters: Tensor) -> Tensor:
+        return parameters
+
+    def draw(self, parameters: Tensor, noise: Noise) -> Tensor:
+        assert noise.log_scale is not None
+        chance = torch.rand_like(parameters).clamp(1e-7, 1 - 1e-7)
+        drawn = parameters + chance.logit() * noise.log_scale.exp()
+        return ((drawn / noise.step).round() * noise.step).clamp(0, 1)
+
+    def offset(self, mean: Tensor) -> Tensor:
+        return mean
+
+    def least(self, target: Tensor, noise: Noise) -> Tensor:
+        """Return the loss at the value itself; at an end, of a parameter far beyond it: zero."""
+        assert noise.log_scale is not None
+        at_end = (target < noise.step / 2) | (target > 1 - noise.step / 2)
+        beyond = torch.where(target < 0.5, -_MOST, _MOST)
+        return self.loss(torch.where(at_end, beyond, target), target, noise)
+
+
+KINDS: dict[str, Kind] = {
+    "gaussian": Gaussian(),
+    "bernoulli": Bernoulli(),
+    "categorical": Categorical(),
+    "continuous_bernoulli": ContinuousBernoulli(),
+    "discretized_logistic": DiscretizedLogistic(),
+}
