@@ -144,3 +144,16 @@ def tuned_filter(
 def filtered(one: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
     """Return every image through a filter of one, clipped to [0, 1]."""
     return np.clip(np.stack([one(image.astype(np.float64)) for image in images]), 0, 1)
+
+
+# ---------------------------------------------------------------- photographs
+def photographs() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return coloured pictures of scikit-image to learn from and to judge, in [0, 1]."""
+    from skimage import data
+
+    def read(name: str) -> np.ndarray:
+        picture = getattr(data, name)()[..., :3]
+        return np.asarray(picture, dtype=np.float32) / 255
+
+    learnt = ("astronaut", "rocket", "retina", "immunohistochemistry", "hubble_deep_field")
+    return {name: read(name) for name in learnt}, {n: read(n) for n in ("coffee", "chelsea")}
