@@ -62,6 +62,12 @@ def read_input(
             return frame
     if n_axes(X) in (3, 4):
         return _read_images(estimator, X, reset=reset, min_rows=min_rows)
+    if n_axes(X) == 0 and is_pictures(X):
+        sizes = sorted({str(np.shape(image)) for image in X})
+        raise DataError(
+            f"Images must be of one size, got {', '.join(sizes[:3])}. Resize them, or use a "
+            "UNetAutoencoder."
+        )
     return _read_matrix(estimator, X, reset=reset, min_rows=min_rows)
 
 

@@ -92,3 +92,6 @@ def test_noise_is_taken_off_a_folder_of_images_of_any_size(run, tmp_path):
     refused = run("fit", tmp_path / "photos", "-o", "x.safetensors", *options, "--n-components", 4)
     assert refused.exit_code == 2
     assert "--n-components does not belong to --kind unet" in refused.stderr
+    drawn = run("sample", model, "-o", tmp_path / "drawn")
+    assert drawn.exit_code == 4
+    assert "from which nothing can be drawn" in drawn.stderr

@@ -263,3 +263,15 @@ def test_real_images_are_rebuilt_better_than_by_their_mean():
     )
     rebuilt = model.fit(digits).reconstruct(digits)
     assert np.square(rebuilt - digits).mean() < 0.5 * digits.var(0).mean()
+
+
+def test_images_of_several_sizes_are_refused_by_name_of_their_sizes():
+    mixed = [np.ones((4, 4)), np.ones((4, 5))]
+    with pytest.raises(DataError, match=r"of one size, got \(4, 4\), \(4, 5\)\. Resize"):
+        Autoencoder(2, max_epochs=1).fit(mixed)
+
+
+def test_a_code_larger_than_the_images_is_learnt():
+    images = stack(30, 4, 4)
+    model = Autoencoder(40, max_epochs=1, random_state=0, engine="cpu").fit(images)
+    assert model.transform(images).shape == (30, 40)

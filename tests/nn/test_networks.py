@@ -24,9 +24,35 @@ def test_a_dense_network_mirrors_its_encoder(hidden_sizes, normalization):
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (7, 5), (28, 28), (33, 64)])
 @pytest.mark.parametrize("channels", ["auto", (4,), (4, 8, 16)])
-def test_a_convolutional_network_comes_back_to_any_size(size, channels):
-    encoder, decoder = ConvNetwork(channels).build((3, *size), 5, 5, 3 * size[0] * size[1])
-    assert decoder(encoder(torch.randn(2, 3, *size))).shape == (2, 3, *size)
+@pytest.mark.parametrize("downsampling", ["stride", "pool"])
+@pytest.mark.parametrize(("normalization", "n_blocks"), [("batch", 0), ("group", 2), (None, 1)])
+def test_a_convolutional_network_comes_back_to_any_size(
+    size, channels, downsampling, normalization, n_blocks
+):
+    network = ConvNetwork(
+        channels, downsampling=downsampling, normalization=normalization, residual_blocks=n_blocks
+    )
+    encoder, decoder = network.build((3, *size), 5, 5, 3 * size[0] * size[1])
+    assert decoder(encoder(torch.randn(4, 3, *size))).shape == (4, 3, *size)
+
+
+def test_a_residual_block_whose_convolutions_answer_nothing_changes_nothing():
+    torch.manual_seed(0)
+    plain, _ = ConvNetwork((4,)).build((1, 8, 8), 3, 3, 64)
+    torch.manual_seed(0)
+    deep, _ = ConvNetwork((4,), residual_blocks=1).build((1, 8, 8), 3, 3, 64)
+    block = deep[3]
+    torch.nn.init.zeros_(block.paths[1][-1].weight)
+    torch.nn.init.zeros_(block.paths[1][-1].bias)
+    deep[-1].load_state_dict(plain[-1].state_dict())
+    images = torch.randn(5, 1, 8, 8)
+    torch.testing.assert_close(deep(images), plain(images))
+
+
+def test_an_image_is_normalised_by_groups_alone_as_in_company():
+    encoder, _ = ConvNetwork((8, 16), normalization="group").build((1, 9, 9), 3, 3, 81)
+    images = torch.randn(6, 1, 9, 9)
+    torch.testing.assert_close(encoder(images)[:1], encoder(images[:1]), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -81,3 +107,17 @@ def test_a_custom_network_of_the_wrong_shape_is_refused_with_the_layer_to_change
 ):
     with pytest.raises(ParameterError, match=words):
         CustomNetwork(encoder, decoder).build((4,), 2, 2, 4)
+
+
+@pytest.mark.parametrize(
+    ("network", "parameter"),
+    [
+        (ConvNetwork(downsampling="skip"), "downsampling"),
+        (ConvNetwork(residual_blocks=-1), "residual_blocks"),
+        (ConvNetwork(normalization="instance"), "normalization"),
+    ],
+    ids=str,
+)
+def test_a_wrong_parameter_of_images_is_named(network, parameter):
+    with pytest.raises(ParameterError, match=f"^{parameter} must be"):
+        network.build((1, 8, 8), 3, 3, 64)

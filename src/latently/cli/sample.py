@@ -20,10 +20,17 @@ def sample(
     overwrite: options.Overwrite = False,
 ) -> None:
     """Generate new rows; best with a model of `fit --kind variational`."""
+    from latently.exceptions import ModelFileError
     from latently.persistence import load
 
     target = Target(output, output_format, overwrite)
     loaded = load(model)
     check_target(target, images=answers_images(loaded))
     source = loaded if hasattr(loaded, "sample") else autoencoder_of(loaded)
+    if not hasattr(source, "sample"):
+        raise ModelFileError(
+            f"{model} holds a {type(source).__name__}, from which nothing can be drawn. Use a "
+            "model of `fit --kind variational`.",
+            "class",
+        )
     write_rows(source.sample(n_samples, random_state=seed), Rows(None), loaded, target)

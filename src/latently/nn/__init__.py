@@ -1,6 +1,7 @@
 """The torch mathematics: networks, latents, corruptions, likelihoods; no file, no table."""
 
 from latently.nn._columns import prediction_error
+from latently.nn._convolutional import ConvNetwork
 from latently.nn._corruption import (
     Blocks,
     Blur,
@@ -13,12 +14,13 @@ from latently.nn._corruption import (
 )
 from latently.nn._crowd import CrowdModule
 from latently.nn._latents import L1, Code, Deterministic, Gaussian, Latent, TopK
+from latently.nn._layers import hidden_layers
 from latently.nn._likelihoods import Likelihood, mean_offset, spread
 from latently.nn._map import MapModule
 from latently.nn._masked import ForestSize, MaskedModule
 from latently.nn._memory import Memory
 from latently.nn._module import AutoencoderModule, Cells, RowLoss
-from latently.nn._networks import ConvNetwork, CustomNetwork, DenseNetwork, Network, hidden_layers
+from latently.nn._networks import CustomNetwork, DenseNetwork, Network
 from latently.nn._stored import MemoryModule, StoredRows
 from latently.nn._unet import UNetModule
 from latently.nn._variational import VariationalModule

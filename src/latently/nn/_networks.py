@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, Protocol, runtime_checkable
@@ -13,30 +12,18 @@ from typing import Literal, Protocol, runtime_checkable
 import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from latently.exceptions import ParameterError
-
-ActivationName = Literal["gelu", "relu", "silu", "elu", "tanh", "sigmoid", "identity"]
-NormalizationName = Literal["batch", "layer"]
-
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "gelu": nn.GELU,
-    "relu": nn.ReLU,
-    "silu": nn.SiLU,
-    "elu": nn.ELU,
-    "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
-    "identity": nn.Identity,
-}
-DENSE_NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
-    "batch": nn.BatchNorm1d,
-    "layer": nn.LayerNorm,
-}
-CONV_NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
-    "batch": nn.BatchNorm2d,
-    "layer": lambda channels: nn.GroupNorm(1, channels),
-}
+from latently.nn._layers import (
+    ACTIVATIONS,
+    DENSE_NORMALIZATIONS,
+    ActivationName,
+    NormalizationName,
+    Sum,
+    check_choice,
+    check_share,
+    check_sizes,
+)
 
 
 @runtime_checkable
@@ -132,14 +119,14 @@ class DenseNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         layers = nn.Sequential(*self._stack(sizes[:-1]), nn.Linear(sizes[-2], sizes[-1]))
         if not self.linear_path:
             return layers
-        return nn.Sequential(_Sum(layers, nn.Linear(sizes[0], sizes[-1])))
+        return nn.Sequential(Sum(layers, nn.Linear(sizes[0], sizes[-1])))
 
     def _check(self) -> None:
-        _check_choice("activation", self.activation, ACTIVATIONS)
-        _check_choice("normalization", self.normalization, DENSE_NORMALIZATIONS, optional=True)
-        _check_share("dropout", self.dropout)
+        check_choice("activation", self.activation, ACTIVATIONS)
+        check_choice("normalization", self.normalization, DENSE_NORMALIZATIONS, optional=True)
+        check_share("dropout", self.dropout)
         if self.hidden_sizes != "auto":
-            _check_sizes("hidden_sizes", self.hidden_sizes)
+            check_sizes("hidden_sizes", self.hidden_sizes)
 
     def _sizes(self, n_inputs: int) -> list[int]:
         if self.hidden_sizes != "auto":
@@ -161,168 +148,6 @@ class DenseNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         if self.normalization is None:
             return [bend]
         return [DENSE_NORMALIZATIONS[self.normalization](size), bend]
-
-
-class _Sum(nn.Module):
-    """The sum of what several paths answer."""
-
-    def __init__(self, *paths: nn.Module) -> None:
-        super().__init__()
-        self.paths = nn.ModuleList(paths)
-
-    def forward(self, values: Tensor) -> Tensor:
-        answers: Tensor = sum(path(values) for path in self.paths)
-        return answers
-
-
-@dataclass(kw_only=False, eq=False, repr=False)
-class ConvNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
-    """Strided convolutions down to the code, nearest-neighbour upsampling and convolutions back.
-
-    Any image size works, odd ones too: the decoder goes back through the sizes that the encoder
-    came through. Upsampling by repetition avoids the checkerboards of transposed convolutions [1]_.
-
-    Parameters
-    ----------
-    channels : "auto" or tuple of int, default="auto"
-        Channels after each halving of the image. "auto" halves until the shorter side is about
-        four pixels, at most four times, starting at 32 channels and doubling.
-    kernel_size : int, default=3
-        Side of the convolutions, odd. Larger sees further and costs quadratically more.
-    activation : {"gelu", "relu", "silu", "elu", "tanh", "sigmoid", "identity"}, default="gelu"
-        Between layers.
-    normalization : {"batch", "layer"} or None, default="batch"
-        After each hidden convolution.
-    dropout : float, default=0.0
-        Share of feature maps switched off at random in training, in [0, 1).
-
-    References
-    ----------
-    .. [1] Odena, Dumoulin and Olah (2016), Deconvolution and Checkerboard Artifacts.
-
-    Examples
-    --------
-    >>> encoder, decoder = ConvNetwork((8, 16)).build((1, 9, 7), 3, 3, 63)
-    >>> decoder(encoder(torch.zeros(5, 1, 9, 7))).shape
-    torch.Size([5, 1, 9, 7])
-    """
-
-    channels: Literal["auto"] | Sequence[int] = "auto"
-    kernel_size: int = 3
-    activation: ActivationName = "gelu"
-    normalization: NormalizationName | None = "batch"
-    dropout: float = 0.0
-
-    def build(
-        self, input_shape: tuple[int, ...], n_hidden: int, n_components: int, n_outputs: int
-    ) -> tuple[nn.Module, nn.Module]:
-        """Build the encoder and the decoder.
-
-        Parameters
-        ----------
-        input_shape : tuple of (int, int, int)
-            Channels, height and width of an image.
-        n_hidden : int
-            Numbers that the encoder answers for an image.
-        n_components : int
-            Size of the code.
-        n_outputs : int
-            Numbers that the decoder answers for an image: channels times height times width.
-
-        Returns
-        -------
-        tuple of (Module, Module)
-            Encoder and decoder.
-
-        Raises
-        ------
-        ParameterError
-            If a parameter has a wrong value, or the rows are no images.
-        """
-        self._check(input_shape)
-        n_channels, height, width = input_shape
-        stages = self._stages(min(height, width))
-        sizes = [(height, width)]
-        for _ in stages:
-            sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
-        bottom = (stages[-1] if stages else n_channels, *sizes[-1])
-        encoder = nn.Sequential()
-        for size, following in pairwise([n_channels, *stages]):
-            encoder.extend(self._convolution(size, following, stride=2))
-        encoder.extend([nn.Flatten(), nn.Linear(math.prod(bottom), n_hidden)])
-        decoder = nn.Sequential(nn.Linear(n_components, math.prod(bottom)), nn.Unflatten(1, bottom))
-        backwards = [*reversed(stages), stages[0] if stages else n_channels]
-        for (size, following), target in zip(pairwise(backwards), sizes[-2::-1], strict=True):
-            decoder.append(_Resize(target))
-            decoder.extend(self._convolution(size, following, stride=1))
-        decoder.append(self._plain(backwards[-1], n_outputs // (height * width), stride=1))
-        return encoder, decoder
-
-    def _check(self, input_shape: tuple[int, ...]) -> None:
-        if len(input_shape) != 3:
-            raise ParameterError(
-                "ConvNetwork needs images, got rows of a table. Give an array of shape "
-                "(n, height, width[, channels]), or use DenseNetwork."
-            )
-        _check_choice("activation", self.activation, ACTIVATIONS)
-        _check_choice("normalization", self.normalization, CONV_NORMALIZATIONS, optional=True)
-        _check_share("dropout", self.dropout)
-        if self.channels != "auto":
-            _check_sizes("channels", self.channels)
-        if self.kernel_size < 1 or self.kernel_size % 2 == 0:
-            raise ParameterError(
-                f"kernel_size must be odd and positive, got {self.kernel_size}. Use 3 or 5."
-            )
-
-    def _stages(self, shorter_side: int) -> list[int]:
-        if self.channels != "auto":
-            return [int(size) for size in self.channels]
-        halvings = min(max(round(math.log2(max(shorter_side, 2) / 4)), 1), 4)
-        return [32 * 2**stage for stage in range(halvings)]
-
-    def _plain(self, size: int, following: int, stride: int) -> nn.Module:
-        return nn.Conv2d(size, following, self.kernel_size, stride, self.kernel_size // 2)
-
-    def _convolution(self, size: int, following: int, stride: int) -> list[nn.Module]:
-        layers = [self._plain(size, following, stride)]
-        if self.normalization is not None:
-            layers.append(CONV_NORMALIZATIONS[self.normalization](following))
-        layers.append(ACTIVATIONS[self.activation]())
-        if self.dropout:
-            layers.append(nn.Dropout2d(self.dropout))
-        return layers
-
-
-class _Resize(nn.Module):
-    """Nearest-neighbour resizing to a fixed size."""
-
-    def __init__(self, size: tuple[int, int]) -> None:
-        super().__init__()
-        self.size = size
-
-    def forward(self, image: Tensor) -> Tensor:
-        return F.interpolate(image, self.size)
-
-
-@contextmanager
-def hidden_layers(encoder: nn.Module) -> Iterator[list[Tensor]]:
-    """Keep what the activations of an encoder answer, (batch, width) each, in their order.
-
-    Feature maps are kept as the mean over their pixels; the activation of the code is the code's.
-    """
-    kept: list[Tensor] = []
-
-    def keep(part: nn.Module, given: object, answer: Tensor) -> None:
-        kept.append(answer if answer.ndim == 2 else answer.flatten(2).mean(2))
-
-    bends = tuple(type(make()) for make in ACTIVATIONS.values())
-    parts = list(encoder.modules())
-    hooks = [p.register_forward_hook(keep) for p in parts[:-1] if isinstance(p, bends)]
-    try:
-        yield kept
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 ModuleOrFactory = nn.Module | Callable[[tuple[int, ...], int], nn.Module]
@@ -415,31 +240,4 @@ def _try_module(name: str, module: nn.Module, shape: tuple[int, ...], n_numbers:
         raise ParameterError(
             f"{name} must answer {n_numbers} numbers a row, got {got} for 2 rows of shape {shape}. "
             "Change its last layer."
-        )
-
-
-def _check_choice(
-    name: str,
-    value: str | None,
-    choices: dict[str, object] | dict[str, Callable[..., nn.Module]],
-    *,
-    optional: bool = False,
-) -> None:
-    if value in choices or (optional and value is None):
-        return
-    allowed = ", ".join(repr(choice) for choice in choices) + (" or None" if optional else "")
-    raise ParameterError(f"{name} must be one of {allowed}, got {value!r}.")
-
-
-def _check_share(name: str, value: float) -> None:
-    if not 0 <= value < 1:
-        raise ParameterError(f"{name} must be in [0, 1), got {value}. Try 0.1.")
-
-
-def _check_sizes(name: str, sizes: Sequence[int]) -> None:
-    listed = isinstance(sizes, Sequence) and not isinstance(sizes, str)
-    whole = listed and all(hasattr(size, "__index__") for size in sizes)
-    if not whole or any(int(size) < 1 for size in sizes):
-        raise ParameterError(
-            f'{name} must be "auto" or positive integers, got {sizes!r}. Try (64, 32).'
         )

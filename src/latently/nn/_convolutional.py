@@ -1,0 +1,192 @@
+"""The network of images with a narrow code."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from sklearn.base import BaseEstimator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from latently.exceptions import ParameterError
+from latently.nn._layers import (
+    ACTIVATIONS,
+    ActivationName,
+    Sum,
+    check_choice,
+    check_share,
+    check_sizes,
+)
+
+ConvNormalizationName = Literal["batch", "group", "layer"]
+
+CONV_NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
+    "batch": nn.BatchNorm2d,
+    "group": lambda channels: nn.GroupNorm(math.gcd(8, channels), channels),
+    "layer": lambda channels: nn.GroupNorm(1, channels),
+}
+
+
+@dataclass(kw_only=False, eq=False, repr=False)
+class ConvNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
+    """Strided convolutions down to the code, nearest-neighbour upsampling and convolutions back.
+
+    Any image size works, odd ones too: the decoder goes back through the sizes that the encoder
+    came through. Upsampling by repetition avoids the checkerboards of transposed convolutions [1]_.
+
+    Parameters
+    ----------
+    channels : "auto" or tuple of int, default="auto"
+        Channels after each halving of the image. "auto" halves until the shorter side is about
+        four pixels, at most four times, starting at 32 channels and doubling.
+    kernel_size : int, default=3
+        Side of the convolutions, odd. Larger sees further and costs quadratically more.
+    activation : {"gelu", "relu", "silu", "elu", "tanh", "sigmoid", "identity"}, default="gelu"
+        Between layers.
+    normalization : {"batch", "group", "layer"} or None, default="batch"
+        After each hidden convolution; "group" and "layer" do without the rest of the batch.
+    dropout : float, default=0.0
+        Share of feature maps switched off at random in training, in [0, 1).
+    downsampling : {"stride", "pool"}, default="stride"
+        How images are halved: by convolutions of stride two, or by the largest of four pixels after
+        convolutions at full size, which cost four times as much.
+    residual_blocks : int, default=0
+        Pairs of convolutions beside the identity at each size [2]_. More see further and follow
+        finer shapes, at more time.
+
+    References
+    ----------
+    .. [1] Odena, Dumoulin and Olah (2016), Deconvolution and Checkerboard Artifacts.
+    .. [2] He et al. (2016), Deep Residual Learning for Image Recognition.
+
+    Examples
+    --------
+    >>> encoder, decoder = ConvNetwork((8, 16)).build((1, 9, 7), 3, 3, 63)
+    >>> decoder(encoder(torch.zeros(5, 1, 9, 7))).shape
+    torch.Size([5, 1, 9, 7])
+    """
+
+    channels: Literal["auto"] | Sequence[int] = "auto"
+    kernel_size: int = 3
+    activation: ActivationName = "gelu"
+    normalization: ConvNormalizationName | None = "batch"
+    dropout: float = 0.0
+    downsampling: Literal["stride", "pool"] = "stride"
+    residual_blocks: int = 0
+
+    def build(
+        self, input_shape: tuple[int, ...], n_hidden: int, n_components: int, n_outputs: int
+    ) -> tuple[nn.Module, nn.Module]:
+        """Build the encoder and the decoder.
+
+        Parameters
+        ----------
+        input_shape : tuple of (int, int, int)
+            Channels, height and width of an image.
+        n_hidden : int
+            Numbers that the encoder answers for an image.
+        n_components : int
+            Size of the code.
+        n_outputs : int
+            Numbers that the decoder answers for an image: channels times height times width.
+
+        Returns
+        -------
+        tuple of (Module, Module)
+            Encoder and decoder.
+
+        Raises
+        ------
+        ParameterError
+            If a parameter has a wrong value, or the rows are no images.
+        """
+        self._check(input_shape)
+        n_channels, height, width = input_shape
+        stages = self._stages(min(height, width))
+        sizes = [(height, width)]
+        for _ in stages:
+            sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
+        bottom = (stages[-1] if stages else n_channels, *sizes[-1])
+        encoder = nn.Sequential()
+        for size, following in pairwise([n_channels, *stages]):
+            encoder.extend(self._halving(size, following))
+            encoder.extend(self._blocks(following))
+        encoder.extend([nn.Flatten(), nn.Linear(math.prod(bottom), n_hidden)])
+        decoder = nn.Sequential(nn.Linear(n_components, math.prod(bottom)), nn.Unflatten(1, bottom))
+        backwards = [*reversed(stages), stages[0] if stages else n_channels]
+        for (size, following), target in zip(pairwise(backwards), sizes[-2::-1], strict=True):
+            decoder.append(_Resize(target))
+            decoder.extend(self._convolution(size, following, stride=1))
+            decoder.extend(self._blocks(following))
+        decoder.append(self._plain(backwards[-1], n_outputs // (height * width), stride=1))
+        return encoder, decoder
+
+    def _check(self, input_shape: tuple[int, ...]) -> None:
+        if len(input_shape) != 3:
+            raise ParameterError(
+                "ConvNetwork needs images, got rows of a table. Give an array of shape "
+                "(n, height, width[, channels]), or use DenseNetwork."
+            )
+        check_choice("activation", self.activation, ACTIVATIONS)
+        check_choice("normalization", self.normalization, CONV_NORMALIZATIONS, optional=True)
+        check_share("dropout", self.dropout)
+        check_choice("downsampling", self.downsampling, dict.fromkeys(("stride", "pool")))
+        if self.residual_blocks < 0:
+            raise ParameterError(
+                f"residual_blocks must be at least 0, got {self.residual_blocks}. Use 1 or 2."
+            )
+        if self.channels != "auto":
+            check_sizes("channels", self.channels)
+        if self.kernel_size < 1 or self.kernel_size % 2 == 0:
+            raise ParameterError(
+                f"kernel_size must be odd and positive, got {self.kernel_size}. Use 3 or 5."
+            )
+
+    def _stages(self, shorter_side: int) -> list[int]:
+        if self.channels != "auto":
+            return [int(size) for size in self.channels]
+        halvings = min(max(round(math.log2(max(shorter_side, 2) / 4)), 1), 4)
+        return [32 * 2**stage for stage in range(halvings)]
+
+    def _plain(self, size: int, following: int, stride: int) -> nn.Module:
+        return nn.Conv2d(size, following, self.kernel_size, stride, self.kernel_size // 2)
+
+    def _halving(self, size: int, following: int) -> list[nn.Module]:
+        if self.downsampling == "stride":
+            return self._convolution(size, following, stride=2)
+        pool = nn.MaxPool2d(2, ceil_mode=True)  # an odd side keeps its last row
+        return [*self._convolution(size, following, stride=1), pool]
+
+    def _blocks(self, size: int) -> list[nn.Module]:
+        """Return residual blocks: what two convolutions answer is added to what they are given."""
+        return [
+            Sum(nn.Identity(), self._two_convolutions(size)) for _ in range(self.residual_blocks)
+        ]
+
+    def _two_convolutions(self, size: int) -> nn.Sequential:
+        first = self._convolution(size, size, stride=1)
+        return nn.Sequential(*first, self._plain(size, size, stride=1))
+
+    def _convolution(self, size: int, following: int, stride: int) -> list[nn.Module]:
+        layers = [self._plain(size, following, stride)]
+        if self.normalization is not None:
+            layers.append(CONV_NORMALIZATIONS[self.normalization](following))
+        layers.append(ACTIVATIONS[self.activation]())
+        if self.dropout:
+            layers.append(nn.Dropout2d(self.dropout))
+        return layers
+
+
+class _Resize(nn.Module):
+    """Nearest-neighbour resizing to a fixed size."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, image: Tensor) -> Tensor:
+        return F.interpolate(image, self.size)

@@ -1,0 +1,88 @@
+"""What layers are made of, and how their parameters are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal
+
+from torch import Tensor, nn
+
+from latently.exceptions import ParameterError
+
+ActivationName = Literal["gelu", "relu", "silu", "elu", "tanh", "sigmoid", "identity"]
+NormalizationName = Literal["batch", "layer"]
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "gelu": nn.GELU,
+    "relu": nn.ReLU,
+    "silu": nn.SiLU,
+    "elu": nn.ELU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "identity": nn.Identity,
+}
+DENSE_NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
+    "batch": nn.BatchNorm1d,
+    "layer": nn.LayerNorm,
+}
+
+
+class Sum(nn.Module):
+    """The sum of what several paths answer."""
+
+    def __init__(self, *paths: nn.Module) -> None:
+        super().__init__()
+        self.paths = nn.ModuleList(paths)
+
+    def forward(self, values: Tensor) -> Tensor:
+        answers: Tensor = sum(path(values) for path in self.paths)
+        return answers
+
+
+@contextmanager
+def hidden_layers(encoder: nn.Module) -> Iterator[list[Tensor]]:
+    """Keep what the activations of an encoder answer, (batch, width) each, in their order.
+
+    Feature maps are kept as the mean over their pixels; the activation of the code is the code's.
+    """
+    kept: list[Tensor] = []
+
+    def keep(part: nn.Module, given: object, answer: Tensor) -> None:
+        kept.append(answer if answer.ndim == 2 else answer.flatten(2).mean(2))
+
+    bends = tuple(type(make()) for make in ACTIVATIONS.values())
+    parts = list(encoder.modules())
+    hooks = [p.register_forward_hook(keep) for p in parts[:-1] if isinstance(p, bends)]
+    try:
+        yield kept
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def check_choice(
+    name: str,
+    value: str | None,
+    choices: dict[str, object] | dict[str, Callable[..., nn.Module]],
+    *,
+    optional: bool = False,
+) -> None:
+    if value in choices or (optional and value is None):
+        return
+    allowed = ", ".join(repr(choice) for choice in choices) + (" or None" if optional else "")
+    raise ParameterError(f"{name} must be one of {allowed}, got {value!r}.")
+
+
+def check_share(name: str, value: float) -> None:
+    if not 0 <= value < 1:
+        raise ParameterError(f"{name} must be in [0, 1), got {value}. Try 0.1.")
+
+
+def check_sizes(name: str, sizes: Sequence[int]) -> None:
+    listed = isinstance(sizes, Sequence) and not isinstance(sizes, str)
+    whole = listed and all(hasattr(size, "__index__") for size in sizes)
+    if not whole or any(int(size) < 1 for size in sizes):
+        raise ParameterError(
+            f'{name} must be "auto" or positive integers, got {sizes!r}. Try (64, 32).'
+        )
