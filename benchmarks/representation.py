@@ -66,6 +66,12 @@ class Options:
     large: bool
     long: bool
     quick: bool
+    pictures: Path | None
+
+    def keep(self, figure: Any, name: str) -> None:
+        """Write a picture where they are asked for."""
+        if self.pictures is not None:
+            figure.savefig(self.pictures / name)
 
     @property
     def n_train(self) -> int:
@@ -156,6 +162,18 @@ def run_map(options: Options) -> Iterator[Record]:
             yield record("trustworthiness", trust(tests, test))
             if hasattr(model, "inverse_transform") and method.title != "UMAP":
                 yield record("squared error", squared_error(tests, model.inverse_transform(test)))
+            if method.title == "latently":
+                options.keep(latently.plot_map(model, tests, data.y_test), "map-digits.png")
+                options.keep(plane_of(model, data.test), "plane-digits.png")
+
+
+def plane_of(model: Any, images: np.ndarray) -> Any:
+    """Return a picture of what the places of a map decode to, for a model of rows."""
+    low, high = np.quantile(model.transform(flat(images)), [0.005, 0.995], axis=0)
+    axes = np.linspace(low, high, 16).T
+    grid = np.stack(np.meshgrid(axes[0], axes[1][::-1]), -1).reshape(-1, 2)
+    decoded = model.inverse_transform(grid).reshape(-1, *images.shape[1:])
+    return latently.plot_images(decoded, 16, title="What lies where on the map")
 
 
 # ---------------------------------------------------------------- features
@@ -243,6 +261,10 @@ def run_generate(options: Options) -> Iterator[Record]:
             made[f"{name}, {density}"] = sampler.fit(flat(data.train))
     for title, model in made.items():
         say(f"generate {title}")
+        if model is not None and title == "variational, mixture":
+            images = model.sample(32, random_state=0).reshape(-1, 28, 28)
+            words = "Digits that nobody wrote: a variational autoencoder, a mixture of its codes"
+            options.keep(latently.plot_images(images, title=words), "samples-digits.png")
         for seed in options.seeds:
             rows = flat(data.test) if model is None else model.sample(5_000, random_state=seed)
             record = recorder("generate", "5,000 images", "mnist", title, seed)
@@ -284,6 +306,11 @@ def run_denoise(options: Options) -> Iterator[Record]:
                 found, seconds = answer()
                 record = recorder("denoise", setting, "mnist", title, seed)
                 found = np.clip(found, 0, 1)
+                if title == "latently":
+                    shown = np.concatenate([noisy[:8].clip(0, 1), found[:8], truth[:8]])
+                    words = f"Noisy ({setting}), denoised, as they were"
+                    name = f"denoising-{setting.replace(' ', '-')}.png"
+                    options.keep(latently.plot_images(shown, title=words), name)
                 yield record("PSNR", psnr(truth, found))
                 yield record("SSIM", ssim(truth, found))
                 yield record("CPU s of fit", seconds)
@@ -417,6 +444,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--long", action="store_true", help="density: the long runs too")
     p.add_argument("--quick", action="store_true", help="few images, one pass: a trial")
     p.add_argument("--out", type=Path, help="CSV file for every figure")
+    p.add_argument("--pictures", type=Path, help="folder for pictures of ours")
     return p
 
 
@@ -424,7 +452,9 @@ def main() -> None:
     """Run the parts one after the other and print each one's tables when it is done."""
     given = parser().parse_args()
     seeds = tuple(map(int, given.seeds.split(",")))
-    options = Options(given.data, seeds, given.large, given.long, given.quick)
+    options = Options(given.data, seeds, given.large, given.long, given.quick, given.pictures)
+    if given.pictures is not None:
+        given.pictures.mkdir(parents=True, exist_ok=True)
     warnings.filterwarnings("ignore")
     print_machine()
     if given.out is not None:

@@ -65,6 +65,11 @@ def test_each_error_has_its_code(error, code):
         (("fit", "TABLE"), 2, "--output"),
         (("fit", "TABLE", "-o", "MODEL"), 2, "exists"),
         (("fit", "TABLE", "-o", "NEW", "--beta", 2), 2, "--beta belongs to --kind variational"),
+        (
+            ("fit", "TABLE", "-o", "NEW", "--kind", "sparse", "--refinement-steps", 2),
+            2,
+            "--refinement-steps belongs to --kind autoencoder",
+        ),
         (("fit", "TABLE", "-o", "NEW", "--n-components", "two"), 2, "--n-components"),
         (("fit", "TABLE", "-o", "NEW", "--n-components", 0), 2, "n_components"),
         (("fit", "TABLE", "-o", "NEW", "--hidden-sizes", "a,b"), 2, "--hidden-sizes"),

@@ -33,6 +33,7 @@ class Recipe(NamedTuple):
     seed: int
     device: str
     verbose: bool
+    refinement_steps: int | None = None
 
 
 _CLASSES = {
@@ -83,6 +84,9 @@ def make_autoencoder(recipe: Recipe, *, images: bool) -> Any:
         "learning_rate": recipe.learning_rate,
         "beta": _only_for(Kind.variational, kind, "--beta", recipe.beta),
         "n_active": _only_for(Kind.sparse, kind, "--n-active", recipe.n_active),
+        "refinement_steps": _only_for(
+            Kind.autoencoder, kind, "--refinement-steps", recipe.refinement_steps
+        ),
         "network": _network(recipe.hidden_sizes, convolutional=images and kind != "autoencoder"),
         "corruption": _noise(recipe.noise),
     }

@@ -46,6 +46,13 @@ def fit(
         int | None,
         typer.Option(help="Active components in a row (sparse).", rich_help_panel=_SHAPE),
     ] = None,
+    refinement_steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Steps from each code to one rebuilt better (autoencoder).",
+            rich_help_panel=_SHAPE,
+        ),
+    ] = None,
     noise: Annotated[
         str | None,
         typer.Option(
@@ -95,7 +102,7 @@ def fit(
     verbose = not quiet and sys.stderr.isatty()
     recipe = Recipe(
         kind, n_components, max_epochs, batch_size, learning_rate, beta, n_active, hidden_sizes,
-        noise, seed, device, verbose,
+        noise, seed, device, verbose, refinement_steps,
     )  # fmt: skip
     source = Source(data, format, key, skip_bad, ids, own_sizes=kind is Kind.unet)
     rows = read_training_rows(source, ignore)
