@@ -91,7 +91,7 @@ class Embedding:
         if self.package == "umap":
             from umap import UMAP
 
-            self.model = UMAP(self.n_components, random_state=self.seed, n_jobs=1)
+            self.model = UMAP(n_components=self.n_components, random_state=self.seed, n_jobs=1)
             self.codes = self.model.fit_transform(X)
         else:
             from pacmap import PaCMAP
