@@ -16,6 +16,7 @@ from latently import (
     MaskedAutoencoder,
     MemoryAutoencoder,
     SparseAutoencoder,
+    UNetAutoencoder,
     VariationalAutoencoder,
 )
 
@@ -35,7 +36,10 @@ MEMORIES = [
     MemoryAutoencoder(robust=True, random_state=0, engine="cpu"),
 ]
 MASKED = [MaskedAutoencoder(8, n_networks=2, n_trees=4, batch_size=32, **_QUICK)]
-IMAGE_AUTOENCODERS = [ConvolutionalAutoencoder(2, **_QUICK)]
+IMAGE_AUTOENCODERS = [
+    ConvolutionalAutoencoder(2, **_QUICK),
+    UNetAutoencoder(channels=(4, 8), **_QUICK),
+]
 TASKS = [
     AnomalyDetector(random_state=0),
     AnomalyDetector(autoencoder=Autoencoder(2, **_QUICK), random_state=0),

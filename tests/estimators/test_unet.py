@@ -13,7 +13,7 @@ from latently import (
     UNetAutoencoder,
     load,
 )
-from latently.exceptions import DataError
+from latently.exceptions import DataError, ParameterError
 from latently.nn import Cells, _unet
 
 QUICK = {"channels": (8, 16), "max_epochs": 1, "random_state": 0, "engine": "cpu"}
@@ -171,6 +171,17 @@ def test_a_fit_is_repeatable_and_goes_on():
     assert not np.array_equal(models[0].partial_fit(images).reconstruct(images), before)
 
 
+def test_the_order_of_images_and_pairs_does_not_matter():
+    images = waves(12, 16, 16)
+    order = np.random.default_rng(0).permutation(12)
+    one, other = (UNetAutoencoder(**QUICK).fit(stack) for stack in (images, images[order]))
+    np.testing.assert_array_equal(one.reconstruct(images), other.reconstruct(images))
+    given = noisy(images, 0.2)
+    one = UNetAutoencoder(**QUICK).fit_pairs(given, images)
+    other = UNetAutoencoder(**QUICK).fit_pairs(given[order], images[order])
+    np.testing.assert_array_equal(one.reconstruct(images), other.reconstruct(images))
+
+
 def test_missing_pixels_are_filled():
     images = waves(20, 16, 16)
     holed = images.copy()
@@ -190,6 +201,10 @@ def test_what_a_unet_cannot_do_is_said():
         UNetAutoencoder(**QUICK).fit(np.eye(20))
     with pytest.raises(DataError, match="must match X image by image"):
         UNetAutoencoder(**QUICK).fit_pairs(images, images[:, :5])
+    with pytest.raises(DataError, match="at least as large as the patches of fit, 12 x 10"):
+        model.partial_fit(images[:, :5])
+    with pytest.raises(ParameterError, match="channels must be"):
+        UNetAutoencoder(channels=(8, 0)).fit(images)
     with pytest.raises(DataError, match="no common shape"):
         model.reconstruction_error([images[0], images[0][:4]], per_feature=True)
 

@@ -14,12 +14,13 @@ from numpy.typing import ArrayLike
 from latently._sklearn import HasMethods, Interval, StrOptions
 from latently._validation import check_fitted, read_input, read_seed
 from latently.estimators._base import BaseAutoencoder, seeded
-from latently.estimators._fitting import chunk_options
+from latently.estimators._fitting import chunk_options, in_canonical_order
 from latently.estimators._inference import Question, ask, cell_errors, module_for, reconstruction_of
 from latently.estimators._patches import cut_patches
 from latently.estimators._running import run_loop
 from latently.exceptions import DataError
 from latently.nn import Cells, Corruption, Downsampling, GaussianNoise, UNetModule, larger
+from latently.nn._layers import check_sizes
 from latently.preprocessing import ImagePreprocessor, LikelihoodChoice
 from latently.training import ENGINE_METHODS, Engine, TrainingData, TrainingOptions
 
@@ -208,6 +209,7 @@ class UNetAutoencoder(BaseAutoencoder):
         self, stacks: list[np.ndarray], goals: list[np.ndarray], corruption: Corruption | None
     ) -> Self:
         seed = read_seed(self.random_state)
+        stacks, goals = _in_canonical_order(stacks, goals)
         self.preprocessor_ = _fit_preprocessor(goals, self.likelihood)
         noisy, clean = self._encoded(stacks, goals)
         with seeded(seed):
@@ -244,9 +246,17 @@ class UNetAutoencoder(BaseAutoencoder):
             return self.fit(X)
         stacks = self._read_stacks(X, reset=False)
         noisy, clean = self._encoded(stacks, stacks)
+        sides = self._images.spec.shape[1:]
+        if any(
+            a < b for cells in clean for a, b in zip(cells.values.shape[2:], sides, strict=True)
+        ):
+            raise DataError(
+                f"Images must be at least as large as the patches of fit, {sides[0]} x {sides[1]}. "
+                "Leave out smaller ones."
+            )
         corruption = None if self.blind else self._noise()
         with seeded(self._next_seed):
-            rows = cut_patches(noisy, clean, self._images.spec.shape[1:])
+            rows = cut_patches(noisy, clean, sides)
             options = chunk_options(self._plan(rows), rows.n_rows, self._next_seed)
             run_loop(self, rows, None, options, corruption)
         self._next_seed += 1
@@ -261,6 +271,7 @@ class UNetAutoencoder(BaseAutoencoder):
         """Judge images; those of one size are one stack."""
         if reset:
             self._check_parameters()
+            check_sizes("channels", self.channels)
         mixed = isinstance(X, list | tuple) and len({np.shape(image) for image in X}) > 1
         found = []
         for place, images in enumerate([np.asarray(image)[None] for image in X] if mixed else [X]):
@@ -417,6 +428,18 @@ class UNetAutoencoder(BaseAutoencoder):
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False
         return tags
+
+
+def _in_canonical_order(
+    stacks: list[np.ndarray], goals: list[np.ndarray]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Sort the images of one stack by content, so that a fit does not depend on their order."""
+    if len(stacks) > 1:
+        return stacks, goals
+    target = None if stacks is goals else goals[0]
+    data, goal, _ = in_canonical_order(stacks[0], target, None)
+    one = [cast(np.ndarray, data)]
+    return one, one if goal is None else [cast(np.ndarray, goal)]
 
 
 def _fits(noisy: tuple[int, ...], clean: tuple[int, ...], times: int) -> bool:
