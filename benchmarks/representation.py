@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 import latently
 from _coders import COMPRESSORS, EXTRACTORS, MAPPERS, Coder, Method
@@ -54,6 +55,7 @@ WIDTH = 512  # of features, ours and Nystroem's
 N_LABELS = (100, 1_000, 0)
 NOISES = ("clipped 0.5", "clipped 0.3", "masked 0.5", "unclipped 0.5")
 N_JUDGED = 1_000  # images that filters are judged by
+N_THREADS = torch.get_num_threads()  # as the environment has it
 N_DRAWS = 5_000  # of the estimate of log p(x)
 
 
@@ -95,6 +97,7 @@ def recorder(part: str, setting: str, dataset: str, method: str, seed: int) -> A
 
 def fitted(method: Method, size: int, seed: int, X: np.ndarray) -> tuple[Coder, float]:
     """Return a fitted coder and the CPU seconds it took."""
+    torch.set_num_threads(N_THREADS)  # numba, which UMAP uses, raises it for the whole process
     start = time.process_time()
     model = method.build(size, seed)
     model.fit(X)
