@@ -204,3 +204,16 @@ def test_a_walk_needs_two_rows_and_two_steps():
         model.interpolate(X[:3], X[:1])
     with pytest.raises(ParameterError, match="n_steps"):
         model.interpolate(X[:1], X[1:2], 1)
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_grey_is_drawn_grey_and_coins_as_coins(binary):
+    rng = np.random.default_rng(0)
+    X = rng.random((200, 1)) * rng.random((200, 6))
+    X.flat[:2] = 0, 1
+    if binary:
+        X = (X > 0.3).astype(float)
+    model = VariationalAutoencoder(2, likelihood="bernoulli", max_epochs=2, engine="cpu").fit(X)
+    drawn = model.sample(50, random_state=0)
+    assert np.isin(drawn, (0, 1)).all() == binary
+    assert drawn.min() >= 0 and drawn.max() <= 1

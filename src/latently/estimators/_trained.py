@@ -337,10 +337,12 @@ class TrainedAutoencoder(BaseAutoencoder):
 
     def _generate(self, codes: Tensor) -> Any:
         """Decode codes into new rows; with the noise of the likelihood, where it was learnt."""
-        parameters = self.module_.decode(codes)
-        noisy = self._learns_scale and isinstance(self.preprocessor_, TablePreprocessor)
-        likelihood = self.module_.likelihood
-        values = likelihood.draw(parameters) if noisy else likelihood.mean(parameters)
+        parameters, likelihood = self.module_.decode(codes), self.module_.likelihood
+        values, preprocessor = likelihood.mean(parameters), self.preprocessor_
+        if self._learns_scale and isinstance(preprocessor, TablePreprocessor):
+            # The chance of a grey pixel is its grey; a coin would be none of the values seen.
+            n_grey = len(preprocessor.positions) if preprocessor.grey else 0
+            values = torch.cat([values[:, :n_grey], likelihood.draw(parameters)[:, n_grey:]], 1)
         return self.preprocessor_.decode(values.double().numpy())
 
     def _draw_codes(self, X: Any) -> np.ndarray:

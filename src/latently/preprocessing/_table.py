@@ -65,6 +65,8 @@ class TablePreprocessor:
         "bernoulli" where all numbers lie in [0, 1] on one common scale.
     codecs : tuple of ColumnCodec
         The other columns, in encoded order.
+    grey : bool, default=False
+        True where numbers with a Bernoulli likelihood are not all zero or one, as pixels.
     """
 
     spec: TableSpec
@@ -73,6 +75,7 @@ class TablePreprocessor:
     scale: np.ndarray
     number_likelihood: LikelihoodName
     codecs: tuple[Any, ...] = ()
+    grey: bool = False
 
     @classmethod
     def fit(cls, table: Table, likelihood: LikelihoodChoice = "auto") -> TablePreprocessor:
@@ -123,7 +126,8 @@ class TablePreprocessor:
                 f"Column {column_name(spec, position)} holds values too large to scale. "
                 "Take their logarithm, or look for wrong cells."
             )
-        return cls(spec, positions, center, scale, chosen, codecs)
+        grey = chosen == "bernoulli" and not _all_binary(numbers)
+        return cls(spec, positions, center, scale, chosen, codecs, grey)
 
     @property
     def order(self) -> np.ndarray:
@@ -390,9 +394,13 @@ def _number_likelihood(numbers: np.ndarray, choice: LikelihoodChoice) -> Likelih
         low, high = np.nanmin(numbers, 0), np.nanmax(numbers, 0)
     if np.nanmin(low) != 0 or np.nanmax(high) != 1:
         return "gaussian"
-    binary = bool(np.isin(numbers[~np.isnan(numbers)], (0, 1)).all())
+    binary = _all_binary(numbers)
     shared_scale = bool(((low < high) & ((low > 0) | (high < 1))).any())
     return "bernoulli" if binary or shared_scale else "gaussian"
+
+
+def _all_binary(numbers: np.ndarray) -> bool:
+    return bool(np.isin(numbers[~np.isnan(numbers)], (0, 1)).all())
 
 
 def _warn_empty_columns(spec: TableSpec, positions: np.ndarray, numbers: np.ndarray) -> None:
