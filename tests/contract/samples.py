@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import pyarrow as pa
 
+from latently import UNetAutoencoder
 from latently.datasets import make_transactions
 
 LIBRARIES = ["pandas", "polars", "pyarrow"]
@@ -55,7 +56,7 @@ def answers(model, X):
     asked = {name: getattr(model, name)(X) for name in _QUESTIONS if hasattr(model, name)}
     if hasattr(model, "sample"):
         asked["sample"] = model.sample(4, random_state=0)
-    if hasattr(model, "inverse_transform"):
+    if hasattr(model, "inverse_transform") and not isinstance(model, UNetAutoencoder):
         asked["inverse_transform"] = model.inverse_transform(model.transform(X))
     return asked
 

@@ -65,6 +65,7 @@ class ConvNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
 
     Examples
     --------
+    >>> import torch
     >>> encoder, decoder = ConvNetwork((8, 16)).build((1, 9, 7), 3, 3, 63)
     >>> decoder(encoder(torch.zeros(5, 1, 9, 7))).shape
     torch.Size([5, 1, 9, 7])
