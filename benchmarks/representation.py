@@ -116,7 +116,7 @@ def available(methods: Sequence[Method]) -> list[Method]:
 def run_compress(options: Options) -> Iterator[Record]:
     """Rebuild unseen images from 30 numbers each."""
     data = mnist(options.data, options.n_train)
-    longer = {"max_epochs": 50} if options.large and not options.quick else options.epochs
+    longer = {"max_epochs": 40} if options.large and not options.quick else options.epochs
     methods = [
         *COMPRESSORS,
         Method("latently", lambda k, s: latently.Autoencoder(k, random_state=s, **longer)),
