@@ -377,9 +377,8 @@ def run_photographs(options: Options) -> Iterator[Record]:
 
     train, tested = photographs()
     for seed in options.seeds:
-        epochs = {"max_epochs": 1 if options.quick else 8}
         model = latently.UNetAutoencoder(
-            corruption=latently.GaussianNoise((0.0, 0.3)), random_state=seed, **epochs
+            corruption=latently.GaussianNoise((0.0, 0.3)), random_state=seed, **options.epochs
         )
         say(f"photographs {seed}")
         start = time.process_time()

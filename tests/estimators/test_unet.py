@@ -13,6 +13,7 @@ from latently import (
     UNetAutoencoder,
     load,
 )
+from latently.estimators._patches import cut_patches
 from latently.exceptions import DataError, ParameterError
 from latently.nn import Cells, _unet
 
@@ -120,14 +121,48 @@ def test_blind_training_needs_no_clean_image():
     assert error(model.reconstruct(given), truth) < 0.4 * error(given, truth)
 
 
-def test_patches_are_the_same_places_of_both(photograph_model):
+def test_patches_are_the_same_places_of_both():
     clean = torch.rand(2, 1, 10, 11)
-    from latently.estimators._patches import cut_patches
-
     rows = cut_patches([Cells(clean + 1)], [Cells(clean)], 4)
     torch.testing.assert_close(rows.inputs.values, rows.target.values + 1)
-    assert rows.inputs.values.shape[1:] == (1, 4, 4)
-    assert set(clean.flatten().tolist()) == set(rows.target.values.flatten().tolist())
+    assert rows.inputs.values.shape == (2 * 4 * 5, 1, 4, 4)
+    windows = clean.unfold(2, 4, 1).unfold(3, 4, 1).reshape(-1, 1, 4, 4)
+    equal = (rows.target.values[:, None] == windows).flatten(2).all(2)
+    assert equal.any(1).all()
+
+
+def test_images_of_one_patch_are_all_there_once():
+    clean = torch.rand(5, 1, 4, 4)
+    rows = cut_patches(pair := [Cells(clean)] * 2, pair, 4)
+    assert sorted(rows.inputs.values.flatten().tolist()) == sorted(
+        2 * clean.flatten().tolist(),
+    )
+
+
+def test_patches_come_from_where_there_is_most_to_see():
+    rng = np.random.default_rng(0)
+    image = np.zeros((1, 1, 64, 64), dtype=np.float32)
+    image[..., :32] = rng.random((64, 32))
+    rows = cut_patches([Cells(torch.from_numpy(image))], [Cells(torch.from_numpy(image))], 8)
+    detailed = (rows.inputs.values.flatten(1).std(1) > 0).float().mean()
+    assert detailed > 0.9  # half of the places show something
+
+
+def test_a_small_picture_is_seen_as_often_as_a_large_one():
+    large, small = torch.rand(1, 1, 128, 128), 2 + torch.rand(1, 1, 32, 32)
+    rows = cut_patches([Cells(large), Cells(small)], [Cells(large), Cells(small)], 16)
+    share = (rows.inputs.values.amin((1, 2, 3)) >= 2).float().mean()
+    assert 0.4 < share < 0.6
+
+
+def test_recoloured_patches_keep_their_gaps():
+    values = (torch.rand(6, 3, 8, 8) + 1) / 2
+    seen = torch.rand(6, 3 * 64) < 0.8
+    values[~seen.view(6, 3, 8, 8)] = 0
+    rows = cut_patches([cells := Cells(values, seen)], [cells], 8, recolour=True)
+    shown = rows.inputs.values.flatten(1)
+    assert torch.equal(shown > 0, rows.inputs.observed)
+    assert 0.7 < shown.sum() / values.sum() < 0.98
 
 
 def test_turned_patches_stay_pairs():

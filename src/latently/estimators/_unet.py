@@ -24,8 +24,9 @@ from latently.nn._layers import check_sizes
 from latently.preprocessing import ImagePreprocessor, LikelihoodChoice
 from latently.training import ENGINE_METHODS, Engine, TrainingData, TrainingOptions
 
-#: Steps of "auto", and the pixels that one of them looks at.
-_STEPS, _PIXELS = 1_600, 25_000
+#: Steps of "auto" for line art and for photographs, and the pixels that one of them looks at.
+_STEPS = {"bernoulli": 1_600, "gaussian": 4_800}
+_PIXELS = 25_000
 #: Pixels so near to an end of the range are at it; from such a share on, images are line art.
 _END, _LINE_ART = 0.02, 0.5
 
@@ -36,8 +37,8 @@ class UNetAutoencoder(BaseAutoencoder):
 
     It is trained on patches that are made noisy, or on pairs of noisy and clean images, and sees
     the image itself beside its code, so that fine lines survive. Photographs are rebuilt as the
-    noisy image less the noise that was found in it [3]_, line art by the chance of each pixel to
-    be lit.
+    noisy image less the noise that was found in it [3]_, by absolute errors [5]_, line art by the
+    chance of each pixel to be lit.
 
     Parameters
     ----------
@@ -55,14 +56,14 @@ class UNetAutoencoder(BaseAutoencoder):
     enlarge : int, default=1
         Times that images come back as high and wide. Above 1 it learns from full images that were
         made small.
-    turns : bool or "auto", default="auto"
-        Whether patches are turned and mirrored in training; "auto" does so with photographs, which
-        are as likely either way, but not with line art: a 6 is no 9.
+    augment : bool or "auto", default="auto"
+        Whether patches are turned, mirrored and recoloured in training; "auto" does so with
+        photographs, which are as likely either way, but not with line art: a 6 is no 9.
     blind : bool, default=False
         True learns from noisy images alone: pixels are hidden and told from those around them [4]_.
         Noise must then differ from pixel to pixel.
     max_epochs : int or "auto", default="auto"
-        Passes over the patches; "auto" takes 1,600 steps.
+        Passes over the patches; "auto" takes 1,600 steps for line art, 4,800 for photographs.
     batch_size : int or "auto", default="auto"
         Patches a step; "auto" takes 4 to 64, about 25,000 pixels.
     learning_rate : float, default=4e-3
@@ -99,6 +100,7 @@ class UNetAutoencoder(BaseAutoencoder):
     .. [2] Ronneberger, Fischer and Brox (2015), U-Net.
     .. [3] Zhang et al. (2017), Beyond a Gaussian Denoiser.
     .. [4] Krull, Buchholz and Jug (2019), Noise2Void.
+    .. [5] Zhao et al. (2017), Loss Functions for Image Restoration with Neural Networks.
 
     Examples
     --------
@@ -116,7 +118,7 @@ class UNetAutoencoder(BaseAutoencoder):
     likelihood: LikelihoodChoice = "auto"
     patch_size: int = 64
     enlarge: int = 1
-    turns: bool | Literal["auto"] = "auto"
+    augment: bool | Literal["auto"] = "auto"
     blind: bool = False
     max_epochs: int | Literal["auto"] = "auto"
     batch_size: int | Literal["auto"] = "auto"
@@ -133,7 +135,7 @@ class UNetAutoencoder(BaseAutoencoder):
         "likelihood": [StrOptions({"auto", "gaussian", "bernoulli"})],
         "patch_size": [Interval(Integral, 8, None, closed="left")],
         "enlarge": [Interval(Integral, 1, None, closed="left")],
-        "turns": ["boolean", StrOptions({"auto"})],
+        "augment": ["boolean", StrOptions({"auto"})],
         "blind": ["boolean"],
         "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
@@ -213,7 +215,7 @@ class UNetAutoencoder(BaseAutoencoder):
         self.preprocessor_ = _fit_preprocessor(goals, self.likelihood)
         noisy, clean = self._encoded(stacks, goals)
         with seeded(seed):
-            rows = cut_patches(noisy, clean, self.patch_size)
+            rows = cut_patches(noisy, clean, self.patch_size, self._augments)
             # From here on the preprocessor stands for a patch, as the module does.
             self.preprocessor_ = self._images.of_size(*rows.inputs.values.shape[2:])
             self.module_ = self._empty_module({})
@@ -256,7 +258,7 @@ class UNetAutoencoder(BaseAutoencoder):
             )
         corruption = None if self.blind else self._noise()
         with seeded(self._next_seed):
-            rows = cut_patches(noisy, clean, sides)
+            rows = cut_patches(noisy, clean, sides, self._augments)
             options = chunk_options(self._plan(rows), rows.n_rows, self._next_seed)
             run_loop(self, rows, None, options, corruption)
         self._next_seed += 1
@@ -314,7 +316,7 @@ class UNetAutoencoder(BaseAutoencoder):
     def _options(self, rows: TrainingData, seed: int) -> TrainingOptions:
         plan = self._plan(rows)
         size = cast(int, plan.batch_size)
-        n_steps = _STEPS
+        n_steps = _STEPS[self._images.likelihood]
         if self.max_epochs != "auto":
             n_steps = self.max_epochs * math.ceil(rows.n_rows / size)
         return TrainingOptions(
@@ -330,9 +332,12 @@ class UNetAutoencoder(BaseAutoencoder):
 
     def _empty_module(self, shapes: dict[str, tuple[int, ...]]) -> UNetModule:
         layout = self._images.layout
+        return UNetModule(layout, tuple(self.channels), self.enlarge, self._augments, self.blind)
+
+    @property
+    def _augments(self) -> bool:
         photographs = self._images.likelihood == "gaussian"
-        turns = photographs if self.turns == "auto" else bool(self.turns)
-        return UNetModule(layout, tuple(self.channels), self.enlarge, turns, self.blind)
+        return photographs if self.augment == "auto" else bool(self.augment)
 
     # ------------------------------------------------------------------ answers
     def reconstruct(self, X: Any) -> Any:

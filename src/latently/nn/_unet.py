@@ -79,6 +79,7 @@ class UNet(nn.Module):
     .. [1] Ronneberger, Fischer and Brox (2015), U-Net.
     .. [2] Mohan et al. (2020), Robust and Interpretable Blind Image Denoising via Bias-Free
        Convolutional Neural Networks.
+    .. [3] He et al. (2015), Delving Deep into Rectifiers.
     """
 
     def __init__(self, n_channels: int, channels: Sequence[int], scales: bool = False) -> None:
@@ -97,8 +98,17 @@ class UNet(nn.Module):
         )
         self.last = nn.Conv2d(channels[0], n_channels, 3, 1, 1, bias=not scales)
         if scales:
-            nn.init.zeros_(self.last.weight)  # training starts from the images as they are
+            self._initialize()
         self.grain = 2 ** (len(channels) - 1)
+
+    def _initialize(self) -> None:
+        """Keep the scale of the maps from layer to layer, which no normalisation does [3]_."""
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if isinstance(layer, nn.ConvTranspose2d):
+                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+        nn.init.zeros_(self.last.weight)  # training starts from the images as they are
 
     def bottom(self, image: Tensor) -> list[Tensor]:
         """Return feature maps at every size, the smallest last."""
@@ -128,7 +138,8 @@ class Pooled(Deterministic):
 class UNetModule(AutoencoderModule):
     """A U-net between noisy pixels and the likelihood of clean ones.
 
-    Normal pixels are the noisy ones plus what the network answers: it learns the noise [1]_.
+    Normal pixels are the noisy ones plus what the network answers: it learns the noise [1]_, by
+    absolute errors, to which weak and strong noise matter more alike than to squared ones.
     Bernoulli pixels are its answer alone.
 
     Parameters
@@ -140,7 +151,7 @@ class UNetModule(AutoencoderModule):
     enlarge : int, default=1
         Images are so many times as high and wide afterwards.
     turns : bool, default=False
-        Show patches turned and mirrored in training.
+        Turn and mirror patches in training.
     blind : bool, default=False
         Learn from noisy images alone: pixels are hidden and told from those around them [2]_.
 
@@ -211,8 +222,12 @@ class UNetModule(AutoencoderModule):
         if self.training and self.blind:
             noisy, judged = _hidden(noisy, judged)
         noisy = noisy.contiguous(memory_format=torch.channels_last)
-        parameters = self.parameters_of(noisy).flatten(1)
-        losses = self.likelihood(parameters, clean.flatten(1), judged)
+        parameters, goal = self.parameters_of(noisy).flatten(1), clean.flatten(1)
+        if self.kind == "gaussian":
+            errors = (goal - parameters).abs()
+            losses = errors if judged is None else torch.where(judged, errors, 0.0)
+        else:
+            losses = self.likelihood(parameters, goal, judged)
         return RowLoss(losses.sum(1), losses.new_zeros(len(losses)))
 
     def cell_errors(self, cells: Cells) -> Tensor:

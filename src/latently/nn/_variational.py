@@ -10,8 +10,9 @@ from latently.nn._likelihoods import Likelihood
 from latently.nn._module import AutoencoderModule, Cells, RowLoss
 from latently.nn._noise import row_noise, row_seeds
 
-#: Share of the training after which several draws are taken: before, one teaches as much.
-_SEVERAL_FROM = 0.6
+#: Share of the training that takes one draw. Then their number grows by the same factor in each
+#: step, to all at the end: few teach as much while codes still move, at a fraction of the cost.
+_ONE_DRAW = 0.5
 #: Elements of decoded rows that are judged at once.
 _ELEMENTS = 1 << 21
 
@@ -25,7 +26,7 @@ class VariationalModule(AutoencoderModule):
         As for any autoencoder; the latent is ``Gaussian``.
     n_importance : int, default=1
         Draws of the code of a row in training; 1 descends the ELBO, more the tighter bound of the
-        importance weighted autoencoder [1]_, in the last part of the training.
+        importance weighted autoencoder [1]_; they grow to this number in the second half.
     binarize : bool, default=False
         Take each pixel for a coin with its grey level as chance, tossed anew in every batch.
 
@@ -52,7 +53,8 @@ class VariationalModule(AutoencoderModule):
 
     def begin_step(self, progress: float) -> None:
         """Hear which share of the training is over."""
-        self._n_draws = self.n_importance if progress >= _SEVERAL_FROM else 1
+        grown = max(0.0, (progress - _ONE_DRAW) / (1 - _ONE_DRAW))
+        self._n_draws = round(self.n_importance**grown)
 
     def draw_code(self, cells: Cells) -> Tensor:
         """Draw one code a row from its posterior, by noise that belongs to the row."""
