@@ -72,6 +72,11 @@ class Pythae:
     def inverse_transform(self, Z: np.ndarray) -> np.ndarray:
         return self._answers(Z, lambda b: self.net.decoder(b).reconstruction)
 
+    def sample(self, n: int, random_state: int) -> np.ndarray:
+        """Decode draws from the prior."""
+        codes = np.random.default_rng(random_state).standard_normal((n, self.n_components))
+        return self.inverse_transform(codes)
+
     def _answers(self, rows: np.ndarray, ask: Callable[[Any], Any]) -> np.ndarray:
         import torch
 
@@ -139,6 +144,7 @@ COMPRESSORS = (
     Method("PCA", _pca),
     Method("pythae AE", lambda k, seed: Pythae("ae", k, seed), "pythae"),
 )
+GENERATORS = (Method("pythae VAE", lambda k, seed: Pythae("vae", k, seed), "pythae"),)
 MAPPERS = (
     Method("PCA", _pca),
     Method("UMAP", lambda k, seed: Embedding("umap", k, seed), "umap"),

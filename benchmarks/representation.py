@@ -5,8 +5,8 @@ README.md's tables come from this command, run in the repository's root:
     python benchmarks/representation.py --data ../shared/data --out representation.csv
 
 ``--data`` holds ``mnist.npz`` and ``features/*.npz`` (x_train, y_train, x_test, y_test). Peers:
-``pip install umap-learn pacmap pythae==0.1.2 scikit-image``; one that is not installed is named,
-and left out. CPU seconds are those of this process, on ``OMP_NUM_THREADS=1``.
+``pip install umap-learn pacmap pythae==0.1.2 scikit-image pywavelets bm3d``; one that is not
+installed is named, and left out. CPU seconds are those of this process, on ``OMP_NUM_THREADS=1``.
 
 Parts
     compress     30 numbers an image: squared error summed over the pixels of unseen images.
@@ -15,12 +15,14 @@ Parts
     density      test NLL of stochastically binarised images, 50 latents.
     generate     how like real images generated ones are, to a classifier of real ones.
     denoise      PSNR and SSIM beside classic filters, digits.
+    enlarge      PSNR and SSIM of digits made large again.
     photographs  PSNR beside non-local means, pictures that come with scikit-image.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +34,7 @@ import numpy as np
 import torch
 
 import latently
-from _coders import COMPRESSORS, EXTRACTORS, MAPPERS, Coder, Method
+from _coders import COMPRESSORS, EXTRACTORS, GENERATORS, MAPPERS, Coder, Method
 from _pictures import (
     Labelled,
     add_noise,
@@ -223,7 +225,7 @@ def run_density(options: Options) -> Iterator[Record]:
     kinds = {"latently": {"max_epochs": 60}}
     if options.long:
         kinds["latently, long"] = {"max_epochs": 250}
-        kinds["latently, 50 draws"] = {"max_epochs": 60, "n_importance": 50}
+        kinds["latently, 50 draws"] = {"max_epochs": 150, "n_importance": 50}
     for title, parameters in kinds.items():
         for seed in options.seeds:
             say(f"density {title} {seed}")
@@ -256,6 +258,8 @@ def run_generate(options: Options) -> Iterator[Record]:
     vae = latently.VariationalAutoencoder(32, random_state=0, **options.epochs)
     plain = latently.Autoencoder(16, random_state=0, **options.epochs)
     made: dict[str, Any] = {"real, unseen": None}
+    for peer in () if options.quick else available(GENERATORS):
+        made[f"{peer.title}, its prior"] = peer.build(32, 0).fit(flat(data.train))
     models = {"variational": vae.fit(flat(data.train)), "plain": plain.fit(flat(data.train))}
     for name, model in models.items():
         made[f"{name}, its prior"] = model
@@ -304,7 +308,10 @@ def run_denoise(options: Options) -> Iterator[Record]:
         noisy, tuning, train = (add_noise(part, setting, rng) for part in (truth, kept, data.train))
         answers = {"noisy": (lambda given=noisy: (given, 0.0)), **classic(kept, tuning, noisy)}
         for seed in options.seeds:
-            for title, answer in {**answers, **learnt(options, data, train, noisy, seed)}.items():
+            for title, answer in {
+                **answers,
+                **learnt(options, data, train, noisy, setting, seed),
+            }.items():
                 say(f"denoise {setting} {title} {seed}")
                 found, seconds = answer()
                 record = recorder("denoise", setting, "mnist", title, seed)
@@ -325,7 +332,7 @@ Answers = dict[str, Callable[[], tuple[np.ndarray, float]]]
 def classic(kept: np.ndarray, tuning: np.ndarray, noisy: np.ndarray) -> Answers:
     """Return filters of scikit-image and SciPy, each of its best strength."""
     from scipy.ndimage import median_filter
-    from skimage.restoration import denoise_nl_means, denoise_tv_chambolle
+    from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, denoise_wavelet
 
     filters: dict[str, tuple[Callable[[float], Any], tuple[float, ...]]] = {
         "median": (lambda q: lambda x: median_filter(x, int(q)), (3, 5)),
@@ -337,7 +344,17 @@ def classic(kept: np.ndarray, tuning: np.ndarray, noisy: np.ndarray) -> Answers:
             lambda q: lambda x: denoise_nl_means(x, patch_size=5, patch_distance=9, h=q),
             (0.05, 0.08, 0.13, 0.2, 0.3, 0.4, 0.5, 0.65),
         ),
+        "wavelets": (
+            lambda q: lambda x: denoise_wavelet(x, sigma=q),
+            (0.05, 0.1, 0.2, 0.3, 0.45, 0.6),
+        ),
     }
+    if importlib.util.find_spec("bm3d") is None:
+        print("left out: BM3D needs bm3d")
+    else:
+        import bm3d
+
+        filters["BM3D"] = (lambda q: lambda x: bm3d.bm3d(x, q), (0.2, 0.3, 0.4, 0.5))
 
     def answer(name: str) -> tuple[np.ndarray, float]:
         make, strengths = filters[name]
@@ -347,7 +364,7 @@ def classic(kept: np.ndarray, tuning: np.ndarray, noisy: np.ndarray) -> Answers:
 
 
 def learnt(
-    options: Options, data: Labelled, train: np.ndarray, noisy: np.ndarray, seed: int
+    options: Options, data: Labelled, train: np.ndarray, noisy: np.ndarray, setting: str, seed: int
 ) -> Answers:
     """Return what learns from pairs of noisy and clean images."""
 
@@ -367,7 +384,45 @@ def learnt(
         seconds = time.process_time() - start
         return model.transform(noisy), seconds
 
-    return {"PCA": pca, "latently": ours}
+    def blind() -> tuple[np.ndarray, float]:
+        start = time.process_time()
+        model = latently.UNetAutoencoder(
+            blind=True, likelihood="gaussian", random_state=seed, **options.epochs
+        )
+        model.fit(train)
+        return model.reconstruct(noisy), time.process_time() - start
+
+    learners: Answers = {"PCA": pca, "latently": ours}
+    if setting.startswith("unclipped"):
+        learners["latently, blind"] = blind
+    return learners
+
+
+# ---------------------------------------------------------------- enlarge
+def run_enlarge(options: Options) -> Iterator[Record]:
+    """Make small images large again, beside splines."""
+    from scipy.ndimage import zoom
+
+    data = mnist(options.data, min(options.n_train, 10_000), N_JUDGED)
+    small = data.test.reshape(-1, 14, 2, 14, 2).mean((2, 4))
+    splines = np.stack([zoom(image, 2, order=3, grid_mode=True, mode="nearest") for image in small])
+    for seed in options.seeds:
+        say(f"enlarge {seed}")
+        model = latently.UNetAutoencoder(enlarge=2, random_state=seed, **options.epochs)
+        start = time.process_time()
+        model.fit(data.train)
+        seconds = time.process_time() - start
+        answers = {
+            "repeated pixels": (small.repeat(2, 1).repeat(2, 2), 0.0),
+            "cubic splines": (splines, 0.0),
+            "latently": (model.reconstruct(small), seconds),
+        }
+        for title, (found, taken) in answers.items():
+            record = recorder("enlarge", "14 x 14 to 28 x 28", "mnist", title, seed)
+            found = np.clip(found, 0, 1)
+            yield record("PSNR", psnr(data.test, found))
+            yield record("SSIM", ssim(data.test, found))
+            yield record("CPU s of fit", taken)
 
 
 # ---------------------------------------------------------------- photographs
@@ -430,6 +485,7 @@ RUN: dict[str, Callable[[Options], Iterator[Record]]] = {
     "density": run_density,
     "generate": run_generate,
     "denoise": run_denoise,
+    "enlarge": run_enlarge,
     "photographs": run_photographs,
 }
 

@@ -159,7 +159,8 @@ def test_recoloured_patches_keep_their_gaps():
     values = (torch.rand(6, 3, 8, 8) + 1) / 2
     seen = torch.rand(6, 3 * 64) < 0.8
     values[~seen.view(6, 3, 8, 8)] = 0
-    rows = cut_patches([cells := Cells(values, seen)], [cells], 8, recolour=True)
+    stack = [Cells(values, seen)]
+    rows = cut_patches(stack, stack, 8, recolour=True)
     shown = rows.inputs.values.flatten(1)
     assert torch.equal(shown > 0, rows.inputs.observed)
     assert 0.7 < shown.sum() / values.sum() < 0.98

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from latently.nn import L1, Deterministic, Gaussian, TopK
+from latently.nn import KL, L1, Deterministic, Gaussian, TopK
 from latently.nn._noise import row_noise, row_seeds
 
 HIDDEN = torch.randn(7, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -30,7 +30,7 @@ def test_the_kl_of_the_prior_itself_is_zero():
 
 @pytest.mark.parametrize(
     "latent",
-    [Gaussian(3).eval(), Deterministic(6), L1(6), TopK(6, 2)],
+    [Gaussian(3).eval(), Deterministic(6), L1(6, 2).eval(), KL(6, 2).eval(), TopK(6, 2).eval()],
     ids=lambda x: type(x).__name__,
 )
 def test_gradients_of_value_and_penalty_pass_gradcheck(latent):

@@ -28,6 +28,7 @@ class Recipe(NamedTuple):
     learning_rate: float | None
     beta: float | None
     n_active: int | None
+    sparsity: str | None
     hidden_sizes: str | None
     noise: str | None
     seed: int
@@ -45,6 +46,8 @@ _CLASSES = {
     Kind.map: "MapAutoencoder",
     Kind.unet: "UNetAutoencoder",
 }
+#: Kinds that take images as rows of pixels.
+_FLAT = (Kind.autoencoder, Kind.sparse)
 _NOISES = {
     "masking": "Masking",
     "gaussian": "GaussianNoise",
@@ -62,7 +65,7 @@ def make_autoencoder(recipe: Recipe, *, images: bool) -> Any:
     recipe : Recipe
         The options.
     images : bool
-        True if the data are images: every kind but the plain one is then convolutional.
+        True if the data are images: every kind but plain and sparse is then convolutional.
 
     Returns
     -------
@@ -84,10 +87,11 @@ def make_autoencoder(recipe: Recipe, *, images: bool) -> Any:
         "learning_rate": recipe.learning_rate,
         "beta": _only_for(Kind.variational, kind, "--beta", recipe.beta),
         "n_active": _only_for(Kind.sparse, kind, "--n-active", recipe.n_active),
+        "sparsity": _only_for(Kind.sparse, kind, "--sparsity", recipe.sparsity),
         "refinement_steps": _only_for(
             Kind.autoencoder, kind, "--refinement-steps", recipe.refinement_steps
         ),
-        "network": _network(recipe.hidden_sizes, convolutional=images and kind != "autoencoder"),
+        "network": _network(recipe.hidden_sizes, convolutional=images and kind not in _FLAT),
         "corruption": _noise(recipe.noise),
     }
     if kind is Kind.unet:

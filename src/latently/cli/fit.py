@@ -46,6 +46,10 @@ def fit(
         int | None,
         typer.Option(help="Active components in a row (sparse).", rich_help_panel=_SHAPE),
     ] = None,
+    sparsity: Annotated[
+        str | None,
+        typer.Option(help="topk, batchtopk, jumprelu, l1 or kl (sparse).", rich_help_panel=_SHAPE),
+    ] = None,
     refinement_steps: Annotated[
         int | None,
         typer.Option(
@@ -101,8 +105,8 @@ def fit(
     check_picture(plot, overwrite)
     verbose = not quiet and sys.stderr.isatty()
     recipe = Recipe(
-        kind, n_components, max_epochs, batch_size, learning_rate, beta, n_active, hidden_sizes,
-        noise, seed, device, verbose, refinement_steps,
+        kind, n_components, max_epochs, batch_size, learning_rate, beta, n_active, sparsity,
+        hidden_sizes, noise, seed, device, verbose, refinement_steps,
     )  # fmt: skip
     source = Source(data, format, key, skip_bad, ids, own_sizes=kind is Kind.unet)
     rows = read_training_rows(source, ignore)

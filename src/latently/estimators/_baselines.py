@@ -79,11 +79,14 @@ class Spectrum(NamedTuple):
         Directions, the largest variance first.
     shares : Tensor of shape (n,)
         Share of the variance along each.
+    mean_square : float
+        Mean squared length of a row less the mean.
     """
 
     mean: Tensor
     components: Tensor
     shares: Tensor
+    mean_square: float
 
 
 def fit_spectrum(cells: Cells, layout: Layout) -> Spectrum:
@@ -101,8 +104,9 @@ def fit_spectrum(cells: Cells, layout: Layout) -> Spectrum:
         rank = min(_RANDOMIZED_COMPONENTS, *rows.shape)
         _, singular, vectors = torch.svd_lowrank(rows, rank, niter=4)
         values = singular.square() / len(rows)
-    total = rows.square().sum(1).mean().clamp(min=1e-30)
-    return Spectrum(mean, vectors.T.float(), (values / total).float())
+    total = rows.square().sum(1).mean()
+    shares = values / total.clamp(min=1e-30)
+    return Spectrum(mean, vectors.T.float(), shares.float(), float(total))
 
 
 def automatic_components(spectrum: Spectrum) -> int:

@@ -22,7 +22,7 @@ max_epochs : int or "auto", default="auto"
 batch_size : int or "auto", default="auto"
     Rows a step; "auto" takes 16 to 1,024, growing with the table. Larger is faster a row and
     takes fewer steps a pass.
-learning_rate : float, default=2e-3
+learning_rate : float, default={learning_rate}
     Highest rate of AdamW [1]_, after warm-up and before cosine decay. Too large diverges, too
     small needs more steps.
 weight_decay : float, default=0.01
@@ -69,9 +69,13 @@ _DENSE = """\
 Class = TypeVar("Class", bound=type)
 
 
-def document(cls: Class, *, network: str = _DENSE, corruption: str = "none") -> Class:
+def document(
+    cls: Class, *, network: str = _DENSE, corruption: str = "none", learning_rate: str = "2e-3"
+) -> Class:
     """Fill the marks ``{common}``, ``{attributes}`` and ``{adamw}`` of a class's docstring."""
-    common = COMMON_PARAMETERS.format(network=network, corruption=corruption)
+    common = COMMON_PARAMETERS.format(
+        network=network, corruption=corruption, learning_rate=learning_rate
+    )
     doc = cls.__doc__ or ""
     for mark, text in (
         ("{common}", common), ("{attributes}", COMMON_ATTRIBUTES), ("{adamw}", LOSHCHILOV)

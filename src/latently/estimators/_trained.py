@@ -95,6 +95,11 @@ class TrainedAutoencoder(BaseAutoencoder):
 
     # ------------------------------------------------------------------ hooks
     @property
+    def _likelihood(self) -> LikelihoodChoice:
+        """The likelihood asked for, or the one that the kind of model needs."""
+        return self.likelihood
+
+    @property
     def _learns_scale(self) -> bool:
         """Whether the noise of each number is learnt; variational models need it."""
         return False
@@ -170,7 +175,7 @@ class TrainedAutoencoder(BaseAutoencoder):
         weights = read_weights(sample_weight, X, len(data))
         seed = read_seed(self.random_state)
         data, goal, weights = in_canonical_order(data, goal, weights)
-        self.preprocessor_ = make_preprocessor(data if goal is None else goal, self.likelihood)
+        self.preprocessor_ = make_preprocessor(data if goal is None else goal, self._likelihood)
         rows = training_data(self.preprocessor_, data, goal, weights)
         with seeded(seed):
             self._learn(rows, split_rows(rows.n_rows, self.validation_fraction, seed), seed)
@@ -209,7 +214,7 @@ class TrainedAutoencoder(BaseAutoencoder):
         weights = read_weights(sample_weight, X, len(data))
         seed = read_seed(self.random_state) if first else self._next_seed
         if first:
-            self.preprocessor_ = make_preprocessor(data, self.likelihood)
+            self.preprocessor_ = make_preprocessor(data, self._likelihood)
         rows = training_data(self.preprocessor_, data, None, weights)
         with seeded(seed):
             if first:
@@ -301,6 +306,8 @@ class TrainedAutoencoder(BaseAutoencoder):
         with torch.no_grad():
             first_rows = train_rows.inputs.take(slice(_PRIOR_ROWS))
             self.module_.latent.fit_prior(self.module_.hidden(first_rows))
+            unseen = (valid_rows or train_rows).inputs.take(slice(_PRIOR_ROWS))
+            self.module_.latent.calibrate(self.module_.hidden(unseen))
         return state
 
     def sample(

@@ -25,7 +25,7 @@ from latently.preprocessing import ImagePreprocessor, LikelihoodChoice
 from latently.training import ENGINE_METHODS, Engine, TrainingData, TrainingOptions
 
 #: Steps of "auto" for line art and for photographs, and the pixels that one of them looks at.
-_STEPS = {"bernoulli": 1_600, "gaussian": 4_800}
+_STEPS = {"bernoulli": 1_600, "gaussian": 7_200}
 _PIXELS = 25_000
 #: Pixels so near to an end of the range are at it; from such a share on, images are line art.
 _END, _LINE_ART = 0.02, 0.5
@@ -63,7 +63,7 @@ class UNetAutoencoder(BaseAutoencoder):
         True learns from noisy images alone: pixels are hidden and told from those around them [4]_.
         Noise must then differ from pixel to pixel.
     max_epochs : int or "auto", default="auto"
-        Passes over the patches; "auto" takes 1,600 steps for line art, 4,800 for photographs.
+        Passes over the patches; "auto" takes 1,600 steps for line art, 7,200 for photographs.
     batch_size : int or "auto", default="auto"
         Patches a step; "auto" takes 4 to 64, about 25,000 pixels.
     learning_rate : float, default=4e-3

@@ -16,20 +16,24 @@ from latently.estimators._baselines import Spectrum, automatic_components
 from latently.estimators._common_docs import document
 from latently.estimators._fitting import default_network
 from latently.estimators._trained import TrainedAutoencoder
-from latently.exceptions import ParameterError
+from latently.exceptions import DataError, ParameterError
 from latently.nn import (
-    L1,
+    LATENTS,
     AutoencoderModule,
     Cells,
     ConvNetwork,
     Corruption,
+    DictionaryNetwork,
     Gaussian,
     Latent,
     Masking,
     Network,
-    TopK,
+    SparseLatent,
+    SparseModule,
     VariationalModule,
 )
+from latently.preprocessing import LikelihoodChoice
+from latently.training import TrainingOptions
 
 
 @document
@@ -108,8 +112,8 @@ class VariationalAutoencoder(TrainedAutoencoder):
     free_bits : float, default=0.0
         Nats that each component may use unpunished; guards against components that collapse.
     n_importance : int, default=1
-        Draws of each code in the last two fifths of the training, whose weights tighten the bound
-        that is descended [5]_. More fits log p(x) closer, and costs as many passes of the decoder.
+        Draws of each code, whose weights tighten the bound that is descended [5]_; they grow to
+        this number in the second half of the training. More fits log p(x) closer, and costs time.
     binarize : bool, default=False
         True takes each pixel for a coin with its grey level as chance, tossed anew in every batch:
         what is learnt is the distribution of black and white images.
@@ -217,10 +221,14 @@ class VariationalAutoencoder(TrainedAutoencoder):
         return self._infer(X, evidence)
 
 
-@document
+@partial(document, network="``DictionaryNetwork()``", learning_rate="8e-3")
 @dataclass(kw_only=True, eq=False, repr=False)
 class SparseAutoencoder(TrainedAutoencoder):
     """The sparse autoencoder: a wide code of which few components are active in any row [2]_.
+
+    Without a network of yours it is a dictionary: rows are sums of few atoms of length one, each
+    with a weight of at least zero, so that every component has a picture of its own. Numbers are
+    judged by squared errors.
 
     Parameters
     ----------
@@ -228,12 +236,13 @@ class SparseAutoencoder(TrainedAutoencoder):
         Size of the code. "auto" takes four times the width of an encoded row, at most 1,024.
     {common}
     n_active : int or "auto", default="auto"
-        Components that may be active in a row, for "topk"; "auto" takes as many as a PCA needs to
-        keep 90 % of the variance. More rebuilds better and reads worse.
-    sparsity : {"topk", "l1"}, default="topk"
-        "topk" keeps the largest ``n_active`` components; "l1" punishes the sum of all.
-    l1_weight : float, default=0.1
-        Weight of the L1 penalty, for "l1". More switches more components off.
+        Components to be active in a row; "auto" takes as many as a PCA needs to keep 90 % of the
+        variance. More rebuilds better and reads worse.
+    sparsity : {"topk", "batchtopk", "jumprelu", "l1", "kl"}, default="topk"
+        "topk" keeps the largest ``n_active`` components of each row; "batchtopk" the largest of
+        all rows together, so that busy rows get more than quiet ones, on average as many [3]_;
+        "jumprelu" learns a threshold for each component [4]_; "l1" and "kl" are the textbook's
+        penalties, steered until as many are active, and rebuild worse.
 
     Attributes
     ----------
@@ -243,6 +252,9 @@ class SparseAutoencoder(TrainedAutoencoder):
     ----------
     {adamw}
     .. [2] Makhzani and Frey (2014), k-Sparse Autoencoders.
+    .. [3] Bussmann, Leask and Nanda (2024), BatchTopK Sparse Autoencoders.
+    .. [4] Rajamanoharan et al. (2024), Jumping Ahead: Improving Reconstruction Fidelity with
+       JumpReLU Sparse Autoencoders.
 
     Examples
     --------
@@ -251,18 +263,43 @@ class SparseAutoencoder(TrainedAutoencoder):
     >>> model = SparseAutoencoder(16, n_active=2, max_epochs=5, random_state=0).fit(X)
     >>> int((model.transform(X) != 0).sum(1).max())
     2
+    >>> model.dictionary_.shape
+    (16, 4)
     """
 
     n_active: int | Literal["auto"] = "auto"
-    sparsity: Literal["topk", "l1"] = "topk"
-    l1_weight: float = 0.1
+    sparsity: Literal["topk", "batchtopk", "jumprelu", "l1", "kl"] = "topk"
+    learning_rate: float = 8e-3
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **TrainedAutoencoder._parameter_constraints,
         "n_active": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "sparsity": [StrOptions({"topk", "l1"})],
-        "l1_weight": [Interval(Real, 0, None, closed="left")],
+        "sparsity": [StrOptions(set(LATENTS))],
     }
+
+    @property
+    def dictionary_(self) -> np.ndarray:
+        """The atoms, (n_components, n_encoded), each of length one in encoded units.
+
+        Raises
+        ------
+        NotFittedError
+            If ``fit`` was not called.
+        DataError
+            If the model was given a network of its own, which has none.
+        """
+        check_fitted(self)
+        atoms = cast(SparseModule, self.module_).atoms
+        if atoms is None:
+            raise DataError("A network of your own has no dictionary. Leave network=None.")
+        return np.asarray(atoms.detach().numpy())
+
+    @property
+    def _likelihood(self) -> LikelihoodChoice:
+        return "gaussian" if self.likelihood == "auto" else self.likelihood
+
+    def _make_network(self) -> Network:
+        return DictionaryNetwork() if self.network is None else self.network
 
     def _count_components(self, spectrum: Spectrum) -> int:
         auto = self.n_active == "auto"
@@ -272,9 +309,25 @@ class SparseAutoencoder(TrainedAutoencoder):
         return min(4 * self.preprocessor_.layout.width, 1024)
 
     def _make_latent(self, n_components: int) -> Latent:
-        if self.sparsity == "l1":
-            return L1(n_components, self.l1_weight)
-        return TopK(n_components, self.n_active_)
+        return LATENTS[self.sparsity](n_components, self.n_active_)
+
+    def _start(self, cells: Cells) -> Spectrum:
+        spectrum = super()._start(cells)
+        cast(SparseModule, self.module_).set_scale(spectrum.mean_square)
+        return spectrum
+
+    def _build_module(self, mean: Tensor) -> AutoencoderModule:
+        plain = super()._build_module(mean)
+        return SparseModule(
+            plain.encoder, cast(SparseLatent, plain.latent), plain.decoder, plain.likelihood, mean
+        )
+
+    def _options(self, n_rows: int, seed: int) -> TrainingOptions:
+        options = super()._options(n_rows, seed)
+        if not LATENTS[self.sparsity].is_steered:
+            return options
+        # Losses under a moving penalty do not compare: the last weights are the ones to keep.
+        return replace(options, patience=None, keep_best=False)
 
 
 @partial(document, network="``ConvNetwork()``")

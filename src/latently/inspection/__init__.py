@@ -11,6 +11,7 @@ from latently.inspection._facts import (
     BaselineFacts,
     ColumnFacts,
     ModelFacts,
+    SparsityFacts,
     TrainingFacts,
     inspect,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "ModelFacts",
     "TrainingFacts",
     "BaselineFacts",
+    "SparsityFacts",
     "ColumnFacts",
     "Comparison",
     "ColumnComparison",

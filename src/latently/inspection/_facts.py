@@ -86,6 +86,25 @@ class BaselineFacts:
 
 
 @dataclass(frozen=True)
+class SparsityFacts:
+    """How sparse the code of a sparse autoencoder is, on rows held out of training.
+
+    Attributes
+    ----------
+    l0 : float
+        Components active in a row, on average.
+    dead : float
+        Share of components that no row activates.
+    fvu : float or None
+        Share of the variance that is not explained; None after ``partial_fit``.
+    """
+
+    l0: float
+    dead: float
+    fvu: float | None
+
+
+@dataclass(frozen=True)
 class ModelFacts:
     """What is known of a fitted model without its data.
 
@@ -111,6 +130,8 @@ class ModelFacts:
         Comparison with mean and PCA; None after ``partial_fit``.
     columns : tuple of ColumnFacts
         The columns in their order.
+    sparsity : SparsityFacts or None
+        Of a sparse code.
     fitted : dict of str to plain values
         What a task learnt besides, for example its threshold.
     autoencoder : ModelFacts or None
@@ -127,6 +148,7 @@ class ModelFacts:
     training: TrainingFacts
     baselines: BaselineFacts | None
     columns: tuple[ColumnFacts, ...]
+    sparsity: SparsityFacts | None = None
     fitted: dict[str, Any] = field(default_factory=dict)
     autoencoder: ModelFacts | None = None
 
@@ -196,6 +218,7 @@ def _facts(
         training=_training(autoencoder),
         baselines=_baselines(autoencoder),
         columns=_columns(preprocessor),
+        sparsity=_sparsity(autoencoder),
         fitted=fitted or {},
         autoencoder=inner,
     )
@@ -248,6 +271,18 @@ def _baselines(autoencoder: BaseAutoencoder) -> BaselineFacts | None:
     )
 
 
+def _sparsity(autoencoder: BaseAutoencoder) -> SparsityFacts | None:
+    rate = getattr(autoencoder.module_.latent, "firing_rate", None)
+    if rate is None:
+        return None
+    baselines = _baselines(autoencoder)
+    return SparsityFacts(
+        l0=round(float(rate.sum()), 3),
+        dead=round(float((rate == 0).float().mean()), 4),
+        fvu=None if baselines is None else baselines.autoencoder / max(baselines.mean, 1e-30),
+    )
+
+
 def _columns(preprocessor: Any) -> tuple[ColumnFacts, ...]:
     spec = preprocessor.spec
     blocks = preprocessor.layout.blocks
@@ -275,6 +310,8 @@ def _lines(facts: ModelFacts) -> list[str]:
     lines += [f"  event       {event}" for event in training.events]
     if baselines is not None:
         lines += _baseline_lines(baselines)
+    if facts.sparsity is not None:
+        lines.append(_sparsity_line(facts.sparsity))
     lines += [f"  {name:<11} {value}" for name, value in facts.fitted.items()]
     return [*lines, *_parameter_lines(facts), *_column_lines(facts)]
 
@@ -289,6 +326,11 @@ def _baseline_lines(baselines: BaselineFacts) -> list[str]:
         f"{baselines.rows} rows; PCA {baselines.pca:.4g}, column means {baselines.mean:.4g}",
         f"  verdict     {baselines.verdict}",
     ]
+
+
+def _sparsity_line(sparsity: SparsityFacts) -> str:
+    left = "" if sparsity.fvu is None else f", {sparsity.fvu:.1%} of the variance unexplained"
+    return f"  sparsity    {sparsity.l0:.1f} active in a row, {sparsity.dead:.1%} dead{left}"
 
 
 def _parameter_lines(facts: ModelFacts) -> list[str]:

@@ -13,7 +13,7 @@ from latently.nn._corruption import (
     larger,
 )
 from latently.nn._crowd import CrowdModule
-from latently.nn._latents import L1, Code, Deterministic, Gaussian, Latent, TopK
+from latently.nn._latents import Code, Deterministic, Gaussian, Latent
 from latently.nn._layers import hidden_layers
 from latently.nn._likelihoods import Likelihood, mean_offset, spread
 from latently.nn._map import MapModule
@@ -21,12 +21,24 @@ from latently.nn._masked import ForestSize, MaskedModule
 from latently.nn._memory import Memory
 from latently.nn._module import AutoencoderModule, Cells, RowLoss
 from latently.nn._networks import CustomNetwork, DenseNetwork, Network
+from latently.nn._sparse import (
+    KL,
+    L1,
+    LATENTS,
+    BatchTopK,
+    DictionaryNetwork,
+    JumpReLU,
+    SparseLatent,
+    SparseModule,
+    TopK,
+)
 from latently.nn._stored import MemoryModule, StoredRows
 from latently.nn._unet import UNetModule
 from latently.nn._variational import VariationalModule
 
 __all__ = [
     "AutoencoderModule",
+    "BatchTopK",
     "Blocks",
     "Blur",
     "Cells",
@@ -36,12 +48,16 @@ __all__ = [
     "Corruption",
     "CustomNetwork",
     "DenseNetwork",
+    "DictionaryNetwork",
     "Downsampling",
     "Deterministic",
     "ForestSize",
     "Gaussian",
     "GaussianNoise",
+    "JumpReLU",
+    "KL",
     "L1",
+    "LATENTS",
     "Latent",
     "Likelihood",
     "MapModule",
@@ -52,6 +68,8 @@ __all__ = [
     "Network",
     "RowLoss",
     "SaltAndPepper",
+    "SparseLatent",
+    "SparseModule",
     "StoredRows",
     "TopK",
     "UNetModule",

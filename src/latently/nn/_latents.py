@@ -78,12 +78,15 @@ class Latent(nn.Module, ABC):
     def fit_prior(self, hidden: Tensor) -> None:
         """Learn the prior from the encoder's answers on training rows, where there is one."""
 
+    def calibrate(self, hidden: Tensor) -> None:
+        """Learn what depends on unseen rows from the encoder's answers on them, where needed."""
+
     def weight_at(self, progress: float) -> float:
         """Return the factor of the penalty after the share ``progress`` of the training."""
         return self.weight * min(1.0, progress / self.warmup) if self.warmup else self.weight
 
 
-class _PointLatent(Latent):
+class PointLatent(Latent):
     """A latent without noise; its prior is a normal fitted to the training rows [1]_.
 
     References
@@ -129,7 +132,7 @@ def _diagonal_like(values: Tensor, factor: Tensor) -> Tensor:
     return values if factor.ndim == 1 else torch.diag(values)
 
 
-class Deterministic(_PointLatent):
+class Deterministic(PointLatent):
     """The plain code: the encoder's answer itself."""
 
     def forward(self, hidden: Tensor) -> Code:
@@ -213,47 +216,6 @@ class Gaussian(Latent):
 
     def draw(self, n_samples: int) -> Tensor:
         return torch.randn(n_samples, self.n_components)
-
-
-class TopK(_PointLatent):
-    """Keep the ``n_active`` largest positive components of each row, the others are zero [1]_.
-
-    Parameters
-    ----------
-    n_components : int
-        Size of the code.
-    n_active : int
-        Components that may differ from zero in a row.
-
-    References
-    ----------
-    .. [1] Makhzani and Frey (2014), k-Sparse Autoencoders.
-    """
-
-    def __init__(self, n_components: int, n_active: int) -> None:
-        super().__init__(n_components)
-        self.n_active = min(n_active, n_components)
-
-    def forward(self, hidden: Tensor) -> Code:
-        largest = hidden.topk(self.n_active, dim=1)
-        value = torch.zeros_like(hidden).scatter(1, largest.indices, largest.values.relu())
-        return Code(value, value, hidden.new_zeros(len(hidden)))
-
-
-class L1(_PointLatent):
-    """Non-negative components under an L1 penalty, in code units.
-
-    Parameters
-    ----------
-    n_components : int
-        Size of the code.
-    weight : float
-        Strength: more means fewer active components and a larger reconstruction error.
-    """
-
-    def forward(self, hidden: Tensor) -> Code:
-        value = hidden.relu()
-        return Code(value, value, value.sum(1))
 
 
 def log_mean_exp(terms: Tensor) -> Tensor:

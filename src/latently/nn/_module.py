@@ -113,6 +113,10 @@ class AutoencoderModule(nn.Module):
     def begin_step(self, progress: float) -> None:
         """Hear which share of the training is over."""
 
+    def metrics(self, cells: Cells) -> dict[str, float]:
+        """Return figures for the history beside the loss, where the kind of model has any."""
+        return {}
+
     def decode(self, sample: Tensor) -> Tensor:
         """Return the likelihood's parameters for each code, shape (batch, width)."""
         parameters: Tensor = self.decoder(sample).flatten(1) + self.likelihood.offset

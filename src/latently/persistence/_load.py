@@ -47,6 +47,7 @@ CLASSES: dict[str, type] = {
         nn.DenseNetwork,
         nn.ConvNetwork,
         nn.CustomNetwork,
+        nn.DictionaryNetwork,
         nn.Masking,
         nn.GaussianNoise,
         nn.SaltAndPepper,

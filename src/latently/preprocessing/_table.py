@@ -117,6 +117,9 @@ class TablePreprocessor:
         chosen: LikelihoodName = _number_likelihood(numbers, likelihood)
         with np.errstate(over="ignore", invalid="ignore"):
             center, scale = spread_of(numbers.astype(np.float64, copy=False))
+        if chosen == "gaussian" and _number_likelihood(numbers, "auto") == "bernoulli":
+            # On one common scale already: a pixel that hardly varies is no more telling for it.
+            scale = np.where(np.isnan(scale), np.nan, np.sqrt(np.nanmean(np.square(scale))))
         if chosen in _IN_UNIT_INTERVAL:
             center, scale = np.where(np.isnan(center), np.nan, 0.0), np.ones_like(scale)
         too_large = np.isinf(center) | ~np.isfinite(scale)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import repeat
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -12,20 +14,27 @@ StopReason = Literal["running", "finished", "early stopping", "interrupted", "di
 
 
 class Record(NamedTuple):
-    """One evaluation. Losses are nats a column, penalty included."""
+    """One evaluation. Losses are nats a column, penalty included; metrics are the model's own."""
 
     step: int
     epoch: float
     train_loss: float
     valid_loss: float
     learning_rate: float
+    metrics: Mapping[str, float] = MappingProxyType({})
+
+
+#: What every record has, and what a history has beside its records.
+_COLUMNS = tuple(name for name in Record._fields if name != "metrics")
+_REST = ("events", "stopped", "best_step")
 
 
 @dataclass
 class History:
     """The record of one fit.
 
-    ``history["valid_loss"]`` is a column as an array; iterating gives the records.
+    ``history["valid_loss"]`` is a column as an array, ``history["l0"]`` a metric of a sparse model;
+    iterating gives the records.
 
     Attributes
     ----------
@@ -50,9 +59,17 @@ class History:
     def __getitem__(self, name: str) -> np.ndarray:
         if name == "seconds":
             return np.array(self.seconds)
-        if name not in Record._fields:
-            raise KeyError(f"no column {name!r} in the history; there are {list(Record._fields)}")
+        if name in self.metric_names:
+            return np.array([record.metrics[name] for record in self.records])
+        if name not in _COLUMNS:
+            columns = [*_COLUMNS, "seconds", *self.metric_names]
+            raise KeyError(f"no column {name!r} in the history; there are {columns}")
         return np.array([getattr(record, name) for record in self.records])
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """Figures of its own that the kind of model leaves at each evaluation."""
+        return tuple(self.records[0].metrics) if self.records else ()
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self.records)
@@ -71,9 +88,10 @@ class History:
         Returns
         -------
         dict
-            One list a column, then "events", "stopped" and "best_step".
+            One list a column and metric, then "events", "stopped" and "best_step".
         """
-        columns = {name: self[name].tolist() for name in Record._fields}
+        names = [*_COLUMNS, *self.metric_names]
+        columns = {name: self[name].tolist() for name in names}
         rest = {"events": self.events, "stopped": self.stopped, "best_step": self.best_step}
         return {**columns, **rest}
 
@@ -91,6 +109,11 @@ class History:
         History
             An equal history.
         """
-        columns = [state[name] for name in Record._fields]
-        records = [Record(*row) for row in zip(*columns, strict=True)]
+        rows = zip(*(state[name] for name in _COLUMNS), strict=True)
+        own = [name for name in state if name not in (*_COLUMNS, *_REST)]
+        figures = zip(*(state[name] for name in own), strict=True) if own else repeat(())
+        records = [
+            Record(*row, dict(zip(own, metrics, strict=True)))
+            for row, metrics in zip(rows, figures, strict=False)
+        ]
         return cls(records, list(state["events"]), state["stopped"], state["best_step"])

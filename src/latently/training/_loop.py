@@ -158,7 +158,7 @@ class _Run:
             if self._ran_away(train_loss) or self._ran_away(valid_loss):
                 self._roll_back(train_loss, valid_loss)
                 continue
-            yield self._keep_record(train_loss, valid_loss)
+            yield self._keep_record(train_loss, valid_loss, self.metrics())
             if self._is_stale():
                 self.history.stopped = "early stopping"
                 return
@@ -193,6 +193,13 @@ class _Run:
             total += float(self._combine(row_loss, batch.weight, 1.0)) * len(batch.inputs.values)
             weight += len(batch.inputs.values)
         return self.engine.mean(total / weight, weight)
+
+    @torch.no_grad()
+    def metrics(self) -> dict[str, float]:
+        """Return the model's own figures on a batch of unseen rows."""
+        self.module.eval()
+        judged = self.train_data if self.valid_data is None else self.valid_data
+        return self.module.metrics(judged.take(slice(_EVALUATION_BATCH)).inputs)
 
     def keep_current(self) -> None:
         """Judge the weights as they are, so that an early interruption loses nothing."""
@@ -249,12 +256,14 @@ class _Run:
         share = (progress - self.options.warmup) / (1 - self.options.warmup)
         return 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
 
-    def _keep_record(self, train_loss: float, valid_loss: float) -> Record:
+    def _keep_record(
+        self, train_loss: float, valid_loss: float, metrics: dict[str, float]
+    ) -> Record:
         if math.isnan(self.first_loss):
             self.first_loss = abs(valid_loss)
         epoch = self.step / n_batches(self.train_data.n_rows, self.options.batch_size)
         rate = self.optimizer.param_groups[0]["lr"]
-        record = Record(self.step, epoch, train_loss, valid_loss, rate)
+        record = Record(self.step, epoch, train_loss, valid_loss, rate, metrics)
         self.history.records.append(record)
         self.history.seconds.append(time.perf_counter() - self.started)
         self._keep_best(valid_loss)
