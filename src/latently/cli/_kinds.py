@@ -28,13 +28,13 @@ class Recipe(NamedTuple):
     learning_rate: float | None
     beta: float | None
     n_active: int | None
-    sparsity: str | None
     hidden_sizes: str | None
     noise: str | None
     seed: int
     device: str
     verbose: bool
     refinement_steps: int | None = None
+    sparsity: str | None = None
 
 
 _CLASSES = {

@@ -105,8 +105,8 @@ def fit(
     check_picture(plot, overwrite)
     verbose = not quiet and sys.stderr.isatty()
     recipe = Recipe(
-        kind, n_components, max_epochs, batch_size, learning_rate, beta, n_active, sparsity,
-        hidden_sizes, noise, seed, device, verbose, refinement_steps,
+        kind, n_components, max_epochs, batch_size, learning_rate, beta, n_active, hidden_sizes,
+        noise, seed, device, verbose, refinement_steps, sparsity,
     )  # fmt: skip
     source = Source(data, format, key, skip_bad, ids, own_sizes=kind is Kind.unet)
     rows = read_training_rows(source, ignore)

@@ -156,8 +156,8 @@ def _cut(hidden: Tensor, n_wanted: int) -> Tensor:
 class JumpReLU(SparseLatent):
     """Components above a threshold of their own, learnt by a stand-in gradient [1]_.
 
-    The penalty is the square of the relative distance of the mean number of active components from
-    ``n_active``.
+    The penalty is the square of the logarithm of how many times as many components are active as
+    are wanted.
 
     References
     ----------
@@ -173,7 +173,8 @@ class JumpReLU(SparseLatent):
         self.threshold = nn.Parameter(torch.full((n_components,), _FIRST_THRESHOLD))
 
     def select(self, hidden: Tensor) -> Tensor:
-        value: Tensor = _Jump.apply(hidden, self.threshold.clamp(min=_LEAST_THRESHOLD))
+        threshold = self.threshold.clamp(min=_LEAST_THRESHOLD)
+        value: Tensor = _Jump.apply(hidden, threshold)  # type: ignore[no-untyped-call]
         return value
 
     def calibrate(self, hidden: Tensor) -> None:
@@ -182,8 +183,10 @@ class JumpReLU(SparseLatent):
         super().calibrate(hidden)
 
     def price(self, hidden: Tensor, value: Tensor) -> Tensor:
-        active = _Step.apply(hidden, self.threshold.clamp(min=_LEAST_THRESHOLD)).sum(1).mean()
-        return super().price(hidden, value) + ((active + 1e-3) / self.n_wanted).log().square()
+        threshold = self.threshold.clamp(min=_LEAST_THRESHOLD)
+        on: Tensor = _Step.apply(hidden, threshold)  # type: ignore[no-untyped-call]
+        off = ((on.sum(1).mean() + 1e-3) / self.n_wanted).log()
+        return super().price(hidden, value) + off.square()
 
 
 class _Jump(torch.autograd.Function):

@@ -113,7 +113,7 @@ class History:
         own = [name for name in state if name not in (*_COLUMNS, *_REST)]
         figures = zip(*(state[name] for name in own), strict=True) if own else repeat(())
         records = [
-            Record(*row, dict(zip(own, metrics, strict=True)))
+            Record(*row)._replace(metrics=dict(zip(own, metrics, strict=True)))
             for row, metrics in zip(rows, figures, strict=False)
         ]
         return cls(records, list(state["events"]), state["stopped"], state["best_step"])
