@@ -47,6 +47,7 @@ _HOMES = {
     "inspect": "latently.inspection",
     "compare": "latently.inspection",
     "plot_anomalies": "latently.report",
+    "plot_explanation": "latently.report",
     "plot_fills": "latently.report",
     "plot_history": "latently.report",
     "plot_images": "latently.report",
@@ -92,6 +93,7 @@ __all__ = [
     "inspect",
     "compare",
     "plot_anomalies",
+    "plot_explanation",
     "plot_fills",
     "plot_history",
     "plot_images",
@@ -132,6 +134,7 @@ if TYPE_CHECKING:
     from latently.persistence import load
     from latently.report import (
         plot_anomalies,
+        plot_explanation,
         plot_fills,
         plot_history,
         plot_images,

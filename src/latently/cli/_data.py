@@ -55,6 +55,15 @@ class Rows(NamedTuple):
         """True for a stack of images."""
         return not self.is_table and (isinstance(self.values, list) or self.values.ndim > 2)
 
+    def take(self, places: Sequence[int]) -> Rows:
+        """Return some of the rows, with their ids."""
+        ids = None if self.ids is None else self.ids.take(places)
+        if self.is_table:
+            return self._replace(values=self.values.take(places), ids=ids)
+        if isinstance(self.values, list):
+            return self._replace(values=[self.values[place] for place in places], ids=ids)
+        return self._replace(values=self.values[places], ids=ids)
+
 
 def read_rows(source: Source, size: tuple[int, int] | None = None) -> Rows:
     """Read data as they are; id columns are in both parts."""

@@ -1,6 +1,7 @@
 """The torch mathematics: networks, latents, corruptions, likelihoods; no file, no table."""
 
 from latently.nn._columns import prediction_error
+from latently.nn._conditional import ConditionalGaussian
 from latently.nn._convolutional import ConvNetwork
 from latently.nn._corruption import (
     Blocks,
@@ -35,6 +36,7 @@ from latently.nn._sparse import (
 from latently.nn._stored import MemoryModule, StoredRows
 from latently.nn._unet import UNetModule
 from latently.nn._variational import VariationalModule
+from latently.nn._views import Rows
 
 __all__ = [
     "AutoencoderModule",
@@ -44,6 +46,7 @@ __all__ = [
     "Cells",
     "CrowdModule",
     "Code",
+    "ConditionalGaussian",
     "ConvNetwork",
     "Corruption",
     "CustomNetwork",
@@ -67,6 +70,7 @@ __all__ = [
     "MemoryModule",
     "Network",
     "RowLoss",
+    "Rows",
     "SaltAndPepper",
     "SparseLatent",
     "SparseModule",

@@ -34,6 +34,7 @@ CLASSES: dict[str, type] = {
         tasks.FeatureExtractor,
         tasks.Calibration,
         tasks.FillReport,
+        tasks.Repairs,
         tasks.Threshold,
         tasks.FalseAlarmRate,
         tasks.AlertBudget,

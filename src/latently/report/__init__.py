@@ -3,6 +3,7 @@
 from latently.report._anomalies import plot_anomalies
 from latently.report._demo import run_demo
 from latently.report._demo_text import render_demo
+from latently.report._explanation import plot_explanation
 from latently.report._fills import plot_fills
 from latently.report._history import plot_history
 from latently.report._images import plot_images
@@ -15,6 +16,7 @@ __all__ = [
     "plot_map",
     "plot_plane",
     "plot_anomalies",
+    "plot_explanation",
     "plot_fills",
     "plot_images",
     "plot_history",

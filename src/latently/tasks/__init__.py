@@ -4,10 +4,12 @@ from latently.tasks._anomaly import AnomalyDetector
 from latently.tasks._base import AutoencoderTask
 from latently.tasks._calibration import Calibration, DriftTest, benjamini_hochberg
 from latently.tasks._denoising import AutoencoderDenoiser
+from latently.tasks._explanation import Explanation, ImageExplanation, Reason, RowReasons
 from latently.tasks._features import FeatureExtractor
 from latently.tasks._fill_report import FillReport
 from latently.tasks._generation import LatentSampler
 from latently.tasks._imputation import AutoencoderImputer, Bounds
+from latently.tasks._repair import Repairs
 from latently.tasks._rubin import Pooled, pool_estimates
 from latently.tasks._scores import ElboScore, EnergyScore, ReconstructionScore, SurpriseScore
 from latently.tasks._stream import Scored, ScoreStream
@@ -36,12 +38,17 @@ __all__ = [
     "ElboScore",
     "EnergyScore",
     "Evidence",
+    "Explanation",
     "FalseAlarmRate",
     "FeatureExtractor",
     "FewLabels",
     "FillReport",
+    "ImageExplanation",
     "LatentSampler",
     "Pooled",
+    "Reason",
+    "Repairs",
+    "RowReasons",
     "ReconstructionScore",
     "ScoreStream",
     "Scored",

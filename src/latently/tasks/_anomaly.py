@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self
 
 import narwhals as nw
@@ -13,13 +13,20 @@ import numpy as np
 from sklearn.base import OutlierMixin
 from sklearn.frozen import FrozenEstimator
 
-from latently._sklearn import HasMethods, Interval, StrOptions
+from latently._sklearn import HasMethods, Interval, StrOptions, check_parameters
 from latently._validation import MIN_ROWS, check_fitted, read_input, read_seed
 from latently.estimators import BaseAutoencoder, MemoryAutoencoder, take_rows
 from latently.exceptions import DataError, DataWarning, DriftWarning, ParameterError
 from latently.preprocessing import canonical_order
 from latently.tasks._base import AutoencoderTask
 from latently.tasks._calibration import Calibration, DriftTest, benjamini_hochberg
+from latently.tasks._explanation import (
+    Explanation,
+    ImageExplanation,
+    explain_images,
+    explain_rows,
+)
+from latently.tasks._repair import Repairs
 from latently.tasks._scores import SCORES, Score, fit_score
 from latently.tasks._stream import ScoreStream
 from latently.tasks._thresholds import (
@@ -83,6 +90,8 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         The fitted autoencoder.
     score_ : Score
         How its errors add up.
+    repairs_ : Repairs or None
+        What a cell should be, given the others of its row; None of images.
     calibration_ : Calibration
         Scores of normal rows that the autoencoder was not fitted to.
     rule_ : rule
@@ -128,6 +137,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     _fitted_types: ClassVar[dict[str, type]] = {
         **AutoencoderTask._fitted_types,
         "score_": object,
+        "repairs_": object,
         "calibration_": Calibration,
         "rule_": object,
         "threshold_": Threshold,
@@ -174,8 +184,65 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         learnt = _rows(data, order[~np.isin(order, shuffled[:n_held])])
         self._fit_autoencoder(learnt if n_held else X)
         self.score_: Score = fit_score(self.scoring, self.autoencoder_, learnt)
+        self.repairs_ = self._learn_repairs(learnt)
         self.calibration_ = Calibration.of(self._calibration_scores(data, shuffled, n_held))
         return self._cut(rule or self._default_rule(), X, y)
+
+    def _learn_repairs(self, learnt: Any) -> Repairs | None:
+        layout = self.autoencoder_.preprocessor_.layout
+        if len(layout.shape) > 1:
+            return None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DataWarning)  # the fit has told already
+            return Repairs.fit(self.autoencoder_._read(learnt), layout)
+
+    def explain(self, X: Any, *, n_reasons: int = 3) -> Explanation | ImageExplanation:
+        """Say why rows score as they do: the guilty columns, what they hold and what they should.
+
+        A column's blame is how much more likely the row would be with that one cell repaired
+        [1]_: put to what all other columns let expect. Once the worst is repaired the next is
+        looked for, so that it cannot make others look guilty. Images have a heat map instead.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Table or image stack
+            Rows with the columns of ``fit``; those that were flagged, as a rule.
+        n_reasons : int, default=3
+            Most guilty columns named of a row. After the first, only those outside what 95 % of
+            the training rows keep to.
+
+        Returns
+        -------
+        Explanation or ImageExplanation
+            Columns, values and ranges in the user's units; printed, a line a row.
+
+        Raises
+        ------
+        DataError
+            If the rows cannot be used.
+
+        References
+        ----------
+        .. [1] Strumbelj and Kononenko (2014), Explaining Prediction Models and Individual
+           Predictions with Feature Contributions, whose "omission" is a repair here.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> x = np.random.default_rng(0).normal(size=(300, 1))
+        >>> detector = AnomalyDetector(random_state=0).fit(np.hstack([x, 2 * x, -x]))
+        >>> reason = detector.explain([[1.0, 2.0, 1.0]])[0].reasons[0]
+        >>> reason.column, round(reason.expected)
+        ('x2', -1)
+        """
+        check_fitted(self)
+        limits = {"n_reasons": [Interval(Integral, 1, None, closed="left")]}
+        check_parameters(limits, {"n_reasons": n_reasons}, "explain")
+        scores, cut = self._unusual(X), self.threshold_.cut
+        if self.repairs_ is None:
+            return explain_images(self.cell_scores(X), self.autoencoder_.preprocessor_, scores, cut)
+        parts, repaired = explain_rows(self.autoencoder_, self.repairs_, X, n_reasons)
+        return Explanation(scores, self._unusual(repaired), cut, **parts)
 
     def set_threshold(self, rule: ThresholdRule, X: Any = None, y: Any = None) -> Self:
         """Move the threshold; nothing is trained again.

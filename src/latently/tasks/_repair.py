@@ -1,0 +1,232 @@
+"""What a cell should be, given the others of its row: a normal distribution of whole rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+import torch
+from sklearn import config_context
+from sklearn.covariance import ledoit_wolf
+from torch import Tensor
+
+from latently._spec import Layout
+from latently.nn import Cells, ConditionalGaussian, Rows, spread
+
+#: Rows that it is learnt from.
+_MAX_ROWS = 20_000
+#: Widest encoded row whose covariance is kept whole.
+_MAX_WIDTH = 1_024
+#: Share of the training rows outside what is called expected.
+_OUTSIDE = 0.05
+#: Least spread of an element, and what is added to shrunk variances: no element is certain.
+_LEAST_SPREAD, _RIDGE = 1e-2, 1e-6
+#: Skewness from which on a number is straightened.
+_SKEWED = 1.0
+_ROWS_AT_ONCE, _ELEMENTS = 8_192, 1 << 24
+
+
+class Repaired(NamedTuple):
+    """Encoded rows, and what each column of them should be given all others.
+
+    Attributes
+    ----------
+    blame : Tensor of shape (n, n_columns)
+        How much more likely the row would be with the cell repaired, in nats; zero where missing.
+    expected, low, high : Tensor of shape (n, width)
+        The expected element, and the range that 95 % of training rows keep to.
+    """
+
+    blame: Tensor
+    expected: Tensor
+    low: Tensor
+    high: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Repairs:
+    r"""Repair attribution in closed form.
+
+    Rows are taken for normal, once skewed numbers are straightened. Repairing the elements B of a column, which means putting what the
+    others let expect in their place, shortens the row's Mahalanobis length by
+    :math:`a_B^T (P_{BB})^{-1} a_B` with the precision P and :math:`a = P(x - \mu)`: one product
+    of matrices answers for all columns at once. The covariance is shrunk [1]_.
+
+    Parameters
+    ----------
+    bends : ndarray of shape (3, width)
+        Side to which an element is skewed (0 for none), the end of its other side, its spread.
+    mean : ndarray of shape (width,)
+        Of the straightened rows.
+    precision : ndarray of shape (width, width) or (width,)
+        Inverse of their covariance; only its diagonal of wide rows.
+    low, high : ndarray of shape (width,)
+        Residuals of straightened rows below and above which 2.5 % of the training rows lie.
+    least, most : ndarray of shape (width,)
+        Ends of the straightened training rows.
+    usual : ndarray of shape (n_columns,)
+        Blame that 95 % of the training rows stay below.
+
+    References
+    ----------
+    .. [1] Ledoit and Wolf (2004), A Well-Conditioned Estimator for Large-Dimensional Covariance
+       Matrices.
+    """
+
+    bends: np.ndarray
+    mean: np.ndarray
+    precision: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    least: np.ndarray
+    most: np.ndarray
+    usual: np.ndarray
+
+    @classmethod
+    def fit(cls, cells: Cells, layout: Layout) -> Self:
+        """Learn from rows, most of them normal."""
+        some = cells.take(slice(_MAX_ROWS))
+        values, seen = some.values.double().flatten(1), _seen(some, layout)
+        bends = _bends(values, seen, layout)
+        complete = values = _straight(values, bends)
+        if seen is not None:
+            gaussian = ConditionalGaussian(values.shape[1])
+            gaussian.fit(Rows(values, seen))
+            starts = range(0, len(values), 2_048)
+            parts = [gaussian(values[i : i + 2_048], seen[i : i + 2_048]) for i in starts]
+            complete = torch.cat(parts)
+        mean, precision = _normal(complete.numpy())
+        nothing = np.zeros_like(mean)
+        known = cls(bends, mean, precision, nothing, nothing, nothing, nothing, nothing)
+        blame, expected = known._judge(some, layout)
+        residuals = values - expected
+        if seen is not None:
+            residuals, values = (torch.where(seen, x, torch.nan) for x in (residuals, values))
+        low, high = _quantiles(residuals, (_OUTSIDE / 2, 1 - _OUTSIDE / 2))
+        least, most = _quantiles(values, (0, 1))
+        (usual,) = _quantiles(blame, (1 - _OUTSIDE,))
+        return cls(bends, mean, precision, low, high, least, most, usual)
+
+    def repair(self, cells: Cells, layout: Layout) -> Repaired:
+        """Return the blame of each cell, and what it should be."""
+        blame, expected = self._judge(cells, layout)
+        least, most = torch.from_numpy(self.least), torch.from_numpy(self.most)
+        low, high = (
+            (expected + torch.from_numpy(reach)).clamp(least, most)
+            for reach in (self.low, self.high)
+        )
+        return Repaired(blame, *(_bent(part, self.bends) for part in (expected, low, high)))
+
+    def filled(self, cells: Cells, layout: Layout) -> Tensor:
+        """Return encoded rows, their gaps filled by what the rest lets expect."""
+        seen = _seen(cells, layout)
+        values = cells.values.double().flatten(1)
+        if seen is None:
+            return values
+        return torch.where(seen, values, _bent(self._filled(cells, layout), self.bends))
+
+    def _judge(self, cells: Cells, layout: Layout) -> tuple[Tensor, Tensor]:
+        """Return the blame of each cell, and straightened rows of what is expected."""
+        column = spread(torch.arange(layout.n_columns)[None], layout)[0]
+        precision, blocks = torch.from_numpy(self.precision), self._blocks(column)
+        parts = []
+        for start in range(0, max(len(cells.values), 1), _ROWS_AT_ONCE):
+            part = cells.take(slice(start, start + _ROWS_AT_ONCE))
+            values = self._filled(part, layout)
+            pull = _times(values - torch.from_numpy(self.mean), precision)
+            change = _times(pull, blocks)
+            blame = values.new_zeros(len(values), layout.n_columns)
+            blame.index_add_(1, column, 0.5 * pull * change)
+            if part.observed is not None:
+                blame = torch.where(part.observed, blame, 0.0)
+            parts.append((blame.clamp(min=0), values - change))
+        blames, expected = zip(*parts, strict=True)
+        return torch.cat(blames), torch.cat(expected)
+
+    def _blocks(self, column: Tensor) -> Tensor:
+        """Return the inverse of each column's own block of the precision."""
+        precision = torch.from_numpy(self.precision)
+        if precision.ndim == 1:
+            return 1 / precision
+        own = torch.where(column[:, None] == column, precision, 0.0)
+        blocks: Tensor = torch.linalg.inv(own)
+        return blocks
+
+    def _filled(self, cells: Cells, layout: Layout) -> Tensor:
+        """Return straightened rows, their gaps filled by what the rest lets expect."""
+        values, seen = cells.values.double().flatten(1), _seen(cells, layout)
+        values = _straight(values, self.bends)
+        if seen is None:
+            return values
+        mean, precision = torch.from_numpy(self.mean), torch.from_numpy(self.precision)
+        centred = torch.where(seen, values - mean, 0.0)
+        gaps = (~seen).any(1).nonzero()[:, 0] if precision.ndim == 2 else torch.zeros(0).long()
+        for rows in torch.split(gaps, max(1, _ELEMENTS // len(mean) ** 2)):
+            missing = ~seen[rows]
+            both = missing[:, :, None] & missing[:, None, :]
+            system = torch.where(both, precision, torch.eye(len(mean), dtype=precision.dtype))
+            pull = torch.where(missing, centred[rows] @ precision, 0.0)
+            centred[rows] -= torch.linalg.solve(system, pull)
+        return mean + centred
+
+
+def _seen(cells: Cells, layout: Layout) -> Tensor | None:
+    return None if cells.observed is None else spread(cells.observed, layout)
+
+
+def _bends(values: Tensor, seen: Tensor | None, layout: Layout) -> np.ndarray:
+    """Return how the numbers are skewed; what is no number, or hardly skewed, stays as it is."""
+    rows = (values if seen is None else torch.where(seen, values, torch.nan)).numpy().copy()
+    numbers = np.zeros(layout.width, dtype=bool)
+    for column in layout.columns:
+        numbers[column.elements] = column.is_number
+    rows[:, ~numbers | np.isnan(rows).all(0)] = 0
+    centred = rows - np.nanmean(rows, 0)
+    scale = np.sqrt(np.nanmean(np.square(centred), 0))
+    skew = np.nanmean(centred**3, 0) / np.maximum(scale, 1e-12) ** 3
+    side = np.where(np.abs(skew) > _SKEWED, np.sign(skew), 0.0)
+    low, middle, high = np.nanquantile(rows, (0.1, 0.5, 0.9), axis=0)
+    spread_ = 1.4826 * np.nanmedian(np.abs(rows - middle), 0)
+    origin = np.where(side > 0, low, high)
+    return np.stack([side, origin, np.maximum(spread_, 0.01 * scale + 1e-12)])
+
+
+def _straight(rows: Tensor, bends: np.ndarray) -> Tensor:
+    """Shorten the long tail of skewed numbers, as a logarithm does, but through zero [1]_.
+
+    References
+    ----------
+    .. [1] Burbidge, Magee and Robb (1988), Alternative Transformations to Handle Extreme Values.
+    """
+    side, origin, scale = torch.from_numpy(bends)
+    bent = side * (side * (rows - origin) / scale).asinh()
+    return torch.where(side == 0, rows, bent)
+
+
+def _bent(rows: Tensor, bends: np.ndarray) -> Tensor:
+    """Undo ``_straight``."""
+    side, origin, scale = torch.from_numpy(bends)
+    return torch.where(side == 0, rows, origin + side * scale * (side * rows).sinh())
+
+
+def _normal(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and precision of rows, shrunk in units of each element's own spread."""
+    scale = np.maximum(rows.std(0), _LEAST_SPREAD)
+    if rows.shape[1] > _MAX_WIDTH:
+        return rows.mean(0), 1 / np.square(scale)
+    with config_context(array_api_dispatch=False):
+        covariance, _ = ledoit_wolf(rows / scale)
+    precision = np.linalg.inv(covariance + _RIDGE * np.eye(len(scale)))
+    return rows.mean(0), precision / np.outer(scale, scale)
+
+
+def _times(rows: Tensor, matrix: Tensor) -> Tensor:
+    return rows * matrix if matrix.ndim == 1 else rows @ matrix
+
+
+def _quantiles(columns: Tensor, shares: tuple[float, ...]) -> np.ndarray:
+    """Return quantiles of each column; zeros where all of it is missing."""
+    values = columns.numpy().copy()
+    values[:, np.isnan(values).all(0)] = 0
+    return np.asarray(np.nanquantile(values, shares, axis=0))
