@@ -46,6 +46,7 @@ _HOMES = {
     "load": "latently.persistence",
     "inspect": "latently.inspection",
     "compare": "latently.inspection",
+    "describe_latents": "latently.inspection",
     "plot_anomalies": "latently.report",
     "plot_explanation": "latently.report",
     "plot_fills": "latently.report",
@@ -92,6 +93,7 @@ __all__ = [
     "load",
     "inspect",
     "compare",
+    "describe_latents",
     "plot_anomalies",
     "plot_explanation",
     "plot_fills",
@@ -118,7 +120,7 @@ if TYPE_CHECKING:
         UNetAutoencoder,
         VariationalAutoencoder,
     )
-    from latently.inspection import compare, inspect
+    from latently.inspection import compare, describe_latents, inspect
     from latently.nn import (
         Blocks,
         Blur,

@@ -2,10 +2,11 @@
 
 from latently.estimators._base import BaseAutoencoder, seeded
 from latently.estimators._baselines import Baselines
-from latently.estimators._inference import Question, filled_of
+from latently.estimators._inference import Question, code_of, filled_of
 from latently.estimators._map import MapAutoencoder
 from latently.estimators._masked import MaskedAutoencoder
 from latently.estimators._memory import MemoryAutoencoder
+from latently.estimators._rotation import Rotation
 from latently.estimators._saving import SaveMixin
 from latently.estimators._split import take_rows
 from latently.estimators._trained import TrainedAutoencoder
@@ -28,11 +29,13 @@ __all__ = [
     "MapAutoencoder",
     "MaskedAutoencoder",
     "MemoryAutoencoder",
+    "Rotation",
     "SaveMixin",
     "SparseAutoencoder",
     "TrainedAutoencoder",
     "UNetAutoencoder",
     "VariationalAutoencoder",
+    "code_of",
     "filled_of",
     "seeded",
     "take_rows",

@@ -30,6 +30,7 @@ from latently.estimators._inference import (
     residuals_of,
     row_errors,
 )
+from latently.estimators._rotation import Rotation
 from latently.estimators._saving import SaveMixin
 from latently.exceptions import DataError
 from latently.nn import AutoencoderModule, Cells
@@ -45,6 +46,7 @@ _SAVED = (
     "n_active_",
     "preprocessor_",
     "baselines_",
+    "rotation_",
     "interrupted_",
 )
 
@@ -111,7 +113,8 @@ class BaseAutoencoder(
             If the rows cannot be used.
         """
         check_fitted(self)
-        return self._infer(X, code_of)
+        codes, rotation = self._infer(X, code_of), self._rotation
+        return codes if rotation is None else rotation.apply(codes)
 
     def inverse_transform(self, X: ArrayLike) -> Any:
         """Decode codes into rows of the kind that ``fit`` saw.
@@ -132,10 +135,7 @@ class BaseAutoencoder(
             If the codes have another shape.
         """
         check_fitted(self)
-        codes = read_codes(X, self.n_components_)
-        samples = Cells(as_tensor(codes))
-        module = module_for(self.module_, self.engine, samples.values.dtype)
-        return self.preprocessor_.decode(ask(module, samples, decoded).numpy())
+        return self.preprocessor_.decode(self._decoded(read_codes(X, self.n_components_)))
 
     def interpolate(self, first: Any, last: Any, n_steps: int = 8) -> Any:
         """Walk from one row to another, on the straight line between their codes.
@@ -267,6 +267,15 @@ class BaseAutoencoder(
         return "\n".join(lines)
 
     # ------------------------------------------------------------------ inside
+    def _decoded(self, codes: np.ndarray) -> np.ndarray:
+        """Return the expected encoded rows of codes, as ``transform`` returns them."""
+        codes = codes if self._rotation is None else self._rotation.undo(codes)
+        return self._ask(Cells(as_tensor(codes)), decoded)
+
+    @property
+    def _rotation(self) -> Rotation | None:
+        return getattr(self, "rotation_", None)
+
     @property
     def _n_features_out(self) -> int:
         return self.n_components_

@@ -31,7 +31,15 @@ from latently.estimators._fitting import (
     training_data,
     training_options,
 )
-from latently.estimators._inference import ask, drawn_code_of, reconstruction_of
+from latently.estimators._inference import (
+    as_tensor,
+    ask,
+    code_of,
+    decoded,
+    drawn_code_of,
+    reconstruction_of,
+)
+from latently.estimators._rotation import Rotation, RotationName
 from latently.estimators._running import run_loop
 from latently.estimators._split import Split, split_rows
 from latently.exceptions import DataError, ParameterError
@@ -43,6 +51,7 @@ from latently.nn import (
     Latent,
     Likelihood,
     Network,
+    SparseLatent,
     mean_offset,
 )
 from latently.preprocessing import LikelihoodChoice, TablePreprocessor
@@ -174,6 +183,7 @@ class TrainedAutoencoder(BaseAutoencoder):
         goal = None if target is None else self._read_target(target, data)
         weights = read_weights(sample_weight, X, len(data))
         seed = read_seed(self.random_state)
+        self.__dict__.pop("rotation_", None)
         data, goal, weights = in_canonical_order(data, goal, weights)
         self.preprocessor_ = make_preprocessor(data if goal is None else goal, self._likelihood)
         rows = training_data(self.preprocessor_, data, goal, weights)
@@ -309,6 +319,57 @@ class TrainedAutoencoder(BaseAutoencoder):
             unseen = (valid_rows or train_rows).inputs.take(slice(_PRIOR_ROWS))
             self.module_.latent.calibrate(self.module_.hidden(unseen))
         return state
+
+    def rotate_latents(self, X: Any, method: RotationName = "ica") -> Self:
+        """Turn the axes of the code so that they can be read; no reconstruction changes.
+
+        ``transform`` answers on the new axes from now on, with variance one on ``X`` and the axis
+        that moves most first, and ``inverse_transform`` expects them.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Table or image stack
+            Rows with the columns of ``fit``, a few hundred at least.
+        method : {"ica", "varimax"}, default="ica"
+            "ica" looks for axes that are independent of each other [1]_; "varimax" for axes that
+            each move few columns [2]_.
+
+        Returns
+        -------
+        self
+            The model.
+
+        Raises
+        ------
+        DataError
+            If the code is sparse, whose axes are its meaning, or the rows are fewer than twice
+            the components.
+
+        References
+        ----------
+        .. [1] Hyvarinen (1999), Fast and Robust Fixed-Point Algorithms for Independent Component
+           Analysis.
+        .. [2] Kaiser (1958), The Varimax Criterion for Analytic Rotation in Factor Analysis.
+        """
+        check_fitted(self)
+        check_parameters(
+            {"method": [StrOptions(set(get_args(RotationName)))]}, {"method": method},
+            f"{type(self).__name__}.rotate_latents",
+        )  # fmt: skip
+        if isinstance(self.module_.latent, SparseLatent):
+            raise DataError(
+                "A sparse code cannot be rotated: its zeros would be lost. Use an Autoencoder, or "
+                "read the code as it is."
+            )
+        codes = self._infer(X, code_of)
+        if len(codes) < 2 * self.n_components_:
+            raise DataError(
+                f"A rotation of {self.n_components_} components needs at least "
+                f"{2 * self.n_components_} rows, got {len(codes)}. Give more."
+            )
+        rows = self._ask(Cells(as_tensor(codes)), decoded)
+        self.rotation_ = Rotation.fit(method, codes, rows)
+        return self
 
     def sample(
         self, n_samples: int = 1, *, random_state: int | np.random.RandomState | None = None

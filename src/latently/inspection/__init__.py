@@ -7,6 +7,7 @@ from latently.inspection._compare import (
     Utility,
     compare,
 )
+from latently.inspection._factors import FactorScores, Stability, score_factors, stability
 from latently.inspection._facts import (
     BaselineFacts,
     ColumnFacts,
@@ -15,8 +16,26 @@ from latently.inspection._facts import (
     TrainingFacts,
     inspect,
 )
+from latently.inspection._latents import (
+    LatentCard,
+    LatentReport,
+    Move,
+    archetypes,
+    describe_latents,
+    traverse,
+)
 
 __all__ = [
+    "FactorScores",
+    "LatentCard",
+    "LatentReport",
+    "Move",
+    "Stability",
+    "archetypes",
+    "describe_latents",
+    "score_factors",
+    "stability",
+    "traverse",
     "inspect",
     "compare",
     "ModelFacts",

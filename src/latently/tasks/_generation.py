@@ -11,7 +11,13 @@ import torch
 
 from latently._sklearn import Interval, StrOptions, check_parameters
 from latently._validation import check_fitted, read_seed
-from latently.estimators import BaseAutoencoder, TrainedAutoencoder, VariationalAutoencoder, seeded
+from latently.estimators import (
+    BaseAutoencoder,
+    TrainedAutoencoder,
+    VariationalAutoencoder,
+    code_of,
+    seeded,
+)
 from latently.exceptions import DataError, ParameterError
 from latently.tasks._base import AutoencoderTask
 from latently.tasks._density import Density, DensityName, fit_density
@@ -227,7 +233,7 @@ class LatentSampler(AutoencoderTask):
             In nats; higher is more typical.
         """
         check_fitted(self)
-        return self._density.log_density(self.autoencoder_.transform(X).astype(np.float64))
+        return self._density.log_density(self.autoencoder_._infer(X, code_of).astype(np.float64))
 
 
 def _classes_of(y: Any, n_rows: int) -> np.ndarray:

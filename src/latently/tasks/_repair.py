@@ -48,8 +48,9 @@ class Repaired(NamedTuple):
 class Repairs:
     r"""Repair attribution in closed form.
 
-    Rows are taken for normal, once skewed numbers are straightened. Repairing the elements B of a column, which means putting what the
-    others let expect in their place, shortens the row's Mahalanobis length by
+    Rows are taken for normal, once skewed numbers are straightened. Repairing the elements B of a
+    column, which means putting what the others let expect in their place, shortens the row's
+    Mahalanobis length by
     :math:`a_B^T (P_{BB})^{-1} a_B` with the precision P and :math:`a = P(x - \mu)`: one product
     of matrices answers for all columns at once. The covariance is shrunk [1]_.
 

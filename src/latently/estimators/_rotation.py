@@ -1,0 +1,110 @@
+"""Other axes for a code: the same reconstructions, directions that can be read."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import numpy as np
+from sklearn import config_context
+from sklearn.decomposition import FastICA
+from sklearn.exceptions import ConvergenceWarning
+
+RotationName = Literal["ica", "varimax"]
+
+#: A component that varies less than this share of the one that varies most is left as it is.
+_LEAST_SPREAD = 1e-4
+_MAX_STEPS = 1_000
+
+
+@dataclass(frozen=True, eq=False)
+class Rotation:
+    """An invertible linear map of codes.
+
+    Parameters
+    ----------
+    method : {"ica", "varimax"}
+        How it was found.
+    center : ndarray of shape (n_components,)
+        Taken off first.
+    matrix, inverse : ndarray of shape (n_components, n_components)
+        There and back.
+    """
+
+    method: RotationName
+    center: np.ndarray
+    matrix: np.ndarray
+    inverse: np.ndarray
+
+    @classmethod
+    def fit(cls, method: RotationName, codes: np.ndarray, rows: np.ndarray) -> Self:
+        """Find independent axes (ICA [1]_), or axes that few columns load on (varimax [2]_).
+
+        Parameters
+        ----------
+        method : {"ica", "varimax"}
+            Which of the two.
+        codes : ndarray of shape (n_samples, n_components)
+            Codes of some rows.
+        rows : ndarray of shape (n_samples, width)
+            Their reconstructions.
+
+        References
+        ----------
+        .. [1] Hyvarinen (1999), Fast and Robust Fixed-Point Algorithms for Independent Component
+           Analysis.
+        .. [2] Kaiser (1958), The Varimax Criterion for Analytic Rotation in Factor Analysis.
+        """
+        codes, center = codes.astype(np.float64), codes.astype(np.float64).mean(0)
+        spread = codes.std(0)
+        used = np.flatnonzero(spread > _LEAST_SPREAD * max(spread.max(), 1e-300))
+        centred = (codes - center)[:, used]
+        found = (_independent if method == "ica" else _simple)(centred, rows)
+        axes = centred @ found
+        loadings = axes.T @ (rows - rows.mean(0)) / len(rows)
+        strongest = np.argsort(-np.square(loadings).sum(1), kind="stable")
+        sides = np.sign((axes**3).mean(0)) + (axes.std(0) == 0)
+        matrix = np.eye(len(center))
+        matrix[np.ix_(used, used)] = (found * np.where(sides == 0, 1, sides))[:, strongest]
+        return cls(method, center, matrix, np.linalg.inv(matrix))
+
+    def apply(self, codes: np.ndarray) -> np.ndarray:
+        """Return codes on the new axes, in their own precision."""
+        return np.asarray((codes - self.center) @ self.matrix, dtype=codes.dtype)
+
+    def undo(self, codes: np.ndarray) -> np.ndarray:
+        """Return codes on the axes that the decoder knows."""
+        return np.asarray(codes @ self.inverse + self.center, dtype=codes.dtype)
+
+
+def _independent(codes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    if codes.shape[1] == 1:
+        return _white(codes)
+    with warnings.catch_warnings(), config_context(array_api_dispatch=False):
+        # An axis between two that are equally good is as good as either.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        ica = FastICA(whiten="unit-variance", random_state=0, max_iter=_MAX_STEPS).fit(codes)
+    return np.asarray(ica.components_.T)
+
+
+def _simple(codes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    white = _white(codes)
+    loadings = (rows - rows.mean(0)).T @ (codes @ white) / len(rows)
+    turn, before = np.eye(loadings.shape[1]), 0.0
+    for _ in range(_MAX_STEPS):
+        turned = loadings @ turn
+        left, gains, right = np.linalg.svd(
+            loadings.T @ (turned**3 - turned * np.square(turned).mean(0))
+        )
+        turn = left @ right
+        if gains.sum() <= before * (1 + 1e-9):
+            break
+        before = gains.sum()
+    return white @ turn
+
+
+def _white(codes: np.ndarray) -> np.ndarray:
+    """Return what makes codes uncorrelated, with variance one."""
+    values, vectors = np.linalg.eigh(codes.T @ codes / len(codes))
+    return np.asarray(vectors / np.sqrt(np.maximum(values, 1e-30)))

@@ -1,0 +1,408 @@
+"""What each latent means: what it moves, where it lies, and a rule that tells it from the row."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from numbers import Integral
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from sklearn import config_context
+from sklearn.tree import DecisionTreeRegressor
+
+from latently._sklearn import Interval, check_parameters
+from latently._validation import check_fitted
+from latently.estimators import BaseAutoencoder
+from latently.exceptions import DataError
+from latently.inspection._elements import Elements, elements_of
+
+Status = Literal["alive", "collapsed", "dead"]
+
+#: Rows whose codes are moved, and by how many standard deviations: a chance near 0 or 1 has no
+#: slope that tells of where it turns.
+_JACOBIAN_ROWS, _STEP = 64, 1.0
+#: A latent that moves less than this share of what all move has collapsed.
+_LEAST_SHARE = 1e-3
+#: Rows of the tree, the share held out, its depth, and from which R2 on it names a latent.
+_TREE_ROWS, _HELD_OUT, _DEPTH, _NAMEABLE = 5_000, 0.3, 3, 0.3
+#: Most words of a card, and the least share of its largest move that a move is named for.
+_N_MOVES, _LEAST_MOVE = 5, 0.15
+_QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
+
+
+class Move(NamedTuple):
+    """What a column does when the latent rises by one standard deviation.
+
+    Attributes
+    ----------
+    element : str
+        ``amount``, or ``kind = book``.
+    change : float
+        In the user's unit; of a category, of its chance.
+    share : float
+        Of all that the latent moves.
+    """
+
+    element: str
+    change: float
+    share: float
+
+
+@dataclass(frozen=True)
+class LatentCard:
+    """One latent.
+
+    Attributes
+    ----------
+    latent : int
+        Its place in the code.
+    status : {"alive", "collapsed", "dead"}
+        "dead" is zero in every row, "collapsed" moves nothing.
+    importance : float
+        Share of what all latents move, each by one standard deviation.
+    quantiles : tuple of five floats
+        Least, 5 %, median, 95 % and largest value on the rows.
+    firing_rate : float or None
+        Share of the rows in which it is active, of a sparse code.
+    moves : tuple of Move
+        What it moves most, signed, the strongest first.
+    lowest, highest : tuple of int
+        The rows at its two ends.
+    rule : str or None
+        What rows of high values have in common, by a shallow tree; None of images, and where
+        nothing is found.
+    r2 : float or None
+        How much of the latent that tree tells of rows that it has not seen; below 0.3 the latent
+        is called not nameable.
+    """
+
+    latent: int
+    status: Status
+    importance: float
+    quantiles: tuple[float, ...]
+    firing_rate: float | None
+    moves: tuple[Move, ...]
+    lowest: tuple[int, ...]
+    highest: tuple[int, ...]
+    rule: str | None
+    r2: float | None
+
+    @property
+    def is_nameable(self) -> bool:
+        """Whether a few words tell it from the row."""
+        return self.r2 is not None and self.r2 >= _NAMEABLE
+
+    def __str__(self) -> str:
+        if self.status != "alive":
+            return f"latent {self.latent}  {self.status}"
+        moved = ", ".join(f"{move.element} {move.change:+.3g}" for move in self.moves)
+        lines = [
+            f"latent {self.latent}  {self.importance:.0%} of what the code moves, "
+            f"{self.quantiles[1]:.3g} to {self.quantiles[3]:.3g}"
+            + ("" if self.firing_rate is None else f", active in {self.firing_rate:.1%} of rows"),
+            f"    one deviation up: {moved}",
+        ]
+        if self.r2 is not None:
+            verdict = f"high where {self.rule}" if self.is_nameable else "not nameable"
+            lines.append(f"    {verdict} (R2 {self.r2:.2f})")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class LatentReport:
+    """All latents that were described, the most important first.
+
+    Attributes
+    ----------
+    cards : tuple of LatentCard
+        One a latent.
+    n_components : int
+        Size of the code.
+    n_dead, n_collapsed : int
+        Latents that are never active, and that move nothing.
+    """
+
+    cards: tuple[LatentCard, ...]
+    n_components: int
+    n_dead: int
+    n_collapsed: int
+
+    def __len__(self) -> int:
+        return len(self.cards)
+
+    def __getitem__(self, place: int) -> LatentCard:
+        return self.cards[place]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return nested dicts, lists and plain values, ready for JSON.
+
+        Returns
+        -------
+        dict
+            One entry an attribute.
+        """
+        return asdict(self)
+
+    def __str__(self) -> str:
+        head = (
+            f"{self.n_components:,} latents, {self.n_dead:,} dead, {self.n_collapsed:,} collapsed"
+        )
+        return "\n".join([head, *map(str, self.cards)])
+
+
+def describe_latents(model: Any, X: Any, *, n_latents: int = 32, n_rows: int = 5) -> LatentReport:
+    """Say what each latent means.
+
+    Parameters
+    ----------
+    model : autoencoder or task
+        Fitted.
+    X : array-like, DataFrame, Table or image stack
+        Rows with the columns of ``fit``, 20 at least.
+    n_latents : int, default=32
+        Latents to describe, the most important first.
+    n_rows : int, default=5
+        Rows named at each end of a latent.
+
+    Returns
+    -------
+    LatentReport
+        A card a latent; printed, three lines each.
+
+    Raises
+    ------
+    NotFittedError
+        If ``fit`` was not called.
+    DataError
+        If the rows cannot be used, are too few, or the model cannot decode.
+
+    Examples
+    --------
+    >>> import latently
+    >>> from sklearn.datasets import load_iris
+    >>> X = load_iris().data
+    >>> model = latently.Autoencoder(2, max_epochs=20, random_state=0).fit(X)
+    >>> report = latently.describe_latents(model.rotate_latents(X), X)
+    >>> len(report), report[0].status
+    (2, 'alive')
+    """
+    limits = {
+        name: [Interval(Integral, 1, None, closed="left")] for name in ("n_latents", "n_rows")
+    }
+    check_parameters(limits, {"n_latents": n_latents, "n_rows": n_rows}, "describe_latents")
+    model = decoding_model(model)
+    codes = read_rows_of(model, X)
+    spread = codes.std(0)
+    effects = _effects(model, codes, spread)
+    strength = np.square(effects).sum(1)
+    shares = strength / max(strength.sum(), 1e-300)
+    dead = ~(codes != 0).any(0)
+    collapsed = ~dead & (shares < _LEAST_SHARE / len(shares) * min(len(shares), 10))
+    order = np.argsort(-shares, kind="stable")[:n_latents]
+    is_sparse = hasattr(model.module_.latent, "firing_rate")
+    trees = _Trees(model, X)
+    cards = []
+    for latent in order.tolist():
+        status: Status = "dead" if dead[latent] else "collapsed" if collapsed[latent] else "alive"
+        value = codes[:, latent].astype(np.float64)
+        rule, r2 = trees.name(value) if status == "alive" else (None, None)
+        by_value = np.argsort(value, kind="stable").tolist()
+        cards.append(LatentCard(
+            latent, status, float(shares[latent]),
+            tuple(np.quantile(value, _QUANTILES).tolist()),
+            float((value != 0).mean()) if is_sparse else None,
+            _moves(effects[latent], trees.elements),
+            tuple(by_value[:n_rows]), tuple(by_value[: -n_rows - 1 : -1]), rule, r2,
+        ))  # fmt: skip
+    return LatentReport(tuple(cards), codes.shape[1], int(dead.sum()), int(collapsed.sum()))
+
+
+def decoding_model(model: Any) -> BaseAutoencoder:
+    """Return the autoencoder in a model, fitted and able to decode."""
+    check_fitted(model)
+    found: BaseAutoencoder = getattr(model, "autoencoder_", model)
+    try:
+        found.inverse_transform(np.zeros((1, found.n_components_), dtype=np.float32))
+    except DataError as error:
+        raise DataError(
+            f"The latents of a {type(found).__name__} cannot be described: it does not decode "
+            "from its code alone. Use an Autoencoder or a VariationalAutoencoder."
+        ) from error
+    return found
+
+
+def read_rows_of(model: BaseAutoencoder, X: Any) -> np.ndarray:
+    """Return the codes of some rows, twenty at least."""
+    codes = np.asarray(model.transform(X))
+    if len(codes) < 20:
+        raise DataError(f"Latents are described on 20 rows at least, got {len(codes)}. Give more.")
+    return codes
+
+
+def _effects(model: BaseAutoencoder, codes: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Return what one deviation of each latent moves, (n_components, width), in encoded units.
+
+    The decoder's Jacobian, averaged along one deviation down and up and over some rows' codes.
+    """
+    places = np.linspace(0, len(codes) - 1, min(_JACOBIAN_ROWS, len(codes))).astype(int)
+    some, effects = codes[places].astype(np.float64), []
+    for latent in range(codes.shape[1]):
+        if spread[latent] == 0:
+            effects.append(np.zeros(model.preprocessor_.layout.width))
+            continue
+        step = np.zeros(codes.shape[1])
+        step[latent] = _STEP * spread[latent]
+        both = model._decoded(np.concatenate([some + step, some - step]))
+        effects.append((both[: len(some)] - both[len(some) :]).mean(0) / (2 * _STEP))
+    return np.stack(effects)
+
+
+def _moves(effect: np.ndarray, elements: Elements) -> tuple[Move, ...]:
+    """Return the strongest moves, one a column."""
+    squares = np.square(effect)
+    total = squares.sum()
+    if not total:
+        return ()
+    moves: dict[str, Move] = {}
+    for place in np.argsort(-squares, kind="stable")[: 8 * _N_MOVES].tolist():
+        share = float(squares[place] / total)
+        if squares[place] < _LEAST_MOVE**2 * squares.max() or len(moves) == _N_MOVES:
+            break
+        change = float(effect[place] * elements.scale[place])
+        moves.setdefault(elements.columns[place], Move(elements.names[place], change, share))
+    return tuple(moves.values())
+
+
+class _Trees:
+    """Shallow trees that tell latents from rows."""
+
+    def __init__(self, model: BaseAutoencoder, X: Any) -> None:
+        self.elements = elements_of(model.preprocessor_)
+        self.is_table = len(model.preprocessor_.layout.shape) == 1
+        if self.is_table:
+            cells = model._read(X)
+            rows = cells.values.double().flatten(1).numpy()
+            self.rows = rows * self.elements.scale + self.elements.center
+            rng = np.random.default_rng(0)
+            self.order = rng.permutation(len(rows))[:_TREE_ROWS]
+            self.n_held = max(round(_HELD_OUT * len(self.order)), 2)
+
+    def name(self, value: np.ndarray) -> tuple[str | None, float | None]:
+        """Return the rule of high values and its R2 on rows held out."""
+        if not self.is_table:
+            return None, None
+        held, learnt = self.order[: self.n_held], self.order[self.n_held :]
+        leaf = max(len(learnt) // 50, 5)
+        tree = DecisionTreeRegressor(max_depth=_DEPTH, min_samples_leaf=leaf, random_state=0)
+        with config_context(array_api_dispatch=False):
+            tree.fit(self.rows[learnt], value[learnt])
+            left = np.square(value[held] - tree.predict(self.rows[held])).sum()
+        whole = np.square(value[held] - value[held].mean()).sum()
+        r2 = float(1 - left / whole) if whole > 0 else 0.0
+        return self._rule(tree.tree_), r2
+
+    def _rule(self, tree: Any) -> str | None:
+        """Return the way to the leaf of the highest value, in words."""
+        ways: dict[int, list[tuple[int, bool, float]]] = {0: []}
+        for node in range(tree.node_count):
+            if tree.children_left[node] < 0:
+                continue
+            split = int(tree.feature[node]), float(tree.threshold[node])
+            ways[int(tree.children_left[node])] = [*ways[node], (split[0], False, split[1])]
+            ways[int(tree.children_right[node])] = [*ways[node], (split[0], True, split[1])]
+        leaves = [node for node in range(tree.node_count) if tree.children_left[node] < 0]
+        best = max(leaves, key=lambda node: tree.value[node, 0, 0])
+        bounds: dict[tuple[int, bool], float] = {}
+        for feature, above, threshold in ways[best]:
+            bounds[feature, above] = threshold  # the last is the tightest
+        words = [self._words(feature, above, cut) for (feature, above), cut in bounds.items()]
+        return " and ".join(words) or None
+
+    def _words(self, feature: int, above: bool, threshold: float) -> str:
+        name = self.elements.names[feature]
+        if " = " in name:
+            return name if above else name.replace(" = ", " is not ", 1)
+        return f"{name} {'>' if above else '<='} {threshold:.4g}"
+
+
+def traverse(model: Any, X: Any, latent: int, n_steps: int = 7) -> Any:
+    """Walk along one latent, through what it is on the data, the others at their medians.
+
+    Parameters
+    ----------
+    model : autoencoder or task
+        Fitted.
+    X : array-like, DataFrame, Table or image stack
+        Rows with the columns of ``fit``, 20 at least.
+    latent : int
+        Which one.
+    n_steps : int, default=7
+        Steps, at even quantiles from 2 to 98 % of the latent's values on ``X``.
+
+    Returns
+    -------
+    ndarray, DataFrame, Table or image stack
+        What is decoded at each step, in the columns, types and units of ``fit``.
+
+    Raises
+    ------
+    DataError
+        If there is no such latent, or the rows cannot be used.
+    """
+    check_parameters(
+        {"n_steps": [Interval(Integral, 2, None, closed="left")]}, {"n_steps": n_steps}, "traverse"
+    )
+    model = decoding_model(model)
+    codes = read_rows_of(model, X)
+    if not 0 <= latent < codes.shape[1]:
+        raise DataError(
+            f"There is no latent {latent}: the code has {codes.shape[1]}. Give 0 to "
+            f"{codes.shape[1] - 1}."
+        )
+    steps = np.repeat(np.median(codes, 0)[None], n_steps, 0)
+    value = codes[:, latent]
+    active = value[value != 0] if hasattr(model.module_.latent, "firing_rate") else value
+    steps[:, latent] = np.quantile(
+        active if len(active) else value, np.linspace(0.02, 0.98, n_steps)
+    )
+    return model.inverse_transform(steps.astype(codes.dtype))
+
+
+def archetypes(model: Any, X: Any, n_archetypes: int = 6) -> np.ndarray:
+    """Find the rows that span the data: each the farthest, in the code, from those before [1]_.
+
+    Parameters
+    ----------
+    model : autoencoder or task
+        Fitted.
+    X : array-like, DataFrame, Table or image stack
+        Rows with the columns of ``fit``.
+    n_archetypes : int, default=6
+        How many to find.
+
+    Returns
+    -------
+    ndarray of int, shape (n_archetypes,)
+        Places of the rows.
+
+    Raises
+    ------
+    DataError
+        If there are fewer rows than archetypes.
+
+    References
+    ----------
+    .. [1] Morup and Hansen (2012), Archetypal Analysis for Machine Learning and Data Mining
+       (FurthestSum).
+    """
+    check_fitted(model)
+    codes = np.asarray(getattr(model, "autoencoder_", model).transform(X), dtype=np.float64)
+    if len(codes) < n_archetypes or n_archetypes < 1:
+        raise DataError(f"{n_archetypes} archetypes cannot be found in {len(codes)} rows.")
+    codes = (codes - codes.mean(0)) / np.maximum(codes.std(0), 1e-12)
+    chosen = [int(np.square(codes).sum(1).argmax())]
+    nearest = np.full(len(codes), np.inf)
+    while len(chosen) < n_archetypes:
+        nearest = np.minimum(nearest, np.square(codes - codes[chosen[-1]]).sum(1))
+        chosen.append(int(nearest.argmax()))
+    return np.array(chosen)
