@@ -1,5 +1,6 @@
 """Numbers that explain a model, as frozen records."""
 
+from latently.inspection._check import Finding, Health, check
 from latently.inspection._compare import (
     ColumnComparison,
     Comparison,
@@ -27,11 +28,14 @@ from latently.inspection._latents import (
 
 __all__ = [
     "FactorScores",
+    "Finding",
+    "Health",
     "LatentCard",
     "LatentReport",
     "Move",
     "Stability",
     "archetypes",
+    "check",
     "describe_latents",
     "score_factors",
     "stability",

@@ -92,7 +92,7 @@ class Repairs:
         bends = _bends(values, seen, layout)
         complete = values = _straight(values, bends)
         if seen is not None:
-            gaussian = ConditionalGaussian(values.shape[1])
+            gaussian = ConditionalGaussian(values.shape[1]).double()
             gaussian.fit(Rows(values, seen))
             starts = range(0, len(values), 2_048)
             parts = [gaussian(values[i : i + 2_048], seen[i : i + 2_048]) for i in starts]

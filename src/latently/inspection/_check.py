@@ -1,0 +1,375 @@
+"""``check``: what is wrong with a model, how badly, and what to do about it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+
+from latently._validation import check_fitted
+from latently.estimators import BaseAutoencoder, VariationalAutoencoder
+from latently.exceptions import DataError
+from latently.inspection._elements import Elements, elements_of
+
+Severity = Literal["bad", "warning"]
+
+#: Validation over training loss, less what no model could avoid, from which a gap is named, and
+#: from which it is bad.
+_GAP, _WIDE_GAP = 1.5, 3.0
+#: Errors from these shares of a PCA's and of the mean's on are not worth a network.
+_OF_PCA, _OF_MEAN = 1.02, 0.95
+#: A column whose error stays above this share of its variance was not learnt.
+_NOT_LEARNT = 0.9
+#: Correlation of columns that say the same.
+_COPY = 0.99999
+#: A shift is named from so many standard deviations of the column, and of the mean's error on.
+_SHIFT, _SURE = 0.3, 5.0
+_SCALE = 1.5
+#: Nats below which a component of a variational code carries nothing, and shares of such ones.
+_NO_NATS, _MANY, _MOST = 0.01, 0.2, 0.8
+_MIN_ROWS = 20
+_N_NAMED = 5
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong.
+
+    Attributes
+    ----------
+    name : str
+        Which check found it: "overfit", "worse than PCA", "drift" and so on.
+    severity : {"bad", "warning"}
+        "bad" makes answers doubtful.
+    what : str
+        In words.
+    figure : float
+        How bad.
+    advice : str
+        What to do.
+    """
+
+    name: str
+    severity: Severity
+    what: str
+    figure: float
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.what} {self.advice}"
+
+
+@dataclass(frozen=True)
+class Health:
+    """What ``check`` found.
+
+    Attributes
+    ----------
+    findings : tuple of Finding
+        The bad ones first.
+    n_rows : int
+        Rows looked at.
+    checked : tuple of str
+        What was looked for.
+    """
+
+    findings: tuple[Finding, ...]
+    n_rows: int
+    checked: tuple[str, ...]
+
+    @property
+    def is_healthy(self) -> bool:
+        """True if nothing bad was found."""
+        return all(finding.severity != "bad" for finding in self.findings)
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.findings)
+
+    def __len__(self) -> int:
+        return len(self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return nested dicts, lists and plain values, ready for JSON.
+
+        Returns
+        -------
+        dict
+            One entry an attribute.
+        """
+        return {**asdict(self), "findings": [one._asdict() for one in self.findings]}
+
+    def __str__(self) -> str:
+        if not self.findings:
+            return f"nothing wrong in {len(self.checked)} checks on {self.n_rows:,} rows"
+        return "\n".join(map(str, self.findings))
+
+
+class _Case(NamedTuple):
+    """A model beside rows, as the checks look at it."""
+
+    model: BaseAutoencoder
+    rows: np.ndarray  # encoded
+    seen: np.ndarray | None
+    residuals: np.ndarray
+    codes: np.ndarray
+    elements: Elements
+    floor: float  # loss a column of a perfect reconstruction
+
+    @property
+    def is_table(self) -> bool:
+        return len(self.model.preprocessor_.layout.shape) == 1
+
+
+def check(model: Any, X: Any) -> Health:
+    """Look for what commonly goes wrong with an autoencoder.
+
+    Looked for: overfitting, a PCA or the mean being as good, dead and collapsed latents, posterior
+    collapse, columns that were not learnt, columns that copy each other, fewer rows than a batch,
+    training that was cut short, and drift of these rows against those of ``fit``.
+
+    Parameters
+    ----------
+    model : autoencoder or task
+        Fitted.
+    X : array-like, DataFrame, Table or image stack
+        Rows with the columns of ``fit``, 20 at least: those of ``fit``, or new ones.
+
+    Returns
+    -------
+    Health
+        Findings: what, how bad, what to do; printed, a line each.
+
+    Raises
+    ------
+    NotFittedError
+        If ``fit`` was not called.
+    DataError
+        If the rows cannot be used or are too few.
+
+    Examples
+    --------
+    >>> import latently
+    >>> X = np.random.default_rng(0).normal(size=(200, 3))
+    >>> model = latently.Autoencoder(1, max_epochs=20, random_state=0).fit(X)
+    >>> [finding.name for finding in check(model, X + 9)][-1]
+    'drift'
+    """
+    check_fitted(model)
+    autoencoder: BaseAutoencoder = getattr(model, "autoencoder_", model)
+    case = _case(autoencoder, X)
+    found = [finding for look in _CHECKS.values() for finding in look(case)]
+    found.sort(key=lambda finding: finding.severity != "bad")
+    return Health(tuple(found), len(case.rows), tuple(_CHECKS))
+
+
+def _case(model: BaseAutoencoder, X: Any) -> _Case:
+    cells = model._read(X)
+    if len(cells.values) < _MIN_ROWS:
+        raise DataError(f"A check needs {_MIN_ROWS} rows at least, got {len(cells.values)}.")
+    rows = cells.values.double().flatten(1).numpy()
+    seen = None
+    if cells.observed is not None:
+        seen = model.module_.likelihood.spread(cells.observed).numpy()
+    likelihood = copy.deepcopy(model.module_.likelihood).double()
+    with torch.no_grad():
+        floor = likelihood.least(cells.values.double().flatten(1), cells.observed).mean()
+    return _Case(
+        model, rows, seen, np.asarray(model._residuals(X), dtype=np.float64),
+        np.asarray(model.transform(X), dtype=np.float64), elements_of(model.preprocessor_),
+        float(floor),
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------- the checks
+def _overfit(case: _Case) -> Iterator[Finding]:
+    history = case.model.history_
+    best = [record for record in history if record.step == history.best_step]
+    if not best or best[0].train_loss <= case.floor:
+        return
+    gap = (best[0].valid_loss - case.floor) / (best[0].train_loss - case.floor)
+    if gap > _GAP:
+        yield Finding(
+            "overfit", "bad" if gap > _WIDE_GAP else "warning",
+            f"The loss of rows held out is {gap:.2f} times that of training rows.", gap,
+            "Give more rows, fewer components, a DenseNetwork with dropout, or a corruption.",
+        )  # fmt: skip
+
+
+def _worth(case: _Case) -> Iterator[Finding]:
+    found = getattr(case.model, "baselines_", None)
+    if found is None or found.mean <= 0:
+        return
+    by_mean, by_pca = found.autoencoder / found.mean, found.autoencoder / max(found.pca, 1e-30)
+    if by_mean > _OF_MEAN:
+        yield Finding(
+            "worse than the mean", "bad",
+            f"The error is {by_mean:.2f} times that of the column means.", by_mean,
+            "The columns are unrelated, or training was too short: raise max_epochs.",
+        )  # fmt: skip
+    elif by_pca > _OF_PCA:
+        yield Finding(
+            "worse than PCA", "warning",
+            f"The error is {by_pca:.2f} times that of a PCA of {found.n_components} components.",
+            by_pca, "Raise max_epochs or widen the network; or take the PCA.",
+        )  # fmt: skip
+
+
+def _sleepers(case: _Case) -> Iterator[Finding]:
+    dead = ~(case.codes != 0).any(0)
+    spread = case.codes.std(0)
+    still = ~dead & (spread < 1e-3 * max(spread.max(), 1e-300))
+    for name, mask in (("dead latents", dead), ("collapsed latents", still)):
+        share = float(mask.mean())
+        if share > 0.02:
+            yield Finding(
+                name, "bad" if share > _MOST else "warning",
+                f"{int(mask.sum()):,} of {len(mask):,} latents "
+                + ("are zero in every row." if name.startswith("dead") else "hardly ever move."),
+                share, "Take fewer components, or more rows.",
+            )  # fmt: skip
+
+
+def _posterior(case: _Case) -> Iterator[Finding]:
+    if not isinstance(case.model, VariationalAutoencoder):
+        return
+    variance = case.codes.var(0)
+    # The KL of a posterior whose mean hardly moves is at most that of its variance.
+    lost = 0.5 * variance < _NO_NATS
+    share = float(lost.mean())
+    if share > _MANY:
+        yield Finding(
+            "posterior collapse", "bad" if share > _MOST else "warning",
+            f"{int(lost.sum()):,} of {len(lost):,} latents say nothing of the row.", share,
+            "Lower beta, lengthen kl_warmup, give free_bits, or take fewer components.",
+        )  # fmt: skip
+
+
+def _unlearnt(case: _Case) -> Iterator[Finding]:
+    if not case.is_table:
+        return
+    centred = case.rows - case.rows.mean(0)
+    squares = [np.square(part) for part in (case.residuals, centred)]
+    if case.seen is not None:
+        squares = [np.where(case.seen, part, 0.0) for part in squares]
+    left: dict[str, float] = {}
+    whole: dict[str, float] = {}
+    for place, column in enumerate(case.elements.columns):
+        left[column] = left.get(column, 0.0) + float(squares[0][:, place].sum())
+        whole[column] = whole.get(column, 0.0) + float(squares[1][:, place].sum())
+    lost = [name for name in left if whole[name] > 0 and left[name] > _NOT_LEARNT * whole[name]]
+    if lost:
+        yield Finding(
+            "not learnt", "warning",
+            f"{_named(lost)} {_is(lost)} rebuilt no better than by the mean.",
+            len(lost) / len(left),
+            "Leave out what nothing else tells of, or take more components.",
+        )  # fmt: skip
+
+
+def _copies(case: _Case) -> Iterator[Finding]:
+    if not case.is_table or case.rows.shape[1] > 2_000:
+        return
+    spread = case.rows.std(0)
+    unit = (case.rows - case.rows.mean(0)) / np.where(spread > 0, spread, 1.0)
+    close = np.abs(np.triu(unit.T @ unit / len(unit), 1)) > _COPY
+    pairs = {
+        (case.elements.columns[a], case.elements.columns[b])
+        for a, b in np.argwhere(close)
+        if case.elements.columns[a] != case.elements.columns[b]
+    }
+    if pairs:
+        words = ", ".join(f"{a} and {b}" for a, b in sorted(pairs)[:_N_NAMED])
+        yield Finding(
+            "copies", "warning",
+            f"{len(pairs)} pairs of columns say the same ({words}): rebuilding one from the other "
+            "is no feat.",
+            len(pairs), "Leave one of each pair out.",
+        )  # fmt: skip
+
+
+def _small(case: _Case) -> Iterator[Finding]:
+    records = list(case.model.history_)
+    if not records or records[-1].epoch <= 0:
+        return
+    steps = records[-1].step / records[-1].epoch
+    if steps <= 1:
+        yield Finding(
+            "one batch", "warning",
+            "All training rows fit in one batch, so that every step saw the same.", steps,
+            "Lower batch_size, or give more rows.",
+        )  # fmt: skip
+
+
+def _cut_short(case: _Case) -> Iterator[Finding]:
+    history = case.model.history_
+    if history.stopped == "interrupted":
+        yield Finding(
+            "interrupted", "warning", "Training was interrupted before its end.",
+            float(history.last_step), "Fit again, or call partial_fit.",
+        )  # fmt: skip
+    if history.events:
+        yield Finding(
+            "rolled back", "warning", f"The loss ran away {len(history.events)} times.",
+            len(history.events), "Lower learning_rate, and look for extreme values.",
+        )  # fmt: skip
+
+
+def _drift(case: _Case) -> Iterator[Finding]:
+    if not case.is_table:
+        return
+    known = case.model.module_.center.double().cpu().numpy()
+    rows = case.rows if case.seen is None else np.where(case.seen, case.rows, np.nan)
+    count = np.maximum((~np.isnan(rows)).sum(0), 1)
+    filled = np.where(np.isnan(rows), known, rows)
+    shift = (filled - known).sum(0) / count
+    numbers = _numbers(case)
+    usual = np.where(numbers, 1.0, np.sqrt(np.maximum(known * (1 - known), 0.01)))
+    moved = (np.abs(shift) > _SHIFT * usual) & (np.abs(shift) * np.sqrt(count) > _SURE * usual)
+    spread = np.sqrt(np.square(filled - known).sum(0) / count)
+    wide = numbers & (spread > _SCALE) & (count > 100)
+    names = list(
+        dict.fromkeys(case.elements.columns[place] for place in np.flatnonzero(moved | wide))
+    )
+    if names:
+        worst = float(np.abs(shift / usual).max())
+        yield Finding(
+            "drift", "bad" if worst > 1 else "warning",
+            f"{_named(names)} {_is(names)} not what {'they were' if len(names) > 1 else 'it was'} "
+            f"in fit: a mean moved by up to {worst:.2g} standard deviations.",
+            worst, "Fit again on newer rows, or look for a change in what is measured.",
+        )  # fmt: skip
+
+
+def _numbers(case: _Case) -> np.ndarray:
+    numbers = np.zeros(case.rows.shape[1], dtype=bool)
+    for column in case.model.preprocessor_.layout.columns:
+        numbers[column.elements] = column.is_number
+    return numbers
+
+
+def _named(names: list[str]) -> str:
+    rest = len(names) - _N_NAMED
+    shown = ", ".join(names[:_N_NAMED])
+    return f"{'Columns' if len(names) > 1 else 'Column'} {shown}" + (
+        f" and {rest} more" if rest > 0 else ""
+    )
+
+
+def _is(names: list[str]) -> str:
+    return "are" if len(names) > 1 else "is"
+
+
+_CHECKS: dict[str, Callable[[_Case], Iterator[Finding]]] = {
+    "overfit": _overfit,
+    "worth": _worth,
+    "dead and collapsed latents": _sleepers,
+    "posterior collapse": _posterior,
+    "columns not learnt": _unlearnt,
+    "copies": _copies,
+    "one batch": _small,
+    "training cut short": _cut_short,
+    "drift": _drift,
+}
