@@ -47,6 +47,7 @@ _HOMES = {
     "inspect": "latently.inspection",
     "compare": "latently.inspection",
     "describe_latents": "latently.inspection",
+    "make_report": "latently.report",
     "plot_anomalies": "latently.report",
     "plot_explanation": "latently.report",
     "plot_fills": "latently.report",
@@ -94,6 +95,7 @@ __all__ = [
     "inspect",
     "compare",
     "describe_latents",
+    "make_report",
     "plot_anomalies",
     "plot_explanation",
     "plot_fills",
@@ -135,6 +137,7 @@ if TYPE_CHECKING:
     )
     from latently.persistence import load
     from latently.report import (
+        make_report,
         plot_anomalies,
         plot_explanation,
         plot_fills,

@@ -146,6 +146,20 @@ def _matched(rows: Rows, model: Any, source: Source) -> Rows:
     return rows._replace(values=_match(rows.values, [str(name) for name in fitted], source))
 
 
+def as_colors(column: Any) -> Any:
+    """Return amounts as numbers, moments as years, and all else as words."""
+    import numpy as np
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return column.to_numpy()
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        days = column.cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.float64()).to_numpy()
+        return 1970 + days / (365.2425 * 86_400e6)
+    return np.array(["missing" if v is None else str(v) for v in column.to_pylist()])
+
+
 def autoencoder_of(model: Any) -> Any:
     """Return the autoencoder inside a task, or the autoencoder itself."""
     return getattr(model, "autoencoder_", model)

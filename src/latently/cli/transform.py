@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from latently.cli import _options as options
-from latently.cli._data import Rows, Source, autoencoder_of, read_matched_rows
+from latently.cli._data import Rows, Source, as_colors, autoencoder_of, read_matched_rows
 from latently.cli._output import Target, check_picture, check_target, write_picture, write_table
 
 if TYPE_CHECKING:
@@ -56,19 +56,5 @@ def _check_color(color: str | None, plot: str | None) -> None:
 def _map(autoencoder: Any, rows: Rows, color: str | None) -> Figure:
     from latently.report import plot_map
 
-    y = None if rows.colors is None else _as_colors(rows.colors)
+    y = None if rows.colors is None else as_colors(rows.colors)
     return plot_map(autoencoder, rows.values, y, label=color)
-
-
-def _as_colors(column: Any) -> Any:
-    """Return amounts as numbers, moments as years, and all else as words."""
-    import numpy as np
-    import pyarrow as pa
-
-    kind = column.type
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        return column.to_numpy()
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        days = column.cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.float64()).to_numpy()
-        return 1970 + days / (365.2425 * 86_400e6)
-    return np.array(["missing" if v is None else str(v) for v in column.to_pylist()])

@@ -13,11 +13,12 @@ import torch
 
 from latently._codec import Arrays, to_plain
 from latently._validation import check_fitted
+from latently.estimators._reporting import ReportMixin
 from latently.io import write_model
 
 
-class SaveMixin:
-    """Adds ``save`` to an estimator that knows its own fitted state."""
+class SaveMixin(ReportMixin):
+    """Adds ``save`` and ``report`` to an estimator that knows its own fitted state."""
 
     def save(self, path: str | Path, *, overwrite: bool = True) -> None:
         """Write the fitted model to one safetensors file, atomically, without pickle.

@@ -8,6 +8,7 @@ from latently.report._fills import plot_fills
 from latently.report._history import plot_history
 from latently.report._images import plot_images
 from latently.report._map import plot_map
+from latently.report._page import Report, make_report
 from latently.report._plane import plot_plane
 from latently.report._reconstructions import plot_reconstructions
 
@@ -15,6 +16,8 @@ __all__ = [
     "plot_reconstructions",
     "plot_map",
     "plot_plane",
+    "Report",
+    "make_report",
     "plot_anomalies",
     "plot_explanation",
     "plot_fills",

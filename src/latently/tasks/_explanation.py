@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
 import narwhals as nw
@@ -301,7 +302,12 @@ def _with_range(preprocessor: Any) -> set[str]:
 
 
 def _plain(value: Any) -> str | None:
-    return None if value is None else _words(value)
+    """Return a value as other programs read it."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, float | np.floating):
+        return f"{float(value):.10g}"
+    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def _words(value: Any) -> str:
@@ -309,10 +315,14 @@ def _words(value: Any) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, bool | str):
-        return str(value)
+        if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M")
+    return str(value)
     if isinstance(value, int | np.integer):
         return f"{int(value):,}"
     if isinstance(value, float | np.floating):
         number = float(value)
         return f"{number:,.0f}" if abs(number) >= 1_000 else f"{number:.4g}"
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M")
     return str(value)

@@ -1,0 +1,52 @@
+"""``latently report``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from latently.cli import _options as options
+from latently.cli._data import Source, as_colors, read_matched_rows
+from latently.cli._guard import say
+from latently.cli._output import write_json
+
+
+def report(
+    model: options.Model,
+    data: options.Data,
+    output: Annotated[
+        str,
+        typer.Option("--output", "-o", metavar="FILE", help="The page; .json writes what it says."),
+    ] = "report.html",
+    color: Annotated[
+        str | None,
+        typer.Option("--color", metavar="COL", help="Column of DATA that colours the map."),
+    ] = None,
+    format: options.InputFormat = None,
+    key: options.Key = None,
+    skip_bad: options.SkipBad = False,
+    overwrite: options.Overwrite = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Write what the page says to stdout, no page.")
+    ] = False,
+) -> None:
+    """Write one page on a model and some rows: is it worth it, is it well, what stands out.
+
+    The file holds its pictures and asks nothing of any network.
+    """
+    from latently.io import check_output
+    from latently.persistence import load
+    from latently.report import make_report
+
+    if not json:
+        check_output(output, overwrite)
+    loaded = load(model)
+    rows = read_matched_rows(Source(data, format, key, skip_bad, color=color), loaded)
+    colors = None if rows.colors is None else as_colors(rows.colors)
+    made = make_report(loaded, rows.values, color=colors, label=color)
+    if json:
+        write_json(made.to_dict())
+        return
+    made.save(output, overwrite=overwrite)
+    say(f"{made}\nwrote {output}")

@@ -1,0 +1,219 @@
+"""What a report says, as plain data, before any of it is drawn."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+
+from latently._validation import check_fitted, read_input
+from latently.estimators import BaseAutoencoder
+from latently.exceptions import DataError
+from latently.inspection import check, describe_latents, inspect, traverse
+from latently.tasks import AnomalyDetector, Explanation
+
+#: Rows that are listed, columns named of each, latents described and walked along, and steps.
+_N_WORST, _N_CELLS, _N_LATENTS, _N_WALKED, _N_STEPS = 8, 3, 12, 3, 5
+#: Columns of a walk that are shown, and bins of the scores.
+_N_SHOWN, _N_BINS = 6, 40
+_MIN_ROWS = 20
+
+
+def gather(model: Any, X: Any, now: datetime | None = None) -> dict[str, Any]:
+    """Return everything that a report says, as dicts, lists and plain values.
+
+    Parameters
+    ----------
+    model : autoencoder or task
+        Fitted.
+    X : array-like, DataFrame, Table or image stack
+        Rows with the columns of ``fit``, 20 at least.
+    now : datetime or None, default=None
+        When the report is made.
+
+    Returns
+    -------
+    dict
+        Ready for JSON.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than 20 rows, or they cannot be used.
+    """
+    check_fitted(model)
+    autoencoder: BaseAutoencoder = getattr(model, "autoencoder_", model)
+    n_rows = len(autoencoder._read(X).values)
+    if n_rows < _MIN_ROWS:
+        raise DataError(f"A report needs {_MIN_ROWS} rows at least, got {n_rows}. Give more.")
+    facts, health = inspect(model), check(model, X)
+    contents: dict[str, Any] = {
+        "title": facts.name,
+        "made": (now or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),
+        "version": version("latently"),
+        "n_rows": n_rows,
+        "facts": facts.to_dict(),
+        "errors": _errors(autoencoder, X),
+        "history": autoencoder.history_.to_dict(),
+        "health": health.to_dict(),
+        "worst": _worst(model, autoencoder, X),
+        "latents": _latents(autoencoder, X),
+        "anomalies": _anomalies(model, X) if isinstance(model, AnomalyDetector) else None,
+    }
+    contents["verdict"] = _verdict(contents)
+    return contents
+
+
+def _verdict(contents: dict[str, Any]) -> str:
+    """Say in a sentence or two what it comes to."""
+    facts, anomalies = contents["facts"], contents["anomalies"]
+    inner = facts["autoencoder"] or facts
+    words = []
+    if anomalies is not None:
+        words.append(
+            f"{anomalies['n_flagged']:,} of {contents['n_rows']:,} rows "
+            f"({anomalies['n_flagged'] / contents['n_rows']:.1%}) are flagged."
+        )
+    if inner["baselines"] is not None:
+        size = f"{inner['n_columns']:,} columns through {inner['n_components']:,} numbers"
+        words.append(f"The model takes {size}: {inner['baselines']['verdict']}.")
+    else:
+        words.append(f"The model takes {inner['n_columns']:,} columns.")
+    findings = contents["health"]["findings"]
+    n_bad = sum(finding["severity"] == "bad" for finding in findings)
+    if n_bad:
+        words.append(f"{n_bad} of its findings should be seen to before it is relied on.")
+    elif findings:
+        words.append(f"{len(findings)} warnings, nothing serious.")
+    else:
+        words.append("No check found anything wrong.")
+    return " ".join(words)
+
+
+def _errors(model: BaseAutoencoder, X: Any) -> dict[str, Any]:
+    """Return what share of each column is not explained, the worst first; one figure of images."""
+    cells = model._read(X)
+    rows = cells.values.double().flatten(1).numpy()
+    residuals = np.asarray(model._residuals(X), dtype=np.float64)
+    centred = rows - rows.mean(0)
+    layout = model.preprocessor_.layout
+    total = np.square(residuals).sum() / max(np.square(centred).sum(), 1e-300)
+    if len(layout.shape) > 1:
+        return {"unexplained": float(total), "columns": []}
+    names = model.preprocessor_.column_names
+    order = model.preprocessor_.order
+    columns = []
+    for column in layout.columns:
+        left, whole = (np.square(part[:, column.elements]).sum() for part in (residuals, centred))
+        share = float(left / whole) if whole > 0 else None
+        columns.append({"column": names[order[column.place]], "unexplained": share})
+    columns.sort(
+        key=lambda column: -1.0 if column["unexplained"] is None else -column["unexplained"]
+    )
+    return {"unexplained": float(total), "columns": columns}
+
+
+def _worst(model: Any, autoencoder: BaseAutoencoder, X: Any) -> list[dict[str, Any]]:
+    """Return the rows of the highest scores, each with its reasons."""
+    scores = -np.asarray(model.score_samples(X) if hasattr(model, "score_samples")
+                         else autoencoder.score_samples(X))  # fmt: skip
+    worst = np.argsort(-scores, kind="stable")[:_N_WORST]
+    if isinstance(model, AnomalyDetector):
+        found = model.explain(_taken(X, autoencoder, worst), n_reasons=_N_CELLS)
+        if isinstance(found, Explanation):
+            reasons = [[str(reason) for reason in one.reasons] for one in found]
+        else:
+            reasons = [
+                [f"rows {top} to {bottom}, columns {left} to {right} of the image"]
+                for top, left, bottom, right in found.worst.tolist()
+            ]
+    else:
+        reasons = _largest_errors(autoencoder, _taken(X, autoencoder, worst))
+    return [
+        {"row": int(row), "score": float(scores[row]), "reasons": why}
+        for row, why in zip(worst, reasons, strict=True)
+    ]
+
+
+def _largest_errors(model: BaseAutoencoder, X: Any) -> list[list[str]]:
+    if len(model.preprocessor_.layout.shape) > 1:
+        return [[] for _ in range(len(model._read(X).values))]
+    errors = model.reconstruction_error(X, per_feature=True)
+    names = model.preprocessor_.column_names
+    got, rebuilt = (_columns(model, part) for part in (X, model.reconstruct(X)))
+    return [
+        [
+            f"{names[j]} {_short(got[names[j]][row])}, rebuilt as {_short(rebuilt[names[j]][row])}"
+            for j in np.argsort(-line, kind="stable")[:_N_CELLS]
+            if line[j] > 0
+        ]
+        for row, line in enumerate(errors)
+    ]
+
+
+def _taken(X: Any, model: BaseAutoencoder, places: np.ndarray) -> Any:
+    """Return some of the rows, of the user's kind."""
+    data = read_input(model, X, reset=False, fitted_on=model._fitted_on)
+    if isinstance(data, np.ndarray):
+        return data[places]
+    return data[places.tolist()].to_native()
+
+
+def _columns(model: BaseAutoencoder, X: Any) -> dict[str, list[Any]]:
+    names = model.preprocessor_.column_names
+    if isinstance(X, np.ndarray):
+        return {name: X[:, place].tolist() for place, name in enumerate(names)}
+    frame = nw.from_native(X, eager_only=True)
+    return {name: frame[name].to_list() for name in names}
+
+
+def _latents(model: BaseAutoencoder, X: Any) -> dict[str, Any] | None:
+    """Return latent cards, and walks along the most important ones of a table."""
+    try:
+        report = describe_latents(model, X, n_latents=_N_LATENTS)
+    except DataError:
+        return None  # its code alone does not rebuild a row
+    alive = [card for card in report.cards if card.status == "alive"][:_N_WALKED]
+    walks = [_walk(model, X, card) for card in alive] if _is_table(model) else []
+    cards = [
+        {**card, "is_nameable": one.is_nameable}
+        for card, one in zip(report.to_dict()["cards"], report.cards, strict=True)
+    ]
+    return {**report.to_dict(), "cards": cards, "walks": walks}
+
+
+def _is_table(model: BaseAutoencoder) -> bool:
+    return len(model.preprocessor_.layout.shape) == 1
+
+
+def _walk(model: BaseAutoencoder, X: Any, card: Any) -> dict[str, Any]:
+    rows = _columns(model, traverse(model, X, card.latent, _N_STEPS))
+    moved = [move.element.split(" = ")[0].split(" above ")[0] for move in card.moves]
+    shown = [name for name in dict.fromkeys(moved) if name in rows][:_N_SHOWN]
+    return {
+        "latent": card.latent,
+        "columns": {name: [_short(value) for value in rows[name]] for name in shown},
+    }
+
+
+def _anomalies(model: AnomalyDetector, X: Any) -> dict[str, Any]:
+    scores, cut = -model.score_samples(X), model.threshold_.cut
+    counts, edges = np.histogram(scores, _N_BINS)
+    return {
+        "threshold": float(cut),
+        "rule": str(model.rule_),
+        "n_flagged": int((scores > cut).sum()),
+        "histogram": {"counts": counts.tolist(), "edges": edges.tolist()},
+        "drift": str(model.calibration_.drift(scores)),
+    }
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
+    return str(value)

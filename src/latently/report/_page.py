@@ -1,0 +1,256 @@
+"""The report: one file that people read."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from jinja2 import Environment
+
+from latently._validation import read_input
+from latently.estimators import BaseAutoencoder
+from latently.exceptions import DataError
+from latently.inspection import traverse
+from latently.io import atomic_path
+from latently.report._anomalies import plot_anomalies
+from latently.report._contents import gather
+from latently.report._explanation import plot_explanation
+from latently.report._history import plot_history
+from latently.report._map import plot_map
+from latently.report._reconstructions import plot_reconstructions, plot_stacks
+from latently.report._style import BLUE, DARK, GREY, PALE
+from latently.tasks import AnomalyDetector
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Columns whose errors are listed, and rows that are drawn in a map.
+_N_COLUMNS, _MAX_POINTS = 30, 2_000
+_N_WALKED, _N_STEPS, _N_EXPLAINED = 3, 8, 8
+#: What colours of a picture become on a dark page.
+_ON_DARK = {
+    DARK: "#e9e9e7",
+    GREY: "#adb0b5",
+    PALE: "#43474d",
+    BLUE: "#56b4e9",
+    "#ffffff": "#15171a",
+    "#000000": "#e9e9e7",
+}
+
+
+class Picture(NamedTuple):
+    """A drawing as two data URLs, for light and for dark pages.
+
+    Attributes
+    ----------
+    light, dark : str
+        SVG, base64.
+    alt : str
+        What is to be seen.
+    width, height : int
+        In CSS pixels.
+    """
+
+    light: str
+    dark: str
+    alt: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What a model is worth, as data and as a page.
+
+    Attributes
+    ----------
+    contents : dict
+        Everything that it says, as dicts, lists and plain values.
+    html : str
+        One page that needs nothing else: no script, no request to anywhere.
+    """
+
+    contents: dict[str, Any]
+    html: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the contents.
+
+        Returns
+        -------
+        dict
+            Ready for JSON.
+        """
+        return self.contents
+
+    def save(self, path: str | Path, *, overwrite: bool = True) -> None:
+        """Write the page, or its contents where the name ends in ``.json``.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file; it is there whole or not at all.
+        overwrite : bool, default=True
+            False refuses to replace a file.
+
+        Raises
+        ------
+        OutputExistsError
+            If the file exists and may not be replaced.
+        """
+        text = json.dumps(self.contents, indent=1) if Path(path).suffix == ".json" else self.html
+        with atomic_path(path, overwrite) as temporary:
+            Path(temporary).write_text(text, encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        return f"<p>{Environment(autoescape=True).from_string('{{ v }}').render(v=self)}</p>"
+
+    def __str__(self) -> str:
+        return str(self.contents["verdict"])
+
+
+def make_report(model: Any, X: Any, *, color: Any = None, label: str | None = None) -> Report:
+    """Report on a model and some rows: is it worth it, is it well, what stands out, and why.
+
+    Parameters
+    ----------
+    model : autoencoder or task
+        Fitted.
+    X : array-like, DataFrame, Table or image stack
+        Rows with the columns of ``fit``, 20 at least; new ones say most.
+    color : array-like of shape (n_samples,), str or None, default=None
+        What colours the map: a value for each row, or the name of a column of ``X``.
+    label : str or None, default=None
+        What those values are; None takes the name of the column.
+
+    Returns
+    -------
+    Report
+        ``save("report.html")`` writes one file; ``to_dict()`` is what it says.
+
+    Raises
+    ------
+    NotFittedError
+        If ``fit`` was not called.
+    DataError
+        If the rows cannot be used, are too few, or there is no such column.
+
+    Examples
+    --------
+    >>> import latently
+    >>> X = np.random.default_rng(0).normal(size=(100, 3))
+    >>> model = latently.Autoencoder(2, max_epochs=2, random_state=0).fit(X)
+    >>> report = make_report(model, X)
+    >>> report.to_dict()["n_rows"]
+    100
+    """
+    contents = gather(model, X)
+    pictures = _pictures(model, X, contents, color, label)
+    return Report(contents, _render(contents, pictures))
+
+
+def _render(contents: dict[str, Any], pictures: dict[str, Picture]) -> str:
+    folder = files("latently.report") / "templates"
+    style = (folder / "report.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    page = Environment(autoescape=True).from_string(
+        (folder / "report.html.j2").read_text(encoding="utf-8")
+    )
+    return page.render(
+        **contents, pictures={name: one._asdict() for name, one in pictures.items()},
+        inner=contents["facts"]["autoencoder"] or contents["facts"], style=style,
+        style_hash=f"sha256-{digest}", n_columns=_N_COLUMNS,
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------- pictures
+def _pictures(
+    model: Any, X: Any, contents: dict[str, Any], color: Any, label: str | None
+) -> dict[str, Picture]:
+    autoencoder: BaseAutoencoder = getattr(model, "autoencoder_", model)
+    data = read_input(autoencoder, X, reset=False, fitted_on=autoencoder._fitted_on)
+    values, name = _colors(data, color)
+    label = label or name
+    some = np.linspace(0, len(data) - 1, min(len(data), _MAX_POINTS)).astype(int)
+    drawn: dict[str, tuple[Figure, str]] = {}
+    if len(autoencoder.history_):
+        drawn["history"] = (plot_history(autoencoder), "Training and validation loss by step.")
+    if autoencoder.n_components_ > 1:
+        shown = None if values is None else values[some]
+        drawn["map"] = (
+            plot_map(autoencoder, _rows(data, some), shown, label=label),
+            "Each row as a point where its code lies."
+            + ("" if label is None else f" Coloured by {label}."),
+        )
+    drawn["reconstructions"] = (
+        plot_reconstructions(autoencoder, X),
+        "Rows beside their reconstructions.",
+    )
+    if isinstance(model, AnomalyDetector):
+        drawn["anomalies"] = plot_anomalies(model, X), "How many rows have which anomaly score."
+        worst = [row["row"] for row in contents["worst"]][:_N_EXPLAINED]
+        found = model.explain(_rows(data, np.array(worst)))
+        drawn["worst"] = (plot_explanation(found, rows=worst), "Which columns are to blame.")
+    walks = _walks(autoencoder, X, contents["latents"])
+    if walks is not None:
+        drawn["traversals"] = walks, "Images decoded along each of the latents that move most."
+    return {name: _picture(figure, alt) for name, (figure, alt) in drawn.items()}
+
+
+def _walks(model: BaseAutoencoder, X: Any, latents: dict[str, Any] | None) -> Figure | None:
+    """Draw what images become along the latents that move most."""
+    if latents is None or len(model.preprocessor_.layout.shape) == 1:
+        return None
+    alive = [card["latent"] for card in latents["cards"] if card["status"] == "alive"][:_N_WALKED]
+    walked = {f"latent {j}": np.asarray(traverse(model, X, j, _N_STEPS)) for j in alive}
+    return plot_stacks(walked, None, "Along the latents that move most") if walked else None
+
+
+def _colors(data: Any, color: Any) -> tuple[np.ndarray | None, str | None]:
+    if color is None:
+        return None, None
+    if isinstance(color, str):
+        names = [] if isinstance(data, np.ndarray) else data.columns
+        if color not in names:
+            raise DataError(f"There is no column {color!r:.40} to colour the map by.")
+        return data[color].to_numpy(), color
+    values = np.asarray(color)
+    if values.shape != (len(data),):
+        raise DataError(
+            f"color must have a value for each of {len(data)} rows, got {values.shape}."
+        )
+    return values, None
+
+
+def _rows(data: Any, places: np.ndarray) -> Any:
+    return data[places] if isinstance(data, np.ndarray) else data[places.tolist()].to_native()
+
+
+def _picture(figure: Figure, alt: str) -> Picture:
+    """Draw a figure without a ground, its scatter as pixels; once more for dark pages."""
+    import matplotlib as mpl
+
+    for ax in figure.axes:
+        ax.patch.set_alpha(0)
+        for collection in ax.collections:
+            collection.set_rasterized(True)
+    file = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "latently", "svg.fonttype": "path"}):
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    light = file.getvalue()
+    dark = light
+    for ink, other in _ON_DARK.items():
+        dark = dark.replace(ink.lower(), other).replace(ink.upper(), other)
+    width, height = (round(96 * inches) for inches in figure.get_size_inches())
+    return Picture(_url(light), _url(dark), alt, width, height)
+
+
+def _url(svg: str) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()

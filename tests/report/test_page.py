@@ -1,0 +1,238 @@
+"""The report: one file, nothing asked of anybody, everything escaped, and what it says is true."""
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_digits
+
+from latently import (
+    AnomalyDetector,
+    Autoencoder,
+    ConvolutionalAutoencoder,
+    MemoryAutoencoder,
+    SparseAutoencoder,
+    VariationalAutoencoder,
+    make_report,
+)
+from latently.exceptions import DataError, NotFittedError, OutputExistsError
+
+QUICK = {"random_state": 0, "engine": "cpu"}
+EVIL = "<script>alert('x')</script>"
+
+
+def frame(n=150, seed=0):
+    rng = np.random.default_rng(seed)
+    size = rng.normal(size=n)
+    return pd.DataFrame(
+        {EVIL: size, "twice": 2 * size + 0.1 * rng.normal(size=n),
+         "kind": rng.choice(["<i>a</i>", "b & c"], n), "other": rng.normal(size=n)}
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def report():
+    rows = frame()
+    return make_report(AnomalyDetector(random_state=0).fit(rows), rows, color="kind")
+
+
+class Page(HTMLParser):
+    """Tags in their order, attributes, and whether every tag is closed by its own end."""
+
+    void = ("meta", "img", "source", "br", "link", "input")
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.open, self.text = [], [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+# ---------------------------------------------------------------- safety
+def test_nothing_is_asked_of_anybody(report):
+    page = Page(report.html)
+    assert not page.open
+    assert {name for name, _ in page.tags}.isdisjoint(
+        {"script", "iframe", "object", "link", "form"}
+    )
+    for _, attrs in page.tags:
+        for name in ("src", "srcset"):
+            assert attrs.get(name, "data:").startswith("data:image/svg+xml;base64,") or (
+                name not in attrs
+            )
+        assert attrs.get("href", "#").startswith("#")
+        assert not any(name.startswith("on") or name == "style" for name in attrs)
+    assert len(report.html) < 3e6
+
+
+def test_the_policy_allows_the_one_style_and_pictures_alone(report):
+    policy = next(meta["content"] for meta in Page(report.html).all("meta") if "content" in meta
+                  and "http-equiv" in meta)  # fmt: skip
+    style = re.search(r"<style>(.*?)</style>", report.html, re.S).group(1)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy
+
+
+def test_names_and_values_of_the_user_are_words_and_no_markup(report):
+    assert "<script" not in report.html and "<i>" not in report.html
+    words = "".join(Page(report.html).text)
+    assert EVIL in words and "<i>a</i>" in json.dumps(report.to_dict()["facts"]) + words
+
+
+def test_pictures_are_whole_and_free_of_scripts_and_links(report):
+    for attrs in Page(report.html).all("img"):
+        svg = base64.b64decode(attrs["src"].split(",", 1)[1])
+        root = ElementTree.fromstring(svg)
+        assert root.tag.endswith("svg")
+        hrefs = [value for node in root.iter() for key, value in node.attrib.items()
+                 if key.endswith("href")]  # fmt: skip
+        assert all(value.startswith(("#", "data:image/png")) for value in hrefs)
+        assert b"<script" not in svg and b"foreignObject" not in svg
+
+
+# ---------------------------------------------------------------- reading
+def test_a_screen_reader_finds_its_way(report):
+    page = Page(report.html)
+    assert page.all("html")[0]["lang"] == "en" and len(page.all("h1")) == 1
+    assert all(attrs["alt"] for attrs in page.all("img"))
+    ids = {attrs["id"] for _, attrs in page.tags if "id" in attrs}
+    assert {attrs["href"][1:] for attrs in page.all("a")} <= ids
+    assert all("scope" in attrs for attrs in page.all("th"))
+    tables = len(page.all("table"))
+    regions = [a for a in page.all("div") if a.get("class") == "scroll"]
+    assert len(regions) == tables and all(a["tabindex"] == "0" and a["aria-label"] for a in regions)
+    assert len(page.all("caption")) == tables
+
+
+def test_each_picture_has_a_dark_twin(report):
+    page = Page(report.html)
+    for source, image in zip(page.all("source"), page.all("img"), strict=True):
+        assert "dark" in source["media"] and source["srcset"] != image["src"]
+
+
+# ---------------------------------------------------------------- truth
+def test_it_says_what_the_model_says(report):
+    rows = frame()
+    detector = AnomalyDetector(random_state=0).fit(rows)
+    said = report.to_dict()
+    scores = -detector.score_samples(rows)
+    assert said["anomalies"]["n_flagged"] == (detector.predict(rows) == -1).sum()
+    assert said["worst"][0]["row"] == int(scores.argmax())
+    assert said["worst"][0]["score"] == pytest.approx(scores.max())
+    assert f"{said['anomalies']['n_flagged']} of 150 rows" in str(report)
+    assert sum(said["anomalies"]["histogram"]["counts"]) == 150
+    json.dumps(said)
+
+
+def test_the_errors_are_those_of_the_columns():
+    rows = frame().drop(columns="kind")
+    model = Autoencoder(1, max_epochs=60, **QUICK).fit(rows)
+    said = make_report(model, rows).to_dict()["errors"]
+    shares = {one["column"]: one["unexplained"] for one in said["columns"]}
+    left = np.square(rows - model.reconstruct(rows)).sum() / np.square(rows - rows.mean()).sum()
+    for name, value in left.items():
+        assert shares[name] == pytest.approx(value, rel=1e-4)
+    assert said["columns"][0]["column"] == max(shares, key=shares.get)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Autoencoder(2, max_epochs=2, **QUICK),
+        Autoencoder(1, max_epochs=2, **QUICK),
+        VariationalAutoencoder(3, max_epochs=2, **QUICK),
+        SparseAutoencoder(12, n_active=2, max_epochs=2, **QUICK),
+        MemoryAutoencoder(**QUICK),
+    ],
+    ids=str,
+)
+def test_every_kind_has_a_report(model):
+    rows = frame(80)
+    report = model.fit(rows).report(rows, color=np.arange(80))
+    assert not Page(report.html).open and str(report) == report.to_dict()["verdict"]
+    assert "twice" in report.html
+
+
+def test_images_have_walks_and_heat():
+    images = load_digits().images[:120]
+    model = ConvolutionalAutoencoder(4, max_epochs=2, **QUICK).fit(images)
+    page = Page(model.report(images).html)
+    assert any("along" in attrs["alt"] for attrs in page.all("img"))
+    flagged = AnomalyDetector(autoencoder=model, random_state=0).fit(images).report(images)
+    assert "of the image" in "".join(Page(flagged.html).text)
+
+
+# ---------------------------------------------------------------- files, bad input
+def test_it_is_written_whole_or_not_at_all(report, tmp_path):
+    report.save(tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == report.html
+    with pytest.raises(OutputExistsError):
+        report.save(tmp_path / "report.html", overwrite=False)
+    report.save(tmp_path / "report.json")
+    assert json.loads((tmp_path / "report.json").read_text()) == json.loads(
+        json.dumps(report.to_dict())
+    )
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["report.html", "report.json"]
+
+
+def test_bad_input_is_refused_in_a_sentence():
+    rows = frame(60)
+    model = Autoencoder(2, max_epochs=1, **QUICK)
+    with pytest.raises(NotFittedError):
+        model.report(rows)
+    model.fit(rows)
+    with pytest.raises(DataError, match=r"0 sample\(s\)"):
+        model.report(rows[:0])
+    with pytest.raises(DataError, match="20 rows at least, got 5"):
+        model.report(rows[:5])
+    with pytest.raises(DataError, match="no column 'nothing'"):
+        model.report(rows, color="nothing")
+    with pytest.raises(DataError, match="a value for each of 60 rows"):
+        model.report(rows, color=[1, 2])
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("dark", [False, True])
+def test_it_looks_right_in_a_browser(report, tmp_path, width, dark):
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser",
+                                                   "google-chrome"))), None)  # fmt: skip
+    if browser is None:
+        pytest.skip("needs chromium or google-chrome on the path")
+    report.save(tmp_path / "report.html")
+    picture = tmp_path / "page.png"
+    options = ["--headless=new", "--no-sandbox", "--hide-scrollbars", f"--screenshot={picture}",
+               f"--window-size={width},3000"]  # fmt: skip
+    if dark:
+        options += ["--blink-settings=preferredColorScheme=0"]
+    page = (tmp_path / "report.html").as_uri()
+    subprocess.run([browser, *options, page], check=True, capture_output=True, timeout=60)
+    from PIL import Image
+
+    pixels = np.asarray(Image.open(picture).convert("L"), dtype=float)
+    assert pixels.shape[1] == width
+    corner = pixels[:5, :5].mean()
+    assert corner < 60 if dark else corner > 220
+    assert pixels.std() > 5  # something is drawn on it
