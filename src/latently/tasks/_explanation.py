@@ -315,9 +315,7 @@ def _words(value: Any) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, bool | str):
-        if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%d %H:%M")
-    return str(value)
+        return str(value)
     if isinstance(value, int | np.integer):
         return f"{int(value):,}"
     if isinstance(value, float | np.floating):
