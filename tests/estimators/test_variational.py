@@ -107,12 +107,13 @@ def test_more_draws_in_training_lie_between_the_elbo_and_the_likelihood():
     assert losses[0] > losses[1] > losses[2] > exact - 0.05
 
 
-def test_several_draws_are_taken_late_in_training_only():
-    module = linear_model(max_epochs=1, n_importance=7).module_
-    module.begin_step(0.1)
-    assert module._n_draws == 1
-    module.begin_step(0.9)
-    assert module._n_draws == 7
+def test_draws_grow_from_one_to_all_in_the_second_half_of_the_training():
+    module = linear_model(max_epochs=1, n_importance=49).module_
+    counts = []
+    for progress in (0.0, 0.5, 0.75, 1.0):
+        module.begin_step(progress)
+        counts.append(module._n_draws)
+    assert counts == [1, 1, 7, 49]
 
 
 def test_the_importance_weighted_fit_reaches_the_likelihood_of_the_data():

@@ -39,7 +39,7 @@ def sound():
 def test_a_sound_model_has_no_finding(sound):
     found = check(sound, related(500, seed=1))
     assert len(found) == 0 and found.is_healthy
-    assert str(found) == "nothing wrong in 9 checks on 500 rows"
+    assert str(found) == "nothing wrong in 10 checks on 500 rows"
 
 
 def test_overfitting_is_told_by_the_gap():
@@ -103,6 +103,12 @@ def test_drift_names_the_columns_that_moved(sound):
     wide = related(400, seed=3)
     wide[:, 1] *= 3
     assert "drift" in names(sound, wide)
+
+
+def test_rows_that_are_rebuilt_worse_than_those_of_fit_are_told(sound):
+    twisted = related(300, seed=4)[:, ::-1]
+    finding = next(f for f in check(sound, twisted) if f.name == "harder rows")
+    assert finding.figure > 3 and finding.severity == "bad"
 
 
 def test_a_category_that_became_frequent_is_drift():

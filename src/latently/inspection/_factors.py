@@ -89,8 +89,8 @@ def score_factors(Z: Any, factors: Any) -> FactorScores:
     --------
     >>> factors = np.random.default_rng(0).normal(size=(500, 3))
     >>> scores = score_factors(factors[:, ::-1], factors)
-    >>> scores.matched, round(scores.mig, 1)
-    ((2, 1, 0), 1.0)
+    >>> scores.matched, scores.mig > 0.8
+    ((2, 1, 0), True)
     """
     codes, truth = (np.asarray(part, dtype=np.float64) for part in (Z, factors))
     if codes.ndim != 2 or truth.ndim != 2 or len(codes) != len(truth) or len(codes) < 100:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from scipy.ndimage import uniform_filter
 
+from latently._spec import Column, Layout
 from latently._validation import Input, read_input
 from latently.estimators import BaseAutoencoder
 from latently.nn import Cells
@@ -238,6 +239,7 @@ def explain_rows(
     guilty: list[torch.Tensor] = []
     for _ in range(min(n_reasons, layout.n_columns)):
         repaired = repairs.repair(current, layout)
+        _pardon(repaired, current, layout)
         if guilty:
             repaired.blame.scatter_(1, torch.stack(guilty, 1).clamp(min=0), 0.0)
         worst, place = repaired.blame.max(1)
@@ -260,7 +262,26 @@ def explain_rows(
     return parts, preprocessor.decode(repairs.filled(current, layout).numpy(), like=X)
 
 
-def _with_repaired(cells: Cells, repaired: Repaired, place: torch.Tensor, layout: Any) -> Cells:
+def _pardon(repaired: Repaired, cells: Cells, layout: Layout) -> None:
+    """Take the blame off cells that hold the very category that is expected."""
+    values = cells.values.flatten(1)
+    for column in layout.columns:
+        if column.is_number:
+            continue
+        got, expected = (
+            _chosen(part[:, column.elements], column) for part in (values, repaired.expected)
+        )
+        repaired.blame[:, column.place].masked_fill_(got == expected, 0.0)
+
+
+def _chosen(elements: torch.Tensor, column: Column) -> torch.Tensor:
+    """Return which category some elements stand for: a choice of one, or steps in a row."""
+    if column.likelihood == "categorical":
+        return elements.argmax(1)
+    return (elements > 0.5).sum(1)
+
+
+def _with_repaired(cells: Cells, repaired: Repaired, place: torch.Tensor, layout: Layout) -> Cells:
     """Put what is expected in the place of each row's guilty cell."""
     column = torch.repeat_interleave(
         torch.arange(layout.n_columns),
