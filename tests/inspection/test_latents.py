@@ -214,7 +214,7 @@ def test_bad_input_is_refused_in_a_sentence(fitted):
         model.rotate_latents(rows, "pca")
     with pytest.raises(NotFittedError):
         describe_latents(Autoencoder(), rows)
-    with pytest.raises(DataError, match="does not decode"):
+    with pytest.raises(DataError, match="not made to be decoded alone"):
         images = load_digits().images[:40]
         describe_latents(UNetAutoencoder(max_epochs=1, **QUICK).fit(images), images)
     with pytest.raises(DataError, match="20 rows at least"):

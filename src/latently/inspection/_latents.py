@@ -12,7 +12,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from latently._sklearn import Interval, check_parameters
 from latently._validation import check_fitted
-from latently.estimators import BaseAutoencoder
+from latently.estimators import BaseAutoencoder, TrainedAutoencoder
 from latently.exceptions import DataError
 from latently.inspection._elements import Elements, elements_of
 
@@ -104,7 +104,8 @@ class LatentCard:
         ]
         if self.r2 is not None:
             verdict = f"high where {self.rule}" if self.is_nameable else "not nameable"
-            lines.append(f"    {verdict} (R2 {self.r2:.2f})")
+            told = "below 0" if self.r2 < 0 else f"{self.r2:.2f}"
+            lines.append(f"    {verdict} (R2 {told})")
         return "\n".join(lines)
 
 
@@ -221,13 +222,11 @@ def decoding_model(model: Any) -> BaseAutoencoder:
     """Return the autoencoder in a model, fitted and able to decode."""
     check_fitted(model)
     found: BaseAutoencoder = getattr(model, "autoencoder_", model)
-    try:
-        found.inverse_transform(np.zeros((1, found.n_components_), dtype=np.float32))
-    except DataError as error:
+    if not isinstance(found, TrainedAutoencoder):
         raise DataError(
-            f"The latents of a {type(found).__name__} cannot be described: it does not decode "
-            "from its code alone. Use an Autoencoder or a VariationalAutoencoder."
-        ) from error
+            f"The latents of a {type(found).__name__} cannot be described: its code is not made to "
+            "be decoded alone. Use an Autoencoder or a VariationalAutoencoder."
+        )
     return found
 
 

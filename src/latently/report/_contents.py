@@ -148,7 +148,7 @@ def _largest_errors(model: BaseAutoencoder, X: Any) -> list[list[str]]:
         [
             f"{names[j]} {_short(got[names[j]][row])}, rebuilt as {_short(rebuilt[names[j]][row])}"
             for j in np.argsort(-line, kind="stable")[:_N_CELLS]
-            if line[j] > 0
+            if line[j] > 0 and _short(got[names[j]][row]) != _short(rebuilt[names[j]][row])
         ]
         for row, line in enumerate(errors)
     ]
@@ -204,7 +204,7 @@ def _anomalies(model: AnomalyDetector, X: Any) -> dict[str, Any]:
     counts, edges = np.histogram(scores, _N_BINS)
     return {
         "threshold": float(cut),
-        "rule": str(model.rule_),
+        "rule": str(model.threshold_).rstrip("."),
         "n_flagged": int((scores > cut).sum()),
         "histogram": {"counts": counts.tolist(), "edges": edges.tolist()},
         "drift": str(model.calibration_.drift(scores)),

@@ -15,7 +15,7 @@ import numpy as np
 from jinja2 import Environment
 
 from latently._validation import read_input
-from latently.estimators import BaseAutoencoder
+from latently.estimators import BaseAutoencoder, TrainedAutoencoder
 from latently.exceptions import DataError
 from latently.inspection import traverse
 from latently.io import atomic_path
@@ -182,7 +182,7 @@ def _pictures(
     drawn: dict[str, tuple[Figure, str]] = {}
     if len(autoencoder.history_):
         drawn["history"] = (plot_history(autoencoder), "Training and validation loss by step.")
-    if autoencoder.n_components_ > 1:
+    if autoencoder.n_components_ > 1 and isinstance(autoencoder, TrainedAutoencoder):
         shown = None if values is None else values[some]
         drawn["map"] = (
             plot_map(autoencoder, _rows(data, some), shown, label=label),
@@ -245,7 +245,8 @@ def _picture(figure: Figure, alt: str) -> Picture:
     with mpl.rc_context({"svg.hashsalt": "latently", "svg.fonttype": "path"}):
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     light = file.getvalue()
-    dark = light
+    # What is drawn in black says no colour at all.
+    dark = light.replace("<svg ", f'<svg fill="{_ON_DARK["#000000"]}" ', 1)
     for ink, other in _ON_DARK.items():
         dark = dark.replace(ink.lower(), other).replace(ink.upper(), other)
     width, height = (round(96 * inches) for inches in figure.get_size_inches())

@@ -98,6 +98,8 @@ class Explanation:
         How much more likely each row would be with one cell repaired, in nats.
     guilty : ndarray of int, shape (n_samples, n_reasons)
         Places of the guilty columns, the worst first; -1 for none further.
+    guilt : ndarray of shape (n_samples, n_reasons)
+        Blame of each guilty column, those before it repaired.
     got : dict of str to list
         The cells of each column.
     expected, low, high : list of dict of str to list
@@ -110,6 +112,7 @@ class Explanation:
     names: tuple[str, ...]
     blame: np.ndarray
     guilty: np.ndarray
+    guilt: np.ndarray
     got: dict[str, list[Any]]
     expected: list[dict[str, list[Any]]]
     low: list[dict[str, list[Any] | None]]
@@ -136,7 +139,7 @@ class Explanation:
         return Reason(
             name, self.got[name][row], self.expected[rank][name][row],
             None if low is None else low[row], None if high is None else high[row],
-            float(self.blame[row, place]),
+            float(self.guilt[row, rank]),
         )  # fmt: skip
 
     def to_dict(self) -> dict[str, list[Any]]:
@@ -237,6 +240,7 @@ def explain_rows(
     current = cells
     found: list[Repaired] = []
     guilty: list[torch.Tensor] = []
+    guilt: list[torch.Tensor] = []
     for _ in range(min(n_reasons, layout.n_columns)):
         repaired = repairs.repair(current, layout)
         _pardon(repaired, current, layout)
@@ -245,6 +249,7 @@ def explain_rows(
         worst, place = repaired.blame.max(1)
         counts = worst > usual[place] if found else worst > 0
         guilty.append(torch.where(counts, place, -1))
+        guilt.append(worst)
         found.append(repaired)
         current = _with_repaired(current, repaired, guilty[-1], layout)
     ranks = torch.stack(guilty, 1).numpy()
@@ -254,6 +259,7 @@ def explain_rows(
         "names": preprocessor.column_names,
         "blame": preprocessor.in_order(found[0].blame.numpy()),
         "guilty": in_user_order,
+        "guilt": torch.stack(guilt, 1).numpy(),
         "got": _values(data, preprocessor.column_names),
         "expected": [_columns(preprocessor, one.expected.numpy()) for one in found],
         "low": [_ends(preprocessor, one.low.numpy(), numbers) for one in found],
