@@ -13,7 +13,7 @@ from latently._validation import check_fitted, read_input
 from latently.estimators import BaseAutoencoder
 from latently.exceptions import DataError
 from latently.inspection import check, describe_latents, inspect, traverse
-from latently.tasks import AnomalyDetector, Explanation
+from latently.tasks import AnomalyDetector, Explanation, ImageExplanation, explain_images
 
 #: Rows that are listed, columns named of each, latents described and walked along, and steps.
 _N_WORST, _N_CELLS, _N_LATENTS, _N_WALKED, _N_STEPS = 8, 3, 12, 3, 5
@@ -78,10 +78,11 @@ def _verdict(contents: dict[str, Any]) -> str:
             f"({anomalies['n_flagged'] / contents['n_rows']:.1%}) are flagged."
         )
     if inner["baselines"] is not None:
-        size = f"{inner['n_columns']:,} columns through {inner['n_components']:,} numbers"
+        what = "columns" if contents["errors"]["columns"] else "pixels"
+        size = f"{inner['n_columns']:,} {what} through {inner['n_components']:,} numbers"
         words.append(f"The model takes {size}: {inner['baselines']['verdict']}.")
     else:
-        words.append(f"The model takes {inner['n_columns']:,} columns.")
+        words.append(f"The model knows rows of {inner['n_columns']:,} cells.")
     findings = contents["health"]["findings"]
     n_bad = sum(finding["severity"] == "bad" for finding in findings)
     if n_bad:
@@ -126,10 +127,10 @@ def _worst(model: Any, autoencoder: BaseAutoencoder, X: Any) -> list[dict[str, A
         if isinstance(found, Explanation):
             reasons = [[str(reason) for reason in one.reasons] for one in found]
         else:
-            reasons = [
-                [f"rows {top} to {bottom}, columns {left} to {right} of the image"]
-                for top, left, bottom, right in found.worst.tolist()
-            ]
+            reasons = _patches(found)
+    elif not _is_table(autoencoder):
+        errors = autoencoder.reconstruction_error(_taken(X, autoencoder, worst), per_feature=True)
+        reasons = _patches(explain_images(errors, autoencoder.preprocessor_, scores[worst], np.inf))
     else:
         reasons = _largest_errors(autoencoder, _taken(X, autoencoder, worst))
     return [
@@ -138,9 +139,14 @@ def _worst(model: Any, autoencoder: BaseAutoencoder, X: Any) -> list[dict[str, A
     ]
 
 
+def _patches(found: ImageExplanation) -> list[list[str]]:
+    return [
+        [f"rows {top} to {bottom}, columns {left} to {right} of the image"]
+        for top, left, bottom, right in found.worst.tolist()
+    ]
+
+
 def _largest_errors(model: BaseAutoencoder, X: Any) -> list[list[str]]:
-    if len(model.preprocessor_.layout.shape) > 1:
-        return [[] for _ in range(len(model._read(X).values))]
     errors = model.reconstruction_error(X, per_feature=True)
     names = model.preprocessor_.column_names
     got, rebuilt = (_columns(model, part) for part in (X, model.reconstruct(X)))

@@ -16,10 +16,11 @@ from latently.estimators import Autoencoder
 from latently.io import write
 from latently.persistence import load
 from latently.report._anomalies import plot_anomalies
+from latently.report._explanation import plot_explanation
 from latently.report._fills import plot_fills
 from latently.report._history import plot_history
 from latently.report._map import plot_map
-from latently.report._reconstructions import plot_reconstructions
+from latently.report._page import make_report
 from latently.tasks import AnomalyDetector, AutoencoderImputer
 
 Say = Callable[[str], object]
@@ -74,9 +75,9 @@ def _flag_frauds(made: Any, root: Path, model: Any) -> Figures:
     scores = -detector.score_samples(made.data)
     plot_anomalies(detector, made.data, made.is_fraud).savefig(root / "anomalies.png")
     worst = np.argsort(-scores, kind="stable")[:6]
-    plot_reconstructions(detector.autoencoder_, made.data.take(worst)).savefig(
-        root / "worst_rows.png"
-    )
+    reasons = detector.explain(made.data.take(worst))
+    plot_explanation(reasons, rows=worst.tolist()).savefig(root / "worst_rows.png")
+    make_report(detector, made.data).save(root / "report.html")
     table = made.data.append_column("anomaly_score", pa.array(scores))
     write(table, root / "scores.csv", overwrite=True)
     simple = _pca_scores(model, made.data)

@@ -4,7 +4,13 @@ from latently.tasks._anomaly import AnomalyDetector
 from latently.tasks._base import AutoencoderTask
 from latently.tasks._calibration import Calibration, DriftTest, benjamini_hochberg
 from latently.tasks._denoising import AutoencoderDenoiser
-from latently.tasks._explanation import Explanation, ImageExplanation, Reason, RowReasons
+from latently.tasks._explanation import (
+    Explanation,
+    ImageExplanation,
+    Reason,
+    RowReasons,
+    explain_images,
+)
 from latently.tasks._features import FeatureExtractor
 from latently.tasks._fill_report import FillReport
 from latently.tasks._generation import LatentSampler
@@ -56,5 +62,6 @@ __all__ = [
     "Threshold",
     "ThresholdRule",
     "benjamini_hochberg",
+    "explain_images",
     "pool_estimates",
 ]

@@ -211,7 +211,24 @@ class ImageExplanation:
 def explain_images(
     cells: np.ndarray, preprocessor: Any, scores: np.ndarray, cut: float
 ) -> ImageExplanation:
-    """Spread the score of each pixel over its patch, an eighth of the image a side."""
+    """Spread the score of each pixel over its patch, an eighth of the image a side.
+
+    Parameters
+    ----------
+    cells : ndarray of the images' shape
+        What each pixel adds to the score.
+    preprocessor : ImagePreprocessor
+        What tells the axes of the images.
+    scores : ndarray of shape (n_samples,)
+        Anomaly scores.
+    cut : float
+        Scores above it are flagged.
+
+    Returns
+    -------
+    ImageExplanation
+        Heat, and the worst patch of each image.
+    """
     spec = preprocessor.spec
     if cells.ndim == 4:
         cells = cells.sum(1 if spec.axes == "chw" else 3)
