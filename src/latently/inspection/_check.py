@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from latently._validation import check_fitted
-from latently.estimators import BaseAutoencoder, VariationalAutoencoder
+from latently.estimators import BaseAutoencoder, TrainedAutoencoder, VariationalAutoencoder
 from latently.exceptions import DataError
 from latently.inspection._elements import Elements, elements_of
 
@@ -233,6 +233,8 @@ def _worth(case: _Case) -> Iterator[Finding]:
 
 
 def _sleepers(case: _Case) -> Iterator[Finding]:
+    if not isinstance(case.model, TrainedAutoencoder):
+        return  # the code of a memory is as wide as its rows
     dead = ~(case.codes != 0).any(0)
     spread = case.codes.std(0)
     still = ~dead & (spread < 1e-3 * max(spread.max(), 1e-300))

@@ -86,9 +86,10 @@ def _verdict(contents: dict[str, Any]) -> str:
     findings = contents["health"]["findings"]
     n_bad = sum(finding["severity"] == "bad" for finding in findings)
     if n_bad:
-        words.append(f"{n_bad} of its findings should be seen to before it is relied on.")
+        which = ", ".join(f["name"] for f in findings if f["severity"] == "bad")
+        words.append(f"To be seen to before it is relied on: {which}.")
     elif findings:
-        words.append(f"{len(findings)} warnings, nothing serious.")
+        words.append(f"Warnings: {len(findings)}, none of them serious.")
     else:
         words.append("No check found anything wrong.")
     return " ".join(words)
