@@ -120,6 +120,14 @@ def test_a_category_that_became_frequent_is_drift():
     assert any("kind" in f.what for f in check(model, other) if f.name == "drift")
 
 
+def test_the_rows_of_a_detector_are_no_drift_to_it_and_moved_ones_are():
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"size": 5 + rng.normal(size=400), "kind": rng.choice(["a", "b"], 400)})
+    detector = AnomalyDetector(random_state=0).fit(rows)
+    assert "drift" not in names(detector, rows)
+    assert "drift" in names(detector, rows.assign(size=rows["size"] + 2))
+
+
 def test_a_detector_and_gaps_are_checked_too():
     rows = related(300)
     rows[::7, 2] = np.nan

@@ -337,12 +337,16 @@ def _cut_short(case: _Case) -> Iterator[Finding]:
 def _drift(case: _Case) -> Iterator[Finding]:
     if not case.is_table:
         return
-    known = case.model.module_.center.double().cpu().numpy()
+    numbers = _numbers(case)
+    is_trained = isinstance(case.model, TrainedAutoencoder)
+    # Others keep no mean of their rows; numbers have mean zero in any model.
+    known = case.model.module_.center.double().cpu().numpy() if is_trained else 0.0 * numbers
     rows = case.rows if case.seen is None else np.where(case.seen, case.rows, np.nan)
     count = np.maximum((~np.isnan(rows)).sum(0), 1)
     filled = np.where(np.isnan(rows), known, rows)
     shift = (filled - known).sum(0) / count
-    numbers = _numbers(case)
+    if not is_trained:
+        shift = np.where(numbers, shift, 0.0)
     usual = np.where(numbers, 1.0, np.sqrt(np.maximum(known * (1 - known), 0.01)))
     moved = (np.abs(shift) > _SHIFT * usual) & (np.abs(shift) * np.sqrt(count) > _SURE * usual)
     spread = np.sqrt(np.square(filled - known).sum(0) / count)
