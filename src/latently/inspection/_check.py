@@ -253,7 +253,7 @@ def _posterior(case: _Case) -> Iterator[Finding]:
     if not isinstance(case.model, VariationalAutoencoder):
         return
     variance = case.codes.var(0)
-    # The KL of a posterior whose mean hardly moves is at most that of its variance.
+    # What the moving mean adds to the KL, on the mean over rows; a component without it is blind.
     lost = 0.5 * variance < _NO_NATS
     share = float(lost.mean())
     if share > _MANY:

@@ -9,7 +9,7 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 
-from latently._validation import check_fitted, read_input
+from latently._validation import Input, check_fitted, read_input
 from latently.estimators import BaseAutoencoder
 from latently.exceptions import DataError
 from latently.inspection import check, describe_latents, inspect, traverse
@@ -163,7 +163,11 @@ def _largest_errors(model: BaseAutoencoder, X: Any) -> list[list[str]]:
 
 def _taken(X: Any, model: BaseAutoencoder, places: np.ndarray) -> Any:
     """Return some of the rows, of the user's kind."""
-    data = read_input(model, X, reset=False, fitted_on=model._fitted_on)
+    return rows_at(read_input(model, X, reset=False, fitted_on=model._fitted_on), places)
+
+
+def rows_at(data: Input, places: np.ndarray) -> Any:
+    """Return some rows of what was read, of the user's kind."""
     if isinstance(data, np.ndarray):
         return data[places]
     return data[places.tolist()].to_native()

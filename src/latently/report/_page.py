@@ -20,7 +20,7 @@ from latently.exceptions import DataError
 from latently.inspection import traverse
 from latently.io import atomic_path
 from latently.report._anomalies import plot_anomalies
-from latently.report._contents import gather
+from latently.report._contents import gather, rows_at
 from latently.report._explanation import plot_explanation
 from latently.report._history import plot_history
 from latently.report._map import plot_map
@@ -185,7 +185,7 @@ def _pictures(
     if autoencoder.n_components_ > 1 and isinstance(autoencoder, TrainedAutoencoder):
         shown = None if values is None else values[some]
         drawn["map"] = (
-            plot_map(autoencoder, _rows(data, some), shown, label=label),
+            plot_map(autoencoder, rows_at(data, some), shown, label=label),
             "Each row as a point where its code lies."
             + ("" if label is None else f" Coloured by {label}."),
         )
@@ -196,7 +196,7 @@ def _pictures(
     if isinstance(model, AnomalyDetector):
         drawn["anomalies"] = plot_anomalies(model, X), "How many rows have which anomaly score."
         worst = [row["row"] for row in contents["worst"]][:_N_EXPLAINED]
-        found = model.explain(_rows(data, np.array(worst)))
+        found = model.explain(rows_at(data, np.array(worst)))
         drawn["worst"] = (plot_explanation(found, rows=worst), "Which columns are to blame.")
     walks = _walks(autoencoder, X, contents["latents"])
     if walks is not None:
@@ -227,10 +227,6 @@ def _colors(data: Any, color: Any) -> tuple[np.ndarray | None, str | None]:
             f"color must have a value for each of {len(data)} rows, got {values.shape}."
         )
     return values, None
-
-
-def _rows(data: Any, places: np.ndarray) -> Any:
-    return data[places] if isinstance(data, np.ndarray) else data[places.tolist()].to_native()
 
 
 def _picture(figure: Figure, alt: str) -> Picture:
