@@ -98,6 +98,40 @@ def test_more_components_score_better_in_a_search():
     assert search.best_params_ == {"n_components": 2}
 
 
+@pytest.mark.parametrize("model", AUTOENCODERS, ids=str)
+def test_every_autoencoder_is_cross_validated_by_its_own_score(model):
+    scores = cross_val_score(clone(model), matrix(60), cv=3)
+    assert scores.shape == (3,)
+    assert (scores <= 1).all()
+
+
+def test_the_score_is_the_share_of_the_variation_that_is_rebuilt():
+    X, new = matrix(200), matrix(50, seed=1)
+    model = Autoencoder(2, validation_fraction=0.0, max_epochs=20, **QUICK).fit(X)
+    spread = X.std(0)
+    left = np.square((model.reconstruct(new) - new) / spread).sum()
+    assert model.score(new) == pytest.approx(
+        1 - left / np.square((new - X.mean(0)) / spread).sum(), abs=1e-5
+    )
+
+
+def test_rows_rebuilt_as_the_mean_score_zero_and_missing_cells_do_not_count():
+    X = matrix(100)
+    model = Autoencoder(2, validation_fraction=0.0, max_epochs=1, **QUICK).fit(X)
+    for weight in model.module_.decoder[-1].parameters():
+        weight.data.zero_()
+    assert model.score(X) == pytest.approx(0, abs=1e-6)
+    gaps = X.copy()
+    gaps[::2, 0] = np.nan
+    assert model.score(gaps) == pytest.approx(0, abs=1e-6)
+
+
+def test_a_search_without_a_scoring_takes_the_score_and_finds_the_larger_code():
+    model = Autoencoder(network=DenseNetwork(()), max_epochs=150, learning_rate=0.02, **QUICK)
+    search = GridSearchCV(model, {"n_components": [1, 2]}, cv=2).fit(matrix(200, noise=0.01))
+    assert search.best_params_ == {"n_components": 2}
+
+
 def test_features_are_cross_validated_with_a_classifier(iris):
     X, y = iris
     extractor = FeatureExtractor(

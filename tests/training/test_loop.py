@@ -56,7 +56,19 @@ def test_training_stops_early_when_nothing_gets_better():
     with_noise_only = np.random.default_rng(1).normal(size=(60, 5))
     history = model.fit(with_noise_only).history_
     assert history.stopped == "early stopping"
-    assert history["step"][-1] - history.best_step == 2 * (history["step"][1] - history["step"][0])
+    # Two evaluations of patience and one to cool down.
+    assert history["step"][-1] - history.best_step == 3 * (history["step"][1] - history["step"][0])
+
+
+def test_after_a_plateau_the_learning_rate_falls_to_zero_from_the_best_weights():
+    X = np.random.default_rng(0).normal(size=(100, 6))  # noise: nothing to learn for new rows
+    history = Autoencoder(2, max_epochs=400, patience=4, random_state=0).fit(X).history_
+    rates, losses = history["learning_rate"], history["valid_loss"]
+    assert history.stopped == "early stopping"
+    assert rates[-3] > 0.5 * rates.max()  # half as many evaluations as were waited for
+    assert rates[-1] < 1e-6 * rates.max()
+    assert losses[-1] < losses[:-2].min()
+    assert history.best_step == history.last_step
 
 
 def test_the_learning_rate_warms_up_and_comes_down_to_nothing():

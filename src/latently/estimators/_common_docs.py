@@ -33,8 +33,9 @@ validation_fraction : float, default=0.1
     Share of rows held out to choose the best weights by, at most 20,000 rows; none of fewer than
     20 rows.
 patience : int or None, default=10
-    Evaluations without a better validation loss, of about 50 a training, until it stops early;
-    None never stops early.
+    Evaluations without a better validation loss, of about 50 a training, until it goes back to the
+    best weights, brings the learning rate to zero in half as many, and stops early; None never
+    stops early.
 engine : str or Engine, default="auto"
     Where to train: "auto", "cpu", "cuda", "mps" or an ``Engine``.
 random_state : int, RandomState or None, default=None

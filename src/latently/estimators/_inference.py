@@ -103,6 +103,12 @@ def residuals_of(module: AutoencoderModule, cells: Cells) -> Tensor:
     return torch.where(module.likelihood.spread(cells.observed), residuals, 0.0)
 
 
+def variation_of(module: AutoencoderModule, cells: Cells) -> Tensor:
+    """Return each row's squared distance from its reconstruction and from the mean, (n, 2)."""
+    distances = residuals_of(module, cells), module.centered(cells)
+    return torch.stack([distance.square().sum(1) for distance in distances], 1)
+
+
 def surprise_of(module: AutoencoderModule, cells: Cells) -> Tensor:
     """Return how surprised a memory is at each row."""
     assert isinstance(module, StoredRows)

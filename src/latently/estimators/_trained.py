@@ -38,6 +38,7 @@ from latently.estimators._inference import (
     decoded,
     drawn_code_of,
     reconstruction_of,
+    variation_of,
 )
 from latently.estimators._rotation import Rotation, RotationName
 from latently.estimators._running import run_loop
@@ -370,6 +371,47 @@ class TrainedAutoencoder(BaseAutoencoder):
         rows = self._ask(Cells(as_tensor(codes)), decoded)
         self.rotation_ = Rotation.fit(method, codes, rows)
         return self
+
+    def score(self, X: Any, y: Any = None) -> float:
+        r"""Return the share of the variation of rows that is rebuilt, as ``cross_val_score`` asks.
+
+        :math:`1 - \sum\|x - \hat x\|^2 / \sum\|x - \bar x\|^2` over the observed cells, encoded and
+        scaled as the network sees them, with the mean of the training rows. It compares kinds of
+        autoencoder, and codes of any size.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Table or image stack
+            Rows with the columns of ``fit``.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        float
+            1 where every cell is rebuilt, 0 where the mean would do as well, below where it would
+            do better. Rows that all equal the mean score 1 if they are rebuilt, else 0.
+
+        Raises
+        ------
+        DataError
+            If the rows cannot be used.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.model_selection import cross_val_score
+        >>> from latently import Autoencoder
+        >>> X = load_iris().data
+        >>> scores = cross_val_score(Autoencoder(2, max_epochs=100, random_state=0), X, cv=3)
+        >>> scores.shape
+        (3,)
+        """
+        check_fitted(self)
+        left, whole = self._infer(X, variation_of).sum(0, dtype=np.float64)
+        if whole == 0:
+            return float(left == 0)
+        return float(1 - left / whole)
 
     def sample(
         self, n_samples: int = 1, *, random_state: int | np.random.RandomState | None = None

@@ -23,6 +23,8 @@ Weights = dict[str, Tensor]
 #: A loss so many times the first one counts as an explosion.
 _EXPLOSION = 1e6
 _MAX_ROLLBACKS = 3
+#: Below this share of the highest learning rate there is nothing left to bring down.
+_COLD = 0.1
 _EVALUATION_BATCH = 4096
 
 
@@ -32,7 +34,9 @@ class TrainingOptions:
 
     ``n_steps`` is planned; ``patience`` counts evaluations without a better validation loss, None
     never stops early. ``warmup`` is the share of the steps over which the learning rate rises;
-    after it a half cosine brings it to zero, unless ``decay`` is off. Without ``keep_best`` the
+    after it a half cosine brings it to zero, unless ``decay`` is off. Where patience runs out while
+    the rate is still high, training goes back to the best weights and brings it to zero within the
+    share ``cooldown`` of the evaluations that were waited for. Without ``keep_best`` the
     last weights are kept, so that the validation rows stay unused.
     """
 
@@ -45,6 +49,7 @@ class TrainingOptions:
     steps_per_evaluation: int = 100
     warmup: float = 0.05
     decay: bool = True
+    cooldown: float = 0.5
     gradient_clip: float | None = 1.0
     keep_best: bool = True
 
@@ -138,6 +143,8 @@ class _Run:
     best_loss: float = math.inf
     first_loss: float = math.nan
     evaluations_since_best: int = 0
+    cooling_from: int | None = None
+    share_before: float = 1.0
 
     def __post_init__(self) -> None:
         self.engine.setup(self.module)
@@ -159,7 +166,7 @@ class _Run:
                 self._roll_back(train_loss, valid_loss)
                 continue
             yield self._keep_record(train_loss, valid_loss, self.metrics())
-            if self._is_stale():
+            if self._is_over():
                 self.history.stopped = "early stopping"
                 return
         self.history.stopped = "finished"
@@ -250,11 +257,13 @@ class _Run:
     def _schedule(self) -> float:
         if not self.options.decay:
             return 1.0
+        if self.cooling_from is not None:
+            passed = self.step + 1 - self.cooling_from
+            return self.share_before * _half_cosine(passed / self._n_cooling_steps)
         progress = (self.step + 1) / self.options.n_steps
         if progress < self.options.warmup:
             return progress / self.options.warmup
-        share = (progress - self.options.warmup) / (1 - self.options.warmup)
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+        return _half_cosine((progress - self.options.warmup) / (1 - self.options.warmup))
 
     def _keep_record(
         self, train_loss: float, valid_loss: float, metrics: dict[str, float]
@@ -277,9 +286,23 @@ class _Run:
         elif self.step > self.module.latent.warmup * self.options.n_steps:
             self.evaluations_since_best += 1
 
-    def _is_stale(self) -> bool:
-        patience = self.options.patience
-        return patience is not None and self.evaluations_since_best >= patience
+    def _is_over(self) -> bool:
+        """Return True where nothing more is to be gained; on a plateau, start to cool down."""
+        if self.cooling_from is not None:
+            return self.step >= self.cooling_from + self._n_cooling_steps
+        if self.options.patience is None or self.evaluations_since_best < self.options.patience:
+            return False
+        share = self._schedule()
+        if share < _COLD or not (self.options.decay and self._n_cooling_steps):
+            return True
+        self.module.load_state_dict(self.best_weights)
+        self.cooling_from, self.share_before = self.step, share
+        return False
+
+    @property
+    def _n_cooling_steps(self) -> int:
+        waited = (self.options.patience or 0) * self.options.steps_per_evaluation
+        return round(self.options.cooldown * waited)
 
     def _ran_away(self, loss: float) -> bool:
         if not math.isfinite(loss):
@@ -304,6 +327,11 @@ class _Run:
         self.module.load_state_dict(self.best_weights)
         self.optimizer = make_optimizer(self.module, self.options)
         self.step = self.history.best_step
+
+
+def _half_cosine(progress: float) -> float:
+    """Fall from one to zero as ``progress`` goes from zero to one."""
+    return 0.5 * (1 + math.cos(math.pi * min(max(progress, 0.0), 1.0)))
 
 
 def make_optimizer(module: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
