@@ -65,7 +65,7 @@ LOSHCHILOV = ".. [1] Loshchilov and Hutter (2019), Decoupled Weight Decay Regula
 
 _DENSE = """\
 ``DenseNetwork()``; for rows
-    of a hundred pixels and more with batch normalisation, dropout of 0.05 and a linear path"""
+    of 32 pixels and more with batch normalisation, dropout of 0.05 and a linear path"""
 
 Class = TypeVar("Class", bound=type)
 

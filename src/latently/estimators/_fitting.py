@@ -24,9 +24,9 @@ from latently.training import TrainingData, TrainingOptions, n_batches
 
 #: Evaluations that a training is planned with.
 _N_EVALUATIONS = 50
-#: "auto" length, counted in steps, so that 100 rows and 1,000,000 rows both train sensibly.
 #: Fewest pixels of a row that count as many.
-_WIDE = 100
+_WIDE = 32
+#: "auto" length, counted in steps, so that 100 rows and 1,000,000 rows both train sensibly.
 _AUTO_EPOCHS, _MIN_STEPS, _MAX_STEPS = 100, 2_000, 10_000
 
 
