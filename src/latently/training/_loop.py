@@ -144,7 +144,6 @@ class _Run:
     first_loss: float = math.nan
     evaluations_since_best: int = 0
     cooling_from: int | None = None
-    share_before: float = 1.0
 
     def __post_init__(self) -> None:
         self.engine.setup(self.module)
@@ -169,6 +168,8 @@ class _Run:
             if self._is_over():
                 self.history.stopped = "early stopping"
                 return
+            if self.cooling_from is None and self._is_stale():
+                self._start_cooling()
         self.history.stopped = "finished"
 
     def advance(self, n_steps: int) -> float:
@@ -257,10 +258,14 @@ class _Run:
     def _schedule(self) -> float:
         if not self.options.decay:
             return 1.0
-        if self.cooling_from is not None:
-            passed = self.step + 1 - self.cooling_from
-            return self.share_before * _half_cosine(passed / self._n_cooling_steps)
-        progress = (self.step + 1) / self.options.n_steps
+        if self.cooling_from is None:
+            return self._planned_share(self.step)
+        passed = (self.step + 1 - self.cooling_from) / self._n_cooling_steps
+        return self._planned_share(self.cooling_from) * _half_cosine(passed)
+
+    def _planned_share(self, step: int) -> float:
+        """Return the share of the highest learning rate that the plan gives a step."""
+        progress = (step + 1) / self.options.n_steps
         if progress < self.options.warmup:
             return progress / self.options.warmup
         return _half_cosine((progress - self.options.warmup) / (1 - self.options.warmup))
@@ -287,17 +292,22 @@ class _Run:
             self.evaluations_since_best += 1
 
     def _is_over(self) -> bool:
-        """Return True where nothing more is to be gained; on a plateau, start to cool down."""
+        """Return True where nothing more is to be gained."""
         if self.cooling_from is not None:
             return self.step >= self.cooling_from + self._n_cooling_steps
-        if self.options.patience is None or self.evaluations_since_best < self.options.patience:
-            return False
-        share = self._schedule()
-        if share < _COLD or not (self.options.decay and self._n_cooling_steps):
-            return True
+        return self._is_stale() and not self._can_cool()
+
+    def _is_stale(self) -> bool:
+        patience = self.options.patience
+        return patience is not None and self.evaluations_since_best >= patience
+
+    def _can_cool(self) -> bool:
+        return self.options.decay and self._n_cooling_steps > 0 and self._schedule() >= _COLD
+
+    def _start_cooling(self) -> None:
+        """Go back to the best weights; the learning rate falls to zero from here."""
         self.module.load_state_dict(self.best_weights)
-        self.cooling_from, self.share_before = self.step, share
-        return False
+        self.cooling_from = self.step
 
     @property
     def _n_cooling_steps(self) -> int:
