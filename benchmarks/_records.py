@@ -46,6 +46,25 @@ def print_table(heads: Sequence[str], body: Sequence[Sequence[str]]) -> None:
         print("| " + " | ".join(line) + " |")
 
 
+def print_methods(
+    records: Sequence[Record],
+    title: str,
+    statistic: Callable[[Sequence[float]], Any],
+    head: str = "method",
+) -> None:
+    """Print a table of methods x measures, a statistic over data sets and seeds in each cell."""
+    measures = unique(r.measure for r in records)
+    body = []
+    for method in unique(r.method for r in records):
+        found = [
+            [r.value for r in records if (r.method, r.measure) == (method, measure)]
+            for measure in measures
+        ]
+        body.append([method, *(f"{statistic(values):.4g}" for values in found)])
+    print(f"\n## {title}\n")
+    print_table([head, *measures], body)
+
+
 def print_machine() -> None:
     """Print what the figures were measured with."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

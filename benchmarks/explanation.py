@@ -28,7 +28,7 @@ import numpy as np
 from sklearn import datasets
 
 import latently
-from _records import Record, print_machine, print_table, say, unique, written
+from _records import Record, print_machine, print_methods, say, unique, written
 from latently.inspection import score_factors
 
 TABLES = ("factor", "breast_cancer", "wine")
@@ -144,17 +144,7 @@ def run_factors(seeds: tuple[int, ...]) -> Iterator[Record]:
 def report(records: list[Record]) -> None:
     """Print, for each kind of fault, methods x measures: means over tables and seeds."""
     for kind in unique(r.setting for r in records):
-        here = [r for r in records if r.setting == kind]
-        measures = unique(r.measure for r in here)
-        body = []
-        for method in unique(r.method for r in here):
-            found = [
-                [r.value for r in here if (r.method, r.measure) == (method, measure)]
-                for measure in measures
-            ]
-            body.append([method, *(f"{np.mean(values):.4g}" for values in found)])
-        print(f"\n## {kind}\n")
-        print_table(["method", *measures], body)
+        print_methods([r for r in records if r.setting == kind], kind, np.mean)
 
 
 def main() -> None:

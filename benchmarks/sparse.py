@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from _dictionaries import METHODS, Dictionary, Method, Task
-from _records import Record, print_machine, print_table, say, unique, written
+from _records import Record, print_machine, print_methods, say, unique, written
 
 
 def run_images(data: Path, seeds: Sequence[int], n_steps: int) -> Iterator[Record]:
@@ -96,15 +96,7 @@ def report(records: Sequence[Record]) -> None:
     """Print, for each part, methods x measures, medians over the seeds."""
     for part in unique(r.part for r in records):
         here = [r for r in records if r.part == part]
-        measures = unique(r.measure for r in here)
-        body = []
-        for method in unique(r.method for r in here):
-            found = [
-                [r.value for r in here if (r.method, r.measure) == (method, m)] for m in measures
-            ]
-            body.append([method, *(f"{np.median(values):.4g}" for values in found)])
-        print(f"\n## {part}: {here[0].dataset}\n")
-        print_table(["method", *measures], body)
+        print_methods(here, f"{part}: {here[0].dataset}", np.median)
 
 
 RUN = {"images": run_images, "recover": run_recover}
