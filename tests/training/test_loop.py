@@ -71,6 +71,13 @@ def test_after_a_plateau_the_learning_rate_falls_to_zero_from_the_best_weights()
     assert history.best_step == history.last_step
 
 
+def test_a_late_plateau_cools_down_within_the_steps_that_are_left():
+    X = np.random.default_rng(1).normal(size=(60, 5))
+    history = Autoencoder(2, max_epochs=400, patience=35, random_state=0).fit(X).history_
+    assert history.last_step == 400 * 4
+    assert history["learning_rate"][-1] < 1e-6 * history["learning_rate"].max()
+
+
 def test_the_learning_rate_warms_up_and_comes_down_to_nothing():
     rates = (
         Autoencoder(2, max_epochs=40, patience=None, random_state=0)

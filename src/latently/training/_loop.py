@@ -311,8 +311,10 @@ class _Run:
 
     @property
     def _n_cooling_steps(self) -> int:
+        """Steps to cool down for: no more than the plan has left."""
+        start = self.step if self.cooling_from is None else self.cooling_from
         waited = (self.options.patience or 0) * self.options.steps_per_evaluation
-        return round(self.options.cooldown * waited)
+        return min(round(self.options.cooldown * waited), self.options.n_steps - start)
 
     def _ran_away(self, loss: float) -> bool:
         if not math.isfinite(loss):
