@@ -9,6 +9,8 @@ from latently import UNetAutoencoder
 from latently.datasets import make_transactions
 
 LIBRARIES = ["pandas", "polars", "pyarrow"]
+#: What a test says that doubles rows on purpose.
+TWINS = "ignore:.*validation rows are in training:latently.exceptions.DataWarning"
 _QUESTIONS = ["transform", "reconstruct", "score_samples", "decision_function", "predict"]
 
 

@@ -18,7 +18,7 @@ from latently import (
 )
 from latently.exceptions import DataError, DataWarning, ParameterError
 from tests.contract.estimators import AUTOENCODERS, OF_IMAGES
-from tests.contract.samples import matrix, same, stack
+from tests.contract.samples import TWINS, matrix, same, stack
 
 QUICK = {"max_epochs": 1, "random_state": 0, "engine": "cpu"}
 NETWORKS = [DenseNetwork((8,)), ConvNetwork((4,)), ConvNetwork((2, 4), normalization="layer")]
@@ -222,6 +222,7 @@ def test_the_order_of_the_images_does_not_matter():
     assert same(models[0].transform(images), models[1].transform(images))
 
 
+@pytest.mark.filterwarnings(TWINS)
 def test_an_image_of_weight_two_is_that_image_twice():
     images = stack(30, 5, 5, dtype="uint8")
     weights = np.random.default_rng(0).integers(0, 4, 30)

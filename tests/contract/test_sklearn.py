@@ -15,8 +15,11 @@ from sklearn.utils.estimator_checks import (
 )
 
 from tests.contract.estimators import AUTOENCODERS, ESTIMATORS
+from tests.contract.samples import TWINS
 
 
+# One check doubles every row, on purpose.
+@pytest.mark.filterwarnings(TWINS)
 @parametrize_with_checks(ESTIMATORS)
 def test_sklearn_check_passes(estimator, check):
     check(estimator)

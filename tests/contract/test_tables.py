@@ -20,7 +20,7 @@ from latently import (
 )
 from latently.exceptions import DataError, DataWarning
 from tests.contract.estimators import AUTOENCODERS, ESTIMATORS
-from tests.contract.samples import LIBRARIES, columns, matrix, same, to_arrow, transactions
+from tests.contract.samples import LIBRARIES, TWINS, columns, matrix, same, to_arrow, transactions
 
 QUICK = {"max_epochs": 2, "random_state": 0, "engine": "cpu"}
 SCORERS = [model for model in ESTIMATORS if hasattr(model, "score_samples")]
@@ -174,6 +174,7 @@ def test_what_comes_back_lies_among_what_went_in(library):
     assert all(abs(moment.year - 2025) <= 1 for moment in rebuilt["timestamp"])
 
 
+@pytest.mark.filterwarnings(TWINS)
 def test_a_well_trained_model_rebuilds_every_kind_of_column():
     rng = np.random.default_rng(0)
     trait = rng.integers(0, 3, 120)
@@ -455,6 +456,7 @@ def test_the_order_of_the_rows_does_not_matter(model, library):
     assert same(first.transform(transactions(library)), second.transform(transactions(library)))
 
 
+@pytest.mark.filterwarnings(TWINS)
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("model", AUTOENCODERS, ids=str)
 def test_a_row_of_weight_two_is_that_row_twice(model, library):
@@ -507,6 +509,7 @@ def test_a_variational_model_draws_believable_rows_of_every_kind():
     assert set(drawn["merchant"]) <= set(table["merchant"])
 
 
+@pytest.mark.filterwarnings(TWINS)
 def test_a_detector_of_frauds_takes_frames_whole():
     detector = AnomalyDetector(autoencoder=Autoencoder(2, **QUICK), contamination=0.05)
     flags = detector.fit_predict(concatenated(transactions("polars"), 2))

@@ -24,7 +24,7 @@ from latently import (
 )
 from latently.datasets import make_transactions
 from latently.exceptions import DataError, DriftWarning, NotFittedError, ParameterError
-from tests.contract.samples import matrix
+from tests.contract.samples import TWINS, matrix
 
 QUICK = {"max_epochs": 2, "engine": "cpu"}
 
@@ -84,6 +84,7 @@ def test_frauds_in_a_mixed_table_score_worse_than_honest_rows(library, robust, l
     assert roc_auc_score(drawn.is_fraud, scores) > least
 
 
+@pytest.mark.filterwarnings(TWINS)
 def test_equal_rows_are_not_flagged():
     X = np.repeat(matrix(4), 20, axis=0)
     flags = detector(0.1).fit(X).predict(np.repeat(X[:1], 5, axis=0))

@@ -17,6 +17,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from latently._codec import check_state
 from latently._sklearn import Interval, check_parameters
 from latently._validation import check_fitted, read_codes, read_input, read_seed
+from latently.estimators._effort import Effort
 from latently.estimators._fitting import encode
 from latently.estimators._inference import (
     Question,
@@ -45,10 +46,15 @@ _SAVED = (
     "n_components_",
     "n_active_",
     "preprocessor_",
+    "n_trained_",
     "baselines_",
+    "components_curve_",
+    "n_refit_steps_",
     "rotation_",
     "interrupted_",
 )
+#: Records that the summary of a model ends with.
+_TOLD = ("components_curve_", "baselines_")
 
 
 class BaseAutoencoder(
@@ -64,6 +70,7 @@ class BaseAutoencoder(
     is built before its weights are put back.
     """
 
+    effort: Effort
     engine: str | Engine
     random_state: int | np.random.RandomState | None
     module_: AutoencoderModule
@@ -260,10 +267,11 @@ class BaseAutoencoder(
             f"{type(self).__name__}: {n_columns:,} columns -> {self.n_components_:,} components, "
             f"{n_parameters:,} weights",
             f"trained for {self.history_.last_step:,} steps ({self.history_.stopped}), "
-            f"best at step {self.history_.best_step:,}",
+            f"best at step {self.history_.best_step:,}; effort: {self.effort}",
         ]
-        if hasattr(self, "baselines_"):
-            lines.append(str(self.baselines_))
+        if hasattr(self, "n_refit_steps_"):
+            lines.append(f"trained again on all rows for {self.n_refit_steps_:,} steps")
+        lines += [str(getattr(self, name)) for name in _TOLD if hasattr(self, name)]
         return "\n".join(lines)
 
     # ------------------------------------------------------------------ inside

@@ -29,9 +29,21 @@ weight_decay : float, default=0.01
     Of matrices. More makes a smoother model.
 gradient_clip : float or None, default=1.0
     Longest gradient; None clips nothing.
+effort : {{"fast", "balanced", "thorough"}}, default="balanced"
+    How many steps ``max_epochs="auto"`` takes: "fast" a quarter of them, "thorough" four times as
+    many.
 validation_fraction : float, default=0.1
     Share of rows held out to choose the best weights by, at most 20,000 rows; none of fewer than
     20 rows.
+shuffle : bool, default=True
+    False holds out the last rows instead of some drawn at random: the way to judge rows in the
+    order of time.
+splitter : splitter or None, default=None
+    Any of scikit-learn's, such as ``TimeSeriesSplit()`` or ``GroupKFold()``, instead of the two
+    before; its last split is taken.
+refit : bool, default=False
+    True trains again on all rows, for as many steps as were best, once they are known. Twice the
+    time, and every row is learnt from; ``history_`` and ``baselines_`` stay those of the first.
 patience : int or None, default=10
     Evaluations without a better validation loss, of about 50 a training, until it goes back to the
     best weights, brings the learning rate to zero in half as many, and stops early; None never
@@ -42,6 +54,27 @@ random_state : int, RandomState or None, default=None
     Seed of the split, the weights and the batches; the same seed gives the same model to the bit.
 verbose : bool, default=False
     True shows a progress bar on stderr."""
+
+AUTO = """\
+"auto" trains codes of every size at once for two fifths of the steps [nested]_,
+    up to twice and four more than a PCA needs to keep 90 % of the variance, at most 64, and takes
+    the size at which their error on rows held out bends; where it bends nowhere, the first to
+    leave at most a tenth of the variation. Below 20 rows, or in ``partial_fit``, it is what that
+    PCA needs."""
+
+ORDERED = """\
+ordered : bool, default=False
+    True sorts the components by what they say [nested]_, so that ``cut`` can drop the last ones of
+    a fitted model. The whole code is rebuilt a little worse."""
+
+CURVE = """\
+components_curve_ : ComponentsCurve
+    What codes of each size leave, and which was chosen why; of ``n_components="auto"`` and
+    ``ordered=True``."""
+
+NESTED = """\
+.. [nested] Rippel, Gelbart and Adams (2014), Learning Ordered Representations with Nested
+   Dropout."""
 
 COMMON_ATTRIBUTES = """\
 n_components_ : int
@@ -78,8 +111,10 @@ def document(
         network=network, corruption=corruption, learning_rate=learning_rate
     )
     doc = cls.__doc__ or ""
+    adamw = f"{LOSHCHILOV}\n{NESTED}" if "{ordered}" in doc else LOSHCHILOV
     for mark, text in (
-        ("{common}", common), ("{attributes}", COMMON_ATTRIBUTES), ("{adamw}", LOSHCHILOV)
+        ("{common}", common), ("{attributes}", COMMON_ATTRIBUTES), ("{adamw}", adamw),
+        ("{auto}", AUTO), ("{ordered}", ORDERED), ("{curve}", CURVE),
     ):  # fmt: skip
         doc = doc.replace(mark, text.replace("\n", "\n    "))
     cls.__doc__ = doc

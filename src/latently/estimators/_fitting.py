@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
 
 from latently._spec import Layout
 from latently._validation import Input
+from latently.estimators._effort import Effort, scaled
 from latently.estimators._split import repeated_rows, take_rows
 from latently.exceptions import DataError
 from latently.nn import Cells, DenseNetwork
@@ -41,6 +42,16 @@ def default_network(layout: Layout) -> DenseNetwork:
     return DenseNetwork(normalization="batch", dropout=0.05, linear_path=True)
 
 
+class SortedRows(NamedTuple):
+    """Rows sorted by content, where each of them stood before, and which of them are equal."""
+
+    data: Input
+    target: Input | None
+    weights: np.ndarray | None
+    positions: np.ndarray
+    content: np.ndarray
+
+
 class Plan(Protocol):
     """The parameters of an estimator that say how long and how fast to train."""
 
@@ -50,23 +61,25 @@ class Plan(Protocol):
     weight_decay: float
     gradient_clip: float | None
     patience: int | None
+    effort: Effort
 
 
-def in_canonical_order(
-    data: Input, target: Input | None, weights: np.ndarray | None
-) -> tuple[Input, Input | None, np.ndarray | None]:
+def in_canonical_order(data: Input, target: Input | None, weights: np.ndarray | None) -> SortedRows:
     """Sort rows by content, so that a fit does not depend on their order.
 
     Whole-number weights become repeated rows: a row of weight 2 is that row twice.
     """
+    kept = None
     if weights is not None and not weights.all():
         kept = np.flatnonzero(weights)
         data, weights = take_rows(data, kept), weights[kept]
         target = None if target is None else take_rows(target, kept)
-    order = canonical_order(data)
+    order, content = canonical_order(data)
     if weights is not None:
-        order, weights = repeated_rows(order, weights)
-    return take_rows(data, order), None if target is None else take_rows(target, order), weights
+        order, content, weights = repeated_rows(order, content, weights)
+    goal = None if target is None else take_rows(target, order)
+    positions = order if kept is None else kept[order]
+    return SortedRows(take_rows(data, order), goal, weights, positions, content)
 
 
 def make_preprocessor(data: Input, likelihood: LikelihoodChoice) -> Preprocessor:
@@ -122,6 +135,7 @@ def training_options(plan: Plan, n_rows: int, seed: int) -> TrainingOptions:
     per_epoch = n_batches(n_rows, batch_size)
     if plan.max_epochs == "auto":
         n_steps = min(max(_AUTO_EPOCHS * per_epoch, _MIN_STEPS), _MAX_STEPS)
+        n_steps = scaled(n_steps, plan.effort)
     else:
         n_steps = plan.max_epochs * per_epoch
     return TrainingOptions(

@@ -12,6 +12,7 @@ from torch import Tensor
 from latently._sklearn import Interval
 from latently.estimators._baselines import Spectrum
 from latently.estimators._common_docs import document
+from latently.estimators._effort import scaled
 from latently.estimators._fitting import training_options
 from latently.estimators._trained import TrainedAutoencoder
 from latently.exceptions import ParameterError
@@ -87,11 +88,10 @@ class MapAutoencoder(TrainedAutoencoder):
     def _count_components(self, spectrum: Spectrum) -> int:
         return 2 if self.n_components == "auto" else int(self.n_components)
 
-    def _start(self, cells: Cells) -> Spectrum:
-        spectrum = super()._start(cells)
+    def _start(self, spectrum: Spectrum, cells: Cells) -> None:
+        super()._start(spectrum, cells)
         landmarks = torch.randperm(len(cells.values))[: self.n_landmarks].sort().values
         cast(MapModule, self.module_).draw(cells.take(landmarks), spectrum.components)
-        return spectrum
 
     def _build_module(self, mean: Tensor) -> AutoencoderModule:
         plain = super()._build_module(mean)
@@ -110,7 +110,7 @@ class MapAutoencoder(TrainedAutoencoder):
         options = training_options(self, n_rows, seed)
         if self.max_epochs != "auto":
             return options
-        return replace(options, n_steps=min(options.n_steps, _MAX_STEPS))
+        return replace(options, n_steps=min(options.n_steps, scaled(_MAX_STEPS, self.effort)))
 
     def _lesson(self, rows: TrainingData) -> TrainingData:
         """Show places in the stead of rows."""

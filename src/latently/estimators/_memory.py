@@ -14,6 +14,7 @@ from torch import Tensor
 from latently._sklearn import HasMethods, Interval, StrOptions
 from latently._validation import MIN_ROWS, check_fitted, read_input, read_seed
 from latently.estimators._base import BaseAutoencoder
+from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
 from latently.estimators._fitting import encode, in_canonical_order, make_preprocessor
 from latently.estimators._inference import cell_surprise_of, surprise_of
 from latently.nn import Cells, CrowdModule, MemoryModule, StoredRows
@@ -48,6 +49,9 @@ class MemoryAutoencoder(BaseAutoencoder):
     robust : bool, default=False
         True for rows of which many are anomalies: not one memory but 64 of eight rows each, of
         which most hold none of them; ``n_components`` then counts the rows of all.
+    effort : {"fast", "balanced", "thorough"}, default="balanced"
+        How many rows "auto" keeps at most: 500, 2,000 or 8,000; of a robust memory, and where there
+        are fewer, it changes nothing.
     likelihood : {"auto", "gaussian", "bernoulli"}, default="auto"
         Of numbers and pixels; "bernoulli" keeps them within [0, 1].
     engine : str or Engine, default="auto"
@@ -91,6 +95,7 @@ class MemoryAutoencoder(BaseAutoencoder):
     n_components: int | Literal["auto"] = "auto"
     _: KW_ONLY
     robust: bool = False
+    effort: Effort = "balanced"
     likelihood: LikelihoodChoice = "auto"
     engine: str | Engine = "auto"
     random_state: int | np.random.RandomState | None = None
@@ -98,6 +103,7 @@ class MemoryAutoencoder(BaseAutoencoder):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "robust": ["boolean"],
+        "effort": EFFORT_CONSTRAINT,
         "likelihood": [StrOptions({"auto", "gaussian", "bernoulli"})],
         "engine": [str, HasMethods(ENGINE_METHODS)],
         "random_state": ["random_state"],
@@ -129,7 +135,7 @@ class MemoryAutoencoder(BaseAutoencoder):
         self._check_parameters()
         data = read_input(self, X, reset=True, min_rows=MIN_ROWS)
         seed = read_seed(self.random_state)
-        data, _, _ = in_canonical_order(data, None, None)
+        data = in_canonical_order(data, None, None).data
         self.preprocessor_ = make_preprocessor(data, self.likelihood)
         cells = encode(self.preprocessor_, data, fitting=True)
         self._keep(cells.take(self._chosen(len(cells.values), seed)), cells, seed)
@@ -165,7 +171,7 @@ class MemoryAutoencoder(BaseAutoencoder):
         if not hasattr(self, "module_"):
             return self.fit(X)
         data = read_input(self, X, reset=False, fitted_on=self._fitted_on)
-        data, _, _ = in_canonical_order(data, None, None)
+        data = in_canonical_order(data, None, None).data
         cells = encode(self.preprocessor_, data)
         n_stored, seed = self.n_components_, self._next_seed
         n_new = min(len(cells.values), max(1, round(_RENEWED * n_stored)))
@@ -183,7 +189,9 @@ class MemoryAutoencoder(BaseAutoencoder):
         if self.robust:
             n_memories = _MEMORIES if self.n_components == "auto" else self.n_components // GROUP
             return _dealt(n_rows, max(1, n_memories), seed)
-        n_kept = _AUTO_ROWS if self.n_components == "auto" else int(self.n_components)
+        n_kept = self.n_components
+        if n_kept == "auto":
+            n_kept = scaled(_AUTO_ROWS, self.effort)
         return _drawn(n_rows, min(n_rows, n_kept), seed)
 
     def _keep(self, cells: Cells, others: Cells, seed: int) -> None:

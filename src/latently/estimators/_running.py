@@ -36,10 +36,11 @@ def run_loop(
     options: TrainingOptions,
     corruption: Corruption | None,
     optimizer_state: dict[str, Any] | None = None,
+    title: str | None = None,
 ) -> dict[str, Any]:
     """Train the module of a model, keep its best weights, return the optimiser's state."""
     engine = resolve_engine(model.engine)
-    callbacks = [ProgressBar(type(model).__name__)] if model.verbose else []
+    callbacks = [ProgressBar(title or type(model).__name__)] if model.verbose else []
 
     def job() -> Trained:
         return train(

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import math
+import warnings
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import narwhals as nw
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
+from sklearn.model_selection import GroupShuffleSplit
 from torch import Tensor
+
+from latently.exceptions import DataError, DataWarning, ParameterError
+from latently.nn import Cells
 
 #: Below this many rows none is held out: there are too few to judge by.
 _MIN_ROWS_TO_SPLIT = 20
@@ -15,6 +23,19 @@ _MIN_ROWS_TO_SPLIT = 20
 _MAX_VALIDATION_ROWS = 20_000
 #: Whole-number weights become repeated rows while the table grows at most this many times.
 _MAX_REPEATS = 10
+#: Twins in training from which validation rows flatter: this share of them, and so many.
+_TWIN_SHARE, _MIN_TWINS = 0.1, 3
+#: Where fewer rows a row than this could differ, equal ones are no wonder.
+_POSSIBLE = 10
+
+
+@runtime_checkable
+class Splitter(Protocol):
+    """A splitter as scikit-learn's: pairs of places of training and validation rows."""
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Any:
+        """Return the pairs."""
+        ...
 
 
 class Split(NamedTuple):
@@ -24,13 +45,148 @@ class Split(NamedTuple):
     valid: Tensor
 
 
+@dataclass(frozen=True)
+class SplitRule:
+    """How to hold rows out; ``sides`` works in the order in which the user gave them."""
+
+    fraction: float
+    shuffle: bool = True
+    splitter: Splitter | None = None
+    groups: np.ndarray | None = None
+
+    def split(self, positions: np.ndarray, n_given: int, seed: int) -> Split:
+        """Split rows that were sorted.
+
+        Parameters
+        ----------
+        positions : ndarray of shape (n_rows,)
+            Where each row stood in what the user gave.
+        n_given : int
+            Rows that the user gave.
+        seed : int
+            Of a random choice.
+
+        Returns
+        -------
+        Split
+            Places among the sorted rows.
+
+        Raises
+        ------
+        DataError
+            If the rows cannot be split so.
+        """
+        if self.shuffle and self.splitter is None and self.groups is None:
+            return split_rows(len(positions), self.fraction, seed)
+        train, valid = self._sides(n_given, seed)
+        is_train, is_valid = np.zeros((2, n_given), dtype=bool)
+        is_train[train], is_valid[valid] = True, True
+        sides = np.flatnonzero(is_train[positions]), np.flatnonzero(is_valid[positions])
+        if not len(sides[0]):
+            raise DataError(
+                f"The split leaves none of {n_given:,} rows to learn from. Hold out fewer."
+            )
+        return Split(torch.from_numpy(sides[0]), torch.from_numpy(sides[1]))
+
+    def _sides(self, n_rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the places of training and of validation rows among those given."""
+        if self.splitter is not None:
+            return _last_of(self.splitter, n_rows, self.groups)
+        n_valid = _n_held_out(n_rows, self.fraction)
+        places = np.arange(n_rows)
+        if not n_valid:
+            return places, places[:0]
+        if self.groups is None:
+            return places[:-n_valid], places[-n_valid:]
+        by_group = GroupShuffleSplit(1, test_size=n_valid / n_rows, random_state=seed)
+        return _last_of(by_group, n_rows, self.groups)
+
+
+def split_rule(
+    fraction: float, shuffle: bool, splitter: Splitter | None, groups: ArrayLike | None, n_rows: int
+) -> SplitRule:
+    """Judge how rows are to be held out.
+
+    Raises
+    ------
+    ParameterError
+        If two ways are given at once.
+    DataError
+        If the groups do not match the rows.
+    """
+    if not shuffle and splitter is not None:
+        raise ParameterError(
+            "shuffle=False and splitter are two ways to hold rows out. Give one of them."
+        )
+    if groups is None:
+        return SplitRule(fraction, shuffle, splitter)
+    if not shuffle:
+        raise ParameterError(
+            "groups need shuffle=True: whole groups are drawn. Give a splitter for both."
+        )
+    labels = np.asarray(groups)
+    if labels.shape != (n_rows,):
+        raise DataError(
+            f"groups must have one label a row, got shape {labels.shape} for {n_rows:,} rows."
+        )
+    if labels.dtype.kind == "O":
+        labels = labels.astype(str)  # a missing label is a label, too
+    numbers = np.unique(labels, return_inverse=True)[1]
+    if numbers.max() == 0:
+        raise DataError("groups must name at least two groups, got one. Leave groups out.")
+    return SplitRule(fraction, shuffle, splitter, numbers)
+
+
+def _last_of(
+    splitter: Splitter, n_rows: int, groups: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the last pair of a splitter: of those in time, the one with the latest rows."""
+    try:
+        train, valid = list(splitter.split(np.zeros((n_rows, 1)), None, groups))[-1]
+    except (TypeError, ValueError, IndexError) as error:
+        raise DataError(
+            f"{type(splitter).__name__} cannot split {n_rows:,} rows: {error}".rstrip(".")
+            + ". Give another splitter."
+        ) from None
+    return np.asarray(train), np.asarray(valid)
+
+
 def split_rows(n_rows: int, fraction: float, seed: int) -> Split:
     """Split rows at random into training and validation rows."""
     order = torch.from_numpy(np.random.default_rng(seed).permutation(n_rows))
-    n_valid = min(round(n_rows * fraction), _MAX_VALIDATION_ROWS)
-    if n_rows < _MIN_ROWS_TO_SPLIT:
-        n_valid = 0
+    n_valid = _n_held_out(n_rows, fraction)
     return Split(order[n_valid:], order[:n_valid])
+
+
+def _n_held_out(n_rows: int, fraction: float) -> int:
+    if n_rows < _MIN_ROWS_TO_SPLIT:
+        return 0
+    return min(round(n_rows * fraction), _MAX_VALIDATION_ROWS)
+
+
+def warn_of_twins(cells: Cells, content: np.ndarray, split: Split) -> None:
+    """Warn of rows on both sides of the split, where they are many and need not be.
+
+    ``content`` has a number for each distinct row.
+    """
+    n_valid = len(split.valid)
+    n_twins = int(np.isin(content[split.valid], content[split.train]).sum())
+    if n_twins < max(_MIN_TWINS, _TWIN_SHARE * n_valid) or _repeat_by_nature(cells.values):
+        return
+    warnings.warn(
+        f"{n_twins:,} of {n_valid:,} validation rows are in training, too, so that overfitting "
+        "stays unseen. Drop duplicates, or give fit groups that hold them together.",
+        DataWarning, stacklevel=4,
+    )  # fmt: skip
+
+
+def _repeat_by_nature(values: Tensor) -> bool:
+    """Return True for categories alone, or where there are few rows that could differ."""
+    flat = values.flatten(1)
+    if bool(((flat == 0) | (flat == 1)).all()):
+        return True
+    n_values = (flat.sort(0).values.diff(dim=0) != 0).sum(0) + 1
+    return float(n_values.log().sum()) < math.log(_POSSIBLE * len(flat))
 
 
 def take_rows(data: Any, index: np.ndarray) -> Any:
@@ -38,10 +194,13 @@ def take_rows(data: Any, index: np.ndarray) -> Any:
     return data[index.tolist()] if isinstance(data, nw.DataFrame) else data[index]
 
 
-def repeated_rows(order: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+def repeated_rows(
+    order: np.ndarray, content: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Turn whole-number weights into repeated rows; leave any others as weights."""
     weights = weights[order]
     whole = bool((weights == np.rint(weights)).all())
     if whole and weights.sum() <= _MAX_REPEATS * len(order):
-        return np.repeat(order, weights.astype(np.int64)), None
-    return order, weights
+        times = weights.astype(np.int64)
+        return np.repeat(order, times), np.repeat(content, times), None
+    return order, content, weights

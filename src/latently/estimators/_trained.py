@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self, get_args
 
@@ -23,6 +23,7 @@ from latently._validation import (
 )
 from latently.estimators._base import BaseAutoencoder, seeded
 from latently.estimators._baselines import Spectrum, automatic_components, compare, fit_spectrum
+from latently.estimators._effort import EFFORT_CONSTRAINT, Effort
 from latently.estimators._fitting import (
     chunk_options,
     default_network,
@@ -42,7 +43,7 @@ from latently.estimators._inference import (
 )
 from latently.estimators._rotation import Rotation, RotationName
 from latently.estimators._running import run_loop
-from latently.estimators._split import Split, split_rows
+from latently.estimators._split import Split, Splitter, split_rule, warn_of_twins
 from latently.exceptions import DataError, ParameterError
 from latently.nn import (
     AutoencoderModule,
@@ -60,6 +61,8 @@ from latently.training import ENGINE_METHODS, Engine, TrainingData, TrainingOpti
 
 #: Training rows that the prior of a plain code is fitted to.
 _PRIOR_ROWS = 10_000
+#: What is left by one fit and must not outlive the next.
+_OF_ONE_FIT = ("rotation_", "components_curve_", "n_trained_", "n_refit_steps_")
 
 
 @dataclass(eq=False, repr=False)
@@ -80,7 +83,11 @@ class TrainedAutoencoder(BaseAutoencoder):
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     gradient_clip: float | None = 1.0
+    effort: Effort = "balanced"
     validation_fraction: float = 0.1
+    shuffle: bool = True
+    splitter: Splitter | None = None
+    refit: bool = False
     patience: int | None = 10
     engine: str | Engine = "auto"
     random_state: int | np.random.RandomState | None = None
@@ -97,6 +104,10 @@ class TrainedAutoencoder(BaseAutoencoder):
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "gradient_clip": [Interval(Real, 0, None, closed="neither"), None],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "effort": EFFORT_CONSTRAINT,
+        "shuffle": ["boolean"],
+        "splitter": [HasMethods("split"), None],
+        "refit": ["boolean"],
         "patience": [Interval(Integral, 1, None, closed="left"), None],
         "engine": [str, HasMethods(ENGINE_METHODS)],
         "random_state": ["random_state"],
@@ -124,11 +135,18 @@ class TrainedAutoencoder(BaseAutoencoder):
         return self.corruption
 
     # ------------------------------------------------------------------ fitting
-    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         """Learn to rebuild rows.
 
-        The order of the rows of ``X`` does not matter, and a row of weight 2 counts as that row
-        twice.
+        The order of the rows of ``X`` does not matter, unless ``shuffle=False`` or a splitter looks
+        at it, and a row of weight 2 counts as that row twice.
 
         Parameters
         ----------
@@ -139,6 +157,9 @@ class TrainedAutoencoder(BaseAutoencoder):
             Ignored; scikit-learn's pipelines pass it.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weight of each row, at least zero; None weighs all the same.
+        groups : array-like of shape (n_samples,) or None, default=None
+            Label of the group of each row, such as its patient or machine: a group is held out
+            whole or not at all, so that the validation rows are strangers.
 
         Returns
         -------
@@ -154,7 +175,7 @@ class TrainedAutoencoder(BaseAutoencoder):
         DivergenceError
             If training ran away three times.
         """
-        return self._fit(X, None, sample_weight)
+        return self._fit(X, None, sample_weight, groups)
 
     def fit_pairs(self, X: Any, target: Any) -> Self:
         """Learn to turn each row of ``X`` into the same row of ``target``, as a denoiser does.
@@ -178,18 +199,30 @@ class TrainedAutoencoder(BaseAutoencoder):
         """
         return self._fit(X, target, None)
 
-    def _fit(self, X: Any, target: Any, sample_weight: ArrayLike | None) -> Self:
+    def _fit(
+        self,
+        X: Any,
+        target: Any,
+        sample_weight: ArrayLike | None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         self._check_parameters()
         data = read_input(self, X, reset=True, min_rows=MIN_ROWS)
         goal = None if target is None else self._read_target(target, data)
         weights = read_weights(sample_weight, X, len(data))
+        n_given = len(data)
+        rule = split_rule(self.validation_fraction, self.shuffle, self.splitter, groups, n_given)
         seed = read_seed(self.random_state)
-        self.__dict__.pop("rotation_", None)
-        data, goal, weights = in_canonical_order(data, goal, weights)
+        for name in _OF_ONE_FIT:
+            self.__dict__.pop(name, None)
+        data, goal, weights, positions, content = in_canonical_order(data, goal, weights)
         self.preprocessor_ = make_preprocessor(data if goal is None else goal, self._likelihood)
         rows = training_data(self.preprocessor_, data, goal, weights)
+        split = rule.split(positions, n_given, seed)
+        if sample_weight is None:
+            warn_of_twins(rows.inputs, content, split)
         with seeded(seed):
-            self._learn(rows, split_rows(rows.n_rows, self.validation_fraction, seed), seed)
+            self._learn(rows, split, seed)
         self._optimizer_state: dict[str, Any] | None = None
         self._next_seed = seed + 1
         return self
@@ -229,7 +262,9 @@ class TrainedAutoencoder(BaseAutoencoder):
         rows = training_data(self.preprocessor_, data, None, weights)
         with seeded(seed):
             if first:
-                self._start(rows.inputs)
+                spectrum = fit_spectrum(rows.inputs, self.preprocessor_.layout)
+                self.n_components_ = self._count_components(spectrum)
+                self._start(spectrum, rows.inputs)
             state = getattr(self, "_optimizer_state", None)
             options = chunk_options(self, rows.n_rows, seed)
             self._optimizer_state = self._train(rows, None, options, state)
@@ -257,8 +292,22 @@ class TrainedAutoencoder(BaseAutoencoder):
         """Train from beginning to end and hold the result against mean and PCA."""
         train_rows = rows.select(split.train)
         valid_rows = rows.select(split.valid) if len(split.valid) else None
-        spectrum = self._start(train_rows.take(slice(None)).target)
-        self._train(train_rows, valid_rows, self._options(train_rows.n_rows, seed))
+        options = self._options(train_rows.n_rows, seed)
+        cells = train_rows.take(slice(None)).target
+        spectrum = fit_spectrum(cells, self.preprocessor_.layout)
+        self.interrupted_ = False
+        self.n_components_ = self._find_size(spectrum, train_rows, valid_rows, options)
+        if not self.interrupted_:
+            self._start(spectrum, cells)
+            self._train(train_rows, valid_rows, options)
+        self._judge(train_rows, valid_rows, spectrum)
+        if self.refit and valid_rows is not None and not self.interrupted_:
+            self._fit_again(rows, options)
+
+    def _judge(
+        self, train_rows: TrainingData, valid_rows: TrainingData | None, spectrum: Spectrum
+    ) -> None:
+        """Hold the model against the column means and PCA, on rows that it has not seen."""
         judged = train_rows if valid_rows is None else valid_rows
         rebuilt = ask(self.module_, judged.inputs, reconstruction_of)
         target = judged.take(slice(None)).target
@@ -270,14 +319,33 @@ class TrainedAutoencoder(BaseAutoencoder):
             "training" if valid_rows is None else "validation",
         )
 
-    def _start(self, cells: Cells) -> Spectrum:
-        """Choose the number of components and build the untrained module."""
-        spectrum = fit_spectrum(cells, self.preprocessor_.layout)
-        self.n_components_ = self._count_components(spectrum)
+    def _fit_again(self, rows: TrainingData, options: TrainingOptions) -> None:
+        """Train anew on all rows, for as many steps as were found to be best."""
+        judged, n_steps = self.history_, self.history_.best_step
+        if not n_steps:
+            return
+        cells = rows.take(slice(None)).target
+        self._start(fit_spectrum(cells, self.preprocessor_.layout), cells)
+        self._train(rows, None, replace(options, n_steps=n_steps, patience=None, keep_best=False))
+        self.n_refit_steps_ = self.history_.last_step
+        self.history_ = judged
+
+    def _start(self, spectrum: Spectrum, cells: Cells) -> None:
+        """Build the untrained module for some training rows."""
         self.module_ = self._build_module(spectrum.mean)
-        return spectrum
+
+    def _find_size(
+        self,
+        spectrum: Spectrum,
+        train_rows: TrainingData,
+        valid_rows: TrainingData | None,
+        options: TrainingOptions,
+    ) -> int:
+        """Return the size of the code, by trying where that pays."""
+        return self._count_components(spectrum)
 
     def _count_components(self, spectrum: Spectrum) -> int:
+        """Return the size of the code, by parameters and a PCA alone."""
         if self.n_components != "auto":
             return int(self.n_components)
         return automatic_components(spectrum)
@@ -285,9 +353,8 @@ class TrainedAutoencoder(BaseAutoencoder):
     def _build_module(self, mean: Tensor) -> AutoencoderModule:
         layout = self.preprocessor_.layout
         latent = self._make_latent(self.n_components_)
-        n_hidden = latent.parameters_per_component * self.n_components_
         encoder, decoder = self._make_network().build(
-            layout.shape, n_hidden, self.n_components_, layout.width
+            layout.shape, latent.n_hidden, latent.n_decoded, layout.width
         )
         likelihood = Likelihood(layout, mean_offset(layout, mean), self._learns_scale)
         return AutoencoderModule(encoder, latent, decoder, likelihood, mean)
@@ -309,11 +376,12 @@ class TrainedAutoencoder(BaseAutoencoder):
         valid_rows: TrainingData | None,
         options: TrainingOptions,
         optimizer_state: dict[str, Any] | None = None,
+        title: str | None = None,
     ) -> dict[str, Any]:
         """Run the loop on the engine, keep its best weights, return the optimiser's state."""
         lessons = (self._lesson(train_rows), valid_rows and self._lesson(valid_rows))
         corruption = self._make_corruption()
-        state = run_loop(self, *lessons, options, corruption, optimizer_state)
+        state = run_loop(self, *lessons, options, corruption, optimizer_state, title)
         with torch.no_grad():
             first_rows = train_rows.inputs.take(slice(_PRIOR_ROWS))
             self.module_.latent.fit_prior(self.module_.hidden(first_rows))

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from latently._sklearn import HasMethods, Interval, StrOptions
 from latently._validation import check_fitted, read_input, read_seed
 from latently.estimators._base import BaseAutoencoder, seeded
+from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
 from latently.estimators._fitting import chunk_options, in_canonical_order
 from latently.estimators._inference import Question, ask, cell_errors, module_for, reconstruction_of
 from latently.estimators._patches import cut_patches
@@ -72,6 +73,8 @@ class UNetAutoencoder(BaseAutoencoder):
         Of convolutions.
     gradient_clip : float or None, default=1.0
         Longest gradient; None clips nothing.
+    effort : {"fast", "balanced", "thorough"}, default="balanced"
+        How many steps "auto" takes: "fast" a quarter, "thorough" four times as many.
     engine : str or Engine, default="auto"
         Where to train: "auto", "cpu", "cuda", "mps" or an ``Engine``.
     random_state : int, RandomState or None, default=None
@@ -125,6 +128,7 @@ class UNetAutoencoder(BaseAutoencoder):
     learning_rate: float = 4e-3
     weight_decay: float = 0.01
     gradient_clip: float | None = 1.0
+    effort: Effort = "balanced"
     engine: str | Engine = "auto"
     random_state: int | np.random.RandomState | None = None
     verbose: bool = False
@@ -142,6 +146,7 @@ class UNetAutoencoder(BaseAutoencoder):
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "gradient_clip": [Interval(Real, 0, None, closed="neither"), None],
+        "effort": EFFORT_CONSTRAINT,
         "engine": [str, HasMethods(ENGINE_METHODS)],
         "random_state": ["random_state"],
         "verbose": ["boolean"],
@@ -316,7 +321,7 @@ class UNetAutoencoder(BaseAutoencoder):
     def _options(self, rows: TrainingData, seed: int) -> TrainingOptions:
         plan = self._plan(rows)
         size = cast(int, plan.batch_size)
-        n_steps = _STEPS[self._images.likelihood]
+        n_steps = scaled(_STEPS[self._images.likelihood], self.effort)
         if self.max_epochs != "auto":
             n_steps = self.max_epochs * math.ceil(rows.n_rows / size)
         return TrainingOptions(
@@ -442,9 +447,9 @@ def _in_canonical_order(
     if len(stacks) > 1:
         return stacks, goals
     target = None if stacks is goals else goals[0]
-    data, goal, _ = in_canonical_order(stacks[0], target, None)
-    one = [cast(np.ndarray, data)]
-    return one, one if goal is None else [cast(np.ndarray, goal)]
+    rows = in_canonical_order(stacks[0], target, None)
+    one = [cast(np.ndarray, rows.data)]
+    return one, one if rows.target is None else [cast(np.ndarray, rows.target)]
 
 
 def _fits(noisy: tuple[int, ...], clean: tuple[int, ...], times: int) -> bool:

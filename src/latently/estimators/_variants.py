@@ -15,6 +15,7 @@ from latently._validation import check_fitted
 from latently.estimators._baselines import Spectrum, automatic_components
 from latently.estimators._common_docs import document
 from latently.estimators._fitting import default_network
+from latently.estimators._plain import PlainAutoencoder
 from latently.estimators._trained import TrainedAutoencoder
 from latently.exceptions import DataError, ParameterError
 from latently.nn import (
@@ -38,15 +39,15 @@ from latently.training import TrainingOptions
 
 @document
 @dataclass(kw_only=True, eq=False, repr=False)
-class Autoencoder(TrainedAutoencoder):
+class Autoencoder(PlainAutoencoder):
     """The plain autoencoder: squeeze each row through a narrow code and rebuild it [2]_.
 
     Parameters
     ----------
     n_components : int or "auto", default="auto"
-        Size of the code. "auto" takes as many as a PCA needs to keep 90 % of the variance, at
-        most 64. More rebuilds better and summarises less.
+        Size of the code. {auto} More rebuilds better and summarises less.
     {common}
+    {ordered}
     refinement_steps : int, default=0
         Steps that each code descends from the encoder's answer towards the code that is rebuilt
         best [3]_. A trained network is not touched, but its codes lose what the encoder has
@@ -56,6 +57,7 @@ class Autoencoder(TrainedAutoencoder):
     Attributes
     ----------
     {attributes}
+    {curve}
 
     References
     ----------
@@ -78,7 +80,7 @@ class Autoencoder(TrainedAutoencoder):
     refinement_steps: int = 0
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **TrainedAutoencoder._parameter_constraints,
+        **PlainAutoencoder._parameter_constraints,
         "refinement_steps": [Interval(Integral, 0, None, closed="left")],
     }
 
@@ -311,10 +313,9 @@ class SparseAutoencoder(TrainedAutoencoder):
     def _make_latent(self, n_components: int) -> Latent:
         return LATENTS[self.sparsity](n_components, self.n_active_)
 
-    def _start(self, cells: Cells) -> Spectrum:
-        spectrum = super()._start(cells)
+    def _start(self, spectrum: Spectrum, cells: Cells) -> None:
+        super()._start(spectrum, cells)
         cast(SparseModule, self.module_).set_scale(spectrum.mean_square)
-        return spectrum
 
     def _build_module(self, mean: Tensor) -> AutoencoderModule:
         plain = super()._build_module(mean)
@@ -332,19 +333,20 @@ class SparseAutoencoder(TrainedAutoencoder):
 
 @partial(document, network="``ConvNetwork()``")
 @dataclass(kw_only=True, eq=False, repr=False)
-class ConvolutionalAutoencoder(TrainedAutoencoder):
+class ConvolutionalAutoencoder(PlainAutoencoder):
     """The convolutional autoencoder: for stacks of images.
 
     Parameters
     ----------
     n_components : int or "auto", default="auto"
-        Size of the code. "auto" takes as many as a PCA needs to keep 90 % of the variance, at
-        most 64. More rebuilds better and summarises less.
+        Size of the code. {auto} More rebuilds better and summarises less.
     {common}
+    {ordered}
 
     Attributes
     ----------
     {attributes}
+    {curve}
 
     References
     ----------
@@ -372,19 +374,20 @@ class ConvolutionalAutoencoder(TrainedAutoencoder):
 
 @partial(document, corruption="``Masking(0.2)``")
 @dataclass(kw_only=True, eq=False, repr=False)
-class DenoisingAutoencoder(TrainedAutoencoder):
+class DenoisingAutoencoder(PlainAutoencoder):
     """The denoising autoencoder: rebuild rows from corrupted ones [2]_.
 
     Parameters
     ----------
     n_components : int or "auto", default="auto"
-        Size of the code. "auto" takes as many as a PCA needs to keep 90 % of the variance, at
-        most 64. More rebuilds better and summarises less.
+        Size of the code. {auto} More rebuilds better and summarises less.
     {common}
+    {ordered}
 
     Attributes
     ----------
     {attributes}
+    {curve}
 
     References
     ----------

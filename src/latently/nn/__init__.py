@@ -14,7 +14,7 @@ from latently.nn._corruption import (
     larger,
 )
 from latently.nn._crowd import CrowdModule
-from latently.nn._latents import Code, Deterministic, Gaussian, Latent
+from latently.nn._latents import Code, Deterministic, Gaussian, Latent, Ordered
 from latently.nn._layers import hidden_layers
 from latently.nn._likelihoods import Likelihood, mean_offset, spread
 from latently.nn._map import MapModule
@@ -54,6 +54,7 @@ __all__ = [
     "DictionaryNetwork",
     "Downsampling",
     "Deterministic",
+    "Ordered",
     "ForestSize",
     "Gaussian",
     "GaussianNoise",

@@ -56,13 +56,27 @@ class Latent(nn.Module, ABC):
         self.weight = weight
         self.warmup = warmup
 
+    @property
+    def n_hidden(self) -> int:
+        """Numbers that the encoder answers for a row."""
+        return self.parameters_per_component * self.n_components
+
+    @property
+    def n_decoded(self) -> int:
+        """Numbers that the decoder is built for."""
+        return self.n_components
+
+    def widen(self, sample: Tensor) -> Tensor:
+        """Return a sample in the size that the decoder is built for."""
+        return sample
+
     @abstractmethod
     def forward(self, hidden: Tensor) -> Code:
         """Return the code of each row.
 
         Parameters
         ----------
-        hidden : Tensor of shape (batch, parameters_per_component * n_components)
+        hidden : Tensor of shape (batch, n_hidden)
             The encoder's answer.
 
         Returns
@@ -111,8 +125,7 @@ class PointLatent(Latent):
             self.prior_factor.copy_(_diagonal_like(hidden.std(0, correction=0), self.prior_factor))
             return
         covariance = torch.cov(hidden.double().T).reshape(self.n_components, self.n_components)
-        values, vectors = torch.linalg.eigh(covariance)
-        self.prior_factor.copy_(vectors * values.clamp(min=0).sqrt())
+        self.prior_factor.copy_(_factor(covariance))
 
     @property
     def prior_spread(self) -> Tensor:
@@ -128,6 +141,13 @@ class PointLatent(Latent):
         return code.value
 
 
+def _factor(covariance: Tensor) -> Tensor:
+    """Return a matrix whose product with its transpose is the covariance."""
+    values, vectors = torch.linalg.eigh(covariance.double())
+    factor: Tensor = vectors * values.clamp(min=0).sqrt()
+    return factor
+
+
 def _diagonal_like(values: Tensor, factor: Tensor) -> Tensor:
     return values if factor.ndim == 1 else torch.diag(values)
 
@@ -137,6 +157,76 @@ class Deterministic(PointLatent):
 
     def forward(self, hidden: Tensor) -> Code:
         return Code(hidden, hidden, hidden.new_zeros(len(hidden)))
+
+
+class Ordered(Deterministic):
+    """A plain code whose first components say most: nested dropout [1]_.
+
+    In training each row keeps the first components only, a random number of them, so that the
+    first ``k`` are a code of size ``k`` of their own, for every ``k``.
+
+    Parameters
+    ----------
+    n_components : int
+        Size of the code.
+    n_trained : int or None, default=None
+        Components that encoder and decoder are built for; None has no more than the code. Those
+        above ``n_components`` are cut off.
+    share_whole : float, default=0.5
+        Share of the rows that keep their whole code. More rebuilds better from the whole code,
+        and worse from a part of it.
+
+    References
+    ----------
+    .. [1] Rippel, Gelbart and Adams (2014), Learning Ordered Representations with Nested Dropout.
+    """
+
+    def __init__(
+        self, n_components: int, n_trained: int | None = None, share_whole: float = 0.5
+    ) -> None:
+        super().__init__(n_components)
+        self.n_trained = n_components if n_trained is None else n_trained
+        self.share_whole = share_whole
+
+    @property
+    def n_hidden(self) -> int:
+        return self.n_trained
+
+    @property
+    def n_decoded(self) -> int:
+        return self.n_trained
+
+    def widen(self, sample: Tensor) -> Tensor:
+        return nn.functional.pad(sample, (0, self.n_trained - sample.shape[1]))
+
+    def fit_prior(self, hidden: Tensor) -> None:
+        super().fit_prior(hidden[:, : self.n_components])
+
+    def forward(self, hidden: Tensor) -> Code:
+        code: Code = super().forward(hidden[:, : self.n_components])
+        return code._replace(sample=self._nested(code.sample)) if self.training else code
+
+    def _nested(self, sample: Tensor) -> Tensor:
+        """Keep the first components of each row, and set the others to zero."""
+        n_rows, size = sample.shape
+        kept = torch.randint(1, size + 1, (n_rows, 1), device=sample.device)
+        whole = torch.rand(n_rows, 1, device=sample.device) < self.share_whole
+        places = torch.arange(size, device=sample.device)
+        return sample * ((places < kept) | whole)
+
+    def cut(self, n_components: int) -> Ordered:
+        """Return this latent with its first components only."""
+        latent = Ordered(n_components, self.n_trained, self.share_whole).to(self.prior_mean)
+        latent.train(self.training)
+        latent.prior_mean.copy_(self.prior_mean[:n_components])
+        if self.prior_factor.ndim == 1:
+            # Beside a diagonal prior of many components; a full one of fewer is diagonal, too.
+            spread = self.prior_factor[:n_components]
+            latent.prior_factor.copy_(_diagonal_like(spread, latent.prior_factor))
+            return latent
+        covariance = self.prior_factor @ self.prior_factor.T
+        latent.prior_factor.copy_(_factor(covariance[:n_components, :n_components]))
+        return latent
 
 
 class Gaussian(Latent):

@@ -44,11 +44,11 @@ class AutoencoderModule(nn.Module):
     Parameters
     ----------
     encoder : Module
-        (batch, \\*shape) -> (batch, parameters_per_component * n_components).
+        (batch, \\*shape) -> (batch, n_hidden of the latent).
     latent : Latent
         The bottleneck.
     decoder : Module
-        (batch, n_components) -> as many numbers a row as an encoded row has.
+        (batch, n_decoded of the latent) -> as many numbers a row as an encoded row has.
     likelihood : Likelihood
         The error of each cell.
     center : Tensor of shape (width,)
@@ -87,7 +87,7 @@ class AutoencoderModule(nn.Module):
         return torch.where(self.likelihood.spread(cells.observed), values, 0.0)
 
     def hidden(self, cells: Cells) -> Tensor:
-        """Return the encoder's answer, shape (batch, parameters_per_component * n_components)."""
+        """Return the encoder's answer, shape (batch, n_hidden of the latent)."""
         answer: Tensor = self.encoder(self.centered(cells).view(cells.values.shape)).flatten(1)
         return answer.to(self.center.dtype)  # codes and penalties in full precision
 
@@ -119,8 +119,8 @@ class AutoencoderModule(nn.Module):
 
     def decode(self, sample: Tensor) -> Tensor:
         """Return the likelihood's parameters for each code, shape (batch, width)."""
-        parameters: Tensor = self.decoder(sample).flatten(1) + self.likelihood.offset
-        return parameters
+        decoded: Tensor = self.decoder(self.latent.widen(sample)).flatten(1)
+        return decoded + self.likelihood.offset
 
     def reconstruct(self, cells: Cells) -> Tensor:
         """Return the expected encoded rows, shape (batch, \\*shape)."""

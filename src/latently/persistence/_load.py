@@ -27,6 +27,7 @@ CLASSES: dict[str, type] = {
         estimators.MaskedAutoencoder,
         estimators.MemoryAutoencoder,
         estimators.Baselines,
+        estimators.ComponentsCurve,
         estimators.Rotation,
         tasks.AnomalyDetector,
         tasks.AutoencoderImputer,

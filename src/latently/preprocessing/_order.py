@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import narwhals as nw
 import numpy as np
@@ -16,7 +16,22 @@ from latently.preprocessing._frames import arrow_table
 _CHUNK_ELEMENTS = 1 << 22
 
 
-def canonical_order(data: np.ndarray | nw.DataFrame[Any]) -> np.ndarray:
+class CanonicalOrder(NamedTuple):
+    """The order of rows by their content.
+
+    Attributes
+    ----------
+    places : ndarray of shape (n_samples,)
+        Row positions.
+    content : ndarray of shape (n_samples,)
+        A number for each distinct row, in that order: equal for equal rows.
+    """
+
+    places: np.ndarray
+    content: np.ndarray
+
+
+def canonical_order(data: np.ndarray | nw.DataFrame[Any]) -> CanonicalOrder:
     """Return the index that sorts rows by a hash of their content.
 
     Equal rows lie together, so that repeating a row and weighting it are the same thing.
@@ -28,11 +43,13 @@ def canonical_order(data: np.ndarray | nw.DataFrame[Any]) -> np.ndarray:
 
     Returns
     -------
-    ndarray of shape (n_samples,)
-        Row positions.
+    CanonicalOrder
+        Row positions, and which rows are equal.
     """
     bits = _frame_bits(data) if isinstance(data, nw.DataFrame) else _array_bits(data)
-    return np.argsort(bits, kind="stable")
+    index = np.argsort(bits, kind="stable")
+    changes = np.diff(bits[index], prepend=bits[index[:1]]) != 0
+    return CanonicalOrder(index, np.cumsum(changes))
 
 
 def _array_bits(data: np.ndarray) -> np.ndarray:

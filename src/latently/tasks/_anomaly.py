@@ -301,7 +301,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
 
     def _ordered(self, data: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return places of rows by content and at random, neither as the rows happened to come."""
-        order = canonical_order(data)
+        order = canonical_order(data).places
         rng = np.random.default_rng(read_seed(self.random_state))
         return order, order[rng.permutation(len(data))]
 

@@ -1,0 +1,131 @@
+"""Autoencoders with a plain code: its size can be found by trying, and cut afterwards."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+from numbers import Integral
+from typing import Any, ClassVar, Self, cast
+
+from latently._sklearn import Interval, check_parameters
+from latently._validation import check_fitted
+from latently.estimators._base import seeded
+from latently.estimators._baselines import Spectrum
+from latently.estimators._sizes import ComponentsCurve, most_components, size_errors
+from latently.estimators._trained import TrainedAutoencoder
+from latently.exceptions import DataError
+from latently.nn import Deterministic, Latent, Ordered
+from latently.training import TrainingData, TrainingOptions
+
+#: Share of the steps of a training in which codes of all sizes are tried at once.
+_TRIAL_SHARE = 0.4
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class PlainAutoencoder(TrainedAutoencoder):
+    """An autoencoder whose code is the encoder's answer, on ordered components where asked for."""
+
+    ordered: bool = False
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **TrainedAutoencoder._parameter_constraints,
+        "ordered": ["boolean"],
+    }
+
+    def _make_latent(self, n_components: int) -> Latent:
+        n_trained: int | None = getattr(self, "n_trained_", None)
+        if not self.ordered and n_trained is None:
+            return Deterministic(n_components)
+        return Ordered(n_components, n_trained)
+
+    def _find_size(
+        self,
+        spectrum: Spectrum,
+        train_rows: TrainingData,
+        valid_rows: TrainingData | None,
+        options: TrainingOptions,
+    ) -> int:
+        """Train codes of all sizes at once and take the size at which their error bends."""
+        size = self._count_components(spectrum)
+        most = most_components(spectrum)
+        if self.n_components != "auto" or valid_rows is None or most == 1:
+            return size
+        trial = copy.copy(self)
+        trial.ordered, trial.n_components_ = True, most
+        n_steps = max(round(_TRIAL_SHARE * options.n_steps), 1)
+        with seeded(options.seed):
+            trial._start(spectrum, train_rows.inputs)
+            trial._train(
+                train_rows, valid_rows, replace(options, n_steps=n_steps),
+                title=f"{type(self).__name__}: codes of 1 to {most} components",
+            )  # fmt: skip
+        errors = size_errors(trial.module_, valid_rows.inputs)
+        self.components_curve_ = ComponentsCurve.choose(errors)
+        size = self.components_curve_.n_components
+        if trial.interrupted_:
+            self._take_over(trial, size)
+        return size
+
+    def _take_over(self, trial: Self, size: int) -> None:
+        """Keep a trial that was interrupted as the model, cut to a size."""
+        self.history_, self.interrupted_ = trial.history_, True
+        self.module_, self.n_trained_ = trial.module_, trial.n_components_
+        self.module_.latent = cast(Ordered, trial.module_.latent).cut(size)
+
+    def _judge(
+        self, train_rows: TrainingData, valid_rows: TrainingData | None, spectrum: Spectrum
+    ) -> None:
+        super()._judge(train_rows, valid_rows, spectrum)
+        if self.ordered and not hasattr(self, "components_curve_"):
+            errors = size_errors(self.module_, (valid_rows or train_rows).inputs)
+            self.components_curve_ = ComponentsCurve.choose(errors)
+
+    def cut(self, n_components: int) -> Self:
+        """Return this model with the first components of its code only, without training.
+
+        Parameters
+        ----------
+        n_components : int
+            Components to keep; ``components_curve_`` says what each number leaves.
+
+        Returns
+        -------
+        autoencoder
+            Fitted, with a smaller code; this one stays as it is.
+
+        Raises
+        ------
+        DataError
+            If the model was not fitted with ``ordered=True``: its components are of no order.
+        ParameterError
+            If there are fewer components.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from latently import Autoencoder
+        >>> X = load_iris().data
+        >>> model = Autoencoder(4, ordered=True, max_epochs=20, random_state=0).fit(X)
+        >>> model.cut(2).transform(X).shape
+        (150, 2)
+        """
+        check_fitted(self)
+        latent = self.module_.latent
+        if not isinstance(latent, Ordered):
+            raise DataError(
+                f"The components of this {type(self).__name__} are of no order, so that none can "
+                "be cut. Fit it with ordered=True."
+            )
+        limits = {"n_components": [Interval(Integral, 1, latent.n_components, closed="both")]}
+        name = f"{type(self).__name__}.cut"
+        check_parameters(limits, {"n_components": n_components}, name)
+        model = copy.copy(self)
+        for attribute in ("rotation_", "baselines_", "n_refit_steps_"):
+            model.__dict__.pop(attribute, None)
+        model.n_components = model.n_components_ = int(n_components)
+        model.n_trained_ = latent.n_trained
+        model.module_ = copy.deepcopy(self.module_)
+        model.module_.latent = latent.cut(int(n_components))
+        model.module_.eval()
+        model._optimizer_state = None
+        return model

@@ -1,0 +1,137 @@
+"""How many components a code needs: the error of every size, and the choice among them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latently.estimators._baselines import Spectrum, automatic_components
+from latently.estimators._inference import ask, residuals_of, variation_of
+from latently.nn import AutoencoderModule, Cells, Ordered
+
+#: Sizes looked at beyond what a PCA needs, and the most.
+_MORE, _FURTHER, _MOST = 2, 4, 64
+#: Rows that the sizes are judged on.
+_MAX_ROWS = 4_096
+#: Share of the variation that may be left by the size chosen.
+_LEFT = 0.1
+#: A bend of the curve counts from here on: the logarithm of how many times more the last
+#: component takes off than each of the next ones.
+_BEND = 0.15
+#: Sizes after a bend over which the curve must be flat.
+_AFTER = 3
+
+Reason = Literal["bend", "share", "best"]
+
+
+@dataclass(frozen=True)
+class ComponentsCurve:
+    """The error of codes of every size, and the size chosen.
+
+    Attributes
+    ----------
+    errors : tuple of float
+        Share of the variation of unseen rows that the first 1, 2, ... components leave; 0 rebuilds
+        them to the last cell, 1 is no better than their mean.
+    n_components : int
+        The size chosen.
+    reason : {"bend", "share", "best"}
+        Why: the curve bends there, so that further components add little; or it is the first size
+        to leave at most a tenth; or, where none does, the first to rebuild nine tenths of what the
+        best one rebuilds.
+    """
+
+    errors: tuple[float, ...]
+    n_components: int
+    reason: Reason
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "errors", tuple(self.errors))
+
+    @classmethod
+    def choose(cls, errors: np.ndarray) -> ComponentsCurve:
+        """Choose among sizes 1, 2, ... by their errors.
+
+        Parameters
+        ----------
+        errors : ndarray of shape (n_sizes,)
+            Share of the variation that each leaves.
+
+        Returns
+        -------
+        ComponentsCurve
+            The curve with its choice.
+        """
+        bend = _bend(errors)
+        if bend is not None:
+            return cls(tuple(errors.tolist()), bend, "bend")
+        least = float(errors.min())
+        allowed = _LEFT if least <= _LEFT else 1 - (1 - _LEFT) * (1 - least)
+        first = int(np.argmax(errors <= max(allowed, least))) + 1
+        return cls(tuple(errors.tolist()), first, "share" if least <= _LEFT else "best")
+
+    def __str__(self) -> str:
+        why = {
+            "bend": "where the curve bends",
+            "share": "the first to leave at most a tenth",
+            "best": "the first to rebuild nine tenths of what the best one does",
+        }[self.reason]
+        around = range(max(self.n_components - 1, 1), min(self.n_components + 1, len(self.errors)))
+        left = ", ".join(f"{size}: {self.errors[size - 1]:.1%}" for size in [*around, around.stop])
+        return f"{self.n_components} components, {why} (variation left by {left})"
+
+
+def _bend(errors: np.ndarray) -> int | None:
+    """Return the size at which the curve of the logarithm bends most, where it does."""
+    if len(errors) <= 2:
+        return None
+    logs = np.log(np.maximum(np.concatenate([[1.0], errors]), 1e-12))
+    sizes = np.arange(1, len(errors))
+    ahead = np.minimum(sizes + _AFTER, len(errors))
+    before, after = logs[sizes - 1] - logs[sizes], (logs[sizes] - logs[ahead]) / (ahead - sizes)
+    bends = before - after
+    best = int(bends.argmax())
+    plain = bends[best] >= _BEND and errors[best] <= _LEFT
+    return int(sizes[best]) if plain else None
+
+
+def most_components(spectrum: Spectrum) -> int:
+    """Return the largest size worth a look: well beyond what a PCA of the rows needs."""
+    by_pca = automatic_components(spectrum)
+    return min(_MORE * by_pca + _FURTHER, len(spectrum.mean), _MOST)
+
+
+@torch.no_grad()
+def size_errors(module: AutoencoderModule, cells: Cells) -> np.ndarray:
+    """Return the share of the variation that each number of first components leaves.
+
+    Parameters
+    ----------
+    module : AutoencoderModule
+        With an ordered code.
+    cells : Cells
+        Rows to judge by.
+
+    Returns
+    -------
+    ndarray of shape (n_components,)
+        One for each size from 1.
+    """
+    cells = cells.take(slice(_MAX_ROWS))
+    latent = module.latent
+    assert isinstance(latent, Ordered)
+    whole = float(ask(module, cells, variation_of)[:, 1].sum())
+    left = []
+    for size in range(1, latent.n_components + 1):
+        module.latent = latent.cut(size)
+        left.append(float(ask(module, cells, _squares_left).sum()))
+    module.latent = latent
+    return np.array(left) / whole if whole else np.ones(len(left))
+
+
+def _squares_left(module: AutoencoderModule, cells: Cells) -> Tensor:
+    return residuals_of(module, cells).square().sum(1)
