@@ -43,19 +43,25 @@ _HOMES = {
     "Blur": "latently.nn",
     "Downsampling": "latently.nn",
     "LocalEngine": "latently.training",
+    "AutoencoderSearchCV": "latently.tuning",
+    "learning_curve": "latently.tuning",
+    "repeated_score": "latently.tuning",
     "load": "latently.persistence",
     "inspect": "latently.inspection",
     "compare": "latently.inspection",
     "describe_latents": "latently.inspection",
     "make_report": "latently.report",
     "plot_anomalies": "latently.report",
+    "plot_components": "latently.report",
     "plot_explanation": "latently.report",
     "plot_fills": "latently.report",
     "plot_history": "latently.report",
     "plot_images": "latently.report",
+    "plot_learning_curve": "latently.report",
     "plot_map": "latently.report",
     "plot_plane": "latently.report",
     "plot_reconstructions": "latently.report",
+    "plot_search": "latently.report",
 }
 _MODULES = ("datasets", "exceptions", "io")
 
@@ -91,19 +97,25 @@ __all__ = [
     "Blur",
     "Downsampling",
     "LocalEngine",
+    "AutoencoderSearchCV",
+    "learning_curve",
+    "repeated_score",
     "load",
     "inspect",
     "compare",
     "describe_latents",
     "make_report",
     "plot_anomalies",
+    "plot_components",
     "plot_explanation",
     "plot_fills",
     "plot_history",
     "plot_images",
+    "plot_learning_curve",
     "plot_map",
     "plot_plane",
     "plot_reconstructions",
+    "plot_search",
     "datasets",
     "exceptions",
     "io",
@@ -139,13 +151,16 @@ if TYPE_CHECKING:
     from latently.report import (
         make_report,
         plot_anomalies,
+        plot_components,
         plot_explanation,
         plot_fills,
         plot_history,
         plot_images,
+        plot_learning_curve,
         plot_map,
         plot_plane,
         plot_reconstructions,
+        plot_search,
     )
     from latently.tasks import (
         AlertBudget,
@@ -161,6 +176,7 @@ if TYPE_CHECKING:
         pool_estimates,
     )
     from latently.training import LocalEngine
+    from latently.tuning import AutoencoderSearchCV, learning_curve, repeated_score
 
 
 def __getattr__(name: str) -> Any:

@@ -74,7 +74,7 @@ def test_training_stops_when_the_validation_loss_gets_no_better():
 
 def test_the_weights_of_the_best_evaluation_come_back():
     model = overfitted()
-    X = noise()[canonical_order(noise())]
+    X = noise()[canonical_order(noise()).places]
     held_out = X[split_rows(100, 0.1, _seed_of(model)).valid.numpy()]
     # Half deviance plus half the logarithm of 2 pi: nats a column of a standard normal cell.
     loss = model.reconstruction_error(held_out).mean() + 0.5 * np.log(2 * np.pi)
@@ -96,7 +96,7 @@ def test_no_patience_trains_to_the_end():
 def test_baselines_are_the_mean_and_the_pca_of_the_same_rows(n_components):
     X = matrix(200, 6, noise=0.5)
     model = Autoencoder(n_components, max_epochs=2, **QUICK).fit(X)
-    encoded = model.preprocessor_.encode(X[canonical_order(X)])[0]
+    encoded = model.preprocessor_.encode(X[canonical_order(X).places])[0]
     split = split_rows(200, 0.1, _seed_of(model))
     train, valid = encoded[split.train.numpy()], encoded[split.valid.numpy()]
     pca = PCA(n_components).fit(train)
@@ -109,7 +109,7 @@ def test_baselines_are_the_mean_and_the_pca_of_the_same_rows(n_components):
 def test_the_models_own_error_is_measured_on_the_same_rows():
     X = matrix(200, 6)
     model = Autoencoder(2, max_epochs=5, **QUICK).fit(X)
-    ordered = X[canonical_order(X)]
+    ordered = X[canonical_order(X).places]
     valid = ordered[split_rows(200, 0.1, _seed_of(model)).valid.numpy()]
     error = 2 * model.reconstruction_error(valid).mean()
     assert model.baselines_.autoencoder == pytest.approx(error, rel=1e-3)

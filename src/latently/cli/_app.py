@@ -22,6 +22,7 @@ from latently.cli import (
     sample,
     score,
     transform,
+    tune,
 )
 from latently.cli._guard import guarded
 
@@ -41,6 +42,7 @@ app = typer.Typer(
 
 _COMMANDS: dict[str, Callable[..., None]] = {
     "fit": fit.fit,
+    "tune": tune.tune,
     "detect": detect.detect,
     "transform": transform.transform,
     "inverse-transform": inverse_transform.inverse_transform,

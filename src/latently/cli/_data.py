@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from latently.cli._guard import say
@@ -38,12 +39,15 @@ class Rows(NamedTuple):
         The names of the images.
     colors : pyarrow.ChunkedArray or None
         The column that colours a picture.
+    beside : dict of str to ndarray
+        Columns set apart, by the option that named them.
     """
 
     values: Any
     ids: pa.Table | None = None
     names: tuple[str, ...] | None = None
     colors: pa.ChunkedArray | None = None
+    beside: Mapping[str, np.ndarray] = MappingProxyType({})
 
     @property
     def is_table(self) -> bool:
@@ -105,17 +109,27 @@ def _read_folder(source: Source, size: tuple[int, int] | None) -> Rows:
     return Rows(found.pixels, pa.table({"file": list(found.names)}), found.names)
 
 
-def read_training_rows(source: Source, ignored: Sequence[str] | None) -> Rows:
-    """Read data and leave out the columns that the model shall not see."""
+def read_training_rows(
+    source: Source, ignored: Sequence[str] | None, beside: Mapping[str, str | None] | None = None
+) -> Rows:
+    """Read data; leave out columns that the model shall not see, and set some of them apart.
+
+    ``beside`` is a column, or None, for each option that names one.
+    """
     from latently.exceptions import DataError
 
     rows = read_rows(source)
     ignored = ignored or ()
+    apart = {option: name for option, name in (beside or {}).items() if name is not None}
     if not rows.is_table:
         _need_no_columns("--ignore", ignored, source.path)
+        for option, name in apart.items():
+            _need_no_columns(option, [name], source.path)
         return rows
     select(rows.values, ignored, "--ignore")
-    unseen = {*ignored, *(source.ids or ())}
+    columns = {o: select(rows.values, [name], o)[name] for o, name in apart.items()}
+    rows = rows._replace(beside={o: c.to_numpy(zero_copy_only=False) for o, c in columns.items()})
+    unseen = {*ignored, *(source.ids or ()), *apart.values()}
     kept = [name for name in rows.values.column_names if name not in unseen]
     if not kept:
         raise DataError(f"{source.path}: no column is left. Name fewer in --id and --ignore.")

@@ -35,6 +35,9 @@ class Recipe(NamedTuple):
     verbose: bool
     refinement_steps: int | None = None
     sparsity: str | None = None
+    effort: str | None = None
+    shuffle: bool = True
+    refit: bool = False
 
 
 _CLASSES = {
@@ -93,6 +96,9 @@ def make_autoencoder(recipe: Recipe, *, images: bool) -> Any:
         ),
         "network": _network(recipe.hidden_sizes, convolutional=images and kind not in _FLAT),
         "corruption": _noise(recipe.noise),
+        "effort": recipe.effort,
+        "shuffle": None if recipe.shuffle else False,
+        "refit": True if recipe.refit else None,
     }
     if kind is Kind.unet:
         chosen = _of_unet(chosen, recipe)
@@ -101,14 +107,20 @@ def make_autoencoder(recipe: Recipe, *, images: bool) -> Any:
     return make(**given, random_state=recipe.seed, engine=recipe.device, verbose=recipe.verbose)
 
 
+#: Options of the others that a U-net does without.
+_NOT_OF_UNET = ("n_components", "network", "shuffle", "refit")
+
+
 def _of_unet(chosen: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
     """Return the options of a U-net, which has no network and no code to choose."""
     from latently.exceptions import ParameterError
 
     if recipe.n_components != "auto":
         raise ParameterError("--n-components does not belong to --kind unet. Drop it.")
+    if recipe.refit or not recipe.shuffle:
+        raise ParameterError("--kind unet holds no images out. Drop --refit and --no-shuffle.")
     sizes = recipe.hidden_sizes
-    left = {name: chosen[name] for name in chosen if name not in ("n_components", "network")}
+    left = {name: chosen[name] for name in chosen if name not in _NOT_OF_UNET}
     return {**left, "channels": None if sizes is None else _sizes(sizes)}
 
 

@@ -39,4 +39,22 @@ Plot = Annotated[
     str | None,
     typer.Option("--plot", metavar="PICTURE", help="Draw one too: a .png, .pdf or .svg file."),
 ]
+Effort = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOW",
+        help="How hard to try: fast (a quarter of the work), balanced, thorough (four times).",
+    ),
+]
+Groups = Annotated[
+    str | None,
+    typer.Option(
+        "--group-by",
+        metavar="COL",
+        help="Column of groups, such as a patient: held out whole, and not learnt from.",
+    ),
+]
+NoShuffle = Annotated[
+    bool, typer.Option("--no-shuffle", help="Hold out the last rows: they are in time's order.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Write figures as JSON to stdout.")]

@@ -43,6 +43,7 @@ def detect(
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same model.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    effort: options.Effort = None,
     ids: options.Ids = None,
     ignore: Annotated[
         list[str] | None,
@@ -76,6 +77,7 @@ def detect(
         scoring=score,  # type: ignore[arg-type]  # judged by the detector
         threshold=rule or _labelled_rule(known),
         random_state=seed,
+        effort=effort,  # type: ignore[arg-type]
     ).fit(rows.values, known)
     detector.save(output, overwrite=overwrite)
     if not quiet:

@@ -74,6 +74,17 @@ def fit(
     learning_rate: Annotated[
         float | None, typer.Option(help="Highest step size.", rich_help_panel=_TRAINING)
     ] = None,
+    effort: options.Effort = None,
+    group_by: options.Groups = None,
+    no_shuffle: options.NoShuffle = False,
+    refit: Annotated[
+        bool,
+        typer.Option(
+            "--refit",
+            help="Train again on all rows for the steps that were best.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = False,
     seed: Annotated[
         int, typer.Option(help="Same seed, same model.", rich_help_panel=_TRAINING)
     ] = 0,
@@ -106,11 +117,12 @@ def fit(
     verbose = not quiet and sys.stderr.isatty()
     recipe = Recipe(
         kind, n_components, max_epochs, batch_size, learning_rate, beta, n_active, hidden_sizes,
-        noise, seed, device, verbose, refinement_steps, sparsity,
+        noise, seed, device, verbose, refinement_steps, sparsity, effort, not no_shuffle, refit,
     )  # fmt: skip
     source = Source(data, format, key, skip_bad, ids, own_sizes=kind is Kind.unet)
-    rows = read_training_rows(source, ignore)
-    model = make_autoencoder(recipe, images=rows.is_images).fit(rows.values)
+    rows = read_training_rows(source, ignore, {"--group-by": group_by})
+    groups = {} if group_by is None else {"groups": rows.beside["--group-by"]}
+    model = make_autoencoder(recipe, images=rows.is_images).fit(rows.values, **groups)
     # The file shall be the same whoever watched, and be of use on a machine without that device.
     model.set_params(verbose=False, engine="auto").save(output, overwrite=overwrite)
     if not quiet:

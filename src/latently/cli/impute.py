@@ -106,6 +106,7 @@ def impute(
     seed: Annotated[
         int, typer.Option(help="Same seed, same fills.", rich_help_panel=_LEARNING)
     ] = 0,
+    effort: options.Effort = None,
     ids: options.Ids = None,
     format: options.InputFormat = None,
     output_format: options.OutputFormat = None,
@@ -130,7 +131,7 @@ def impute(
     source = Source(model if data is None else data, format, key, skip_bad, ids)
     imputer: Any = AutoencoderImputer(
         columns=columns, missing_values=_value(missing), add_indicator=add_indicator,
-        random_state=seed,
+        random_state=seed, effort=effort,  # type: ignore[arg-type]  # judged by the imputer
     )  # fmt: skip
     loaded = None if data is None else load(model)
     check_target(target, images=_is_folder(source) if loaded is None else answers_images(loaded))

@@ -2,13 +2,14 @@
 
 from latently.estimators._base import BaseAutoencoder, seeded
 from latently.estimators._baselines import Baselines, Spectrum, fit_spectrum
+from latently.estimators._effort import EFFORT_CONSTRAINT, EFFORTS, Effort, scaled
 from latently.estimators._inference import Question, code_of, filled_of
 from latently.estimators._map import MapAutoencoder
 from latently.estimators._masked import MaskedAutoencoder
 from latently.estimators._memory import MemoryAutoencoder
 from latently.estimators._rotation import Rotation
 from latently.estimators._saving import SaveMixin
-from latently.estimators._sizes import ComponentsCurve
+from latently.estimators._sizes import REASONS, ComponentsCurve
 from latently.estimators._split import split_rule, take_rows
 from latently.estimators._trained import TrainedAutoencoder
 from latently.estimators._unet import UNetAutoencoder
@@ -24,7 +25,12 @@ __all__ = [
     "Autoencoder",
     "BaseAutoencoder",
     "Baselines",
+    "REASONS",
     "ComponentsCurve",
+    "EFFORTS",
+    "EFFORT_CONSTRAINT",
+    "Effort",
+    "scaled",
     "Spectrum",
     "fit_spectrum",
     "split_rule",

@@ -26,6 +26,12 @@ _BEND = 0.15
 _AFTER = 3
 
 Reason = Literal["bend", "share", "best"]
+#: What each reason says.
+REASONS: dict[Reason, str] = {
+    "bend": "where the curve bends",
+    "share": "the first to leave at most a tenth",
+    "best": "the first to rebuild nine tenths of what the best one does",
+}
 
 
 @dataclass(frozen=True)
@@ -75,11 +81,7 @@ class ComponentsCurve:
         return cls(tuple(errors.tolist()), first, "share" if least <= _LEFT else "best")
 
     def __str__(self) -> str:
-        why = {
-            "bend": "where the curve bends",
-            "share": "the first to leave at most a tenth",
-            "best": "the first to rebuild nine tenths of what the best one does",
-        }[self.reason]
+        why = REASONS[self.reason]
         around = range(max(self.n_components - 1, 1), min(self.n_components + 1, len(self.errors)))
         left = ", ".join(f"{size}: {self.errors[size - 1]:.1%}" for size in [*around, around.stop])
         return f"{self.n_components} components, {why} (variation left by {left})"

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Self, get_args
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from sklearn.base import clone
 from torch import Tensor
 
 from latently._sklearn import HasMethods, Interval, StrOptions, check_parameters
@@ -278,6 +279,15 @@ class TrainedAutoencoder(BaseAutoencoder):
                 f"{self.network.__name__}()."
             )
         super()._check_parameters()
+
+    def _with_network(self, X: Any) -> Self:
+        """Return an unfitted copy with the network that it would choose for some rows."""
+        copy: Self = clone(self)
+        copy._check_parameters()
+        data = read_input(copy, X, reset=True, min_rows=MIN_ROWS)
+        copy.preprocessor_ = make_preprocessor(data, copy._likelihood)
+        fresh: Self = clone(self).set_params(network=copy._make_network())
+        return fresh
 
     def _read_target(self, target: Any, data: Input) -> Input:
         goal = read_input(copy.copy(self), target, reset=True, min_rows=MIN_ROWS)

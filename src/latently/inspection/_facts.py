@@ -7,7 +7,7 @@ from typing import Any
 
 from latently._spec import ImageSpec
 from latently._validation import check_fitted
-from latently.estimators import BaseAutoencoder
+from latently.estimators import BaseAutoencoder, ComponentsCurve
 from latently.inspection._usage import count_used_components
 
 _PLAIN = (str, int, float, bool, type(None))
@@ -132,6 +132,8 @@ class ModelFacts:
         The columns in their order.
     sparsity : SparsityFacts or None
         Of a sparse code.
+    components : ComponentsCurve or None
+        What codes of each size leave, where that was looked at.
     fitted : dict of str to plain values
         What a task learnt besides, for example its threshold.
     autoencoder : ModelFacts or None
@@ -149,6 +151,7 @@ class ModelFacts:
     baselines: BaselineFacts | None
     columns: tuple[ColumnFacts, ...]
     sparsity: SparsityFacts | None = None
+    components: ComponentsCurve | None = None
     fitted: dict[str, Any] = field(default_factory=dict)
     autoencoder: ModelFacts | None = None
 
@@ -219,6 +222,7 @@ def _facts(
         baselines=_baselines(autoencoder),
         columns=_columns(preprocessor),
         sparsity=_sparsity(autoencoder),
+        components=getattr(autoencoder, "components_curve_", None),
         fitted=fitted or {},
         autoencoder=inner,
     )
@@ -308,6 +312,8 @@ def _lines(facts: ModelFacts) -> list[str]:
         f"({training.stopped}), best at step {training.best_step:,}",
     ]
     lines += [f"  event       {event}" for event in training.events]
+    if facts.components is not None:
+        lines.append(f"  size        {facts.components}")
     if baselines is not None:
         lines += _baseline_lines(baselines)
     if facts.sparsity is not None:

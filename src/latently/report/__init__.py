@@ -11,10 +11,14 @@ from latently.report._map import plot_map
 from latently.report._page import Report, make_report
 from latently.report._plane import plot_plane
 from latently.report._reconstructions import plot_reconstructions
+from latently.report._tuning import plot_components, plot_learning_curve, plot_search
 
 __all__ = [
     "plot_reconstructions",
     "plot_map",
+    "plot_components",
+    "plot_learning_curve",
+    "plot_search",
     "plot_plane",
     "Report",
     "make_report",

@@ -15,7 +15,7 @@ import numpy as np
 from jinja2 import Environment
 
 from latently._validation import read_input
-from latently.estimators import BaseAutoencoder, TrainedAutoencoder
+from latently.estimators import REASONS, BaseAutoencoder, TrainedAutoencoder
 from latently.exceptions import DataError
 from latently.inspection import traverse
 from latently.io import atomic_path
@@ -26,6 +26,7 @@ from latently.report._history import plot_history
 from latently.report._map import plot_map
 from latently.report._reconstructions import plot_reconstructions, plot_stacks
 from latently.report._style import BLUE, DARK, GREY, PALE
+from latently.report._tuning import plot_components
 from latently.tasks import AnomalyDetector
 
 if TYPE_CHECKING:
@@ -167,6 +168,7 @@ def _render(contents: dict[str, Any], pictures: dict[str, Picture]) -> str:
         **contents, pictures={name: one._asdict() for name, one in pictures.items()},
         inner=contents["facts"]["autoencoder"] or contents["facts"], style=style,
         style_hash=f"sha256-{digest}", n_columns=_N_COLUMNS,
+        reasons=REASONS,
     )  # fmt: skip
 
 
@@ -182,6 +184,8 @@ def _pictures(
     drawn: dict[str, tuple[Figure, str]] = {}
     if len(autoencoder.history_):
         drawn["history"] = (plot_history(autoencoder), "Training and validation loss by step.")
+    if hasattr(autoencoder, "components_curve_"):
+        drawn["components"] = plot_components(autoencoder), "What codes of each size leave."
     if autoencoder.n_components_ > 1 and isinstance(autoencoder, TrainedAutoencoder):
         shown = None if values is None else values[some]
         drawn["map"] = (

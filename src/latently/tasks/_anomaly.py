@@ -70,6 +70,9 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         ``MemoryAutoencoder()``, the best found on tables and images alike.
     random_state : int, RandomState or None, default=None
         Seed of the autoencoder and of the split; None leaves the autoencoder's own.
+    effort : {"fast", "balanced", "thorough"} or None, default=None
+        Of the autoencoder: a quarter, all or four times of what it does on its own; None leaves
+        its own.
     scoring : {"auto", "surprise", "energy", "reconstruction", "elbo"}, default="auto"
         How the errors of a row's cells add up. "surprise" belongs to a memory; "energy" is the
         Mahalanobis length of the residual; "reconstruction" the mean error of a cell, in nats;

@@ -12,7 +12,13 @@ from sklearn.frozen import FrozenEstimator
 from latently._codec import check_state
 from latently._sklearn import HasMethods, check_parameters
 from latently._validation import check_fitted
-from latently.estimators import BaseAutoencoder, DenoisingAutoencoder, SaveMixin
+from latently.estimators import (
+    EFFORT_CONSTRAINT,
+    BaseAutoencoder,
+    DenoisingAutoencoder,
+    Effort,
+    SaveMixin,
+)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -21,10 +27,12 @@ class AutoencoderTask(SaveMixin, BaseEstimator):  # type: ignore[misc]  # sklear
 
     autoencoder: BaseAutoencoder | None = None
     random_state: int | np.random.RandomState | None = None
+    effort: Effort | None = None
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "autoencoder": [HasMethods(["fit", "transform"]), None],
         "random_state": ["random_state"],
+        "effort": [*EFFORT_CONSTRAINT, None],
     }
 
     def _default_autoencoder(self) -> BaseAutoencoder:
@@ -55,9 +63,9 @@ class AutoencoderTask(SaveMixin, BaseEstimator):  # type: ignore[misc]  # sklear
 
     def _fresh(self, given: BaseAutoencoder | None, X: Any = None) -> BaseAutoencoder:
         made: BaseAutoencoder = self._default_autoencoder() if given is None else clone(given)
-        return (
-            made if self.random_state is None else made.set_params(random_state=self.random_state)
-        )
+        own = {"random_state": self.random_state, "effort": self.effort}
+        made.set_params(**{name: value for name, value in own.items() if value is not None})
+        return made
 
     def _take_over(self) -> None:
         self.n_features_in_ = self.autoencoder_.n_features_in_

@@ -25,6 +25,9 @@ class AutoencoderDenoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderTas
         ``DenoisingAutoencoder`` with normal noise for tables, a ``UNetAutoencoder`` for images.
     random_state : int, RandomState or None, default=None
         Seed of the autoencoder; None leaves its own.
+    effort : {"fast", "balanced", "thorough"} or None, default=None
+        Of the autoencoder: a quarter, all or four times of what it does on its own; None leaves
+        its own.
 
     Attributes
     ----------

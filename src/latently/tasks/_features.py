@@ -12,7 +12,7 @@ from torch import Tensor
 
 from latently._sklearn import StrOptions
 from latently._validation import check_fitted
-from latently.estimators import BaseAutoencoder, DenoisingAutoencoder
+from latently.estimators import BaseAutoencoder, DenoisingAutoencoder, scaled
 from latently.nn import AutoencoderModule, Cells, DenseNetwork, Masking, hidden_layers
 from latently.tasks._base import AutoencoderTask
 
@@ -32,6 +32,9 @@ class FeatureExtractor(TransformerMixin, AutoencoderTask):  # type: ignore[misc]
         hidden in training [1]_: a wide code that a linear model reads better than a narrow one.
     random_state : int, RandomState or None, default=None
         Seed of the autoencoder; None leaves its own.
+    effort : {"fast", "balanced", "thorough"} or None, default=None
+        Of the autoencoder: a quarter, all or four times of what it does on its own; None leaves
+        its own.
     layers : {"code", "all"}, default="code"
         "all" puts the hidden layers of the encoder before the code: more features, of which the
         first are nearest to the columns.
@@ -74,7 +77,10 @@ class FeatureExtractor(TransformerMixin, AutoencoderTask):  # type: ignore[misc]
     def _default_autoencoder(self) -> BaseAutoencoder:
         network = DenseNetwork((_WIDTH,), normalization="batch", activate_code=True)
         return DenoisingAutoencoder(
-            _WIDTH, network=network, corruption=Masking(0.3), max_epochs=_EPOCHS
+            _WIDTH,
+            network=network,
+            corruption=Masking(0.3),
+            max_epochs=scaled(_EPOCHS, self.effort or "balanced"),
         )
 
     def fit(self, X: Any, y: Any = None) -> Self:

@@ -38,6 +38,9 @@ class LatentSampler(AutoencoderTask):
         ``VariationalAutoencoder()``.
     random_state : int, RandomState or None, default=None
         Seed of the autoencoder and of the mixture.
+    effort : {"fast", "balanced", "thorough"} or None, default=None
+        Of the autoencoder: a quarter, all or four times of what it does on its own; None leaves
+        its own.
     density : {"mixture", "kernel"}, default="mixture"
         A mixture of normals; or a normal around the code of every row, as wide as left-out codes
         like best: closer to the rows, with less that is new.

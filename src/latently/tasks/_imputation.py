@@ -55,6 +55,9 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         ``MaskedAutoencoder``.
     random_state : int, RandomState or None, default=None
         Seed of the autoencoder; None leaves its own.
+    effort : {"fast", "balanced", "thorough"} or None, default=None
+        Of the autoencoder: a quarter, all or four times of what it does on its own; None leaves
+        its own.
     n_iterations : int, default=1
         Passes. Each pass after the first shows the autoencoder the cells filled before, which
         helps models that never saw a gap in training.

@@ -1,6 +1,6 @@
 """Training: one loop, engines that say where it runs, callbacks that hear of it."""
 
-from latently.training._callbacks import Callback, ProgressBar
+from latently.training._callbacks import Callback, ProgressBar, listening
 from latently.training._data import TrainingData, n_batches
 from latently.training._engine import ENGINE_METHODS, Engine, LocalEngine, resolve_engine
 from latently.training._history import History, Record
@@ -18,6 +18,7 @@ __all__ = [
     "TrainingData",
     "TrainingOptions",
     "Weights",
+    "listening",
     "n_batches",
     "resolve_engine",
     "train",

@@ -1,7 +1,10 @@
-"""Callbacks: told of every evaluation, unable to change the training."""
+"""Callbacks: told of every evaluation, unable to change what is learnt."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol
 
 from rich.console import Console
@@ -24,6 +27,33 @@ class Callback(Protocol):
     def on_train_end(self, history: History) -> None:
         """Hear the whole history."""
         ...
+
+
+#: Callbacks of whoever has trainings run somewhere below it.
+_LISTENERS: ContextVar[tuple[Callback, ...]] = ContextVar("listeners", default=())
+
+
+@contextmanager
+def listening(callback: Callback) -> Iterator[None]:
+    """Let a callback hear every training that is run within, of whatever estimator or task.
+
+    An exception that it raises ends the training and goes up to whoever asked for it.
+
+    Parameters
+    ----------
+    callback : Callback
+        Told of every evaluation.
+    """
+    token = _LISTENERS.set((*_LISTENERS.get(), callback))
+    try:
+        yield
+    finally:
+        _LISTENERS.reset(token)
+
+
+def listeners() -> tuple[Callback, ...]:
+    """Return the callbacks that hear the trainings of this context."""
+    return _LISTENERS.get()
 
 
 class ProgressBar:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from latently.exceptions import DivergenceError
 from latently.nn import AutoencoderModule, Cells, RowLoss
-from latently.training._callbacks import Callback
+from latently.training._callbacks import Callback, listeners
 from latently.training._data import Batch, TrainingData, n_batches, shuffled_batches
 from latently.training._engine import Engine
 from latently.training._history import History, Record
@@ -109,7 +109,7 @@ def train(
     run = _Run(engine, module, train_data, valid_data, options, corruption)
     if optimizer_state is not None:
         run.optimizer.load_state_dict(optimizer_state)
-    callbacks = list(callbacks)
+    callbacks = [*callbacks, *listeners()]
     for callback in callbacks:
         callback.on_train_begin(options.n_steps)
     try:

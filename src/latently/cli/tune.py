@@ -1,0 +1,133 @@
+"""``latently tune``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from latently.cli import _options as options
+from latently.cli._data import Source, read_training_rows
+from latently.cli._guard import interrupt_code, say
+from latently.cli._kinds import Kind, Recipe, make_autoencoder
+from latently.cli._output import check_picture, write_json, write_picture
+from latently.cli._search import read_space, seconds_of, setting_words
+
+_SEARCH = "How to search"
+
+
+def tune(
+    data: options.Data,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output", "-o", metavar="MODEL", help="Model file to write, of the best settings."
+        ),
+    ] = None,
+    kind: Annotated[
+        Kind | None,
+        typer.Option(help="Default: autoencoder for tables, convolutional for images."),
+    ] = None,
+    n_components: Annotated[
+        str, typer.Option(metavar="N", help="Size of the code, or auto.")
+    ] = "auto",
+    objective: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="reconstruction, downstream, anomaly or imputation.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = "reconstruction",
+    label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COL",
+            help="Column of labels (downstream); 1 anomaly, 0 normal, -1 not known (anomaly).",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None,
+    time_limit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="About how long, as 90s, 5m or 2h.", rich_help_panel=_SEARCH
+        ),
+    ] = None,
+    n_trials: Annotated[
+        int | None,
+        typer.Option(help="Trials; 20 where no time is given.", rich_help_panel=_SEARCH),
+    ] = None,
+    space: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="JSON of what to search, see the docs.", rich_help_panel=_SEARCH
+        ),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="SQLite file: a killed search goes on.", rich_help_panel=_SEARCH
+        ),
+    ] = None,
+    n_jobs: Annotated[
+        int, typer.Option(help="Processes; -1 is one a core.", rich_help_panel=_SEARCH)
+    ] = 1,
+    effort: options.Effort = None,
+    group_by: options.Groups = None,
+    no_shuffle: options.NoShuffle = False,
+    seed: Annotated[int, typer.Option(help="Same seed, same search.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    ids: options.Ids = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option("--ignore", metavar="COL", help="Column to leave out; repeatable."),
+    ] = None,
+    format: options.InputFormat = None,
+    key: options.Key = None,
+    plot: options.Plot = None,
+    overwrite: options.Overwrite = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Find settings for DATA by trying, and say what they are worth on rows that had no say.
+
+    A first Ctrl-C ends the search and keeps the best so far.
+    """
+    from latently.io import check_output
+    from latently.report import plot_search
+    from latently.tuning import AutoencoderSearchCV
+
+    if output is not None:
+        check_output(output, overwrite)
+    check_picture(plot, overwrite)
+    seconds = seconds_of(time_limit)
+    source = Source(data, format, key, False, ids)
+    rows = read_training_rows(source, ignore, {"--label": label, "--group-by": group_by})
+    recipe = Recipe(
+        kind, n_components, None, None, None, None, None, None, None, seed, device, False
+    )
+    if n_trials is None and seconds is None:
+        n_trials = 20
+    search: Any = AutoencoderSearchCV(
+        make_autoencoder(recipe, images=rows.is_images), read_space(space),
+        objective=objective,  # type: ignore[arg-type]  # judged by the search
+        n_trials=n_trials, time_limit=seconds, shuffle=not no_shuffle, n_jobs=n_jobs,
+        storage=storage, effort=effort,  # type: ignore[arg-type]
+        refit=output is not None, random_state=seed, verbose=not quiet and sys.stderr.isatty(),
+    )  # fmt: skip
+    search.fit(rows.values, rows.beside.get("--label"), groups=rows.beside.get("--group-by"))
+    settings = setting_words(search.best_params_)
+    if not quiet:
+        words = ", ".join(f"{name}={value}" for name, value in settings.items())
+        say(f"best settings: {words or 'those of the default'}\n{search.report_}")
+    if output is not None:
+        search.best_estimator_.set_params(engine="auto").save(output, overwrite=overwrite)
+        say(f"wrote {output}")
+    if plot is not None:
+        write_picture(plot_search(search), plot, overwrite)
+    if json:
+        found = {"settings": settings, "interrupted": search.interrupted_}
+        write_json({"model": output, **found, **search.report_.to_dict()})
+    if search.interrupted_:
+        raise typer.Exit(interrupt_code())

@@ -1,0 +1,308 @@
+"""How sure a figure is, and what more rows would do to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import t as student
+from sklearn.base import clone
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import GroupKFold, RepeatedKFold
+
+from latently._sklearn import Interval, check_parameters
+from latently._validation import read_seed
+from latently.estimators import BaseAutoencoder
+from latently.exceptions import DataError
+from latently.tuning._objectives import fit_model
+from latently.tuning._pca import EncodedPCA
+from latently.tuning._rows import Rows, part, read_rows
+
+#: Fewest rows that a point of a learning curve is fitted to.
+_MIN_ROWS = 20
+#: Gap between old and new rows, and rise over the last doubling, that are worth a word.
+_GAP, _RISE = 0.05, 0.01
+
+
+@dataclass(frozen=True)
+class RepeatedScore:
+    """A figure with its interval, by repeated cross-validation.
+
+    Attributes
+    ----------
+    scores : tuple of float
+        One for each fold of each repetition.
+    mean : float
+        Their mean.
+    low, high : float
+        Where the figure lies with a chance of ``confidence``, by a t-interval that allows for
+        folds that share their training rows [1]_.
+    confidence : float
+        That chance.
+
+    References
+    ----------
+    .. [1] Nadeau and Bengio (2003), Inference for the Generalization Error.
+    """
+
+    scores: tuple[float, ...]
+    mean: float
+    low: float
+    high: float
+    confidence: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.mean:.4f} ({self.confidence:.0%} interval {self.low:.4f} to {self.high:.4f}, "
+            f"{len(self.scores)} folds)"
+        )
+
+
+def repeated_score(
+    model: Any,
+    X: Any,
+    y: Any = None,
+    *,
+    scoring: Any = None,
+    n_splits: int = 5,
+    n_repeats: int = 3,
+    groups: ArrayLike | None = None,
+    confidence: float = 0.95,
+    random_state: int | np.random.RandomState | None = None,
+) -> RepeatedScore:
+    """Cross-validate several times over, and say how sure the figure is.
+
+    Parameters
+    ----------
+    model : estimator
+        An autoencoder, a task or any estimator of scikit-learn's; copies of it are fitted.
+    X : array-like, DataFrame, Table or image stack
+        Rows.
+    y : array-like or None, default=None
+        Labels, where the figure needs them.
+    scoring : str, callable or None, default=None
+        As scikit-learn has it; None is ``model.score``, of an autoencoder the share of the
+        variation that is rebuilt.
+    n_splits, n_repeats : int, default=5 and 3
+        Folds, and how often the rows are folded anew. More make the interval steadier.
+    groups : array-like or None, default=None
+        Group of each row; a group is in one fold.
+    confidence : float, default=0.95
+        Of the interval.
+    random_state : int, RandomState or None, default=None
+        Seed of the folds.
+
+    Returns
+    -------
+    RepeatedScore
+        Scores, mean and interval.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter has a wrong value.
+    DataError
+        If there are fewer rows than folds.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from latently import Autoencoder
+    >>> from latently.tuning import repeated_score
+    >>> model = Autoencoder(2, max_epochs=20, random_state=0)
+    >>> found = repeated_score(model, load_iris().data, n_repeats=2, random_state=0)
+    >>> len(found.scores), found.low < found.mean < found.high
+    (10, True)
+    """
+    check_parameters(
+        {
+            "n_splits": [Interval(Integral, 2, None, closed="left")],
+            "n_repeats": [Interval(Integral, 1, None, closed="left")],
+            "confidence": [Interval(Real, 0, 1, closed="neither")],
+        },
+        {"n_splits": n_splits, "n_repeats": n_repeats, "confidence": confidence},
+        "repeated_score",
+    )
+    rows, seed = read_rows(X, y, groups), read_seed(random_state)
+    scorer = check_scoring(model, scoring)
+    scores, ratios = [], []
+    for train, test in _folds(rows, n_splits, n_repeats, seed):
+        learnt, judged = rows.take(train), rows.take(test)
+        fitted = _fitted(model, learnt)
+        scores.append(float(scorer(fitted, judged.X, judged.y)))
+        ratios.append(len(test) / len(train))
+    mean, spread = float(np.mean(scores)), np.std(scores, ddof=1)
+    # Folds share rows: their variance alone would make the interval too narrow.
+    error = spread * np.sqrt(1 / len(scores) + np.mean(ratios))
+    half = float(student.ppf(0.5 + confidence / 2, len(scores) - 1) * error)
+    return RepeatedScore(tuple(scores), mean, mean - half, mean + half, float(confidence))
+
+
+def _fitted(model: Any, rows: Rows) -> Any:
+    if isinstance(model, BaseAutoencoder):
+        return fit_model(clone(model), rows)
+    return clone(model).fit(rows.X, rows.y)
+
+
+def _folds(rows: Rows, n_splits: int, n_repeats: int, seed: int) -> list[tuple[Any, Any]]:
+    blank = np.zeros((len(rows), 1))
+    try:
+        if rows.groups is None:
+            return list(
+                RepeatedKFold(n_splits=n_splits, n_repeats=n_repeats, random_state=seed).split(
+                    blank
+                )
+            )
+        return [
+            pair
+            for turn in range(n_repeats)
+            for pair in GroupKFold(n_splits, shuffle=True, random_state=seed + turn).split(
+                blank, None, rows.groups
+            )
+        ]
+    except ValueError as error:
+        raise DataError(f"{str(error).rstrip('.')}. Ask for fewer splits.") from None
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """The share of the variation rebuilt, by the number of rows learnt from.
+
+    Attributes
+    ----------
+    sizes : tuple of int
+        Rows learnt from.
+    train, test, pca : tuple of tuple of float
+        For each size and repetition: on the rows learnt from, on others, and what a PCA of as many
+        components rebuilds of these.
+    n_test : int
+        Rows that judge.
+    """
+
+    sizes: tuple[int, ...]
+    train: tuple[tuple[float, ...], ...]
+    test: tuple[tuple[float, ...], ...]
+    pca: tuple[tuple[float, ...], ...]
+    n_test: int
+
+    @property
+    def verdict(self) -> str:
+        """Say in words what would help."""
+        train, test = np.median(self.train, 1), np.median(self.test, 1)
+        rises = len(test) > 1 and test[-1] - test[-2] > _RISE
+        if train[-1] - test[-1] > _GAP:
+            more = "more rows would help" if rises else "fewer components would cost little"
+            return f"the model overfits; {more}, and so would dropout or a corruption"
+        if rises:
+            return "the curve still rises: more rows would help"
+        return "the curve is flat: more rows would not help, more components might"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as JSON takes them.
+
+        Returns
+        -------
+        dict
+            The attributes and the verdict.
+        """
+        return {**asdict(self), "verdict": self.verdict}
+
+    def __str__(self) -> str:
+        lines = [f"{'rows':>8}  {'learnt':>8}  {'new':>8}  {'PCA, new':>8}"]
+        for size, *parts in zip(self.sizes, self.train, self.test, self.pca, strict=True):
+            cells = "  ".join(f"{np.median(part):>8.4f}" for part in parts)
+            lines.append(f"{size:>8,}  {cells}")
+        return "\n".join([*lines, self.verdict])
+
+
+def learning_curve(
+    model: BaseAutoencoder,
+    X: Any,
+    *,
+    shares: Sequence[float] = (0.125, 0.25, 0.5, 1.0),
+    n_repeats: int = 3,
+    test_fraction: float = 0.2,
+    groups: ArrayLike | None = None,
+    random_state: int | np.random.RandomState | None = None,
+) -> LearningCurve:
+    """Fit a model to more and more rows and see what becomes of new ones.
+
+    Parameters
+    ----------
+    model : autoencoder
+        Copies of it are fitted.
+    X : array-like, DataFrame, Table or image stack
+        Rows.
+    shares : sequence of float, default=(0.125, 0.25, 0.5, 1.0)
+        Shares of the rows that are not held out, ascending, in (0, 1].
+    n_repeats : int, default=3
+        Times that other rows are held out and drawn.
+    test_fraction : float, default=0.2
+        Share of the rows to judge by.
+    groups : array-like or None, default=None
+        Group of each row; a group is on one side.
+    random_state : int, RandomState or None, default=None
+        Seed.
+
+    Returns
+    -------
+    LearningCurve
+        Figures at each number of rows, and a word on what would help.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter has a wrong value.
+    DataError
+        If the smallest share has fewer than 20 rows.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from latently import Autoencoder
+    >>> from latently.tuning import learning_curve
+    >>> model = Autoencoder(2, max_epochs=5)
+    >>> curve = learning_curve(model, load_iris().data, shares=(0.5, 1), random_state=0)
+    >>> curve.sizes
+    (60, 120)
+    """
+    check_parameters(
+        {
+            "n_repeats": [Interval(Integral, 1, None, closed="left")],
+            "test_fraction": [Interval(Real, 0, 1, closed="neither")],
+            "share": [Interval(Real, 0, 1, closed="right")],
+        },
+        {"n_repeats": n_repeats, "test_fraction": test_fraction, "share": min(shares, default=0)},
+        "learning_curve",
+    )
+    rows, seed = read_rows(X, None, groups), read_seed(random_state)
+    figures = []
+    sizes: tuple[int, ...] = ()
+    for turn in range(n_repeats):
+        learn, judged = part(rows, test_fraction, True, seed + turn)
+        sizes = tuple(round(min(share, 1.0) * len(learn)) for share in sorted(shares))
+        if sizes[0] < _MIN_ROWS:
+            raise DataError(
+                f"The smallest share is {sizes[0]} rows, {_MIN_ROWS} are needed. Give larger ones."
+            )
+        order = np.random.default_rng(seed + turn).permutation(len(learn))
+        figures.append([_point(model, learn.take(order[:size]), judged, seed) for size in sizes])
+    by_size = [tuple(zip(*points, strict=True)) for points in zip(*figures, strict=True)]
+    train, test, pca = (tuple(point[place] for point in by_size) for place in range(3))
+    return LearningCurve(sizes, train, test, pca, len(judged))
+
+
+def _point(
+    model: BaseAutoencoder, learn: Rows, judged: Rows, seed: int
+) -> tuple[float, float, float]:
+    """Return the figure on the rows learnt from, on others, and that of a PCA on these."""
+    copy: Any = clone(model)
+    if copy.random_state is None:
+        copy.set_params(random_state=seed)
+    fitted: Any = fit_model(copy, learn)
+    pca = EncodedPCA.fit(fitted, learn.X, fitted.n_components_)
+    return float(fitted.score(learn.X)), float(fitted.score(judged.X)), 1 - pca.left(judged.X)

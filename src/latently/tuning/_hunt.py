@@ -1,0 +1,267 @@
+"""A search while it runs: its rows, its trials, and what comes of them."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import joblib
+from sklearn.base import clone
+
+from latently._validation import read_seed
+from latently.estimators import Autoencoder, BaseAutoencoder, Effort, TrainedAutoencoder
+from latently.exceptions import ParameterError, TrainingWarning
+from latently.tuning._objectives import Objective, Reconstruction, objective_of
+from latently.tuning._pca import EncodedPCA
+from latently.tuning._progress import SearchBar
+from latently.tuning._report import SearchReport, Standing
+from latently.tuning._rows import Rows, part
+from latently.tuning._spaces import Space, default_space, read_space
+from latently.tuning._study import SearchTrial, Trials, open_trials, owner_of
+from latently.tuning._trial import Late, Watcher, Work
+
+#: Trainings to keep time for after the last trial: two on more rows, one on all of them.
+_TRAININGS_AFTER = 3.0
+#: Reasons of failed trials that are told.
+_MAX_REASONS = 5
+
+
+class Settings(Protocol):
+    """What a search is asked for."""
+
+    estimator: BaseAutoencoder | None
+    space: Mapping[str, Any] | None
+    objective: Any
+    n_trials: int | None
+    time_limit: float | None
+    outer_fraction: float
+    inner_fraction: float
+    shuffle: bool
+    n_jobs: int
+    storage: str | Path | None
+    study_name: str
+    effort: Effort | None
+    random_state: Any
+
+
+@dataclass
+class Hunt:
+    """One search.
+
+    Attributes
+    ----------
+    settings : Settings
+        What was asked for.
+    rows, learn, outer : Rows
+        All rows; those to learn from; those that report.
+    work : Work
+        What a trial does.
+    trials : Trials
+        The trials.
+    seed : int
+        Of all that is drawn.
+    started : float
+        In seconds of ``time.time``.
+    interrupted : bool
+        True after Ctrl-C.
+    """
+
+    settings: Settings
+    rows: Rows
+    learn: Rows
+    outer: Rows
+    work: Work
+    trials: Trials
+    seed: int
+    started: float
+    interrupted: bool = False
+
+    @classmethod
+    def begin(cls, settings: Settings, rows: Rows, stack: ExitStack) -> Self:
+        """Judge what was asked for, part the rows and open the study."""
+        started = time.time()
+        objective = objective_of(settings.objective)
+        objective.check(rows)
+        seed = read_seed(settings.random_state)
+        learn, outer = part(rows, settings.outer_fraction, settings.shuffle, seed)
+        train, judged = part(learn, settings.inner_fraction, settings.shuffle, seed + 1)
+        model = _prepared(settings, learn.X, seed)
+        space = _space(settings, objective, model)
+        trials = open_trials(
+            space, settings.storage, settings.study_name,
+            owner_of(_parts(settings, objective, model, space, rows, seed)), seed,
+            _n_jobs(settings), stack,
+        )  # fmt: skip
+        work = Work(
+            model, objective, train, judged, seed,
+            started + (settings.time_limit or math.inf), isinstance(objective, Reconstruction),
+            trials.url, settings.study_name,
+        )  # fmt: skip
+        return cls(settings, rows, learn, outer, work, trials, seed, started)
+
+    # ------------------------------------------------------------------ trials
+    def search(self, bar: SearchBar) -> None:
+        """Train the default, then trials until their number or the time is up."""
+        self.default, self.default_score, seconds = self._train_default()
+        if not self.work.objective.sizes_too and "n_components" in self.work.model.get_params():
+            size = {"n_components": self.default.n_components_}
+            self.work = replace(self.work, model=clone(self.work.model).set_params(**size))
+        ends = self.work.deadline - _TRAININGS_AFTER * seconds
+        self.trials.begin_with(self.work.model.get_params(), self.default_score, seconds)
+
+        def is_over(n_begun: int) -> bool:
+            wanted = self.settings.n_trials
+            return time.time() > ends or (wanted is not None and n_begun >= wanted)
+
+        work = replace(self.work, deadline=ends)
+        try:
+            for outcome in self.trials.run(work, _n_jobs(self.settings), is_over):
+                bar.update(self.trials.n_ended, time.time() - self.started, self.best()[1])
+                if outcome.interrupted:
+                    raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            self.interrupted = True
+            warnings.warn(
+                f"The search was interrupted after {self.trials.n_ended:,} trials; the best so far "
+                "is kept.", TrainingWarning, stacklevel=3,
+            )  # fmt: skip
+        else:
+            self._refuse_nothing(seconds)
+
+    def _train_default(self) -> tuple[BaseAutoencoder, float, float]:
+        """Return the untuned model on the inner rows, its score, and the seconds that it took."""
+        start, watcher = time.perf_counter(), Watcher(None, self.work.deadline)
+        try:
+            fitted, score = self.work.train_and_score({}, watcher)
+        except Late:
+            needed = (1 + _TRAININGS_AFTER) * watcher.expected_seconds
+            raise ParameterError(self._too_short(needed)) from None
+        if watcher.interrupted:
+            raise KeyboardInterrupt
+        return autoencoder_of(fitted), score, time.perf_counter() - start
+
+    def best(self) -> tuple[dict[str, Any], float]:
+        """Return the best parameters and their score; none where nothing beat the default."""
+        found = self.trials.best()
+        if found is None or found.score is None or found.score <= self.default_score:
+            return {}, self.default_score
+        return dict(found.params), found.score
+
+    def _refuse_nothing(self, seconds: float) -> None:
+        """Say why not a single trial came through."""
+        ended = self.trials.ended()
+        if any(trial.state in ("complete", "pruned") for trial in ended):
+            return
+        failed = [trial for trial in ended if trial.state == "failed"]
+        if failed:
+            raise ParameterError(_all_failed(failed))
+        raise ParameterError(self._too_short(seconds * (2 + _TRAININGS_AFTER)))
+
+    def _too_short(self, needed: float) -> str:
+        return (
+            f"time_limit={self.settings.time_limit:g} s is too short for one trial. Allow "
+            f'{math.ceil(needed):,} s at least, or effort="fast".'
+        )
+
+    # ------------------------------------------------------------------ what comes of it
+    def report(self, params: dict[str, Any], score: float) -> SearchReport:
+        """Hold the tuned model against the default and a PCA, on inner and on outer rows."""
+        work, objective = replace(self.work, deadline=math.inf), self.work.objective
+        fitted: dict[str, Any] = {}
+        for name, chosen in {"default": {}, "tuned": params}.items():
+            fitted[name] = (
+                fitted["default"] if not chosen and fitted else work.fit(chosen, self.learn)
+            )
+        outer = {
+            name: objective.score(model, self.learn, self.outer, self.seed)
+            for name, model in fitted.items()
+        }
+        size = autoencoder_of(fitted["tuned"]).n_components_
+        pca = [
+            objective.pca_score(
+                EncodedPCA.fit(self.default, train.X, size), train, judged, self.seed
+            )
+            for train, judged in ((work.train, work.judged), (self.learn, self.outer))
+        ]
+        states = Counter(trial.state for trial in self.trials.ended())
+        return SearchReport(
+            objective.figure,
+            (
+                Standing("tuned", score, outer["tuned"]),
+                Standing("default", self.default_score, outer["default"]),
+                Standing("PCA", *pca),
+            ),
+            len(work.judged), len(self.outer), min(size, self.default.preprocessor_.layout.width),
+            states["complete"], states["pruned"], states["failed"] + states["late"],
+        )  # fmt: skip
+
+    def refit(self, params: dict[str, Any]) -> BaseAutoencoder:
+        """Return the best model, trained on all rows."""
+        return autoencoder_of(self.work.fit(params, self.rows))
+
+
+def autoencoder_of(fitted: Any) -> BaseAutoencoder:
+    """Return the autoencoder inside a task, or the autoencoder itself."""
+    model: BaseAutoencoder = getattr(fitted, "autoencoder_", fitted)
+    return model
+
+
+def _prepared(settings: Settings, X: Any, seed: int) -> BaseAutoencoder:
+    """Return the model to tune, with a seed and the network that it would choose."""
+    given = Autoencoder() if settings.estimator is None else settings.estimator
+    model: BaseAutoencoder = clone(given)
+    if model.get_params(deep=False).get("random_state") is None:
+        model.set_params(random_state=seed)
+    if settings.effort is not None:
+        model.set_params(effort=settings.effort)
+    if isinstance(model, TrainedAutoencoder):
+        model = model._with_network(X)
+        if not settings.shuffle and model.splitter is None:
+            model.set_params(shuffle=False)
+    return model
+
+
+def _space(settings: Settings, objective: Objective, model: BaseAutoencoder) -> Space:
+    wanted = settings.space
+    if wanted is None:
+        wanted = default_space(model, sizes_too=objective.sizes_too)
+    space = read_space(wanted, model)
+    if "n_components" in space and not objective.sizes_too:
+        raise ParameterError(
+            "n_components cannot be searched for a reconstruction: more always rebuild better. "
+            'Leave n_components="auto", or take another objective.'
+        )
+    return space
+
+
+def _parts(
+    settings: Settings, objective: Objective, model: BaseAutoencoder, space: Space, rows: Rows,
+    seed: int,
+) -> dict[str, Any]:  # fmt: skip
+    """Return what makes a search this one and no other."""
+    return {
+        "estimator": [type(model).__name__, model.get_params()],
+        "space": {name: [d.to_json(), sorted(d.choices or ())] for name, d in space.items()},
+        "objective": [type(objective).__name__, settings.shuffle],
+        "data": [joblib.hash(part) for part in (rows.X, rows.y, rows.groups)],
+        "fractions": [settings.outer_fraction, settings.inner_fraction],
+        "random_state": seed,
+    }
+
+
+def _n_jobs(settings: Settings) -> int:
+    return int(joblib.cpu_count()) if settings.n_jobs == -1 else int(settings.n_jobs)
+
+
+def _all_failed(failed: list[SearchTrial]) -> str:
+    reasons = Counter(trial.reason for trial in failed).most_common()
+    told = "; ".join(f"{count} x {reason}" for reason, count in reasons[:_MAX_REASONS])
+    more = f"; and {len(reasons) - _MAX_REASONS} more" if len(reasons) > _MAX_REASONS else ""
+    return f"All {len(failed)} trials failed ({told}{more}). Narrow the space."

@@ -1,0 +1,224 @@
+"""What a search is to make best, each with what a PCA of the same size reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import average_precision_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from latently.estimators import BaseAutoencoder, TrainedAutoencoder, filled_of
+from latently.exceptions import DataError, ParameterError
+from latently.tasks import AnomalyDetector, FeatureExtractor
+from latently.tuning._pca import EncodedPCA, hide
+from latently.tuning._rows import Rows, is_classes
+
+ObjectiveName = Literal["reconstruction", "downstream", "anomaly", "imputation"]
+#: Labelled anomalies that a search needs: each part must have one.
+_MIN_ANOMALIES = 4
+
+
+class Objective(Protocol):
+    """What to make best: higher is better."""
+
+    #: Name of the figure, for people.
+    figure: ClassVar[str]
+    #: Whether the size of the code may be searched.
+    sizes_too: ClassVar[bool]
+
+    def check(self, rows: Rows) -> None:
+        """Refuse rows that it cannot work with."""
+        ...
+
+    def fit(self, model: BaseAutoencoder, rows: Rows) -> Any:
+        """Return the model, or a use of it, fitted."""
+        ...
+
+    def score(self, fitted: Any, train: Rows, judged: Rows, seed: int) -> float:
+        """Return the figure on other rows than those of ``fit``."""
+        ...
+
+    def pca_score(self, pca: EncodedPCA, train: Rows, judged: Rows, seed: int) -> float:
+        """Return the figure of a PCA."""
+        ...
+
+
+def fit_model(model: BaseAutoencoder, rows: Rows) -> BaseAutoencoder:
+    """Fit an autoencoder, with the groups where it takes them."""
+    if rows.groups is not None and isinstance(model, TrainedAutoencoder):
+        return model.fit(rows.X, groups=rows.groups)
+    return model.fit(rows.X)
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """The share of the variation of unseen rows that is rebuilt."""
+
+    figure: ClassVar[str] = "share of the variation rebuilt"
+    sizes_too: ClassVar[bool] = False
+
+    def check(self, rows: Rows) -> None:
+        """Take any rows."""
+
+    def fit(self, model: BaseAutoencoder, rows: Rows) -> Any:
+        """Fit the autoencoder."""
+        return fit_model(model, rows)
+
+    def score(self, fitted: Any, train: Rows, judged: Rows, seed: int) -> float:
+        """Return the share."""
+        return float(fitted.score(judged.X))
+
+    def pca_score(self, pca: EncodedPCA, train: Rows, judged: Rows, seed: int) -> float:
+        """Return the share of a PCA."""
+        return 1 - pca.left(judged.X)
+
+
+@dataclass(frozen=True)
+class Downstream:
+    """How well a linear model reads labels off the code."""
+
+    figure: ClassVar[str] = "accuracy, or R2, of a linear model on the code"
+    sizes_too: ClassVar[bool] = True
+
+    def check(self, rows: Rows) -> None:
+        """Ask for labels."""
+        if rows.y is None:
+            raise DataError("A downstream objective needs labels. Give fit a y.")
+
+    def fit(self, model: BaseAutoencoder, rows: Rows) -> Any:
+        """Fit the autoencoder, without labels."""
+        return FeatureExtractor(autoencoder=fit_model(model, rows)).fit(rows.X)
+
+    def score(self, fitted: Any, train: Rows, judged: Rows, seed: int) -> float:
+        """Return accuracy, or R2 for amounts."""
+        return _read_off(fitted.transform(train.X), fitted.transform(judged.X), train, judged)
+
+    def pca_score(self, pca: EncodedPCA, train: Rows, judged: Rows, seed: int) -> float:
+        """Return the same of the codes of a PCA."""
+        return _read_off(pca.codes(train.X), pca.codes(judged.X), train, judged)
+
+
+def _read_off(codes: np.ndarray, others: np.ndarray, train: Rows, judged: Rows) -> float:
+    assert train.y is not None
+    head = LogisticRegression(max_iter=1_000) if is_classes(train.y) else Ridge()
+    model = make_pipeline(StandardScaler(), head).fit(codes, train.y)
+    return float(model.score(others, judged.y))
+
+
+@dataclass(frozen=True)
+class Anomaly:
+    """How well known anomalies are ranked above rows known to be normal."""
+
+    figure: ClassVar[str] = "average precision on labelled rows"
+    sizes_too: ClassVar[bool] = True
+
+    def check(self, rows: Rows) -> None:
+        """Ask for labels: 1 an anomaly, 0 normal, -1 not known."""
+        y = rows.y
+        if y is None or y.dtype.kind not in "iufb" or not set(np.unique(y)) <= {-1, 0, 1}:
+            raise DataError(
+                "An anomaly objective needs labels in y: 1 for an anomaly, 0 for a normal row, -1 "
+                "where it is not known."
+            )
+        if (y == 1).sum() < _MIN_ANOMALIES or (y == 0).sum() < _MIN_ANOMALIES:
+            raise DataError(
+                f"An anomaly objective needs {_MIN_ANOMALIES} rows known to be anomalies and as "
+                f"many known to be normal, got {(y == 1).sum()} and {(y == 0).sum()}. Label more."
+            )
+
+    def fit(self, model: BaseAutoencoder, rows: Rows) -> Any:
+        """Fit a detector to the rows that are not known to be anomalies."""
+        usual = rows.take(np.flatnonzero(rows.y != 1))
+        return AnomalyDetector(autoencoder=fit_model(model, usual)).fit(usual.X)
+
+    def score(self, fitted: Any, train: Rows, judged: Rows, seed: int) -> float:
+        """Return the average precision."""
+        return _precision(-fitted.score_samples(judged.X), judged)
+
+    def pca_score(self, pca: EncodedPCA, train: Rows, judged: Rows, seed: int) -> float:
+        """Return that of the reconstruction error of a PCA."""
+        return _precision(pca.errors(judged.X), judged)
+
+
+def _precision(scores: np.ndarray, judged: Rows) -> float:
+    assert judged.y is not None
+    known = judged.y >= 0
+    return float(average_precision_score(judged.y[known] == 1, scores[known]))
+
+
+@dataclass(frozen=True)
+class Imputation:
+    """The share of the variation of hidden cells that is filled in."""
+
+    figure: ClassVar[str] = "share of the variation of hidden cells filled in"
+    sizes_too: ClassVar[bool] = True
+
+    def check(self, rows: Rows) -> None:
+        """Take tables."""
+        if len(rows.X.shape) > 2:
+            raise DataError("An imputation objective needs a table, got images.")
+
+    def fit(self, model: BaseAutoencoder, rows: Rows) -> Any:
+        """Fit the autoencoder; it fills gaps as it is."""
+        return fit_model(model, rows)
+
+    def score(self, fitted: Any, train: Rows, judged: Rows, seed: int) -> float:
+        """Return the share, for a fifth of the cells."""
+        holes = hide(fitted, judged.X, seed)
+        filled = fitted._ask(holes.shown, filled_of)
+        return 1 - holes.left(torch.from_numpy(filled).double())
+
+    def pca_score(self, pca: EncodedPCA, train: Rows, judged: Rows, seed: int) -> float:
+        """Return the share of a PCA that reads hidden cells as the mean."""
+        holes = hide(pca.model, judged.X, seed)
+        return 1 - holes.left(pca.rebuild(holes.shown))
+
+
+@dataclass(frozen=True)
+class Custom:
+    """A figure of the user's: a function of the fitted autoencoder, rows and labels."""
+
+    function: Callable[[Any, Any, Any], float]
+    figure: ClassVar[str] = "score"
+    sizes_too: ClassVar[bool] = True
+
+    def check(self, rows: Rows) -> None:
+        """Take any rows."""
+
+    def fit(self, model: BaseAutoencoder, rows: Rows) -> Any:
+        """Fit the autoencoder."""
+        return fit_model(model, rows)
+
+    def score(self, fitted: Any, train: Rows, judged: Rows, seed: int) -> float:
+        """Return the figure."""
+        return float(self.function(fitted, judged.X, judged.y))
+
+    def pca_score(self, pca: EncodedPCA, train: Rows, judged: Rows, seed: int) -> float:
+        """Return nan: a PCA is no autoencoder."""
+        return float("nan")
+
+
+OBJECTIVES: dict[ObjectiveName, Callable[[], Objective]] = {
+    "reconstruction": Reconstruction,
+    "downstream": Downstream,
+    "anomaly": Anomaly,
+    "imputation": Imputation,
+}
+
+
+def objective_of(given: Any) -> Objective:
+    """Return the objective of a name, or of a function of the user's."""
+    if callable(given):
+        return Custom(given)
+    if given not in OBJECTIVES:
+        raise ParameterError(
+            f"objective must be one of {', '.join(OBJECTIVES)} or a function of (model, X, y), got "
+            f"{given!r}."
+        )
+    return OBJECTIVES[given]()

@@ -1,0 +1,41 @@
+"""Optuna: brought in when a search begins, and kept quiet."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from latently.exceptions import MissingExtraError
+
+
+def import_optuna() -> Any:
+    """Return the package.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
+    try:
+        import optuna
+    except ImportError:
+        raise MissingExtraError(
+            "A search needs optuna, which is not installed. Run pip install 'latently[tune]'."
+        ) from None
+    return optuna
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Let Optuna say nothing for a while: the search speaks for itself."""
+    optuna = import_optuna()
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(before)

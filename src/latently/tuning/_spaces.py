@@ -1,0 +1,207 @@
+"""What to search: the values that each parameter may take."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from latently import nn
+from latently.estimators import (
+    BaseAutoencoder,
+    DenoisingAutoencoder,
+    MaskedAutoencoder,
+    MemoryAutoencoder,
+    SparseAutoencoder,
+    TrainedAutoencoder,
+    UNetAutoencoder,
+    VariationalAutoencoder,
+)
+from latently.exceptions import ParameterError
+from latently.tuning._optuna import import_optuna
+
+#: Factors of the default learning rate that are looked at.
+_SLOWER, _FASTER = 0.25, 4.0
+#: Largest code that is looked at where its size is open.
+_MOST_COMPONENTS = 64
+_SIZES = ["auto", (64,), (128,), (256,), (128, 64), (256, 128), (512, 256)]
+_CHANNELS = ["auto", (16, 32), (32, 64), (32, 64, 128)]
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """A parameter to search.
+
+    Attributes
+    ----------
+    distribution : optuna distribution
+        Of what is drawn: the value itself, or the label of a choice.
+    choices : dict or None
+        The values behind the labels; None where the value itself is drawn.
+    """
+
+    distribution: Any
+    choices: Mapping[str, Any] | None = None
+
+    def value_of(self, drawn: Any) -> Any:
+        """Return the parameter for what was drawn."""
+        return drawn if self.choices is None else self.choices[drawn]
+
+    def drawn_for(self, value: Any) -> Any:
+        """Return what is drawn for a value; None where it lies outside."""
+        if self.choices is not None:
+            label = _label(value)
+            return label if label in self.choices else None
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        inside = is_number and self.distribution._contains(float(value))
+        return value if inside else None
+
+    def to_json(self) -> str:
+        """Return a text that is the same for the same values."""
+        text: str = import_optuna().distributions.distribution_to_json(self.distribution)
+        return text
+
+
+Space = dict[str, Dimension]
+
+
+def read_space(space: Mapping[str, Any], model: BaseAutoencoder) -> Space:
+    """Judge a space.
+
+    Parameters
+    ----------
+    space : mapping of str to list, tuple or optuna distribution
+        Values of each parameter.
+    model : autoencoder
+        Whose parameters they are, with its network.
+
+    Returns
+    -------
+    dict of str to Dimension
+        The space.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is unknown, or its values are none.
+    """
+    if not isinstance(space, Mapping) or not space:
+        raise ParameterError(
+            "space must be a dict of parameter names and their values, with one at least, got "
+            f'{space!r:.60}. Try {{"learning_rate": (5e-4, 1e-2, "log")}}.'
+        )
+    known = [name for name in model.get_params() if name not in _NOT_SEARCHED]
+    for name in space:
+        if name not in known:
+            raise ParameterError(_unknown(str(name), known, type(model).__name__))
+    return {name: _dimension(name, values) for name, values in space.items()}
+
+
+#: What decides where or how training runs, not what is learnt.
+_NOT_SEARCHED = ("engine", "random_state", "verbose")
+
+
+def _unknown(name: str, known: list[str], model: str) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"Did you mean {near[0]!r}?" if near else f"Try one of {', '.join(known[:6])}."
+    return f"space names {name!r}, which {model} does not have. {hint}"
+
+
+def _dimension(name: str, values: Any) -> Dimension:
+    distributions = import_optuna().distributions
+    if isinstance(values, distributions.BaseDistribution):
+        return Dimension(values)
+    if isinstance(values, list):
+        if not values:
+            raise ParameterError(f"space gives {name!r} no values. Give one at least.")
+        choices = {_label(value): value for value in values}
+        return Dimension(distributions.CategoricalDistribution(list(choices)), choices)
+    if not isinstance(values, tuple) or len(values) not in (2, 3) or not _is_range(values):
+        raise ParameterError(
+            f"space must give {name!r} a list of choices, a (low, high) tuple, a "
+            f'(low, high, "log") tuple or an optuna distribution, got {values!r:.60}.'
+        )
+    low, high, log = values[0], values[1], len(values) == 3
+    whole = isinstance(low, int) and isinstance(high, int)
+    kind = distributions.IntDistribution if whole else distributions.FloatDistribution
+    return Dimension(kind(low, high, log=log))
+
+
+def _is_range(values: tuple[Any, ...]) -> bool:
+    low, high, *rest = values
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in (low, high))
+    if not numbers or low >= high or rest not in ([], ["log"]):
+        return False
+    return not rest or low > 0
+
+
+def _label(value: Any) -> str:
+    """Return a text for a choice: JSON where there is one, else what its repr says."""
+    try:
+        return json.dumps(value)
+    except TypeError:
+        return " ".join(repr(value).split())
+
+
+# ------------------------------------------------------------------ what comes with each kind
+def default_space(model: BaseAutoencoder, *, sizes_too: bool) -> dict[str, Any]:
+    """Return the space that comes with a kind of autoencoder.
+
+    Parameters
+    ----------
+    model : autoencoder
+        With its network.
+    sizes_too : bool
+        Whether the size of the code is open: it is not where errors of codes are compared.
+
+    Returns
+    -------
+    dict
+        Values of each parameter, for ``read_space``.
+    """
+    space: dict[str, Any] = {}
+    if isinstance(model, MemoryAutoencoder):
+        return {"n_components": (250, 8_000, "log"), "robust": [False, True]}
+    rate = float(model.learning_rate)
+    space["learning_rate"] = (_SLOWER * rate, _FASTER * rate, "log")
+    space["weight_decay"] = (1e-4, 0.1, "log")
+    if isinstance(model, MaskedAutoencoder):
+        return {**space, "hidden_size": (32, 256, "log"), "n_networks": (1, 6)}
+    if isinstance(model, UNetAutoencoder):
+        return {**space, "channels": [(8, 16), (16, 32), (16, 32, 64), (32, 64, 128)]}
+    if isinstance(model, TrainedAutoencoder):
+        space |= _network_space(model.network) | _kind_space(model)
+        space["batch_size"] = ["auto", 32, 64, 128]
+    if sizes_too:
+        space["n_components"] = (2, _MOST_COMPONENTS, "log")
+    return space
+
+
+def _network_space(network: Any) -> dict[str, Any]:
+    if isinstance(network, nn.DenseNetwork):
+        return {
+            "network__hidden_sizes": _SIZES,
+            "network__dropout": (0.0, 0.3),
+            "network__normalization": [None, "batch"],
+            "network__linear_path": [False, True],
+        }
+    if isinstance(network, nn.ConvNetwork):
+        return {
+            "network__channels": _CHANNELS,
+            "network__dropout": (0.0, 0.3),
+            "network__residual_blocks": [0, 1],
+        }
+    return {}
+
+
+def _kind_space(model: TrainedAutoencoder) -> dict[str, Any]:
+    if isinstance(model, VariationalAutoencoder):
+        return {"kl_warmup": (0.0, 0.5), "n_importance": [1, 5]}
+    if isinstance(model, SparseAutoencoder):
+        return {"sparsity": ["topk", "batchtopk", "jumprelu"]}
+    if isinstance(model, DenoisingAutoencoder):
+        noises = [None, nn.Masking(0.1), nn.Masking(0.3), nn.GaussianNoise(0.1)]
+        return {"corruption": noises}
+    return {"corruption": [None, nn.GaussianNoise(0.05), nn.GaussianNoise(0.2), nn.Masking(0.05)]}

@@ -1,0 +1,221 @@
+"""The study: trials asked for and told of, in memory or in a file that outlives the process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from joblib import Parallel, delayed
+
+from latently.exceptions import ParameterError
+from latently.tuning._optuna import import_optuna
+from latently.tuning._spaces import Space
+from latently.tuning._trial import FIRST_PART, N_PARTS, Outcome, Work, open_storage, run_elsewhere
+
+#: Trials that are drawn at random before the others learn from them.
+_N_RANDOM = 6
+_OWNER = "latently"
+
+
+@dataclass(frozen=True)
+class SearchTrial:
+    """A trial of a search.
+
+    Attributes
+    ----------
+    number : int
+        From zero, in the order in which they began.
+    params : dict
+        Its parameters.
+    score : float or None
+        Figure on the inner rows, of a complete trial.
+    state : str
+        "complete", "pruned", "failed" or "late".
+    seconds : float
+        That it took.
+    reason : str
+        Why it failed.
+    """
+
+    number: int
+    params: Mapping[str, Any]
+    score: float | None
+    state: str
+    seconds: float
+    reason: str
+
+
+@dataclass
+class Trials:
+    """The trials of one search.
+
+    Parameters
+    ----------
+    study : optuna study
+        What keeps them.
+    space : dict of str to Dimension
+        What they are drawn from.
+    url : str or None
+        Where the study lies; None is in memory.
+    """
+
+    study: Any
+    space: Space
+    url: str | None
+
+    @property
+    def n_ended(self) -> int:
+        """Trials that are over."""
+        return len(self.ended())
+
+    def ended(self) -> list[SearchTrial]:
+        """Return the trials that are over."""
+        return [
+            _read(trial, self.space) for trial in self.study.trials if _OWNER in trial.user_attrs
+        ]
+
+    def best(self) -> SearchTrial | None:
+        """Return the complete trial of the highest score, the first of equal ones."""
+        complete = [trial for trial in self.ended() if trial.state == "complete"]
+        return max(complete, key=lambda trial: trial.score or 0.0, default=None)
+
+    def begin_with(self, values: Mapping[str, Any], score: float, seconds: float) -> None:
+        """Note what the default reached as the first trial, where it lies in the space."""
+        drawn = {name: dim.drawn_for(values.get(name)) for name, dim in self.space.items()}
+        if self.study.trials or None in drawn.values():
+            return
+        trial = import_optuna().trial.create_trial(
+            params=drawn, value=score,
+            distributions={name: dim.distribution for name, dim in self.space.items()},
+            user_attrs={_OWNER: {"state": "complete", "seconds": seconds, "reason": ""}},
+        )  # fmt: skip
+        self.study.add_trial(trial)
+
+    def run(self, work: Work, n_jobs: int, is_over: Callable[[int], bool]) -> Iterator[Outcome]:
+        """Run trials until it is over, several at a time where asked for."""
+        waiting: dict[int, Any] = {}
+
+        def asked() -> Iterator[Any]:
+            while not is_over(len(waiting) + self.n_ended):
+                trial = self.study.ask({name: d.distribution for name, d in self.space.items()})
+                waiting[trial.number] = trial
+                params = {n: self.space[n].value_of(v) for n, v in trial.params.items()}
+                if n_jobs == 1:
+                    yield delayed(work.run)(params, trial.number, trial)
+                else:
+                    yield delayed(run_elsewhere)(work, params, trial.number, trial._trial_id)
+
+        pool = Parallel(n_jobs, return_as="generator_unordered", pre_dispatch=n_jobs, batch_size=1)
+        for outcome in pool(asked()):
+            self._tell(waiting.pop(outcome.number), outcome)
+            yield outcome
+
+    def _tell(self, trial: Any, outcome: Outcome) -> None:
+        states = import_optuna().trial.TrialState
+        noted = {"state": outcome.state, "seconds": outcome.seconds, "reason": outcome.reason}
+        if outcome.interrupted:
+            noted["state"] = "late"
+        trial.set_user_attr(_OWNER, noted)
+        if noted["state"] == "complete":
+            self.study.tell(trial, outcome.score)
+        else:
+            state = states.PRUNED if outcome.state == "pruned" else states.FAIL
+            self.study.tell(trial, state=state)
+
+
+def _read(trial: Any, space: Space) -> SearchTrial:
+    noted = trial.user_attrs[_OWNER]
+    params = {name: space[name].value_of(drawn) for name, drawn in trial.params.items()}
+    score = trial.value if noted["state"] == "complete" else None
+    return SearchTrial(
+        trial.number, params, score, noted["state"], noted["seconds"], noted["reason"]
+    )
+
+
+def open_trials(
+    space: Space,
+    storage: str | Path | None,
+    name: str,
+    owner: Mapping[str, str],
+    seed: int,
+    n_jobs: int,
+    stack: ExitStack,
+) -> Trials:
+    """Open a study, or go on with one that was cut off.
+
+    Raises
+    ------
+    ParameterError
+        If the storage cannot be used, or holds the study of another search.
+    """
+    optuna = import_optuna()
+    url = _url_of(storage)
+    if url is None and n_jobs > 1:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+        url = _url_of(Path(folder) / "search.db")
+    try:
+        study = optuna.create_study(
+            storage=open_storage(url),
+            study_name=name,
+            load_if_exists=True,
+            direction="maximize",
+            sampler=optuna.samplers.TPESampler(
+                n_startup_trials=_N_RANDOM, constant_liar=n_jobs > 1, seed=seed
+            ),
+            pruner=optuna.pruners.HyperbandPruner(FIRST_PART, N_PARTS, 3),
+        )
+        known = study.user_attrs.get(_OWNER)
+    except Exception as error:
+        # SQLAlchemy, sqlite3 and alembic each have trees of their own.
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ParameterError(
+            f"storage {storage} cannot be used: {said}. Name a new file, or one of a search."
+        ) from None
+    if known is None and not study.trials:
+        study.set_user_attr(_OWNER, dict(owner))
+    elif known != dict(owner):
+        raise ParameterError(_other(storage, name, known, owner))
+    trials = Trials(study, space, url)
+    _take_up(trials)
+    return trials
+
+
+def _url_of(storage: str | Path | None) -> str | None:
+    if storage is None:
+        return None
+    text = str(storage)
+    return text if "://" in text else f"sqlite:///{Path(text).absolute()}"
+
+
+def _other(
+    storage: Any, name: str, known: Mapping[str, str] | None, owner: Mapping[str, str]
+) -> str:
+    differs = [part for part, value in owner.items() if known is None or known.get(part) != value]
+    return (
+        f"storage {storage} holds a study {name!r} of another search (of another "
+        f"{' and '.join(differs)}). Name another file, or another study_name."
+    )
+
+
+def _take_up(trials: Trials) -> None:
+    """Run again what a killed search had begun."""
+    states = import_optuna().trial.TrialState
+    for trial in trials.study.get_trials(states=(states.RUNNING,)):
+        trials.study.tell(trial.number, state=states.FAIL)
+        if set(trial.params) == set(trials.space):
+            trials.study.enqueue_trial(trial.params)
+
+
+def owner_of(parts: Mapping[str, Any]) -> dict[str, str]:
+    """Return a short text for each part of a search, equal for equal parts."""
+    texts = {name: json.dumps(part, sort_keys=True, default=repr) for name, part in parts.items()}
+    return {
+        name: hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+        for name, text in texts.items()
+    }
