@@ -7,6 +7,7 @@ from latently import (
     Autoencoder,
     AutoencoderDenoiser,
     AutoencoderImputer,
+    AutoencoderSearchCV,
     ConvolutionalAutoencoder,
     DenoisingAutoencoder,
     FeatureExtractor,
@@ -49,5 +50,9 @@ TASKS = [
     LatentSampler(autoencoder=VariationalAutoencoder(2, **_QUICK), random_state=0),
     FeatureExtractor(autoencoder=Autoencoder(2, **_QUICK), include_error=True, random_state=0),
 ]
+#: Not saved itself: the best model is.
+SEARCH = AutoencoderSearchCV(
+    Autoencoder(1, **_QUICK), {"learning_rate": (1e-3, 1e-2)}, n_trials=1, random_state=0
+)
 ESTIMATORS = [*AUTOENCODERS, *MEMORIES, *MASKED, *TASKS]
 OF_IMAGES = [model for model in ESTIMATORS if get_tags(model).input_tags.three_d_array]

@@ -14,13 +14,13 @@ from sklearn.utils.estimator_checks import (
     parametrize_with_checks,
 )
 
-from tests.contract.estimators import AUTOENCODERS, ESTIMATORS
+from tests.contract.estimators import AUTOENCODERS, ESTIMATORS, SEARCH
 from tests.contract.samples import TWINS
 
 
 # One check doubles every row, on purpose.
 @pytest.mark.filterwarnings(TWINS)
-@parametrize_with_checks(ESTIMATORS)
+@parametrize_with_checks([*ESTIMATORS, SEARCH])
 def test_sklearn_check_passes(estimator, check):
     check(estimator)
 

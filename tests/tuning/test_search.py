@@ -299,7 +299,7 @@ def test_a_default_that_cannot_be_trained_says_why():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"X": X[:30]}, "at least 40 rows"),
+        ({"X": X[:9]}, "At least 10 rows are needed"),
         ({"X": X, "y": np.zeros(3)}, "y must have one value a row"),
         ({"X": X, "groups": np.zeros(178)}, "two groups"),
     ],

@@ -13,7 +13,7 @@ from latently.estimators import split_rule
 from latently.exceptions import DataError
 
 #: Fewest rows that are worth a search: each of three parts needs some to judge by.
-_MIN_ROWS = 40
+_MIN_ROWS = 10
 #: More distinct labels than this are amounts, not classes.
 _MAX_CLASSES = 50
 
@@ -41,7 +41,9 @@ def read_rows(X: Any, y: Any, groups: Any) -> Rows:
     X = X if hasattr(X, "shape") else np.asarray(X)
     n_rows = X.shape[0] if len(X.shape) else 0
     if n_rows < _MIN_ROWS:
-        raise DataError(f"A search needs at least {_MIN_ROWS} rows, got {n_rows}. Use fit alone.")
+        raise DataError(
+            f"At least {_MIN_ROWS} rows are needed, got {n_rows} samples. Use fit alone."
+        )
     beside = {"y": y, "groups": groups}
     found = {name: None if given is None else np.asarray(given) for name, given in beside.items()}
     for name, values in found.items():
@@ -72,9 +74,13 @@ def part(rows: Rows, share: float, shuffle: bool, seed: int) -> tuple[Rows, Rows
             splitter = StratifiedShuffleSplit(1, test_size=share, random_state=seed)
             train, valid = next(splitter.split(classes, classes))
             return rows.take(train), rows.take(valid)
-    rule = split_rule(share, shuffle, None, rows.groups, n_rows)
-    split = rule.split(np.arange(n_rows), n_rows, seed)
-    return rows.take(split.train.numpy()), rows.take(split.valid.numpy())
+    if rows.groups is not None:
+        rule = split_rule(share, shuffle, None, rows.groups, n_rows)
+        split = rule.split(np.arange(n_rows), n_rows, seed)
+        return rows.take(split.train.numpy()), rows.take(split.valid.numpy())
+    order = np.random.default_rng(seed).permutation(n_rows) if shuffle else np.arange(n_rows)
+    n_learnt = n_rows - max(1, round(share * n_rows))
+    return rows.take(order[:n_learnt]), rows.take(order[n_learnt:])
 
 
 def is_classes(y: np.ndarray) -> bool:

@@ -11,11 +11,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, MetaEstimatorMixin
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
 
 from latently._sklearn import HasMethods, Interval, check_parameters
 from latently._validation import check_fitted
-from latently.estimators import EFFORT_CONSTRAINT, BaseAutoencoder, Effort
+from latently.estimators import EFFORT_CONSTRAINT, Autoencoder, BaseAutoencoder, Effort
 from latently.exceptions import ParameterError
 from latently.tuning._hunt import Hunt
 from latently.tuning._objectives import ObjectiveName
@@ -27,7 +27,7 @@ from latently.tuning._study import SearchTrial
 
 
 @dataclass(eq=False, repr=False)
-class AutoencoderSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]  # untyped
+class AutoencoderSearchCV(TransformerMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     """Settings of an autoencoder, found by trying [1]_ and reported by rows that had no say.
 
     Outer rows are set apart first. Of the rest, inner rows judge each trial; trials that do worse
@@ -182,7 +182,29 @@ default="reconstruction"
                 if self.refit:
                     bar.note("all rows")
                     self.best_estimator_: BaseAutoencoder = hunt.refit(self.best_params_)
+        self._take_over(hunt.default)
         return self
+
+    def _take_over(self, fitted: BaseAutoencoder) -> None:
+        self.n_features_in_: int = fitted.n_features_in_
+        if hasattr(fitted, "feature_names_in_"):
+            self.feature_names_in_ = fitted.feature_names_in_
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the components of the best model.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Names of the columns; only held against those of ``fit``.
+
+        Returns
+        -------
+        ndarray of str
+            One a component.
+        """
+        names: np.ndarray = self._best().get_feature_names_out(input_features)
+        return names
 
     def _keep(self, hunt: Hunt) -> None:
         self.trials_: list[SearchTrial] = hunt.trials.ended()
@@ -226,6 +248,13 @@ default="reconstruction"
         if not hasattr(self, "best_estimator_"):
             raise ParameterError("refit=False kept no model. Set refit=True and search again.")
         return self.best_estimator_
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        model = Autoencoder() if self.estimator is None else clone(self.estimator)
+        tags.input_tags = model.__sklearn_tags__().input_tags
+        tags.transformer_tags = model.__sklearn_tags__().transformer_tags
+        return tags
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "report_")
