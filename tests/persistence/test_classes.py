@@ -5,13 +5,15 @@ import inspect
 import pytest
 
 import latently
+from latently import AutoencoderSearchCV
 from latently.persistence import CLASSES
 from latently.preprocessing import ImagePreprocessor, TablePreprocessor
 
 
 def public_classes():
     named = [getattr(latently, name) for name in latently.__all__]
-    return [item for item in named if inspect.isclass(item)]
+    # A search is no model: its best model is saved.
+    return [item for item in named if inspect.isclass(item) and item is not AutoencoderSearchCV]
 
 
 @pytest.mark.parametrize("cls", public_classes(), ids=lambda cls: cls.__name__)

@@ -102,7 +102,13 @@ def plot_search(search: AutoencoderSearchCV, *, ax: Axes | None = None) -> Figur
     if ended:
         low = ax.get_ylim()[0]
         ax.plot(
-            ended, np.full(len(ended), low), "|", color=GREY, label="ended early", clip_on=False
+            ended,
+            np.full(len(ended), low),
+            "x",
+            color=GREY,
+            markersize=5,
+            label="ended early",
+            clip_on=False,
         )
         ax.set_ylim(bottom=low)
     ax.legend(frameon=False, fontsize=9.5)
@@ -146,6 +152,7 @@ def plot_learning_curve(curve: LearningCurve, *, ax: Axes | None = None) -> Figu
     ax.legend(frameon=False, fontsize=9.5)
     ax.set_xlabel("rows learnt from")
     ax.set_ylabel("share of the variation rebuilt")
-    said = curve.verdict[0].upper() + curve.verdict[1:]
-    headline(ax, said, f"judged by {curve.n_test:,} other rows, {len(curve.test[0])} times over")
+    said, _, advice = curve.verdict.partition("; ")
+    judged = f"judged by {curve.n_test:,} other rows, {len(curve.test[0])} times over"
+    headline(ax, said[0].upper() + said[1:], f"{advice}; {judged}")
     return figure

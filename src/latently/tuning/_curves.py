@@ -198,8 +198,8 @@ class LearningCurve:
             more = "more rows would help" if rises else "fewer components would cost little"
             return f"the model overfits; {more}, and so would dropout or a corruption"
         if rises:
-            return "the curve still rises: more rows would help"
-        return "the curve is flat: more rows would not help, more components might"
+            return "the curve still rises; more rows would help"
+        return "the curve is flat; more rows would not help, more components might"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as JSON takes them.
