@@ -24,8 +24,9 @@ from latently.tuning._rows import Rows, part, read_rows
 
 #: Fewest rows that a point of a learning curve is fitted to.
 _MIN_ROWS = 20
-#: Gap between old and new rows, and rise over the last doubling, that are worth a word.
-_GAP, _RISE = 0.05, 0.01
+#: Times that new rows are rebuilt worse than old ones, and share of what is left that the last step
+#: takes off, which are worth a word.
+_GAP, _RISE = 1.3, 0.05
 
 
 @dataclass(frozen=True)
@@ -192,9 +193,9 @@ class LearningCurve:
     @property
     def verdict(self) -> str:
         """Say in words what would help."""
-        train, test = np.median(self.train, 1), np.median(self.test, 1)
-        rises = len(test) > 1 and test[-1] - test[-2] > _RISE
-        if train[-1] - test[-1] > _GAP:
+        train, test = (1 - np.median(part, 1) for part in (self.train, self.test))
+        rises = len(test) > 1 and test[-2] - test[-1] > _RISE * test[-2]
+        if test[-1] > _GAP * max(train[-1], 0.0):
             more = "more rows would help" if rises else "fewer components would cost little"
             return f"the model overfits; {more}, and so would dropout or a corruption"
         if rises:
