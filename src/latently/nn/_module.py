@@ -62,6 +62,11 @@ class AutoencoderModule(nn.Module):
     #: True where answers need double precision whatever the input.
     is_double: ClassVar[bool] = False
 
+    @property
+    def is_steady(self) -> bool:
+        """True where every step of a training is the same computation on other numbers."""
+        return type(self) is AutoencoderModule
+
     def __init__(
         self,
         encoder: nn.Module,

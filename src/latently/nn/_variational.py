@@ -51,6 +51,11 @@ class VariationalModule(AutoencoderModule):
         self.n_importance, self.binarize = n_importance, binarize
         self._n_draws = 1
 
+    @property
+    def is_steady(self) -> bool:
+        """True where every step of a training is the same computation on other numbers."""
+        return self.n_importance == 1
+
     def begin_step(self, progress: float) -> None:
         """Hear which share of the training is over."""
         grown = max(0.0, (progress - _ONE_DRAW) / (1 - _ONE_DRAW))

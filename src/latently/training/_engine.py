@@ -69,6 +69,9 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         Of the matrix products in training; weights, losses and answers stay in single precision.
         "bfloat16" is up to twice as fast where the processor multiplies it, with three digits.
         "auto" takes it there for large networks over pixels, which have eight bits themselves.
+    records : bool, default=True
+        Whether the step of a small network is recorded and replayed on a CPU, the same gradients,
+        without Python between its operations.
 
     Examples
     --------
@@ -78,6 +81,7 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
 
     device: str = "auto"
     precision: Precision = "auto"
+    records: bool = True
 
     @property
     def torch_device(self) -> torch.device:

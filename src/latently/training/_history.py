@@ -46,6 +46,8 @@ class History:
         Why training ended: "finished", "early stopping", "interrupted" or "diverged".
     best_step : int
         The step whose weights were kept.
+    steps : str
+        How steps were taken: "recorded", without Python between operations, or "eager" and why.
     seconds : list of float
         Since the start, at each record; not saved with a model, and equal fits may differ in it.
     """
@@ -54,6 +56,7 @@ class History:
     events: list[str] = field(default_factory=list)
     stopped: StopReason = "running"
     best_step: int = 0
+    steps: str = field(default="", compare=False)
     seconds: list[float] = field(default_factory=list, compare=False)
 
     def __getitem__(self, name: str) -> np.ndarray:

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from latently.exceptions import DivergenceError
-from latently.nn import AutoencoderModule, Cells, RowLoss
+from latently.nn import AutoencoderModule, Cells
 from latently.training._callbacks import Callback, listeners
 from latently.training._data import Batch, TrainingData, n_batches, shuffled_batches
 from latently.training._engine import Engine
 from latently.training._history import History, Record
+from latently.training._step import Update, loss_of, make_step
 
 Weights = dict[str, Tensor]
 
@@ -108,7 +109,7 @@ def train(
     """
     run = _Run(engine, module, train_data, valid_data, options, corruption)
     if optimizer_state is not None:
-        run.optimizer.load_state_dict(optimizer_state)
+        run.stepper.load(optimizer_state)
     callbacks = [*callbacks, *listeners()]
     for callback in callbacks:
         callback.on_train_begin(options.n_steps)
@@ -122,8 +123,11 @@ def train(
     finally:
         for callback in callbacks:
             callback.on_train_end(run.history)
+    run.history.steps = run.stepper.words
+    state = run.stepper.state()
+    run.stepper.release()
     run.restore_best()
-    return Trained(run.best_weights, run.history, run.optimizer.state_dict())
+    return Trained(run.best_weights, run.history, state)
 
 
 @dataclass
@@ -147,10 +151,10 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.engine.setup(self.module)
-        self.precision = self.engine.autocast(self.module)
+        update = Update(self.options.learning_rate, self.options.weight_decay)
+        self.stepper = make_step(self.engine, self.module, update, self.options.n_steps)
         self.train_data = self.engine.shard(self.train_data)
         self.valid_data = None if self.valid_data is None else self.engine.shard(self.valid_data)
-        self.optimizer = make_optimizer(self.module, self.options)
         self.generator = torch.Generator().manual_seed(self.options.seed)
         self.batches = self._endless_batches()
         self.best_weights = snapshot(self.module)
@@ -177,15 +181,14 @@ class _Run:
         self.module.train()
         total, n_rows = torch.zeros((), device=self.train_data.inputs.values.device), 0
         for _ in range(n_steps):
-            batch = next(self.batches)
-            loss = self._loss(batch, self.step / self.options.n_steps)
-            self._set_learning_rate()
-            self.optimizer.zero_grad(set_to_none=True)
-            self.engine.backward(loss)
+            batch, progress = self._corrupted(next(self.batches)), self.step / self.options.n_steps
+            self.module.begin_step(progress)
+            penalty_weight = self.module.latent.weight_at(progress)
+            loss = self.stepper.gradients(batch, penalty_weight)
             if self.options.gradient_clip is not None:
-                nn.utils.clip_grad_norm_(self.module.parameters(), self.options.gradient_clip)
-            self.optimizer.step()
-            total += loss.detach() * len(batch.inputs.values)
+                self.stepper.clip(self.options.gradient_clip)
+            self.stepper.descend(self._learning_rate())
+            total += loss * len(batch.inputs.values)
             n_rows += len(batch.inputs.values)
             self.step += 1
         return self.engine.mean(float(total) / n_rows, n_rows)
@@ -197,8 +200,9 @@ class _Run:
         total, weight = 0.0, 0.0
         for start in range(0, data.n_rows, _EVALUATION_BATCH):
             batch = data.take(slice(start, start + _EVALUATION_BATCH))
-            row_loss = self._row_loss(batch.inputs, batch)
-            total += float(self._combine(row_loss, batch.weight, 1.0)) * len(batch.inputs.values)
+            with self.stepper.precision:
+                loss = loss_of(self.module, batch, self.module.latent.weight_at(1.0))
+            total += float(loss) * len(batch.inputs.values)
             weight += len(batch.inputs.values)
         return self.engine.mean(total / weight, weight)
 
@@ -226,34 +230,17 @@ class _Run:
         while True:
             yield from shuffled_batches(self.train_data, self.options.batch_size, self.generator)
 
-    def _loss(self, batch: Batch, progress: float) -> Tensor:
-        self.module.begin_step(progress)
-        inputs = batch.inputs
-        if self.corruption is not None:
-            observed = inputs.observed
-            if observed is None:
-                n_columns = self.module.likelihood.layout.n_columns
-                observed = torch.ones(
-                    len(inputs.values), n_columns, dtype=torch.bool, device=inputs.values.device
-                )
-            inputs = Cells(*self.corruption(inputs.values, observed))
-        return self._combine(self._row_loss(inputs, batch), batch.weight, progress)
+    def _corrupted(self, batch: Batch) -> Batch:
+        if self.corruption is None:
+            return batch
+        values, observed = batch.inputs
+        if observed is None:
+            shape = len(values), self.module.likelihood.layout.n_columns
+            observed = torch.ones(shape, dtype=torch.bool, device=values.device)
+        return batch._replace(inputs=Cells(*self.corruption(values, observed)))
 
-    def _row_loss(self, inputs: Cells, batch: Batch) -> RowLoss:
-        with self.precision:
-            loss: RowLoss = self.module(inputs, batch.target)
-        return loss
-
-    def _combine(self, loss: RowLoss, weight: Tensor | None, progress: float) -> Tensor:
-        rows = loss.reconstruction + self.module.latent.weight_at(progress) * loss.penalty
-        if weight is not None:
-            rows = rows * weight
-        return rows.mean() / self.module.likelihood.layout.n_columns
-
-    def _set_learning_rate(self) -> None:
-        rate = self.options.learning_rate * self.rate_factor * self._schedule()
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+    def _learning_rate(self) -> float:
+        return self.options.learning_rate * self.rate_factor * self._schedule()
 
     def _schedule(self) -> float:
         if not self.options.decay:
@@ -276,7 +263,7 @@ class _Run:
         if math.isnan(self.first_loss):
             self.first_loss = abs(valid_loss)
         epoch = self.step / n_batches(self.train_data.n_rows, self.options.batch_size)
-        rate = self.optimizer.param_groups[0]["lr"]
+        rate = self.stepper.optimizer.param_groups[0]["lr"]
         record = Record(self.step, epoch, train_loss, valid_loss, rate, metrics)
         self.history.records.append(record)
         self.history.seconds.append(time.perf_counter() - self.started)
@@ -337,24 +324,13 @@ class _Run:
             "the learning rate"
         )
         self.module.load_state_dict(self.best_weights)
-        self.optimizer = make_optimizer(self.module, self.options)
+        self.stepper.reset()
         self.step = self.history.best_step
 
 
 def _half_cosine(progress: float) -> float:
     """Fall from one to zero as ``progress`` goes from zero to one."""
     return 0.5 * (1 + math.cos(math.pi * min(max(progress, 0.0), 1.0)))
-
-
-def make_optimizer(module: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
-    """Return AdamW; only matrices decay, not offsets, norms or scales."""
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": options.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    return torch.optim.AdamW(groups, lr=options.learning_rate, fused=True)
 
 
 def snapshot(module: nn.Module) -> Weights:

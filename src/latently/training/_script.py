@@ -1,0 +1,140 @@
+"""A recorded computation as one call into torch: no Python between its operations."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+#: Numbers by which torch's interpreter knows types and layouts.
+_CODES: dict[Any, int] = {
+    torch.uint8: 0, torch.int8: 1, torch.int16: 2, torch.int32: 3, torch.int64: 4,
+    torch.float16: 5, torch.float32: 6, torch.float64: 7, torch.bool: 11, torch.bfloat16: 15,
+    torch.strided: 0, torch.contiguous_format: 0, torch.preserve_format: 1, torch.channels_last: 2,
+}  # fmt: skip
+#: Operations that only mark what autograd shall see.
+_MARKS = (torch.ops.aten.detach.default, torch.ops.aten.alias.default)
+
+Script = Callable[..., tuple[Tensor, ...]]
+
+
+class CannotScript(Exception):
+    """The computation has a part that torch's interpreter does not take."""
+
+
+def strip(module: fx.GraphModule) -> None:
+    """Take out of a recording what is no arithmetic."""
+    for node in list(module.graph.nodes):
+        if node.op == "call_function" and node.target in _MARKS:
+            node.replace_all_uses_with(node.args[0])
+            module.graph.erase_node(node)
+    module.recompile()
+
+
+def script(module: fx.GraphModule) -> Script:
+    """Turn a recording into a function of torch's interpreter [1]_.
+
+    Parameters
+    ----------
+    module : GraphModule
+        Of tensors in and a tuple of tensors out, with operations of ATen only.
+
+    Returns
+    -------
+    callable
+        The same tensors in, the same tensors out.
+
+    Raises
+    ------
+    CannotScript
+        If there is something else in it.
+
+    References
+    ----------
+    .. [1] DeVito et al. (2018), TorchScript: intermediate representation and interpreter.
+    """
+    try:
+        function: Script = torch._C._create_function_from_graph(
+            "step", _Writer().write(module.graph)
+        )
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError) as error:
+        raise CannotScript(str(error).splitlines()[0] if str(error) else repr(error)) from None
+    return function
+
+
+class _Writer:
+    """Writes the nodes of a recording into a graph of the interpreter."""
+
+    def __init__(self) -> None:
+        self.graph: Any = torch._C.Graph()
+        self.values: dict[fx.Node, Any] = {}
+
+    def write(self, recording: fx.Graph) -> Any:
+        for node in recording.nodes:
+            if node.op == "placeholder":
+                self.values[node] = self.graph.addInput(node.name)
+            elif node.op == "output":
+                self._give_back(node.args[0])
+            elif node.op != "call_function":
+                raise CannotScript(f"a {node.op}")
+            elif node.target is operator.getitem:
+                self.values[node] = self.values[node.args[0]][node.args[1]]
+            else:
+                self.values[node] = self._call(node)
+        return self.graph
+
+    def _call(self, node: fx.Node) -> Any:
+        schema = node.target._schema  # type: ignore[union-attr]
+        given = [self._argument(node, place, one) for place, one in enumerate(schema.arguments)]
+        call = self.graph.insertNode(self.graph.create(schema.name, given, len(schema.returns)))
+        outputs = list(call.outputs())
+        for value, one in zip(outputs, schema.returns, strict=True):
+            value.setType(one.type)
+        if len(outputs) > 1:
+            return outputs
+        return (
+            outputs[0]
+            if str(schema.returns[0].type) == "Tensor"
+            else self._unpack(node, outputs[0])
+        )
+
+    def _argument(self, node: fx.Node, place: int, one: Any) -> Any:
+        if one.kwarg_only or place >= len(node.args):
+            default = one.default_value if one.has_default_value() else None
+            return self._value(node.kwargs.get(one.name, default), one.type)
+        return self._value(node.args[place], one.type)
+
+    def _value(self, value: Any, kind: Any) -> Any:
+        if isinstance(value, fx.Node):
+            return self.values[value]
+        if isinstance(value, list | tuple):
+            if any(isinstance(item, fx.Node) for item in value):
+                return self._list([self._value(item, None) for item in value], None in value)
+            return self.graph.insertConstant(list(value))
+        if isinstance(value, int) and not isinstance(value, bool) and "float" in str(kind):
+            value = float(value)
+        if isinstance(value, torch.dtype | torch.layout | torch.memory_format):
+            value = _CODES[value]
+        return self.graph.insertConstant(value)
+
+    def _list(self, values: Sequence[Any], has_gaps: bool) -> Any:
+        made = self.graph.insertNode(self.graph.create("prim::ListConstruct", values, 1))
+        one: Any = torch._C.TensorType.get()
+        kind = torch._C.OptionalType(one) if has_gaps else one
+        made.output().setType(torch._C.ListType(kind))
+        return made.output()
+
+    def _unpack(self, node: fx.Node, value: Any) -> list[Any]:
+        """Return the tensors of a list, as many as were recorded."""
+        count = len(node.meta["val"])
+        parts = self.graph.insertNode(self.graph.create("prim::ListUnpack", [value], count))
+        return list(parts.outputs())
+
+    def _give_back(self, nodes: Sequence[fx.Node]) -> None:
+        values = [self.values[node] for node in nodes]
+        made = self.graph.insertNode(self.graph.create("prim::TupleConstruct", values, 1))
+        made.output().setType(torch._C.TupleType([torch._C.TensorType.get()] * len(values)))
+        self.graph.registerOutput(made.output())

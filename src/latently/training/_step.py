@@ -1,0 +1,394 @@
+"""One step of training: gradients and an update, taken by autograd or by a recording of it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from latently.nn import AutoencoderModule, Cells
+from latently.training._data import Batch
+from latently.training._engine import Engine
+from latently.training._script import CannotScript, Script, script, strip
+
+#: From so many weights on, arithmetic outweighs the time between operations.
+_HEAVY = 100_000
+#: Fewest steps that pay for a recording, times that batches of a shape are seen before it is made,
+#: and the most shapes.
+_MIN_STEPS, _SEEN, _MAX_SHAPES = 500, 3, 4
+#: AdamW as torch has it by default.
+_BETAS, _EPS = (0.9, 0.999), 1e-8
+#: Numbers that each layer's weights begin at a multiple of: products round as they do elsewhere.
+_ALIGNED = 16
+#: Where layers may come from: those of others may do what a recording does not see.
+_KNOWN = ("torch.nn.", "latently.")
+
+
+class Update(NamedTuple):
+    """What the optimiser is told: how far to go, and how much weights decay."""
+
+    learning_rate: float
+    weight_decay: float
+
+
+def loss_of(module: AutoencoderModule, batch: Batch, penalty_weight: float | Tensor) -> Tensor:
+    """Return the mean loss a column of a batch, penalty included."""
+    loss = module(batch.inputs, batch.target)
+    rows = loss.reconstruction + penalty_weight * loss.penalty
+    if batch.weight is not None:
+        rows = rows * batch.weight
+    mean: Tensor = rows.mean() / module.likelihood.layout.n_columns
+    return mean
+
+
+class Step:
+    """Gradients by autograd, an update by AdamW; only matrices decay, not offsets or scales.
+
+    Parameters
+    ----------
+    engine : Engine
+        Where to compute.
+    module : AutoencoderModule
+        Trained in place.
+    update : Update
+        For the optimiser.
+    """
+
+    #: How steps are taken, for the history.
+    words = "eager"
+
+    def __init__(self, engine: Engine, module: AutoencoderModule, update: Update) -> None:
+        self.engine, self.module, self.update = engine, module, update
+        self.precision = engine.autocast(module)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what the optimiser has gathered."""
+        matrices, others = _by_decay(p for p in self.module.parameters() if p.requires_grad)
+        groups = [
+            {"params": matrices, "weight_decay": self.update.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
+        groups = [group for group in groups if group["params"]]
+        self.optimizer = torch.optim.AdamW(groups, lr=self.update.learning_rate, fused=True)
+
+    def state(self) -> dict[str, Any]:
+        """Return where the optimiser stands."""
+        return self.optimizer.state_dict()
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on where an optimiser stood."""
+        self.optimizer.load_state_dict(state)
+
+    def gradients(self, batch: Batch, penalty_weight: float) -> Tensor:
+        """Compute the gradients of a batch and return its loss."""
+        self.optimizer.zero_grad(set_to_none=True)
+        with self.precision:
+            loss = loss_of(self.module, batch, penalty_weight)
+        self.engine.backward(loss)
+        return loss.detach()
+
+    def clip(self, longest: float) -> None:
+        """Shorten the gradient."""
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        nn.utils.clip_grad_norm_(parameters, longest)
+
+    def descend(self, learning_rate: float) -> None:
+        """Go along the gradient."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.optimizer.step()
+
+    def release(self) -> None:
+        """Leave the module as it was found, weights apart."""
+
+
+def _by_decay(parameters: Any) -> tuple[list[Tensor], list[Tensor]]:
+    every = list(parameters)
+    return [p for p in every if p.ndim > 1], [p for p in every if p.ndim <= 1]
+
+
+class RecordedStep(Step):
+    """A step recorded once for each shape of batch, and replayed without Python in between.
+
+    All weights lie side by side in two tensors, one that decays and one that does not, so that an
+    update is two calls whatever the number of layers. Batches of a new shape, and all of a
+    module that cannot be recorded, go by autograd to the same gradients, bit for bit.
+    """
+
+    def __init__(self, engine: Engine, module: AutoencoderModule, update: Update) -> None:
+        self.flat = [
+            _Flat(group)
+            for group in _by_decay(p for p in module.parameters() if p.requires_grad)
+            if group
+        ]
+        self.scripts: dict[Any, Script] = {}
+        self.seen: Counter[Any] = Counter()
+        self.refused = ""
+        self.penalty_weight = torch.ones(())
+        super().__init__(engine, module, update)
+
+    @property
+    def words(self) -> str:  # type: ignore[override]
+        """How steps were taken, for the history."""
+        if self.refused:
+            return f"eager: {self.refused}"
+        return "recorded" if self.scripts else "eager: too few steps of one shape"
+
+    def reset(self) -> None:
+        """Forget what the optimiser has gathered."""
+        super().reset()
+        for flat in self.flat:
+            flat.forget()
+
+    def state(self) -> dict[str, Any]:
+        """Return where the optimiser stands, as AdamW has it."""
+        for flat in self.flat:
+            self.optimizer.state.update(flat.moments())
+        return super().state()
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on where an optimiser stood."""
+        super().load(state)
+        for flat in self.flat:
+            flat.take_up(self.optimizer.state)
+
+    def clip(self, longest: float) -> None:
+        """Shorten the gradient."""
+        length = math.hypot(*(float(flat.gradient.norm()) for flat in self.flat))
+        if length > longest:
+            for flat in self.flat:
+                flat.gradient.mul_(longest / (length + 1e-6))
+
+    def descend(self, learning_rate: float) -> None:
+        """Go along the gradient."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        for flat in self.flat:
+            flat.descend(learning_rate, self.update.weight_decay)
+
+    def gradients(self, batch: Batch, penalty_weight: float) -> Tensor:
+        """Compute the gradients of a batch and return its loss."""
+        recorded = self._script_for(batch)
+        if recorded is not None:
+            self.penalty_weight.fill_(penalty_weight)
+            tensors = [*self._weights, *self._buffers, *_tensors_of(batch), self.penalty_weight]
+            with torch.no_grad(), torch.jit.optimized_execution(False):
+                loss, *gradients = recorded(*tensors)
+            for flat, part in zip(self.flat, self._split(gradients), strict=True):
+                flat.gather(part)
+            return loss
+        for flat in self.flat:
+            flat.clear()
+        loss = loss_of(self.module, batch, penalty_weight)
+        self.engine.backward(loss)
+        for flat in self.flat:
+            flat.gather([p.grad for p in flat.parameters])
+        return loss.detach()
+
+    def _script_for(self, batch: Batch) -> Script | None:
+        shape = _shape_of(batch)
+        if shape in self.scripts:
+            return self.scripts[shape]
+        self.seen[shape] += 1
+        enough = self.seen[shape] >= _SEEN and len(self.scripts) < _MAX_SHAPES
+        if self.refused or not enough:
+            return None
+        try:
+            self.scripts[shape] = self._record(batch)
+        except CannotScript as error:
+            self.refused = f"its step cannot be recorded ({error})"
+            return None
+        return self.scripts[shape]
+
+    def _record(self, batch: Batch) -> Script:
+        """Record one step without taking it."""
+        self._weights = [p.detach() for flat in self.flat for p in flat.parameters]
+        self._buffers = list(self.module.buffers())
+        names = [name for flat in self.flat for name in flat.names_in(self.module)]
+        buffer_names = [name for name, _ in self.module.named_buffers()]
+        n_weights, n_buffers = len(names), len(buffer_names)
+
+        def step(*tensors: Tensor) -> tuple[Tensor, ...]:
+            weights = [w.detach().requires_grad_() for w in tensors[:n_weights]]
+            buffers = tensors[n_weights : n_weights + n_buffers]
+            rest = tensors[n_weights + n_buffers :]
+            state = dict(zip([*names, *buffer_names], [*weights, *buffers], strict=True))
+            again = _batch_of(batch, rest[:-1])
+            loss = functional_call(_Loss(self.module), _inside(state), (again, rest[-1]))
+            found = torch.autograd.grad(loss, weights, allow_unused=True)
+            pairs = zip(weights, found, strict=True)
+            return (loss.detach(), *(torch.zeros_like(w) if g is None else g for w, g in pairs))
+
+        # Recording runs the step: nothing of it may stay, neither in buffers nor in what is drawn.
+        copies = [buffer.clone() for buffer in self._buffers]
+        tensors = [*self._weights, *copies, *_tensors_of(batch), self.penalty_weight]
+        with torch.random.fork_rng(devices=[]):
+            try:
+                recording = make_fx(step)(*tensors)
+            except Exception as error:  # whatever a user's layer raises under a recording
+                reason = str(error).splitlines()
+                raise CannotScript(reason[0] if reason else type(error).__name__) from None
+        strip(recording)
+        return script(recording)
+
+    def _split(self, gradients: Sequence[Tensor]) -> Iterator[Sequence[Tensor]]:
+        """Deal out gradients to where their weights lie."""
+        start = 0
+        for flat in self.flat:
+            yield gradients[start : start + len(flat.parameters)]
+            start += len(flat.parameters)
+
+    def release(self) -> None:
+        """Give each layer weights of its own again."""
+        for flat in self.flat:
+            flat.release()
+
+
+class _Loss(nn.Module):
+    """The loss of a batch as a module, so that its weights can be exchanged."""
+
+    def __init__(self, inner: AutoencoderModule) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, batch: Batch, penalty_weight: Tensor) -> Tensor:
+        return loss_of(self.inner, batch, penalty_weight)
+
+
+def _inside(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"inner.{name}": value for name, value in state.items()}
+
+
+class _Flat:
+    """Parameters of one kind, side by side in one tensor."""
+
+    def __init__(self, parameters: list[Tensor]) -> None:
+        self.parameters = parameters
+        self.decays = parameters[0].ndim > 1
+        self.sizes = [-(-p.numel() // _ALIGNED) * _ALIGNED for p in parameters]
+        self.weights = parameters[0].detach().new_zeros(sum(self.sizes))
+        for p, part in zip(parameters, self._parts(self.weights), strict=True):
+            p.data = part.copy_(p.data)
+        self.forget()
+
+    def _parts(self, whole: Tensor) -> list[Tensor]:
+        """Return the views of a tensor that belong to the parameters."""
+        parts = torch.split(whole, self.sizes)
+        return [
+            part[: p.numel()].view(p.shape) for part, p in zip(parts, self.parameters, strict=True)
+        ]
+
+    def forget(self) -> None:
+        """Begin with no moments."""
+        self.gradient = torch.zeros_like(self.weights)
+        self.gradients = self._parts(self.gradient)
+        self.first, self.second = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
+        self.count = torch.zeros(())
+
+    def moments(self) -> dict[Tensor, dict[str, Tensor]]:
+        """Return the state of each parameter, as AdamW keeps it."""
+        moments = zip(self._parts(self.first), self._parts(self.second), strict=True)
+        return {
+            p: {"step": self.count.clone(), "exp_avg": first, "exp_avg_sq": second}
+            for p, (first, second) in zip(self.parameters, moments, strict=True)
+        }
+
+    def take_up(self, state: Mapping[Tensor, Mapping[str, Tensor]]) -> None:
+        """Take over the state of each parameter."""
+        for p, first, second in zip(
+            self.parameters, self._parts(self.first), self._parts(self.second), strict=True
+        ):
+            first.copy_(state[p]["exp_avg"])
+            second.copy_(state[p]["exp_avg_sq"])
+            self.count.copy_(state[p]["step"])
+
+    def descend(self, learning_rate: float, weight_decay: float) -> None:
+        """Go one step of AdamW along the gradient."""
+        self.count += 1
+        torch._fused_adamw_(
+            [self.weights], [self.gradient], [self.first], [self.second], [], [self.count],
+            lr=learning_rate, beta1=_BETAS[0], beta2=_BETAS[1],
+            weight_decay=weight_decay if self.decays else 0.0, eps=_EPS,
+            amsgrad=False, maximize=False,
+        )  # fmt: skip
+
+    def names_in(self, module: nn.Module) -> list[str]:
+        """Return the names of the parameters, in their order here."""
+        names = {id(p): name for name, p in module.named_parameters()}
+        return [names[id(p)] for p in self.parameters]
+
+    def clear(self) -> None:
+        """Forget the gradients of the layers."""
+        for p in self.parameters:
+            p.grad = None
+
+    def gather(self, gradients: Sequence[Tensor | None]) -> None:
+        """Take over the gradients of the layers."""
+        known = [
+            torch.zeros_like(p) if g is None else g
+            for p, g in zip(self.parameters, gradients, strict=True)
+        ]
+        torch._foreach_copy_(self.gradients, known)
+
+    def release(self) -> None:
+        """Give each parameter a tensor of its own again."""
+        for p in self.parameters:
+            p.grad = None
+            p.data = p.data.clone()
+
+
+def _tensors_of(batch: Batch) -> list[Tensor]:
+    """Return what varies from batch to batch, rows that are their own target once."""
+    cells = [batch.inputs] if batch.target is batch.inputs else [batch.inputs, batch.target]
+    tensors = [tensor for one in cells for tensor in one if tensor is not None]
+    return tensors if batch.weight is None else [*tensors, batch.weight]
+
+
+def _batch_of(like: Batch, tensors: Sequence[Tensor]) -> Batch:
+    """Return a batch of the same form from its tensors."""
+    given = iter(tensors)
+
+    def cells(one: Cells) -> Cells:
+        return Cells(next(given), None if one.observed is None else next(given))
+
+    inputs = cells(like.inputs)
+    target = inputs if like.target is like.inputs else cells(like.target)
+    return Batch(inputs, target, None if like.weight is None else next(given))
+
+
+def _shape_of(batch: Batch) -> Any:
+    """Return what a recording depends on."""
+    parts = (*batch.inputs, *batch.target, batch.weight)
+    shapes = tuple(None if part is None else (part.shape, part.dtype) for part in parts)
+    return (batch.target is batch.inputs, *shapes)
+
+
+def make_step(engine: Engine, module: AutoencoderModule, update: Update, n_steps: int) -> Step:
+    """Return the fastest way to take steps that suits a module."""
+    pays = n_steps >= _MIN_STEPS and sum(p.numel() for p in module.parameters()) < _HEAVY
+    can = (
+        hasattr(torch, "_fused_adamw_")
+        and module.is_steady
+        and not _has_strangers(module)
+        and not _casts(engine, module)
+    )
+    wanted = getattr(engine, "records", False) and module.center.device.type == "cpu"
+    kind = RecordedStep if pays and can and wanted else Step
+    return kind(engine, module, update)
+
+
+def _casts(engine: Engine, module: AutoencoderModule) -> bool:
+    with engine.autocast(module):
+        return torch.is_autocast_enabled(module.center.device.type)
+
+
+def _has_strangers(module: nn.Module) -> bool:
+    """Return True where a layer is neither torch's nor ours."""
+    return any(not f"{type(part).__module__}.".startswith(_KNOWN) for part in module.modules())
