@@ -22,7 +22,7 @@ ENGINE_METHODS = ["launch", "setup", "shard", "autocast", "backward", "mean"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 #: From so many weights on, products of matrices outweigh what casting costs.
-_HEAVY = 100_000
+_HEAVY = 200_000
 #: Instruction sets that multiply bfloat16.
 _BFLOAT16_UNITS = ("avx512_bf16", "amx_tile")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
+from torch.jit._fuser import optimized_execution
 
 #: Numbers by which torch's interpreter knows types and layouts.
 _CODES: dict[Any, int] = {
@@ -57,12 +58,17 @@ def script(module: fx.GraphModule) -> Script:
     .. [1] DeVito et al. (2018), TorchScript: intermediate representation and interpreter.
     """
     try:
-        function: Script = torch._C._create_function_from_graph(
-            "step", _Writer().write(module.graph)
-        )
+        function = torch._C._create_function_from_graph("step", _Writer().write(module.graph))
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError) as error:
         raise CannotScript(str(error).splitlines()[0] if str(error) else repr(error)) from None
-    return function
+
+    def run(*tensors: Tensor) -> tuple[Tensor, ...]:
+        # Optimised, products that share a factor would be taken together, and round otherwise.
+        with torch.no_grad(), optimized_execution(False):
+            answers: tuple[Tensor, ...] = function(*tensors)
+        return answers
+
+    return run
 
 
 class _Writer:

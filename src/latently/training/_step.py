@@ -18,7 +18,7 @@ from latently.training._engine import Engine
 from latently.training._script import CannotScript, Script, script, strip
 
 #: From so many weights on, arithmetic outweighs the time between operations.
-_HEAVY = 100_000
+_HEAVY = 3_000_000
 #: Fewest steps that pay for a recording, times that batches of a shape are seen before it is made,
 #: and the most shapes.
 _MIN_STEPS, _SEEN, _MAX_SHAPES = 500, 3, 4
@@ -179,14 +179,14 @@ class RecordedStep(Step):
         if recorded is not None:
             self.penalty_weight.fill_(penalty_weight)
             tensors = [*self._weights, *self._buffers, *_tensors_of(batch), self.penalty_weight]
-            with torch.no_grad(), torch.jit.optimized_execution(False):
-                loss, *gradients = recorded(*tensors)
+            loss, *gradients = recorded(*tensors)
             for flat, part in zip(self.flat, self._split(gradients), strict=True):
                 flat.gather(part)
             return loss
         for flat in self.flat:
             flat.clear()
-        loss = loss_of(self.module, batch, penalty_weight)
+        with self.precision:
+            loss = loss_of(self.module, batch, penalty_weight)
         self.engine.backward(loss)
         for flat in self.flat:
             flat.gather([p.grad for p in flat.parameters])
@@ -221,7 +221,8 @@ class RecordedStep(Step):
             rest = tensors[n_weights + n_buffers :]
             state = dict(zip([*names, *buffer_names], [*weights, *buffers], strict=True))
             again = _batch_of(batch, rest[:-1])
-            loss = functional_call(_Loss(self.module), _inside(state), (again, rest[-1]))
+            with self.precision:
+                loss = functional_call(_Loss(self.module), _inside(state), (again, rest[-1]))
             found = torch.autograd.grad(loss, weights, allow_unused=True)
             pairs = zip(weights, found, strict=True)
             return (loss.detach(), *(torch.zeros_like(w) if g is None else g for w, g in pairs))
@@ -232,11 +233,15 @@ class RecordedStep(Step):
         with torch.random.fork_rng(devices=[]):
             try:
                 recording = make_fx(step)(*tensors)
-            except Exception as error:  # whatever a user's layer raises under a recording
+                strip(recording)
+                recorded = script(recording)
+                recorded(*tensors)
+            except CannotScript:
+                raise
+            except Exception as error:  # whatever a layer raises under a recording
                 reason = str(error).splitlines()
                 raise CannotScript(reason[0] if reason else type(error).__name__) from None
-        strip(recording)
-        return script(recording)
+        return recorded
 
     def _split(self, gradients: Sequence[Tensor]) -> Iterator[Sequence[Tensor]]:
         """Deal out gradients to where their weights lie."""
@@ -373,20 +378,10 @@ def _shape_of(batch: Batch) -> Any:
 def make_step(engine: Engine, module: AutoencoderModule, update: Update, n_steps: int) -> Step:
     """Return the fastest way to take steps that suits a module."""
     pays = n_steps >= _MIN_STEPS and sum(p.numel() for p in module.parameters()) < _HEAVY
-    can = (
-        hasattr(torch, "_fused_adamw_")
-        and module.is_steady
-        and not _has_strangers(module)
-        and not _casts(engine, module)
-    )
+    can = hasattr(torch, "_fused_adamw_") and module.is_steady and not _has_strangers(module)
     wanted = getattr(engine, "records", False) and module.center.device.type == "cpu"
     kind = RecordedStep if pays and can and wanted else Step
     return kind(engine, module, update)
-
-
-def _casts(engine: Engine, module: AutoencoderModule) -> bool:
-    with engine.autocast(module):
-        return torch.is_autocast_enabled(module.center.device.type)
 
 
 def _has_strangers(module: nn.Module) -> bool:
