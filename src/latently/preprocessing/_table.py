@@ -35,6 +35,8 @@ from latently.preprocessing._frames import (
 
 Table = np.ndarray | nw.DataFrame[Any]
 
+#: Encoded numbers from here on are too large for single precision.
+_LARGEST = float(np.finfo(np.float32).max) / 4
 #: Likelihoods of numbers that are left as they are.
 _IN_UNIT_INTERVAL = ("bernoulli", "continuous_bernoulli")
 
@@ -197,12 +199,14 @@ class TablePreprocessor:
 
     def _encode_numbers(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with np.errstate(over="ignore"):
-            values = (numbers - self.center) / self.scale
-        observed = ~np.isnan(values)
-        if not observed.all():
+            values = numbers - self.center
+            values /= self.scale
+        observed = np.ones(values.shape, dtype=bool)
+        # One look at both ends tells whether any cell is missing or too large: NaN is no end.
+        if values.size and not (values.min() > -_LARGEST and values.max() < _LARGEST):
+            observed = ~np.isnan(values)
             values[~observed] = 0.0
-        too_large = ~(np.abs(values) < np.finfo(np.float32).max / 4)
-        _refuse(self.spec, self.positions, numbers, too_large)
+            _refuse(self.spec, self.positions, numbers, ~(np.abs(values) < _LARGEST))
         if self.number_likelihood in _IN_UNIT_INTERVAL:
             self._check_unit_interval(numbers, values)
         dtype = np.float32 if numbers.dtype == np.float32 else np.float64

@@ -64,7 +64,7 @@ def script(module: fx.GraphModule) -> Script:
 
     def run(*tensors: Tensor) -> tuple[Tensor, ...]:
         # Optimised, products that share a factor would be taken together, and round otherwise.
-        with torch.no_grad(), optimized_execution(False):
+        with torch.inference_mode(), optimized_execution(False):
             answers: tuple[Tensor, ...] = function(*tensors)
         return answers
 

@@ -1,0 +1,319 @@
+"""How fast: a step of a small network, a whole fit, and scoring, beside peers in one run.
+
+    OMP_NUM_THREADS=1 python benchmarks/speed.py --json speed.json
+
+``steps``: microseconds a training step of 10-64-32-4 and 100-64-32-8 and back, batches of 128, one
+thread, by the way that it is taken; processor time, the least of the rounds. JAX is a step under
+``jit`` and ``scan``, AdamW by optax.
+``fits``: 8,000 rows to learn from, 2,000 to judge by, 20 columns made by five causes: PyOD's
+``AutoEncoder`` and scikit-learn's ``MLPRegressor(X, X)`` with the layers of ours, at equal batches
+and epochs, and ours by default; times as multiples of ours, the median of rounds side by side.
+``scoring``: rows a second of ``score_samples`` beside the bare network's forward and PyOD.
+
+Peers: ``pip install pyod==3.6.7 tqdm jax optax``; one that is not installed is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.neural_network import MLPRegressor
+from torch import nn
+
+import latently
+from _records import Record, in_rounds, print_machine, print_table, say, unique, written
+from latently.nn import Cells
+from latently.training._data import Batch
+from latently.training._step import RecordedStep, Step, Update
+
+SHAPES = ((10, 64, 32, 4), (100, 64, 32, 8))
+BATCH, N_STEPS, N_ROUNDS = 128, 400, 5
+LAYERS, EPOCHS = (64, 32), 20
+
+
+# ------------------------------------------------------------------ steps
+def steps() -> Iterator[Record]:
+    """Time a step, by the way that it is taken."""
+    for shape in SHAPES:
+        name = "-".join(map(str, shape))
+        rows = torch.from_numpy(np.random.default_rng(0).normal(size=(BATCH, shape[0])))
+        ways = {
+            "plain eager, Adam": _eager(shape, rows.float(), fused=False),
+            "plain eager, fused Adam": _eager(shape, rows.float(), fused=True),
+            "latently, eager": _ours(shape, rows, Step),
+            "latently, recorded": _ours(shape, rows, RecordedStep),
+            "JAX, jit and scan": _jax(shape, rows.float().numpy()),
+        }
+        for way, run in ways.items():
+            if run is None:
+                say(f"{way}: not installed, left out")
+                continue
+            say(f"{name}: {way}")
+            run()
+            spent = min(_processor_seconds(run) for _ in range(N_ROUNDS))
+            yield Record("steps", name, "normal", way, 0, "us", 1e6 * spent / N_STEPS)
+        yield Record("steps", name, "normal", "to record", 0, "us", 1e6 * _recording(shape, rows))
+
+
+def _processor_seconds(run: Callable[[], Any]) -> float:
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
+def _plain(shape: tuple[int, ...]) -> nn.Module:
+    sizes = [*shape, *reversed(shape[:-1])]
+    layers: list[nn.Module] = []
+    for place, (n_in, n_out) in enumerate(pairwise(sizes)):
+        is_bent = place not in (len(shape) - 2, len(sizes) - 2)
+        layers += [nn.Linear(n_in, n_out), *([nn.GELU()] if is_bent else [])]
+    return nn.Sequential(*layers)
+
+
+def _eager(shape: tuple[int, ...], rows: torch.Tensor, *, fused: bool) -> Callable[[], None]:
+    model = _plain(shape)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=fused)
+
+    def run() -> None:
+        for _ in range(N_STEPS):
+            optimizer.zero_grad(set_to_none=True)
+            (model(rows) - rows).square().mean().backward()
+            optimizer.step()
+
+    return run
+
+
+def _lesson(shape: tuple[int, ...], rows: torch.Tensor) -> tuple[Any, Batch]:
+    network = latently.DenseNetwork(shape[1:-1])
+    model = latently.Autoencoder(shape[-1], network=network, max_epochs=1, random_state=0)
+    cells = Cells(rows.float())
+    return model.fit(rows.numpy()).module_.train(), Batch(cells, cells, None)
+
+
+def _ours(shape: tuple[int, ...], rows: torch.Tensor, kind: type[Step]) -> Callable[[], None]:
+    module, batch = _lesson(shape, rows)
+    step = kind(latently.LocalEngine("cpu"), module, Update(1e-3, 0.01))
+
+    def run() -> None:
+        for _ in range(N_STEPS):
+            step.gradients(batch, 0.0)
+            step.clip(1.0)
+            step.descend(1e-3)
+
+    return run
+
+
+def _recording(shape: tuple[int, ...], rows: torch.Tensor) -> float:
+    """Return the seconds that it takes to record a step, once torch has been warmed up."""
+    module, batch = _lesson(shape, rows)
+    step = RecordedStep(latently.LocalEngine("cpu"), module, Update(1e-3, 0.01))
+    start = time.perf_counter()
+    step._record(batch)
+    return time.perf_counter() - start
+
+
+def _jax(shape: tuple[int, ...], rows: np.ndarray) -> Callable[[], Any] | None:
+    try:
+        import jax
+        import optax
+    except ImportError:
+        return None
+    sizes = [*shape, *reversed(shape[:-1])]
+    rng = np.random.default_rng(0)
+    weights = [
+        (rng.normal(size=(a, b)).astype(np.float32) / a**0.5, np.zeros(b, np.float32))
+        for a, b in pairwise(sizes)
+    ]
+    optimizer = optax.adamw(1e-3, weight_decay=0.01)
+
+    def loss(weights: Any) -> Any:
+        x = rows
+        for place, (w, b) in enumerate(weights):
+            x = x @ w + b
+            if place not in (len(shape) - 2, len(sizes) - 2):
+                x = jax.nn.gelu(x, approximate=False)
+        return ((x - rows) ** 2).mean()
+
+    def one(state: Any, _: Any) -> Any:
+        weights, moments = state
+        value, gradients = jax.value_and_grad(loss)(weights)
+        changes, moments = optimizer.update(gradients, moments, weights)
+        return (optax.apply_updates(weights, changes), moments), value
+
+    many = jax.jit(lambda state: jax.lax.scan(one, state, None, length=N_STEPS))
+    state = weights, optimizer.init(weights)
+    return lambda: jax.block_until_ready(many(state))
+
+
+# ------------------------------------------------------------------ fits and scoring
+def table(n_rows: int, seed: int = 0) -> np.ndarray:
+    """Return rows of 20 columns that five causes made, in standard deviations."""
+    rng = np.random.default_rng(seed)
+    causes = rng.normal(size=(n_rows, 5))
+    rows = np.tanh(causes @ rng.normal(size=(5, 64)) / 2) @ rng.normal(size=(64, 20)) / 8
+    return (rows - rows.mean(0)) / rows.std(0)
+
+
+def fits() -> Iterator[Record]:
+    """Time whole fits, and judge them by other rows."""
+    X = table(10_000)
+    train, test = X[:8_000], X[8_000:]
+    network = latently.DenseNetwork(LAYERS)
+    equal = {"batch_size": BATCH, "max_epochs": EPOCHS, "patience": None}
+    makers: dict[str, Callable[[], Any]] = {
+        "latently, equal": lambda: latently.Autoencoder(
+            5, network=network, **equal, random_state=0
+        ),
+        "latently, default": lambda: latently.Autoencoder(5, random_state=0),
+        "PyOD AutoEncoder": _pyod,
+        "MLPRegressor(X, X)": lambda: MLPRegressor(
+            hidden_layer_sizes=(*LAYERS, 5, *reversed(LAYERS)), batch_size=BATCH,
+            max_iter=EPOCHS, n_iter_no_change=EPOCHS, random_state=0,
+        ),
+    }  # fmt: skip
+    makers = {name: make for name, make in makers.items() if make() is not None}
+    models: dict[str, Any] = {}
+
+    def fit(name: str) -> Callable[[], Any]:
+        return lambda: models.update({name: _fitted(makers[name](), train)})
+
+    times = in_rounds([fit(name) for name in makers])
+    ours = np.array(times[0])
+    for name, spent in zip(makers, times, strict=True):
+        error = float(np.square(_rebuilt(models[name], test) - test).mean())
+        yield Record("fits", "20 columns", "made", name, 0, "times ours", median(spent / ours))
+        yield Record("fits", "20 columns", "made", name, 0, "error of new rows", error)
+    yield from _scoring(models, table(200_000, seed=1))
+
+
+def _pyod() -> Any:
+    try:
+        from pyod.models.auto_encoder import AutoEncoder
+    except ImportError:
+        return None
+    return AutoEncoder(
+        hidden_neuron_list=[*LAYERS, 5], epoch_num=EPOCHS, batch_size=BATCH, preprocessing=False,
+        verbose=0, batch_norm=False, dropout_rate=0.0, random_state=0,
+    )  # fmt: skip
+
+
+def _fitted(model: Any, rows: np.ndarray) -> Any:
+    return model.fit(rows, rows) if isinstance(model, MLPRegressor) else model.fit(rows) or model
+
+
+def _rebuilt(model: Any, rows: np.ndarray) -> np.ndarray:
+    if hasattr(model, "reconstruct"):
+        return np.asarray(model.reconstruct(rows))
+    if isinstance(model, MLPRegressor):
+        return np.asarray(model.predict(rows))
+    with torch.no_grad():
+        answer: np.ndarray = model.model.eval()(torch.from_numpy(rows).float()).numpy()
+    return answer
+
+
+def _scoring(models: dict[str, Any], rows: np.ndarray) -> Iterator[Record]:
+    model = models["latently, equal"]
+    single = torch.from_numpy(rows).float()
+    module = model.module_
+
+    def bare() -> None:
+        with torch.no_grad():
+            for part in single.split(4_096):
+                module.decoder(module.encoder(part - module.center))
+
+    calls: dict[str, Callable[[], Any]] = {
+        "latently": lambda: model.score_samples(rows.astype(np.float32)),
+        "latently, double": lambda: model.score_samples(rows),
+        "bare network": bare,
+    }
+    if "PyOD AutoEncoder" in models:
+        calls["PyOD AutoEncoder"] = lambda: models["PyOD AutoEncoder"].decision_function(rows)
+    times = in_rounds(list(calls.values()))
+    for name, spent in zip(calls, times, strict=True):
+        ratio = median(np.array(spent) / np.array(times[0]))
+        yield Record("scoring", "200,000 rows", "made", name, 0, "times ours", ratio)
+
+
+# ------------------------------------------------------------------ report
+def report(records: list[Record]) -> None:
+    """Print a table for each setting."""
+    for part, setting in unique((r.part, r.setting) for r in records):
+        chosen = [r for r in records if (r.part, r.setting) == (part, setting)]
+        measures = unique(r.measure for r in chosen)
+        values = {(r.method, r.measure): r.value for r in chosen}
+        print(f"\n## {part}: {setting}\n")
+        body = [
+            [
+                method,
+                *(f"{values[method, m]:.4g}" if (method, m) in values else "-" for m in measures),
+            ]
+            for method in unique(r.method for r in chosen)
+        ]
+        print_table(["", *measures], body)
+
+
+def write_json(records: list[Record], path: Path) -> None:
+    """Write every figure with the date, the versions and the machine."""
+    names = ("latently", "torch", "numpy", "scikit-learn", "pyod", "jax")
+    document = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {name: _version(name) for name in names},
+        "machine": {
+            "processor": platform.machine(), "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(), "matmul GFLOP/s": matmul_rate(),
+        },
+        "figures": [record._asdict() for record in records],
+    }  # fmt: skip
+    path.write_text(json.dumps(document, indent=2) + "\n")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def matmul_rate() -> float:
+    """Return the billions of operations a second of a product of two matrices of 1,024."""
+    a = torch.rand(1_024, 1_024)
+    spent = min(in_rounds([lambda: [a @ a for _ in range(5)]])[0])
+    return round(5 * 2 * 1_024**3 / spent / 1e9, 1)
+
+
+PARTS: dict[str, Callable[[], Iterator[Record]]] = {"steps": steps, "fits": fits}
+
+
+def main() -> None:
+    """Run what was asked for and print the tables."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    p.add_argument("--data", type=Path, help="not read: all data are made")
+    p.add_argument("--part", default=",".join(PARTS), help=f"some of {','.join(PARTS)}")
+    p.add_argument("--out", type=Path, help="CSV to append every figure to")
+    p.add_argument("--json", type=Path, help="file to write all figures to, with the machine")
+    args = p.parse_args()
+    print_machine()
+    print(f"a product of two matrices of 1,024: {matmul_rate()} GFLOP/s")
+    records = [
+        record for part in args.part.split(",") for record in written(PARTS[part](), args.out)
+    ]
+    report(records)
+    if args.json is not None:
+        write_json(records, args.json)
+
+
+if __name__ == "__main__":
+    main()
