@@ -277,7 +277,10 @@ class MemoryAutoencoder(BaseAutoencoder):
         """
         check_fitted(self)
         n_columns = self.preprocessor_.layout.n_columns
-        return f"{type(self).__name__}: {n_columns:,} columns, {self.n_components_:,} stored rows"
+        return (
+            f"{type(self).__name__}: {n_columns:,} columns, {self.n_components_:,} stored rows; "
+            f"effort: {self.effort}"
+        )
 
 
 def _drawn(n_rows: int, n_wanted: int, seed: int) -> Tensor:

@@ -21,7 +21,7 @@ from latently.tuning._rows import Rows
 _OF_A_TRIAL = (LatentlyError, ArithmeticError, ValueError, TypeError, RuntimeError, MemoryError)
 State = Literal["complete", "pruned", "failed", "late"]
 #: Parts of a training after which a trial may be ended, and the first of them.
-N_PARTS, FIRST_PART = 50, 4
+N_PARTS, FIRST_PART = 50, 10
 
 
 class Outcome(NamedTuple):
