@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.model_selection import GroupKFold, KFold, TimeSeriesSplit
+from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, TimeSeriesSplit
 
 from latently import Autoencoder, MapAutoencoder, SparseAutoencoder
 from latently.estimators import split_rule
@@ -48,6 +48,15 @@ def test_a_splitter_has_its_last_split_taken():
     groups = np.repeat(np.arange(5), 10)
     places = held_out(split_rule(0.1, True, GroupKFold(5), groups, 50), 50)
     assert len({groups[place] for place in places}) == 1
+
+
+def test_labels_are_for_splitters_that_need_them():
+    labels = np.repeat([0, 1], [80, 20])
+    rule = split_rule(0.1, True, StratifiedKFold(4), None, 100, labels)
+    places = held_out(rule, 100)
+    assert sum(labels[place] for place in places) == 5 and len(places) == 25
+    model = Autoencoder(2, splitter=StratifiedKFold(4), **QUICK).fit(matrix(100), labels)
+    assert model.baselines_.n_rows == 25
 
 
 def test_rows_that_a_splitter_leaves_out_are_not_used():

@@ -196,6 +196,20 @@ def test_a_search_that_was_cut_off_goes_on(tmp_path):
     assert all(seconds[t.number] == t.seconds for t in again.trials_)
 
 
+def test_a_search_without_a_seed_goes_on_with_its_own(tmp_path):
+    storage = tmp_path / "search.db"
+    first = search(n_trials=2, storage=storage, random_state=None).fit(X)
+    again = search(n_trials=4, storage=storage, random_state=None).fit(X)
+    assert [t.score for t in again.trials_[:2]] == [t.score for t in first.trials_]
+    assert len(again.trials_) == 4
+
+
+@pytest.mark.parametrize("model", [MemoryAutoencoder(), MaskedAutoencoder()], ids=str)
+def test_what_has_no_score_of_its_own_needs_another_objective(model):
+    with pytest.raises(ParameterError, match="does not suit"):
+        search(model, None).fit(X)
+
+
 def test_trials_that_were_running_are_run_again(tmp_path):
     import optuna
 
@@ -261,6 +275,7 @@ def test_a_time_limit_ends_the_search():
         ({"space": {"layers": [1]}}, "does not have"),
         ({"outer_fraction": 1.0}, "outer_fraction"),
         ({"effort": "heroic"}, "effort"),
+        ({"model": Autoencoder}, "Write Autoencoder"),
     ],
     ids=str,
 )
@@ -314,6 +329,7 @@ def test_rows_that_cannot_be_parted_are_refused(arguments, words):
     ("objective", "y", "words"),
     [
         ("downstream", None, "needs labels"),
+        ("downstream", np.r_[np.nan, np.zeros(177)], "1 of 178 labels are missing"),
         ("anomaly", None, "1 for an anomaly"),
         ("anomaly", np.arange(178), "1 for an anomaly"),
         ("anomaly", np.zeros(178), "Label more"),

@@ -47,12 +47,13 @@ class Split(NamedTuple):
 
 @dataclass(frozen=True)
 class SplitRule:
-    """How to hold rows out; ``sides`` works in the order in which the user gave them."""
+    """How to hold rows out, in the order in which the user gave them."""
 
     fraction: float
     shuffle: bool = True
     splitter: Splitter | None = None
     groups: np.ndarray | None = None
+    labels: Any = None
 
     def split(self, positions: np.ndarray, n_given: int, seed: int) -> Split:
         """Split rows that were sorted.
@@ -91,7 +92,7 @@ class SplitRule:
     def _sides(self, n_rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the places of training and of validation rows among those given."""
         if self.splitter is not None:
-            return _last_of(self.splitter, n_rows, self.groups)
+            return _last_of(self.splitter, n_rows, self.groups, self.labels)
         n_valid = _n_held_out(n_rows, self.fraction)
         places = np.arange(n_rows)
         if not n_valid:
@@ -103,7 +104,12 @@ class SplitRule:
 
 
 def split_rule(
-    fraction: float, shuffle: bool, splitter: Splitter | None, groups: ArrayLike | None, n_rows: int
+    fraction: float,
+    shuffle: bool,
+    splitter: Splitter | None,
+    groups: ArrayLike | None,
+    n_rows: int,
+    labels: Any = None,
 ) -> SplitRule:
     """Judge how rows are to be held out.
 
@@ -119,30 +125,30 @@ def split_rule(
             "shuffle=False and splitter are two ways to hold rows out. Give one of them."
         )
     if groups is None:
-        return SplitRule(fraction, shuffle, splitter)
+        return SplitRule(fraction, shuffle, splitter, None, labels)
     if not shuffle:
         raise ParameterError(
             "groups need shuffle=True: whole groups are drawn. Give a splitter for both."
         )
-    labels = np.asarray(groups)
-    if labels.shape != (n_rows,):
+    names = np.asarray(groups)
+    if names.shape != (n_rows,):
         raise DataError(
-            f"groups must have one label a row, got shape {labels.shape} for {n_rows:,} rows."
+            f"groups must have one label a row, got shape {names.shape} for {n_rows:,} rows."
         )
-    if labels.dtype.kind == "O":
-        labels = labels.astype(str)  # a missing label is a label, too
-    numbers = np.unique(labels, return_inverse=True)[1]
+    if names.dtype.kind == "O":
+        names = names.astype(str)  # a missing label is a label, too
+    numbers = np.unique(names, return_inverse=True)[1]
     if numbers.max() == 0:
         raise DataError("groups must name at least two groups, got one. Leave groups out.")
-    return SplitRule(fraction, shuffle, splitter, numbers)
+    return SplitRule(fraction, shuffle, splitter, numbers, labels)
 
 
 def _last_of(
-    splitter: Splitter, n_rows: int, groups: np.ndarray | None
+    splitter: Splitter, n_rows: int, groups: np.ndarray | None, labels: Any = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the last pair of a splitter: of those in time, the one with the latest rows."""
     try:
-        train, valid = list(splitter.split(np.zeros((n_rows, 1)), None, groups))[-1]
+        train, valid = list(splitter.split(np.zeros((n_rows, 1)), labels, groups))[-1]
     except (TypeError, ValueError, IndexError) as error:
         raise DataError(
             f"{type(splitter).__name__} cannot split {n_rows:,} rows: {error}".rstrip(".")

@@ -154,8 +154,8 @@ class TrainedAutoencoder(BaseAutoencoder):
         X : array-like of shape (n_samples, n_features), DataFrame, Table or image stack
             Numbers; or columns of numbers, booleans, categories, texts, dates; or images of shape
             (n, h, w), (n, h, w, c) or (n, c, h, w). Cells may be missing.
-        y : None
-            Ignored; scikit-learn's pipelines pass it.
+        y : array-like of shape (n_samples,) or None, default=None
+            Labels, for a ``splitter`` that needs them; nothing is learnt from them.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weight of each row, at least zero; None weighs all the same.
         groups : array-like of shape (n_samples,) or None, default=None
@@ -176,7 +176,7 @@ class TrainedAutoencoder(BaseAutoencoder):
         DivergenceError
             If training ran away three times.
         """
-        return self._fit(X, None, sample_weight, groups)
+        return self._fit(X, None, sample_weight, groups, y)
 
     def fit_pairs(self, X: Any, target: Any) -> Self:
         """Learn to turn each row of ``X`` into the same row of ``target``, as a denoiser does.
@@ -206,13 +206,16 @@ class TrainedAutoencoder(BaseAutoencoder):
         target: Any,
         sample_weight: ArrayLike | None,
         groups: ArrayLike | None = None,
+        labels: Any = None,
     ) -> Self:
         self._check_parameters()
         data = read_input(self, X, reset=True, min_rows=MIN_ROWS)
         goal = None if target is None else self._read_target(target, data)
         weights = read_weights(sample_weight, X, len(data))
         n_given = len(data)
-        rule = split_rule(self.validation_fraction, self.shuffle, self.splitter, groups, n_given)
+        rule = split_rule(
+            self.validation_fraction, self.shuffle, self.splitter, groups, n_given, labels
+        )
         seed = read_seed(self.random_state)
         for name in _OF_ONE_FIT:
             self.__dict__.pop(name, None)

@@ -17,7 +17,7 @@ from sklearn.model_selection import GroupKFold, RepeatedKFold
 from latently._sklearn import Interval, check_parameters
 from latently._validation import read_seed
 from latently.estimators import BaseAutoencoder
-from latently.exceptions import DataError
+from latently.exceptions import DataError, ParameterError
 from latently.tuning._objectives import fit_model
 from latently.tuning._pca import EncodedPCA
 from latently.tuning._rows import Rows, part, read_rows
@@ -129,7 +129,10 @@ def repeated_score(
         "repeated_score",
     )
     rows, seed = read_rows(X, y, groups), read_seed(random_state)
-    scorer = check_scoring(model, scoring)
+    try:
+        scorer = check_scoring(model, scoring)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"{str(error).splitlines()[0].rstrip('.')}. Give a scoring.") from None
     scores, ratios = [], []
     for train, test in _folds(rows, n_splits, n_repeats, seed):
         learnt, judged = rows.take(train), rows.take(test)
@@ -138,8 +141,8 @@ def repeated_score(
         ratios.append(len(test) / len(train))
     mean, spread = float(np.mean(scores)), np.std(scores, ddof=1)
     # Folds share rows: their variance alone would make the interval too narrow.
-    error = spread * np.sqrt(1 / len(scores) + np.mean(ratios))
-    half = float(student.ppf(0.5 + confidence / 2, len(scores) - 1) * error)
+    standard = spread * np.sqrt(1 / len(scores) + np.mean(ratios))
+    half = float(student.ppf(0.5 + confidence / 2, len(scores) - 1) * standard)
     return RepeatedScore(tuple(scores), mean, mean - half, mean + half, float(confidence))
 
 
@@ -280,6 +283,10 @@ def learning_curve(
         {"n_repeats": n_repeats, "test_fraction": test_fraction, "share": min(shares, default=0)},
         "learning_curve",
     )
+    if not hasattr(model, "score"):
+        raise ParameterError(
+            f"{type(model).__name__} has no score to draw a curve of. Take an Autoencoder."
+        )
     rows, seed = read_rows(X, None, groups), read_seed(random_state)
     figures = []
     sizes: tuple[int, ...] = ()

@@ -24,7 +24,7 @@ from latently.tuning._progress import SearchBar
 from latently.tuning._report import SearchReport, Standing
 from latently.tuning._rows import Rows, part
 from latently.tuning._spaces import Space, default_space, read_space
-from latently.tuning._study import SearchTrial, Trials, open_trials, owner_of
+from latently.tuning._study import SearchTrial, Trials, open_trials, owner_of, stored_seed
 from latently.tuning._trial import Late, Watcher, Work
 
 #: Trainings to keep time for after the last trial: two on more rows, one on all of them.
@@ -89,7 +89,12 @@ class Hunt:
         started = time.time()
         objective = objective_of(settings.objective)
         objective.check(rows)
-        seed = read_seed(settings.random_state)
+        _check_suits(objective, settings.estimator)
+        seed = None
+        if settings.random_state is None:
+            seed = stored_seed(settings.storage, settings.study_name)
+        if seed is None:
+            seed = read_seed(settings.random_state)
         learn, outer = part(rows, settings.outer_fraction, settings.shuffle, seed)
         train, judged = part(learn, settings.inner_fraction, settings.shuffle, seed + 1)
         model = _prepared(settings, learn.X, seed)
@@ -226,6 +231,15 @@ def _prepared(settings: Settings, X: Any, seed: int) -> BaseAutoencoder:
         if not settings.shuffle and model.splitter is None:
             model.set_params(shuffle=False)
     return model
+
+
+def _check_suits(objective: Objective, model: BaseAutoencoder | None) -> None:
+    """Refuse a model that has no code of a size to compare by."""
+    if isinstance(objective, Reconstruction) and not hasattr(model or Autoencoder, "score"):
+        raise ParameterError(
+            f'objective="reconstruction" does not suit {type(model).__name__}, which has no score '
+            "of its own. Take another objective, or a function of (model, X, y)."
+        )
 
 
 def _space(settings: Settings, objective: Objective, model: BaseAutoencoder) -> Space:

@@ -90,6 +90,11 @@ class Downstream:
         """Ask for labels."""
         if rows.y is None:
             raise DataError("A downstream objective needs labels. Give fit a y.")
+        missing = rows.y != rows.y
+        if np.any(missing):
+            raise DataError(
+                f"{np.sum(missing):,} of {len(rows):,} labels are missing. Leave their rows out."
+            )
 
     def fit(self, model: BaseAutoencoder, rows: Rows) -> Any:
         """Fit the autoencoder, without labels."""

@@ -260,6 +260,11 @@ default="reconstruction"
         return hasattr(self, "report_")
 
     def _check(self) -> None:
+        if isinstance(self.estimator, type):
+            raise ParameterError(
+                f"estimator must be an instance, got the class {self.estimator.__name__}. Write "
+                f"{self.estimator.__name__}()."
+            )
         params = self.get_params(deep=False)
         check_parameters(self._parameter_constraints, params, type(self).__name__)
         if self.n_trials is None and self.time_limit is None:

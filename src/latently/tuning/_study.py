@@ -20,7 +20,7 @@ from latently.tuning._trial import FIRST_PART, N_PARTS, Outcome, Work, open_stor
 
 #: Trials that are drawn at random before the others learn from them.
 _N_RANDOM = 6
-_OWNER = "latently"
+_OWNER, _SEED = "latently", "seed"
 
 
 @dataclass(frozen=True)
@@ -179,11 +179,25 @@ def open_trials(
         ) from None
     if known is None and not study.trials:
         study.set_user_attr(_OWNER, dict(owner))
+        study.set_user_attr(_SEED, seed)
     elif known != dict(owner):
         raise ParameterError(_other(storage, name, known, owner))
     trials = Trials(study, space, url)
     _take_up(trials)
     return trials
+
+
+def stored_seed(storage: str | Path | None, name: str) -> int | None:
+    """Return the seed of a search that a storage holds; None where there is none to go on with."""
+    optuna, url = import_optuna(), _url_of(storage)
+    is_file = storage is not None and "://" not in str(storage)
+    if url is None or (is_file and not Path(str(storage)).exists()):
+        return None
+    try:
+        seed = optuna.load_study(study_name=name, storage=open_storage(url)).user_attrs.get(_SEED)
+    except Exception:  # what is wrong with it is said when it is opened
+        return None
+    return None if seed is None else int(seed)
 
 
 def _url_of(storage: str | Path | None) -> str | None:
