@@ -11,7 +11,7 @@ from latently.datasets import make_transactions
 from latently.io import write
 from tests.cli.conftest import _run as run
 
-QUICK = ("--n-trials", "2", "--effort", "fast", "--n-components", "2")
+QUICK = ("--n-trials", "2", "--max-epochs", "2", "--n-components", "2")
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def test_a_search_leaves_a_model_a_picture_and_figures(desk):
 
 
 def test_a_search_goes_on_from_its_file():
-    options = ("--storage", "search.db", "--ignore", "who", "--effort", "fast")
+    options = ("--storage", "search.db", "--ignore", "who", "--max-epochs", "2")
     assert run("tune", "small.csv", *options, "--n-trials", "1").exit_code == 0
     result = run("tune", "small.csv", *options, "--n-trials", "2")
     assert result.exit_code == 0 and "2 trials" in result.stderr

@@ -260,7 +260,7 @@ def test_processes_share_a_search(tmp_path):
 
 
 def test_a_time_limit_ends_the_search():
-    found = search(n_trials=None, time_limit=4.0).fit(X)
+    found = search(n_trials=None, time_limit=2.5).fit(X)
     assert len(found.trials_) >= 1
 
 
@@ -285,9 +285,9 @@ def test_what_makes_no_search_is_refused_in_a_sentence(change, words):
 
 
 def test_a_limit_too_short_for_one_trial_says_how_long_it_takes():
-    long = Autoencoder(3, max_epochs=100_000, patience=None)
+    long = Autoencoder(3, max_epochs=5_000, patience=None)
     with pytest.raises(ParameterError, match=r"too short for one trial. Allow [0-9,]+ s at least"):
-        search(long, n_trials=None, time_limit=0.3).fit(X)
+        search(long, n_trials=None, time_limit=0.2).fit(X)
 
 
 def test_all_trials_failing_lists_each_reason():
@@ -341,8 +341,8 @@ def test_an_objective_without_its_labels_is_refused(objective, y, words):
 
 
 def test_ctrl_c_keeps_the_best_so_far():
-    slow = Autoencoder(3, max_epochs=60, patience=None)
-    timer = threading.Timer(4.0, os.kill, (os.getpid(), signal.SIGINT))
+    slow = Autoencoder(3, max_epochs=30, patience=None)
+    timer = threading.Timer(2.5, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.warns(TrainingWarning, match="search was interrupted after"):
         found = search(slow, n_trials=10_000).fit(X)

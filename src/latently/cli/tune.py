@@ -73,6 +73,9 @@ def tune(
     n_jobs: Annotated[
         int, typer.Option(help="Processes; -1 is one a core.", rich_help_panel=_SEARCH)
     ] = 1,
+    max_epochs: Annotated[
+        int | None, typer.Option(help="Passes over the data, of every training.")
+    ] = None,
     effort: options.Effort = None,
     group_by: options.Groups = None,
     no_shuffle: options.NoShuffle = False,
@@ -105,7 +108,7 @@ def tune(
     source = Source(data, format, key, False, ids)
     rows = read_training_rows(source, ignore, {"--label": label, "--group-by": group_by})
     recipe = Recipe(
-        kind, n_components, None, None, None, None, None, None, None, seed, device, False
+        kind, n_components, max_epochs, None, None, None, None, None, None, seed, device, False
     )
     if n_trials is None and seconds is None:
         n_trials = 20

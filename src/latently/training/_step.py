@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from latently.nn import AutoencoderModule, Cells
 from latently.training._data import Batch
@@ -209,6 +208,8 @@ class RecordedStep(Step):
 
     def _record(self, batch: Batch) -> Script:
         """Record one step without taking it."""
+        from torch.fx.experimental.proxy_tensor import make_fx  # heavy, and not always needed
+
         self._weights = [p.detach() for flat in self.flat for p in flat.parameters]
         self._buffers = list(self.module.buffers())
         names = [name for flat in self.flat for name in flat.names_in(self.module)]
