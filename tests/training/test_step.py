@@ -23,6 +23,7 @@ from tests.contract.samples import matrix, same, stack, transactions
 
 EAGER, RECORDED = LocalEngine("cpu", "float32", records=False), LocalEngine("cpu", "float32")
 UPDATE = Update(1e-3, 0.01)
+SMALL = DenseNetwork((8,))
 QUICK = {"max_epochs": 1, "random_state": 0, "engine": EAGER}
 PIXELS = load_digits().data[:60] / 16
 
@@ -34,17 +35,17 @@ def with_gaps():
 
 
 CASES = {
-    "numbers": (Autoencoder(2, **QUICK), matrix(60)),
-    "gaps": (Autoencoder(2, **QUICK), with_gaps()),
-    "mixed": (Autoencoder(2, **QUICK), transactions("pandas")),
+    "numbers": (Autoencoder(2, network=SMALL, **QUICK), matrix(60)),
+    "gaps": (Autoencoder(2, network=SMALL, **QUICK), with_gaps()),
+    "mixed": (Autoencoder(2, network=SMALL, **QUICK), transactions("pandas")),
     "pixels": (Autoencoder(2, **QUICK), PIXELS),
     "dropout": (Autoencoder(2, network=DenseNetwork((8,), dropout=0.3), **QUICK), matrix(60)),
     "layer norm": (
         Autoencoder(2, network=DenseNetwork((8,), normalization="layer"), **QUICK),
         matrix(60),
     ),
-    "ordered": (Autoencoder(4, ordered=True, **QUICK), matrix(60)),
-    "variational": (VariationalAutoencoder(2, **QUICK), matrix(60)),
+    "ordered": (Autoencoder(4, ordered=True, network=SMALL, **QUICK), matrix(60)),
+    "variational": (VariationalAutoencoder(2, network=SMALL, **QUICK), matrix(60)),
     "coins": (VariationalAutoencoder(2, binarize=True, **QUICK), PIXELS),
     "grey": (Autoencoder(2, likelihood="continuous_bernoulli", **QUICK), PIXELS),
     "images": (ConvolutionalAutoencoder(2, network=ConvNetwork((4, 8)), **QUICK), stack(60, 8, 8)),
@@ -115,7 +116,7 @@ def test_gradients_of_a_recorded_step_are_those_of_autograd_to_the_bit(name):
     assert all(torch.equal(weights[n], others[n]) for n in weights)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", ["numbers", "dropout", "images"])
 def test_weights_go_the_same_way(name):
     (_, weights, _), (_, others, _) = (taken(k, name, rate=1e-3) for k in (Step, RecordedStep))
     # AdamW rounds the last bit otherwise where a layer's numbers do not fill a register.

@@ -115,6 +115,20 @@ def automatic_components(spectrum: Spectrum) -> int:
     return min(int(below.sum()) + 1, len(spectrum.shares), _AUTO_MAX_COMPONENTS)
 
 
+def shares_left(spectrum: Spectrum, cells: Cells, layout: Layout, n_sizes: int) -> Tensor:
+    """Return the share of the variation of rows that a PCA of 1, 2, ... components leaves.
+
+    A missing cell reads as the mean.
+    """
+    centered = cells.values.flatten(1) - spectrum.mean
+    seen = _seen_elements(cells, layout)
+    if seen is not None:
+        centered = torch.where(seen, centered, 0.0)
+    whole = centered.square().sum().clamp(min=1e-30)
+    kept = (centered @ spectrum.components[:n_sizes].T).square().sum(0).cumsum(0)
+    return (1 - kept / whole).clamp(min=0)
+
+
 def compare(
     module: AutoencoderModule,
     spectrum: Spectrum,

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any, ClassVar, Self, cast
 
+import numpy as np
+
 from latently._sklearn import Interval, check_parameters
 from latently._validation import check_fitted
 from latently.estimators._base import seeded
-from latently.estimators._baselines import Spectrum
+from latently.estimators._baselines import Spectrum, shares_left
 from latently.estimators._sizes import ComponentsCurve, most_components, size_errors
 from latently.estimators._trained import TrainedAutoencoder
 from latently.exceptions import DataError
@@ -59,7 +61,11 @@ class PlainAutoencoder(TrainedAutoencoder):
                 train_rows, valid_rows, replace(options, n_steps=n_steps),
                 title=f"{type(self).__name__}: codes of 1 to {most} components",
             )  # fmt: skip
+        layout = self.preprocessor_.layout
         errors = size_errors(trial.module_, valid_rows.inputs)
+        by_pca = shares_left(spectrum, valid_rows.inputs, layout, most).numpy()
+        # A code of so many numbers can do what the better of the two does.
+        errors[: len(by_pca)] = np.minimum(errors[: len(by_pca)], by_pca)
         self.components_curve_ = ComponentsCurve.choose(errors)
         size = self.components_curve_.n_components
         if trial.interrupted_:

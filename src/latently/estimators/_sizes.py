@@ -41,8 +41,9 @@ class ComponentsCurve:
     Attributes
     ----------
     errors : tuple of float
-        Share of the variation of unseen rows that the first 1, 2, ... components leave; 0 rebuilds
-        them to the last cell, 1 is no better than their mean.
+        Share of the variation of unseen rows that 1, 2, ... components leave, those of the ordered
+        code or, where the size was looked for, of a PCA if that leaves less; 0 rebuilds the rows to
+        the last cell, 1 is no better than their mean.
     n_components : int
         The size chosen.
     reason : {"bend", "share", "best"}
