@@ -58,9 +58,9 @@ verbose : bool, default=False
 AUTO = """\
 "auto" trains codes of every size at once for two fifths of the steps [nested]_,
     up to twice and four more than a PCA needs to keep 90 % of the variance, at most 64, and takes
-    the size at which their error on rows held out, or that of a PCA if it is smaller, bends; where it bends nowhere, the first to
-    leave at most a tenth of the variation. Below 20 rows, or in ``partial_fit``, it is what that
-    PCA needs."""
+    the size at which their error on rows held out, or that of a PCA if it is smaller, bends; where
+    it bends nowhere, the first to leave at most a tenth of the variation. Below 20 rows, or in
+    ``partial_fit``, it is what that PCA needs."""
 
 ORDERED = """\
 ordered : bool, default=False
