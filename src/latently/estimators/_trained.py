@@ -13,16 +13,16 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 from torch import Tensor
 
-from latently._sklearn import HasMethods, Interval, StrOptions, check_parameters
+from latently._sklearn import HasMethods, Interval, StrOptions
 from latently._validation import (
     MIN_ROWS,
     Input,
-    check_fitted,
     read_input,
     read_seed,
     read_weights,
 )
-from latently.estimators._base import BaseAutoencoder, seeded
+from latently.estimators._answers import Answers
+from latently.estimators._base import seeded
 from latently.estimators._baselines import Spectrum, automatic_components, compare, fit_spectrum
 from latently.estimators._effort import EFFORT_CONSTRAINT, Effort
 from latently.estimators._fitting import (
@@ -34,15 +34,9 @@ from latently.estimators._fitting import (
     training_options,
 )
 from latently.estimators._inference import (
-    as_tensor,
     ask,
-    code_of,
-    decoded,
-    drawn_code_of,
     reconstruction_of,
-    variation_of,
 )
-from latently.estimators._rotation import Rotation, RotationName
 from latently.estimators._running import run_loop
 from latently.estimators._split import Split, Splitter, split_rule, warn_of_twins
 from latently.exceptions import DataError, ParameterError
@@ -54,10 +48,9 @@ from latently.nn import (
     Latent,
     Likelihood,
     Network,
-    SparseLatent,
     mean_offset,
 )
-from latently.preprocessing import LikelihoodChoice, TablePreprocessor
+from latently.preprocessing import LikelihoodChoice
 from latently.training import ENGINE_METHODS, Engine, TrainingData, TrainingOptions
 
 #: Training rows that the prior of a plain code is fitted to.
@@ -67,7 +60,7 @@ _OF_ONE_FIT = ("rotation_", "components_curve_", "n_trained_", "n_refit_steps_")
 
 
 @dataclass(eq=False, repr=False)
-class TrainedAutoencoder(BaseAutoencoder):
+class TrainedAutoencoder(Answers):
     """Network x Latent x Corruption, trained by gradient descent.
 
     Subclasses fill at most three hooks: ``_make_network``, ``_make_latent``, ``_make_corruption``.
@@ -120,11 +113,6 @@ class TrainedAutoencoder(BaseAutoencoder):
     def _likelihood(self) -> LikelihoodChoice:
         """The likelihood asked for, or the one that the kind of model needs."""
         return self.likelihood
-
-    @property
-    def _learns_scale(self) -> bool:
-        """Whether the noise of each number is learnt; variational models need it."""
-        return False
 
     def _make_network(self) -> Network:
         return default_network(self.preprocessor_.layout) if self.network is None else self.network
@@ -401,141 +389,3 @@ class TrainedAutoencoder(BaseAutoencoder):
             unseen = (valid_rows or train_rows).inputs.take(slice(_PRIOR_ROWS))
             self.module_.latent.calibrate(self.module_.hidden(unseen))
         return state
-
-    def rotate_latents(self, X: Any, method: RotationName = "ica") -> Self:
-        """Turn the axes of the code so that they can be read; no reconstruction changes.
-
-        ``transform`` answers on the new axes from now on, with variance one on ``X`` and the axis
-        that moves most first, and ``inverse_transform`` expects them.
-
-        Parameters
-        ----------
-        X : array-like, DataFrame, Table or image stack
-            Rows with the columns of ``fit``, a few hundred at least.
-        method : {"ica", "varimax"}, default="ica"
-            "ica" looks for axes that are independent of each other [1]_; "varimax" for axes that
-            each move few columns [2]_.
-
-        Returns
-        -------
-        self
-            The model.
-
-        Raises
-        ------
-        DataError
-            If the code is sparse, whose axes are its meaning, or the rows are fewer than twice
-            the components.
-
-        References
-        ----------
-        .. [1] Hyvarinen (1999), Fast and Robust Fixed-Point Algorithms for Independent Component
-           Analysis.
-        .. [2] Kaiser (1958), The Varimax Criterion for Analytic Rotation in Factor Analysis.
-        """
-        check_fitted(self)
-        check_parameters(
-            {"method": [StrOptions(set(get_args(RotationName)))]}, {"method": method},
-            f"{type(self).__name__}.rotate_latents",
-        )  # fmt: skip
-        if isinstance(self.module_.latent, SparseLatent):
-            raise DataError(
-                "A sparse code cannot be rotated: its zeros would be lost. Use an Autoencoder, or "
-                "read the code as it is."
-            )
-        codes = self._infer(X, code_of)
-        if len(codes) < 2 * self.n_components_:
-            raise DataError(
-                f"A rotation of {self.n_components_} components needs at least "
-                f"{2 * self.n_components_} rows, got {len(codes)}. Give more."
-            )
-        rows = self._ask(Cells(as_tensor(codes)), decoded)
-        self.rotation_ = Rotation.fit(method, codes, rows)
-        return self
-
-    def score(self, X: Any, y: Any = None) -> float:
-        r"""Return the share of the variation of rows that is rebuilt, as ``cross_val_score`` asks.
-
-        :math:`1 - \sum\|x - \hat x\|^2 / \sum\|x - \bar x\|^2` over the observed cells, encoded and
-        scaled as the network sees them, with the mean of the training rows. It compares kinds of
-        autoencoder, and codes of any size.
-
-        Parameters
-        ----------
-        X : array-like, DataFrame, Table or image stack
-            Rows with the columns of ``fit``.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        float
-            1 where every cell is rebuilt, 0 where the mean would do as well, below where it would
-            do better. Rows that all equal the mean score 1 if they are rebuilt, else 0.
-
-        Raises
-        ------
-        DataError
-            If the rows cannot be used.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from sklearn.model_selection import cross_val_score
-        >>> from latently import Autoencoder
-        >>> X = load_iris().data
-        >>> scores = cross_val_score(Autoencoder(2, max_epochs=100, random_state=0), X, cv=3)
-        >>> scores.shape
-        (3,)
-        """
-        check_fitted(self)
-        left, whole = self._infer(X, variation_of).sum(0, dtype=np.float64)
-        if whole == 0:
-            return float(left == 0)
-        return float(1 - left / whole)
-
-    def sample(
-        self, n_samples: int = 1, *, random_state: int | np.random.RandomState | None = None
-    ) -> Any:
-        """Generate new rows from the prior of the code.
-
-        A variational model draws codes from the standard normal that it was trained towards; any
-        other from a normal fitted to the codes of its training rows.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            Rows to generate.
-        random_state : int, RandomState or None, default=None
-            Seed; None differs from call to call.
-
-        Returns
-        -------
-        ndarray, DataFrame, Table or image stack
-            In the columns, types and units of ``fit``.
-        """
-        check_fitted(self)
-        check_parameters(
-            {
-                "n_samples": [Interval(Integral, 1, None, closed="left")],
-                "random_state": ["random_state"],
-            },
-            {"n_samples": n_samples, "random_state": random_state},
-            f"{type(self).__name__}.sample",
-        )
-        with seeded(read_seed(random_state)), torch.no_grad():
-            return self._generate(self.module_.latent.draw(n_samples))
-
-    def _generate(self, codes: Tensor) -> Any:
-        """Decode codes into new rows; with the noise of the likelihood, where it was learnt."""
-        parameters, likelihood = self.module_.decode(codes), self.module_.likelihood
-        values, preprocessor = likelihood.mean(parameters), self.preprocessor_
-        if self._learns_scale and isinstance(preprocessor, TablePreprocessor):
-            # The chance of a grey pixel is its grey; a coin would be none of the values seen.
-            n_grey = len(preprocessor.positions) if preprocessor.grey else 0
-            values = torch.cat([values[:, :n_grey], likelihood.draw(parameters)[:, n_grey:]], 1)
-        return self.preprocessor_.decode(values.double().numpy())
-
-    def _draw_codes(self, X: Any) -> np.ndarray:
-        """Return a draw from the posterior of each row's code, as what is generated follows."""
-        return self._infer(X, drawn_code_of)
