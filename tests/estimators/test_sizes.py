@@ -65,6 +65,13 @@ def test_too_few_rows_to_hold_any_out_are_sized_by_pca():
     assert not hasattr(model, "components_curve_")
 
 
+def test_pairs_are_sized_by_pca():
+    rows = linear_mix(2, n_rows=60)
+    model = DenoisingAutoencoder(**QUICK, ordered=True).fit_pairs(rows + 0.1, rows)
+    assert model.n_components_ == 2
+    assert not hasattr(model, "components_curve_") and model.cut(1).n_components_ == 1
+
+
 @pytest.mark.parametrize("kind", [DenoisingAutoencoder, ConvolutionalAutoencoder])
 def test_every_plain_kind_finds_its_size(kind):
     rows = stack(40, 6, 6) if kind is ConvolutionalAutoencoder else linear_mix(2, n_rows=60)

@@ -59,8 +59,8 @@ AUTO = """\
 "auto" trains codes of every size at once for two fifths of the steps [nested]_,
     up to twice and four more than a PCA needs to keep 90 % of the variance, at most 64, and takes
     the size at which their error on rows held out, or that of a PCA if it is smaller, bends; where
-    it bends nowhere, the first to leave at most a tenth of the variation. Below 20 rows, or in
-    ``partial_fit``, it is what that PCA needs."""
+    it bends nowhere, the first to leave at most a tenth of the variation. Below 20 rows, in
+    ``partial_fit`` and in ``fit_pairs``, it is what that PCA needs."""
 
 ORDERED = """\
 ordered : bool, default=False
@@ -70,7 +70,7 @@ ordered : bool, default=False
 CURVE = """\
 components_curve_ : ComponentsCurve
     What codes of each size leave, and which was chosen why; of ``n_components="auto"`` and
-    ``ordered=True``."""
+    ``ordered=True``, where rows are rebuilt from themselves."""
 
 NESTED = """\
 .. [nested] Rippel, Gelbart and Adams (2014), Learning Ordered Representations with Nested

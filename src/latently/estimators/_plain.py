@@ -50,7 +50,8 @@ class PlainAutoencoder(TrainedAutoencoder):
         """Train codes of all sizes at once and take the size at which their error bends."""
         size = self._count_components(spectrum)
         most = most_components(spectrum)
-        if self.n_components != "auto" or valid_rows is None or most == 1:
+        given = self.n_components != "auto" or most == 1
+        if given or valid_rows is None or valid_rows.target is not None:
             return size
         trial = copy.copy(self)
         trial.ordered, trial.n_components_ = True, most
@@ -82,8 +83,9 @@ class PlainAutoencoder(TrainedAutoencoder):
         self, train_rows: TrainingData, valid_rows: TrainingData | None, spectrum: Spectrum
     ) -> None:
         super()._judge(train_rows, valid_rows, spectrum)
-        if self.ordered and not hasattr(self, "components_curve_"):
-            errors = size_errors(self.module_, (valid_rows or train_rows).inputs)
+        judged = valid_rows or train_rows
+        if self.ordered and judged.target is None and not hasattr(self, "components_curve_"):
+            errors = size_errors(self.module_, judged.inputs)
             self.components_curve_ = ComponentsCurve.choose(errors)
 
     def cut(self, n_components: int) -> Self:
