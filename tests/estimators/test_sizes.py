@@ -29,6 +29,8 @@ def linear_mix(size, n_rows=300, n_columns=12, noise=0.02):
         ([0.9, 0.8, 0.7, 0.64, 0.62, 0.61], 4, "best"),
         ([0.05], 1, "share"),
         ([1.0, 1.0, 1.0], 1, "best"),
+        # Columns that follow from others leave nothing at full size: no bend either.
+        ([0.6, 0.4, 0.25, 0.15, 0.09, 0.05, 0.03, 0.02, 0.012, 1e-14], 5, "share"),
         # A bend far from a good reconstruction is none to stop at.
         ([0.5, 0.48, 0.3, 0.2, 0.12, 0.08], 6, "share"),
     ],
