@@ -22,9 +22,9 @@ _LEFT = 0.1
 #: A bend of the curve counts from here on: the logarithm of how many times more the last
 #: component takes off than each of the next ones.
 _BEND = 0.15
-#: Share of the variation that the last component before a bend takes off at least, and how many
-#: times what each of the next ones does.
-_TAKEN, _TIMES = 0.005, 2.0
+#: Where one component less leaves so little there is no need of a bend; and how many times what
+#: each of the next ones takes off the last one must.
+_LITTLE, _TIMES = 0.02, 2.0
 #: Less of the variation than this is nothing: columns that repeat each other would make a bend.
 _NOTHING = 1e-3
 #: Sizes after a bend over which the curve must be flat.
@@ -103,9 +103,10 @@ def _bend(errors: np.ndarray) -> int | None:
     before, after = logs[sizes - 1] - logs[sizes], (logs[sizes] - logs[ahead]) / (ahead - sizes)
     bends = before - after
     # A curve that falls evenly to nothing bends in its logarithm only.
-    taken = np.concatenate([[1.0], errors[:-2]]) - errors[:-1]
+    one_less = np.concatenate([[1.0], errors[:-2]])
+    taken = one_less - errors[:-1]
     later = (errors[sizes - 1] - errors[ahead - 1]) / (ahead - sizes)
-    bends[(taken < _TAKEN) | (taken < _TIMES * later)] = -np.inf
+    bends[(one_less < _LITTLE) | (taken < _TIMES * later)] = -np.inf
     best = int(bends.argmax())
     plain = bends[best] >= _BEND and errors[best] <= _LEFT
     return int(sizes[best]) if plain else None
