@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from latently.estimators._baselines import Spectrum, automatic_components
-from latently.estimators._inference import ask, residuals_of, variation_of
-from latently.nn import AutoencoderModule, Cells, Ordered
+from latently.estimators._inference import ask
+from latently.nn import AutoencoderModule, Cells
 
 #: Sizes looked at beyond what a PCA needs, and the most.
 _MORE, _FURTHER, _MOST = 2, 4, 64
@@ -118,7 +118,6 @@ def most_components(spectrum: Spectrum) -> int:
     return min(_MORE * by_pca + _FURTHER, len(spectrum.mean), _MOST)
 
 
-@torch.no_grad()
 def size_errors(module: AutoencoderModule, cells: Cells) -> np.ndarray:
     """Return the share of the variation that each number of first components leaves.
 
@@ -134,17 +133,19 @@ def size_errors(module: AutoencoderModule, cells: Cells) -> np.ndarray:
     ndarray of shape (n_components,)
         One for each size from 1.
     """
-    cells = cells.take(slice(_MAX_ROWS))
-    latent = module.latent
-    assert isinstance(latent, Ordered)
-    whole = float(ask(module, cells, variation_of)[:, 1].sum())
-    left = []
-    for size in range(1, latent.n_components + 1):
-        module.latent = latent.cut(size)
-        left.append(float(ask(module, cells, _squares_left).sum()))
-    module.latent = latent
+    squares = ask(module, cells.take(slice(_MAX_ROWS)), _squares_left).sum(0, dtype=torch.float64)
+    *left, whole = squares.tolist()
     return np.array(left) / whole if whole else np.ones(len(left))
 
 
 def _squares_left(module: AutoencoderModule, cells: Cells) -> Tensor:
-    return residuals_of(module, cells).square().sum(1)
+    """Return each row's squared distance from what each size rebuilds and from the mean."""
+    code, mean = module.latent(module.hidden(cells)).sample, module.likelihood.mean
+    target = cells.values.flatten(1)
+    rebuilt = (mean(module.decode(code[:, :size])) for size in range(1, code.shape[1] + 1))
+    distances = [target - rows for rows in rebuilt]
+    if cells.observed is not None:
+        seen = module.likelihood.spread(cells.observed)
+        distances = [torch.where(seen, distance, 0.0) for distance in distances]
+    distances.append(module.centered(cells))
+    return torch.stack([distance.square().sum(1) for distance in distances], 1)
