@@ -141,7 +141,7 @@ def test_a_refit_learns_from_every_row_for_the_steps_that_were_best():
     assert "trained again on all rows" in again.summary()
 
 
-def test_a_refit_is_that_of_a_training_that_holds_nothing_out():
+def test_a_refit_rebuilds_as_well_as_the_training_that_was_judged():
     rows = matrix(100)
     found = Autoencoder(2, refit=True, max_epochs=40, random_state=0, engine="cpu").fit(rows)
     assert found.score(rows) > 0.9 * Autoencoder(2, max_epochs=40, random_state=0).fit(rows).score(

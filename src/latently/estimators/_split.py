@@ -176,7 +176,9 @@ def warn_of_twins(cells: Cells, content: np.ndarray, split: Split) -> None:
     ``content`` has a number for each distinct row.
     """
     n_valid = len(split.valid)
-    n_twins = int(np.isin(content[split.valid], content[split.train]).sum())
+    is_learnt = np.zeros(int(content[-1]) + 1, dtype=bool)
+    is_learnt[content[split.train]] = True
+    n_twins = int(is_learnt[content[split.valid]].sum())
     if n_twins < max(_MIN_TWINS, _TWIN_SHARE * n_valid) or _repeat_by_nature(cells.values):
         return
     warnings.warn(
