@@ -119,6 +119,11 @@ def test_fit_takes_groups_time_effort_and_a_refit(options):
     assert ("trained again" in result.stderr) is ("--refit" in options)
 
 
+def test_a_u_net_holds_nothing_out():
+    result = run("fit", "small.csv", "-o", "m.st", "--kind", "unet", "--group-by", "who")
+    assert result.exit_code == 2 and "holds no images out" in result.stderr
+
+
 def test_a_column_of_groups_must_be_there():
     result = run("fit", "small.csv", "-o", "model.st", "--group-by", "whom")
     assert result.exit_code == 2 and "--group-by names columns" in result.stderr

@@ -38,6 +38,7 @@ class Recipe(NamedTuple):
     effort: str | None = None
     shuffle: bool = True
     refit: bool = False
+    grouped: bool = False
 
 
 _CLASSES = {
@@ -117,8 +118,10 @@ def _of_unet(chosen: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
 
     if recipe.n_components != "auto":
         raise ParameterError("--n-components does not belong to --kind unet. Drop it.")
-    if recipe.refit or not recipe.shuffle:
-        raise ParameterError("--kind unet holds no images out. Drop --refit and --no-shuffle.")
+    if recipe.refit or recipe.grouped or not recipe.shuffle:
+        raise ParameterError(
+            "--kind unet holds no images out. Drop --refit, --group-by and --no-shuffle."
+        )
     sizes = recipe.hidden_sizes
     left = {name: chosen[name] for name in chosen if name not in _NOT_OF_UNET}
     return {**left, "channels": None if sizes is None else _sizes(sizes)}

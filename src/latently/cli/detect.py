@@ -8,7 +8,7 @@ import typer
 
 from latently.cli import _alarms as alarms
 from latently.cli import _options as options
-from latently.cli._data import Rows, Source, read_rows, read_training_rows, select
+from latently.cli._data import Rows, Source, read_training_rows
 from latently.cli._guard import say
 from latently.cli._kinds import Kind, Recipe, make_autoencoder
 from latently.cli._output import check_picture, write_json, write_picture
@@ -70,8 +70,8 @@ def detect(
     check_picture(plot, overwrite)
     rule = alarms.chosen_rule(false_alarm_rate, alert_budget, contamination, cost_ratio)
     source = Source(data, format, key, skip_bad, ids)
-    rows = read_training_rows(source, [*(ignore or ()), *([label] if label else ())])
-    known = None if label is None else _labels(source, label)
+    rows = read_training_rows(source, ignore, {"--label": label})
+    known = rows.beside.get("--label")
     detector = AnomalyDetector(
         autoencoder=_autoencoder(kind, rows, max_epochs, seed, device, robust),
         scoring=score,  # type: ignore[arg-type]  # judged by the detector
@@ -104,10 +104,6 @@ def _autoencoder(
         kind, "auto", max_epochs, None, None, None, None, None, None, seed, device, False
     )
     return make_autoencoder(recipe, images=rows.is_images)
-
-
-def _labels(source: Source, label: str) -> Any:
-    return select(read_rows(source).values, [label], "--label")[label].to_numpy()
 
 
 def _labelled_rule(known: Any) -> Any:

@@ -118,6 +118,7 @@ def fit(
     recipe = Recipe(
         kind, n_components, max_epochs, batch_size, learning_rate, beta, n_active, hidden_sizes,
         noise, seed, device, verbose, refinement_steps, sparsity, effort, not no_shuffle, refit,
+        group_by is not None,
     )  # fmt: skip
     source = Source(data, format, key, skip_bad, ids, own_sizes=kind is Kind.unet)
     rows = read_training_rows(source, ignore, {"--group-by": group_by})
