@@ -131,7 +131,7 @@ def test_known_anomalies_are_ranked():
     rows = np.concatenate([matrix(200), matrix(20) + 8])
     labels = np.repeat([0, 1], [200, 20])
     labels[:50] = -1
-    found = search(space=SPACE, objective="anomaly").fit(rows, labels)
+    found = search(space=SPACE, objective="anomaly").fit(rows, labels.astype(float))
     assert found.report_["tuned"].outer > 0.9
 
 

@@ -2,7 +2,7 @@
 
 from latently.estimators._base import BaseAutoencoder, seeded
 from latently.estimators._baselines import Baselines, Spectrum, fit_spectrum
-from latently.estimators._effort import EFFORT_CONSTRAINT, EFFORTS, Effort, scaled
+from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
 from latently.estimators._inference import Question, code_of, filled_of
 from latently.estimators._map import MapAutoencoder
 from latently.estimators._masked import MaskedAutoencoder
@@ -27,7 +27,6 @@ __all__ = [
     "Baselines",
     "REASONS",
     "ComponentsCurve",
-    "EFFORTS",
     "EFFORT_CONSTRAINT",
     "Effort",
     "scaled",

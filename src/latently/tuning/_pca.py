@@ -47,13 +47,14 @@ class EncodedPCA:
 
     def errors(self, X: Any) -> np.ndarray:
         """Return the squared distance of each row from its reconstruction."""
-        errors: np.ndarray = self._residuals(X).square().sum(1).numpy()
+        errors: np.ndarray = self._residuals(self.model._read(X)).square().sum(1).numpy()
         return errors
 
     def left(self, X: Any) -> float:
         """Return the share of the variation of rows that is not rebuilt."""
-        whole = self._centered(self.model._read(X)).square().sum()
-        return float(self._residuals(X).square().sum() / whole.clamp(min=1e-30))
+        cells = self.model._read(X)
+        whole = self._centered(cells).square().sum()
+        return float(self._residuals(cells).square().sum() / whole.clamp(min=1e-30))
 
     def rebuild(self, cells: Cells) -> Tensor:
         """Return encoded rows rebuilt, hidden cells read as the mean."""
@@ -68,8 +69,7 @@ class EncodedPCA:
         centered = cells.values.flatten(1).double() - self.spectrum.mean.double()
         return torch.where(_seen(cells, self.model), centered, 0.0)
 
-    def _residuals(self, X: Any) -> Tensor:
-        cells = self.model._read(X)
+    def _residuals(self, cells: Cells) -> Tensor:
         residuals = cells.values.flatten(1).double() - self.rebuild(cells)
         return torch.where(_seen(cells, self.model), residuals, 0.0)
 

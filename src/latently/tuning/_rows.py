@@ -85,6 +85,6 @@ def part(rows: Rows, share: float, shuffle: bool, seed: int) -> tuple[Rows, Rows
 
 def is_classes(y: np.ndarray) -> bool:
     """Return True for labels that are classes rather than amounts."""
-    if y.dtype.kind in "fc":
+    if y.dtype.kind == "f" and not np.array_equal(y, np.rint(y)):
         return False
     return y.dtype.kind in "OUSb" or len(np.unique(y)) <= _MAX_CLASSES

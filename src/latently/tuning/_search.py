@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin
 
 from latently._sklearn import HasMethods, Interval, check_parameters
 from latently._validation import check_fitted
@@ -251,7 +251,7 @@ default="reconstruction"
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        model = Autoencoder() if self.estimator is None else clone(self.estimator)
+        model = Autoencoder() if self.estimator is None else self.estimator
         tags.input_tags = model.__sklearn_tags__().input_tags
         tags.transformer_tags = model.__sklearn_tags__().transformer_tags
         return tags
