@@ -122,7 +122,7 @@ def impute(
     that they may be larger than memory.
     """
     from latently.exceptions import ParameterError
-    from latently.io import TablePieces, check_output
+    from latently.io import TableDataset, check_output
     from latently.persistence import load
     from latently.report import plot_fills
     from latently.tasks import AutoencoderImputer
@@ -153,7 +153,7 @@ def impute(
             )
         imputer = _impute_whole(loaded, imputer, source, target)
     else:
-        pieces = TablePieces(source.path, source.format)
+        pieces = TableDataset(source.path, source.format)
         verbose = not quiet and sys.stderr.isatty()
         imputer = _fitted(loaded, imputer, pieces, source, seed, verbose)
         chance = None if draws is None else _stream_of(seed)

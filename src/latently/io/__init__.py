@@ -8,11 +8,15 @@ from latently.io._arrays import read_npy, read_npz
 from latently.io._atomic import atomic_path, check_output
 from latently.io._bytes import DEFAULT_MAX_BYTES
 from latently.io._csv import DEFAULT_MISSING, read_csv, stream_csv
-from latently.io._files import Data, read, write
+from latently.io._dataset import RowPicker, TableDataset, as_dataset
+from latently.io._files import Data, write
 from latently.io._formats import FORMATS, Format, find_format
 from latently.io._images import ImageFolder, read_images, write_images
 from latently.io._model_file import read_model, write_model
-from latently.io._stream import TablePieces, write_pieces
+from latently.io._prefetch import prefetched
+from latently.io._read import holds_tables, read
+from latently.io._resources import check_disk, check_memory
+from latently.io._stream import write_pieces
 from latently.io._tables import read_arrow, read_parquet
 
 __all__ = [
@@ -20,7 +24,13 @@ __all__ = [
     "write",
     "read_csv",
     "stream_csv",
-    "TablePieces",
+    "TableDataset",
+    "as_dataset",
+    "RowPicker",
+    "prefetched",
+    "holds_tables",
+    "check_disk",
+    "check_memory",
     "write_pieces",
     "read_parquet",
     "read_arrow",

@@ -20,7 +20,7 @@ from latently.io._images import ImageFolder, read_images, write_images
 from latently.io._say import listing, refuse
 from latently.io._tables import fill_arrow, fill_parquet, read_arrow, read_parquet
 
-__all__ = ["Data", "read", "write"]
+__all__ = ["Data", "read_file", "write"]
 
 Data: TypeAlias = "pa.Table | NDArray[Any] | ImageFolder"
 
@@ -34,7 +34,7 @@ _TABLE_FILLERS: dict[str, Callable[[Any, BinaryIO], None]] = {
 _ARRAY_FILLERS: dict[str, Callable[[Any, BinaryIO], None]] = {"npy": fill_npy, "npz": fill_npz}
 
 
-def read(
+def read_file(
     source: str | Path,
     format: str | None = None,
     *,
@@ -44,48 +44,7 @@ def read(
     skip_bad: bool = False,
     max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> Data:
-    """Read a table, an array or a folder of images.
-
-    Parameters
-    ----------
-    source : str or Path
-        A file, a folder of images, or ``"-"`` for standard input.
-    format : str, optional
-        One of csv, tsv, parquet, arrow, feather, npy, npz and images. By default the file name
-        decides; a folder holds images, and standard input csv.
-    missing : sequence of str, default=DEFAULT_MISSING
-        Cells of a csv or tsv file that count as missing.
-    delimiter : str, optional
-        What stands between the cells of a csv file; by default found from its header.
-    key : str, optional
-        Which array of an npz file; needed when it holds several.
-    skip_bad : bool, default=False
-        Pass over images that cannot be read, with a warning; no effect on tables.
-    max_bytes : int, default=1 GiB
-        Larger data are refused before they fill the memory.
-
-    Returns
-    -------
-    pyarrow.Table, ndarray or ImageFolder
-        What the format holds.
-
-    Raises
-    ------
-    DataError
-        If the data cannot be used; the message names file and place.
-    ParameterError
-        If ``format`` or ``delimiter`` is wrong.
-
-    Examples
-    --------
-    >>> import pathlib, tempfile
-    >>> path = pathlib.Path(tempfile.mkdtemp()) / "cities.csv"
-    >>> _ = path.write_text("city,people\\nOslo,709037\\nBergen,NA\\n")
-    >>> read(path).to_pydict()
-    {'city': ['Oslo', 'Bergen'], 'people': [709037, None]}
-    """
-    if format in (None, "images") and _is_folder(source):
-        return read_images(source, skip_bad=skip_bad, max_bytes=max_bytes)
+    """Read one file, or standard input; the parameters are those of ``read``."""
     readers: dict[str, Callable[[], Data]] = {
         "csv": lambda: read_csv(source, missing=missing, delimiter=delimiter, max_bytes=max_bytes),
         "tsv": lambda: read_csv(
@@ -150,13 +109,6 @@ def write(
     else:
         fill = partial(_TABLE_FILLERS[name], _as_table(data, target))
     write_bytes(target, fill, overwrite)
-
-
-def _is_folder(source: str | Path) -> bool:
-    try:
-        return Path(source).is_dir()
-    except (OSError, ValueError):
-        return False
 
 
 def _as_array(data: Data, target: str | Path) -> NDArray[Any]:

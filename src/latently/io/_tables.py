@@ -15,6 +15,7 @@ from latently.io._say import listing, refuse
 
 __all__ = [
     "DAMAGE",
+    "cell_bytes",
     "check_columns",
     "check_table",
     "fill_arrow",
@@ -179,12 +180,12 @@ def _is_unusable(kind: Any) -> bool:
 
 
 def _check_size(source: str | Path, schema: Any, rows: int, max_bytes: int) -> None:
-    size = rows * sum(_cell_bytes(field.type) for field in schema)
+    size = rows * sum(cell_bytes(field.type) for field in schema)
     if size > max_bytes:
         raise too_large(source, size, max_bytes)
 
 
-def _cell_bytes(kind: Any) -> int:
+def cell_bytes(kind: Any) -> int:
     try:
         return max(1, int(kind.bit_width) // 8)
     except ValueError:

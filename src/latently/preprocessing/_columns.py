@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from latently._spec import ColumnType, LikelihoodName
-from latently.exceptions import DataWarning
+from latently._spec import LikelihoodName
+from latently.exceptions import DataError, DataWarning
 
-_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
-_DAY, _WEEK, _YEAR = 86_400.0, 7 * 86_400.0, 365.2425 * 86_400.0
+#: Seconds of a tick, by its unit.
+SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+#: Seconds of the cycles that moments may run through: a day, a week, a year.
+CYCLES = (86_400.0, 7 * 86_400.0, 365.2425 * 86_400.0)
+DAY = CYCLES[0]
 
 
 class ColumnCodec(Protocol):
@@ -54,10 +56,6 @@ class BooleanCodec:
     likelihood: LikelihoodName = "bernoulli"
     width: int = 1
 
-    @classmethod
-    def fit(cls, name: str, position: int) -> BooleanCodec:
-        return cls(name, position)
-
     def encode(self, column: pa.ChunkedArray, *, fitting: bool) -> tuple[np.ndarray, np.ndarray]:
         values = pc.fill_null(column.cast(pa.bool_()), False).to_numpy(zero_copy_only=False)
         return values.astype(np.float64)[:, None], observed_cells(column)
@@ -78,27 +76,6 @@ class CategoryCodec:
     @property
     def width(self) -> int:
         return len(self.categories) + 1
-
-    @classmethod
-    def fit(
-        cls, name: str, position: int, column: pa.ChunkedArray, max_categories: int
-    ) -> CategoryCodec:
-        if pa.types.is_dictionary(column.type):
-            levels = dictionary_values(column).to_pylist()
-            if len(levels) <= max_categories and None not in levels:
-                return cls(name, position, tuple(levels))
-        counts = pc.value_counts(plain(column).drop_null())
-        pairs = sorted(counts.to_pylist(), key=lambda pair: (-pair["counts"], pair["values"]))
-        if len(pairs) > max_categories:
-            rest = sum(pair["counts"] for pair in pairs[max_categories:])
-            warnings.warn(
-                f"Column {name!r} holds {len(pairs):,} different values; the {max_categories} most "
-                f"frequent are kept, {rest:,} cells count as unknown. Leave the column out if it "
-                "is an identifier or free text.",
-                DataWarning,
-                stacklevel=2,
-            )
-        return cls(name, position, tuple(sorted(p["values"] for p in pairs[:max_categories])))
 
     def encode(self, column: pa.ChunkedArray, *, fitting: bool) -> tuple[np.ndarray, np.ndarray]:
         column, observed = plain(column), observed_cells(column)
@@ -129,10 +106,6 @@ class OrdinalCodec:
     @property
     def width(self) -> int:
         return max(1, len(self.categories) - 1)
-
-    @classmethod
-    def fit(cls, name: str, position: int, column: pa.ChunkedArray) -> OrdinalCodec:
-        return cls(name, position, tuple(dictionary_values(column).to_pylist()))
 
     def encode(self, column: pa.ChunkedArray, *, fitting: bool) -> tuple[np.ndarray, np.ndarray]:
         column, observed = plain(column), observed_cells(column)
@@ -168,19 +141,6 @@ class TimeCodec:
     def width(self) -> int:
         return 1 + 2 * len(self.periods)
 
-    @classmethod
-    def fit(cls, name: str, position: int, column: pa.ChunkedArray, kind: ColumnType) -> TimeCodec:
-        seconds_per_tick = _DAY if kind.name == "date32" else _SECONDS[kind.unit or "ms"]
-        codec = cls(name, position, seconds_per_tick, 0.0, 1.0, ())
-        ticks, observed = ticks_of(column)
-        if not observed.any():
-            return codec
-        seconds = ticks[observed] * seconds_per_tick
-        center, scale = float(seconds.mean()), float(seconds.std())
-        is_moment = kind.name in ("timestamp", "date32", "date64")
-        periods = _periods(seconds) if is_moment else ()
-        return replace(codec, center=center, scale=scale or 1.0, periods=periods)
-
     def encode(self, column: pa.ChunkedArray, *, fitting: bool) -> tuple[np.ndarray, np.ndarray]:
         ticks, observed = ticks_of(column)
         seconds = ticks * self.seconds_per_tick
@@ -193,19 +153,8 @@ class TimeCodec:
     def decode(self, elements: np.ndarray) -> pa.Array:
         seconds = elements[:, 0].astype(np.float64) * self.scale + self.center
         ticks = np.rint(seconds / self.seconds_per_tick)
-        limit = float(2**31 - 1) if self.seconds_per_tick == _DAY else float(2**62)
+        limit = float(2**31 - 1) if self.seconds_per_tick == DAY else float(2**62)
         return pa.array(np.clip(ticks, -limit, limit).astype(np.int64))
-
-
-def _periods(seconds: np.ndarray) -> tuple[float, ...]:
-    """Return the cycles that these moments run through, at more than one phase."""
-    span = float(np.ptp(seconds))
-    cycles = [
-        period
-        for period in (_DAY, _WEEK, _YEAR)
-        if span >= period and float(np.ptp(seconds % period)) > 0
-    ]
-    return tuple(cycles)
 
 
 def ticks_of(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
@@ -262,17 +211,22 @@ def _warn_unknown(name: str, column: pa.ChunkedArray, unknown: np.ndarray, fate:
     )
 
 
-def spread_of(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return centre and scale of each numeric column, NaN left out; a scale is never zero.
+def number_matrix(arrow: pa.Table, positions: np.ndarray) -> np.ndarray:
+    """Return the numeric columns as a float64 matrix, NaN where a cell is missing."""
+    numbers = np.empty((arrow.num_rows, len(positions)), dtype=np.float64)
+    for place, position in enumerate(positions):
+        column = arrow.column(int(position))
+        numbers[:, place] = _number_column(column, arrow.column_names[position])
+    return numbers
 
-    A column of one value has scale one; so has a column whose spread is lost in rounding. The
-    centre of a column without any value is NaN: nothing is known of it, now or later.
-    """
-    count = (~np.isnan(values)).sum(0)
-    at_least_one = np.maximum(count, 1)
-    # From the lowest value up: exact for a constant column, and no sum of it overflows.
-    low = np.fmin.reduce(values, axis=0)
-    center = low + np.nansum(values - low, 0) / at_least_one
-    scale = np.sqrt(np.nansum(np.square(values - center), 0) / at_least_one)
-    rounding = 10 * np.finfo(values.dtype).eps * np.abs(center) * math.sqrt(max(len(values), 1))
-    return center, np.where(scale > rounding, scale, 1.0)
+
+def _number_column(column: pa.ChunkedArray, name: str) -> np.ndarray:
+    if pa.types.is_null(column.type):
+        return np.full(len(column), np.nan)
+    try:
+        values: np.ndarray = pc.fill_null(column.cast(pa.float64(), safe=False), np.nan).to_numpy()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise DataError(
+            f"Column {name!r} was numeric in fit and is {column.type} now. Give numbers."
+        ) from None
+    return values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal
@@ -10,19 +11,10 @@ from typing import Any, Literal
 import narwhals as nw
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from latently._spec import Block, Layout, LikelihoodChoice, LikelihoodName, TableSpec
 from latently.exceptions import DataError, DataWarning
-from latently.preprocessing._columns import (
-    BooleanCodec,
-    CategoryCodec,
-    ColumnCodec,
-    OrdinalCodec,
-    TimeCodec,
-    plain,
-    spread_of,
-)
+from latently.preprocessing._columns import ColumnCodec, number_matrix
 from latently.preprocessing._frames import (
     arrow_table,
     container_of,
@@ -32,6 +24,7 @@ from latently.preprocessing._frames import (
     table_spec,
     typed_column,
 )
+from latently.preprocessing._tallies import Moments, TableTally
 
 Table = np.ndarray | nw.DataFrame[Any]
 
@@ -39,10 +32,6 @@ Table = np.ndarray | nw.DataFrame[Any]
 _LARGEST = float(np.finfo(np.float32).max) / 4
 #: Likelihoods of numbers that are left as they are.
 _IN_UNIT_INTERVAL = ("bernoulli", "continuous_bernoulli")
-
-#: Categories kept for a text column; the rest of its values count as unknown.
-MAX_CATEGORIES = 100
-
 
 #: Digits of a short number, from the first of the column's scale on, and what scaling may add.
 _DIGITS, _ROUNDING = 8, 1e-12
@@ -97,31 +86,62 @@ class TablePreprocessor:
         """
         if isinstance(table, np.ndarray):
             spec = TableSpec("numpy", str(table.dtype))
-            return cls._fit_numbers(spec, np.arange(table.shape[1]), table, (), likelihood)
+            return cls._chosen(spec, np.arange(table.shape[1]), Moments.of(table), (), likelihood)
         arrow = arrow_table(table)
-        spec = table_spec(table, arrow)
-        codecs = _fit_codecs(spec, arrow)
-        _warn_empty([codec.name for codec in codecs if not _some(arrow[codec.name])])
-        coded = {codec.position for codec in codecs}
-        positions = np.array([i for i in range(arrow.num_columns) if i not in coded], dtype=np.intp)
-        return cls._fit_numbers(spec, positions, _numbers(arrow, positions), codecs, likelihood)
+        tally = TableTally(table_spec(table, arrow), arrow.schema)
+        return cls._of_tally(tally.see(arrow), likelihood)
 
     @classmethod
-    def _fit_numbers(
+    def fit_pieces(
+        cls, pieces: Iterable[pa.Table], likelihood: LikelihoodChoice = "auto"
+    ) -> TablePreprocessor:
+        """Look at a table that comes in pieces, each of them once.
+
+        Parameters
+        ----------
+        pieces : iterable of pyarrow.Table
+            With the same columns and types; at least one.
+        likelihood : {"auto", "gaussian", "bernoulli", ...}, default="auto"
+            Of the numbers.
+
+        Returns
+        -------
+        TablePreprocessor
+            As ``fit`` on all rows would choose it, but for the last digits of means and deviations
+            and the counts of rare texts.
+        """
+        tally = None
+        for piece in pieces:
+            frame: nw.DataFrame[Any] = nw.from_native(piece, eager_only=True)
+            arrow = arrow_table(frame)
+            tally = tally or TableTally(table_spec(frame, arrow), arrow.schema)
+            tally.see(arrow)
+        assert tally is not None
+        return cls._of_tally(tally, likelihood)
+
+    @classmethod
+    def _of_tally(cls, tally: TableTally, likelihood: LikelihoodChoice) -> TablePreprocessor:
+        assert tally.moments is not None
+        codecs = tally.codecs()
+        _warn_empty(list(tally.empty_columns))
+        return cls._chosen(tally.spec, tally.positions, tally.moments, codecs, likelihood)
+
+    @classmethod
+    def _chosen(
         cls,
         spec: TableSpec,
         positions: np.ndarray,
-        numbers: np.ndarray,
+        moments: Moments,
         codecs: tuple[ColumnCodec, ...],
         likelihood: LikelihoodChoice,
     ) -> TablePreprocessor:
-        _warn_empty_columns(spec, positions, numbers)
-        chosen: LikelihoodName = _number_likelihood(numbers, likelihood)
-        with np.errstate(over="ignore", invalid="ignore"):
-            center, scale = spread_of(numbers.astype(np.float64, copy=False))
-        if chosen == "gaussian" and _number_likelihood(numbers, "auto") == "bernoulli":
+        empty = positions[moments.n_values == 0]
+        _warn_empty([column_name(spec, int(position)) for position in empty])
+        chosen: LikelihoodName = _number_likelihood(moments, likelihood)
+        center, scale = moments.center, moments.scale
+        if chosen == "gaussian" and _number_likelihood(moments, "auto") == "bernoulli":
             # On one common scale already: a pixel that hardly varies is no more telling for it.
-            scale = np.where(np.isnan(scale), np.nan, np.sqrt(np.nanmean(np.square(scale))))
+            scale = np.full_like(scale, np.sqrt(np.mean(np.square(scale))))
         if chosen in _IN_UNIT_INTERVAL:
             center, scale = np.where(np.isnan(center), np.nan, 0.0), np.ones_like(scale)
         too_large = np.isinf(center) | ~np.isfinite(scale)
@@ -131,7 +151,7 @@ class TablePreprocessor:
                 f"Column {column_name(spec, position)} holds values too large to scale. "
                 "Take their logarithm, or look for wrong cells."
             )
-        grey = chosen == "bernoulli" and not _all_binary(numbers)
+        grey = chosen == "bernoulli" and not moments.all_binary
         return cls(spec, positions, center, scale, chosen, codecs, grey)
 
     @property
@@ -190,7 +210,7 @@ class TablePreprocessor:
         return values, None if observed.all() else observed
 
     def _encode_frame(self, arrow: pa.Table, fitting: bool) -> tuple[np.ndarray, np.ndarray]:
-        values, observed = self._encode_numbers(_numbers(arrow, self.positions))
+        values, observed = self._encode_numbers(number_matrix(arrow, self.positions))
         parts = [(values, observed)]
         for codec in self.codecs:
             elements, seen = _encode_column(codec, arrow.column(codec.position), fitting)
@@ -323,44 +343,6 @@ def _refuse(spec: TableSpec, positions: np.ndarray, numbers: np.ndarray, bad: np
     )
 
 
-def _fit_codecs(spec: TableSpec, arrow: pa.Table) -> tuple[ColumnCodec, ...]:
-    """Return codecs of the columns that are not numbers, in encoded order."""
-    codecs: list[ColumnCodec] = []
-    for position, (name, kind) in enumerate(zip(spec.names or (), spec.types, strict=True)):
-        column = arrow.column(position)
-        if kind.name == "bool":
-            codecs.append(BooleanCodec.fit(name, position))
-        elif kind.name == "dictionary" and kind.ordered:
-            codecs.append(OrdinalCodec.fit(name, position, column))
-        elif kind.name in ("dictionary", "string", "large_string"):
-            codecs.append(CategoryCodec.fit(name, position, column, MAX_CATEGORIES))
-        elif pa.types.is_temporal(column.type):
-            codecs.append(TimeCodec.fit(name, position, column, kind))
-    kinds = ("gaussian", "bernoulli", "categorical")
-    return tuple(sorted(codecs, key=lambda c: (kinds.index(c.likelihood), c.width)))
-
-
-def _numbers(arrow: pa.Table, positions: np.ndarray) -> np.ndarray:
-    """Return the numeric columns as a float64 matrix, NaN where a cell is missing."""
-    numbers = np.empty((arrow.num_rows, len(positions)), dtype=np.float64)
-    for place, position in enumerate(positions):
-        column = arrow.column(int(position))
-        numbers[:, place] = _number_column(column, arrow.column_names[position])
-    return numbers
-
-
-def _number_column(column: pa.ChunkedArray, name: str) -> np.ndarray:
-    if pa.types.is_null(column.type):
-        return np.full(len(column), np.nan)
-    try:
-        values: np.ndarray = pc.fill_null(column.cast(pa.float64(), safe=False), np.nan).to_numpy()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise DataError(
-            f"Column {name!r} was numeric in fit and is {column.type} now. Give numbers."
-        ) from None
-    return values
-
-
 def _encode_column(
     codec: ColumnCodec, column: pa.ChunkedArray, fitting: bool
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -375,44 +357,31 @@ def _encode_column(
         ) from None
 
 
-def _number_likelihood(numbers: np.ndarray, choice: LikelihoodChoice) -> LikelihoodName:
+def _number_likelihood(moments: Moments, choice: LikelihoodChoice) -> LikelihoodName:
     """Choose the likelihood of the numbers.
 
     Bernoulli when all lie in [0, 1], both ends occur, and the columns share that scale: they are
     binary, or some vary without reaching both ends, as pixels do and min-max scaled columns do not.
     """
+    some = moments.n_values > 0
+    low, high = moments.low[some], moments.high[some]
     if choice == "discretized_logistic":
         raise DataError(
             'likelihood="discretized_logistic" is for images of whole numbers, got a table. Use '
             '"gaussian".'
         )
-    if choice == "continuous_bernoulli" and ((numbers < 0) | (numbers > 1)).any():
+    if choice == "continuous_bernoulli" and ((low < 0) | (high > 1)).any():
         raise DataError(
             'likelihood="continuous_bernoulli" needs numbers from 0 to 1, got '
-            f"{np.nanmin(numbers):g} to {np.nanmax(numbers):g}. Scale them, or use "
+            f"{low.min():g} to {high.max():g}. Scale them, or use "
             '"gaussian".'
         )
     if choice != "auto":
         return choice
-    if not numbers.size or np.isnan(numbers).all():
+    if not some.any() or low.min() != 0 or high.max() != 1:
         return "gaussian"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        low, high = np.nanmin(numbers, 0), np.nanmax(numbers, 0)
-    if np.nanmin(low) != 0 or np.nanmax(high) != 1:
-        return "gaussian"
-    binary = _all_binary(numbers)
     shared_scale = bool(((low < high) & ((low > 0) | (high < 1))).any())
-    return "bernoulli" if binary or shared_scale else "gaussian"
-
-
-def _all_binary(numbers: np.ndarray) -> bool:
-    return bool(np.isin(numbers[~np.isnan(numbers)], (0, 1)).all())
-
-
-def _warn_empty_columns(spec: TableSpec, positions: np.ndarray, numbers: np.ndarray) -> None:
-    empty = np.flatnonzero(np.isnan(numbers).all(0)) if len(numbers) else np.array([], dtype=int)
-    _warn_empty([column_name(spec, int(positions[place])) for place in empty])
+    return "bernoulli" if moments.all_binary or shared_scale else "gaussian"
 
 
 def _warn_empty(names: list[str]) -> None:
@@ -423,8 +392,3 @@ def _warn_empty(names: list[str]) -> None:
             DataWarning,
             stacklevel=2,
         )
-
-
-def _some(column: pa.ChunkedArray) -> bool:
-    """Return True if a column holds any value."""
-    return int(plain(column).null_count) < len(column)

@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from latently.exceptions import DataError, OutputExistsError
-from latently.io import TablePieces, read, write, write_pieces
-from latently.io._stream import PIECE_ROWS
+from latently.io import TableDataset, read, write, write_pieces
+from latently.io._table_files import PIECE_ROWS
 
 
 def table(n_rows=100):
@@ -26,7 +26,7 @@ def large(tmp_path):
 @pytest.mark.parametrize("name", ["t.parquet", "t.arrow", "t.csv"])
 def test_pieces_are_the_rows_in_their_order(tmp_path, name):
     write(table(), tmp_path / name)
-    pieces = TablePieces(tmp_path / name)
+    pieces = TableDataset(tmp_path / name)
     whole = read(tmp_path / name)
     assert pieces.n_rows == 100 and pieces.schema.names == ["n", "x", "w"]
     for _ in range(2):
@@ -34,12 +34,12 @@ def test_pieces_are_the_rows_in_their_order(tmp_path, name):
 
 
 def test_a_large_file_comes_in_pieces_of_bounded_size(large):
-    sizes = [piece.num_rows for piece in TablePieces(large)]
+    sizes = [piece.num_rows for piece in TableDataset(large)]
     assert sum(sizes) == PIECE_ROWS + 100 and max(sizes) <= PIECE_ROWS and len(sizes) > 1
 
 
 def test_a_sample_is_drawn_from_all_pieces_in_order_and_the_seed_decides(large):
-    pieces = TablePieces(large)
+    pieces = TableDataset(large)
     one, again, other = (pieces.sample(500, seed)["n"].to_pylist() for seed in (0, 0, 1))
     assert one == again == sorted(set(one)) != other
     assert len(one) == 500 and max(one) > PIECE_ROWS
@@ -47,7 +47,7 @@ def test_a_sample_is_drawn_from_all_pieces_in_order_and_the_seed_decides(large):
 
 
 def test_a_sample_of_all_rows_is_the_table(large):
-    pieces = TablePieces(large)
+    pieces = TableDataset(large)
     assert pieces.sample(10**6, 0)["n"].to_pylist() == list(range(PIECE_ROWS + 100))
 
 
@@ -94,16 +94,16 @@ def emptied(path):
 def test_a_harmed_file_is_refused_by_name(large, harm):
     harm(large)
     with pytest.raises(DataError, match=r"large\.parquet"):
-        list(TablePieces(large))
+        list(TableDataset(large))
 
 
 def test_a_file_that_is_no_table_is_refused(tmp_path):
     np.save(tmp_path / "m.npy", np.eye(3))
     with pytest.raises(DataError, match="not a table with named columns"):
-        TablePieces(tmp_path / "m.npy")
+        TableDataset(tmp_path / "m.npy")
 
 
 def test_a_table_without_rows_is_refused(tmp_path):
     pq.write_table(table(0), tmp_path / "t.parquet")
     with pytest.raises(DataError, match="no rows"):
-        TablePieces(tmp_path / "t.parquet")
+        TableDataset(tmp_path / "t.parquet")

@@ -1,0 +1,342 @@
+"""Tables in one file or many, read piece by piece and never held whole."""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as pa_dataset
+
+from latently.exceptions import ParameterError
+from latently.io._bytes import DEFAULT_MAX_BYTES, too_large
+from latently.io._find_tables import TableFiles, files_of, find_files
+from latently.io._say import listing, refuse
+from latently.io._table_files import TableFile
+from latently.io._tables import cell_bytes
+
+__all__ = ["RowPicker", "TableDataset", "as_dataset"]
+
+#: Parts that are read from at once when rows are mixed.
+_OPEN = 8
+
+
+class Piece(NamedTuple):
+    """Neighbouring rows, and where the first of them stands in the whole table."""
+
+    start: int
+    table: pa.Table
+
+
+class _Part(NamedTuple):
+    """Rows of one file that are read together."""
+
+    file: int
+    place: int
+    start: int
+
+
+class TableDataset:
+    """A table in files, read piece by piece each time that it is iterated over.
+
+    Parquet files, and Arrow files of random access, stay on disk: a table may be larger than
+    memory. Files of any other format are read whole, and cut. ``fit`` takes a dataset and learns
+    from all of its rows; ``transform``, ``reconstruct`` and ``score_samples`` take it piece by
+    piece.
+
+    Parameters
+    ----------
+    source : str, Path, list of str or pyarrow.dataset.Dataset
+        A file; a folder of files, with sub-folders, those named ``key=value`` as a column; a
+        pattern such as ``"data/2026-*.parquet"``; several files; or a dataset of pyarrow, on any
+        file system that it knows.
+    format : str, optional
+        As in ``read``; by default file names decide.
+
+    Attributes
+    ----------
+    schema : pyarrow.Schema
+        Names and types of the columns.
+    n_rows : int
+        Rows in all files.
+    paths : tuple of str
+        The files, in the order of their rows.
+
+    Raises
+    ------
+    DataError
+        If there is no file, a file cannot be used, or its columns are not those of the first.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from latently.io import TableDataset, write
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> for part in (1, 2):
+    ...     write(pa.table({"x": [float(part)] * 3}), folder / f"{part}.parquet")
+    >>> dataset = TableDataset(folder)
+    >>> dataset.n_rows, [table.num_rows for table in dataset]
+    (6, [3, 3])
+    """
+
+    def __init__(
+        self,
+        source: str | Path | Sequence[str | Path] | pa_dataset.Dataset,
+        format: str | None = None,
+    ) -> None:
+        found = _found(source, format)
+        self.source = found.name
+        self._files, self._keys = found.files, found.keys
+        self.schema = _common_schema(self._files, self._keys)
+        self._parts = _parts(self._files)
+        self.n_rows = sum(sum(file.sizes) for file in self._files)
+        if self.n_rows == 0:
+            raise refuse(self.source, "the table has no rows", "Give a file with data")
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The files, in the order of their rows."""
+        return tuple(file.path for file in self._files)
+
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the columns."""
+        return list(self.schema.names)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of rows and columns."""
+        return self.n_rows, len(self.schema)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the whole table would take in memory, estimated by types."""
+        return self.n_rows * sum(cell_bytes(field.type) for field in self.schema)
+
+    def __len__(self) -> int:
+        return self.n_rows
+
+    def __repr__(self) -> str:
+        return (
+            f"TableDataset({str(self.source)!r}): {self.n_rows:,} rows, "
+            f"{len(self.schema):,} columns in {len(self._files):,} files"
+        )
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        """Yield the rows in their order, at most ``2 ** 15`` at once."""
+        for number, file in enumerate(self._files):
+            yield from self._read(number, range(len(file.sizes)))
+
+    def select(self, columns: Sequence[str]) -> TableDataset:
+        """Return the dataset with some of its columns; no other is read.
+
+        Parameters
+        ----------
+        columns : sequence of str
+            Names, in the order wanted.
+
+        Returns
+        -------
+        TableDataset
+            Of the same files.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such column.
+        """
+        unknown = [name for name in columns if name not in self.schema.names]
+        if unknown:
+            raise ParameterError(
+                f"The dataset has no column {listing(unknown)}. "
+                f"It has {listing(self.schema.names)}."
+            )
+        chosen = copy.copy(self)
+        chosen.schema = pa.schema([self.schema.field(name) for name in columns])
+        return chosen
+
+    def shuffled(self, seed: int) -> Iterator[Piece]:
+        """Yield all rows in pieces, the parts of the files in random order.
+
+        Parameters
+        ----------
+        seed : int
+            The same seed gives the same order. Rows within a piece keep theirs.
+
+        Yields
+        ------
+        Piece
+            Rows, and where the first of them stands in the table.
+        """
+        order = iter(np.random.default_rng(seed).permutation(len(self._parts)).tolist())
+        open_parts: deque[Iterator[Piece]] = deque()
+        for part in order:
+            open_parts.append(self._read_part(part))
+            if len(open_parts) == _OPEN:
+                yield from _turn(open_parts)
+        while open_parts:
+            yield from _turn(open_parts)
+
+    def sample(self, n_rows: int, seed: int) -> pa.Table:
+        """Return rows drawn at random in their order, or all where there are no more.
+
+        Parameters
+        ----------
+        n_rows : int
+            Rows to draw.
+        seed : int
+            The same seed draws the same rows.
+
+        Returns
+        -------
+        pyarrow.Table
+            In memory.
+        """
+        places = np.arange(self.n_rows)
+        if n_rows < self.n_rows:
+            places = np.random.default_rng(seed).choice(self.n_rows, n_rows, replace=False)
+        picker = RowPicker(np.sort(places))
+        for piece in self:
+            picker.see(piece)
+        return picker.table()
+
+    def to_table(self, max_bytes: int = DEFAULT_MAX_BYTES) -> pa.Table:
+        """Return all rows in memory.
+
+        Parameters
+        ----------
+        max_bytes : int, default=1 GiB
+            Larger tables are refused.
+
+        Returns
+        -------
+        pyarrow.Table
+            The whole table.
+        """
+        if self.nbytes > max_bytes:
+            raise too_large(self.source, self.nbytes, max_bytes)
+        return pa.concat_tables(list(self)).unify_dictionaries()
+
+    def _read_part(self, number: int) -> Iterator[Piece]:
+        part = self._parts[number]
+        start = part.start
+        for table in self._read(part.file, [part.place]):
+            yield Piece(start, table)
+            start += table.num_rows
+
+    def _read(self, number: int, parts: Sequence[int]) -> Iterator[pa.Table]:
+        """Yield parts of a file, in the columns and types of the whole table."""
+        file, keys = self._files[number], self._keys[number]
+        own = [name for name in self.schema.names if name not in keys]
+        for table in file.read(parts, own):
+            columns = {
+                name: pa.repeat(keys[name], table.num_rows) if name in keys else table[name]
+                for name in self.schema.names
+            }
+            try:
+                yield pa.table(columns).cast(self.schema)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                wrong = f"its values do not fit the columns of {self.paths[0]} ({error:.60})"
+                raise refuse(file.path, wrong, "Write all files alike") from None
+
+
+class RowPicker:
+    """Collects the rows at some places, in memory, while pieces of a table go by in order.
+
+    Parameters
+    ----------
+    places : ndarray of shape (n_rows,)
+        Sorted positions in the whole table.
+    """
+
+    def __init__(self, places: np.ndarray) -> None:
+        self.places = places
+        self._start = 0
+        self._picked: list[pa.Table] = []
+
+    def see(self, piece: pa.Table) -> None:
+        """Take what is wanted from the next piece."""
+        stop = self._start + piece.num_rows
+        first, last = np.searchsorted(self.places, (self._start, stop))
+        if first < last or not self._picked:
+            self._picked.append(piece.take(pa.array(self.places[first:last] - self._start)))
+        self._start = stop
+
+    def table(self) -> pa.Table:
+        """Return the rows picked so far."""
+        return pa.concat_tables(self._picked).unify_dictionaries()
+
+
+def as_dataset(X: Any) -> TableDataset | None:
+    """Return rows on disk as a dataset, and None for anything else."""
+    if isinstance(X, pa_dataset.Dataset):
+        return TableDataset(X)
+    return X if isinstance(X, TableDataset) else None
+
+
+def _found(source: Any, format: str | None) -> TableFiles:
+    if isinstance(source, pa_dataset.Dataset):
+        return files_of(source)
+    return find_files(source, format)
+
+
+def _parts(files: Sequence[TableFile]) -> list[_Part]:
+    pairs = [(n, place) for n, file in enumerate(files) for place in range(len(file.sizes))]
+    starts = accumulate((files[n].sizes[place] for n, place in pairs), initial=0)
+    return [_Part(n, place, start) for (n, place), start in zip(pairs, starts, strict=False)]
+
+
+def _turn(open_parts: deque[Iterator[Piece]]) -> Iterator[Piece]:
+    """Yield the next piece of the part whose turn it is, and drop the part when it is read."""
+    part = open_parts.popleft()
+    piece = next(part, None)
+    if piece is not None:
+        open_parts.append(part)
+        yield piece
+
+
+def _common_schema(files: Sequence[TableFile], keys: Sequence[dict[str, Any]]) -> pa.Schema:
+    """Return the columns of the first file; refuse a file that has others."""
+    schema = files[0].schema.remove_metadata()
+    for file in files[1:]:
+        schema = _joined(schema, file, files[0].path)
+    for name in keys[0]:
+        values = pa.array([own.get(name) for own in keys])
+        schema = schema.append(pa.field(name, values.type))
+    return schema
+
+
+def _joined(schema: pa.Schema, file: TableFile, first: str) -> pa.Schema:
+    missing = [name for name in schema.names if name not in file.schema.names]
+    extra = [name for name in file.schema.names if name not in schema.names]
+    if missing or extra:
+        told = [f"{word} {listing(names)}" for word, names in
+                (("it lacks", missing), ("it also has", extra)) if names]  # fmt: skip
+        wrong = f"its columns are not those of {Path(first).name}: {', '.join(told)}"
+        raise refuse(file.path, wrong, "Write all files alike")
+    fields = [_joined_field(field, file, first) for field in schema]
+    return pa.schema(fields)
+
+
+def _joined_field(field: pa.Field, file: TableFile, first: str) -> pa.Field:
+    kind, other = field.type, file.schema.field(field.name).type
+    if kind == other or pa.types.is_null(other):
+        return field
+    if pa.types.is_null(kind):
+        return field.with_type(other)
+    if _plain(kind) == _plain(other):
+        return field.with_type(_plain(kind))
+    wrong = f"column {field.name!r:.40} holds {other}, in {Path(first).name} it holds {kind}"
+    raise refuse(file.path, wrong, "Write all files alike")
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """Return the type of the values, however they are kept."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return pa.large_string() if kind in (pa.string(), pa.string_view()) else kind

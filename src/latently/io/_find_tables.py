@@ -1,0 +1,169 @@
+"""Where the files of a table are: one file, a folder, a pattern, a list, or pyarrow's dataset."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.dataset as pa_dataset
+import pyarrow.fs as pa_fs
+
+from latently.exceptions import DataError
+from latently.io._bytes import check_regular
+from latently.io._files import read_file
+from latently.io._formats import FORMATS, IMAGE_SUFFIXES, find_format
+from latently.io._say import listing, refuse, show
+from latently.io._table_files import ArrowFile, MemoryTable, ParquetFile, TableFile
+
+__all__ = ["TableFiles", "files_of", "find_files", "is_pattern", "is_table_folder"]
+
+_ON_DISK: dict[str, Callable[[str, pa_fs.FileSystem], TableFile]] = {
+    "parquet": ParquetFile,
+    "arrow": ArrowFile,
+    "feather": ArrowFile,
+    "ipc": ArrowFile,
+}
+_ARROW_MAGIC = b"ARROW1"
+#: What tables in a folder are told by: any .txt may be a note beside them.
+_SUFFIXES = {
+    suffix: name
+    for name, entry in FORMATS.items()
+    if entry.kind == "table"
+    for suffix in entry.suffixes
+    if suffix != ".txt"
+}
+
+
+class TableFiles(NamedTuple):
+    """Files of one table, and the values that their folders' names give to columns."""
+
+    name: str
+    files: tuple[TableFile, ...]
+    keys: tuple[dict[str, Any], ...]
+
+
+def find_files(source: str | Path | Sequence[str | Path], format: str | None) -> TableFiles:
+    """Find and open the files of a table."""
+    name, paths, root = _paths(source)
+    files = tuple(_opened(path, format) for path in paths)
+    return TableFiles(name, files, _keys(files, paths, root))
+
+
+def files_of(dataset: pa_dataset.Dataset) -> TableFiles:
+    """Open the files of pyarrow's dataset, on its file system; a table in memory stays there."""
+    if not isinstance(dataset, pa_dataset.FileSystemDataset):
+        return TableFiles("dataset", (MemoryTable("dataset", dataset.to_table()),), ({},))
+    kind = dataset.format.default_extname
+    if kind not in _ON_DISK:
+        raise DataError(
+            f"A dataset must be of Parquet or Arrow files, got {kind}. Write it as Parquet."
+        )
+    fragments = list(dataset.get_fragments())
+    if not fragments:
+        raise DataError("The dataset holds no file. Check its folder.")
+    files = tuple(_ON_DISK[kind](part.path, part.filesystem) for part in fragments)
+    keys = tuple(pa_dataset.get_partition_keys(part.partition_expression) for part in fragments)
+    return TableFiles(show(fragments[0].path), files, keys)
+
+
+def is_pattern(source: str | Path) -> bool:
+    """Return True for a name with ``*``, ``?`` or ``[`` that no file has."""
+    return glob.has_magic(str(source)) and not Path(source).exists()
+
+
+def is_table_folder(source: str | Path) -> bool:
+    """Return True for a folder in which there are tables, and no images beside them."""
+    try:
+        if not Path(source).is_dir():
+            return False
+        suffixes = {path.suffix.lower() for path in _until_image(Path(source))}
+    except (OSError, ValueError):
+        return False
+    return not suffixes & IMAGE_SUFFIXES and not suffixes.isdisjoint(_SUFFIXES)
+
+
+def _paths(source: str | Path | Sequence[str | Path]) -> tuple[str, list[Path], Path | None]:
+    """Return how to call the source, its files, and the folder that they were found in."""
+    if not isinstance(source, str | Path):
+        if not source:
+            raise DataError("The list of files is empty. Name one at least.")
+        return show(source[0]), [Path(path) for path in source], None
+    if is_pattern(source):
+        found = glob.glob(str(source), recursive=True)  # noqa: PTH207  # Path.glob takes no root
+        matches = map(Path, found)
+        paths = sorted(path for path in matches if path.is_file() and path.suffix in _SUFFIXES)
+        if not paths:
+            raise refuse(source, "no table's name is like this", "Check the pattern")
+        return show(source), paths, None
+    if Path(source).is_dir():
+        return show(source), _one_format(Path(source)), Path(source)
+    return show(source), [Path(source)], None
+
+
+def _until_image(folder: Path) -> Iterator[Path]:
+    """Yield the files in a folder and below it, up to the first image."""
+    for path in folder.rglob("*"):
+        yield path
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            return
+
+
+def _tables_in(folder: Path) -> list[Path]:
+    """Return tables in a folder and below it, without those whose names begin with . or _."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    return sorted(
+        path
+        for path in found
+        if not any(part[0] in "._" for part in path.relative_to(folder).parts) and path.is_file()
+    )
+
+
+def _one_format(folder: Path) -> list[Path]:
+    paths = _tables_in(folder)
+    formats = {_SUFFIXES[path.suffix.lower()] for path in paths}
+    if not paths:
+        raise refuse(folder, "there is no table in this folder", "Give a folder of Parquet files")
+    if len(formats) > 1:
+        wrong = f"the folder holds tables of several formats: {listing(sorted(formats))}"
+        raise refuse(folder, wrong, "Name them by a pattern, such as folder/*.parquet")
+    return paths
+
+
+def _opened(path: Path, format: str | None) -> TableFile:
+    name = "csv" if str(path) == "-" else find_format(path, format).name
+    if str(path) != "-" and name in _ON_DISK:
+        check_regular(path)
+        if name == "parquet" or _has_random_access(path):
+            return _ON_DISK[name](str(path), pa_fs.LocalFileSystem())
+    data = read_file(path, format)
+    if not isinstance(data, pa.Table):
+        raise refuse(path, "this is not a table with named columns", "Give a table")
+    return MemoryTable(str(path), data)
+
+
+def _has_random_access(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_ARROW_MAGIC)) == _ARROW_MAGIC
+
+
+def _keys(
+    files: Sequence[TableFile], paths: Sequence[Path], root: Path | None
+) -> tuple[dict[str, Any], ...]:
+    """Return the columns that folders named ``key=value`` give to each file."""
+    if root is None or not any("=" in str(path.relative_to(root).parent) for path in paths):
+        return ({},) * len(files)
+    dataset = pa_dataset.dataset(
+        [str(path) for path in paths],
+        format="parquet",
+        partitioning="hive",
+        partition_base_dir=str(root),
+    )
+    found = {part.path: part.partition_expression for part in dataset.get_fragments()}
+    keys = [pa_dataset.get_partition_keys(found[str(path)]) for path in paths]
+    for path, own in zip(paths, keys, strict=True):
+        if own.keys() != keys[0].keys():
+            raise refuse(path, f"its folders do not name {listing(keys[0])}", "Move the file")
+    return tuple(keys)

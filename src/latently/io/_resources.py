@@ -1,0 +1,83 @@
+"""What the machine has left: asked before large work, so that it is refused rather than killed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from latently.exceptions import ResourceError
+from latently.io._say import show
+
+__all__ = ["check_disk", "check_memory", "free_memory"]
+
+_MEMORY_FILES = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
+
+
+def free_memory() -> int | None:
+    """Return the bytes that can still be allocated without swapping; None where nobody says.
+
+    The limit of a container counts as the machine's.
+    """
+    known = [size for size in (_of_machine(), *map(_of_container, _MEMORY_FILES)) if size]
+    return min(known, default=None)
+
+
+def check_memory(needed: float, what: str, remedy: str) -> None:
+    """Raise ResourceError if some work needs more memory than is free.
+
+    Parameters
+    ----------
+    needed : float
+        Bytes, as estimated.
+    what : str
+        The work, for the message.
+    remedy : str
+        What to do instead.
+    """
+    free = free_memory()
+    if free is not None and needed > free:
+        raise ResourceError(
+            f"{what} needs about {_gigabytes(needed)} of memory, {_gigabytes(free)} are free. "
+            f"{remedy}."
+        )
+
+
+def check_disk(folder: str | Path, needed: float, what: str) -> None:
+    """Raise ResourceError if a disk has less room than some output is estimated to need."""
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError:
+        return  # writing will say what is wrong
+    if needed > free:
+        raise ResourceError(
+            f"{show(folder)}: {what} needs about {_gigabytes(needed)} of disk, {_gigabytes(free)} "
+            "are free. Make room, or name another folder."
+        )
+
+
+def _of_machine() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if "MemAvailable" in line)
+    except (OSError, ValueError, StopIteration):
+        pass
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _of_container(files: tuple[str, str]) -> int | None:
+    try:
+        limit, used = (int(Path(name).read_text()) for name in files)
+    except (OSError, ValueError):
+        return None  # no limit, or none that is a number
+    return max(limit - used, 1)
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 2**30:.1f} GiB"

@@ -1,0 +1,280 @@
+"""What ``fit`` must know of each column, gathered piece by piece: a table need not be in memory."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import NamedTuple, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from latently._spec import ColumnType, TableSpec
+from latently.exceptions import DataWarning
+from latently.preprocessing._columns import (
+    CYCLES,
+    DAY,
+    SECONDS,
+    BooleanCodec,
+    CategoryCodec,
+    ColumnCodec,
+    OrdinalCodec,
+    TimeCodec,
+    dictionary_values,
+    number_matrix,
+    plain,
+    ticks_of,
+)
+
+#: Categories kept for a text column; the rest of its values count as unknown.
+MAX_CATEGORIES = 100
+#: Different values of a text column that are counted at once; beyond, the rarest are forgotten.
+_MAX_COUNTED = 10_000
+
+
+class Moments(NamedTuple):
+    """Sums over the rows of a matrix, NaN left out; those of two parts add up [1]_.
+
+    Attributes
+    ----------
+    n_rows : int
+        Rows, missing cells included.
+    n_values, center, squares, low, high : ndarray of shape (n_columns,)
+        Values of each column, their mean, the sum of their squared distances from it, and their
+        ends; NaN where there is no value.
+    all_binary : bool
+        Whether every value is 0 or 1.
+
+    References
+    ----------
+    .. [1] Chan, Golub and LeVeque (1983), Algorithms for Computing the Sample Variance.
+    """
+
+    n_rows: int
+    n_values: np.ndarray
+    center: np.ndarray
+    squares: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    all_binary: bool
+
+    @classmethod
+    def of(cls, numbers: np.ndarray) -> Moments:
+        """Return those of a matrix of at least one row."""
+        values = numbers.astype(np.float64, copy=False)
+        count = (~np.isnan(values)).sum(0)
+        low, high = np.fmin.reduce(values, axis=0), np.fmax.reduce(values, axis=0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            # From the lowest value up: exact for a constant column, and no sum of it overflows.
+            center = low + np.nansum(values - low, 0) / np.maximum(count, 1)
+            squares = np.nansum(np.square(values - center), 0)
+        ends = low[count > 0], high[count > 0]
+        unit = bool((ends[0] >= 0).all() and (ends[1] <= 1).all())
+        binary = unit and bool(((values == 0) | (values == 1) | np.isnan(values)).all())
+        return cls(len(values), count, center, squares, low, high, binary)
+
+    def joined(self, other: Moments) -> Moments:
+        """Return those of all rows of two matrices."""
+        count = self.n_values + other.n_values
+        share = other.n_values / np.maximum(count, 1)
+        apart = np.where(
+            (self.n_values > 0) & (other.n_values > 0), other.center - self.center, 0.0
+        )
+        start = np.where(self.n_values > 0, self.center, other.center)
+        return Moments(
+            self.n_rows + other.n_rows,
+            count,
+            start + apart * share,
+            self.squares + other.squares + np.square(apart) * self.n_values * share,
+            np.fmin(self.low, other.low),
+            np.fmax(self.high, other.high),
+            self.all_binary and other.all_binary,
+        )
+
+    @property
+    def scale(self) -> np.ndarray:
+        """Standard deviation of each column, never zero.
+
+        A column of one value has scale one; so has a column whose spread is lost in rounding. The
+        centre of a column without any value is NaN: nothing is known of it, now or later.
+        """
+        scale = np.sqrt(self.squares / np.maximum(self.n_values, 1))
+        rounding = 10 * np.finfo(np.float64).eps * np.abs(self.center) * math.sqrt(self.n_rows or 1)
+        return np.where(scale > rounding, scale, 1.0)
+
+
+class Tally(ABC):
+    """Gathers what the codec of one column is chosen by, and how many of its cells hold a value."""
+
+    def __init__(self, name: str, position: int, kind: ColumnType) -> None:
+        self.name, self.position, self.kind = name, position, kind
+        self.n_values = 0
+
+    def see(self, column: pa.ChunkedArray) -> None:
+        """Take the next rows of the column."""
+        self.n_values += len(column) - int(plain(column).null_count)
+
+    @abstractmethod
+    def codec(self) -> ColumnCodec:
+        """Return the codec of all rows seen."""
+
+
+class BooleanTally(Tally):
+    """Nothing is to be known of a column of truths."""
+
+    def codec(self) -> BooleanCodec:
+        return BooleanCodec(self.name, self.position)
+
+
+class OrdinalTally(Tally):
+    """The categories of an ordered column, in their order."""
+
+    def __init__(self, name: str, position: int, kind: ColumnType) -> None:
+        super().__init__(name, position, kind)
+        self._levels: dict[str | int | float | bool, None] = {}
+
+    def see(self, column: pa.ChunkedArray) -> None:
+        super().see(column)
+        self._levels |= dict.fromkeys(dictionary_values(column).to_pylist())
+
+    def codec(self) -> OrdinalCodec:
+        return OrdinalCodec(self.name, self.position, tuple(self._levels))
+
+
+class CategoryTally(Tally):
+    """How often each value occurs, and the categories that a frame itself names.
+
+    Counts are exact up to 10,000 different values; beyond, the rarest are dropped, as by lossy
+    counting [1]_: frequent values are kept, with counts that may be a little low.
+
+    References
+    ----------
+    .. [1] Manku and Motwani (2002), Approximate Frequency Counts over Data Streams.
+    """
+
+    def __init__(self, name: str, position: int, kind: ColumnType) -> None:
+        super().__init__(name, position, kind)
+        self._levels: dict[str | int | float | bool, None] = {}
+        self._counts: pa.Table | None = None
+        self._dropped = 0
+        self._named = kind.name == "dictionary"
+
+    def see(self, column: pa.ChunkedArray) -> None:
+        super().see(column)
+        self._named = self._named and pa.types.is_dictionary(column.type)
+        if self._named and len(self._levels) <= MAX_CATEGORIES:
+            self._levels |= dict.fromkeys(dictionary_values(column).to_pylist())
+        self._count(plain(column).drop_null())
+
+    def _count(self, values: pa.ChunkedArray) -> None:
+        found = pc.value_counts(values)
+        new = pa.table({"value": found.field("values"), "n": found.field("counts")})
+        if self._counts is not None:
+            both = pa.concat_tables([self._counts, new], promote_options="permissive")
+            summed = both.group_by("value").aggregate([("n", "sum")])
+            new = summed.rename_columns({"n_sum": "n"})
+        if new.num_rows > _MAX_COUNTED:
+            kept = new.sort_by([("n", "descending")]).slice(0, _MAX_COUNTED // 2)
+            self._dropped += new.num_rows - kept.num_rows
+            new = kept
+        self._counts = new
+
+    def codec(self) -> CategoryCodec:
+        if self._named and len(self._levels) <= MAX_CATEGORIES and None not in self._levels:
+            return CategoryCodec(self.name, self.position, tuple(self._levels))
+        counted = [] if self._counts is None else self._counts.to_pylist()
+        pairs = sorted(counted, key=lambda pair: (-pair["n"], pair["value"]))
+        kept = sorted(pair["value"] for pair in pairs[:MAX_CATEGORIES])
+        if len(pairs) > MAX_CATEGORIES:
+            self._warn(len(pairs), sum(pair["n"] for pair in pairs[:MAX_CATEGORIES]))
+        return CategoryCodec(self.name, self.position, tuple(kept))
+
+    def _warn(self, n_different: int, n_known: int) -> None:
+        more = "more than " if self._dropped else ""
+        warnings.warn(
+            f"Column {self.name!r} holds {more}{n_different:,} different values; the "
+            f"{MAX_CATEGORIES} most frequent are kept, {self.n_values - n_known:,} cells count as "
+            "unknown. Leave the column out if it is an identifier or free text.",
+            DataWarning,
+            stacklevel=2,
+        )
+
+
+class TimeTally(Tally):
+    """Centre and span of the moments, and the phases of each cycle that they occur at."""
+
+    def __init__(self, name: str, position: int, kind: ColumnType) -> None:
+        super().__init__(name, position, kind)
+        self._seconds_per_tick = DAY if kind.name == "date32" else SECONDS[kind.unit or "ms"]
+        self._moments: Moments | None = None
+
+    def see(self, column: pa.ChunkedArray) -> None:
+        super().see(column)
+        ticks, observed = ticks_of(column)
+        if not observed.any():
+            return
+        seconds = ticks[observed] * self._seconds_per_tick
+        new = Moments.of(np.stack([seconds, *(seconds % cycle for cycle in CYCLES)], 1))
+        self._moments = new if self._moments is None else self._moments.joined(new)
+
+    def codec(self) -> TimeCodec:
+        named = self.name, self.position, self._seconds_per_tick
+        if self._moments is None:
+            return TimeCodec(*named, 0.0, 1.0, ())
+        found = self._moments
+        span, *turns = (found.high - found.low).tolist()
+        is_moment = self.kind.name in ("timestamp", "date32", "date64")
+        # A cycle that the span does not fill, or that all moments meet at one phase, shows nothing.
+        shown = [c for c, turn in zip(CYCLES, turns, strict=True) if span >= c and turn > 0]
+        scale = math.sqrt(found.squares[0] / found.n_values[0]) or 1.0
+        return TimeCodec(*named, float(found.center[0]), scale, tuple(shown) if is_moment else ())
+
+
+class TableTally:
+    """All columns of a table: moments of those that are numbers, a tally of any other."""
+
+    def __init__(self, spec: TableSpec, schema: pa.Schema) -> None:
+        self.spec = spec
+        self.tallies: list[Tally] = []
+        numbers = []
+        for position, (name, kind) in enumerate(zip(spec.names or (), spec.types, strict=True)):
+            tally = _tally_of(kind, schema.field(position).type)
+            if tally is None:
+                numbers.append(position)
+            else:
+                self.tallies.append(tally(name, position, kind))
+        self.positions = np.array(numbers, dtype=np.intp)
+        self.moments: Moments | None = None
+
+    def see(self, arrow: pa.Table) -> Self:
+        """Take the next rows."""
+        new = Moments.of(number_matrix(arrow, self.positions))
+        self.moments = new if self.moments is None else self.moments.joined(new)
+        for tally in self.tallies:
+            tally.see(arrow.column(tally.position))
+        return self
+
+    @property
+    def empty_columns(self) -> Iterable[str]:
+        """Names of the columns without numbers in which no cell holds a value."""
+        return (tally.name for tally in self.tallies if not tally.n_values)
+
+    def codecs(self) -> tuple[ColumnCodec, ...]:
+        """Return codecs of the columns that are not numbers, in encoded order."""
+        kinds = ("gaussian", "bernoulli", "categorical")
+        found = [tally.codec() for tally in self.tallies]
+        return tuple(sorted(found, key=lambda c: (kinds.index(c.likelihood), c.width)))
+
+
+def _tally_of(kind: ColumnType, arrow: pa.DataType) -> type[Tally] | None:
+    """Return what counts a column, None for numbers."""
+    if kind.name == "bool":
+        return BooleanTally
+    if kind.name == "dictionary" and kind.ordered:
+        return OrdinalTally
+    if kind.name in ("dictionary", "string", "large_string"):
+        return CategoryTally
+    return TimeTally if pa.types.is_temporal(arrow) else None
