@@ -56,6 +56,11 @@ def read_input(
     """
     if nw.dependencies.is_polars_lazyframe(X):
         raise DataError("Expected 2D data, got a LazyFrame. Call its collect() first.")
+    if hasattr(X, "get_fragments") or hasattr(X, "shuffled"):
+        raise DataError(
+            f"Expected rows in memory, got a {type(X).__name__}. Give some of them, as its "
+            "to_table() or TableDataset.sample(100_000, seed=0) returns them."
+        )
     if _is_frame(X) and (reset or fitted_on == "frame"):
         frame = _read_frame(estimator, X, reset=reset, min_rows=min_rows)
         if frame is not None:
@@ -103,7 +108,7 @@ def _read_frame(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> nw.Dat
         raise DataError(
             f"Found array with 0 feature(s) (shape={frame.shape}) while a minimum of 1 is required."
         )
-    _check_n_rows(estimator, frame.shape, min_rows)
+    check_n_rows(estimator, frame.shape, min_rows)
     if isinstance(X, pa.Table):
         frame = nw.from_native(_without_views(X), eager_only=True)
     _hold_columns(estimator, frame, reset=reset)
@@ -204,7 +209,7 @@ def _read_images(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> np.nd
         )
     if 0 in stack.shape[1:]:
         raise DataError(f"Images of shape {stack.shape[1:]} have no pixels. Give larger ones.")
-    _check_n_rows(estimator, stack.shape, min_rows)
+    check_n_rows(estimator, stack.shape, min_rows)
     if stack.dtype.kind == "b":
         stack = stack.astype(np.float32)
     if stack.dtype.kind == "f" and np.isinf(stack).any():
@@ -215,7 +220,8 @@ def _read_images(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> np.nd
     return stack
 
 
-def _check_n_rows(estimator: Any, shape: tuple[int, ...], min_rows: int) -> None:
+def check_n_rows(estimator: Any, shape: tuple[int, ...], min_rows: int) -> None:
+    """Raise DataError where there are fewer rows than an estimator needs."""
     if shape[0] < min_rows:
         raise DataError(
             f"Found array with {shape[0]} sample(s) (shape={shape}) while a minimum of {min_rows} "

@@ -8,7 +8,6 @@ from latently import Autoencoder, DenseNetwork
 from latently.exceptions import DivergenceError, TrainingWarning
 from latently.nn import Cells
 from latently.training import LocalEngine, TrainingData, n_batches
-from latently.training._data import shuffled_batches
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(120, 2)) @ RNG.normal(size=(2, 5)) + 0.1 * RNG.normal(size=(120, 5))
@@ -19,7 +18,7 @@ X = RNG.normal(size=(120, 2)) @ RNG.normal(size=(2, 5)) + 0.1 * RNG.normal(size=
 def test_every_row_is_dealt_out_once_and_none_alone(n_rows, batch_size):
     data = TrainingData(Cells(torch.arange(float(n_rows))[:, None]))
 
-    batches = list(shuffled_batches(data, batch_size, torch.Generator().manual_seed(0)))
+    batches = list(data.batches(batch_size, torch.Generator().manual_seed(0)))
 
     dealt = torch.cat([batch.inputs.values for batch in batches]).unique()
     assert dealt.tolist() == list(range(n_rows))

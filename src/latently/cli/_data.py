@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from latently.io import TableDataset
+
+#: Rows of a large table that are drawn for what needs them in memory.
+_SAMPLE_ROWS = 200_000
+
 
 class Source(NamedTuple):
     """Where data come from and how to read them."""
@@ -31,7 +36,7 @@ class Rows(NamedTuple):
 
     Attributes
     ----------
-    values : pyarrow.Table, ndarray or list of ndarray
+    values : pyarrow.Table, TableDataset, ndarray or list of ndarray
         What the model sees; a list of images where each has its own size.
     ids : pyarrow.Table or None
         Columns to put in front of every output: those asked for, or the names of the images.
@@ -69,15 +74,66 @@ class Rows(NamedTuple):
         return self._replace(values=self.values[places], ids=ids)
 
 
-def read_rows(source: Source, size: tuple[int, int] | None = None) -> Rows:
-    """Read data as they are; id columns are in both parts."""
-    from pathlib import Path
+def together(pieces: Sequence[Rows]) -> Rows:
+    """Return some rows after the other as one."""
+    import numpy as np
+    import pyarrow as pa
 
+    ids = None if pieces[0].ids is None else pa.concat_tables([rows.ids for rows in pieces])
+    values = [rows.values for rows in pieces]
+    return Rows(pa.concat_tables(values) if pieces[0].is_table else np.concatenate(values), ids)
+
+
+def read_rows(source: Source, size: tuple[int, int] | None = None) -> Rows:
+    """Read data as they are, a sample of a table too large; id columns are in both parts."""
     from latently.io import read
 
-    if source.format in (None, "images") and Path(source.path).is_dir():
+    large = open_large(source)
+    if large is not None:
+        return _picked(_sampled(large, source), source)
+    if is_image_folder(source):
         return _read_folder(source, size)
-    rows = Rows(read(source.path, source.format, key=source.key, skip_bad=source.skip_bad))
+    return _picked(
+        read(source.path, source.format, key=source.key, skip_bad=source.skip_bad), source
+    )
+
+
+def open_large(source: Source) -> TableDataset | None:
+    """Return a table that is better not held in memory as a dataset, None for any other data."""
+    from latently.io import DEFAULT_MAX_BYTES, TableDataset, find_format, holds_tables
+
+    if source.path == "-" or is_image_folder(source):
+        return None
+    many = holds_tables(source.path, source.format)
+    if not many and find_format(source.path, source.format).kind != "table":
+        return None
+    dataset = TableDataset(source.path, source.format)
+    return dataset if dataset.nbytes > DEFAULT_MAX_BYTES else None
+
+
+def is_image_folder(source: Source) -> bool:
+    """Say whether the data are images in a folder."""
+    from pathlib import Path
+
+    from latently.io import holds_tables
+
+    if source.format not in (None, "images") or not Path(source.path).is_dir():
+        return False
+    return source.format == "images" or not holds_tables(source.path)
+
+
+def _sampled(dataset: TableDataset, source: Source) -> pa.Table:
+    """Draw as many rows of a large table as a method in memory can use."""
+    n_rows = min(_SAMPLE_ROWS, dataset.n_rows)
+    say(
+        f"warning: {source.path} is too large for memory; {n_rows:,} of its {dataset.n_rows:,} "
+        "rows, drawn at random, are used."
+    )
+    return dataset.sample(n_rows, seed=0)
+
+
+def _picked(data: Any, source: Source) -> Rows:
+    rows = Rows(data)
     if not rows.is_table:
         _need_no_ids(source)
         return rows
@@ -110,15 +166,21 @@ def _read_folder(source: Source, size: tuple[int, int] | None) -> Rows:
 
 
 def read_training_rows(
-    source: Source, ignored: Sequence[str] | None, beside: Mapping[str, str | None] | None = None
+    source: Source,
+    ignored: Sequence[str] | None,
+    beside: Mapping[str, str | None] | None = None,
+    *,
+    streams: bool = False,
 ) -> Rows:
     """Read data; leave out columns that the model shall not see, and set some of them apart.
 
-    ``beside`` is a column, or None, for each option that names one.
+    ``beside`` is a column, or None, for each option that names one. A table too large for memory
+    is a dataset where the caller ``streams``, else a sample of it.
     """
-    from latently.exceptions import DataError
+    from latently.exceptions import DataError, ParameterError
 
-    rows = read_rows(source)
+    large = open_large(source) if streams else None
+    rows = read_rows(source) if large is None else Rows(large)
     ignored = ignored or ()
     apart = {option: name for option, name in (beside or {}).items() if name is not None}
     if not rows.is_table:
@@ -127,6 +189,11 @@ def read_training_rows(
             _need_no_columns(option, [name], source.path)
         return rows
     select(rows.values, ignored, "--ignore")
+    if large is not None and apart:
+        raise ParameterError(
+            f"{' and '.join(apart)} needs rows in memory, {source.path} is too large. Give a part "
+            "of the rows."
+        )
     columns = {o: select(rows.values, [name], o)[name] for o, name in apart.items()}
     rows = rows._replace(beside={o: c.to_numpy(zero_copy_only=False) for o, c in columns.items()})
     unseen = {*ignored, *(source.ids or ()), *apart.values()}

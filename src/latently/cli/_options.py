@@ -10,7 +10,11 @@ _FORMATS = "csv, tsv, parquet, arrow, feather, npy, npz or images"
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Model file that `fit` wrote.")]
 Data = Annotated[
-    str, typer.Argument(metavar="DATA", help="Table, array or folder of images; - is stdin.")
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="Table, array, folder of images; folder or pattern of tables; - is stdin.",
+    ),
 ]
 Output = Annotated[
     str,

@@ -93,13 +93,13 @@ def write_picture(figure: Figure, path: str, overwrite: bool) -> None:
     say(f"drew {path}")
 
 
-def write_table(columns: dict[str, Any], rows: Rows, target: Target) -> None:
+def write_table(columns: dict[str, Any] | pa.Table, rows: Rows, target: Target) -> None:
     """Write columns with the ids in front."""
     import pyarrow as pa
 
     from latently.io import write
 
-    table = with_ids(pa.table(columns), rows)
+    table = with_ids(pa.table(columns) if isinstance(columns, dict) else columns, rows)
     write(table, target.path, target.format_name, overwrite=target.overwrite)
     announce(target, f"{table.num_rows:,} rows")
 
@@ -124,7 +124,7 @@ def write_rows(answer: Any, rows: Rows, model: Any, target: Target) -> None:
         _write_images(answer, rows, model, target)
         return
     write(
-        with_ids(_as_table(answer, model), rows),
+        with_ids(as_table(answer, model), rows),
         target.path,
         target.format_name,
         overwrite=target.overwrite,
@@ -161,7 +161,8 @@ def with_ids(table: pa.Table, rows: Rows) -> pa.Table:
     )
 
 
-def _as_table(answer: Any, model: Any) -> pa.Table:
+def as_table(answer: Any, model: Any) -> pa.Table:
+    """Return rows of the model's kind as a table."""
     import pyarrow as pa
 
     if isinstance(answer, pa.Table):

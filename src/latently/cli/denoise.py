@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from latently.cli import _options as options
-from latently.cli._data import Source, autoencoder_of, read_matched_rows
+from latently.cli._data import Rows, Source, autoencoder_of, read_matched_rows
 from latently.cli._guard import say
-from latently.cli._output import Target, answers_images, check_target, write_rows
+from latently.cli._large import answer_large
+from latently.cli._output import Target, answers_images, as_table, check_target, write_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def denoise(
@@ -30,7 +34,15 @@ def denoise(
     autoencoder = autoencoder_of(loaded)
     check_target(target, images=answers_images(loaded))
     _note_noise(autoencoder)
-    rows = read_matched_rows(Source(data, format, key, skip_bad, ids), loaded)
+    source = Source(data, format, key, skip_bad, ids)
+
+    def denoised(rows: Rows) -> pa.Table:
+        denoiser = AutoencoderDenoiser(autoencoder=autoencoder).fit(rows.values)
+        return as_table(denoiser.transform(rows.values), loaded)
+
+    if answer_large(source, loaded, target, denoised):
+        return
+    rows = read_matched_rows(source, loaded)
     denoiser = AutoencoderDenoiser(autoencoder=autoencoder).fit(rows.values)
     write_rows(denoiser.transform(rows.values), rows, loaded, target)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 
 from latently.cli import _options as options
-from latently.cli._data import Rows, Source, read_matched_rows
+from latently.cli._data import Rows, Source, open_large, read_matched_rows, together
 from latently.cli._guard import say
+from latently.cli._large import matched_pieces
 from latently.cli._output import (
     Target,
     check_picture,
@@ -57,12 +59,10 @@ def explain(
             f"{model} holds a {type(loaded).__name__}, which flags nothing. Fit a detector with "
             "`latently detect`."
         )
-    rows = read_matched_rows(Source(data, format, key, skip_bad, ids), loaded)
-    chosen = _chosen(loaded, rows, every)
+    some, chosen = _chosen(loaded, Source(data, format, key, skip_bad, ids), every)
     if not len(chosen):
         say("no row is flagged: give --all to explain every one")
         return
-    some = rows.take(chosen)
     found = loaded.explain(some.values, n_reasons=n_reasons)
     reasons = found.to_dict()
     places = reasons["row"]
@@ -75,7 +75,32 @@ def explain(
         write_picture(plot_explanation(found, rows=chosen), plot, overwrite)
 
 
-def _chosen(model: Any, rows: Rows, every: bool) -> list[int]:
-    """Return the places of the rows to explain."""
-    flags = model.predict(rows.values)
-    return [row for row, flag in enumerate(flags.tolist()) if every or flag == -1]
+def _chosen(model: Any, source: Source, every: bool) -> tuple[Rows, list[int]]:
+    """Return the rows to explain, and their places."""
+    from latently.exceptions import ParameterError
+
+    dataset = open_large(source)
+    if dataset is None:
+        rows = read_matched_rows(source, model)
+        flags = model.predict(rows.values)
+        places = [row for row, flag in enumerate(flags.tolist()) if every or flag == -1]
+        return rows.take(places), places
+    if every:
+        raise ParameterError(
+            f"--all needs rows in memory, {source.path} is too large. Leave --all out, or give a "
+            "part of the rows."
+        )
+    return _flagged(model, matched_pieces(dataset, model, source))
+
+
+def _flagged(model: Any, pieces: Iterator[Rows]) -> tuple[Rows, list[int]]:
+    """Return the flagged rows of a table that comes in pieces, and their places."""
+    found: list[Rows] = []
+    places: list[int] = []
+    start = 0
+    for rows in pieces:
+        here = (model.decision_function(rows.values) < 0).nonzero()[0].tolist()
+        found.append(rows.take(here))
+        places += [start + place for place in here]
+        start += len(rows.values)
+    return together(found), places

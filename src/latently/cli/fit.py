@@ -106,7 +106,8 @@ def fit(
 ) -> None:
     """Train a model on DATA and write it to one file.
 
-    A first Ctrl-C ends the training and keeps the best weights.
+    A table larger than memory stays on disk and is read in every pass. A first Ctrl-C ends the
+    training and keeps the best weights.
     """
     from latently.inspection import inspect
     from latently.io import check_output
@@ -121,7 +122,7 @@ def fit(
         group_by is not None,
     )  # fmt: skip
     source = Source(data, format, key, skip_bad, ids, own_sizes=kind is Kind.unet)
-    rows = read_training_rows(source, ignore, {"--group-by": group_by})
+    rows = read_training_rows(source, ignore, {"--group-by": group_by}, streams=True)
     groups = {} if group_by is None else {"groups": rows.beside["--group-by"]}
     model = make_autoencoder(recipe, images=rows.is_images).fit(rows.values, **groups)
     # The file shall be the same whoever watched, and be of use on a machine without that device.

@@ -12,15 +12,16 @@ from latently.cli import _options as options
 from latently.cli._data import (
     Source,
     autoencoder_of,
+    is_image_folder,
     match_rows,
     read_matched_rows,
     read_rows,
     select,
 )
 from latently.cli._guard import say
+from latently.cli._large import write_large
 from latently.cli._output import (
     Target,
-    announce,
     answers_images,
     check_picture,
     check_target,
@@ -134,7 +135,9 @@ def impute(
         random_state=seed, effort=effort,  # type: ignore[arg-type]  # judged by the imputer
     )  # fmt: skip
     loaded = None if data is None else load(model)
-    check_target(target, images=_is_folder(source) if loaded is None else answers_images(loaded))
+    check_target(
+        target, images=is_image_folder(source) if loaded is None else answers_images(loaded)
+    )
     check_picture(plot, overwrite)
     if save is not None:
         check_output(save, overwrite)
@@ -167,19 +170,16 @@ def impute(
         write_picture(plot_fills(imputer), plot, overwrite)
 
 
-def _is_folder(source: Source) -> bool:
-    from pathlib import Path
-
-    return source.format in (None, "images") and Path(source.path).is_dir()
-
-
 def _streams(source: Source, model: Any) -> bool:
     """Return True for tables with names, which go through piece by piece."""
-    from latently.io import find_format
+    from latently.io import find_format, holds_tables
 
     if model is not None and not hasattr(autoencoder_of(model), "feature_names_in_"):
         return False
-    return not _is_folder(source) and find_format(source.path, source.format).kind == "table"
+    if is_image_folder(source):
+        return False
+    many = source.path != "-" and holds_tables(source.path, source.format)
+    return many or find_format(source.path, source.format).kind == "table"
 
 
 def _impute_whole(model: Any, imputer: Any, source: Source, target: Target) -> Any:
@@ -241,25 +241,21 @@ def _fill(
     pieces: Any, imputer: Any, source: Source, target: Target, wanted: Wanted, verbose: bool
 ) -> int:
     """Fill piece by piece, write as many; return how many cells were missing."""
-    from latently.io import write_pieces
+    from latently.io import prefetched, watched
 
     n_filled = 0
     known = [*imputer.feature_names_in_, *(source.ids or ())]
 
     def answers() -> Iterator[pa.Table]:
         nonlocal n_filled
-        with _progress(verbose) as progress:
-            task = progress.add_task("filling", total=pieces.n_rows)
-            for piece in pieces:
-                own = [name for name in piece.column_names if name in known]
-                rows = match_rows(piece.select(own), imputer, source)
-                n_filled += _count_missing(imputer._shown(rows.values))
-                for table in _answered(imputer, rows.values, wanted):
-                    yield with_ids(table, rows)
-                progress.advance(task, piece.num_rows)
+        for piece in watched(prefetched(pieces), "filling", pieces.n_rows, verbose):
+            own = [name for name in piece.column_names if name in known]
+            rows = match_rows(piece.select(own), imputer, source)
+            n_filled += _count_missing(imputer._shown(rows.values))
+            for table in _answered(imputer, rows.values, wanted):
+                yield with_ids(table, rows)
 
-    n_rows = write_pieces(answers(), target.path, target.format_name, overwrite=target.overwrite)
-    announce(target, f"{n_rows:,} rows")
+    write_large(answers(), pieces.n_rows * (wanted.n_draws or 1), target)
     return n_filled
 
 
@@ -284,17 +280,6 @@ def _answered(imputer: Any, table: pa.Table, wanted: Wanted) -> Iterator[pa.Tabl
             for name in values.column_names:
                 filled = filled.append_column(f"{name}_{end}", values[name])
         yield filled
-
-
-def _progress(verbose: bool) -> Any:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as TimeLeft
-
-    return Progress(
-        TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TimeLeft(),
-        console=Console(stderr=True), disable=not verbose,
-    )  # fmt: skip
 
 
 def _count_missing(values: Any) -> int:

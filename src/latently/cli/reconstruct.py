@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from latently.cli import _options as options
-from latently.cli._data import Source, autoencoder_of, read_matched_rows
-from latently.cli._output import Target, answers_images, check_target, write_rows
+from latently.cli._data import Rows, Source, autoencoder_of, read_matched_rows
+from latently.cli._large import answer_large
+from latently.cli._output import Target, answers_images, as_table, check_target, write_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def reconstruct(
@@ -24,5 +30,12 @@ def reconstruct(
     target = Target(output, output_format, overwrite)
     autoencoder = autoencoder_of(load(model))
     check_target(target, images=answers_images(autoencoder))
-    rows = read_matched_rows(Source(data, format, key, skip_bad, ids), autoencoder)
+    source = Source(data, format, key, skip_bad, ids)
+
+    def rebuilt(rows: Rows) -> pa.Table:
+        return as_table(autoencoder.reconstruct(rows.values), autoencoder)
+
+    if answer_large(source, autoencoder, target, rebuilt):
+        return
+    rows = read_matched_rows(source, autoencoder)
     write_rows(autoencoder.reconstruct(rows.values), rows, autoencoder, target)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -9,12 +11,21 @@ import typer
 
 from latently.cli import _alarms as alarms
 from latently.cli import _options as options
-from latently.cli._data import Rows, Source, autoencoder_of, match_rows, read_matched_rows
+from latently.cli._data import (
+    Rows,
+    Source,
+    autoencoder_of,
+    match_rows,
+    open_large,
+    read_matched_rows,
+)
 from latently.cli._guard import say
+from latently.cli._large import matched_pieces, write_large
 from latently.cli._output import (
     Target,
     check_picture,
     check_target,
+    with_ids,
     write_json,
     write_picture,
     write_piece,
@@ -23,8 +34,11 @@ from latently.cli._output import (
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
+
+    from latently.io import TableDataset
 
 
 #: Exit code of `--fail-on anomalies` where there are some.
@@ -79,18 +93,12 @@ def score(
     if follows(loaded, source, target, plot, json, per_feature):
         n_anomalies = follow(loaded, source, rule)
     else:
-        rows = read_matched_rows(source, loaded)
-        verdict = judge(loaded, rows.values, rule)
-        columns = verdict.columns()
-        if per_feature:
-            columns |= _contributions(loaded, rows)
+        scored = _score(loaded, source, rule, target, per_feature=per_feature, quiet=json)
         if json:
-            write_json(_summary(verdict, rows))
-        if not json or output != "-":
-            write_table(columns, rows, target)
+            write_json(_summary(scored.verdict, scored.ids_of))
         if plot is not None:
-            write_picture(_histogram(verdict), plot, overwrite)
-        n_anomalies = 0 if verdict.flags is None else int(verdict.flags.sum())
+            write_picture(_histogram(scored.verdict), plot, overwrite)
+        n_anomalies = scored.verdict.n_anomalies
     if fail_on is not None and n_anomalies:
         say(f"flagged: {n_anomalies:,}")
         raise typer.Exit(ANOMALIES)
@@ -111,22 +119,108 @@ class Verdict(NamedTuple):
         }  # fmt: skip
         return {name: column for name, column in named.items() if column is not None}
 
+    @property
+    def n_anomalies(self) -> int:
+        """Rows flagged."""
+        return 0 if self.flags is None else int(self.flags.sum())
 
-def judge(model: Any, X: Any, rule: Any) -> Verdict:
-    """Score rows, and flag them by a rule or by the detector's own threshold."""
+
+class Scored(NamedTuple):
+    """What was scored, and how to find the ids of some rows."""
+
+    verdict: Verdict
+    ids_of: Callable[[list[int]], list[dict[str, Any]]]
+
+
+def _score(
+    model: Any, source: Source, rule: Any, target: Target, *, per_feature: bool, quiet: bool
+) -> Scored:
+    """Score rows and write them, those of a large table as they are read."""
+    writes = not quiet or target.path != "-"
+    dataset = open_large(source)
+    if dataset is not None:
+        return _score_large(model, dataset, source, rule, target, per_feature, writes)
+    rows = read_matched_rows(source, model)
+    verdict = judge(model, rows.values, cut_of(model, rows.values, rule))
+    _warn_of_drift(model, verdict.scores)
+    if writes:
+        extra = _contributions(model, rows) if per_feature else {}
+        write_table(verdict.columns() | extra, rows, target)
+    return Scored(verdict, lambda places: _ids(rows.ids, places))
+
+
+def _score_large(
+    model: Any,
+    dataset: TableDataset,
+    source: Source,
+    rule: Any,
+    target: Target,
+    per_feature: bool,
+    writes: bool,
+) -> Scored:
+    """Score a table that does not fit into memory; of each row, its score and flag stay there."""
+    import numpy as np
+    import pyarrow as pa
+
+    found: list[Verdict] = []
+    # A rule that is about the rows themselves needs their scores before the first is flagged.
+    asked = rule is not None and rule.reads_rows
+    known = dataset.select(list(model.feature_names_in_)) if asked else None
+    cut = cut_of(model, known, rule)
+
+    def answers() -> Iterator[pa.Table]:
+        for rows in matched_pieces(dataset, model, source):
+            verdict = judge(model, rows.values, cut)
+            found.append(verdict._replace(p_values=None))
+            extra = _contributions(model, rows) if per_feature else {}
+            yield with_ids(pa.table(verdict.columns() | extra), rows)
+
+    if writes:
+        write_large(answers(), dataset.n_rows, target)
+    else:
+        deque(answers(), maxlen=0)
+    scores = np.concatenate([verdict.scores for verdict in found])
+    flags = None if cut is None else np.concatenate([verdict.flags for verdict in found])
+    _warn_of_drift(model, scores)
+    ids = dataset.select(source.ids or ())
+    return Scored(
+        Verdict(scores, None, flags, cut),
+        lambda places: _ids(ids.take(places) if source.ids else None, _ranks(places)),
+    )
+
+
+def _ids(ids: pa.Table | None, places: list[int]) -> list[dict[str, Any]]:
+    return [{} for _ in places] if ids is None else ids.take(places).to_pylist()
+
+
+def _ranks(places: list[int]) -> list[int]:
+    """Return where each place stands among them, in order."""
+    order = sorted(places)
+    return [order.index(place) for place in places]
+
+
+def cut_of(model: Any, X: Any, rule: Any) -> float | None:
+    """Return the score that flags begin at: a rule's, or the detector's own; None for none."""
     if hasattr(model, "calibration_"):
         if rule is not None:
             model.set_threshold(rule, X)
-        scores = -model.score_samples(X)
-        cut = model.threshold_.cut
-        _warn_of_drift(model, scores)
-        return Verdict(scores, model.calibration_.p_values(scores), scores > cut, cut)
+        return float(model.threshold_.cut)
+    return None if rule is None else _cut_of_batch(rule, unusual(model, X))
+
+
+def unusual(model: Any, X: Any) -> NDArray[np.float64]:
+    """Return the anomaly scores of rows."""
     scorer = model if hasattr(model, "score_samples") else autoencoder_of(model)
-    scores = -scorer.score_samples(X)
-    if rule is None:
-        return Verdict(scores)
-    cut = _cut_of_batch(rule, scores)
-    return Verdict(scores, None, scores > cut, cut)
+    scores: NDArray[np.float64] = -scorer.score_samples(X)
+    return scores
+
+
+def judge(model: Any, X: Any, cut: float | None) -> Verdict:
+    """Score rows, and flag those above a cut."""
+    scores = unusual(model, X)
+    calibration = getattr(model, "calibration_", None)
+    p_values = None if calibration is None else calibration.p_values(scores)
+    return Verdict(scores, p_values, None if cut is None else scores > cut, cut)
 
 
 def _warn_of_drift(model: Any, scores: NDArray[np.float64]) -> None:
@@ -134,6 +228,8 @@ def _warn_of_drift(model: Any, scores: NDArray[np.float64]) -> None:
 
     from latently.exceptions import DriftWarning
 
+    if not hasattr(model, "calibration_"):
+        return
     found = model.calibration_.drift(scores)
     if found.drifted and found.higher:
         warnings.warn(str(found), DriftWarning, stacklevel=2)
@@ -173,12 +269,13 @@ def _contributions(model: Any, rows: Rows) -> dict[str, Any]:
     return {f"error_{name}": errors[:, place] for place, name in enumerate(names)}
 
 
-def _summary(verdict: Verdict, rows: Rows) -> dict[str, Any]:
+def _summary(
+    verdict: Verdict, ids_of: Callable[[list[int]], list[dict[str, Any]]]
+) -> dict[str, Any]:
     import numpy as np
 
     scores, flags = verdict.scores, verdict.flags
     worst = np.argsort(-scores, kind="stable")[:5].tolist()
-    ids = rows.ids.take(worst).to_pylist() if rows.ids is not None else [{} for _ in worst]
     return {
         "n_rows": len(scores),
         "mean": float(scores.mean()),
@@ -188,7 +285,7 @@ def _summary(verdict: Verdict, rows: Rows) -> dict[str, Any]:
         "n_anomalies": None if flags is None else int(flags.sum()),
         "worst": [
             {"row": row, **named, "anomaly_score": float(scores[row])}
-            for row, named in zip(worst, ids, strict=True)
+            for row, named in zip(worst, ids_of(worst), strict=True)
         ],
     }
 

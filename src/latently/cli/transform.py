@@ -8,9 +8,11 @@ import typer
 
 from latently.cli import _options as options
 from latently.cli._data import Rows, Source, as_colors, autoencoder_of, read_matched_rows
+from latently.cli._large import answer_large
 from latently.cli._output import Target, check_picture, check_target, write_picture, write_table
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from matplotlib.figure import Figure
 
 
@@ -38,12 +40,21 @@ def transform(
     check_picture(plot, overwrite)
     _check_color(color, plot)
     autoencoder = autoencoder_of(load(model))
-    rows = read_matched_rows(Source(data, format, key, skip_bad, ids, color), autoencoder)
-    codes = autoencoder.transform(rows.values)
-    names = autoencoder.get_feature_names_out()
-    write_table({str(name): codes[:, i] for i, name in enumerate(names)}, rows, target)
+    source = Source(data, format, key, skip_bad, ids, color)
+    if plot is None and answer_large(source, autoencoder, target, lambda r: _codes(autoencoder, r)):
+        return
+    rows = read_matched_rows(source, autoencoder)
+    write_table(_codes(autoencoder, rows), rows, target)
     if plot is not None:
         write_picture(_map(autoencoder, rows, color), plot, overwrite)
+
+
+def _codes(autoencoder: Any, rows: Rows) -> pa.Table:
+    import pyarrow as pa
+
+    codes = autoencoder.transform(rows.values)
+    names = autoencoder.get_feature_names_out()
+    return pa.table({str(name): codes[:, place] for place, name in enumerate(names)})
 
 
 def _check_color(color: str | None, plot: str | None) -> None:

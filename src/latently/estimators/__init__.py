@@ -3,7 +3,7 @@
 from latently.estimators._base import BaseAutoencoder, seeded
 from latently.estimators._baselines import Baselines, Spectrum, fit_spectrum
 from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
-from latently.estimators._inference import Question, code_of, filled_of
+from latently.estimators._inference import Question, by_pieces, code_of, filled_of
 from latently.estimators._map import MapAutoencoder
 from latently.estimators._masked import MaskedAutoencoder
 from latently.estimators._memory import MemoryAutoencoder
@@ -48,5 +48,6 @@ __all__ = [
     "code_of",
     "filled_of",
     "seeded",
+    "by_pieces",
     "take_rows",
 ]

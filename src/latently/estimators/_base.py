@@ -23,6 +23,7 @@ from latently.estimators._inference import (
     Question,
     as_tensor,
     ask,
+    by_pieces,
     cell_errors,
     code_of,
     decoded,
@@ -34,6 +35,7 @@ from latently.estimators._inference import (
 from latently.estimators._rotation import Rotation
 from latently.estimators._saving import SaveMixin
 from latently.exceptions import DataError
+from latently.io import as_dataset
 from latently.nn import AutoencoderModule, Cells
 from latently.preprocessing import Preprocessor
 from latently.training import Engine, History
@@ -196,7 +198,9 @@ class BaseAutoencoder(
             If the rows cannot be used.
         """
         check_fitted(self)
-        return self.preprocessor_.decode(self._infer(X, reconstruction_of), like=X)
+        dataset = as_dataset(X)
+        like = X if dataset is None else dataset.schema.empty_table()
+        return self.preprocessor_.decode(self._infer(X, reconstruction_of), like=like)
 
     def reconstruction_error(self, X: Any, *, per_feature: bool = False) -> np.ndarray:
         """Return how badly each row, or each cell, is rebuilt.
@@ -303,8 +307,8 @@ class BaseAutoencoder(
         return encode(self.preprocessor_, data, fitting=fitting)
 
     def _infer(self, X: Any, question: Question) -> np.ndarray:
-        """Ask the module about rows, in the precision of the input."""
-        return self._ask(self._read(X), question)
+        """Ask the module about rows, in the precision of the input; about a dataset in pieces."""
+        return by_pieces(X, lambda rows: self._ask(self._read(rows), question))
 
     def _ask(self, cells: Cells, question: Question) -> np.ndarray:
         module = module_for(self.module_, self.engine, cells.values.dtype)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from latently.io import as_dataset, prefetched
 from latently.nn import AutoencoderModule, Cells, StoredRows
+from latently.preprocessing import counted_from
 from latently.training import Engine, LocalEngine, resolve_engine
 
 #: Elements of encoded rows that are worked on at once.
@@ -55,6 +58,19 @@ def ask(module: AutoencoderModule, cells: Cells, question: Question) -> Tensor:
         observed = None if chunk.observed is None else chunk.observed.to(center.device)
         answers.append(question(module, Cells(chunk.values.to(center), observed)).cpu())
     return torch.cat(answers)
+
+
+def by_pieces(X: Any, answer: Callable[[Any], np.ndarray]) -> np.ndarray:
+    """Return the answers about all rows; those of a dataset are read ahead, piece by piece."""
+    dataset = as_dataset(X)
+    if dataset is None:
+        return answer(X)
+    answers, start = [], 0
+    for piece in prefetched(dataset):
+        with counted_from(start):
+            answers.append(answer(piece))
+        start += piece.num_rows
+    return np.concatenate(answers)
 
 
 def code_of(module: AutoencoderModule, cells: Cells) -> Tensor:

@@ -17,7 +17,7 @@ from latently.estimators._sizes import ComponentsCurve, most_components, size_er
 from latently.estimators._trained import TrainedAutoencoder
 from latently.exceptions import DataError
 from latently.nn import Deterministic, Latent, Ordered
-from latently.training import TrainingData, TrainingOptions
+from latently.training import TrainingData, TrainingOptions, TrainingRows
 
 #: Share of the steps of a training in which codes of all sizes are tried at once.
 _TRIAL_SHARE = 0.4
@@ -43,7 +43,7 @@ class PlainAutoencoder(TrainedAutoencoder):
     def _find_size(
         self,
         spectrum: Spectrum,
-        train_rows: TrainingData,
+        train_rows: TrainingRows,
         valid_rows: TrainingData | None,
         options: TrainingOptions,
     ) -> int:
@@ -57,7 +57,7 @@ class PlainAutoencoder(TrainedAutoencoder):
         trial.ordered, trial.n_components_ = True, most
         n_steps = max(round(_TRIAL_SHARE * options.n_steps), 1)
         with seeded(options.seed):
-            trial._start(spectrum, train_rows.inputs)
+            trial._start(spectrum, train_rows.sample.inputs)
             trial._train(
                 train_rows, valid_rows, replace(options, n_steps=n_steps),
                 title=f"{type(self).__name__}: codes of 1 to {most} components",

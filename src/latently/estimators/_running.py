@@ -14,6 +14,7 @@ from latently.training import (
     Trained,
     TrainingData,
     TrainingOptions,
+    TrainingRows,
     resolve_engine,
     train,
 )
@@ -31,7 +32,7 @@ class Trainable(Protocol):
 
 def run_loop(
     model: Trainable,
-    train_rows: TrainingData,
+    train_rows: TrainingRows,
     valid_rows: TrainingData | None,
     options: TrainingOptions,
     corruption: Corruption | None,

@@ -89,6 +89,38 @@ class SplitRule:
             )
         return Split(torch.from_numpy(sides[0]), torch.from_numpy(sides[1]))
 
+    def hold_out(self, n_rows: int, most: int, seed: int) -> np.ndarray:
+        """Choose rows of a table that is not in memory.
+
+        Parameters
+        ----------
+        n_rows : int
+            Rows of the table.
+        most : int
+            Rows to hold out at most.
+        seed : int
+            Of a random choice.
+
+        Returns
+        -------
+        ndarray of shape (n_held_out,)
+            Their places, in order.
+
+        Raises
+        ------
+        ParameterError
+            If they are to be chosen by groups or a splitter.
+        """
+        if self.splitter is not None or self.groups is not None:
+            raise ParameterError(
+                "groups and splitter need rows in memory, got a dataset. Leave them out, or give "
+                "fit a sample of the rows."
+            )
+        n_valid = min(_n_held_out(n_rows, self.fraction), most)
+        if not self.shuffle:
+            return np.arange(n_rows - n_valid, n_rows)
+        return np.sort(np.random.default_rng(seed).choice(n_rows, n_valid, replace=False))
+
     def _sides(self, n_rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the places of training and of validation rows among those given."""
         if self.splitter is not None:

@@ -17,6 +17,7 @@ from latently._sklearn import HasMethods, Interval, StrOptions
 from latently._validation import (
     MIN_ROWS,
     Input,
+    check_n_rows,
     read_input,
     read_seed,
     read_weights,
@@ -38,8 +39,10 @@ from latently.estimators._inference import (
     reconstruction_of,
 )
 from latently.estimators._running import run_loop
-from latently.estimators._split import Split, Splitter, split_rule, warn_of_twins
+from latently.estimators._split import SplitRule, Splitter, split_rule, warn_of_twins
+from latently.estimators._streaming import open_stream
 from latently.exceptions import DataError, ParameterError
+from latently.io import TableDataset, as_dataset
 from latently.nn import (
     AutoencoderModule,
     Cells,
@@ -51,7 +54,7 @@ from latently.nn import (
     mean_offset,
 )
 from latently.preprocessing import LikelihoodChoice
-from latently.training import ENGINE_METHODS, Engine, TrainingData, TrainingOptions
+from latently.training import ENGINE_METHODS, Engine, TrainingData, TrainingOptions, TrainingRows
 
 #: Training rows that the prior of a plain code is fitted to.
 _PRIOR_ROWS = 10_000
@@ -139,9 +142,11 @@ class TrainedAutoencoder(Answers):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), DataFrame, Table or image stack
+        X : array-like of shape (n_samples, n_features), DataFrame, Table, image stack or dataset
             Numbers; or columns of numbers, booleans, categories, texts, dates; or images of shape
-            (n, h, w), (n, h, w, c) or (n, c, h, w). Cells may be missing.
+            (n, h, w), (n, h, w, c) or (n, c, h, w). Cells may be missing. A ``TableDataset``, or
+            one of pyarrow, stays on disk: its rows are read anew in every pass, and may be more
+            than fit into memory.
         y : array-like of shape (n_samples,) or None, default=None
             Labels, for a ``splitter`` that needs them; nothing is learnt from them.
         sample_weight : array-like of shape (n_samples,) or None, default=None
@@ -197,6 +202,9 @@ class TrainedAutoencoder(Answers):
         labels: Any = None,
     ) -> Self:
         self._check_parameters()
+        dataset = as_dataset(X)
+        if dataset is not None:
+            return self._fit_dataset(dataset, target, sample_weight, groups)
         data = read_input(self, X, reset=True, min_rows=MIN_ROWS)
         goal = None if target is None else self._read_target(target, data)
         weights = read_weights(sample_weight, X, len(data))
@@ -213,11 +221,26 @@ class TrainedAutoencoder(Answers):
         split = rule.split(positions, n_given, seed)
         if sample_weight is None:
             warn_of_twins(rows.inputs, content, split)
-        with seeded(seed):
-            self._learn(rows, split, seed)
-        self._optimizer_state: dict[str, Any] | None = None
-        self._next_seed = seed + 1
-        return self
+        valid_rows = rows.select(split.valid) if len(split.valid) else None
+        return self._learn(rows.select(split.train), valid_rows, rows, seed)
+
+    def _fit_dataset(self, dataset: TableDataset, *others: Any) -> Self:
+        """Learn from rows on disk, which are read anew in every pass."""
+        if any(other is not None for other in others):
+            raise ParameterError(
+                "A target, sample_weight and groups need rows in memory, got a dataset. Leave them "
+                "out, or give fit a sample of the rows."
+            )
+        first = next(iter(dataset))
+        read_input(self, first, reset=True)
+        check_n_rows(self, dataset.shape, MIN_ROWS)
+        rule = SplitRule(self.validation_fraction, self.shuffle, self.splitter)
+        seed = read_seed(self.random_state)
+        for name in _OF_ONE_FIT:
+            self.__dict__.pop(name, None)
+        stream = open_stream(dataset, self._likelihood, rule, seed, self.verbose)
+        self.preprocessor_ = stream.preprocessor
+        return self._learn(stream.train, stream.valid, stream.every, seed)
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Pass once over a chunk of rows, at a constant learning rate.
@@ -259,7 +282,7 @@ class TrainedAutoencoder(Answers):
                 self._start(spectrum, rows.inputs)
             state = getattr(self, "_optimizer_state", None)
             options = chunk_options(self, rows.n_rows, seed)
-            self._optimizer_state = self._train(rows, None, options, state)
+            self._optimizer_state: dict[str, Any] | None = self._train(rows, None, options, state)
         self._next_seed = seed + 1
         return self
 
@@ -289,21 +312,29 @@ class TrainedAutoencoder(Answers):
             )
         return goal
 
-    def _learn(self, rows: TrainingData, split: Split, seed: int) -> None:
+    def _learn(
+        self,
+        train_rows: TrainingRows,
+        valid_rows: TrainingData | None,
+        every_row: TrainingRows,
+        seed: int,
+    ) -> Self:
         """Train from beginning to end and hold the result against mean and PCA."""
-        train_rows = rows.select(split.train)
-        valid_rows = rows.select(split.valid) if len(split.valid) else None
         options = self._options(train_rows.n_rows, seed)
-        cells = train_rows.take(slice(None)).target
-        spectrum = fit_spectrum(cells, self.preprocessor_.layout)
-        self.interrupted_ = False
-        self.n_components_ = self._find_size(spectrum, train_rows, valid_rows, options)
-        if not self.interrupted_:
-            self._start(spectrum, cells)
-            self._train(train_rows, valid_rows, options)
-        self._judge(train_rows, valid_rows, spectrum)
-        if self.refit and valid_rows is not None and not self.interrupted_:
-            self._fit_again(rows, options)
+        cells = train_rows.sample.take(slice(None)).target
+        with seeded(seed):
+            spectrum = fit_spectrum(cells, self.preprocessor_.layout)
+            self.interrupted_ = False
+            self.n_components_ = self._find_size(spectrum, train_rows, valid_rows, options)
+            if not self.interrupted_:
+                self._start(spectrum, cells)
+                self._train(train_rows, valid_rows, options)
+            self._judge(train_rows.sample, valid_rows, spectrum)
+            if self.refit and valid_rows is not None and not self.interrupted_:
+                self._fit_again(every_row, options)
+        self._optimizer_state = None
+        self._next_seed = seed + 1
+        return self
 
     def _judge(
         self, train_rows: TrainingData, valid_rows: TrainingData | None, spectrum: Spectrum
@@ -320,12 +351,12 @@ class TrainedAutoencoder(Answers):
             "training" if valid_rows is None else "validation",
         )
 
-    def _fit_again(self, rows: TrainingData, options: TrainingOptions) -> None:
+    def _fit_again(self, rows: TrainingRows, options: TrainingOptions) -> None:
         """Train anew on all rows, for as many steps as were found to be best."""
         judged, n_steps = self.history_, self.history_.best_step
         if not n_steps:
             return
-        cells = rows.take(slice(None)).target
+        cells = rows.sample.take(slice(None)).target
         self._start(fit_spectrum(cells, self.preprocessor_.layout), cells)
         self._train(rows, None, replace(options, n_steps=n_steps, patience=None, keep_best=False))
         self.n_refit_steps_ = self.history_.last_step
@@ -338,7 +369,7 @@ class TrainedAutoencoder(Answers):
     def _find_size(
         self,
         spectrum: Spectrum,
-        train_rows: TrainingData,
+        train_rows: TrainingRows,
         valid_rows: TrainingData | None,
         options: TrainingOptions,
     ) -> int:
@@ -373,19 +404,19 @@ class TrainedAutoencoder(Answers):
 
     def _train(
         self,
-        train_rows: TrainingData,
+        train_rows: TrainingRows,
         valid_rows: TrainingData | None,
         options: TrainingOptions,
         optimizer_state: dict[str, Any] | None = None,
         title: str | None = None,
     ) -> dict[str, Any]:
         """Run the loop on the engine, keep its best weights, return the optimiser's state."""
-        lessons = (self._lesson(train_rows), valid_rows and self._lesson(valid_rows))
+        lessons = train_rows.through(self._lesson), valid_rows and self._lesson(valid_rows)
         corruption = self._make_corruption()
         state = run_loop(self, *lessons, options, corruption, optimizer_state, title)
         with torch.no_grad():
-            first_rows = train_rows.inputs.take(slice(_PRIOR_ROWS))
+            first_rows = train_rows.sample.inputs.take(slice(_PRIOR_ROWS))
             self.module_.latent.fit_prior(self.module_.hidden(first_rows))
-            unseen = (valid_rows or train_rows).inputs.take(slice(_PRIOR_ROWS))
+            unseen = (valid_rows or train_rows.sample).inputs.take(slice(_PRIOR_ROWS))
             self.module_.latent.calibrate(self.module_.hidden(unseen))
         return state

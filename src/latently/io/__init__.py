@@ -14,6 +14,7 @@ from latently.io._formats import FORMATS, Format, find_format
 from latently.io._images import ImageFolder, read_images, write_images
 from latently.io._model_file import read_model, write_model
 from latently.io._prefetch import prefetched
+from latently.io._progress import watched
 from latently.io._read import holds_tables, read
 from latently.io._resources import check_disk, check_memory
 from latently.io._stream import write_pieces
@@ -28,6 +29,7 @@ __all__ = [
     "as_dataset",
     "RowPicker",
     "prefetched",
+    "watched",
     "holds_tables",
     "check_disk",
     "check_memory",

@@ -16,7 +16,7 @@ from latently.io._header import Header, read_header
 from latently.io._say import clip, counted, listing, refuse, warn
 from latently.io._text import check_quotes, clean_text, load_text
 
-__all__ = ["DEFAULT_MISSING", "fill_csv", "read_csv", "stream_csv"]
+__all__ = ["DEFAULT_MISSING", "fill_csv", "plain_columns", "read_csv", "stream_csv"]
 
 DEFAULT_MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?", "-")
 
@@ -181,12 +181,16 @@ def fill_csv(table: pa.Table, sink: BinaryIO, delimiter: str = ",") -> None:
     delimiter : str, default=","
         One character between cells.
     """
+    pa_csv.write_csv(plain_columns(table), sink, pa_csv.WriteOptions(delimiter=delimiter))
+
+
+def plain_columns(table: pa.Table) -> pa.Table:
+    """Return a table as it can be written as text: without dictionaries, nor blank lines."""
     columns = [_decode(column) for column in table.columns]
     if len(columns) == 1 and columns[0].null_count:
         # A lone missing cell would be a blank line, which readers skip; "" is not.
         columns = [pc.fill_null(pc.cast(columns[0], pa.string()), "")]
-    plain = pa.table(columns, names=table.column_names)
-    pa_csv.write_csv(plain, sink, pa_csv.WriteOptions(delimiter=delimiter))
+    return pa.table(columns, names=table.column_names)
 
 
 def _decode(column: Any) -> Any:

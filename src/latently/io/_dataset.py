@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as pa_dataset
+from numpy.typing import ArrayLike
 
 from latently.exceptions import ParameterError
 from latently.io._bytes import DEFAULT_MAX_BYTES, too_large
@@ -22,8 +23,8 @@ from latently.io._tables import cell_bytes
 
 __all__ = ["RowPicker", "TableDataset", "as_dataset"]
 
-#: Parts that are read from at once when rows are mixed.
-_OPEN = 8
+#: Parts that are read from at once when rows are mixed, and the bytes that they may hold together.
+_OPEN, _OPEN_BYTES = 4, 1 << 26
 
 
 class Piece(NamedTuple):
@@ -118,6 +119,12 @@ class TableDataset:
         """Bytes that the whole table would take in memory, estimated by types."""
         return self.n_rows * sum(cell_bytes(field.type) for field in self.schema)
 
+    @property
+    def _largest_part(self) -> int:
+        """Bytes of the largest part in memory."""
+        largest = max(size for file in self._files for size in file.sizes)
+        return max(1, largest * self.nbytes // self.n_rows)
+
     def __len__(self) -> int:
         return self.n_rows
 
@@ -174,10 +181,11 @@ class TableDataset:
             Rows, and where the first of them stands in the table.
         """
         order = iter(np.random.default_rng(seed).permutation(len(self._parts)).tolist())
+        n_open = min(_OPEN, max(1, _OPEN_BYTES // self._largest_part))
         open_parts: deque[Iterator[Piece]] = deque()
         for part in order:
             open_parts.append(self._read_part(part))
-            if len(open_parts) == _OPEN:
+            while len(open_parts) >= n_open:
                 yield from _turn(open_parts)
         while open_parts:
             yield from _turn(open_parts)
@@ -200,7 +208,22 @@ class TableDataset:
         places = np.arange(self.n_rows)
         if n_rows < self.n_rows:
             places = np.random.default_rng(seed).choice(self.n_rows, n_rows, replace=False)
-        picker = RowPicker(np.sort(places))
+        return self.take(places)
+
+    def take(self, places: ArrayLike) -> pa.Table:
+        """Return the rows at some places, in the order of the table.
+
+        Parameters
+        ----------
+        places : array-like of shape (n,)
+            Positions of rows.
+
+        Returns
+        -------
+        pyarrow.Table
+            In memory.
+        """
+        picker = RowPicker(np.sort(np.asarray(places)))
         for piece in self:
             picker.see(piece)
         return picker.table()

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
+from latently.exceptions import DataError
 from latently.io._atomic import atomic_path
+from latently.io._csv import plain_columns
 from latently.io._files import write
 from latently.io._formats import find_format
+from latently.io._resources import check_disk
+from latently.io._say import refuse
 
 __all__ = ["write_pieces"]
+
+#: Bytes on disk for one in memory: text takes more than numbers do.
+_TEXT_FACTOR = 2.5
 
 
 def write_pieces(
@@ -22,43 +34,104 @@ def write_pieces(
     format: str | None = None,
     *,
     overwrite: bool = False,
+    n_rows: int | None = None,
 ) -> int:
     """Write tables of the same columns one after the other, whole or not at all.
 
-    A Parquet file is written piece by piece; for any other format the pieces are put together.
+    Delimited text, Parquet and Arrow files are written piece by piece; for arrays the pieces are
+    put together.
 
     Parameters
     ----------
     pieces : iterable of pyarrow.Table
         At least one.
     target : str or Path
-        The file to write, or ``"-"``.
+        The file to write, or ``"-"``, to which text is sent as it comes.
     format : str, optional
         As in ``write``.
     overwrite : bool, default=False
         Replace a file that exists.
+    n_rows : int, optional
+        Rows to come, so that a disk too small for them is refused before anything is written.
 
     Returns
     -------
     int
         Rows written.
+
+    Raises
+    ------
+    ResourceError
+        If the disk has too little room for ``n_rows`` like the first.
     """
-    if str(target) == "-" or find_format(target, format).name != "parquet":
+    name = find_format(target, format).name
+    opened = _WRITERS.get(name)
+    if opened is None or (str(target) == "-" and opened not in _TEXTS):
         table = pa.concat_tables(list(pieces), promote_options="permissive")
         write(table, target, format, overwrite=overwrite)
         return int(table.num_rows)
-    n_rows = 0
-    with atomic_path(target, overwrite) as temporary:
-        writer: Any = None
-        try:
-            for piece in pieces:
-                if writer is None:
-                    writer = pa_parquet.ParquetWriter(
-                        str(temporary), piece.schema, write_page_checksum=True
-                    )
-                writer.write_table(piece.cast(writer.schema))
-                n_rows += piece.num_rows
-        finally:
-            if writer is not None:
-                writer.close()
-    return n_rows
+    waiting = iter(pieces)
+    first = next(waiting)
+    if n_rows is not None and str(target) != "-":
+        factor = _TEXT_FACTOR if opened in _TEXTS else 1.0
+        size = factor * first.nbytes / max(first.num_rows, 1) * n_rows
+        check_disk(Path(target).parent, size, f"{n_rows:,} rows of output")
+    written = 0
+    with _sink(target, overwrite) as sink, opened(sink, first) as add:
+        for piece in chain([first], waiting):
+            try:
+                add(piece)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+                raise _changed(target) from None
+            written += piece.num_rows
+    return written
+
+
+def _changed(target: str | Path) -> DataError:
+    return refuse(target, "columns change their types from piece to piece", "Write Parquet files")
+
+
+@contextlib.contextmanager
+def _sink(target: str | Path, overwrite: bool) -> Iterator[BinaryIO]:
+    if str(target) == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    with atomic_path(target, overwrite) as temporary, temporary.open("wb") as file:
+        yield file
+
+
+Add = Callable[[pa.Table], None]
+
+
+@contextlib.contextmanager
+def _parquet(sink: BinaryIO, first: pa.Table) -> Iterator[Add]:
+    with pa_parquet.ParquetWriter(sink, first.schema, write_page_checksum=True) as writer:
+        yield lambda piece: writer.write_table(piece.cast(first.schema))
+
+
+@contextlib.contextmanager
+def _arrow(sink: BinaryIO, first: pa.Table) -> Iterator[Add]:
+    schema = pa.schema([field.with_type(_undictionaried(field.type)) for field in first.schema])
+    with pa.ipc.new_file(sink, schema) as writer:
+        yield lambda piece: writer.write_table(piece.cast(schema))
+
+
+@contextlib.contextmanager
+def _text(sink: BinaryIO, first: pa.Table, delimiter: str = ",") -> Iterator[Add]:
+    schema = plain_columns(first).schema
+    options = pa_csv.WriteOptions(delimiter=delimiter)
+    with pa_csv.CSVWriter(sink, schema, write_options=options) as writer:
+        yield lambda piece: writer.write_table(plain_columns(piece).cast(schema))
+
+
+def _undictionaried(kind: pa.DataType) -> pa.DataType:
+    """Return the type of the values: pieces have dictionaries of their own, a file has one."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+_tabs = partial(_text, delimiter="\t")
+_TEXTS: tuple[Any, ...] = (_text, _tabs)
+_WRITERS: dict[str, Any] = {
+    "csv": _text, "tsv": _tabs, "parquet": _parquet, "arrow": _arrow, "feather": _arrow
+}  # fmt: skip

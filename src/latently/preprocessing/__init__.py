@@ -4,7 +4,7 @@ from latently._spec import LikelihoodChoice
 from latently.preprocessing._gaps import fill_missing, mark_missing, restore
 from latently.preprocessing._images import ImagePreprocessor
 from latently.preprocessing._order import canonical_order
-from latently.preprocessing._table import Table, TablePreprocessor
+from latently.preprocessing._table import Table, TablePreprocessor, counted_from
 
 Preprocessor = TablePreprocessor | ImagePreprocessor
 
@@ -15,6 +15,7 @@ __all__ = [
     "Table",
     "TablePreprocessor",
     "canonical_order",
+    "counted_from",
     "fill_missing",
     "mark_missing",
     "restore",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal
@@ -110,12 +111,14 @@ class TablePreprocessor:
             As ``fit`` on all rows would choose it, but for the last digits of means and deviations
             and the counts of rare texts.
         """
-        tally = None
+        tally, start = None, 0
         for piece in pieces:
             frame: nw.DataFrame[Any] = nw.from_native(piece, eager_only=True)
-            arrow = arrow_table(frame)
+            with counted_from(start):
+                arrow = arrow_table(frame)
             tally = tally or TableTally(table_spec(frame, arrow), arrow.schema)
             tally.see(arrow)
+            start += arrow.num_rows
         assert tally is not None
         return cls._of_tally(tally, likelihood)
 
@@ -323,6 +326,17 @@ def _tidied(numbers: np.ndarray, scale: np.ndarray, push: int) -> np.ndarray:
         is_short = np.abs(short - numbers) <= slack
     tidied: np.ndarray = np.where(is_short, short, numbers + push * slack)
     return tidied
+
+
+@contextmanager
+def counted_from(start: int) -> Iterator[None]:
+    """Say, of an error in a piece of a table, from which row on it counts."""
+    try:
+        yield
+    except DataError as error:
+        if not start:
+            raise
+        raise DataError(f"{error} Rows are counted from row {start:,} on.") from None
 
 
 def column_name(spec: TableSpec, position: int) -> str:

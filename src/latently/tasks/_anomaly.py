@@ -15,7 +15,7 @@ from sklearn.frozen import FrozenEstimator
 
 from latently._sklearn import HasMethods, Interval, StrOptions, check_parameters
 from latently._validation import MIN_ROWS, check_fitted, read_input, read_seed
-from latently.estimators import BaseAutoencoder, MemoryAutoencoder, take_rows
+from latently.estimators import BaseAutoencoder, MemoryAutoencoder, by_pieces, take_rows
 from latently.exceptions import DataError, DataWarning, DriftWarning, ParameterError
 from latently.preprocessing import canonical_order
 from latently.tasks._base import AutoencoderTask
@@ -346,7 +346,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         return given.estimator if isinstance(given, FrozenEstimator) else given
 
     def _unusual(self, X: Any) -> np.ndarray:
-        return self.score_.rows(self.autoencoder_, X)
+        return by_pieces(X, lambda rows: self.score_.rows(self.autoencoder_, rows))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return how normal each row is.

@@ -5,6 +5,7 @@ from latently.training._data import TrainingData, n_batches
 from latently.training._engine import ENGINE_METHODS, Engine, LocalEngine, resolve_engine
 from latently.training._history import History, Record
 from latently.training._loop import Trained, TrainingOptions, Weights, train
+from latently.training._stream import StreamedData, TrainingRows
 
 __all__ = [
     "ENGINE_METHODS",
@@ -14,9 +15,11 @@ __all__ = [
     "LocalEngine",
     "ProgressBar",
     "Record",
+    "StreamedData",
     "Trained",
     "TrainingData",
     "TrainingOptions",
+    "TrainingRows",
     "Weights",
     "listening",
     "n_batches",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -41,13 +41,23 @@ class TrainingData(NamedTuple):
         """Number of rows."""
         return len(self.inputs.values)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the rows are."""
+        return self.inputs.values.device
+
+    @property
+    def sample(self) -> TrainingData:
+        """Rows in memory: all of them."""
+        return self
+
     def take(self, index: Tensor | slice) -> Batch:
         """Return some of the rows as a batch."""
         inputs = self.inputs.take(index)
         target = inputs if self.target is None else self.target.take(index)
         return Batch(inputs, target, None if self.weight is None else self.weight[index])
 
-    def select(self, index: Tensor) -> TrainingData:
+    def select(self, index: Tensor | slice) -> TrainingData:
         """Return some of the rows as training data of their own."""
         batch = self.take(index)
         target = None if self.target is None else batch.target
@@ -61,24 +71,50 @@ class TrainingData(NamedTuple):
             None if self.weight is None else self.weight.to(device),
         )
 
+    def through(self, change: Callable[[TrainingData], TrainingData]) -> TrainingData:
+        """Return these rows as some function makes them."""
+        return change(self)
+
+    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Deal out every row once, in random order.
+
+        A last batch of a single row joins the one before it, and a row that is alone all the same
+        is seen twice at once: batch normalisation cannot learn from one row.
+        """
+        order = torch.randperm(self.n_rows, generator=generator)
+        for index in balanced_split(order, batch_size):
+            together = index.repeat(2) if len(index) == 1 else index
+            yield self.take(together.to(self.device))
+
+
+def joined(parts: Sequence[TrainingData]) -> TrainingData:
+    """Put rows together; a cell of a part without gaps is seen."""
+    if len(parts) == 1:
+        return parts[0]
+    inputs = _joined_cells([part.inputs for part in parts])
+    targets = [part.target for part in parts if part.target is not None]
+    weights = [part.weight for part in parts if part.weight is not None]
+    return TrainingData(
+        inputs, _joined_cells(targets) if targets else None, torch.cat(weights) if weights else None
+    )
+
+
+def _joined_cells(parts: Sequence[Cells]) -> Cells:
+    values = torch.cat([part.values for part in parts])
+    known = [part.observed for part in parts]
+    shape = next((seen.shape[1:] for seen in known if seen is not None), None)
+    if shape is None:
+        return Cells(values)
+    filled = [
+        torch.ones((len(part.values), *shape), dtype=torch.bool) if seen is None else seen
+        for part, seen in zip(parts, known, strict=True)
+    ]
+    return Cells(values, torch.cat(filled))
+
 
 def _cells_to(cells: Cells, device: torch.device) -> Cells:
     observed = None if cells.observed is None else cells.observed.to(device)
     return Cells(cells.values.to(device), observed)
-
-
-def shuffled_batches(
-    data: TrainingData, batch_size: int, generator: torch.Generator
-) -> Iterator[Batch]:
-    """Deal out every row once, in random order.
-
-    A last batch of a single row joins the one before it, and a row that is alone all the same is
-    seen twice at once: batch normalisation cannot learn from one row.
-    """
-    order = torch.randperm(data.n_rows, generator=generator)
-    for index in balanced_split(order, batch_size):
-        together = index.repeat(2) if len(index) == 1 else index
-        yield data.take(together.to(data.inputs.values.device))
 
 
 def balanced_split(order: Tensor, batch_size: int) -> list[Tensor]:
@@ -90,6 +126,6 @@ def balanced_split(order: Tensor, batch_size: int) -> list[Tensor]:
 
 
 def n_batches(n_rows: int, batch_size: int) -> int:
-    """Return how many batches ``shuffled_batches`` deals out in one pass."""
+    """Return how many batches are dealt out in one pass."""
     full, left_over = divmod(n_rows, batch_size)
     return max(1, full + (left_over > 1))

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from latently.exceptions import ParameterError
 from latently.nn import AutoencoderModule
-from latently.training._data import TrainingData
+from latently.training._stream import TrainingRows
 
 Answer = TypeVar("Answer")
+Rows = TypeVar("Rows", bound=TrainingRows)
 #: What an object must offer to be an engine.
 ENGINE_METHODS = ["launch", "setup", "shard", "autocast", "backward", "mean"]
 
@@ -39,7 +40,7 @@ class Engine(Protocol):
         """Put a module where it will be trained."""
         ...
 
-    def shard(self, data: TrainingData) -> TrainingData:
+    def shard(self, data: Rows) -> Rows:
         """Return this worker's share of the rows, where they will be read."""
         ...
 
@@ -127,20 +128,20 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         """
         return module.to(self.torch_device)
 
-    def shard(self, data: TrainingData) -> TrainingData:
-        """Move all rows to the device.
+    def shard(self, data: Rows) -> Rows:
+        """Move all rows to the device, or hand them out there.
 
         Parameters
         ----------
-        data : TrainingData
+        data : TrainingData or StreamedData
             All rows.
 
         Returns
         -------
-        TrainingData
+        TrainingData or StreamedData
             All rows: there is one worker.
         """
-        return data.to(self.torch_device)
+        return data.to(self.torch_device)  # type: ignore[return-value]  # each of its kind
 
     def autocast(self, module: AutoencoderModule) -> AbstractContextManager[object]:
         """Return the context in which matrix products are taken in the chosen precision.

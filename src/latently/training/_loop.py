@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from latently.exceptions import DivergenceError
 from latently.nn import AutoencoderModule, Cells
 from latently.training._callbacks import Callback, listeners
-from latently.training._data import Batch, TrainingData, n_batches, shuffled_batches
+from latently.training._data import Batch, TrainingData, n_batches
 from latently.training._engine import Engine
 from latently.training._history import History, Record
 from latently.training._step import Update, loss_of, make_step
+from latently.training._stream import TrainingRows
 
 Weights = dict[str, Tensor]
 
@@ -66,7 +67,7 @@ class Trained(NamedTuple):
 def train(
     engine: Engine,
     module: AutoencoderModule,
-    train_data: TrainingData,
+    train_data: TrainingRows,
     valid_data: TrainingData | None,
     options: TrainingOptions,
     callbacks: Iterable[Callback] = (),
@@ -86,8 +87,10 @@ def train(
         Where to train.
     module : AutoencoderModule
         Trained in place.
-    train_data, valid_data : TrainingData
-        Rows to learn from and rows to judge by.
+    train_data : TrainingData or StreamedData
+        Rows to learn from.
+    valid_data : TrainingData or None
+        Rows to judge by.
     options : TrainingOptions
         How long and how fast.
     callbacks : iterable of Callback, default=()
@@ -136,7 +139,7 @@ class _Run:
 
     engine: Engine
     module: AutoencoderModule
-    train_data: TrainingData
+    train_data: TrainingRows
     valid_data: TrainingData | None
     options: TrainingOptions
     corruption: Any
@@ -179,7 +182,7 @@ class _Run:
     def advance(self, n_steps: int) -> float:
         """Take some optimiser steps and return their mean loss a column."""
         self.module.train()
-        total, n_rows = torch.zeros((), device=self.train_data.inputs.values.device), 0
+        total, n_rows = torch.zeros((), device=self.train_data.device), 0
         for _ in range(n_steps):
             batch, progress = self._corrupted(next(self.batches)), self.step / self.options.n_steps
             self.module.begin_step(progress)
@@ -210,14 +213,14 @@ class _Run:
     def metrics(self) -> dict[str, float]:
         """Return the model's own figures on a batch of unseen rows."""
         self.module.eval()
-        judged = self.train_data if self.valid_data is None else self.valid_data
+        judged = self.train_data.sample if self.valid_data is None else self.valid_data
         return self.module.metrics(judged.take(slice(_EVALUATION_BATCH)).inputs)
 
     def keep_current(self) -> None:
         """Judge the weights as they are, so that an early interruption loses nothing."""
         loss = math.inf if self.valid_data is None else self.evaluate(self.valid_data)
         if self.valid_data is None and not self.history.records:
-            loss = self.evaluate(self.train_data)
+            loss = self.evaluate(self.train_data.sample)
         if math.isfinite(loss) and loss < self.best_loss:
             self._keep_best(loss)
 
@@ -228,7 +231,7 @@ class _Run:
 
     def _endless_batches(self) -> Iterator[Batch]:
         while True:
-            yield from shuffled_batches(self.train_data, self.options.batch_size, self.generator)
+            yield from self.train_data.batches(self.options.batch_size, self.generator)
 
     def _corrupted(self, batch: Batch) -> Batch:
         if self.corruption is None:

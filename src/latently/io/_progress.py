@@ -1,0 +1,47 @@
+"""How far a table that goes by in pieces is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+
+__all__ = ["watched"]
+
+
+def watched(
+    pieces: Iterable[pa.Table], title: str, n_rows: int, verbose: bool
+) -> Iterator[pa.Table]:
+    """Yield pieces of a table, with a bar on stderr that counts their rows.
+
+    Parameters
+    ----------
+    pieces : iterable of pyarrow.Table
+        What is worked on, one after the other.
+    title : str
+        What is done to them.
+    n_rows : int
+        Rows of all pieces.
+    verbose : bool
+        False shows nothing.
+
+    Yields
+    ------
+    pyarrow.Table
+        The pieces.
+    """
+    if not verbose:
+        yield from pieces
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as TimeLeft
+
+    with Progress(
+        TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TimeLeft(),
+        console=Console(stderr=True),
+    ) as progress:  # fmt: skip
+        task = progress.add_task(title, total=n_rows)
+        for piece in pieces:
+            yield piece
+            progress.advance(task, piece.num_rows)
