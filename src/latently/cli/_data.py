@@ -66,12 +66,15 @@ class Rows(NamedTuple):
 
     def take(self, places: Sequence[int]) -> Rows:
         """Return some of the rows, with their ids."""
-        ids = None if self.ids is None else self.ids.take(places)
+        import numpy as np
+
+        index = np.asarray(places, dtype=np.int64)  # no row is an index of whole numbers, too
+        ids = None if self.ids is None else self.ids.take(index)
         if self.is_table:
-            return self._replace(values=self.values.take(places), ids=ids)
+            return self._replace(values=self.values.take(index), ids=ids)
         if isinstance(self.values, list):
             return self._replace(values=[self.values[place] for place in places], ids=ids)
-        return self._replace(values=self.values[places], ids=ids)
+        return self._replace(values=self.values[index], ids=ids)
 
 
 def together(pieces: Sequence[Rows]) -> Rows:

@@ -13,6 +13,7 @@ from latently._validation import Input
 from latently.estimators._effort import Effort, scaled
 from latently.estimators._split import repeated_rows, take_rows
 from latently.exceptions import DataError
+from latently.io import check_memory
 from latently.nn import Cells, DenseNetwork
 from latently.preprocessing import (
     ImagePreprocessor,
@@ -25,6 +26,8 @@ from latently.training import TrainingData, TrainingOptions, n_batches
 
 #: Evaluations that a training is planned with.
 _N_EVALUATIONS = 50
+#: Memory that a fit needs for an element of its rows: doubles, singles, and those of each side.
+_BYTES_PER_ELEMENT = 16
 #: Fewest pixels of a row that count as many.
 _WIDE = 32
 #: "auto" length, counted in steps, so that 100 rows and 1,000,000 rows both train sensibly.
@@ -116,7 +119,19 @@ def _tensor(array: np.ndarray) -> torch.Tensor:
 def training_data(
     preprocessor: Preprocessor, data: Input, target: Input | None, weights: np.ndarray | None
 ) -> TrainingData:
-    """Encode rows as float32 tensors; weights get mean one."""
+    """Encode rows as float32 tensors; weights get mean one.
+
+    Raises
+    ------
+    ResourceError
+        If they are estimated to need more memory than is free.
+    """
+    sides = 1 if target is None else 2
+    check_memory(
+        len(data) * preprocessor.layout.width * _BYTES_PER_ELEMENT * sides,
+        f"A fit on {len(data):,} rows of {preprocessor.layout.width:,} encoded elements",
+        "Give fit fewer rows, or a TableDataset, which stays on disk",
+    )
     inputs = _single(encode(preprocessor, data, fitting=True))
     goal = None if target is None else _single(encode(preprocessor, target, fitting=True))
     weight = None

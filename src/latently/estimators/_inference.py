@@ -15,8 +15,8 @@ from latently.nn import AutoencoderModule, Cells, StoredRows
 from latently.preprocessing import counted_from
 from latently.training import Engine, LocalEngine, resolve_engine
 
-#: Elements of encoded rows that are worked on at once.
-_CHUNK_ELEMENTS = 1 << 20
+#: Elements of encoded rows that are worked on at once, and what their number is a multiple of.
+_CHUNK_ELEMENTS, _MULTIPLE = 1 << 20, 16
 
 Question = Callable[[AutoencoderModule, Cells], Tensor]
 
@@ -43,9 +43,23 @@ def module_for(
 
 def chunks(cells: Cells, width: int) -> Iterator[Cells]:
     """Deal out rows in order, a bounded number of elements at a time."""
-    n_rows = min(max(_CHUNK_ELEMENTS // width, 16), 4096)
+    n_rows = max(min(_CHUNK_ELEMENTS // width, 4096) // _MULTIPLE, 1) * _MULTIPLE
     for start in range(0, len(cells.values), n_rows):
         yield cells.take(slice(start, start + n_rows))
+
+
+def padded(cells: Cells) -> Cells:
+    """Repeat the last row until there is a multiple of 16 rows.
+
+    Products of matrices round by the number of their rows: padded, a row's answer is the same bit
+    for bit alone and in company.
+    """
+    n_rows = len(cells.values)
+    n_more = -n_rows % _MULTIPLE
+    if not n_more or not n_rows:
+        return cells
+    places = torch.arange(n_rows + n_more).clamp(max=n_rows - 1)
+    return cells.take(places.to(cells.values.device))
 
 
 @torch.no_grad()
@@ -56,7 +70,8 @@ def ask(module: AutoencoderModule, cells: Cells, question: Question) -> Tensor:
     answers = []
     for chunk in chunks(cells, width):
         observed = None if chunk.observed is None else chunk.observed.to(center.device)
-        answers.append(question(module, Cells(chunk.values.to(center), observed)).cpu())
+        rows = padded(Cells(chunk.values.to(center), observed))
+        answers.append(question(module, rows)[: len(chunk.values)].cpu())
     return torch.cat(answers)
 
 

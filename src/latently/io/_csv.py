@@ -79,6 +79,8 @@ def stream_csv(
     text: Collection[str] = (),
     missing: Sequence[str] = DEFAULT_MISSING,
     delimiter: str | None = None,
+    name: str = "standard input",
+    piece_bytes: int = _PIECE,
 ) -> Iterator[pa.Table]:
     """Read delimited text as it comes: each table holds the rows that have arrived.
 
@@ -92,6 +94,10 @@ def stream_csv(
         As in ``read_csv``.
     delimiter : str, optional
         As in ``read_csv``.
+    name : str, default="standard input"
+        What the stream is called in messages.
+    piece_bytes : int, default=2 ** 20
+        Most bytes that are taken at once.
 
     Yields
     ------
@@ -105,25 +111,26 @@ def stream_csv(
     """
     header = stream.readline()
     if not header.strip():
-        raise refuse("-", "there is no header line", "Send a line of names, then rows")
+        raise refuse(name, "there is no header line", "Send a line of names, then rows")
     header = header.rstrip(b"\r\n") + b"\n"
+
+    def table_of(rows: bytes) -> pa.Table:
+        source = f"{name} after row {n_rows:,}"
+        return _as_table(source, clean_text(source, header + rows), missing, delimiter, text)
+
+    # What has come so far, waiting for at least one byte; nothing at the end.
+    read: Callable[[int], bytes] = getattr(stream, "read1", stream.read)
     n_rows, pending = 0, b""
-    for piece in iter(lambda: _arrived(stream), b""):
+    for piece in iter(lambda: read(piece_bytes), b""):
         pending += piece
         end = _end_of_rows(pending)
         if pending[:end].strip():
-            table = _rows_after(n_rows, header + pending[:end], missing, delimiter, text)
+            table = table_of(pending[:end])
             n_rows += table.num_rows
             yield table
         pending = pending[end:]
     if pending.strip():
-        yield _rows_after(n_rows, header + pending + b"\n", missing, delimiter, text)
-
-
-def _arrived(stream: BinaryIO) -> bytes:
-    """Return what has come so far, waiting for at least one byte; nothing at the end."""
-    read: Callable[[int], bytes] = getattr(stream, "read1", stream.read)
-    return read(_PIECE)
+        yield table_of(pending + b"\n")
 
 
 def _end_of_rows(pending: bytes) -> int:
@@ -132,17 +139,6 @@ def _end_of_rows(pending: bytes) -> int:
     while end and pending.count(b'"', 0, end) % 2:
         end = pending.rfind(b"\n", 0, end - 1) + 1
     return end
-
-
-def _rows_after(
-    n_rows: int,
-    raw: bytes,
-    missing: Sequence[str],
-    delimiter: str | None,
-    text: Collection[str],
-) -> pa.Table:
-    source = f"standard input after row {n_rows:,}"
-    return _as_table(source, clean_text(source, raw), missing, delimiter, text)
 
 
 def _as_table(

@@ -12,10 +12,11 @@ import pyarrow.dataset as pa_dataset
 import pyarrow.fs as pa_fs
 
 from latently.exceptions import DataError
-from latently.io._bytes import check_regular
+from latently.io._bytes import DEFAULT_MAX_BYTES, check_regular
 from latently.io._files import read_file
 from latently.io._formats import FORMATS, IMAGE_SUFFIXES, find_format
 from latently.io._say import listing, refuse, show
+from latently.io._staging import staged_csv
 from latently.io._table_files import ArrowFile, MemoryTable, ParquetFile, TableFile
 
 __all__ = ["TableFiles", "files_of", "find_files", "is_pattern", "is_table_folder"]
@@ -26,6 +27,7 @@ _ON_DISK: dict[str, Callable[[str, pa_fs.FileSystem], TableFile]] = {
     "feather": ArrowFile,
     "ipc": ArrowFile,
 }
+_DELIMITERS = {"csv": None, "tsv": "\t"}
 _ARROW_MAGIC = b"ARROW1"
 #: What tables in a folder are told by: any .txt may be a note beside them.
 _SUFFIXES = {
@@ -133,11 +135,14 @@ def _one_format(folder: Path) -> list[Path]:
 
 
 def _opened(path: Path, format: str | None) -> TableFile:
-    name = "csv" if str(path) == "-" else find_format(path, format).name
-    if str(path) != "-" and name in _ON_DISK:
+    is_file = str(path) != "-"
+    name = find_format(path, format).name if is_file else "csv"
+    if is_file:
         check_regular(path)
-        if name == "parquet" or _has_random_access(path):
-            return _ON_DISK[name](str(path), pa_fs.LocalFileSystem())
+    if is_file and (name == "parquet" or (name in _ON_DISK and _has_random_access(path))):
+        return _ON_DISK[name](str(path), pa_fs.LocalFileSystem())
+    if is_file and name in _DELIMITERS and path.stat().st_size > DEFAULT_MAX_BYTES:
+        return staged_csv(path, _DELIMITERS[name])
     data = read_file(path, format)
     if not isinstance(data, pa.Table):
         raise refuse(path, "this is not a table with named columns", "Give a table")

@@ -61,6 +61,16 @@ class Kind(ABC):
         """Return the smallest loss that any parameters could reach on each cell."""
         return self.loss(self.offset(target), target, noise)
 
+    def deviance(self, parameters: Tensor, target: Tensor, noise: Noise) -> Tensor:
+        """Return half the deviance of each cell: the loss less the least, zero where perfect."""
+        above = self.loss(parameters, target, noise) - self.least(target, noise)
+        return above.clamp(min=0)
+
+
+def _summed(elements: Tensor) -> Tensor:
+    """Return the sum over the elements of each column."""
+    return elements.squeeze(-1) if elements.shape[-1] == 1 else elements.sum(-1)
+
 
 class Gaussian(Kind):
     """Normal around the parameter."""
@@ -68,9 +78,15 @@ class Gaussian(Kind):
     def loss(self, parameters: Tensor, target: Tensor, noise: Noise) -> Tensor:
         residual = target - parameters
         if noise.log_scale is None:
-            return (0.5 * residual.square() + _HALF_LOG_2PI).sum(-1)
+            return _summed(0.5 * residual.square() + _HALF_LOG_2PI)
         scaled = residual * (-noise.log_scale).exp()
-        return (0.5 * scaled.square() + noise.log_scale + _HALF_LOG_2PI).sum(-1)
+        return _summed(0.5 * scaled.square() + noise.log_scale + _HALF_LOG_2PI)
+
+    def deviance(self, parameters: Tensor, target: Tensor, noise: Noise) -> Tensor:
+        residual = target - parameters
+        if noise.log_scale is not None:
+            residual *= (-noise.log_scale).exp()
+        return _summed(residual.square_().mul_(0.5))
 
     def mean(self, parameters: Tensor) -> Tensor:
         return parameters
@@ -88,7 +104,8 @@ class Bernoulli(Kind):
     """One with the chance whose logit is the parameter; grey pixels count as chances."""
 
     def loss(self, parameters: Tensor, target: Tensor, noise: Noise) -> Tensor:
-        return F.binary_cross_entropy_with_logits(parameters, target, reduction="none").sum(-1)
+        cross = F.binary_cross_entropy_with_logits(parameters, target, reduction="none")
+        return _summed(cross)
 
     def mean(self, parameters: Tensor) -> Tensor:
         return parameters.sigmoid()
@@ -101,7 +118,7 @@ class Bernoulli(Kind):
 
     def least(self, target: Tensor, noise: Noise) -> Tensor:
         entropy: Tensor = torch.special.entr(target) + torch.special.entr(1 - target)
-        return entropy.sum(-1)
+        return _summed(entropy)
 
 
 class Categorical(Kind):
@@ -137,7 +154,7 @@ class ContinuousBernoulli(Kind):
 
     def loss(self, parameters: Tensor, target: Tensor, noise: Noise) -> Tensor:
         cross = F.binary_cross_entropy_with_logits(parameters, target, reduction="none")
-        return (cross - _log_constant(parameters)).sum(-1)
+        return _summed(cross - _log_constant(parameters))
 
     def mean(self, parameters: Tensor) -> Tensor:
         return _mean_of_logit(parameters)

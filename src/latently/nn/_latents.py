@@ -310,4 +310,5 @@ class Gaussian(Latent):
 
 def log_mean_exp(terms: Tensor) -> Tensor:
     """Logarithm of the mean of ``exp(terms)`` over the first axis."""
-    return torch.logsumexp(terms, 0) - math.log(len(terms))
+    # Row by row: sums over the first axis round by the place of a row among the others.
+    return torch.logsumexp(terms.T.contiguous(), 1) - math.log(len(terms))

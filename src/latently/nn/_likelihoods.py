@@ -154,6 +154,14 @@ class Likelihood(nn.Module):
         least = [run.kind.least(run.view(target), noise) for run, noise in self._noisy_runs()]
         return self._masked(least, observed)
 
+    def deviance(self, parameters: Tensor, target: Tensor, observed: Tensor | None) -> Tensor:
+        """Return half the deviance of each cell, shape (batch, n_columns), in nats, least zero."""
+        found = [
+            run.kind.deviance(run.view(parameters), run.view(target), noise)
+            for run, noise in self._noisy_runs()
+        ]
+        return self._masked(found, observed)
+
     def mean(self, parameters: Tensor) -> Tensor:
         """Return the expected encoded row, shape (batch, width): probabilities for categories."""
         means = [run.kind.mean(run.view(parameters)).flatten(1) for run in self.runs]

@@ -152,5 +152,5 @@ class AutoencoderModule(nn.Module):
         """Return the half deviance of each cell, shape (batch, n_columns), in nats, least zero."""
         target = cells.values.flatten(1)
         parameters = self.decode(self.encode(cells).sample)
-        losses: Tensor = self.likelihood(parameters, target, cells.observed)
-        return (losses - self.likelihood.least(target, cells.observed)).clamp(min=0)
+        deviance: Tensor = self.likelihood.deviance(parameters, target, cells.observed)
+        return deviance
