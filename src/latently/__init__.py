@@ -44,6 +44,7 @@ _HOMES = {
     "Downsampling": "latently.nn",
     "LocalEngine": "latently.training",
     "AutoencoderSearchCV": "latently.tuning",
+    "fit_seeds": "latently.estimators",
     "learning_curve": "latently.tuning",
     "repeated_score": "latently.tuning",
     "load": "latently.persistence",
@@ -98,6 +99,7 @@ __all__ = [
     "Downsampling",
     "LocalEngine",
     "AutoencoderSearchCV",
+    "fit_seeds",
     "learning_curve",
     "repeated_score",
     "load",
@@ -133,6 +135,7 @@ if TYPE_CHECKING:
         SparseAutoencoder,
         UNetAutoencoder,
         VariationalAutoencoder,
+        fit_seeds,
     )
     from latently.inspection import compare, describe_latents, inspect
     from latently.nn import (

@@ -52,10 +52,10 @@ def _rest(reader: int) -> bytes:
 def test_a_fit_stopped_before_it_was_judged_says_that_it_learnt_nothing(
     shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(run: object, n_steps: int) -> float:
+    def interrupt(run: object, stepper: object, n_steps: int) -> float:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("latently.training._loop._Run.advance", interrupt)
+    monkeypatch.setattr("latently.training._loop.Run.advance", interrupt)
     picture = tmp_path / "history.png"
     words = ["fit", shelf / "rows.csv", "--id", "id", "--plot", picture]
     answer = run(*words, "-o", tmp_path / "model.safetensors")

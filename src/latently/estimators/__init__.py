@@ -9,6 +9,7 @@ from latently.estimators._masked import MaskedAutoencoder
 from latently.estimators._memory import MemoryAutoencoder
 from latently.estimators._rotation import Rotation
 from latently.estimators._saving import SaveMixin
+from latently.estimators._seeds import fit_seeds
 from latently.estimators._sizes import REASONS, ComponentsCurve
 from latently.estimators._split import split_rule, take_rows
 from latently.estimators._trained import TrainedAutoencoder
@@ -49,5 +50,6 @@ __all__ = [
     "filled_of",
     "seeded",
     "by_pieces",
+    "fit_seeds",
     "take_rows",
 ]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
+from collections.abc import Sequence
 from typing import Any, Protocol
+
+from torch import Tensor
 
 from latently.exceptions import TrainingWarning
 from latently.nn import AutoencoderModule, Corruption
 from latently.training import (
+    CannotScript,
     Engine,
     History,
     ProgressBar,
@@ -15,8 +20,10 @@ from latently.training import (
     TrainingData,
     TrainingOptions,
     TrainingRows,
+    can_group,
     resolve_engine,
     train,
+    train_group,
 )
 
 
@@ -50,13 +57,54 @@ def run_loop(
         )  # fmt: skip
 
     trained = engine.launch(job)
+    take_over(model, trained)
+    return trained.optimizer_state
+
+
+def run_group(
+    models: Sequence[Trainable],
+    rows: TrainingData,
+    sides: Sequence[tuple[Tensor, Tensor]],
+    options: Sequence[TrainingOptions],
+    corruption: Corruption | None,
+) -> bool:
+    """Train the modules of several models at once; False, and nothing done, where that cannot be.
+
+    They can where they have one shape, their steps can be recorded, and are enough to pay for it.
+    """
+    first = models[0]
+    engine = resolve_engine(first.engine)
+    shapes = [[p.shape for p in model.module_.parameters()] for model in models]
+    if not (
+        len(models) > 1
+        and can_group(first.module_, engine, options[0].n_steps)
+        and all(shape == shapes[0] for shape in shapes)
+    ):
+        return False
+    title = f"{len(models)} {type(first).__name__}s"
+    callbacks = [ProgressBar(title)] if first.verbose else []
+    starts = [copy.deepcopy(model.module_.state_dict()) for model in models]
+    try:
+        found = train_group(
+            engine, [model.module_ for model in models], rows, sides, options, callbacks, corruption
+        )
+    except CannotScript:
+        for model, start in zip(models, starts, strict=True):
+            model.module_.load_state_dict(start)
+        return False
+    for model, trained in zip(models, found, strict=True):
+        take_over(model, trained)
+    return True
+
+
+def take_over(model: Trainable, trained: Trained) -> None:
+    """Keep the best weights of a training, and warn of what went wrong in it."""
     model.module_.to("cpu")
     model.module_.load_state_dict(trained.weights)
     model.module_.eval()
     model.history_ = trained.history
     model.interrupted_ = trained.history.stopped == "interrupted"
     _warn_of_trouble(model)
-    return trained.optimizer_state
 
 
 def _warn_of_trouble(model: Trainable) -> None:
@@ -66,4 +114,4 @@ def _warn_of_trouble(model: Trainable) -> None:
             f"Training was interrupted; the weights of step {model.history_.best_step:,} were kept."
         )
     for trouble in troubles:
-        warnings.warn(trouble, TrainingWarning, stacklevel=6)
+        warnings.warn(trouble, TrainingWarning, stacklevel=7)

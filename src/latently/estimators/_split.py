@@ -16,6 +16,7 @@ from torch import Tensor
 
 from latently.exceptions import DataError, DataWarning, ParameterError
 from latently.nn import Cells
+from latently.training import TrainingData
 
 #: Below this many rows none is held out: there are too few to judge by.
 _MIN_ROWS_TO_SPLIT = 20
@@ -200,6 +201,37 @@ def _n_held_out(n_rows: int, fraction: float) -> int:
     if n_rows < _MIN_ROWS_TO_SPLIT:
         return 0
     return min(round(n_rows * fraction), _MAX_VALIDATION_ROWS)
+
+
+class PreparedRows(NamedTuple):
+    """Encoded rows in canonical order, and how to hold some of them out.
+
+    Attributes
+    ----------
+    rows : TrainingData
+        All rows.
+    rule : SplitRule
+        Which of them to hold out.
+    positions : ndarray of shape (n_rows,)
+        Where each stood in what the user gave.
+    n_given : int
+        Rows that the user gave.
+    content : ndarray of shape (n_rows,) or None
+        A number for each distinct row; None where equal ones are no wonder.
+    """
+
+    rows: TrainingData
+    rule: SplitRule
+    positions: np.ndarray
+    n_given: int
+    content: np.ndarray | None
+
+    def split(self, seed: int) -> Split:
+        """Split the rows, and warn of those that are on both sides."""
+        split = self.rule.split(self.positions, self.n_given, seed)
+        if self.content is not None:
+            warn_of_twins(self.rows.inputs, self.content, split)
+        return split
 
 
 def warn_of_twins(cells: Cells, content: np.ndarray, split: Split) -> None:

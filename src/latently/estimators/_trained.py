@@ -39,7 +39,7 @@ from latently.estimators._inference import (
     reconstruction_of,
 )
 from latently.estimators._running import run_loop
-from latently.estimators._split import SplitRule, Splitter, split_rule, warn_of_twins
+from latently.estimators._split import PreparedRows, SplitRule, Splitter, split_rule
 from latently.estimators._streaming import open_stream
 from latently.exceptions import DataError, ParameterError
 from latently.io import TableDataset, as_dataset
@@ -58,6 +58,8 @@ from latently.training import ENGINE_METHODS, Engine, TrainingData, TrainingOpti
 
 #: Training rows that the prior of a plain code is fitted to.
 _PRIOR_ROWS = 10_000
+#: What is chosen with the size of a code.
+_OF_THE_SIZE = ("n_components_", "n_active_")
 #: What is left by one fit and must not outlive the next.
 _OF_ONE_FIT = ("rotation_", "components_curve_", "n_trained_", "n_refit_steps_")
 
@@ -205,6 +207,21 @@ class TrainedAutoencoder(Answers):
         dataset = as_dataset(X)
         if dataset is not None:
             return self._fit_dataset(dataset, target, sample_weight, groups)
+        found = self._prepare(X, target, sample_weight, groups, labels)
+        seed = read_seed(self.random_state)
+        split = found.split(seed)
+        valid_rows = found.rows.select(split.valid) if len(split.valid) else None
+        return self._learn(found.rows.select(split.train), valid_rows, found.rows, seed)
+
+    def _prepare(
+        self,
+        X: Any,
+        target: Any = None,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        labels: Any = None,
+    ) -> PreparedRows:
+        """Judge and encode rows, and choose how to hold some of them out."""
         data = read_input(self, X, reset=True, min_rows=MIN_ROWS)
         goal = None if target is None else self._read_target(target, data)
         weights = read_weights(sample_weight, X, len(data))
@@ -212,17 +229,13 @@ class TrainedAutoencoder(Answers):
         rule = split_rule(
             self.validation_fraction, self.shuffle, self.splitter, groups, n_given, labels
         )
-        seed = read_seed(self.random_state)
         for name in _OF_ONE_FIT:
             self.__dict__.pop(name, None)
         data, goal, weights, positions, content = in_canonical_order(data, goal, weights)
         self.preprocessor_ = make_preprocessor(data if goal is None else goal, self._likelihood)
         rows = training_data(self.preprocessor_, data, goal, weights)
-        split = rule.split(positions, n_given, seed)
-        if sample_weight is None:
-            warn_of_twins(rows.inputs, content, split)
-        valid_rows = rows.select(split.valid) if len(split.valid) else None
-        return self._learn(rows.select(split.train), valid_rows, rows, seed)
+        distinct = content if sample_weight is None else None
+        return PreparedRows(rows, rule, positions, n_given, distinct)
 
     def _fit_dataset(self, dataset: TableDataset, *others: Any) -> Self:
         """Learn from rows on disk, which are read anew in every pass."""
@@ -321,20 +334,46 @@ class TrainedAutoencoder(Answers):
     ) -> Self:
         """Train from beginning to end and hold the result against mean and PCA."""
         options = self._options(train_rows.n_rows, seed)
-        cells = train_rows.sample.take(slice(None)).target
         with seeded(seed):
-            spectrum = fit_spectrum(cells, self.preprocessor_.layout)
-            self.interrupted_ = False
-            self.n_components_ = self._find_size(spectrum, train_rows, valid_rows, options)
+            spectrum = self._set_up(train_rows, valid_rows, options)
             if not self.interrupted_:
-                self._start(spectrum, cells)
                 self._train(train_rows, valid_rows, options)
-            self._judge(train_rows.sample, valid_rows, spectrum)
-            if self.refit and valid_rows is not None and not self.interrupted_:
-                self._fit_again(every_row, options)
-        self._optimizer_state = None
-        self._next_seed = seed + 1
+            self._conclude(train_rows, valid_rows, every_row, spectrum, options)
         return self
+
+    def _set_up(
+        self,
+        train_rows: TrainingRows,
+        valid_rows: TrainingData | None,
+        options: TrainingOptions,
+        like: TrainedAutoencoder | None = None,
+    ) -> Spectrum:
+        """Choose the size of the code, or take that of a model, and build the untrained module."""
+        cells = train_rows.sample.take(slice(None)).target
+        spectrum = fit_spectrum(cells, self.preprocessor_.layout)
+        self.interrupted_ = False
+        if like is None:
+            self.n_components_ = self._find_size(spectrum, train_rows, valid_rows, options)
+        else:
+            self.__dict__.update({n: v for n, v in vars(like).items() if n in _OF_THE_SIZE})
+        if not self.interrupted_:
+            self._start(spectrum, cells)
+        return spectrum
+
+    def _conclude(
+        self,
+        train_rows: TrainingRows,
+        valid_rows: TrainingData | None,
+        every_row: TrainingRows,
+        spectrum: Spectrum,
+        options: TrainingOptions,
+    ) -> None:
+        """Hold the trained model against mean and PCA, and refit where asked for."""
+        self._judge(train_rows.sample, valid_rows, spectrum)
+        if self.refit and valid_rows is not None and not self.interrupted_:
+            self._fit_again(every_row, options)
+        self._optimizer_state = None
+        self._next_seed = options.seed + 1
 
     def _judge(
         self, train_rows: TrainingData, valid_rows: TrainingData | None, spectrum: Spectrum
@@ -414,9 +453,13 @@ class TrainedAutoencoder(Answers):
         lessons = train_rows.through(self._lesson), valid_rows and self._lesson(valid_rows)
         corruption = self._make_corruption()
         state = run_loop(self, *lessons, options, corruption, optimizer_state, title)
+        self._settle(train_rows, valid_rows)
+        return state
+
+    def _settle(self, train_rows: TrainingRows, valid_rows: TrainingData | None) -> None:
+        """Fit what belongs to a trained code: its prior, and what counts as active."""
         with torch.no_grad():
             first_rows = train_rows.sample.inputs.take(slice(_PRIOR_ROWS))
             self.module_.latent.fit_prior(self.module_.hidden(first_rows))
             unseen = (valid_rows or train_rows.sample).inputs.take(slice(_PRIOR_ROWS))
             self.module_.latent.calibrate(self.module_.hidden(unseen))
-        return state

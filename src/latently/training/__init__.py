@@ -3,13 +3,16 @@
 from latently.training._callbacks import Callback, ProgressBar, listening
 from latently.training._data import TrainingData, n_batches
 from latently.training._engine import ENGINE_METHODS, Engine, LocalEngine, resolve_engine
+from latently.training._group import can_group, train_group
 from latently.training._history import History, Record
 from latently.training._loop import Trained, TrainingOptions, Weights, train
+from latently.training._script import CannotScript
 from latently.training._stream import StreamedData, TrainingRows
 
 __all__ = [
     "ENGINE_METHODS",
     "Callback",
+    "CannotScript",
     "Engine",
     "History",
     "LocalEngine",
@@ -21,8 +24,10 @@ __all__ = [
     "TrainingOptions",
     "TrainingRows",
     "Weights",
+    "can_group",
     "listening",
     "n_batches",
     "resolve_engine",
     "train",
+    "train_group",
 ]

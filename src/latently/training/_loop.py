@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from latently.training._callbacks import Callback, listeners
 from latently.training._data import Batch, TrainingData, n_batches
 from latently.training._engine import Engine
 from latently.training._history import History, Record
-from latently.training._step import Update, loss_of, make_step
+from latently.training._step import Step, Update, loss_of, make_step
 from latently.training._stream import TrainingRows
 
 Weights = dict[str, Tensor]
@@ -110,41 +111,58 @@ def train(
     DivergenceError
         If the loss runs away three times in a row.
     """
-    run = _Run(engine, module, train_data, valid_data, options, corruption)
+    engine.setup(module)
+    update = Update(options.learning_rate, options.weight_decay)
+    stepper = make_step(engine, module, update, options.n_steps)
+    run = Run(engine, module, stepper, train_data, valid_data, options, corruption)
     if optimizer_state is not None:
-        run.stepper.load(optimizer_state)
+        stepper.load(optimizer_state)
     callbacks = [*callbacks, *listeners()]
     for callback in callbacks:
         callback.on_train_begin(options.n_steps)
     try:
-        for record in run:
-            for callback in callbacks:
-                callback.on_evaluation(record)
+        while n_steps := run.next_stretch():
+            record = run.judge(run.advance(stepper, n_steps))
+            if record is not None:
+                for callback in callbacks:
+                    callback.on_evaluation(record)
     except KeyboardInterrupt:
         run.history.stopped = "interrupted"
         run.keep_current()
     finally:
         for callback in callbacks:
             callback.on_train_end(run.history)
-    run.history.steps = run.stepper.words
-    state = run.stepper.state()
-    run.stepper.release()
+    run.history.steps = stepper.words
+    state = stepper.state()
+    stepper.release()
     run.restore_best()
     return Trained(run.best_weights, run.history, state)
 
 
+class Stepper(Protocol):
+    """What a training must know of whoever takes its steps."""
+
+    precision: AbstractContextManager[object]
+
+    def reset(self) -> None:
+        """Forget what the optimiser has gathered."""
+        ...
+
+
 @dataclass
-class _Run:
-    """The state of one training."""
+class Run:
+    """The state of one training: what it has seen, and what it asks for next."""
 
     engine: Engine
     module: AutoencoderModule
+    stepper: Stepper
     train_data: TrainingRows
     valid_data: TrainingData | None
     options: TrainingOptions
     corruption: Any
     history: History = field(default_factory=History)
     step: int = 0
+    rate: float = 0.0
     rate_factor: float = 1.0
     rollbacks: int = 0
     best_loss: float = math.inf
@@ -153,9 +171,6 @@ class _Run:
     cooling_from: int | None = None
 
     def __post_init__(self) -> None:
-        self.engine.setup(self.module)
-        update = Update(self.options.learning_rate, self.options.weight_decay)
-        self.stepper = make_step(self.engine, self.module, update, self.options.n_steps)
         self.train_data = self.engine.shard(self.train_data)
         self.valid_data = None if self.valid_data is None else self.engine.shard(self.valid_data)
         self.generator = torch.Generator().manual_seed(self.options.seed)
@@ -163,34 +178,40 @@ class _Run:
         self.best_weights = snapshot(self.module)
         self.started = time.perf_counter()
 
-    def __iter__(self) -> Iterator[Record]:
-        while self.step < self.options.n_steps:
-            stretch = min(self.options.steps_per_evaluation, self.options.n_steps - self.step)
-            train_loss = self.advance(stretch)
-            valid_loss = train_loss if self.valid_data is None else self.evaluate(self.valid_data)
-            if self._ran_away(train_loss) or self._ran_away(valid_loss):
-                self._roll_back(train_loss, valid_loss)
-                continue
-            yield self._keep_record(train_loss, valid_loss, self.metrics())
-            if self._is_over():
-                self.history.stopped = "early stopping"
-                return
-            if self.cooling_from is None and self._is_stale():
-                self._start_cooling()
-        self.history.stopped = "finished"
+    def next_stretch(self) -> int:
+        """Return how many steps to take before the next judgement; none where training is over."""
+        if self.history.stopped != "running":
+            return 0
+        if self.step >= self.options.n_steps:
+            self.history.stopped = "finished"
+            return 0
+        return min(self.options.steps_per_evaluation, self.options.n_steps - self.step)
 
-    def advance(self, n_steps: int) -> float:
+    def judge(self, train_loss: float) -> Record | None:
+        """Evaluate after a stretch of such a loss; return None where training was rolled back."""
+        valid_loss = train_loss if self.valid_data is None else self.evaluate(self.valid_data)
+        if self._ran_away(train_loss) or self._ran_away(valid_loss):
+            self._roll_back(train_loss, valid_loss)
+            return None
+        record = self._keep_record(train_loss, valid_loss, self.metrics())
+        if self._is_over():
+            self.history.stopped = "early stopping"
+        elif self.cooling_from is None and self._is_stale():
+            self._start_cooling()
+        return record
+
+    def advance(self, stepper: Step, n_steps: int) -> float:
         """Take some optimiser steps and return their mean loss a column."""
         self.module.train()
         total, n_rows = torch.zeros((), device=self.train_data.device), 0
         for _ in range(n_steps):
-            batch, progress = self._corrupted(next(self.batches)), self.step / self.options.n_steps
+            batch, progress = self.corrupted(next(self.batches)), self.step / self.options.n_steps
             self.module.begin_step(progress)
             penalty_weight = self.module.latent.weight_at(progress)
-            loss = self.stepper.gradients(batch, penalty_weight)
+            loss = stepper.gradients(batch, penalty_weight)
             if self.options.gradient_clip is not None:
-                self.stepper.clip(self.options.gradient_clip)
-            self.stepper.descend(self._learning_rate())
+                stepper.clip(self.options.gradient_clip)
+            stepper.descend(self.learning_rate())
             total += loss * len(batch.inputs.values)
             n_rows += len(batch.inputs.values)
             self.step += 1
@@ -233,7 +254,8 @@ class _Run:
         while True:
             yield from self.train_data.batches(self.options.batch_size, self.generator)
 
-    def _corrupted(self, batch: Batch) -> Batch:
+    def corrupted(self, batch: Batch) -> Batch:
+        """Return a batch as the encoder shall see it."""
         if self.corruption is None:
             return batch
         values, observed = batch.inputs
@@ -242,8 +264,10 @@ class _Run:
             observed = torch.ones(shape, dtype=torch.bool, device=values.device)
         return batch._replace(inputs=Cells(*self.corruption(values, observed)))
 
-    def _learning_rate(self) -> float:
-        return self.options.learning_rate * self.rate_factor * self._schedule()
+    def learning_rate(self) -> float:
+        """Return the learning rate of the next step."""
+        self.rate = self.options.learning_rate * self.rate_factor * self._schedule()
+        return self.rate
 
     def _schedule(self) -> float:
         if not self.options.decay:
@@ -266,8 +290,7 @@ class _Run:
         if math.isnan(self.first_loss):
             self.first_loss = abs(valid_loss)
         epoch = self.step / n_batches(self.train_data.n_rows, self.options.batch_size)
-        rate = self.stepper.optimizer.param_groups[0]["lr"]
-        record = Record(self.step, epoch, train_loss, valid_loss, rate, metrics)
+        record = Record(self.step, epoch, train_loss, valid_loss, self.rate, metrics)
         self.history.records.append(record)
         self.history.seconds.append(time.perf_counter() - self.started)
         self._keep_best(valid_loss)

@@ -17,6 +17,7 @@ _CODES: dict[Any, int] = {
     torch.strided: 0, torch.contiguous_format: 0, torch.preserve_format: 1, torch.channels_last: 2,
 }  # fmt: skip
 #: Operations that only mark what autograd shall see.
+_COPY = torch.ops.aten._to_copy.default
 _MARKS = (torch.ops.aten.detach.default, torch.ops.aten.alias.default)
 
 Script = Callable[..., tuple[Tensor, ...]]
@@ -29,9 +30,14 @@ class CannotScript(Exception):
 def strip(module: fx.GraphModule) -> None:
     """Take out of a recording what is no arithmetic."""
     for node in list(module.graph.nodes):
-        if node.op == "call_function" and node.target in _MARKS:
+        if node.op != "call_function":
+            continue
+        # A number that is made a tensor by way of a copy is as good as the number.
+        is_number = node.target is _COPY and not isinstance(node.args[0], fx.Node)
+        if node.target in _MARKS or is_number:
             node.replace_all_uses_with(node.args[0])
             module.graph.erase_node(node)
+    module.graph.eliminate_dead_code()
     module.recompile()
 
 

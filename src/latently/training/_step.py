@@ -22,7 +22,7 @@ _HEAVY = 3_000_000
 #: and the most shapes.
 _MIN_STEPS, _SEEN, _MAX_SHAPES = 500, 3, 4
 #: AdamW as torch has it by default.
-_BETAS, _EPS = (0.9, 0.999), 1e-8
+BETAS, EPS = (0.9, 0.999), 1e-8
 #: Numbers that each layer's weights begin at a multiple of: products round as they do elsewhere.
 _ALIGNED = 16
 #: Where layers may come from: those of others may do what a recording does not see.
@@ -177,7 +177,7 @@ class RecordedStep(Step):
         recorded = self._script_for(batch)
         if recorded is not None:
             self.penalty_weight.fill_(penalty_weight)
-            tensors = [*self._weights, *self._buffers, *_tensors_of(batch), self.penalty_weight]
+            tensors = [*self._weights, *self._buffers, *tensors_of(batch), self.penalty_weight]
             loss, *gradients = recorded(*tensors)
             for flat, part in zip(self.flat, self._split(gradients), strict=True):
                 flat.gather(part)
@@ -192,7 +192,7 @@ class RecordedStep(Step):
         return loss.detach()
 
     def _script_for(self, batch: Batch) -> Script | None:
-        shape = _shape_of(batch)
+        shape = shape_of(batch)
         if shape in self.scripts:
             return self.scripts[shape]
         self.seen[shape] += 1
@@ -221,16 +221,16 @@ class RecordedStep(Step):
             buffers = tensors[n_weights : n_weights + n_buffers]
             rest = tensors[n_weights + n_buffers :]
             state = dict(zip([*names, *buffer_names], [*weights, *buffers], strict=True))
-            again = _batch_of(batch, rest[:-1])
+            again = batch_of(batch, rest[:-1])
             with self.precision:
-                loss = functional_call(_Loss(self.module), _inside(state), (again, rest[-1]))
+                loss = functional_call(LossModule(self.module), inside(state), (again, rest[-1]))
             found = torch.autograd.grad(loss, weights, allow_unused=True)
             pairs = zip(weights, found, strict=True)
             return (loss.detach(), *(torch.zeros_like(w) if g is None else g for w, g in pairs))
 
         # Recording runs the step: nothing of it may stay, neither in buffers nor in what is drawn.
         copies = [buffer.clone() for buffer in self._buffers]
-        tensors = [*self._weights, *copies, *_tensors_of(batch), self.penalty_weight]
+        tensors = [*self._weights, *copies, *tensors_of(batch), self.penalty_weight]
         with torch.random.fork_rng(devices=[]):
             try:
                 recording = make_fx(step)(*tensors)
@@ -257,7 +257,7 @@ class RecordedStep(Step):
             flat.release()
 
 
-class _Loss(nn.Module):
+class LossModule(nn.Module):
     """The loss of a batch as a module, so that its weights can be exchanged."""
 
     def __init__(self, inner: AutoencoderModule) -> None:
@@ -268,7 +268,8 @@ class _Loss(nn.Module):
         return loss_of(self.inner, batch, penalty_weight)
 
 
-def _inside(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def inside(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return names as the loss module knows them."""
     return {f"inner.{name}": value for name, value in state.items()}
 
 
@@ -320,8 +321,8 @@ class _Flat:
         self.count += 1
         torch._fused_adamw_(
             [self.weights], [self.gradient], [self.first], [self.second], [], [self.count],
-            lr=learning_rate, beta1=_BETAS[0], beta2=_BETAS[1],
-            weight_decay=weight_decay if self.decays else 0.0, eps=_EPS,
+            lr=learning_rate, beta1=BETAS[0], beta2=BETAS[1],
+            weight_decay=weight_decay if self.decays else 0.0, eps=EPS,
             amsgrad=False, maximize=False,
         )  # fmt: skip
 
@@ -350,14 +351,14 @@ class _Flat:
             p.data = p.data.clone()
 
 
-def _tensors_of(batch: Batch) -> list[Tensor]:
+def tensors_of(batch: Batch) -> list[Tensor]:
     """Return what varies from batch to batch, rows that are their own target once."""
     cells = [batch.inputs] if batch.target is batch.inputs else [batch.inputs, batch.target]
     tensors = [tensor for one in cells for tensor in one if tensor is not None]
     return tensors if batch.weight is None else [*tensors, batch.weight]
 
 
-def _batch_of(like: Batch, tensors: Sequence[Tensor]) -> Batch:
+def batch_of(like: Batch, tensors: Sequence[Tensor]) -> Batch:
     """Return a batch of the same form from its tensors."""
     given = iter(tensors)
 
@@ -369,7 +370,7 @@ def _batch_of(like: Batch, tensors: Sequence[Tensor]) -> Batch:
     return Batch(inputs, target, None if like.weight is None else next(given))
 
 
-def _shape_of(batch: Batch) -> Any:
+def shape_of(batch: Batch) -> Any:
     """Return what a recording depends on."""
     parts = (*batch.inputs, *batch.target, batch.weight)
     shapes = tuple(None if part is None else (part.shape, part.dtype) for part in parts)
@@ -378,11 +379,16 @@ def _shape_of(batch: Batch) -> Any:
 
 def make_step(engine: Engine, module: AutoencoderModule, update: Update, n_steps: int) -> Step:
     """Return the fastest way to take steps that suits a module."""
+    kind = RecordedStep if can_record(engine, module, n_steps) else Step
+    return kind(engine, module, update)
+
+
+def can_record(engine: Engine, module: AutoencoderModule, n_steps: int) -> bool:
+    """Return True where steps are many, small and the same: a recording of one pays."""
     pays = n_steps >= _MIN_STEPS and sum(p.numel() for p in module.parameters()) < _HEAVY
     can = hasattr(torch, "_fused_adamw_") and module.is_steady and not _has_strangers(module)
-    wanted = getattr(engine, "records", False) and module.center.device.type == "cpu"
-    kind = RecordedStep if pays and can and wanted else Step
-    return kind(engine, module, update)
+    on_cpu = getattr(engine, "torch_device", torch.device("cpu")).type == "cpu"
+    return pays and can and on_cpu and getattr(engine, "records", False)
 
 
 def _has_strangers(module: nn.Module) -> bool:

@@ -1,0 +1,142 @@
+"""The same autoencoder from several seeds, trained at once where that is possible."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any, TypeVar
+
+from sklearn.base import clone
+
+from latently._sklearn import Interval, check_parameters
+from latently._validation import read_seed
+from latently.estimators._base import seeded
+from latently.estimators._baselines import Spectrum
+from latently.estimators._running import run_group
+from latently.estimators._split import PreparedRows
+from latently.estimators._trained import TrainedAutoencoder
+from latently.exceptions import ParameterError
+from latently.training import TrainingData
+
+#: Fitted attributes that are of the rows, not of the model.
+_OF_THE_ROWS = ("n_features_in_", "feature_names_in_", "preprocessor_")
+
+Model = TypeVar("Model", bound=TrainedAutoencoder)
+
+
+def fit_seeds(model: Model, X: Any, random_states: int | Sequence[int] = 8) -> list[Model]:
+    """Fit an autoencoder from several seeds: other first weights, other rows held out.
+
+    On a CPU, models of up to 3 million weights are trained at once, as one batched computation:
+    eight small ones take about three times as long as one. Each is the model that ``fit`` returns
+    for its seed, but for rounding and for whatever it draws at random beside its first weights,
+    its batches and the rows held out. Where models cannot be batched (images by convolutions,
+    batch normalisation, steps that change in the course of training) they are trained one after
+    the other.
+
+    Parameters
+    ----------
+    model : autoencoder
+        Unfitted; it stays as it is. Where ``n_components`` is "auto", the first seed's size is
+        taken for all, so that the models can be compared.
+    X : array-like, DataFrame, Table or image stack
+        Rows, as ``fit`` takes them.
+    random_states : int or sequence of int, default=8
+        The seeds, or how many to draw from ``random_state`` of the model.
+
+    Returns
+    -------
+    list of autoencoder
+        Fitted, one a seed; ``stability`` says which of their components agree.
+
+    Raises
+    ------
+    ParameterError
+        If the model is none that is trained from a seed, or there is no seed.
+    DataError
+        If the rows cannot be used.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from latently import Autoencoder, fit_seeds
+    >>> models = fit_seeds(Autoencoder(2, max_epochs=5, random_state=0), load_iris().data, 3)
+    >>> [model.n_components_ for model in models]
+    [2, 2, 2]
+    """
+    if not isinstance(model, TrainedAutoencoder):
+        raise ParameterError(
+            f"fit_seeds trains autoencoders such as Autoencoder(), got {type(model).__name__}. "
+            "Fit others one by one."
+        )
+    seeds = _seeds(model, random_states)
+    models: list[Model] = [clone(model).set_params(random_state=seed) for seed in seeds]
+    first = models[0]
+    first._check_parameters()
+    group = _Group(models, first._prepare(X))
+    spectra = [group.set_up(place) for place in range(len(models))]
+    at_once = group.train_at_once()
+    for place, spectrum in enumerate(spectra):
+        group.finish(place, spectrum, is_trained=at_once)
+    return models
+
+
+class _Group:
+    """Models that see the same rows, each of which holds others out."""
+
+    def __init__(self, models: Sequence[TrainedAutoencoder], found: PreparedRows) -> None:
+        self.models, self.first, self.found = models, models[0], found
+        seeds = [read_seed(model.random_state) for model in models]
+        self.splits = [found.split(seed) for seed in seeds]
+        self.options = [
+            model._options(len(split.train), seed)
+            for model, split, seed in zip(models, self.splits, seeds, strict=True)
+        ]
+        for model in models:
+            model.__dict__.update({n: v for n, v in vars(self.first).items() if n in _OF_THE_ROWS})
+
+    def sides(self, place: int) -> tuple[TrainingData, TrainingData | None]:
+        """Return what one model learns from and is judged by."""
+        train, valid = self.splits[place]
+        return self.found.rows.select(train), self.found.rows.select(valid) if len(valid) else None
+
+    def set_up(self, place: int) -> Spectrum:
+        """Build the module of one model, with the size of the first one's code."""
+        options = self.options[place]
+        like = self.first if place else None
+        with seeded(options.seed):
+            return self.models[place]._set_up(*self.sides(place), options, like)
+
+    def train_at_once(self) -> bool:
+        """Train all models as one; False, and nothing done, where that cannot be."""
+        # A kind that shows its network something else than rows shows each model its own.
+        shares_rows = type(self.first)._lesson is TrainedAutoencoder._lesson
+        if self.first.interrupted_ or not shares_rows:
+            return False
+        pairs = [(split.train, split.valid) for split in self.splits]
+        corruption = self.first._make_corruption()
+        with seeded(self.options[0].seed):
+            return run_group(self.models, self.found.rows, pairs, self.options, corruption)
+
+    def finish(self, place: int, spectrum: Spectrum, *, is_trained: bool) -> None:
+        """Train one model, unless it is, and judge it."""
+        model, options = self.models[place], self.options[place]
+        train_rows, valid_rows = self.sides(place)
+        with seeded(options.seed):
+            if is_trained:
+                model._settle(train_rows, valid_rows)
+            elif not model.interrupted_:
+                model._train(train_rows, valid_rows, options)
+            model._conclude(train_rows, valid_rows, self.found.rows, spectrum, options)
+
+
+def _seeds(model: TrainedAutoencoder, given: int | Sequence[int]) -> list[int]:
+    if not isinstance(given, Integral):
+        seeds = [int(seed) for seed in given]  # type: ignore[union-attr]  # no number: a sequence
+        if not seeds:
+            raise ParameterError("random_states names no seed. Give one at least, or a number.")
+        return seeds
+    limits = {"random_states": [Interval(Integral, 1, None, closed="left")]}
+    check_parameters(limits, {"random_states": given}, "fit_seeds")
+    start = read_seed(model.random_state) if model.random_state is not None else read_seed(None)
+    return [(start + place) % 2**31 for place in range(int(given))]

@@ -1,0 +1,392 @@
+"""Models of one shape, trained at once: weights are stacked, and a step is one computation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, vmap
+
+from latently.nn import AutoencoderModule
+from latently.training._callbacks import Callback, listeners
+from latently.training._data import Batch, TrainingData, balanced_split
+from latently.training._engine import Engine
+from latently.training._loop import Run, Trained, TrainingOptions
+from latently.training._script import CannotScript, Script, script, strip
+from latently.training._step import (
+    BETAS,
+    EPS,
+    LossModule,
+    Update,
+    batch_of,
+    can_record,
+    inside,
+    shape_of,
+    tensors_of,
+)
+from latently.training._stream import StreamedData
+
+#: Where at most this share of a group still trains, the others are taken out of it.
+_WORTHWHILE = 0.5
+#: Rows that stand for all those learnt from, where none are held out.
+_FIRST_LOOK = 4_096
+
+
+def can_group(module: AutoencoderModule, engine: Engine, n_steps: int) -> bool:
+    """Return True for small modules whose steps are the same computation on other numbers.
+
+    Batch normalisation writes down what it sees on the way, and is trained model by model.
+    """
+    writes = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules())
+    return can_record(engine, module, n_steps) and not writes
+
+
+class GroupStep:
+    """A step of several models of one shape, recorded once under ``vmap`` and replayed.
+
+    The weights of all models lie in one tensor a layer, the first axis theirs; each model's own
+    are views of it.
+
+    Parameters
+    ----------
+    precision : context manager
+        In which losses are computed.
+    modules : sequence of AutoencoderModule
+        Trained in place.
+    update : Update
+        For the optimiser.
+    """
+
+    def __init__(
+        self,
+        precision: AbstractContextManager[object],
+        modules: Sequence[AutoencoderModule],
+        update: Update,
+    ) -> None:
+        self.precision, self.modules, self.update = precision, list(modules), update
+        named = [(name, p) for name, p in modules[0].named_parameters() if p.requires_grad]
+        kinds = [[(n, p) for n, p in named if (p.ndim > 1) == decays] for decays in (True, False)]
+        self.stacks = [
+            _Stack([name for name, _ in kind], modules, update.weight_decay if decays else 0.0)
+            for kind, decays in zip(kinds, (True, False), strict=True)
+            if kind
+        ]
+        self.names = [name for stack in self.stacks for name in stack.names]
+        self.buffers = {
+            name: torch.stack([module.get_buffer(name) for module in modules])
+            for name, _ in modules[0].named_buffers()
+        }
+        self.counts = [torch.zeros(()) for _ in modules]
+        self.penalty_weight = torch.ones(())
+        self.scripts: dict[Any, Script] = {}
+
+    def reset(self, member: int) -> None:
+        """Forget what the optimiser has gathered for one model."""
+        for stack in self.stacks:
+            stack.first[member] = stack.second[member] = 0
+        self.counts[member].zero_()
+
+    def backward(self, batch: Batch, penalty_weight: float) -> Tensor:
+        """Compute the gradients of a batch for each model, and return the losses, (n_models,)."""
+        shape = shape_of(batch)
+        if shape not in self.scripts:
+            self.scripts[shape] = self._record(batch)
+        self.penalty_weight.fill_(penalty_weight)
+        losses, *found = self.scripts[shape](*self._inputs(batch))
+        torch._foreach_copy_([g for stack in self.stacks for g in stack.gradients], found)
+        return losses
+
+    def clip(self, longest: float) -> None:
+        """Shorten the gradient of each model."""
+        squares = [stack.gradient.square().sum(1) for stack in self.stacks]
+        lengths = torch.stack(squares).sum(0).sqrt()
+        shorter = (longest / (lengths + 1e-6)).clamp(max=1.0)[:, None]
+        for stack in self.stacks:
+            stack.gradient.mul_(shorter)
+
+    def descend(self, rates: dict[int, float]) -> None:
+        """Go along the gradients of some models, each at its own learning rate."""
+        for rate in set(rates.values()):
+            members = [member for member, own in rates.items() if own == rate]
+            counts = [self.counts[member] for member in members]
+            torch._foreach_add_(counts, 1.0)
+            for stack in self.stacks:
+                stack.descend(members, counts, rate)
+
+    def keep(self, members: Sequence[int]) -> GroupStep:
+        """Return a step of some of the models, which goes on where this one stands."""
+        chosen = torch.tensor(members)
+        kept = GroupStep(self.precision, [self.modules[m] for m in members], self.update)
+        for new, old in zip(kept.stacks, self.stacks, strict=True):
+            new.first.copy_(old.first[chosen])
+            new.second.copy_(old.second[chosen])
+        kept.counts = [self.counts[member] for member in members]
+        return kept
+
+    def release(self) -> None:
+        """Give each model weights of its own again."""
+        for module in self.modules:
+            for name in self.names:
+                p = module.get_parameter(name)
+                p.data = p.data.clone()
+
+    def _inputs(self, batch: Batch) -> list[Tensor]:
+        weights = [weight for stack in self.stacks for weight in stack.weights]
+        return [*weights, *self.buffers.values(), *tensors_of(batch), self.penalty_weight]
+
+    def _record(self, batch: Batch) -> Script:
+        from torch.fx.experimental.proxy_tensor import make_fx  # heavy, and not always needed
+
+        loss_module = LossModule(self.modules[0])
+        n_weights, n_buffers = len(self.names), len(self.buffers)
+
+        def loss_of_one(weights: Sequence[Tensor], rest: Sequence[Tensor], penalty: Tensor) -> Any:
+            state = dict(zip((*self.names, *self.buffers), (*weights, *rest), strict=False))
+            again = batch_of(batch, rest[n_buffers:])
+            with self.precision:
+                return functional_call(loss_module, inside(state), (again, penalty))
+
+        every = vmap(grad_and_value(loss_of_one), in_dims=(0, 0, None), randomness="different")
+
+        def step(*tensors: Tensor) -> tuple[Tensor, ...]:
+            weights, rest = tensors[:n_weights], tensors[n_weights:-1]
+            gradients, losses = every(weights, rest, tensors[-1])
+            return (losses, *gradients)
+
+        with torch.random.fork_rng(devices=[]):
+            try:
+                recording = make_fx(step)(*self._inputs(batch))
+                strip(recording)
+                recorded = script(recording)
+                recorded(*self._inputs(batch))
+            except CannotScript:
+                raise
+            except Exception as error:  # whatever a layer raises under a recording
+                reason = str(error).splitlines()
+                raise CannotScript(reason[0] if reason else type(error).__name__) from None
+        return recorded
+
+
+class _Stack:
+    """Parameters of one kind of all models: a row a model, side by side within it."""
+
+    def __init__(
+        self, names: list[str], modules: Sequence[AutoencoderModule], weight_decay: float
+    ) -> None:
+        self.names, self.weight_decay = names, weight_decay
+        own = [[module.get_parameter(name) for name in names] for module in modules]
+        self.shapes = [p.shape for p in own[0]]
+        rows = [torch.cat([p.detach().flatten() for p in row]) for row in own]
+        self.weight = torch.stack(rows)
+        self.gradient = torch.zeros_like(self.weight)
+        self.first, self.second = torch.zeros_like(self.weight), torch.zeros_like(self.weight)
+        self.weights, self.gradients = self._layers(self.weight), self._layers(self.gradient)
+        # Made once: a view costs as much as a small sum.
+        whole = (self.weight, self.gradient, self.first, self.second)
+        self.rows = [part.unbind() for part in whole]
+        for layer, parts in enumerate(self.weights):
+            for row, part in zip(own, parts, strict=True):
+                row[layer].data = part
+
+    def _layers(self, whole: Tensor) -> list[Tensor]:
+        """Return a view for each layer, the first axis that of the models."""
+        parts = torch.split(whole, [shape.numel() for shape in self.shapes], 1)
+        return [
+            part.view(len(whole), *shape) for part, shape in zip(parts, self.shapes, strict=True)
+        ]
+
+    def descend(self, members: list[int], counts: list[Tensor], rate: float) -> None:
+        """Go one step of AdamW along the gradients of some models."""
+        weights, gradients, first, second = ([part[m] for m in members] for part in self.rows)
+        torch._fused_adamw_(
+            weights, gradients, first, second, [], counts, lr=rate, beta1=BETAS[0], beta2=BETAS[1],
+            weight_decay=self.weight_decay, eps=EPS, amsgrad=False, maximize=False,
+        )  # fmt: skip
+
+
+class _Member:
+    """What the training of one model knows of the step that it shares."""
+
+    def __init__(self, group: _Group, place: int) -> None:
+        self._group, self._place = group, place
+        self.precision = group.stepper.precision
+
+    def reset(self) -> None:
+        self._group.reset(self._place)
+
+
+class _Group:
+    """Trainings that go on side by side, each with a judgement of its own."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        modules: Sequence[AutoencoderModule],
+        rows: TrainingData,
+        sides: Sequence[tuple[Tensor, Tensor]],
+        options: Sequence[TrainingOptions],
+        corruption: Any,
+    ) -> None:
+        first = options[0]
+        update = Update(first.learning_rate, first.weight_decay)
+        self.stepper = GroupStep(engine.autocast(modules[0]), modules, update)
+        self.rows, self.batch_size = rows, first.batch_size
+        self.places = [train for train, _ in sides]
+        self.runs = [
+            Run(
+                engine, module, _Member(self, place), _elsewhere(rows, train),
+                rows.select(valid) if len(valid) else None, own, corruption,
+            )
+            for place, (module, (train, valid), own) in enumerate(
+                zip(modules, sides, options, strict=True)
+            )
+        ]  # fmt: skip
+        self.active = list(range(len(modules)))
+        self.in_step = list(self.active)
+        self.waiting: list[Tensor] = []
+
+    def reset(self, place: int) -> None:
+        """Forget what the optimiser has gathered for one model."""
+        self.stepper.reset(self.in_step.index(place))
+
+    def train(self, callbacks: Sequence[Callback]) -> None:
+        """Train every model to its end; tell of the evaluations of the one that is furthest."""
+        told = 0
+        left = {place: self.runs[place].next_stretch() for place in self.active}
+        losses = dict.fromkeys(self.active, 0.0)
+        n_taken = dict.fromkeys(self.active, 0)
+        while self.active:
+            n_steps = min(left[place] for place in self.active)
+            found = self._advance(n_steps)
+            for place in list(self.active):
+                losses[place] += found[place] * n_steps
+                n_taken[place] += n_steps
+                left[place] -= n_steps
+                if left[place]:
+                    continue
+                run = self.runs[place]
+                record = run.judge(losses[place] / n_taken[place])
+                if record is not None and record.step > told:
+                    told = record.step
+                    for callback in callbacks:
+                        callback.on_evaluation(record)
+                left[place] = run.next_stretch()
+                losses[place], n_taken[place] = 0.0, 0
+                if not left[place]:
+                    self.active.remove(place)
+            if self.active and len(self.active) <= _WORTHWHILE * len(self.in_step):
+                kept = [self.in_step.index(place) for place in self.active]
+                self.stepper.release()
+                self.stepper = self.stepper.keep(kept)
+                self.in_step = list(self.active)
+
+    def interrupt(self) -> None:
+        """End every training that still goes on, and keep its best weights."""
+        for place in self.active:
+            self.runs[place].history.stopped = "interrupted"
+            self.runs[place].keep_current()
+
+    def _advance(self, n_steps: int) -> dict[int, float]:
+        """Take some steps with all models; return the mean losses of those that still train."""
+        total, n_rows = torch.zeros(len(self.in_step)), 0
+        clip = self.runs[0].options.gradient_clip
+        for place in self.in_step:
+            self.runs[place].module.train()
+        for _ in range(n_steps):
+            run = self.runs[self.active[0]]
+            progress = run.step / run.options.n_steps
+            batch = run.corrupted(self._next_batch())
+            size = batch.inputs.values.shape[1]
+            total += size * self.stepper.backward(batch, run.module.latent.weight_at(progress))
+            n_rows += size
+            if clip is not None:
+                self.stepper.clip(clip)
+            rates = {}
+            for place in self.active:
+                rates[self.in_step.index(place)] = self.runs[place].learning_rate()
+                self.runs[place].step += 1
+            self.stepper.descend(rates)
+        means = (total / n_rows).tolist()
+        return dict(zip(self.in_step, means, strict=True))
+
+    def _next_batch(self) -> Batch:
+        """Return the next rows of each model, stacked: those it would see if it trained alone."""
+        if not self.waiting:
+            orders = [
+                places[torch.randperm(len(places), generator=run.generator)]
+                for places, run in zip(self.places, self.runs, strict=True)
+            ]
+            split = balanced_split(torch.arange(len(orders[0])), self.batch_size)
+            self.waiting = [torch.stack([order[index] for order in orders]) for index in split]
+            self.waiting.reverse()
+        index = self.waiting.pop()[self.in_step]
+        batch = self.rows.take(index.flatten())
+        return batch_of(batch, [t.view(*index.shape, *t.shape[1:]) for t in tensors_of(batch)])
+
+
+def _elsewhere(rows: TrainingData, places: Tensor) -> StreamedData:
+    """Return rows of a model that the group deals out: only a first look at them is its own."""
+    return StreamedData(len(places), lambda _: iter(()), rows.select(places[:_FIRST_LOOK]))
+
+
+def train_group(
+    engine: Engine,
+    modules: Sequence[AutoencoderModule],
+    rows: TrainingData,
+    sides: Sequence[tuple[Tensor, Tensor]],
+    options: Sequence[TrainingOptions],
+    callbacks: Iterable[Callback] = (),
+    corruption: Callable[..., Any] | None = None,
+) -> list[Trained]:
+    """Train models of one shape at once, each on rows of its own, and return their best weights.
+
+    Each is judged, stopped early and rolled back by itself, as ``train`` does it.
+
+    Parameters
+    ----------
+    engine : Engine
+        Where to train.
+    modules : sequence of AutoencoderModule
+        Of one shape, such that ``can_group`` says so; trained in place.
+    rows : TrainingData
+        All rows.
+    sides : sequence of (Tensor, Tensor)
+        For each model, places of the rows to learn from, as many for all, and of those to judge by.
+    options : sequence of TrainingOptions
+        The same for all but for the seed.
+    callbacks : iterable of Callback, default=()
+        Told of the evaluations of the model that is furthest.
+    corruption : callable or None, default=None
+        Done to the inputs of every training batch.
+
+    Returns
+    -------
+    list of Trained
+        One a model.
+
+    Raises
+    ------
+    CannotScript
+        If the step cannot be recorded; nothing has been trained then.
+    DivergenceError
+        If the loss of a model runs away three times in a row.
+    """
+    group = _Group(engine, modules, rows, sides, options, corruption)
+    callbacks = [*callbacks, *listeners()]
+    for callback in callbacks:
+        callback.on_train_begin(options[0].n_steps)
+    try:
+        group.train(callbacks)
+    except KeyboardInterrupt:
+        group.interrupt()
+    finally:
+        group.stepper.release()
+        for callback in callbacks:
+            callback.on_train_end(group.runs[0].history)
+    for run in group.runs:
+        run.history.steps = f"recorded, {len(modules)} models at once"
+        run.restore_best()
+    return [Trained(run.best_weights, run.history, {}) for run in group.runs]
