@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import functools
+import json
 import os
 import platform
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -81,15 +84,48 @@ def _version(package: str) -> str:
 
 
 def written(records: Iterator[Record], out: Path | None) -> Iterator[Record]:
-    """Pass the records on, each written as soon as it is there: a run may be cut short."""
+    """Pass the records on, each written as soon as it is there: a run may be cut short.
+
+    A file that ends in .json holds the last run: date, versions, machine and every figure.
+    """
     if out is None:
         yield from records
+        return
+    if out.suffix == ".json":
+        held = []
+        for record in records:
+            held.append(record)
+            write_json(held, out)
+            yield record
         return
     with out.open("a", newline="") as file:
         for record in records:
             csv.writer(file).writerow(record)
             file.flush()
             yield record
+
+
+def write_json(records: Sequence[Record], path: Path) -> None:
+    """Write figures with the date, the versions and the machine."""
+    names = ("latently", "torch", "numpy", "scikit-learn", "pyod", "pythae", "jax")
+    document = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {name: _version(name) for name in names},
+        "machine": {
+            "processor": platform.machine(), "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(), "matmul GFLOP/s": matmul_rate(),
+        },
+        "figures": [record._asdict() for record in records],
+    }  # fmt: skip
+    path.write_text(json.dumps(document, indent=2) + "\n")
+
+
+@functools.cache
+def matmul_rate() -> float:
+    """Return the billions of operations a second of a product of two matrices of 1,024."""
+    a = torch.rand(1_024, 1_024)
+    spent = min(in_rounds([lambda: [a @ a for _ in range(5)]])[0])
+    return round(5 * 2 * 1_024**3 / spent / 1e9, 1)
 
 
 def grid_of(records: Sequence[Record], measure: str, methods: Sequence[str]) -> np.ndarray:

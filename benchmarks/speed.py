@@ -1,6 +1,6 @@
 """How fast: a step of a small network, a whole fit, and scoring, beside peers in one run.
 
-    OMP_NUM_THREADS=1 python benchmarks/speed.py --json speed.json
+    OMP_NUM_THREADS=1 python benchmarks/speed.py --out speed.json
 
 ``steps``: microseconds a training step of 10-64-32-4 and 100-64-32-8 and back, batches of 128, one
 thread, by the way that it is taken; processor time, the least of the rounds. JAX is a step under
@@ -16,14 +16,9 @@ Peers: ``pip install pyod==3.6.7 tqdm jax optax``; one that is not installed is 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -34,7 +29,16 @@ from sklearn.neural_network import MLPRegressor
 from torch import nn
 
 import latently
-from _records import Record, in_rounds, print_machine, print_table, say, unique, written
+from _records import (
+    Record,
+    in_rounds,
+    matmul_rate,
+    print_machine,
+    print_table,
+    say,
+    unique,
+    written,
+)
 from latently.nn import Cells
 from latently.training._data import Batch
 from latently.training._step import RecordedStep, Step, Update
@@ -265,35 +269,6 @@ def report(records: list[Record]) -> None:
         print_table(["", *measures], body)
 
 
-def write_json(records: list[Record], path: Path) -> None:
-    """Write every figure with the date, the versions and the machine."""
-    names = ("latently", "torch", "numpy", "scikit-learn", "pyod", "jax")
-    document = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {name: _version(name) for name in names},
-        "machine": {
-            "processor": platform.machine(), "cores": os.cpu_count(),
-            "threads": torch.get_num_threads(), "matmul GFLOP/s": matmul_rate(),
-        },
-        "figures": [record._asdict() for record in records],
-    }  # fmt: skip
-    path.write_text(json.dumps(document, indent=2) + "\n")
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
-def matmul_rate() -> float:
-    """Return the billions of operations a second of a product of two matrices of 1,024."""
-    a = torch.rand(1_024, 1_024)
-    spent = min(in_rounds([lambda: [a @ a for _ in range(5)]])[0])
-    return round(5 * 2 * 1_024**3 / spent / 1e9, 1)
-
-
 PARTS: dict[str, Callable[[], Iterator[Record]]] = {"steps": steps, "fits": fits}
 
 
@@ -302,17 +277,13 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("--data", type=Path, help="not read: all data are made")
     p.add_argument("--part", default=",".join(PARTS), help=f"some of {','.join(PARTS)}")
-    p.add_argument("--out", type=Path, help="CSV to append every figure to")
-    p.add_argument("--json", type=Path, help="file to write all figures to, with the machine")
+    p.add_argument("--out", type=Path, help="CSV to append figures to, or JSON to write them to")
     args = p.parse_args()
     print_machine()
     print(f"a product of two matrices of 1,024: {matmul_rate()} GFLOP/s")
-    records = [
-        record for part in args.part.split(",") for record in written(PARTS[part](), args.out)
-    ]
+    asked = chain.from_iterable(PARTS[part]() for part in args.part.split(","))
+    records = list(written(asked, args.out))
     report(records)
-    if args.json is not None:
-        write_json(records, args.json)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ _HOMES = {
     "LocalEngine": "latently.training",
     "AutoencoderSearchCV": "latently.tuning",
     "fit_seeds": "latently.estimators",
+    "TableDataset": "latently.io",
     "learning_curve": "latently.tuning",
     "repeated_score": "latently.tuning",
     "load": "latently.persistence",
@@ -100,6 +101,7 @@ __all__ = [
     "LocalEngine",
     "AutoencoderSearchCV",
     "fit_seeds",
+    "TableDataset",
     "learning_curve",
     "repeated_score",
     "load",
@@ -138,6 +140,7 @@ if TYPE_CHECKING:
         fit_seeds,
     )
     from latently.inspection import compare, describe_latents, inspect
+    from latently.io import TableDataset
     from latently.nn import (
         Blocks,
         Blur,

@@ -283,7 +283,13 @@ class RowPicker:
         self._picked: list[pa.Table] = []
 
     def see(self, piece: pa.Table) -> None:
-        """Take what is wanted from the next piece."""
+        """Take what is wanted from the next piece.
+
+        Parameters
+        ----------
+        piece : pyarrow.Table
+            The rows that follow those seen before.
+        """
         stop = self._start + piece.num_rows
         first, last = np.searchsorted(self.places, (self._start, stop))
         if first < last or not self._picked:
@@ -291,12 +297,29 @@ class RowPicker:
         self._start = stop
 
     def table(self) -> pa.Table:
-        """Return the rows picked so far."""
+        """Return the rows picked so far.
+
+        Returns
+        -------
+        pyarrow.Table
+            In their order.
+        """
         return pa.concat_tables(self._picked).unify_dictionaries()
 
 
 def as_dataset(X: Any) -> TableDataset | None:
-    """Return rows on disk as a dataset, and None for anything else."""
+    """Return rows on disk as a dataset, and None for anything else.
+
+    Parameters
+    ----------
+    X : object
+        What a user passed.
+
+    Returns
+    -------
+    TableDataset or None
+        Of a ``TableDataset`` or a dataset of pyarrow.
+    """
     if isinstance(X, pa_dataset.Dataset):
         return TableDataset(X)
     return X if isinstance(X, TableDataset) else None

@@ -77,7 +77,20 @@ def read(
 
 
 def holds_tables(source: str | Path, format: str | None = None) -> bool:
-    """Return True for a folder of tables, and for a pattern: several files of one table."""
+    """Return True for a folder of tables, and for a pattern: several files of one table.
+
+    Parameters
+    ----------
+    source : str or Path
+        What ``read`` is given.
+    format : str, optional
+        As in ``read``.
+
+    Returns
+    -------
+    bool
+        False for a single file and for images.
+    """
     return format != "images" and (is_pattern(source) or is_table_folder(source))
 
 

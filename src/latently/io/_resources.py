@@ -47,7 +47,17 @@ def check_memory(needed: float, what: str, remedy: str) -> None:
 
 
 def check_disk(folder: str | Path, needed: float, what: str) -> None:
-    """Raise ResourceError if a disk has less room than some output is estimated to need."""
+    """Raise ResourceError if a disk has less room than some output is estimated to need.
+
+    Parameters
+    ----------
+    folder : str or Path
+        On the disk.
+    needed : float
+        Bytes, as estimated.
+    what : str
+        The output, for the message.
+    """
     try:
         free = shutil.disk_usage(folder).free
     except OSError:
