@@ -34,11 +34,33 @@ class Method(NamedTuple):
         return importlib.util.find_spec(self.package) is not None
 
 
-class Pythae:
-    """pythae's plain or variational autoencoder at its defaults: 100 epochs of Adam."""
+def _convolutions(config: Any) -> tuple[Any, Any]:
+    from pythae.models.nn.benchmarks.mnist import Decoder_Conv_AE_MNIST, Encoder_Conv_AE_MNIST
 
-    def __init__(self, model: str, n_components: int, seed: int) -> None:
+    return Encoder_Conv_AE_MNIST(config), Decoder_Conv_AE_MNIST(config)
+
+
+class Pythae:
+    """pythae's plain, convolutional or variational autoencoder; by default 100 epochs of Adam."""
+
+    def __init__(
+        self,
+        model: str,
+        n_components: int,
+        seed: int,
+        *,
+        n_epochs: int = 100,
+        batch_size: int = 64,
+        learning_rate: float = 1e-4,
+    ) -> None:
+        import pythae  # noqa: F401  # say at once that it is not installed
+
         self.model, self.n_components, self.seed = model, n_components, seed
+        self.options = {
+            "num_epochs": n_epochs,
+            "per_device_train_batch_size": batch_size,
+            "learning_rate": learning_rate,
+        }
 
     def fit(self, X: np.ndarray) -> Pythae:
         import torch
@@ -48,23 +70,21 @@ class Pythae:
 
         torch.manual_seed(self.seed)
         logging.disable(logging.INFO)
-        make, configure = {"ae": (AE, AEConfig), "vae": (VAE, VAEConfig)}[self.model]
+        make, configure = (VAE, VAEConfig) if self.model == "vae" else (AE, AEConfig)
         self.shape = (1, 28, 28)
-        self.net = make(configure(input_dim=self.shape, latent_dim=self.n_components))
+        config = configure(input_dim=self.shape, latent_dim=self.n_components)
+        self.net = make(config, *(_convolutions(config) if self.model == "conv" else ()))
         folder = tempfile.mkdtemp()
-        trainer = BaseTrainerConfig(
-            output_dir=folder,
-            num_epochs=100,
-            per_device_train_batch_size=64,
-            learning_rate=1e-4,
-            no_cuda=True,
-            seed=self.seed,
-        )
+        trainer = BaseTrainerConfig(output_dir=folder, no_cuda=True, seed=self.seed, **self.options)
         pipeline = TrainingPipeline(training_config=trainer, model=self.net)
         pipeline(train_data=X.reshape(-1, *self.shape))
         self.net = pipeline.model.eval()
         shutil.rmtree(folder)
         return self
+
+    def reconstruct(self, X: np.ndarray) -> np.ndarray:
+        """Rebuild images."""
+        return self.inverse_transform(self.transform(X)).reshape(X.shape)
 
     def transform(self, X: np.ndarray) -> np.ndarray:
         return self._answers(X.reshape(-1, *self.shape), lambda b: self.net.encoder(b).embedding)

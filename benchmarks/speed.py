@@ -8,6 +8,10 @@ thread, by the way that it is taken; processor time, the least of the rounds. JA
 ``fits``: 8,000 rows to learn from, 2,000 to judge by, 20 columns made by five causes: PyOD's
 ``AutoEncoder`` and scikit-learn's ``MLPRegressor(X, X)`` with the layers of ours, at equal batches
 and epochs, and ours by default; times as multiples of ours, the median of rounds side by side.
+``seeds``: ``fit_seeds`` of eight models beside a fit of one.
+``large``: a step of 784-1000-500-250-30 and back, as a share of the rate of the products of
+matrices that it is made of, in single precision, by wall clock.
+``images``: pythae's autoencoders on digits, and ours until they rebuild unseen ones as well.
 ``scoring``: rows a second of ``score_samples`` beside the bare network's forward and PyOD.
 
 Peers: ``pip install pyod==3.6.7 tqdm jax optax``; one that is not installed is left out.
@@ -18,6 +22,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain, pairwise
 from pathlib import Path
 from statistics import median
@@ -29,6 +34,7 @@ from sklearn.neural_network import MLPRegressor
 from torch import nn
 
 import latently
+from _pictures import mnist, squared_error
 from _records import (
     Record,
     in_rounds,
@@ -36,20 +42,22 @@ from _records import (
     print_machine,
     print_table,
     say,
+    seconds_of,
     unique,
     written,
 )
 from latently.nn import Cells
 from latently.training._data import Batch
-from latently.training._step import RecordedStep, Step, Update
+from latently.training._step import RecordedStep, Step, Update, make_step
 
 SHAPES = ((10, 64, 32, 4), (100, 64, 32, 8))
 BATCH, N_STEPS, N_ROUNDS = 128, 400, 5
 LAYERS, EPOCHS = (64, 32), 20
+LARGE, LARGE_BATCHES = (784, 1_000, 500, 250, 30), (128, 256, 1_024)
 
 
 # ------------------------------------------------------------------ steps
-def steps() -> Iterator[Record]:
+def steps(_: Path | None) -> Iterator[Record]:
     """Time a step, by the way that it is taken."""
     for shape in SHAPES:
         name = "-".join(map(str, shape))
@@ -87,12 +95,14 @@ def _plain(shape: tuple[int, ...]) -> nn.Module:
     return nn.Sequential(*layers)
 
 
-def _eager(shape: tuple[int, ...], rows: torch.Tensor, *, fused: bool) -> Callable[[], None]:
+def _eager(
+    shape: tuple[int, ...], rows: torch.Tensor, *, fused: bool, n_steps: int = N_STEPS
+) -> Callable[[], None]:
     model = _plain(shape)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=fused)
 
     def run() -> None:
-        for _ in range(N_STEPS):
+        for _ in range(n_steps):
             optimizer.zero_grad(set_to_none=True)
             (model(rows) - rows).square().mean().backward()
             optimizer.step()
@@ -171,7 +181,7 @@ def table(n_rows: int, seed: int = 0) -> np.ndarray:
     return (rows - rows.mean(0)) / rows.std(0)
 
 
-def fits() -> Iterator[Record]:
+def fits(_: Path | None) -> Iterator[Record]:
     """Time whole fits, and judge them by other rows."""
     X = table(10_000)
     train, test = X[:8_000], X[8_000:]
@@ -251,6 +261,138 @@ def _scoring(models: dict[str, Any], rows: np.ndarray) -> Iterator[Record]:
         yield Record("scoring", "200,000 rows", "made", name, 0, "times ours", ratio)
 
 
+# ------------------------------------------------------------------ seeds
+def seeds(_: Path | None) -> Iterator[Record]:
+    """Time eight models of eight seeds, trained at once, in units of one of them."""
+    for shape in SHAPES:
+        name = "-".join(map(str, shape))
+        rng = np.random.default_rng(0)
+        causes = rng.normal(size=(6_000, 5))
+        rows = np.tanh(causes @ rng.normal(size=(5, shape[0])))
+        network = latently.DenseNetwork(shape[1:-1])
+        for kind in ("Autoencoder", "VariationalAutoencoder", "DenoisingAutoencoder"):
+            say(f"{name}: seeds of {kind}")
+            model = getattr(latently, kind)(
+                shape[-1], network=network, batch_size=BATCH, max_epochs=EPOCHS, patience=None,
+                random_state=0,
+            )  # fmt: skip
+            several = partial(latently.fit_seeds, model, rows, 8)
+            times = in_rounds([partial(model.fit, rows), several])
+            ratio = median(np.array(times[1]) / np.array(times[0]))
+            yield Record("seeds", f"eight of {name}", "made", kind, 0, "times one", ratio)
+
+
+# ------------------------------------------------------------------ large
+def large(_: Path | None) -> Iterator[Record]:
+    """Hold the steps of a large network against the products of matrices that it is made of."""
+    for batch in LARGE_BATCHES:
+        rows = torch.rand(batch, LARGE[0])
+        cells = Cells(rows)
+        whole = _products(batch, torch.float32)
+        calls: dict[str, Callable[[], Any]] = {"its products alone": whole}
+        for precision in ("float32", "bfloat16"):
+            engine = latently.LocalEngine("cpu", precision=precision)
+            module = _large_module()
+            step = make_step(engine, module, Update(1e-3, 0.01), 1_000)
+            calls[f"latently, {precision}"] = partial(_one_step, step, Batch(cells, cells, None))
+        calls["plain eager, fused Adam"] = _eager(LARGE, rows, fused=True, n_steps=1)
+        calls["its products alone, bfloat16"] = _products(batch, torch.bfloat16)
+        say(f"large: batch of {batch}")
+        for call in calls.values():
+            for _ in range(5):
+                call()
+        spent = {name: min(seconds_of(call) for _ in range(20)) for name, call in calls.items()}
+        for name, seconds in spent.items():
+            share = spent["its products alone"] / seconds
+            yield Record("large", f"batch of {batch}", "made", name, 0, "rate of products", share)
+
+
+def _large_module() -> Any:
+    model = latently.Autoencoder(
+        LARGE[-1], network=latently.DenseNetwork(LARGE[1:-1]), max_epochs=1, random_state=0
+    )
+    return model.fit(np.random.default_rng(0).random((40, LARGE[0]))).module_.train()
+
+
+def _one_step(step: Step, batch: Batch) -> None:
+    step.gradients(batch, 0.0)
+    step.clip(1.0)
+    step.descend(1e-3)
+
+
+def _products(batch: int, dtype: torch.dtype) -> Callable[[], None]:
+    """Return the products of one step: forward, and backward to weights and inputs."""
+    layers = list(pairwise([*LARGE, *reversed(LARGE[:-1])]))
+    parts = [
+        (torch.rand(batch, a).to(dtype), torch.rand(b, a).to(dtype), torch.rand(batch, b).to(dtype))
+        for a, b in layers
+    ]
+
+    def run() -> None:
+        for place, (rows, weight, gradient) in enumerate(parts):
+            rows @ weight.T
+            gradient.T @ rows
+            if place:
+                gradient @ weight
+
+    return run
+
+
+# ------------------------------------------------------------------ images
+def images(data: Path | None) -> Iterator[Record]:
+    """Time pythae's autoencoders, and ours up to the same error of unseen digits."""
+    if data is None:
+        say("images: need --data with mnist.npz, left out")
+        return
+    found = mnist(data, 6_000, 2_000)
+    for name, make_peer, make_ours, n_images, n_epochs in (
+        ("dense 784-512-30", _pythae_dense, _ours_dense, 6_000, 10),
+        ("convolutions", _pythae_conv, _ours_conv, 1_000, 3),
+    ):
+        train = found.train[:n_images]
+        try:
+            peer = make_peer(n_epochs)
+        except ImportError:
+            say("pythae: not installed, left out")
+            return
+        say(f"images: {name}")
+        spent = seconds_of(lambda p=peer, t=train: p.fit(t))
+        goal = squared_error(found.test, peer.reconstruct(found.test))
+        yield Record("images", name, "mnist", "pythae", 0, "squared error", goal)
+        for epochs in (1, 2, 3, 5, 8, 12, 20, 32):
+            model = make_ours(epochs)
+            own = seconds_of(lambda m=model, t=train: m.fit(t))
+            error = squared_error(found.test, model.reconstruct(found.test))
+            if error <= goal:
+                break
+        yield Record("images", name, "mnist", "latently", 0, "squared error", error)
+        yield Record("images", name, "mnist", "latently", 0, "times ours", 1.0)
+        yield Record("images", name, "mnist", "pythae", 0, "times ours", spent / own)
+
+
+def _ours_dense(n_epochs: int) -> Any:
+    network = latently.DenseNetwork((512,), normalization="batch")
+    return latently.Autoencoder(
+        30, network=network, batch_size=128, max_epochs=n_epochs, random_state=0
+    )
+
+
+def _ours_conv(n_epochs: int) -> Any:
+    return latently.ConvolutionalAutoencoder(30, batch_size=64, max_epochs=n_epochs, random_state=0)
+
+
+def _pythae_dense(n_epochs: int) -> Any:
+    from _coders import Pythae
+
+    return Pythae("ae", 30, 0, n_epochs=n_epochs, batch_size=128, learning_rate=1e-3)
+
+
+def _pythae_conv(n_epochs: int) -> Any:
+    from _coders import Pythae
+
+    return Pythae("conv", 30, 0, n_epochs=n_epochs, batch_size=64, learning_rate=1e-3)
+
+
 # ------------------------------------------------------------------ report
 def report(records: list[Record]) -> None:
     """Print a table for each setting."""
@@ -269,19 +411,21 @@ def report(records: list[Record]) -> None:
         print_table(["", *measures], body)
 
 
-PARTS: dict[str, Callable[[], Iterator[Record]]] = {"steps": steps, "fits": fits}
+PARTS: dict[str, Callable[[Path | None], Iterator[Record]]] = {
+    "steps": steps, "fits": fits, "seeds": seeds, "large": large, "images": images
+}  # fmt: skip
 
 
 def main() -> None:
     """Run what was asked for and print the tables."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    p.add_argument("--data", type=Path, help="not read: all data are made")
+    p.add_argument("--data", type=Path, help="folder with mnist.npz, for images; all else is made")
     p.add_argument("--part", default=",".join(PARTS), help=f"some of {','.join(PARTS)}")
     p.add_argument("--out", type=Path, help="CSV to append figures to, or JSON to write them to")
     args = p.parse_args()
     print_machine()
     print(f"a product of two matrices of 1,024: {matmul_rate()} GFLOP/s")
-    asked = chain.from_iterable(PARTS[part]() for part in args.part.split(","))
+    asked = chain.from_iterable(PARTS[part](args.data) for part in args.part.split(","))
     records = list(written(asked, args.out))
     report(records)
 
