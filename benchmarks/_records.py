@@ -33,6 +33,10 @@ class Record(NamedTuple):
     value: float
 
 
+#: What was measured so far, whatever the part.
+_OF_THIS_RUN: list[Record] = []
+
+
 def say(text: str) -> None:
     """Tell how far the run is, apart from the tables."""
     print(text, file=sys.stderr, flush=True)
@@ -86,16 +90,15 @@ def _version(package: str) -> str:
 def written(records: Iterator[Record], out: Path | None) -> Iterator[Record]:
     """Pass the records on, each written as soon as it is there: a run may be cut short.
 
-    A file that ends in .json holds the last run: date, versions, machine and every figure.
+    A file that ends in .json holds one run: date, versions, machine and every figure.
     """
     if out is None:
         yield from records
         return
     if out.suffix == ".json":
-        held = []
         for record in records:
-            held.append(record)
-            write_json(held, out)
+            _OF_THIS_RUN.append(record)
+            write_json(_OF_THIS_RUN, out)
             yield record
         return
     with out.open("a", newline="") as file:

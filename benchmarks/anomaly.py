@@ -489,7 +489,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--methods", default="", help=f"some of {names}; default: those not slow")
     p.add_argument("--all", action="store_true", help="the slow peers too: ae, vae, deepsvdd")
     p.add_argument("--quick", action="store_true", help="one seed and few rows: a trial")
-    p.add_argument("--out", type=Path, help="CSV file for every figure")
+    p.add_argument("--out", type=Path, help="CSV to append figures to, or JSON to write them to")
     return p
 
 

@@ -340,7 +340,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--rate", type=float, default=0.3, help="share of the cells to hide")
     p.add_argument("--max-rows", type=int, default=1_500)
     p.add_argument("--quick", action="store_true", help="one seed, few rows: a trial")
-    p.add_argument("--out", type=Path, help="CSV file for every figure")
+    p.add_argument("--out", type=Path, help="CSV to append figures to, or JSON to write them to")
     return p
 
 

@@ -87,7 +87,7 @@ def main() -> None:
     p.add_argument("--data", type=Path, help="not read: the digits come with scikit-learn")
     p.add_argument("--rows", default="150,900", help="comma-separated numbers of rows")
     p.add_argument("--seeds", default="0,1,2", help="comma-separated seeds")
-    p.add_argument("--out", type=Path, help="CSV to append every figure to")
+    p.add_argument("--out", type=Path, help="CSV to append figures to, or JSON to write them to")
     args = p.parse_args()
     print_machine()
     sizes, seeds = (tuple(map(int, text.split(","))) for text in (args.rows, args.seeds))

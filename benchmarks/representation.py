@@ -501,7 +501,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--large", action="store_true", help="58,000 images instead of 10,000")
     p.add_argument("--long", action="store_true", help="density: the long runs too")
     p.add_argument("--quick", action="store_true", help="few images, one pass: a trial")
-    p.add_argument("--out", type=Path, help="CSV file for every figure")
+    p.add_argument("--out", type=Path, help="CSV to append figures to, or JSON to write them to")
     p.add_argument("--pictures", type=Path, help="folder for pictures of ours")
     return p
 

@@ -109,7 +109,7 @@ def main() -> None:
     p.add_argument("--part", default=",".join(RUN), help="comma-separated parts")
     p.add_argument("--seeds", default="0", help="comma-separated seeds")
     p.add_argument("--quick", action="store_true", help="a tenth of the steps: does it run?")
-    p.add_argument("--out", type=Path, help="CSV to append every figure to")
+    p.add_argument("--out", type=Path, help="CSV to append figures to, or JSON to write them to")
     args = p.parse_args()
     print_machine()
     seeds = [int(seed) for seed in args.seeds.split(",")]

@@ -240,7 +240,7 @@ def main() -> None:
     p.add_argument("--data", type=Path, help="not read: all data are made or come with packages")
     p.add_argument("--part", default=",".join(PARTS), help=f"some of {','.join(PARTS)}")
     p.add_argument("--seeds", default="0,1,2", help="comma-separated seeds")
-    p.add_argument("--out", type=Path, help="CSV to append every figure to")
+    p.add_argument("--out", type=Path, help="CSV to append figures to, or JSON to write them to")
     args = p.parse_args()
     print_machine()
     for part in args.part.split(","):
