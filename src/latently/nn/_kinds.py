@@ -76,10 +76,11 @@ class Gaussian(Kind):
     """Normal around the parameter."""
 
     def loss(self, parameters: Tensor, target: Tensor, noise: Noise) -> Tensor:
-        residual = target - parameters
         if noise.log_scale is None:
-            return _summed(0.5 * residual.square() + _HALF_LOG_2PI)
-        scaled = residual * (-noise.log_scale).exp()
+            # Fewer operations than a difference and its square, forward and backward.
+            squares = F.mse_loss(parameters, target, reduction="none")
+            return _summed(0.5 * squares + _HALF_LOG_2PI)
+        scaled = (target - parameters) * (-noise.log_scale).exp()
         return _summed(0.5 * scaled.square() + noise.log_scale + _HALF_LOG_2PI)
 
     def deviance(self, parameters: Tensor, target: Tensor, noise: Noise) -> Tensor:

@@ -15,7 +15,8 @@ from latently.training._callbacks import Callback, listeners
 from latently.training._data import Batch, TrainingData, balanced_split
 from latently.training._engine import Engine
 from latently.training._loop import Run, Trained, TrainingOptions
-from latently.training._script import CannotScript, Script, script, strip
+from latently.training._script import CannotScript, Script, script
+from latently.training._simplify import simplify
 from latently.training._step import (
     BETAS,
     EPS,
@@ -159,7 +160,7 @@ class GroupStep:
         with torch.random.fork_rng(devices=[]):
             try:
                 recording = make_fx(step)(*self._inputs(batch))
-                strip(recording)
+                simplify(recording)
                 recorded = script(recording)
                 recorded(*self._inputs(batch))
             except CannotScript:

@@ -16,29 +16,11 @@ _CODES: dict[Any, int] = {
     torch.float16: 5, torch.float32: 6, torch.float64: 7, torch.bool: 11, torch.bfloat16: 15,
     torch.strided: 0, torch.contiguous_format: 0, torch.preserve_format: 1, torch.channels_last: 2,
 }  # fmt: skip
-#: Operations that only mark what autograd shall see.
-_COPY = torch.ops.aten._to_copy.default
-_MARKS = (torch.ops.aten.detach.default, torch.ops.aten.alias.default)
-
 Script = Callable[..., tuple[Tensor, ...]]
 
 
 class CannotScript(Exception):
     """The computation has a part that torch's interpreter does not take."""
-
-
-def strip(module: fx.GraphModule) -> None:
-    """Take out of a recording what is no arithmetic."""
-    for node in list(module.graph.nodes):
-        if node.op != "call_function":
-            continue
-        # A number that is made a tensor by way of a copy is as good as the number.
-        is_number = node.target is _COPY and not isinstance(node.args[0], fx.Node)
-        if node.target in _MARKS or is_number:
-            node.replace_all_uses_with(node.args[0])
-            module.graph.erase_node(node)
-    module.graph.eliminate_dead_code()
-    module.recompile()
 
 
 def script(module: fx.GraphModule) -> Script:
@@ -63,15 +45,18 @@ def script(module: fx.GraphModule) -> Script:
     ----------
     .. [1] DeVito et al. (2018), TorchScript: intermediate representation and interpreter.
     """
+    writer = _Writer()
     try:
-        function = torch._C._create_function_from_graph("step", _Writer().write(module.graph))
+        function = torch._C._create_function_from_graph("step", writer.write(module.graph))
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError) as error:
         raise CannotScript(str(error).splitlines()[0] if str(error) else repr(error)) from None
+
+    constants = [module.get_buffer(name) for name in writer.constants]
 
     def run(*tensors: Tensor) -> tuple[Tensor, ...]:
         # Optimised, products that share a factor would be taken together, and round otherwise.
         with torch.inference_mode(), optimized_execution(False):
-            answers: tuple[Tensor, ...] = function(*tensors)
+            answers: tuple[Tensor, ...] = function(*tensors, *constants)
         return answers
 
     return run
@@ -83,11 +68,16 @@ class _Writer:
     def __init__(self) -> None:
         self.graph: Any = torch._C.Graph()
         self.values: dict[fx.Node, Any] = {}
+        self.constants: list[str] = []
 
     def write(self, recording: fx.Graph) -> Any:
         for node in recording.nodes:
             if node.op == "placeholder":
                 self.values[node] = self.graph.addInput(node.name)
+            elif node.op == "get_attr":
+                # Inputs come first: constants are handed over behind the tensors.
+                self.values[node] = self.graph.addInput(node.name)
+                self.constants.append(str(node.target))
             elif node.op == "output":
                 self._give_back(node.args[0])
             elif node.op != "call_function":

@@ -14,7 +14,8 @@ from torch.func import functional_call
 from latently.nn import AutoencoderModule, Cells
 from latently.training._data import Batch
 from latently.training._engine import Engine
-from latently.training._script import CannotScript, Script, script, strip
+from latently.training._script import CannotScript, Script, script
+from latently.training._simplify import simplify
 
 #: From so many weights on, arithmetic outweighs the time between operations.
 _HEAVY = 3_000_000
@@ -234,7 +235,7 @@ class RecordedStep(Step):
         with torch.random.fork_rng(devices=[]):
             try:
                 recording = make_fx(step)(*tensors)
-                strip(recording)
+                simplify(recording)
                 recorded = script(recording)
                 recorded(*tensors)
             except CannotScript:

@@ -1,0 +1,142 @@
+"""Taking out of a recorded computation what need not be computed anew in every step.
+
+Each rule keeps every bit: what is left is the arithmetic that autograd would do.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+_ATEN = torch.ops.aten
+#: Operations that only mark what autograd shall see.
+_MARKS = (_ATEN.detach.default, _ATEN.alias.default)
+_COPY = _ATEN._to_copy.default
+#: Tensors of one number, whose shape is that of another tensor.
+_FILLED = {
+    _ATEN.ones_like.default: 1.0,
+    _ATEN.zeros_like.default: 0.0,
+    _ATEN.new_ones.default: 1.0,
+    _ATEN.new_zeros.default: 0.0,
+}
+_TRANSPOSES = (_ATEN.t.default, _ATEN.transpose.int)
+
+
+def simplify(module: fx.GraphModule) -> None:
+    """Take out of a recording what is no arithmetic, or the same in every step.
+
+    Parameters
+    ----------
+    module : GraphModule
+        As ``make_fx`` records it; changed in place. Constants are attributes of it afterwards.
+    """
+    _drop_marks(module.graph)
+    _drop_transposes(module.graph)
+    _fold_constants(module)
+    module.graph.eliminate_dead_code(_is_idle)
+    module.recompile()
+
+
+def _drop_marks(graph: fx.Graph) -> None:
+    for node in graph.find_nodes(op="call_function", target=_COPY):
+        # A number that is made a tensor by way of a copy is as good as the number.
+        if not isinstance(node.args[0], fx.Node):
+            _replace(node, node.args[0])
+    for mark in _MARKS:
+        for node in graph.find_nodes(op="call_function", target=mark):
+            _replace(node, node.args[0])
+
+
+def _drop_transposes(graph: fx.Graph) -> None:
+    """Let a matrix that is turned twice be the matrix itself."""
+    for node in graph.nodes:
+        inner = node.args[0] if node.args else None
+        if (
+            node.target in _TRANSPOSES
+            and isinstance(inner, fx.Node)
+            and (inner.target, inner.args[1:]) == (node.target, node.args[1:])
+        ):
+            node.replace_all_uses_with(inner.args[0])
+
+
+def _fold_constants(module: fx.GraphModule) -> None:
+    """Compute once what depends on shapes alone, such as the gradient of the mean of a loss."""
+    known: dict[fx.Node, Tensor] = {}
+    for node in module.graph.nodes:
+        if node.op != "call_function" or not isinstance(node.meta.get("val"), Tensor):
+            continue
+        value = _constant(node, known)
+        if value is not None and not any(_changes(user) for user in node.users):
+            known[node] = value
+    for node in module.graph.nodes:
+        if node not in known and node.target == _ATEN.add.Tensor and len(node.args) == 2:
+            _drop_zero(node, known)
+    for number, (node, value) in enumerate(known.items()):
+        if any(user not in known for user in node.users):
+            name = f"constant_{number}"
+            module.register_buffer(name, value.contiguous(), persistent=False)
+            with module.graph.inserting_before(node):
+                held = module.graph.get_attr(name)
+            held.meta = dict(node.meta)
+            node.replace_all_uses_with(held, delete_user_cb=lambda user: user not in known)
+
+
+def _constant(node: fx.Node, known: dict[fx.Node, Tensor]) -> Tensor | None:
+    """Return the value of a node that is the same in every step, None for any other."""
+    like: Tensor = node.meta["val"]
+    if node.target in _FILLED:
+        return torch.full(like.shape, _FILLED[node.target], dtype=like.dtype, device=like.device)
+    if _is_zero_product(node, known):
+        return torch.zeros(like.shape, dtype=like.dtype, device=like.device)
+    inputs = node.all_input_nodes
+    if not inputs or not all(one in known for one in inputs) or _changes(node):
+        return None
+    target: Any = node.target
+    if torch.Tag.nondeterministic_seeded in getattr(target, "tags", ()):
+        return None
+    args = fx.node.map_arg(node.args, lambda one: known[one])
+    kwargs = fx.node.map_arg(node.kwargs, lambda one: known[one])
+    value = target(*args, **kwargs)
+    return value if isinstance(value, Tensor) else None
+
+
+def _is_zero_product(node: fx.Node, known: dict[fx.Node, Tensor]) -> bool:
+    """Return True for a constant of zeros times a single number, such as a penalty's weight."""
+    if node.target != _ATEN.mul.Tensor:
+        return False
+    parts = [one for one in node.args if isinstance(one, fx.Node)]
+    zeros = [one for one in parts if one in known and not known[one].any()]
+    numbers = [one for one in parts if one.op == "placeholder" and one.meta["val"].ndim == 0]
+    return len(parts) == 2 and len(zeros) == 1 and len(numbers) == 1
+
+
+def _drop_zero(node: fx.Node, known: dict[fx.Node, Tensor]) -> None:
+    """Let a sum with zeros be the other summand."""
+    for one, other in (node.args, node.args[::-1]):
+        is_zero = isinstance(one, fx.Node) and one in known and not known[one].any()
+        if is_zero and isinstance(other, fx.Node) and _same_kind(node, other):
+            node.replace_all_uses_with(other)
+            return
+
+
+def _same_kind(one: fx.Node, other: fx.Node) -> bool:
+    first, second = one.meta["val"], other.meta["val"]
+    return bool(first.shape == second.shape and first.dtype == second.dtype)
+
+
+def _changes(node: fx.Node) -> bool:
+    """Return True where a node writes into what it is given."""
+    schema = getattr(node.target, "_schema", None)
+    return schema is not None and bool(schema.is_mutable)
+
+
+def _is_idle(node: fx.Node) -> bool:
+    """Return True for a node that is of no use if nobody uses it."""
+    return node.op in ("placeholder", "output") or _changes(node)
+
+
+def _replace(node: fx.Node, value: Any) -> None:
+    node.replace_all_uses_with(value)
+    node.graph.erase_node(node)
