@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -117,17 +116,14 @@ def _by_decay(parameters: Any) -> tuple[list[Tensor], list[Tensor]]:
 class RecordedStep(Step):
     """A step recorded once for each shape of batch, and replayed without Python in between.
 
-    All weights lie side by side in two tensors, one that decays and one that does not, so that an
-    update is two calls whatever the number of layers. Batches of a new shape, and all of a
+    All weights lie side by side in one tensor, so that an update is one call whatever the number of
+    layers. Batches of a new shape, and all of a
     module that cannot be recorded, go by autograd to the same gradients, bit for bit.
     """
 
     def __init__(self, engine: Engine, module: AutoencoderModule, update: Update) -> None:
-        self.flat = [
-            _Flat(group)
-            for group in _by_decay(p for p in module.parameters() if p.requires_grad)
-            if group
-        ]
+        matrices, others = _by_decay(p for p in module.parameters() if p.requires_grad)
+        self.flat = _Flat([*matrices, *others], len(matrices))
         self.scripts: dict[Any, Script] = {}
         self.seen: Counter[Any] = Counter()
         self.refused = ""
@@ -144,34 +140,29 @@ class RecordedStep(Step):
     def reset(self) -> None:
         """Forget what the optimiser has gathered."""
         super().reset()
-        for flat in self.flat:
-            flat.forget()
+        self.flat.forget()
 
     def state(self) -> dict[str, Any]:
         """Return where the optimiser stands, as AdamW has it."""
-        for flat in self.flat:
-            self.optimizer.state.update(flat.moments())
+        self.optimizer.state.update(self.flat.moments())
         return super().state()
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on where an optimiser stood."""
         super().load(state)
-        for flat in self.flat:
-            flat.take_up(self.optimizer.state)
+        self.flat.take_up(self.optimizer.state)
 
     def clip(self, longest: float) -> None:
         """Shorten the gradient."""
-        length = math.hypot(*(float(flat.gradient.norm()) for flat in self.flat))
+        length = float(self.flat.gradient.norm())
         if length > longest:
-            for flat in self.flat:
-                flat.gradient.mul_(longest / (length + 1e-6))
+            self.flat.gradient.mul_(longest / (length + 1e-6))
 
     def descend(self, learning_rate: float) -> None:
         """Go along the gradient."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
-        for flat in self.flat:
-            flat.descend(learning_rate, self.update.weight_decay)
+        self.flat.descend(learning_rate, self.update.weight_decay)
 
     def gradients(self, batch: Batch, penalty_weight: float) -> Tensor:
         """Compute the gradients of a batch and return its loss."""
@@ -180,16 +171,13 @@ class RecordedStep(Step):
             self.penalty_weight.fill_(penalty_weight)
             tensors = [*self._weights, *self._buffers, *tensors_of(batch), self.penalty_weight]
             loss, *gradients = recorded(*tensors)
-            for flat, part in zip(self.flat, self._split(gradients), strict=True):
-                flat.gather(part)
+            self.flat.gather(gradients)
             return loss
-        for flat in self.flat:
-            flat.clear()
+        self.flat.clear()
         with self.precision:
             loss = loss_of(self.module, batch, penalty_weight)
         self.engine.backward(loss)
-        for flat in self.flat:
-            flat.gather([p.grad for p in flat.parameters])
+        self.flat.gather([p.grad for p in self.flat.parameters])
         return loss.detach()
 
     def _script_for(self, batch: Batch) -> Script | None:
@@ -211,9 +199,9 @@ class RecordedStep(Step):
         """Record one step without taking it."""
         from torch.fx.experimental.proxy_tensor import make_fx  # heavy, and not always needed
 
-        self._weights = [p.detach() for flat in self.flat for p in flat.parameters]
+        self._weights = [p.detach() for p in self.flat.parameters]
         self._buffers = list(self.module.buffers())
-        names = [name for flat in self.flat for name in flat.names_in(self.module)]
+        names = self.flat.names_in(self.module)
         buffer_names = [name for name, _ in self.module.named_buffers()]
         n_weights, n_buffers = len(names), len(buffer_names)
 
@@ -245,17 +233,9 @@ class RecordedStep(Step):
                 raise CannotScript(reason[0] if reason else type(error).__name__) from None
         return recorded
 
-    def _split(self, gradients: Sequence[Tensor]) -> Iterator[Sequence[Tensor]]:
-        """Deal out gradients to where their weights lie."""
-        start = 0
-        for flat in self.flat:
-            yield gradients[start : start + len(flat.parameters)]
-            start += len(flat.parameters)
-
     def release(self) -> None:
         """Give each layer weights of its own again."""
-        for flat in self.flat:
-            flat.release()
+        self.flat.release()
 
 
 class LossModule(nn.Module):
@@ -275,15 +255,15 @@ def inside(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 class _Flat:
-    """Parameters of one kind, side by side in one tensor."""
+    """Parameters side by side in one tensor; those that decay come first."""
 
-    def __init__(self, parameters: list[Tensor]) -> None:
+    def __init__(self, parameters: list[Tensor], n_decaying: int) -> None:
         self.parameters = parameters
-        self.decays = parameters[0].ndim > 1
         self.sizes = [-(-p.numel() // _ALIGNED) * _ALIGNED for p in parameters]
         self.weights = parameters[0].detach().new_zeros(sum(self.sizes))
         for p, part in zip(parameters, self._parts(self.weights), strict=True):
             p.data = part.copy_(p.data)
+        self.decaying = self.weights[: sum(self.sizes[:n_decaying])]
         self.forget()
 
     def _parts(self, whole: Tensor) -> list[Tensor]:
@@ -320,11 +300,11 @@ class _Flat:
     def descend(self, learning_rate: float, weight_decay: float) -> None:
         """Go one step of AdamW along the gradient."""
         self.count += 1
+        self.decaying.mul_(1 - learning_rate * weight_decay)
         torch._fused_adamw_(
             [self.weights], [self.gradient], [self.first], [self.second], [], [self.count],
             lr=learning_rate, beta1=BETAS[0], beta2=BETAS[1],
-            weight_decay=weight_decay if self.decays else 0.0, eps=EPS,
-            amsgrad=False, maximize=False,
+            weight_decay=0.0, eps=EPS, amsgrad=False, maximize=False,
         )  # fmt: skip
 
     def names_in(self, module: nn.Module) -> list[str]:
