@@ -39,6 +39,37 @@ def simplify(module: fx.GraphModule) -> None:
     module.recompile()
 
 
+def write_products(module: fx.GraphModule) -> list[int]:
+    """Let outputs that are products of matrices be written into tensors that are handed over.
+
+    Parameters
+    ----------
+    module : GraphModule
+        Simplified; it takes one more tensor for each of these outputs afterwards.
+
+    Returns
+    -------
+    list of int
+        Which outputs, in the order in which their tensors are expected.
+    """
+    graph = module.graph
+    last = graph.find_nodes(op="placeholder")[-1]
+    outputs: Any = graph.output_node().args[0]
+    written = []
+    for place, node in enumerate(outputs):
+        if node.target != _ATEN.mm.default or len(node.users) > 1 or outputs.count(node) > 1:
+            continue
+        with graph.inserting_after(last):
+            last = graph.placeholder(f"into_{place}")
+        with graph.inserting_before(node):
+            direct = graph.call_function(_ATEN.mm.out, node.args, {"out": last})
+        direct.meta = dict(node.meta)
+        _replace(node, direct)
+        written.append(place)
+    module.recompile()
+    return written
+
+
 def _drop_marks(graph: fx.Graph) -> None:
     for node in graph.find_nodes(op="call_function", target=_COPY):
         # A number that is made a tensor by way of a copy is as good as the number.

@@ -14,7 +14,7 @@ from latently.nn import AutoencoderModule, Cells
 from latently.training._data import Batch
 from latently.training._engine import Engine
 from latently.training._script import CannotScript, Script, script
-from latently.training._simplify import simplify
+from latently.training._simplify import simplify, write_products
 
 #: From so many weights on, arithmetic outweighs the time between operations.
 _HEAVY = 3_000_000
@@ -44,6 +44,13 @@ def loss_of(module: AutoencoderModule, batch: Batch, penalty_weight: float | Ten
         rows = rows * batch.weight
     mean: Tensor = rows.mean() / module.likelihood.layout.n_columns
     return mean
+
+
+class Recorded(NamedTuple):
+    """A step as one call, and which gradients it writes into tensors that it is handed."""
+
+    run: Script
+    written: tuple[int, ...]
 
 
 class Step:
@@ -124,7 +131,7 @@ class RecordedStep(Step):
     def __init__(self, engine: Engine, module: AutoencoderModule, update: Update) -> None:
         matrices, others = _by_decay(p for p in module.parameters() if p.requires_grad)
         self.flat = _Flat([*matrices, *others], len(matrices))
-        self.scripts: dict[Any, Script] = {}
+        self.scripts: dict[Any, Recorded] = {}
         self.seen: Counter[Any] = Counter()
         self.refused = ""
         self.penalty_weight = torch.ones(())
@@ -170,8 +177,9 @@ class RecordedStep(Step):
         if recorded is not None:
             self.penalty_weight.fill_(penalty_weight)
             tensors = [*self._weights, *self._buffers, *tensors_of(batch), self.penalty_weight]
-            loss, *gradients = recorded(*tensors)
-            self.flat.gather(gradients)
+            into = [self.flat.gradients[place] for place in recorded.written]
+            loss, *gradients = recorded.run(*tensors, *into)
+            self.flat.gather(gradients, recorded.written)
             return loss
         self.flat.clear()
         with self.precision:
@@ -180,7 +188,7 @@ class RecordedStep(Step):
         self.flat.gather([p.grad for p in self.flat.parameters])
         return loss.detach()
 
-    def _script_for(self, batch: Batch) -> Script | None:
+    def _script_for(self, batch: Batch) -> Recorded | None:
         shape = shape_of(batch)
         if shape in self.scripts:
             return self.scripts[shape]
@@ -195,7 +203,7 @@ class RecordedStep(Step):
             return None
         return self.scripts[shape]
 
-    def _record(self, batch: Batch) -> Script:
+    def _record(self, batch: Batch) -> Recorded:
         """Record one step without taking it."""
         from torch.fx.experimental.proxy_tensor import make_fx  # heavy, and not always needed
 
@@ -224,8 +232,10 @@ class RecordedStep(Step):
             try:
                 recording = make_fx(step)(*tensors)
                 simplify(recording)
-                recorded = script(recording)
-                recorded(*tensors)
+                # Of the outputs, the first is the loss.
+                written = [place - 1 for place in write_products(recording)]
+                recorded = Recorded(script(recording), tuple(written))
+                recorded.run(*tensors, *(self.flat.gradients[place].clone() for place in written))
             except CannotScript:
                 raise
             except Exception as error:  # whatever a layer raises under a recording
@@ -264,6 +274,8 @@ class _Flat:
         for p, part in zip(parameters, self._parts(self.weights), strict=True):
             p.data = part.copy_(p.data)
         self.decaying = self.weights[: sum(self.sizes[:n_decaying])]
+        self.gradient = torch.zeros_like(self.weights)
+        self.gradients = self._parts(self.gradient)
         self.forget()
 
     def _parts(self, whole: Tensor) -> list[Tensor]:
@@ -275,8 +287,6 @@ class _Flat:
 
     def forget(self) -> None:
         """Begin with no moments."""
-        self.gradient = torch.zeros_like(self.weights)
-        self.gradients = self._parts(self.gradient)
         self.first, self.second = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
         self.count = torch.zeros(())
 
@@ -317,13 +327,14 @@ class _Flat:
         for p in self.parameters:
             p.grad = None
 
-    def gather(self, gradients: Sequence[Tensor | None]) -> None:
-        """Take over the gradients of the layers."""
-        known = [
-            torch.zeros_like(p) if g is None else g
-            for p, g in zip(self.parameters, gradients, strict=True)
+    def gather(self, gradients: Sequence[Tensor | None], written: Sequence[int] = ()) -> None:
+        """Take over the gradients of the layers, but for those that are written already."""
+        places = [place for place in range(len(gradients)) if place not in written]
+        found = [
+            torch.zeros_like(self.parameters[place]) if (g := gradients[place]) is None else g
+            for place in places
         ]
-        torch._foreach_copy_(self.gradients, known)
+        torch._foreach_copy_([self.gradients[place] for place in places], found)
 
     def release(self) -> None:
         """Give each parameter a tensor of its own again."""
