@@ -60,6 +60,14 @@ def matched_pieces(dataset: TableDataset, model: Any, source: Source) -> Iterato
         yield match_rows(piece, model, source)
 
 
+def known_columns(dataset: TableDataset, model: Any, source: Source) -> TableDataset:
+    """Return the model's columns of a dataset; for a model of arrays, all that are no ids."""
+    fitted = getattr(autoencoder_of(model), "feature_names_in_", None)
+    if fitted is None:
+        fitted = [name for name in dataset.column_names if name not in (source.ids or ())]
+    return dataset.select(list(fitted))
+
+
 def write_large(pieces: Iterator[pa.Table], n_rows: int, target: Target) -> None:
     """Write the answers about so many rows as they come."""
     from latently.io import write_pieces

@@ -20,7 +20,7 @@ from latently.cli._data import (
     read_matched_rows,
 )
 from latently.cli._guard import say
-from latently.cli._large import matched_pieces, write_large
+from latently.cli._large import known_columns, matched_pieces, write_large
 from latently.cli._output import (
     Target,
     check_picture,
@@ -165,8 +165,7 @@ def _score_large(
     found: list[Verdict] = []
     # A rule that is about the rows themselves needs their scores before the first is flagged.
     asked = rule is not None and rule.reads_rows
-    known = dataset.select(list(model.feature_names_in_)) if asked else None
-    cut = cut_of(model, known, rule)
+    cut = cut_of(model, known_columns(dataset, model, source) if asked else None, rule)
 
     def answers() -> Iterator[pa.Table]:
         for rows in matched_pieces(dataset, model, source):

@@ -15,7 +15,7 @@ from latently.training._callbacks import Callback, listeners
 from latently.training._data import Batch, TrainingData, balanced_split
 from latently.training._engine import Engine
 from latently.training._loop import Run, Trained, TrainingOptions
-from latently.training._script import CannotScript, Script, script
+from latently.training._script import Script, recording, script
 from latently.training._simplify import simplify
 from latently.training._step import (
     BETAS,
@@ -157,17 +157,11 @@ class GroupStep:
             gradients, losses = every(weights, rest, tensors[-1])
             return (losses, *gradients)
 
-        with torch.random.fork_rng(devices=[]):
-            try:
-                recording = make_fx(step)(*self._inputs(batch))
-                simplify(recording)
-                recorded = script(recording)
-                recorded(*self._inputs(batch))
-            except CannotScript:
-                raise
-            except Exception as error:  # whatever a layer raises under a recording
-                reason = str(error).splitlines()
-                raise CannotScript(reason[0] if reason else type(error).__name__) from None
+        with recording():
+            found = make_fx(step)(*self._inputs(batch))
+            simplify(found)
+            recorded = script(found)
+            recorded(*self._inputs(batch))
         return recorded
 
 

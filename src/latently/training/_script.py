@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -21,6 +22,25 @@ Script = Callable[..., tuple[Tensor, ...]]
 
 class CannotScript(Exception):
     """The computation has a part that torch's interpreter does not take."""
+
+
+@contextmanager
+def recording() -> Iterator[None]:
+    """Leave no trace of what is drawn while a step is recorded, and say why one cannot be.
+
+    Raises
+    ------
+    CannotScript
+        In the place of whatever a layer raises under a recording.
+    """
+    with torch.random.fork_rng(devices=[]):
+        try:
+            yield
+        except CannotScript:
+            raise
+        except Exception as error:
+            reason = str(error).splitlines()
+            raise CannotScript(reason[0] if reason else type(error).__name__) from None
 
 
 def script(module: fx.GraphModule) -> Script:

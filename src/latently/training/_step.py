@@ -13,7 +13,7 @@ from torch.func import functional_call
 from latently.nn import AutoencoderModule, Cells
 from latently.training._data import Batch
 from latently.training._engine import Engine
-from latently.training._script import CannotScript, Script, script
+from latently.training._script import CannotScript, Script, recording, script
 from latently.training._simplify import simplify, write_products
 
 #: From so many weights on, arithmetic outweighs the time between operations.
@@ -221,26 +221,20 @@ class RecordedStep(Step):
             again = batch_of(batch, rest[:-1])
             with self.precision:
                 loss = functional_call(LossModule(self.module), inside(state), (again, rest[-1]))
-            found = torch.autograd.grad(loss, weights, allow_unused=True)
-            pairs = zip(weights, found, strict=True)
+            slopes = torch.autograd.grad(loss, weights, allow_unused=True)
+            pairs = zip(weights, slopes, strict=True)
             return (loss.detach(), *(torch.zeros_like(w) if g is None else g for w, g in pairs))
 
         # Recording runs the step: nothing of it may stay, neither in buffers nor in what is drawn.
         copies = [buffer.clone() for buffer in self._buffers]
         tensors = [*self._weights, *copies, *tensors_of(batch), self.penalty_weight]
-        with torch.random.fork_rng(devices=[]):
-            try:
-                recording = make_fx(step)(*tensors)
-                simplify(recording)
-                # Of the outputs, the first is the loss.
-                written = [place - 1 for place in write_products(recording)]
-                recorded = Recorded(script(recording), tuple(written))
-                recorded.run(*tensors, *(self.flat.gradients[place].clone() for place in written))
-            except CannotScript:
-                raise
-            except Exception as error:  # whatever a layer raises under a recording
-                reason = str(error).splitlines()
-                raise CannotScript(reason[0] if reason else type(error).__name__) from None
+        with recording():
+            found = make_fx(step)(*tensors)
+            simplify(found)
+            # Of the outputs, the first is the loss.
+            written = [place - 1 for place in write_products(found)]
+            recorded = Recorded(script(found), tuple(written))
+            recorded.run(*tensors, *(self.flat.gradients[place].clone() for place in written))
         return recorded
 
     def release(self) -> None:
