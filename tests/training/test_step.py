@@ -283,3 +283,14 @@ def test_one_seed_gives_one_model_when_recorded():
     rows = matrix(150)
     model = Autoencoder(2, max_epochs=60, random_state=0, engine=RECORDED)
     assert same(model.fit(rows).transform(rows), model.fit(rows).transform(rows))
+
+
+def test_a_shape_that_comes_seldom_is_not_recorded():
+    module, batch = lesson("numbers")
+    step = RecordedStep(EAGER, module, UPDATE)
+    small = batch(0)
+    small = Batch(small.inputs.take(slice(5)), small.inputs.take(slice(5)), None)
+    for _ in range(10):
+        step.gradients(batch(0), 0.0)
+        step.gradients(small, 0.0)
+    assert len(step.scripts) == 1

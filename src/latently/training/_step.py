@@ -18,9 +18,9 @@ from latently.training._simplify import simplify, write_products
 
 #: From so many weights on, arithmetic outweighs the time between operations.
 _HEAVY = 3_000_000
-#: Fewest steps that pay for a recording, times that batches of a shape are seen before it is made,
-#: and the most shapes.
-_MIN_STEPS, _SEEN, _MAX_SHAPES = 500, 3, 4
+#: Fewest steps that pay for a recording, times that batches of the first shape are seen before it
+#: is made, and of another shape, such as that of the last batch of a pass; and the most shapes.
+_MIN_STEPS, _SEEN, _OFTEN, _MAX_SHAPES = 500, 3, 150, 4
 #: AdamW as torch has it by default.
 BETAS, EPS = (0.9, 0.999), 1e-8
 #: Numbers that each layer's weights begin at a multiple of: products round as they do elsewhere.
@@ -193,7 +193,8 @@ class RecordedStep(Step):
         if shape in self.scripts:
             return self.scripts[shape]
         self.seen[shape] += 1
-        enough = self.seen[shape] >= _SEEN and len(self.scripts) < _MAX_SHAPES
+        n_seen = _OFTEN if self.scripts else _SEEN
+        enough = self.seen[shape] >= n_seen and len(self.scripts) < _MAX_SHAPES
         if self.refused or not enough:
             return None
         try:
