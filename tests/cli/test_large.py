@@ -160,3 +160,13 @@ def test_a_bad_value_midway_leaves_no_output(run, model, tmp_path, small_memory)
     assert result.exit_code == 3
     assert "row 45, column 'length'" in result.stderr
     assert not list(out.parent.iterdir())
+
+
+def test_a_small_text_is_read_once(run, model, folder, monkeypatch):
+    from latently.io import _files
+
+    reads = []
+    read_csv = _files.read_csv
+    monkeypatch.setattr(_files, "read_csv", lambda *a, **k: reads.append(a) or read_csv(*a, **k))
+    assert run("score", model, folder / "table.csv", "--id", "key").exit_code == 0
+    assert len(reads) == 1

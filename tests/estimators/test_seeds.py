@@ -33,9 +33,9 @@ def same_models(one, other, tolerance):
 @pytest.mark.parametrize("patience", [None, 3])
 def test_each_model_is_the_one_of_its_seed(patience):
     model = Autoencoder(2, patience=patience, **LONG)
-    several = fit_seeds(model, X, [3, 4, 5])
-    for seed, one in zip([3, 4, 5], several, strict=True):
-        assert one.history_.steps == "recorded, 3 models at once"
+    several = fit_seeds(model, X, [3, 4])
+    for seed, one in zip([3, 4], several, strict=True):
+        assert one.history_.steps == "recorded, 2 models at once"
         same_models(clone(model).set_params(random_state=seed).fit(X), one, 1e-4)
     assert not hasattr(model, "module_")
 
@@ -72,7 +72,7 @@ def test_all_take_the_size_that_the_first_finds():
 
 
 def test_a_model_that_ends_early_leaves_the_group_and_the_others_go_on():
-    model = Autoencoder(2, max_epochs=150, patience=2, random_state=0, engine="cpu")
+    model = Autoencoder(2, max_epochs=60, patience=2, random_state=0, engine="cpu")
     several = fit_seeds(model, X, 4)
     lasts = [one.history_.last_step for one in several]
     assert len(set(lasts)) > 1

@@ -103,15 +103,30 @@ def read_rows(source: Source, size: tuple[int, int] | None = None) -> Rows:
 
 def open_large(source: Source) -> TableDataset | None:
     """Return a table that is better not held in memory as a dataset, None for any other data."""
-    from latently.io import DEFAULT_MAX_BYTES, TableDataset, find_format, holds_tables
+    from latently.io import DEFAULT_MAX_BYTES, TableDataset, holds_tables
 
     if source.path == "-" or is_image_folder(source):
         return None
-    many = holds_tables(source.path, source.format)
-    if not many and find_format(source.path, source.format).kind != "table":
+    if not holds_tables(source.path, source.format) and _is_small_file(source):
         return None
     dataset = TableDataset(source.path, source.format)
     return dataset if dataset.nbytes > DEFAULT_MAX_BYTES else None
+
+
+def _is_small_file(source: Source) -> bool:
+    """Say whether a single file is no table, or a text that is better read at once."""
+    from pathlib import Path
+
+    from latently.io import DEFAULT_MAX_BYTES, find_format
+
+    found = find_format(source.path, source.format)
+    if found.kind != "table":
+        return True
+    try:
+        size = Path(source.path).stat().st_size
+    except (OSError, ValueError):
+        return True  # reading will say what is wrong
+    return found.name in ("csv", "tsv") and size <= DEFAULT_MAX_BYTES
 
 
 def is_image_folder(source: Source) -> bool:
