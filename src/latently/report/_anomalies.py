@@ -142,7 +142,7 @@ def _words(scores: Scores, known: Truths | None, threshold: float | None) -> tup
     subtitle = f"{len(scores):,} rows, median score {np.median(scores):.3g}"
     if threshold is None:
         return _ranking_words(scores, known), subtitle
-    beyond = scores >= threshold
+    beyond = scores > threshold
     title = f"{int(beyond.sum()):,} of {len(scores):,} rows lie beyond the threshold"
     if known is not None:
         caught = int((beyond & known).sum())
