@@ -263,6 +263,13 @@ def test_a_file_that_changes_is_named(parts):
         list(dataset)
 
 
+def test_a_pattern_finds_packed_texts(tmp_path):
+    for place in range(2):
+        text = gzip.compress(b"a,b\n1,2\n")
+        (tmp_path / f"{place}.CSV.gz").write_bytes(text)
+    assert TableDataset(str(tmp_path / "*.gz")).shape == (2, 2)
+
+
 def test_a_folder_without_tables_is_refused(tmp_path):
     with pytest.raises(DataError, match="no table in this folder"):
         TableDataset(tmp_path)

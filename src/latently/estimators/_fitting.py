@@ -119,25 +119,23 @@ def _tensor(array: np.ndarray) -> torch.Tensor:
 def training_data(
     preprocessor: Preprocessor, data: Input, target: Input | None, weights: np.ndarray | None
 ) -> TrainingData:
-    """Encode rows as float32 tensors; weights get mean one.
-
-    Raises
-    ------
-    ResourceError
-        If they are estimated to need more memory than is free.
-    """
-    sides = 1 if target is None else 2
-    check_memory(
-        len(data) * preprocessor.layout.width * _BYTES_PER_ELEMENT * sides,
-        f"A fit on {len(data):,} rows of {preprocessor.layout.width:,} encoded elements",
-        "Give fit fewer rows, or a TableDataset, which stays on disk",
-    )
+    """Encode rows as float32 tensors; weights get mean one."""
     inputs = _single(encode(preprocessor, data, fitting=True))
     goal = None if target is None else _single(encode(preprocessor, target, fitting=True))
     weight = None
     if weights is not None:
         weight = torch.as_tensor(weights / weights.mean(), dtype=torch.float32)
     return TrainingData(inputs, goal, weight)
+
+
+def check_fits(preprocessor: Preprocessor, data: Input, target: Input | None) -> None:
+    """Raise ResourceError if a fit on some rows needs more memory than is free."""
+    sides = 1 if target is None else 2
+    check_memory(
+        len(data) * preprocessor.layout.width * _BYTES_PER_ELEMENT * sides,
+        f"A fit on {len(data):,} rows of {preprocessor.layout.width:,} encoded elements",
+        "Give fit fewer rows, or a TableDataset, which stays on disk",
+    )
 
 
 def _single(cells: Cells) -> Cells:

@@ -28,7 +28,7 @@ def fit_seeds(model: Model, X: Any, random_states: int | Sequence[int] = 8) -> l
     """Fit an autoencoder from several seeds: other first weights, other rows held out.
 
     On a CPU, models of up to 3 million weights are trained at once, as one batched computation:
-    eight small ones take about three times as long as one. Each is the model that ``fit`` returns
+    eight small ones take three to four times as long as one. Each is the model that ``fit`` returns
     for its seed, but for rounding and for whatever it draws at random beside its first weights,
     its batches and the rows held out. Where models cannot be batched (images by convolutions,
     batch normalisation, steps that change in the course of training) they are trained one after
@@ -138,5 +138,5 @@ def _seeds(model: TrainedAutoencoder, given: int | Sequence[int]) -> list[int]:
         return seeds
     limits = {"random_states": [Interval(Integral, 1, None, closed="left")]}
     check_parameters(limits, {"random_states": given}, "fit_seeds")
-    start = read_seed(model.random_state) if model.random_state is not None else read_seed(None)
+    start = read_seed(model.random_state)
     return [(start + place) % 2**31 for place in range(int(given))]

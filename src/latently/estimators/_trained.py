@@ -27,6 +27,7 @@ from latently.estimators._base import seeded
 from latently.estimators._baselines import Spectrum, automatic_components, compare, fit_spectrum
 from latently.estimators._effort import EFFORT_CONSTRAINT, Effort
 from latently.estimators._fitting import (
+    check_fits,
     chunk_options,
     default_network,
     in_canonical_order,
@@ -233,6 +234,7 @@ class TrainedAutoencoder(Answers):
             self.__dict__.pop(name, None)
         data, goal, weights, positions, content = in_canonical_order(data, goal, weights)
         self.preprocessor_ = make_preprocessor(data if goal is None else goal, self._likelihood)
+        check_fits(self.preprocessor_, data, goal)
         rows = training_data(self.preprocessor_, data, goal, weights)
         distinct = content if sample_weight is None else None
         return PreparedRows(rows, rule, positions, n_given, distinct)

@@ -14,7 +14,7 @@ import pyarrow.fs as pa_fs
 from latently.exceptions import DataError
 from latently.io._bytes import DEFAULT_MAX_BYTES, check_regular
 from latently.io._files import read_file
-from latently.io._formats import FORMATS, IMAGE_SUFFIXES, find_format
+from latently.io._formats import FORMATS, IMAGE_SUFFIXES, find_format, suffix_of
 from latently.io._say import listing, refuse, show
 from latently.io._staging import staged_csv
 from latently.io._table_files import ArrowFile, MemoryTable, ParquetFile, TableFile
@@ -81,7 +81,7 @@ def is_table_folder(source: str | Path) -> bool:
     try:
         if not Path(source).is_dir():
             return False
-        suffixes = {path.suffix.lower() for path in _until_image(Path(source))}
+        suffixes = {suffix_of(path) for path in _until_image(Path(source))}
     except (OSError, ValueError):
         return False
     return not suffixes & IMAGE_SUFFIXES and not suffixes.isdisjoint(_SUFFIXES)
@@ -96,7 +96,7 @@ def _paths(source: str | Path | Sequence[str | Path]) -> tuple[str, list[Path], 
     if is_pattern(source):
         found = glob.glob(str(source), recursive=True)  # noqa: PTH207  # Path.glob takes no root
         matches = map(Path, found)
-        paths = sorted(path for path in matches if path.is_file() and path.suffix in _SUFFIXES)
+        paths = sorted(path for path in matches if path.is_file() and suffix_of(path) in _SUFFIXES)
         if not paths:
             raise refuse(source, "no table's name is like this", "Check the pattern")
         return show(source), paths, None
@@ -115,7 +115,7 @@ def _until_image(folder: Path) -> Iterator[Path]:
 
 def _tables_in(folder: Path) -> list[Path]:
     """Return tables in a folder and below it, without those whose names begin with . or _."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    found = (path for path in folder.rglob("*") if suffix_of(path) in _SUFFIXES)
     return sorted(
         path
         for path in found
@@ -125,7 +125,7 @@ def _tables_in(folder: Path) -> list[Path]:
 
 def _one_format(folder: Path) -> list[Path]:
     paths = _tables_in(folder)
-    formats = {_SUFFIXES[path.suffix.lower()] for path in paths}
+    formats = {_SUFFIXES[suffix_of(path)] for path in paths}
     if not paths:
         raise refuse(folder, "there is no table in this folder", "Give a folder of Parquet files")
     if len(formats) > 1:

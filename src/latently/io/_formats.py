@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 from latently.exceptions import DataError, ParameterError
 from latently.io._say import clip, refuse
 
-__all__ = ["FORMATS", "IMAGE_SUFFIXES", "Format", "find_format", "looks_like"]
+__all__ = ["FORMATS", "IMAGE_SUFFIXES", "Format", "find_format", "looks_like", "suffix_of"]
 
 Kind = Literal["table", "array", "images"]
 
@@ -127,7 +127,7 @@ def find_format(path: str | Path, format: str | None = None) -> Format:
         return _named(format)
     if str(path) == "-":
         return FORMATS["csv"]
-    suffix = _suffix(Path(path))
+    suffix = suffix_of(Path(path))
     if suffix not in _BY_SUFFIX:
         raise _unknown(path, suffix)
     return _BY_SUFFIX[suffix]
@@ -141,7 +141,8 @@ def _named(format: str) -> Format:
     return FORMATS[format]
 
 
-def _suffix(path: Path) -> str:
+def suffix_of(path: Path) -> str:
+    """Return the ending of a file name that tells its format, in small letters, gzip apart."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes[-1:] == [".gz"]:
         suffixes.pop()

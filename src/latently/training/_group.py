@@ -365,7 +365,7 @@ def train_group(
     Raises
     ------
     CannotScript
-        If the step cannot be recorded; nothing has been trained then.
+        If the step cannot be recorded; what was trained until then is of no use.
     DivergenceError
         If the loss of a model runs away three times in a row.
     """
