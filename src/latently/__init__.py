@@ -44,6 +44,7 @@ _HOMES = {
     "Downsampling": "latently.nn",
     "LocalEngine": "latently.training",
     "AutoencoderSearchCV": "latently.tuning",
+    "checkpointing": "latently.training",
     "fit_seeds": "latently.estimators",
     "TableDataset": "latently.io",
     "learning_curve": "latently.tuning",
@@ -99,6 +100,7 @@ __all__ = [
     "Blur",
     "Downsampling",
     "LocalEngine",
+    "checkpointing",
     "AutoencoderSearchCV",
     "fit_seeds",
     "TableDataset",
@@ -181,7 +183,7 @@ if TYPE_CHECKING:
         LatentSampler,
         pool_estimates,
     )
-    from latently.training import LocalEngine
+    from latently.training import LocalEngine, checkpointing
     from latently.tuning import AutoencoderSearchCV, learning_curve, repeated_score
 
 

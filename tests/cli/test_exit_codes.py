@@ -120,7 +120,7 @@ def test_existing_outputs_are_replaced_only_when_asked_for(run, model, table, tm
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"]
 )
 def test_an_interrupted_fit_saves_what_it_has(run, table, tmp_path, monkeypatch, number, code):
-    advance = latently.training._loop.Run.advance
+    advance = latently.training._run.Run.advance
 
     def advance_then_stop(self, stepper, n_steps):
         loss = advance(self, stepper, n_steps)
@@ -128,7 +128,7 @@ def test_an_interrupted_fit_saves_what_it_has(run, table, tmp_path, monkeypatch,
             os.kill(os.getpid(), number)
         return loss
 
-    monkeypatch.setattr(latently.training._loop.Run, "advance", advance_then_stop)
+    monkeypatch.setattr(latently.training._run.Run, "advance", advance_then_stop)
     path = tmp_path / "model.safetensors"
     result = run("fit", table, "-o", path, "--id", "key", "--max-epochs", 50)
     assert result.exit_code == code, result.output

@@ -55,7 +55,7 @@ def test_a_fit_stopped_before_it_was_judged_says_that_it_learnt_nothing(
     def interrupt(run: object, stepper: object, n_steps: int) -> float:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("latently.training._loop.Run.advance", interrupt)
+    monkeypatch.setattr("latently.training._run.Run.advance", interrupt)
     picture = tmp_path / "history.png"
     words = ["fit", shelf / "rows.csv", "--id", "id", "--plot", picture]
     answer = run(*words, "-o", tmp_path / "model.safetensors")

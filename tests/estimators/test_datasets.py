@@ -131,5 +131,5 @@ def test_one_row_is_too_few(tmp_path):
 
 def test_a_fit_that_needs_more_memory_than_there_is_is_refused_before(monkeypatch):
     monkeypatch.setattr(_resources, "free_memory", lambda: 1000)
-    with pytest.raises(ResourceError, match=r"needs about .* GiB of memory.*TableDataset"):
+    with pytest.raises(ResourceError, match=r"needs about .* of memory.*TableDataset"):
         Autoencoder(2).fit(make_table())

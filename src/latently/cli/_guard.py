@@ -160,13 +160,12 @@ def exit_code(error: BaseException) -> int:
 
 
 def _is_out_of_resources(error: BaseException) -> bool:
+    from latently.io import is_out_of_memory
+
     # io turns a full disk into a DataError "raise ... from None"; the cause is still its context.
     causes = (error, error.__context__)
     full_disk = any(isinstance(e, OSError) and e.errno in _OUT_OF_SPACE for e in causes)
-    # torch says so in words only, on the CPU.
-    no_memory = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    gpu_memory = type(error).__name__ == "OutOfMemoryError"
-    return full_disk or no_memory or gpu_memory or isinstance(error, MemoryError)
+    return full_disk or is_out_of_memory(error)
 
 
 def _message(error: Exception) -> str:

@@ -48,6 +48,11 @@ patience : int or None, default=10
     Evaluations without a better validation loss, of about 50 a training, until it goes back to the
     best weights, brings the learning rate to zero in half as many, and stops early; None never
     stops early.
+max_seconds : float or None, default=None
+    Time to train for at most; the step that is being taken is finished, the best weights so far
+    are kept, and a warning says so. None sets no limit.
+max_memory : float or None, default=None
+    Bytes that a fit may need, as estimated before anything is allocated; None allows what is free.
 engine : str or Engine, default="auto"
     Where to train: "auto", "cpu", "cuda", "mps" or an ``Engine``.
 random_state : int, RandomState or None, default=None

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple, Protocol
+import time
+from collections.abc import Callable
+from numbers import Real
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
+from torch import nn
 
+from latently._sklearn import Interval
 from latently._spec import Layout
 from latently._validation import Input
 from latently.estimators._effort import Effort, scaled
@@ -28,6 +33,8 @@ from latently.training import TrainingData, TrainingOptions, n_batches
 _N_EVALUATIONS = 50
 #: Memory that a fit needs for an element of its rows: doubles, singles, and those of each side.
 _BYTES_PER_ELEMENT = 16
+#: And for a weight: itself, its gradient, two moments, the best one so far and a copy of it.
+_BYTES_PER_WEIGHT = 24
 #: Fewest pixels of a row that count as many.
 _WIDE = 32
 #: "auto" length, counted in steps, so that 100 rows and 1,000,000 rows both train sensibly.
@@ -55,6 +62,13 @@ class SortedRows(NamedTuple):
     content: np.ndarray
 
 
+#: What may be said of the limits of a fit.
+LIMITS: dict[str, list[Any]] = {
+    "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
+    "max_memory": [Interval(Real, 0, None, closed="neither"), None],
+}
+
+
 class Plan(Protocol):
     """The parameters of an estimator that say how long and how fast to train."""
 
@@ -65,6 +79,8 @@ class Plan(Protocol):
     gradient_clip: float | None
     patience: int | None
     effort: Effort
+    max_seconds: float | None
+    max_memory: float | None
 
 
 def in_canonical_order(data: Input, target: Input | None, weights: np.ndarray | None) -> SortedRows:
@@ -128,13 +144,36 @@ def training_data(
     return TrainingData(inputs, goal, weight)
 
 
-def check_fits(preprocessor: Preprocessor, data: Input, target: Input | None) -> None:
-    """Raise ResourceError if a fit on some rows needs more memory than is free."""
+def check_fits(
+    preprocessor: Preprocessor, data: Input, target: Input | None, allowed: float | None
+) -> None:
+    """Raise ResourceError if a fit on some rows needs more memory than is free, or allowed."""
     sides = 1 if target is None else 2
     check_memory(
         len(data) * preprocessor.layout.width * _BYTES_PER_ELEMENT * sides,
         f"A fit on {len(data):,} rows of {preprocessor.layout.width:,} encoded elements",
         "Give fit fewer rows, or a TableDataset, which stays on disk",
+        allowed,
+    )
+
+
+def check_module_fits(build: Callable[[], nn.Module], allowed: float | None) -> None:
+    """Raise ResourceError if training a module needs more memory than is free, or allowed.
+
+    Parameters
+    ----------
+    build : callable
+        Returns the module; it is called where nothing is allocated.
+    allowed : float or None
+        Bytes; None allows what is free.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        n_weights = sum(weight.numel() for weight in build().parameters())
+    check_memory(
+        n_weights * _BYTES_PER_WEIGHT,
+        f"Training a network of {n_weights:,} weights",
+        "Give it fewer or narrower layers, or the table fewer columns",
+        allowed,
     )
 
 
@@ -161,7 +200,13 @@ def training_options(plan: Plan, n_rows: int, seed: int) -> TrainingOptions:
         # Never more often than once a pass: patience would run out before the rows were seen.
         steps_per_evaluation=max(math.ceil(n_steps / _N_EVALUATIONS), min(per_epoch, 100)),
         gradient_clip=plan.gradient_clip,
+        deadline=deadline(plan),
     )
+
+
+def deadline(plan: Plan) -> float:
+    """Return when training has to end, on ``time.monotonic``."""
+    return math.inf if plan.max_seconds is None else time.monotonic() + plan.max_seconds
 
 
 def chunk_options(plan: Plan, n_rows: int, seed: int) -> TrainingOptions:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
@@ -16,7 +17,10 @@ from latently._validation import MIN_ROWS, Input, read_input, read_seed
 from latently.estimators._base import BaseAutoencoder, seeded
 from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
 from latently.estimators._fitting import (
+    LIMITS,
+    check_fits,
     chunk_options,
+    deadline,
     encode,
     in_canonical_order,
     is_image_stack,
@@ -26,7 +30,13 @@ from latently.estimators._fitting import (
 from latently.estimators._running import run_loop
 from latently.exceptions import DataError
 from latently.nn import Cells, ForestSize, MaskedModule, Masking
-from latently.training import ENGINE_METHODS, Engine, TrainingData, TrainingOptions
+from latently.training import (
+    ENGINE_METHODS,
+    Engine,
+    TrainingData,
+    TrainingOptions,
+    checkpointing,
+)
 
 #: Cells hidden in training: a rate of its own for each row.
 _MASKING = Masking((0.1, 0.5))
@@ -80,6 +90,12 @@ class MaskedAutoencoder(BaseAutoencoder):
     validation_fraction : float, default=0.1
         Share of the cells held out to weigh the ways to predict and to learn how far they go
         wrong. With zero, they weigh the same and no interval is calibrated.
+    max_seconds : float or None, default=None
+        Time to train for at most; the step that is being taken is finished, the best weights so far
+        are kept, and a warning says so. None sets no limit.
+    max_memory : float or None, default=None
+        Bytes that a fit may need, as estimated before anything is allocated; None allows what is
+        free.
     engine : str or Engine, default="auto"
         Where to train: "auto", "cpu", "cuda" or an ``Engine``.
     random_state : int, RandomState or None, default=None
@@ -132,6 +148,8 @@ class MaskedAutoencoder(BaseAutoencoder):
     gradient_clip: float | None = 0.3
     effort: Effort = "balanced"
     validation_fraction: float = 0.1
+    max_seconds: float | None = None
+    max_memory: float | None = None
     engine: str | Engine = "auto"
     random_state: int | np.random.RandomState | None = None
     verbose: bool = False
@@ -147,12 +165,13 @@ class MaskedAutoencoder(BaseAutoencoder):
         "gradient_clip": [Interval(Real, 0, None, closed="neither"), None],
         "effort": EFFORT_CONSTRAINT,
         "validation_fraction": [Interval(Real, 0, 0.5, closed="left")],
+        **LIMITS,
         "engine": [str, HasMethods(ENGINE_METHODS)],
         "random_state": ["random_state"],
         "verbose": ["boolean"],
     }
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, checkpoint: str | Path | None = None) -> Self:
         """Learn to predict each cell from the others.
 
         Parameters
@@ -161,6 +180,8 @@ class MaskedAutoencoder(BaseAutoencoder):
             Rows; any cells may be missing.
         y : None
             Ignored.
+        checkpoint : str or Path or None, default=None
+            Folder to save the training to, and to go on from; see ``checkpointing``.
 
         Returns
         -------
@@ -181,8 +202,9 @@ class MaskedAutoencoder(BaseAutoencoder):
         seed = read_seed(self.random_state)
         data = in_canonical_order(data, None, None).data
         self.preprocessor_ = make_preprocessor(data, "gaussian")
+        check_fits(self.preprocessor_, data, None, self.max_memory)
         cells = encode(self.preprocessor_, data, fitting=True)
-        with seeded(seed):
+        with checkpointing(checkpoint), seeded(seed):
             self._learn(cells, seed)
         self._next_seed = seed + 1
         return self
@@ -274,6 +296,7 @@ class MaskedAutoencoder(BaseAutoencoder):
             weight_decay=self.weight_decay,
             seed=seed,
             steps_per_evaluation=math.ceil(n_steps / _N_EVALUATIONS),
+            deadline=deadline(self),
             gradient_clip=self.gradient_clip,
             # Weights chosen by the held-out cells would be judged too well by them afterwards.
             keep_best=False,

@@ -10,8 +10,10 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from latently.exceptions import TrainingWarning
+from latently.io import memory_errors_named
 from latently.nn import AutoencoderModule, Corruption
 from latently.training import (
+    About,
     CannotScript,
     Engine,
     History,
@@ -21,10 +23,15 @@ from latently.training import (
     TrainingOptions,
     TrainingRows,
     can_group,
+    current_folder,
+    digest,
     resolve_engine,
     train,
     train_group,
 )
+
+#: Parameters that may change between two parts of one training.
+_OF_THE_PLACE = ("engine", "verbose", "max_epochs", "max_seconds", "max_memory")
 
 
 class Trainable(Protocol):
@@ -35,6 +42,10 @@ class Trainable(Protocol):
     module_: AutoencoderModule
     history_: History
     interrupted_: bool
+
+    def get_params(self, deep: bool = ...) -> dict[str, Any]:
+        """Return the parameters."""
+        ...
 
 
 def run_loop(
@@ -49,14 +60,19 @@ def run_loop(
     """Train the module of a model, keep its best weights, return the optimiser's state."""
     engine = resolve_engine(model.engine)
     callbacks = [ProgressBar(title or type(model).__name__)] if model.verbose else []
+    folder = current_folder()
+    checkpoint = None
+    if folder is not None:
+        checkpoint = folder.next(_about(model, train_rows, valid_rows))
 
     def job() -> Trained:
         return train(
             engine, model.module_, train_rows, valid_rows, options, callbacks,
-            optimizer_state, corruption,
+            optimizer_state, corruption, checkpoint,
         )  # fmt: skip
 
-    trained = engine.launch(job)
+    with memory_errors_named("Training"):
+        trained = engine.launch(job)
     take_over(model, trained)
     return trained.optimizer_state
 
@@ -107,11 +123,35 @@ def take_over(model: Trainable, trained: Trained) -> None:
     _warn_of_trouble(model)
 
 
+def _about(model: Trainable, train_rows: TrainingRows, valid_rows: TrainingData | None) -> About:
+    """Return what a training is of, so that a checkpoint of another one is refused."""
+    parameters = {
+        name: repr(value)
+        for name, value in model.get_params(deep=False).items()
+        if name not in _OF_THE_PLACE
+    }
+    shapes = [tuple(p.shape) for p in model.module_.parameters()]
+    n_rows, width = train_rows.n_rows, model.module_.likelihood.layout.width
+    if valid_rows is not None:
+        n_rows += valid_rows.n_rows
+    return About(
+        f"{type(model).__name__} {shapes}",
+        parameters,
+        f"{n_rows:,} rows of {width:,} encoded elements",
+        digest(train_rows, valid_rows),
+    )
+
+
 def _warn_of_trouble(model: Trainable) -> None:
     troubles = [f"Training, {event}." for event in model.history_.events]
     if model.interrupted_:
         troubles.append(
             f"Training was interrupted; the weights of step {model.history_.best_step:,} were kept."
+        )
+    if model.history_.stopped == "time limit":
+        troubles.append(
+            f"Training ended at its time limit after {model.history_.last_step:,} steps; the "
+            f"weights of step {model.history_.best_step:,} were kept."
         )
     for trouble in troubles:
         warnings.warn(trouble, TrainingWarning, stacklevel=7)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import KW_ONLY, dataclass, replace
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
@@ -27,7 +28,9 @@ from latently.estimators._base import seeded
 from latently.estimators._baselines import Spectrum, automatic_components, compare, fit_spectrum
 from latently.estimators._effort import EFFORT_CONSTRAINT, Effort
 from latently.estimators._fitting import (
+    LIMITS,
     check_fits,
+    check_module_fits,
     chunk_options,
     default_network,
     in_canonical_order,
@@ -48,6 +51,7 @@ from latently.nn import (
     AutoencoderModule,
     Cells,
     Corruption,
+    CustomNetwork,
     Deterministic,
     Latent,
     Likelihood,
@@ -55,7 +59,14 @@ from latently.nn import (
     mean_offset,
 )
 from latently.preprocessing import LikelihoodChoice
-from latently.training import ENGINE_METHODS, Engine, TrainingData, TrainingOptions, TrainingRows
+from latently.training import (
+    ENGINE_METHODS,
+    Engine,
+    TrainingData,
+    TrainingOptions,
+    TrainingRows,
+    checkpointing,
+)
 
 #: Training rows that the prior of a plain code is fitted to.
 _PRIOR_ROWS = 10_000
@@ -89,6 +100,8 @@ class TrainedAutoencoder(Answers):
     splitter: Splitter | None = None
     refit: bool = False
     patience: int | None = 10
+    max_seconds: float | None = None
+    max_memory: float | None = None
     engine: str | Engine = "auto"
     random_state: int | np.random.RandomState | None = None
     verbose: bool = False
@@ -109,6 +122,7 @@ class TrainedAutoencoder(Answers):
         "splitter": [HasMethods("split"), None],
         "refit": ["boolean"],
         "patience": [Interval(Integral, 1, None, closed="left"), None],
+        **LIMITS,
         "engine": [str, HasMethods(ENGINE_METHODS)],
         "random_state": ["random_state"],
         "verbose": ["boolean"],
@@ -137,6 +151,7 @@ class TrainedAutoencoder(Answers):
         sample_weight: ArrayLike | None = None,
         *,
         groups: ArrayLike | None = None,
+        checkpoint: str | Path | None = None,
     ) -> Self:
         """Learn to rebuild rows.
 
@@ -157,6 +172,10 @@ class TrainedAutoencoder(Answers):
         groups : array-like of shape (n_samples,) or None, default=None
             Label of the group of each row, such as its patient or machine: a group is held out
             whole or not at all, so that the validation rows are strangers.
+        checkpoint : str or Path or None, default=None
+            Folder to save the training to every half minute. Where a fit on the same rows with the
+            same parameters was saved there, this one goes on from it, to the same weights to the
+            bit; see ``checkpointing``. None saves nothing.
 
         Returns
         -------
@@ -171,10 +190,13 @@ class TrainedAutoencoder(Answers):
             If the rows cannot be used.
         DivergenceError
             If training ran away three times.
+        ResourceError
+            If more memory is needed than there is, or than ``max_memory`` allows.
         """
-        return self._fit(X, None, sample_weight, groups, y)
+        with checkpointing(checkpoint):
+            return self._fit(X, None, sample_weight, groups, y)
 
-    def fit_pairs(self, X: Any, target: Any) -> Self:
+    def fit_pairs(self, X: Any, target: Any, *, checkpoint: str | Path | None = None) -> Self:
         """Learn to turn each row of ``X`` into the same row of ``target``, as a denoiser does.
 
         Parameters
@@ -183,6 +205,8 @@ class TrainedAutoencoder(Answers):
             What the encoder sees.
         target : like X
             What is to be rebuilt.
+        checkpoint : str or Path or None, default=None
+            Folder to save the training to, as in ``fit``.
 
         Returns
         -------
@@ -194,7 +218,8 @@ class TrainedAutoencoder(Answers):
         DataError
             If the two do not match row by row.
         """
-        return self._fit(X, target, None)
+        with checkpointing(checkpoint):
+            return self._fit(X, target, None)
 
     def _fit(
         self,
@@ -234,7 +259,7 @@ class TrainedAutoencoder(Answers):
             self.__dict__.pop(name, None)
         data, goal, weights, positions, content = in_canonical_order(data, goal, weights)
         self.preprocessor_ = make_preprocessor(data if goal is None else goal, self._likelihood)
-        check_fits(self.preprocessor_, data, goal)
+        check_fits(self.preprocessor_, data, goal, self.max_memory)
         rows = training_data(self.preprocessor_, data, goal, weights)
         distinct = content if sample_weight is None else None
         return PreparedRows(rows, rule, positions, n_given, distinct)
@@ -404,7 +429,10 @@ class TrainedAutoencoder(Answers):
         self.history_ = judged
 
     def _start(self, spectrum: Spectrum, cells: Cells) -> None:
-        """Build the untrained module for some training rows."""
+        """Build the untrained module for some training rows, if there is memory for it."""
+        if not self._has_own_network:
+            width = self.preprocessor_.layout.width
+            check_module_fits(lambda: self._build_module(torch.zeros(width)), self.max_memory)
         self.module_ = self._build_module(spectrum.mean)
 
     def _find_size(
@@ -431,6 +459,13 @@ class TrainedAutoencoder(Answers):
         )
         likelihood = Likelihood(layout, mean_offset(layout, mean), self._learns_scale)
         return AutoencoderModule(encoder, latent, decoder, likelihood, mean)
+
+    @property
+    def _has_own_network(self) -> bool:
+        """True where the modules are the user's, who knows how large they are."""
+        network = self._make_network()
+        is_ours = type(network).__module__.startswith("latently.")
+        return not is_ours or isinstance(network, CustomNetwork)
 
     def _empty_module(self, shapes: dict[str, tuple[int, ...]]) -> AutoencoderModule:
         return self._build_module(torch.zeros(self.preprocessor_.layout.width))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
@@ -15,7 +16,13 @@ from latently._sklearn import HasMethods, Interval, StrOptions
 from latently._validation import check_fitted, read_input, read_seed
 from latently.estimators._base import BaseAutoencoder, seeded
 from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
-from latently.estimators._fitting import chunk_options, in_canonical_order
+from latently.estimators._fitting import (
+    LIMITS,
+    check_module_fits,
+    chunk_options,
+    deadline,
+    in_canonical_order,
+)
 from latently.estimators._inference import Question, ask, cell_errors, module_for, reconstruction_of
 from latently.estimators._patches import cut_patches
 from latently.estimators._running import run_loop
@@ -23,7 +30,13 @@ from latently.exceptions import DataError
 from latently.nn import Cells, Corruption, Downsampling, GaussianNoise, UNetModule, larger
 from latently.nn._layers import check_sizes
 from latently.preprocessing import ImagePreprocessor, LikelihoodChoice
-from latently.training import ENGINE_METHODS, Engine, TrainingData, TrainingOptions
+from latently.training import (
+    ENGINE_METHODS,
+    Engine,
+    TrainingData,
+    TrainingOptions,
+    checkpointing,
+)
 
 #: Steps of "auto" for line art and for photographs, and the pixels that one of them looks at.
 _STEPS = {"bernoulli": 1_600, "gaussian": 7_200}
@@ -75,6 +88,12 @@ class UNetAutoencoder(BaseAutoencoder):
         Longest gradient; None clips nothing.
     effort : {"fast", "balanced", "thorough"}, default="balanced"
         How many steps "auto" takes: "fast" a quarter, "thorough" four times as many.
+    max_seconds : float or None, default=None
+        Time to train for at most; the step that is being taken is finished, the best weights so far
+        are kept, and a warning says so. None sets no limit.
+    max_memory : float or None, default=None
+        Bytes that a fit may need, as estimated before anything is allocated; None allows what is
+        free.
     engine : str or Engine, default="auto"
         Where to train: "auto", "cpu", "cuda", "mps" or an ``Engine``.
     random_state : int, RandomState or None, default=None
@@ -129,6 +148,8 @@ class UNetAutoencoder(BaseAutoencoder):
     weight_decay: float = 0.01
     gradient_clip: float | None = 1.0
     effort: Effort = "balanced"
+    max_seconds: float | None = None
+    max_memory: float | None = None
     engine: str | Engine = "auto"
     random_state: int | np.random.RandomState | None = None
     verbose: bool = False
@@ -147,6 +168,7 @@ class UNetAutoencoder(BaseAutoencoder):
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "gradient_clip": [Interval(Real, 0, None, closed="neither"), None],
         "effort": EFFORT_CONSTRAINT,
+        **LIMITS,
         "engine": [str, HasMethods(ENGINE_METHODS)],
         "random_state": ["random_state"],
         "verbose": ["boolean"],
@@ -154,7 +176,7 @@ class UNetAutoencoder(BaseAutoencoder):
     takes_any_size: ClassVar[bool] = True
 
     # ------------------------------------------------------------------ fitting
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, checkpoint: str | Path | None = None) -> Self:
         """Learn to take off the noise that is put on in training.
 
         Parameters
@@ -163,6 +185,8 @@ class UNetAutoencoder(BaseAutoencoder):
             Clean images, which may differ in size; noisy ones in blind training.
         y : None
             Ignored.
+        checkpoint : str or Path or None, default=None
+            Folder to save the training to, and to go on from; see ``checkpointing``.
 
         Returns
         -------
@@ -179,9 +203,10 @@ class UNetAutoencoder(BaseAutoencoder):
             If training ran away three times.
         """
         stacks = self._read_stacks(X, reset=True)
-        return self._fit(stacks, stacks, None if self.blind else self._noise())
+        with checkpointing(checkpoint):
+            return self._fit(stacks, stacks, None if self.blind else self._noise())
 
-    def fit_pairs(self, X: Any, target: Any) -> Self:
+    def fit_pairs(self, X: Any, target: Any, *, checkpoint: str | Path | None = None) -> Self:
         """Learn to turn each image of ``X`` into the same image of ``target``.
 
         Parameters
@@ -190,6 +215,8 @@ class UNetAutoencoder(BaseAutoencoder):
             Noisy, blurred or otherwise worse; ``enlarge`` times smaller than ``target``.
         target : like X
             What is to be rebuilt.
+        checkpoint : str or Path or None, default=None
+            Folder to save the training to, and to go on from; see ``checkpointing``.
 
         Returns
         -------
@@ -210,7 +237,8 @@ class UNetAutoencoder(BaseAutoencoder):
                 f"The target must match X image by image, {self.enlarge} times as large, got "
                 f"shapes {sizes[1][:3]} for X of shapes {sizes[0][:3]}."
             )
-        return self._fit(stacks, goals, self.corruption)
+        with checkpointing(checkpoint):
+            return self._fit(stacks, goals, self.corruption)
 
     def _fit(
         self, stacks: list[np.ndarray], goals: list[np.ndarray], corruption: Corruption | None
@@ -223,6 +251,7 @@ class UNetAutoencoder(BaseAutoencoder):
             rows = cut_patches(noisy, clean, self.patch_size, self._augments)
             # From here on the preprocessor stands for a patch, as the module does.
             self.preprocessor_ = self._images.of_size(*rows.inputs.values.shape[2:])
+            check_module_fits(lambda: self._empty_module({}), self.max_memory)
             self.module_ = self._empty_module({})
             self.n_components_ = self.module_.latent.n_components
             run_loop(self, rows, None, self._options(rows, seed), corruption)
@@ -329,6 +358,7 @@ class UNetAutoencoder(BaseAutoencoder):
             batch_size=size,
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
+            deadline=deadline(self),
             seed=seed,
             steps_per_evaluation=max(n_steps // 50, 1),
             gradient_clip=self.gradient_clip,

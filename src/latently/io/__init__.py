@@ -16,7 +16,13 @@ from latently.io._model_file import read_model, write_model
 from latently.io._prefetch import prefetched
 from latently.io._progress import watched
 from latently.io._read import holds_tables, read
-from latently.io._resources import check_disk, check_memory
+from latently.io._resources import (
+    check_disk,
+    check_memory,
+    is_out_of_memory,
+    memory_errors_named,
+)
+from latently.io._say import show
 from latently.io._stream import write_pieces
 from latently.io._tables import read_arrow, read_parquet
 
@@ -33,6 +39,8 @@ __all__ = [
     "holds_tables",
     "check_disk",
     "check_memory",
+    "is_out_of_memory",
+    "memory_errors_named",
     "write_pieces",
     "read_parquet",
     "read_arrow",
@@ -49,6 +57,7 @@ __all__ = [
     "find_format",
     "Format",
     "FORMATS",
+    "show",
     "DEFAULT_MISSING",
     "DEFAULT_MAX_BYTES",
 ]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from latently.exceptions import ResourceError
 from latently.io._say import show
 
-__all__ = ["check_disk", "check_memory", "free_memory"]
+__all__ = ["check_disk", "check_memory", "free_memory", "is_out_of_memory", "memory_errors_named"]
 
 _MEMORY_FILES = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
@@ -26,8 +28,8 @@ def free_memory() -> int | None:
     return min(known, default=None)
 
 
-def check_memory(needed: float, what: str, remedy: str) -> None:
-    """Raise ResourceError if some work needs more memory than is free.
+def check_memory(needed: float, what: str, remedy: str, allowed: float | None = None) -> None:
+    """Raise ResourceError if some work needs more memory than is free, or than is allowed.
 
     Parameters
     ----------
@@ -37,13 +39,17 @@ def check_memory(needed: float, what: str, remedy: str) -> None:
         The work, for the message.
     remedy : str
         What to do instead.
+    allowed : float or None, default=None
+        Bytes that the user grants; None grants all that are free.
     """
     free = free_memory()
     if free is not None and needed > free:
-        raise ResourceError(
-            f"{what} needs about {_gigabytes(needed)} of memory, {_gigabytes(free)} are free. "
-            f"{remedy}."
-        )
+        words = f"{_bytes(free)} are free"
+    elif allowed is not None and needed > allowed:
+        words = f"{_bytes(allowed)} are allowed"
+    else:
+        return
+    raise ResourceError(f"{what} needs about {_bytes(needed)} of memory, {words}. {remedy}.")
 
 
 def check_disk(folder: str | Path, needed: float, what: str) -> None:
@@ -64,9 +70,38 @@ def check_disk(folder: str | Path, needed: float, what: str) -> None:
         return  # writing will say what is wrong
     if needed > free:
         raise ResourceError(
-            f"{show(folder)}: {what} needs about {_gigabytes(needed)} of disk, {_gigabytes(free)} "
+            f"{show(folder)}: {what} needs about {_bytes(needed)} of disk, {_bytes(free)} "
             "are free. Make room, or name another folder."
         )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return True where an error says that memory could not be had, on CPU or GPU."""
+    # torch says so in words only, on the CPU.
+    in_words = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return isinstance(error, MemoryError) or in_words or type(error).__name__ == "OutOfMemoryError"
+
+
+@contextmanager
+def memory_errors_named(what: str) -> Iterator[None]:
+    """Raise ResourceError where some work runs out of memory.
+
+    Parameters
+    ----------
+    what : str
+        The work, for the message.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        free = free_memory()
+        left = "" if free is None else f", {_bytes(free)} are left"
+        raise ResourceError(
+            f"{what} ran out of memory{left}. Take a smaller batch_size, fewer rows or narrower "
+            "layers."
+        ) from None
 
 
 def _of_machine() -> int | None:
@@ -89,5 +124,8 @@ def _of_container(files: tuple[str, str]) -> int | None:
     return max(limit - used, 1)
 
 
-def _gigabytes(size: float) -> str:
-    return f"{size / 2**30:.1f} GiB"
+def _bytes(size: float) -> str:
+    for unit, length in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if size >= length:
+            return f"{size / length:.1f} {unit}"
+    return f"{size:.0f} bytes"

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -41,9 +42,8 @@ def _runs(layout: Layout) -> Iterator[_Run]:
 
 
 def _column_of_element(layout: Layout) -> Tensor:
-    widths = torch.tensor([block.width for block in layout.blocks])
-    counts = torch.tensor([block.n_columns for block in layout.blocks])
-    return torch.arange(layout.n_columns).repeat_interleave(widths.repeat_interleave(counts))
+    widths = np.repeat([b.width for b in layout.blocks], [b.n_columns for b in layout.blocks])
+    return torch.from_numpy(np.repeat(np.arange(layout.n_columns), widths))
 
 
 def spread(per_column: Tensor, layout: Layout) -> Tensor:

@@ -1,16 +1,26 @@
 """Training: one loop, engines that say where it runs, callbacks that hear of it."""
 
 from latently.training._callbacks import Callback, ProgressBar, listening
+from latently.training._checkpoint import (
+    About,
+    checkpointing,
+    current_folder,
+    digest,
+    refuse_existing,
+    remove_checkpoint,
+)
 from latently.training._data import TrainingData, n_batches
 from latently.training._engine import ENGINE_METHODS, Engine, LocalEngine, resolve_engine
 from latently.training._group import can_group, train_group
 from latently.training._history import History, Record
-from latently.training._loop import Trained, TrainingOptions, Weights, train
+from latently.training._loop import Trained, train
+from latently.training._run import TrainingOptions, Weights
 from latently.training._script import CannotScript
 from latently.training._stream import StreamedData, TrainingRows
 
 __all__ = [
     "ENGINE_METHODS",
+    "About",
     "Callback",
     "CannotScript",
     "Engine",
@@ -25,8 +35,13 @@ __all__ = [
     "TrainingRows",
     "Weights",
     "can_group",
+    "checkpointing",
+    "current_folder",
+    "digest",
     "listening",
     "n_batches",
+    "refuse_existing",
+    "remove_checkpoint",
     "resolve_engine",
     "train",
     "train_group",

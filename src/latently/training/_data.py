@@ -75,14 +75,16 @@ class TrainingData(NamedTuple):
         """Return these rows as some function makes them."""
         return change(self)
 
-    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
-        """Deal out every row once, in random order.
+    def batches(
+        self, batch_size: int, generator: torch.Generator, skip: int = 0
+    ) -> Iterator[Batch]:
+        """Deal out every row once, in random order, but for those of the first ``skip`` batches.
 
         A last batch of a single row joins the one before it, and a row that is alone all the same
         is seen twice at once: batch normalisation cannot learn from one row.
         """
         order = torch.randperm(self.n_rows, generator=generator)
-        for index in balanced_split(order, batch_size):
+        for index in balanced_split(order, batch_size)[skip:]:
             together = index.repeat(2) if len(index) == 1 else index
             yield self.take(together.to(self.device))
 

@@ -14,7 +14,9 @@ from latently.nn import AutoencoderModule
 from latently.training._callbacks import Callback, listeners
 from latently.training._data import Batch, TrainingData, balanced_split
 from latently.training._engine import Engine
-from latently.training._loop import Run, Trained, TrainingOptions
+from latently.training._history import StopReason
+from latently.training._loop import Trained
+from latently.training._run import OutOfTime, Run, TrainingOptions
 from latently.training._script import Script, recording, script
 from latently.training._simplify import simplify
 from latently.training._step import (
@@ -278,11 +280,10 @@ class _Group:
                 self.stepper = self.stepper.keep(kept)
                 self.in_step = list(self.active)
 
-    def interrupt(self) -> None:
+    def end_early(self, reason: StopReason) -> None:
         """End every training that still goes on, and keep its best weights."""
         for place in self.active:
-            self.runs[place].history.stopped = "interrupted"
-            self.runs[place].keep_current()
+            self.runs[place].end_early(reason)
 
     def _advance(self, n_steps: int) -> dict[int, float]:
         """Take some steps with all models; return the mean losses of those that still train."""
@@ -292,6 +293,7 @@ class _Group:
             self.runs[place].module.train()
         for _ in range(n_steps):
             run = self.runs[self.active[0]]
+            run.check_time()
             progress = run.step / run.options.n_steps
             batch = run.corrupted(self._next_batch())
             size = batch.inputs.values.shape[1]
@@ -376,7 +378,9 @@ def train_group(
     try:
         group.train(callbacks)
     except KeyboardInterrupt:
-        group.interrupt()
+        group.end_early("interrupted")
+    except OutOfTime:
+        group.end_early("time limit")
     finally:
         group.stepper.release()
         for callback in callbacks:

@@ -10,7 +10,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-StopReason = Literal["running", "finished", "early stopping", "interrupted", "diverged"]
+StopReason = Literal[
+    "running", "finished", "early stopping", "interrupted", "time limit", "diverged"
+]
 
 
 class Record(NamedTuple):
@@ -43,7 +45,8 @@ class History:
     events : list of str
         What happened besides: roll-backs after a diverged loss.
     stopped : str
-        Why training ended: "finished", "early stopping", "interrupted" or "diverged".
+        Why training ended: "finished", "early stopping", "interrupted", "time limit" or
+        "diverged".
     best_step : int
         The step whose weights were kept.
     steps : str

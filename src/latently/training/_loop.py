@@ -2,59 +2,19 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor, nn
-
-from latently.exceptions import DivergenceError
-from latently.nn import AutoencoderModule, Cells
+from latently.nn import AutoencoderModule
 from latently.training._callbacks import Callback, listeners
-from latently.training._data import Batch, TrainingData, n_batches
+from latently.training._checkpoint import TrainingCheckpoint
+from latently.training._data import TrainingData
 from latently.training._engine import Engine
-from latently.training._history import History, Record
-from latently.training._step import Step, Update, loss_of, make_step
+from latently.training._history import History
+from latently.training._pause import deferred_signals
+from latently.training._run import OutOfTime, Run, TrainingOptions, Weights
+from latently.training._step import Update, make_step
 from latently.training._stream import TrainingRows
-
-Weights = dict[str, Tensor]
-
-#: A loss so many times the first one counts as an explosion.
-_EXPLOSION = 1e6
-_MAX_ROLLBACKS = 3
-#: Below this share of the highest learning rate there is nothing left to bring down.
-_COLD = 0.1
-_EVALUATION_BATCH = 4096
-
-
-@dataclass(frozen=True)
-class TrainingOptions:
-    """How long and how fast to train.
-
-    ``n_steps`` is planned; ``patience`` counts evaluations without a better validation loss, None
-    never stops early. ``warmup`` is the share of the steps over which the learning rate rises;
-    after it a half cosine brings it to zero, unless ``decay`` is off. Where patience runs out while
-    the rate is still high, training goes back to the best weights and brings it to zero within the
-    share ``cooldown`` of the evaluations that were waited for. Without ``keep_best`` the
-    last weights are kept, so that the validation rows stay unused.
-    """
-
-    n_steps: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    seed: int
-    patience: int | None = None
-    steps_per_evaluation: int = 100
-    warmup: float = 0.05
-    decay: bool = True
-    cooldown: float = 0.5
-    gradient_clip: float | None = 1.0
-    keep_best: bool = True
 
 
 class Trained(NamedTuple):
@@ -74,13 +34,14 @@ def train(
     callbacks: Iterable[Callback] = (),
     optimizer_state: dict[str, Any] | None = None,
     corruption: Any = None,
+    checkpoint: TrainingCheckpoint | None = None,
 ) -> Trained:
     """Train a module and return its best weights.
 
     Every ``steps_per_evaluation`` steps the validation rows are judged (the training rows' running
     loss where there are none). A loss that is not finite, or explodes, rolls back to the best
-    weights and halves the learning rate; the fourth time it raises. Ctrl-C ends training and
-    keeps the best weights.
+    weights and halves the learning rate; the fourth time it raises. Ctrl-C, SIGTERM where it is
+    handled, and the deadline end training after the step and keep the best weights.
 
     Parameters
     ----------
@@ -100,6 +61,9 @@ def train(
         Where an earlier training's optimiser stood.
     corruption : callable or None, default=None
         Done to the inputs of every training batch.
+    checkpoint : TrainingCheckpoint or None, default=None
+        Where to go on from and to save to; the best weights, where they are then kept, and all else
+        are the same to the bit as those of a training that was never ended.
 
     Returns
     -------
@@ -117,18 +81,24 @@ def train(
     run = Run(engine, module, stepper, train_data, valid_data, options, corruption)
     if optimizer_state is not None:
         stepper.load(optimizer_state)
+    if checkpoint is not None:
+        run.resume(checkpoint, stepper)
     callbacks = [*callbacks, *listeners()]
     for callback in callbacks:
         callback.on_train_begin(options.n_steps)
     try:
-        while n_steps := run.next_stretch():
-            record = run.judge(run.advance(stepper, n_steps))
-            if record is not None:
-                for callback in callbacks:
-                    callback.on_evaluation(record)
+        with deferred_signals() as run.let_signals_go:
+            while n_steps := run.next_stretch():
+                record = run.judge(run.advance(stepper, n_steps))
+                if record is not None:
+                    for callback in callbacks:
+                        callback.on_evaluation(record)
+            run.let_signals_go()
+        run.save()
     except KeyboardInterrupt:
-        run.history.stopped = "interrupted"
-        run.keep_current()
+        run.end_early("interrupted")
+    except OutOfTime:
+        run.end_early("time limit")
     finally:
         for callback in callbacks:
             callback.on_train_end(run.history)
@@ -137,230 +107,3 @@ def train(
     stepper.release()
     run.restore_best()
     return Trained(run.best_weights, run.history, state)
-
-
-class Stepper(Protocol):
-    """What a training must know of whoever takes its steps."""
-
-    precision: AbstractContextManager[object]
-
-    def reset(self) -> None:
-        """Forget what the optimiser has gathered."""
-        ...
-
-
-@dataclass
-class Run:
-    """The state of one training: what it has seen, and what it asks for next."""
-
-    engine: Engine
-    module: AutoencoderModule
-    stepper: Stepper
-    train_data: TrainingRows
-    valid_data: TrainingData | None
-    options: TrainingOptions
-    corruption: Any
-    history: History = field(default_factory=History)
-    step: int = 0
-    rate: float = 0.0
-    rate_factor: float = 1.0
-    rollbacks: int = 0
-    best_loss: float = math.inf
-    first_loss: float = math.nan
-    evaluations_since_best: int = 0
-    cooling_from: int | None = None
-
-    def __post_init__(self) -> None:
-        self.train_data = self.engine.shard(self.train_data)
-        self.valid_data = None if self.valid_data is None else self.engine.shard(self.valid_data)
-        self.generator = torch.Generator().manual_seed(self.options.seed)
-        self.batches = self._endless_batches()
-        self.best_weights = snapshot(self.module)
-        self.started = time.perf_counter()
-
-    def next_stretch(self) -> int:
-        """Return how many steps to take before the next judgement; none where training is over."""
-        if self.history.stopped != "running":
-            return 0
-        if self.step >= self.options.n_steps:
-            self.history.stopped = "finished"
-            return 0
-        return min(self.options.steps_per_evaluation, self.options.n_steps - self.step)
-
-    def judge(self, train_loss: float) -> Record | None:
-        """Evaluate after a stretch of such a loss; return None where training was rolled back."""
-        valid_loss = train_loss if self.valid_data is None else self.evaluate(self.valid_data)
-        if self._ran_away(train_loss) or self._ran_away(valid_loss):
-            self._roll_back(train_loss, valid_loss)
-            return None
-        record = self._keep_record(train_loss, valid_loss, self.metrics())
-        if self._is_over():
-            self.history.stopped = "early stopping"
-        elif self.cooling_from is None and self._is_stale():
-            self._start_cooling()
-        return record
-
-    def advance(self, stepper: Step, n_steps: int) -> float:
-        """Take some optimiser steps and return their mean loss a column."""
-        self.module.train()
-        total, n_rows = torch.zeros((), device=self.train_data.device), 0
-        for _ in range(n_steps):
-            batch, progress = self.corrupted(next(self.batches)), self.step / self.options.n_steps
-            self.module.begin_step(progress)
-            penalty_weight = self.module.latent.weight_at(progress)
-            loss = stepper.gradients(batch, penalty_weight)
-            if self.options.gradient_clip is not None:
-                stepper.clip(self.options.gradient_clip)
-            stepper.descend(self.learning_rate())
-            total += loss * len(batch.inputs.values)
-            n_rows += len(batch.inputs.values)
-            self.step += 1
-        return self.engine.mean(float(total) / n_rows, n_rows)
-
-    @torch.no_grad()
-    def evaluate(self, data: TrainingData) -> float:
-        """Return the mean loss a column of some rows, under the full penalty."""
-        self.module.eval()
-        total, weight = 0.0, 0.0
-        for start in range(0, data.n_rows, _EVALUATION_BATCH):
-            batch = data.take(slice(start, start + _EVALUATION_BATCH))
-            with self.stepper.precision:
-                loss = loss_of(self.module, batch, self.module.latent.weight_at(1.0))
-            total += float(loss) * len(batch.inputs.values)
-            weight += len(batch.inputs.values)
-        return self.engine.mean(total / weight, weight)
-
-    @torch.no_grad()
-    def metrics(self) -> dict[str, float]:
-        """Return the model's own figures on a batch of unseen rows."""
-        self.module.eval()
-        judged = self.train_data.sample if self.valid_data is None else self.valid_data
-        return self.module.metrics(judged.take(slice(_EVALUATION_BATCH)).inputs)
-
-    def keep_current(self) -> None:
-        """Judge the weights as they are, so that an early interruption loses nothing."""
-        loss = math.inf if self.valid_data is None else self.evaluate(self.valid_data)
-        if self.valid_data is None and not self.history.records:
-            loss = self.evaluate(self.train_data.sample)
-        if math.isfinite(loss) and loss < self.best_loss:
-            self._keep_best(loss)
-
-    def restore_best(self) -> None:
-        """Put the best weights back into the module."""
-        self.module.load_state_dict(self.best_weights)
-        self.module.eval()
-
-    def _endless_batches(self) -> Iterator[Batch]:
-        while True:
-            yield from self.train_data.batches(self.options.batch_size, self.generator)
-
-    def corrupted(self, batch: Batch) -> Batch:
-        """Return a batch as the encoder shall see it."""
-        if self.corruption is None:
-            return batch
-        values, observed = batch.inputs
-        if observed is None:
-            shape = len(values), self.module.likelihood.layout.n_columns
-            observed = torch.ones(shape, dtype=torch.bool, device=values.device)
-        return batch._replace(inputs=Cells(*self.corruption(values, observed)))
-
-    def learning_rate(self) -> float:
-        """Return the learning rate of the next step."""
-        self.rate = self.options.learning_rate * self.rate_factor * self._schedule()
-        return self.rate
-
-    def _schedule(self) -> float:
-        if not self.options.decay:
-            return 1.0
-        if self.cooling_from is None:
-            return self._planned_share(self.step)
-        passed = (self.step + 1 - self.cooling_from) / self._n_cooling_steps
-        return self._planned_share(self.cooling_from) * _half_cosine(passed)
-
-    def _planned_share(self, step: int) -> float:
-        """Return the share of the highest learning rate that the plan gives a step."""
-        progress = (step + 1) / self.options.n_steps
-        if progress < self.options.warmup:
-            return progress / self.options.warmup
-        return _half_cosine((progress - self.options.warmup) / (1 - self.options.warmup))
-
-    def _keep_record(
-        self, train_loss: float, valid_loss: float, metrics: dict[str, float]
-    ) -> Record:
-        if math.isnan(self.first_loss):
-            self.first_loss = abs(valid_loss)
-        epoch = self.step / n_batches(self.train_data.n_rows, self.options.batch_size)
-        record = Record(self.step, epoch, train_loss, valid_loss, self.rate, metrics)
-        self.history.records.append(record)
-        self.history.seconds.append(time.perf_counter() - self.started)
-        self._keep_best(valid_loss)
-        return record
-
-    def _keep_best(self, loss: float) -> None:
-        if loss < self.best_loss or not self.options.keep_best:
-            self.best_loss, self.best_weights = loss, snapshot(self.module)
-            self.history.best_step = self.step
-            self.evaluations_since_best = 0
-        elif self.step > self.module.latent.warmup * self.options.n_steps:
-            self.evaluations_since_best += 1
-
-    def _is_over(self) -> bool:
-        """Return True where nothing more is to be gained."""
-        if self.cooling_from is not None:
-            return self.step >= self.cooling_from + self._n_cooling_steps
-        return self._is_stale() and not self._can_cool()
-
-    def _is_stale(self) -> bool:
-        patience = self.options.patience
-        return patience is not None and self.evaluations_since_best >= patience
-
-    def _can_cool(self) -> bool:
-        return self.options.decay and self._n_cooling_steps > 0 and self._schedule() >= _COLD
-
-    def _start_cooling(self) -> None:
-        """Go back to the best weights; the learning rate falls to zero from here."""
-        self.module.load_state_dict(self.best_weights)
-        self.cooling_from = self.step
-
-    @property
-    def _n_cooling_steps(self) -> int:
-        """Steps to cool down for: no more than the plan has left."""
-        start = self.step if self.cooling_from is None else self.cooling_from
-        waited = (self.options.patience or 0) * self.options.steps_per_evaluation
-        return min(round(self.options.cooldown * waited), self.options.n_steps - start)
-
-    def _ran_away(self, loss: float) -> bool:
-        if not math.isfinite(loss):
-            return True
-        return abs(loss) > _EXPLOSION * max(1.0, self.first_loss)
-
-    def _roll_back(self, train_loss: float, valid_loss: float) -> None:
-        self.rollbacks += 1
-        losses = f"training loss {train_loss:.3g}, validation loss {valid_loss:.3g}"
-        if self.rollbacks > _MAX_ROLLBACKS:
-            self.history.stopped = "diverged"
-            raise DivergenceError(
-                f"Training diverged {self.rollbacks} times ({losses}), the last time at learning "
-                f"rate {self.options.learning_rate * self.rate_factor:.2g}. Use a learning_rate "
-                "ten times smaller, or look for extreme values in the data."
-            )
-        self.rate_factor /= 2
-        self.history.events.append(
-            f"step {self.step}: {losses}; rolled back to step {self.history.best_step} and halved "
-            "the learning rate"
-        )
-        self.module.load_state_dict(self.best_weights)
-        self.stepper.reset()
-        self.step = self.history.best_step
-
-
-def _half_cosine(progress: float) -> float:
-    """Fall from one to zero as ``progress`` goes from zero to one."""
-    return 0.5 * (1 + math.cos(math.pi * min(max(progress, 0.0), 1.0)))
-
-
-def snapshot(module: nn.Module) -> Weights:
-    """Return a copy of the weights and buffers, on the CPU."""
-    return {
-        name: value.detach().to("cpu", copy=True) for name, value in module.state_dict().items()
-    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import torch
 
@@ -48,12 +49,18 @@ class StreamedData:
 
         return replace(self, chunks=changed, sample=change(self.sample))
 
-    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+    def batches(
+        self, batch_size: int, generator: torch.Generator, skip: int = 0
+    ) -> Iterator[Batch]:
         """Deal out every row once, mixed within buffers of parts from all over the table.
 
-        The next buffer is read and mixed by a background thread.
+        The next buffer is read and mixed by a background thread. The first ``skip`` batches are
+        read, but not handed out.
         """
         seed = int(torch.randint(2**31, (), generator=generator))
+        yield from islice(self._dealt(batch_size, seed), skip, None)
+
+    def _dealt(self, batch_size: int, seed: int) -> Iterator[Batch]:
         for buffer in prefetched(self._buffers(batch_size, seed)):
             moved = buffer.to(self.device)
             for index in balanced_split(torch.arange(moved.n_rows), batch_size):

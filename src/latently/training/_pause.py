@@ -1,0 +1,51 @@
+"""Signals that wait for a step to end, so that a training is stopped where it can be resumed."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def deferred_signals() -> Iterator[Callable[[], None]]:
+    """Hold a first Ctrl-C or SIGTERM back until what is yielded is called; a second acts at once.
+
+    What acts is the handler that stood before: Python's own raises KeyboardInterrupt. Signals that
+    no Python function handles end the process as ever.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield _nothing
+        return
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    waiting: list[tuple[int, FrameType | None]] = []
+
+    def let_go() -> None:
+        if waiting:
+            number, frame = waiting.pop()
+            handler = handlers[signal.Signals(number)]
+            if callable(handler):
+                handler(number, frame)
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        is_second = bool(waiting)
+        waiting.append((number, frame))
+        if is_second:
+            let_go()
+
+    held = [number for number in _SIGNALS if callable(handlers[number])]
+    for number in held:
+        signal.signal(number, hold)
+    try:
+        yield let_go
+    finally:
+        for number in held:
+            signal.signal(number, handlers[number])
+
+
+def _nothing() -> None:
+    pass

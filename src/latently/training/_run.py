@@ -1,0 +1,396 @@
+"""The state of one training, and what is done between two judgements of it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from latently.exceptions import DivergenceError
+from latently.nn import AutoencoderModule, Cells
+from latently.training._checkpoint import TrainingCheckpoint
+from latently.training._data import Batch, TrainingData, n_batches
+from latently.training._engine import Engine
+from latently.training._history import History, Record, StopReason
+from latently.training._step import Step, loss_of
+from latently.training._stream import TrainingRows
+
+Weights = dict[str, Tensor]
+
+#: A loss so many times the first one counts as an explosion.
+_EXPLOSION = 1e6
+_MAX_ROLLBACKS = 3
+#: Below this share of the highest learning rate there is nothing left to bring down.
+_COLD = 0.1
+_EVALUATION_BATCH = 4096
+#: What a checkpoint must hold of a run besides weights, history and chance.
+_COUNTERS = (
+    "step", "rate", "rate_factor", "rollbacks", "best_loss", "first_loss",
+    "evaluations_since_best", "cooling_from", "left", "n_seen", "n_dealt",
+)  # fmt: skip
+_TENSORS = ("loss_sum", "pass_began")
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How long and how fast to train.
+
+    ``n_steps`` is planned; ``patience`` counts evaluations without a better validation loss, None
+    never stops early. ``warmup`` is the share of the steps over which the learning rate rises;
+    after it a half cosine brings it to zero, unless ``decay`` is off. Where patience runs out while
+    the rate is still high, training goes back to the best weights and brings it to zero within the
+    share ``cooldown`` of the evaluations that were waited for. Without ``keep_best`` the
+    last weights are kept, so that the validation rows stay unused. After ``deadline``, on
+    ``time.monotonic``, no step is begun.
+    """
+
+    n_steps: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    seed: int
+    patience: int | None = None
+    steps_per_evaluation: int = 100
+    warmup: float = 0.05
+    decay: bool = True
+    cooldown: float = 0.5
+    gradient_clip: float | None = 1.0
+    keep_best: bool = True
+    deadline: float = math.inf
+
+
+class OutOfTime(Exception):
+    """The deadline has passed."""
+
+
+class Stepper(Protocol):
+    """What a training must know of whoever takes its steps."""
+
+    precision: AbstractContextManager[object]
+
+    def reset(self) -> None:
+        """Forget what the optimiser has gathered."""
+        ...
+
+
+@dataclass
+class Run:
+    """The state of one training: what it has seen, and what it asks for next."""
+
+    engine: Engine
+    module: AutoencoderModule
+    stepper: Stepper
+    train_data: TrainingRows
+    valid_data: TrainingData | None
+    options: TrainingOptions
+    corruption: Any
+    history: History = field(default_factory=History)
+    step: int = 0
+    rate: float = 0.0
+    rate_factor: float = 1.0
+    rollbacks: int = 0
+    best_loss: float = math.inf
+    first_loss: float = math.nan
+    evaluations_since_best: int = 0
+    cooling_from: int | None = None
+    left: int = 0
+    n_seen: int = 0
+    saves_to: tuple[TrainingCheckpoint, Step] | None = None
+    let_signals_go: Callable[[], None] = lambda: None
+
+    def __post_init__(self) -> None:
+        self.train_data = self.engine.shard(self.train_data)
+        self.valid_data = None if self.valid_data is None else self.engine.shard(self.valid_data)
+        self.generator = torch.Generator().manual_seed(self.options.seed)
+        self.loss_sum = torch.zeros((), device=self.train_data.device)
+        self.pass_began, self.n_dealt = self.generator.get_state(), 0
+        self.batches = self._endless_batches()
+        self.best_weights = snapshot(self.module)
+        self.started = time.perf_counter()
+
+    def next_stretch(self) -> int:
+        """Return how many steps to take before the next judgement; none where training is over."""
+        if self.history.stopped != "running":
+            return 0
+        if self.step >= self.options.n_steps:
+            self.history.stopped = "finished"
+            return 0
+        return self.left or min(self.options.steps_per_evaluation, self.options.n_steps - self.step)
+
+    def judge(self, train_loss: float) -> Record | None:
+        """Evaluate after a stretch of such a loss; return None where training was rolled back."""
+        valid_loss = train_loss if self.valid_data is None else self.evaluate(self.valid_data)
+        if self._ran_away(train_loss) or self._ran_away(valid_loss):
+            self._roll_back(train_loss, valid_loss)
+            return None
+        record = self._keep_record(train_loss, valid_loss, self.metrics())
+        if self._is_over():
+            self.history.stopped = "early stopping"
+        elif self.cooling_from is None and self._is_stale():
+            self._start_cooling()
+        return record
+
+    def advance(self, stepper: Step, n_steps: int) -> float:
+        """Take some optimiser steps and return their mean loss a column."""
+        self.module.train()
+        self.left = n_steps
+        while self.left:
+            self._pause()
+            batch, progress = self.corrupted(next(self.batches)), self.step / self.options.n_steps
+            self.module.begin_step(progress)
+            penalty_weight = self.module.latent.weight_at(progress)
+            loss = stepper.gradients(batch, penalty_weight)
+            if self.options.gradient_clip is not None:
+                stepper.clip(self.options.gradient_clip)
+            stepper.descend(self.learning_rate())
+            self.loss_sum += loss * len(batch.inputs.values)
+            self.n_seen += len(batch.inputs.values)
+            self.step += 1
+            self.left -= 1
+        mean = self.engine.mean(float(self.loss_sum) / self.n_seen, self.n_seen)
+        self.loss_sum.zero_()
+        self.n_seen = 0
+        return mean
+
+    def check_time(self) -> None:
+        """Raise OutOfTime after the deadline."""
+        if time.monotonic() >= self.options.deadline:
+            raise OutOfTime
+
+    def _pause(self) -> None:
+        """Between two steps: save where that is due, and end where time or somebody says so."""
+        if self.saves_to is not None and self.saves_to[0].is_due:
+            self.save()
+        try:
+            self.let_signals_go()
+            self.check_time()
+        except (KeyboardInterrupt, OutOfTime):
+            self.save()
+            raise
+
+    @torch.no_grad()
+    def evaluate(self, data: TrainingData) -> float:
+        """Return the mean loss a column of some rows, under the full penalty."""
+        self.module.eval()
+        total, weight = 0.0, 0.0
+        for start in range(0, data.n_rows, _EVALUATION_BATCH):
+            batch = data.take(slice(start, start + _EVALUATION_BATCH))
+            with self.stepper.precision:
+                loss = loss_of(self.module, batch, self.module.latent.weight_at(1.0))
+            total += float(loss) * len(batch.inputs.values)
+            weight += len(batch.inputs.values)
+        return self.engine.mean(total / weight, weight)
+
+    @torch.no_grad()
+    def metrics(self) -> dict[str, float]:
+        """Return the model's own figures on a batch of unseen rows."""
+        self.module.eval()
+        judged = self.train_data.sample if self.valid_data is None else self.valid_data
+        return self.module.metrics(judged.take(slice(_EVALUATION_BATCH)).inputs)
+
+    def keep_current(self) -> None:
+        """Judge the weights as they are, so that an early interruption loses nothing."""
+        loss = math.inf if self.valid_data is None else self.evaluate(self.valid_data)
+        if self.valid_data is None and not self.history.records:
+            loss = self.evaluate(self.train_data.sample)
+        if math.isfinite(loss) and loss < self.best_loss:
+            self._keep_best(loss)
+
+    def end_early(self, reason: StopReason) -> None:
+        """Keep the best weights of a training that was not to go on."""
+        self.history.stopped = reason
+        self.keep_current()
+
+    def save(self) -> None:
+        """Write down where the training stands, between two steps, where anybody wants to know."""
+        if self.saves_to is None:
+            return
+        checkpoint, stepper = self.saves_to
+        checkpoint.save(
+            {
+                **{name: getattr(self, name) for name in (*_COUNTERS, *_TENSORS)},
+                "history": self.history.to_dict(),
+                "seconds": self.history.seconds,
+                "weights": self.module.state_dict(),
+                "best_weights": self.best_weights,
+                "optimizer": stepper.state(),
+                "chance": _chance(self.train_data.device),
+            }
+        )
+
+    def resume(self, checkpoint: TrainingCheckpoint, stepper: Step) -> None:
+        """Go on from what was saved, if anything was, and save there from now on."""
+        self.saves_to = checkpoint, stepper
+        state = checkpoint.load()
+        if state is None:
+            return
+        for name in _COUNTERS:
+            setattr(self, name, state[name])
+        for name in _TENSORS:
+            setattr(self, name, torch.from_numpy(state[name]).to(getattr(self, name).device))
+        self.history = History.from_dict(state["history"])
+        self.history.seconds = list(state["seconds"])
+        self.started -= self.history.seconds[-1] if self.history.seconds else 0.0
+        self.module.load_state_dict(_tensors(state["weights"]))
+        self.best_weights = _tensors(state["best_weights"])
+        stepper.load(_optimizer(state["optimizer"]))
+        self.generator.set_state(self.pass_began)
+        self.batches = self._endless_batches(self.n_dealt)
+        _set_chance(state["chance"], self.train_data.device)
+        if self.history.stopped == "finished" and self.step < self.options.n_steps:
+            self.history.stopped = "running"
+
+    def restore_best(self) -> None:
+        """Put the best weights back into the module."""
+        self.module.load_state_dict(self.best_weights)
+        self.module.eval()
+
+    def _endless_batches(self, skip: int = 0) -> Iterator[Batch]:
+        while True:
+            self.pass_began, self.n_dealt = self.generator.get_state(), skip
+            batch_size = self.options.batch_size
+            for batch in self.train_data.batches(batch_size, self.generator, skip):
+                self.n_dealt += 1
+                yield batch
+            skip = 0
+
+    def corrupted(self, batch: Batch) -> Batch:
+        """Return a batch as the encoder shall see it."""
+        if self.corruption is None:
+            return batch
+        values, observed = batch.inputs
+        if observed is None:
+            shape = len(values), self.module.likelihood.layout.n_columns
+            observed = torch.ones(shape, dtype=torch.bool, device=values.device)
+        return batch._replace(inputs=Cells(*self.corruption(values, observed)))
+
+    def learning_rate(self) -> float:
+        """Return the learning rate of the next step."""
+        self.rate = self.options.learning_rate * self.rate_factor * self._schedule()
+        return self.rate
+
+    def _schedule(self) -> float:
+        if not self.options.decay:
+            return 1.0
+        if self.cooling_from is None:
+            return self._planned_share(self.step)
+        passed = (self.step + 1 - self.cooling_from) / self._n_cooling_steps
+        return self._planned_share(self.cooling_from) * _half_cosine(passed)
+
+    def _planned_share(self, step: int) -> float:
+        """Return the share of the highest learning rate that the plan gives a step."""
+        progress = (step + 1) / self.options.n_steps
+        if progress < self.options.warmup:
+            return progress / self.options.warmup
+        return _half_cosine((progress - self.options.warmup) / (1 - self.options.warmup))
+
+    def _keep_record(
+        self, train_loss: float, valid_loss: float, metrics: dict[str, float]
+    ) -> Record:
+        if math.isnan(self.first_loss):
+            self.first_loss = abs(valid_loss)
+        epoch = self.step / n_batches(self.train_data.n_rows, self.options.batch_size)
+        record = Record(self.step, epoch, train_loss, valid_loss, self.rate, metrics)
+        self.history.records.append(record)
+        self.history.seconds.append(time.perf_counter() - self.started)
+        self._keep_best(valid_loss)
+        return record
+
+    def _keep_best(self, loss: float) -> None:
+        if loss < self.best_loss or not self.options.keep_best:
+            self.best_loss, self.best_weights = loss, snapshot(self.module)
+            self.history.best_step = self.step
+            self.evaluations_since_best = 0
+        elif self.step > self.module.latent.warmup * self.options.n_steps:
+            self.evaluations_since_best += 1
+
+    def _is_over(self) -> bool:
+        """Return True where nothing more is to be gained."""
+        if self.cooling_from is not None:
+            return self.step >= self.cooling_from + self._n_cooling_steps
+        return self._is_stale() and not self._can_cool()
+
+    def _is_stale(self) -> bool:
+        patience = self.options.patience
+        return patience is not None and self.evaluations_since_best >= patience
+
+    def _can_cool(self) -> bool:
+        return self.options.decay and self._n_cooling_steps > 0 and self._schedule() >= _COLD
+
+    def _start_cooling(self) -> None:
+        """Go back to the best weights; the learning rate falls to zero from here."""
+        self.module.load_state_dict(self.best_weights)
+        self.cooling_from = self.step
+
+    @property
+    def _n_cooling_steps(self) -> int:
+        """Steps to cool down for: no more than the plan has left."""
+        start = self.step if self.cooling_from is None else self.cooling_from
+        waited = (self.options.patience or 0) * self.options.steps_per_evaluation
+        return min(round(self.options.cooldown * waited), self.options.n_steps - start)
+
+    def _ran_away(self, loss: float) -> bool:
+        if not math.isfinite(loss):
+            return True
+        return abs(loss) > _EXPLOSION * max(1.0, self.first_loss)
+
+    def _roll_back(self, train_loss: float, valid_loss: float) -> None:
+        self.rollbacks += 1
+        losses = f"training loss {train_loss:.3g}, validation loss {valid_loss:.3g}"
+        if self.rollbacks > _MAX_ROLLBACKS:
+            self.history.stopped = "diverged"
+            raise DivergenceError(
+                f"Training diverged {self.rollbacks} times ({losses}), the last time at learning "
+                f"rate {self.options.learning_rate * self.rate_factor:.2g}. Use a learning_rate "
+                "ten times smaller, or look for extreme values in the data."
+            )
+        self.rate_factor /= 2
+        self.history.events.append(
+            f"step {self.step}: {losses}; rolled back to step {self.history.best_step} and halved "
+            "the learning rate"
+        )
+        self.module.load_state_dict(self.best_weights)
+        self.stepper.reset()
+        self.step = self.history.best_step
+
+
+def _half_cosine(progress: float) -> float:
+    """Fall from one to zero as ``progress`` goes from zero to one."""
+    return 0.5 * (1 + math.cos(math.pi * min(max(progress, 0.0), 1.0)))
+
+
+def _chance(device: torch.device) -> list[Tensor]:
+    """Return the states of torch's generators: of the CPU, and of the GPU that is trained on."""
+    states = [torch.get_rng_state()]
+    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
+
+
+def _set_chance(states: list[np.ndarray], device: torch.device) -> None:
+    first, *others = (torch.from_numpy(state) for state in states)
+    torch.set_rng_state(first)
+    for state in others:
+        torch.cuda.set_rng_state(state, device)
+
+
+def _tensors(arrays: dict[str, np.ndarray]) -> Weights:
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def _optimizer(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the state of an optimiser as torch numbers it."""
+    moments = {int(place): _tensors(found) for place, found in state["state"].items()}
+    return {"state": moments, "param_groups": state["param_groups"]}
+
+
+def snapshot(module: nn.Module) -> Weights:
+    """Return a copy of the weights and buffers, on the CPU."""
+    return {
+        name: value.detach().to("cpu", copy=True) for name, value in module.state_dict().items()
+    }
