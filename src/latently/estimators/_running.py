@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import warnings
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -131,11 +132,12 @@ def _about(model: Trainable, train_rows: TrainingRows, valid_rows: TrainingData 
         if name not in _OF_THE_PLACE
     }
     shapes = [tuple(p.shape) for p in model.module_.parameters()]
+    names = "\n".join(getattr(model, "feature_names_in_", []))
     n_rows, width = train_rows.n_rows, model.module_.likelihood.layout.width
     if valid_rows is not None:
         n_rows += valid_rows.n_rows
     return About(
-        f"{type(model).__name__} {shapes}",
+        f"{type(model).__name__} {shapes} {hashlib.sha256(names.encode()).hexdigest()}",
         parameters,
         f"{n_rows:,} rows of {width:,} encoded elements",
         digest(train_rows, valid_rows),

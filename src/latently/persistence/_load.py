@@ -107,6 +107,12 @@ def load(path: str | Path, *, network: nn.CustomNetwork | None = None) -> Any:
     True
     """
     config, arrays = read_model(path)
+    if "~checkpoint" in config:
+        raise ModelFileError(
+            f"{path}: this is a checkpoint of a training, not a model. Fit again with its folder "
+            "as checkpoint= (or `latently fit --resume`), then save the model.",
+            "class",
+        )
     classes: dict[str, Any] = dict(CLASSES)
     if network is not None:
         classes["CustomNetwork"] = lambda **_: network

@@ -284,7 +284,7 @@ def checkpointing(folder: str | Path | None, *, interval: float = 30.0) -> Itera
     >>> import tempfile
     >>> from sklearn.datasets import load_iris
     >>> from latently import AnomalyDetector, Autoencoder, checkpointing
-    >>> detector = AnomalyDetector(Autoencoder(2, max_epochs=5, random_state=0))
+    >>> detector = AnomalyDetector(autoencoder=Autoencoder(2, max_epochs=5, random_state=0))
     >>> with tempfile.TemporaryDirectory() as folder, checkpointing(folder):
     ...     detector = detector.fit(load_iris().data)
     """
