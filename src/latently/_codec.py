@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from latently._schema import wrong_field
 from latently.exceptions import ModelFileError
 
 Arrays = dict[str, np.ndarray]
@@ -99,6 +100,8 @@ def check_state(state: Mapping[str, Any], types: Mapping[str, type]) -> None:
     """
     for name, kind in types.items():
         value = state.get(name)
+        if isinstance(value, float) and math.isnan(value):
+            raise ModelFileError(f"The model's {name} is not a number.", "config")
         if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
             raise ModelFileError(
                 f"The model's {name} must be {kind.__name__}, got {type(value).__name__}.", "config"
@@ -109,14 +112,27 @@ def _object(value: dict[str, Any], arrays: Any, classes: Mapping[str, type]) -> 
     name = value["~class"]
     if name not in classes:
         raise ModelFileError(f"The model names an unknown class {str(name)[:60]!r}.", "class")
+    if not set(value) <= {"~class", "params", "fitted"}:
+        raise ModelFileError(f"The model's {name} has entries of unknown names.", "config")
     params = {k: from_plain(v, arrays, classes) for k, v in value.get("params", {}).items()}
     try:
         made = classes[name](**params)
     except TypeError:
         raise ModelFileError(f"The model's {name} has wrong parameters.", "config") from None
+    if is_dataclass(made) and not hasattr(made, "get_params"):
+        _check_record(made, name)
     if "fitted" in value:
         made._restore({k: from_plain(v, arrays, classes) for k, v in value["fitted"].items()})
     return made
+
+
+def _check_record(made: Any, name: str) -> None:
+    """Hold a record against its types, and its parts against each other."""
+    wrong = wrong_field(made)
+    if wrong:
+        raise ModelFileError(f"The model's {name} has a wrong {wrong}.", "config")
+    if hasattr(made, "check_consistent"):
+        made.check_consistent()
 
 
 def _array(content: Any, arrays: Mapping[str, np.ndarray], classes: Any) -> np.ndarray:

@@ -27,7 +27,18 @@ __all__ = [
 
 
 def check_parameters(constraints: dict[str, Any], params: dict[str, Any], caller: str) -> None:
-    """Judge parameters against scikit-learn style constraints; raise ParameterError."""
+    """Judge parameters against scikit-learn style constraints; raise ParameterError.
+
+    A truth is no number: True for ``n_components`` is a mistake.
+    """
+    for name, value in params.items():
+        allowed = constraints.get(name, ["boolean"])
+        if isinstance(value, bool | np.bool_) and isinstance(allowed, list):
+            numbers = [choice for choice in allowed if isinstance(choice, Interval)]
+            if numbers and "boolean" not in allowed:
+                raise ParameterError(
+                    f"The {name!r} parameter of {caller} must be {numbers[0]}. Got {value} instead."
+                )
     try:
         validate_parameter_constraints(constraints, params, caller_name=caller)
     except InvalidParameterError as error:

@@ -275,7 +275,7 @@ def reshape_weights(config, arrays):
         (set_at("fitted", "preprocessor_", to=7), "config"),
         (set_at("fitted", "n_components_", to="two"), "config"),
         (set_at("fitted", "n_components_", to=-1), "config"),
-        (set_at("fitted", "n_components_", to=3), "config"),
+        (set_at("fitted", "n_components_", to=3), "shape"),
         (set_at("fitted", "n_features_in_", to="many"), "config"),
         (set_at("fitted", "history_", to=[]), "config"),
         (set_at("fitted", "weights", to=3), "config"),
@@ -293,7 +293,7 @@ def reshape_weights(config, arrays):
         (set_at("params", "network", to={}), "config"),
         (set_at("params", "network", to=IMPOSSIBLE_NETWORK), "config"),
         (drop_array, "tensor_missing"),
-        (reshape_weights, "config"),
+        (reshape_weights, "shape"),
     ],
     ids=lambda value: getattr(value, "__name__", value),
 )  # fmt: skip

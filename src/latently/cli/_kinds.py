@@ -39,6 +39,8 @@ class Recipe(NamedTuple):
     shuffle: bool = True
     refit: bool = False
     grouped: bool = False
+    max_seconds: float | None = None
+    max_memory: float | None = None
 
 
 _CLASSES = {
@@ -100,6 +102,8 @@ def make_autoencoder(recipe: Recipe, *, images: bool) -> Any:
         "effort": recipe.effort,
         "shuffle": None if recipe.shuffle else False,
         "refit": True if recipe.refit else None,
+        "max_seconds": recipe.max_seconds,
+        "max_memory": recipe.max_memory,
     }
     if kind is Kind.unet:
         chosen = _of_unet(chosen, recipe)

@@ -7,23 +7,6 @@ from pathlib import Path
 from typing import Any
 
 #: Seconds in each unit of a time limit.
-_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-
-
-def seconds_of(text: str | None) -> float | None:
-    """Return the seconds of 90s, 5m, 2h or 1d; a bare number is seconds."""
-    from latently.exceptions import ParameterError
-
-    if text is None:
-        return None
-    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "s")
-    try:
-        seconds = float(number) * _UNITS[unit]
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise ParameterError(f"--time-limit must be a time such as 90s, 5m or 2h, got {text!r}.")
-    return seconds
 
 
 def read_space(path: str | None) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from latently.cli._data import Source, read_training_rows
 from latently.cli._guard import interrupt_code, say
 from latently.cli._kinds import Kind, Recipe, make_autoencoder
 from latently.cli._output import check_picture, write_json, write_picture
+from latently.cli._units import bytes_of, seconds_of
 
 _SHAPE, _TRAINING = "What to learn", "How to train"
 
@@ -85,6 +86,38 @@ def fit(
             rich_help_panel=_TRAINING,
         ),
     ] = False,
+    time_limit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Train no longer than 90s, 5m or 2h.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    max_memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Refuse a fit that needs more than 500MB or 4GiB.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Save the training here every half minute, until the model is written.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on from the checkpoint, if there is one; default folder MODEL.checkpoint.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = False,
     seed: Annotated[
         int, typer.Option(help="Same seed, same model.", rich_help_panel=_TRAINING)
     ] = 0,
@@ -107,26 +140,32 @@ def fit(
     """Train a model on DATA and write it to one file.
 
     A table larger than memory stays on disk and is read in every pass. A first Ctrl-C ends the
-    training and keeps the best weights.
+    training and keeps the best weights; with --resume, the same command goes on from there.
     """
     from latently.inspection import inspect
     from latently.io import check_output
     from latently.report import plot_history
+    from latently.training import checkpointing, remove_checkpoint
 
+    folder, is_resumed = _checkpoint_folder(output, checkpoint, resume)
+    overwrite = overwrite or is_resumed
     check_output(output, overwrite)
     check_picture(plot, overwrite)
     verbose = not quiet and sys.stderr.isatty()
     recipe = Recipe(
         kind, n_components, max_epochs, batch_size, learning_rate, beta, n_active, hidden_sizes,
         noise, seed, device, verbose, refinement_steps, sparsity, effort, not no_shuffle, refit,
-        group_by is not None,
+        group_by is not None, seconds_of(time_limit), bytes_of(max_memory),
     )  # fmt: skip
     source = Source(data, format, key, skip_bad, ids, own_sizes=kind is Kind.unet)
     rows = read_training_rows(source, ignore, {"--group-by": group_by}, streams=True)
     groups = {} if group_by is None else {"groups": rows.beside["--group-by"]}
-    model = make_autoencoder(recipe, images=rows.is_images).fit(rows.values, **groups)
+    with checkpointing(folder):
+        model = make_autoencoder(recipe, images=rows.is_images).fit(rows.values, **groups)
     # The file shall be the same whoever watched, and be of use on a machine without that device.
     model.set_params(verbose=False, engine="auto").save(output, overwrite=overwrite)
+    if folder is not None and model.history_.stopped not in ("interrupted", "time limit"):
+        remove_checkpoint(folder)
     if not quiet:
         say(f"{model.summary()}\nwrote {output}")
     if plot is not None:
@@ -138,5 +177,20 @@ def fit(
         note = (
             " Nothing was judged yet, so its weights are those of the start." if untrained else ""
         )
-        say(f"interrupted; the model so far is in {output}.{note}")
+        again = "" if folder is None else " The same command with --resume goes on."
+        say(f"interrupted; the model so far is in {output}.{note}{again}")
         raise typer.Exit(interrupt_code())
+
+
+def _checkpoint_folder(
+    output: str, checkpoint: str | None, resume: bool
+) -> tuple[str | None, bool]:
+    """Return where to save the training, and whether there is one to go on from."""
+    from latently.training import holds_checkpoint, refuse_existing
+
+    if checkpoint is None and not resume:
+        return None, False
+    folder = f"{output}.checkpoint" if checkpoint is None else checkpoint
+    if not resume:
+        refuse_existing(folder)
+    return folder, holds_checkpoint(folder)

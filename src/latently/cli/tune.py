@@ -12,7 +12,8 @@ from latently.cli._data import Source, read_training_rows
 from latently.cli._guard import interrupt_code, say
 from latently.cli._kinds import Kind, Recipe, make_autoencoder
 from latently.cli._output import check_picture, write_json, write_picture
-from latently.cli._search import read_space, seconds_of, setting_words
+from latently.cli._search import read_space, setting_words
+from latently.cli._units import seconds_of
 
 _SEARCH = "How to search"
 

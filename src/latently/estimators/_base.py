@@ -14,7 +14,6 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
-from latently._codec import check_state
 from latently._sklearn import Interval, check_parameters
 from latently._validation import check_fitted, read_codes, read_input, read_seed
 from latently.estimators._effort import Effort
@@ -32,9 +31,10 @@ from latently.estimators._inference import (
     residuals_of,
     row_errors,
 )
+from latently.estimators._restoring import check_fitted_state, check_weights
 from latently.estimators._rotation import Rotation
 from latently.estimators._saving import SaveMixin
-from latently.exceptions import DataError
+from latently.exceptions import DataError, ModelFileError
 from latently.io import as_dataset
 from latently.nn import AutoencoderModule, Cells
 from latently.preprocessing import Preprocessor
@@ -325,6 +325,11 @@ class BaseAutoencoder(
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
+    @property
+    def _has_own_network(self) -> bool:
+        """True where modules are the user's, who knows how large they are."""
+        return False
+
     def _fitted_state(self) -> dict[str, Any]:
         if not hasattr(self, "module_"):
             return {}
@@ -334,15 +339,24 @@ class BaseAutoencoder(
 
     def _restore(self, state: dict[str, Any]) -> None:
         self._check_parameters()
-        check_state(state, {"n_features_in_": int, "n_components_": int, "interrupted_": bool})
+        check_fitted_state(state)
         weights = state.pop("weights")
         self.history_ = History.from_dict(state.pop("history_"))
+        if not set(state) <= set(_SAVED):
+            raise ModelFileError("The model has fitted attributes of unknown names.", "config")
         for name, value in state.items():
             setattr(self, name, value)
         self._next_seed = read_seed(self.random_state)
+        tensors = {name: torch.from_numpy(w) for name, w in weights.items()}
+        shapes = {name: tuple(w.shape) for name, w in weights.items()}
+
+        def build() -> AutoencoderModule:
+            return self._empty_module(shapes)
+
+        check_weights(None if self._has_own_network else build, tensors, self.preprocessor_.layout)
         with seeded(0):
-            self.module_ = self._empty_module({name: w.shape for name, w in weights.items()})
-        self.module_.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
+            self.module_ = build()
+        self.module_.load_state_dict(tensors)
         self.module_.eval()
 
 

@@ -209,6 +209,12 @@ def deadline(plan: Plan) -> float:
     return math.inf if plan.max_seconds is None else time.monotonic() + plan.max_seconds
 
 
+def part_of_time(options: TrainingOptions, share: float) -> float:
+    """Return when a share of the time that is left will have passed."""
+    now = time.monotonic()
+    return now + share * (options.deadline - now)
+
+
 def chunk_options(plan: Plan, n_rows: int, seed: int) -> TrainingOptions:
     """Return how to pass once over a chunk of a stream, at a constant learning rate."""
     batch_size = automatic_batch_size(n_rows) if plan.batch_size == "auto" else plan.batch_size

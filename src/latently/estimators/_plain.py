@@ -13,6 +13,7 @@ from latently._sklearn import Interval, check_parameters
 from latently._validation import check_fitted
 from latently.estimators._base import seeded
 from latently.estimators._baselines import Spectrum, shares_left
+from latently.estimators._fitting import part_of_time
 from latently.estimators._sizes import ComponentsCurve, most_components, size_errors
 from latently.estimators._trained import TrainedAutoencoder
 from latently.exceptions import DataError
@@ -21,6 +22,8 @@ from latently.training import TrainingData, TrainingOptions, TrainingRows
 
 #: Share of the steps of a training in which codes of all sizes are tried at once.
 _TRIAL_SHARE = 0.4
+#: Share of a limited time for that.
+_TIME_SHARE = 0.3
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -59,7 +62,8 @@ class PlainAutoencoder(TrainedAutoencoder):
         with seeded(options.seed):
             trial._start(spectrum, train_rows.sample.inputs)
             trial._train(
-                train_rows, valid_rows, replace(options, n_steps=n_steps),
+                train_rows, valid_rows,
+                replace(options, n_steps=n_steps, deadline=part_of_time(options, _TIME_SHARE)),
                 title=f"{type(self).__name__}: codes of 1 to {most} components",
             )  # fmt: skip
         layout = self.preprocessor_.layout

@@ -152,8 +152,8 @@ def _warn_of_trouble(model: Trainable) -> None:
         )
     if model.history_.stopped == "time limit":
         troubles.append(
-            f"Training ended at its time limit after {model.history_.last_step:,} steps; the "
-            f"weights of step {model.history_.best_step:,} were kept."
+            f"Training ended at its time limit; the weights of step {model.history_.best_step:,} "
+            "were kept."
         )
     for trouble in troubles:
         warnings.warn(trouble, TrainingWarning, stacklevel=7)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from latently.nn._layers import identity
 from latently.nn._views import Rows
 
 #: Wider rows are described by factors: the full form costs the cube of the width a row.
@@ -58,7 +59,7 @@ class ConditionalGaussian(nn.Module):
             self.register_buffer("loadings", torch.zeros(width, self.n_factors))
             self.register_buffer("noise", torch.ones(width))
         else:
-            self.register_buffer("covariance", torch.eye(width))
+            self.register_buffer("covariance", identity(width))
 
     # ------------------------------------------------------------------ fitting
     @torch.no_grad()

@@ -9,6 +9,8 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from latently.nn._layers import identity
+
 #: Beyond this many components the fitted prior of a deterministic code keeps variances only.
 _FULL_COVARIANCE_LIMIT = 512
 
@@ -115,7 +117,7 @@ class PointLatent(Latent):
     def __init__(self, n_components: int, weight: float = 0.0, warmup: float = 0.0) -> None:
         super().__init__(n_components, weight, warmup)
         full = n_components <= _FULL_COVARIANCE_LIMIT
-        factor = torch.eye(n_components) if full else torch.ones(n_components)
+        factor = identity(n_components) if full else torch.ones(n_components)
         self.register_buffer("prior_mean", torch.zeros(n_components))
         self.register_buffer("prior_factor", factor)
 

@@ -6,12 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from latently.exceptions import ParameterError
 
 ActivationName = Literal["gelu", "relu", "silu", "elu", "tanh", "sigmoid", "identity"]
 NormalizationName = Literal["batch", "layer"]
+
+#: More layers than this are a mistake, or somebody's attempt to stop the program.
+_MOST_LAYERS = 1_000
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "gelu": nn.GELU,
@@ -26,6 +30,11 @@ DENSE_NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
     "batch": nn.BatchNorm1d,
     "layer": nn.LayerNorm,
 }
+
+
+def identity(n: int) -> Tensor:
+    """Return the identity matrix, on the meta device too, where ``torch.eye`` loads a compiler."""
+    return torch.zeros(n, n).fill_diagonal_(1.0)
 
 
 class Sum(nn.Module):
@@ -84,5 +93,9 @@ def check_sizes(name: str, sizes: Sequence[int]) -> None:
     whole = listed and all(hasattr(size, "__index__") for size in sizes)
     if not whole or any(int(size) < 1 for size in sizes):
         raise ParameterError(
-            f'{name} must be "auto" or positive integers, got {sizes!r}. Try (64, 32).'
+            f'{name} must be "auto" or positive integers, got {repr(sizes)[:60]}. Try (64, 32).'
+        )
+    if len(sizes) > _MOST_LAYERS:
+        raise ParameterError(
+            f"{name} must be at most {_MOST_LAYERS:,} layers, got {len(sizes):,}. Try (64, 32)."
         )

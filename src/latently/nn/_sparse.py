@@ -319,7 +319,8 @@ class Atoms(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_outputs))
         self.register_buffer("scale", torch.ones(()))
         self.all_learn = False  # whether weights of zero have a gradient, too
-        self.normalize()
+        if not self.weight.is_meta:
+            self.normalize()
 
     @torch.no_grad()
     def normalize(self) -> None:

@@ -9,7 +9,7 @@ from latently import estimators, nn, tasks, training
 from latently._codec import from_plain
 from latently._spec import Block, ColumnType, ImageSpec, Layout, TableSpec
 from latently.exceptions import LatentlyError, ModelFileError
-from latently.io import read_model
+from latently.io import read_model, show
 from latently.preprocessing import ImagePreprocessor, TablePreprocessor
 from latently.preprocessing._columns import BooleanCodec, CategoryCodec, OrdinalCodec, TimeCodec
 
@@ -108,26 +108,51 @@ def load(path: str | Path, *, network: nn.CustomNetwork | None = None) -> Any:
     """
     config, arrays = read_model(path)
     if "~checkpoint" in config:
-        raise ModelFileError(
-            f"{path}: this is a checkpoint of a training, not a model. Fit again with its folder "
-            "as checkpoint= (or `latently fit --resume`), then save the model.",
+        raise _refusal(
+            path,
+            "this is a checkpoint of a training, not a model. Fit again with its folder as "
+            "checkpoint= (or `latently fit --resume`), then save the model.",
             "class",
         )
     classes: dict[str, Any] = dict(CLASSES)
     if network is not None:
         classes["CustomNetwork"] = lambda **_: network
+    used = _Used(arrays)
     try:
-        model = from_plain(config, arrays, classes)
+        model = from_plain(config, used, classes)
     except ModelFileError as error:
-        raise ModelFileError(f"{path}: {error}", error.reason) from None
+        raise _refusal(path, str(error), error.reason) from None
     except LatentlyError as error:
-        raise ModelFileError(f"{path}: {error}", "config") from None
+        raise _refusal(path, str(error), "config") from None
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
-        raise ModelFileError(
-            f"{path}: the configuration and the weights do not fit together. Save the model "
-            "again; a custom network must be given as load(path, network=...).",
+        raise _refusal(
+            path,
+            "the configuration and the weights do not fit together. Save the model again; a custom "
+            "network must be given as load(path, network=...).",
             "config",
         ) from None
     if not (hasattr(model, "__sklearn_is_fitted__") and model.__sklearn_is_fitted__()):
-        raise ModelFileError(f"{path} holds no model. Save one with model.save.", "class")
+        raise _refusal(path, "it holds no model. Save one with model.save.", "class")
+    if len(used.names) < len(arrays):
+        raise _refusal(path, "it holds arrays that belong to no part of the model.", "tensor_extra")
     return model
+
+
+class _Used(dict[str, Any]):
+    """Arrays that remember which of them were asked for."""
+
+    def __init__(self, arrays: dict[str, Any]) -> None:
+        super().__init__(arrays)
+        self.names: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self.names.add(name)
+        return super().__getitem__(name)
+
+
+def _refusal(path: str | Path, wrong: str, reason: str) -> ModelFileError:
+    """Return an error of at most 300 characters that names the file."""
+    words = " ".join(wrong.split())
+    return ModelFileError(
+        f"{show(path)}: {words if len(words) <= 225 else words[:222] + '...'}", reason
+    )

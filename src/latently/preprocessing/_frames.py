@@ -200,7 +200,13 @@ def native_frame(table: pa.Table, spec: TableSpec, container: Frames, like: Any 
     if spec.container == "pandas":
         words = dict(zip(spec.names or (), spec.types, strict=True))
         keep = {n: words[n].native for n in table.column_names if words[n].name != "dictionary"}
-        native = native.astype(keep)
+        try:
+            native = native.astype(keep)
+        except TypeError as error:
+            raise DataError(
+                f"A column cannot be given back in its type of fit ({str(error)[:100]}). Fit with "
+                "this version of pandas."
+            ) from None
     index = getattr(like, "index", None)
     return native if index is None else native.set_axis(index, axis=0)
 

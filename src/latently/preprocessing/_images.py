@@ -17,6 +17,7 @@ from latently._spec import (
     LikelihoodName,
 )
 from latently.exceptions import DataError, DataWarning
+from latently.preprocessing._consistency import check_images
 from latently.preprocessing._frames import rounded
 
 _CHANNEL_COUNTS = (1, 2, 3, 4)
@@ -39,6 +40,10 @@ class ImagePreprocessor:
     spec: ImageSpec
     likelihood: LikelihoodName
     bounded: bool = True
+
+    def check_consistent(self) -> None:
+        """Raise DataError if the parts do not belong together, as those of a file may not."""
+        check_images(self.spec)
 
     def sized_like(self, stack: np.ndarray) -> ImagePreprocessor:
         """Return the same for images of another size, of as many channels.

@@ -16,6 +16,7 @@ import pyarrow as pa
 from latently._spec import Block, Layout, LikelihoodChoice, LikelihoodName, TableSpec
 from latently.exceptions import DataError, DataWarning
 from latently.preprocessing._columns import ColumnCodec, number_matrix
+from latently.preprocessing._consistency import check_table
 from latently.preprocessing._frames import (
     arrow_table,
     container_of,
@@ -70,6 +71,10 @@ class TablePreprocessor:
     number_likelihood: LikelihoodName
     codecs: tuple[Any, ...] = ()
     grey: bool = False
+
+    def check_consistent(self) -> None:
+        """Raise DataError if the parts do not belong together, as those of a file may not."""
+        check_table(self.spec, self.positions, self.center, self.scale, self.codecs)
 
     @classmethod
     def fit(cls, table: Table, likelihood: LikelihoodChoice = "auto") -> TablePreprocessor:

@@ -19,6 +19,7 @@ from latently.estimators import (
     Effort,
     SaveMixin,
 )
+from latently.exceptions import ModelFileError
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -90,5 +91,8 @@ class AutoencoderTask(SaveMixin, BaseEstimator):  # type: ignore[misc]  # sklear
     def _restore(self, state: dict[str, Any]) -> None:
         self._check_parameters()
         check_state(state, self._fitted_types)
+        # As fit leaves them behind, and nothing that would hide a method.
+        if not all(name.endswith("_") and not name.startswith("_") for name in state):
+            raise ModelFileError("The model has fitted attributes of unknown names.", "config")
         for name, value in state.items():
             setattr(self, name, value)

@@ -13,6 +13,8 @@ from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
+from latently.exceptions import DataError
+
 DensityName = Literal["mixture", "kernel"]
 
 #: Fewest rows that a mode of the mixture should explain.
@@ -44,6 +46,23 @@ class Density(NamedTuple):
     means: np.ndarray
     factors: np.ndarray
     shapes: np.ndarray
+
+    def check_consistent(self, n_components: int) -> None:
+        """Raise DataError if the parts do not belong together, as those of a file may not."""
+        n_modes, n_shapes = len(self.weights), len(self.factors)
+        shapes = self.shapes.dtype.kind in "iu" and self.shapes.shape == (n_modes,)
+        fit = (
+            self.weights.shape == (n_modes,)
+            and self.means.shape == (n_modes, n_components)
+            and self.factors.shape == (n_shapes, n_components, n_components)
+            and shapes
+            and bool(((self.shapes >= 0) & (self.shapes < n_shapes)).all())
+            and bool(np.isfinite(self.means).all() and np.isfinite(self.factors).all())
+            and bool((self.weights > 0).all() and np.isfinite(self.weights).all())
+            and bool((np.diagonal(self.factors, axis1=1, axis2=2) > 0).all())
+        )
+        if not fit:
+            raise DataError("The model's density of codes does not fit together.")
 
     def draw(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         """Return codes drawn at random, (n_samples, n_components)."""

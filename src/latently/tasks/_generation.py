@@ -158,6 +158,10 @@ class LatentSampler(AutoencoderTask):
             [one.shapes + start for one, start in zip(found, before, strict=True)]
         )
 
+    def _restore(self, state: dict[str, Any]) -> None:
+        super()._restore(state)
+        self._density.check_consistent(self.autoencoder_.n_components_)
+
     @property
     def _density(self) -> Density:
         return Density(self.weights_, self.means_, self.factors_, self.shapes_)

@@ -6,6 +6,7 @@ from latently.training._checkpoint import (
     checkpointing,
     current_folder,
     digest,
+    holds_checkpoint,
     refuse_existing,
     remove_checkpoint,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "checkpointing",
     "current_folder",
     "digest",
+    "holds_checkpoint",
     "listening",
     "n_batches",
     "refuse_existing",

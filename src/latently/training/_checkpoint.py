@@ -120,6 +120,7 @@ class TrainingCheckpoint:
         self.paths = [stem.with_name(f"{stem.name}-{name}.safetensors") for name in _GENERATIONS]
         self.about, self.interval = about, interval
         self.generation = 0
+        self.is_finished = False
         self._due_at = time.monotonic() + interval
 
     @property
@@ -213,6 +214,7 @@ class CheckpointFolder:
 
     def __init__(self, folder: Path, interval: float) -> None:
         self.folder, self.interval, self.n_begun = folder, interval, 0
+        self._last: TrainingCheckpoint | None = None
         self._lock = FileLock(folder / _LOCK)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -230,11 +232,18 @@ class CheckpointFolder:
                 "Name a folder that may be written."
             ) from None
 
-    def next(self, about: About) -> TrainingCheckpoint:
-        """Return the place of the training that begins now."""
+    def next(self, about: About) -> TrainingCheckpoint | None:
+        """Return the place of the training that begins now.
+
+        None after one that was ended before its time: what is built on it is not to be gone on
+        from.
+        """
+        if self._last is not None and not self._last.is_finished:
+            return None
         stem = self.folder / f"training-{self.n_begun}"
         self.n_begun += 1
-        return TrainingCheckpoint(stem, about, self.interval)
+        self._last = TrainingCheckpoint(stem, about, self.interval)
+        return self._last
 
     def close(self) -> None:
         """Let others in."""

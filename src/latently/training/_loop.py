@@ -94,7 +94,7 @@ def train(
                     for callback in callbacks:
                         callback.on_evaluation(record)
             run.let_signals_go()
-        run.save()
+        run.finish()
     except KeyboardInterrupt:
         run.end_early("interrupted")
     except OutOfTime:

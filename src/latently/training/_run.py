@@ -225,6 +225,12 @@ class Run:
             }
         )
 
+    def finish(self) -> None:
+        """Write down that the training came to its end, unless that is known."""
+        if self.saves_to is not None and not self.saves_to[0].is_finished:
+            self.save()
+            self.saves_to[0].is_finished = True
+
     def resume(self, checkpoint: TrainingCheckpoint, stepper: Step) -> None:
         """Go on from what was saved, if anything was, and save there from now on."""
         self.saves_to = checkpoint, stepper
@@ -246,6 +252,7 @@ class Run:
         _set_chance(state["chance"], self.train_data.device)
         if self.history.stopped == "finished" and self.step < self.options.n_steps:
             self.history.stopped = "running"
+        checkpoint.is_finished = self.history.stopped != "running"
 
     def restore_best(self) -> None:
         """Put the best weights back into the module."""

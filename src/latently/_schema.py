@@ -1,0 +1,62 @@
+"""Values against the types that a record's fields are annotated with."""
+
+from __future__ import annotations
+
+import math
+import types
+from collections.abc import Mapping
+from dataclasses import fields
+from functools import cache
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+
+def wrong_field(record: Any) -> str:
+    """Return the name of the first field whose value is not of its type; empty where all are.
+
+    A truth is no number, a whole number serves as a real one, and a real one is not NaN.
+
+    Parameters
+    ----------
+    record : dataclass
+        An instance.
+
+    Returns
+    -------
+    str
+        The name.
+    """
+    kind: Any = type(record)
+    hints = _hints(kind)
+    values = ((name, getattr(record, name)) for name in hints)
+    return next((name for name, value in values if not _is_of(value, hints[name])), "")
+
+
+@cache
+def _hints(cls: Any) -> dict[str, Any]:
+    hints = get_type_hints(cls)
+    return {field.name: hints[field.name] for field in fields(cls) if field.init}
+
+
+def _is_of(value: Any, hint: Any) -> bool:
+    kind, inner = get_origin(hint), get_args(hint)
+    if hint is Any or getattr(hint, "_is_protocol", False):
+        return True
+    if kind in (Union, types.UnionType):
+        return any(_is_of(value, choice) for choice in inner)
+    if kind is Literal:
+        return any(type(value) is type(choice) and value == choice for choice in inner)
+    if kind is tuple:
+        return isinstance(value, tuple) and _are_of(value, inner)
+    if kind in (dict, Mapping):
+        return isinstance(value, dict) and all(_is_of(item, inner[1]) for item in value.values())
+    if hint is float:
+        return type(value) in (int, float) and not math.isnan(value)
+    wanted: Any = kind or hint
+    return type(value) is wanted if wanted in (bool, int, str) else isinstance(value, wanted)
+
+
+def _are_of(values: tuple[Any, ...], hints: tuple[Any, ...]) -> bool:
+    if len(hints) == 2 and hints[1] is Ellipsis:
+        return all(_is_of(value, hints[0]) for value in values)
+    pairs = zip(values, hints, strict=False)
+    return len(values) == len(hints) and all(_is_of(value, hint) for value, hint in pairs)

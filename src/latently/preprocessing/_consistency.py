@@ -1,0 +1,126 @@
+"""Whether the parts of a preprocessor that came from a file belong together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from latently._spec import ColumnType, ImageSpec, TableSpec
+from latently.exceptions import DataError
+from latently.preprocessing._columns import (
+    CYCLES,
+    DAY,
+    SECONDS,
+    BooleanCodec,
+    CategoryCodec,
+    OrdinalCodec,
+    TimeCodec,
+)
+from latently.preprocessing._frames import arrow_type
+
+_CODECS = (BooleanCodec, CategoryCodec, OrdinalCodec, TimeCodec)
+#: Beyond this, numbers do not fit into single precision once they are scaled.
+_LARGEST = 1e300
+
+
+def check_table(
+    spec: TableSpec,
+    positions: np.ndarray,
+    center: np.ndarray,
+    scale: np.ndarray,
+    codecs: Iterable[Any],
+) -> None:
+    """Raise DataError if columns, scaling and codecs do not belong together.
+
+    Parameters
+    ----------
+    spec : TableSpec
+        The columns.
+    positions, center, scale : ndarray of shape (n_numbers,)
+        Of the numeric columns.
+    codecs : iterable of ColumnCodec
+        Of the others.
+    """
+    codecs = list(codecs)
+    _hold(all(isinstance(codec, _CODECS) for codec in codecs), "a codec is none")
+    one_axis = positions.ndim == 1 and positions.dtype.kind in "iu"
+    _hold(one_axis, "the positions of the columns are no whole numbers")
+    _hold(center.shape == scale.shape == positions.shape, "scales and columns differ in number")
+    kinds = center.dtype.kind == scale.dtype.kind == "f"
+    _hold(kinds and bool(np.isfinite(center).all()), "a center is not finite")
+    _hold(bool(np.isfinite(scale).all() and (scale > 0).all()), "a scale is not above zero")
+    places = sorted([*positions.tolist(), *(codec.position for codec in codecs)])
+    _hold(places == list(range(len(places))), "the positions of the columns are not 0, 1, ...")
+    _check_names(spec, len(places))
+    for codec in codecs:
+        _check_codec(codec)
+        kind = spec.types[codec.position].name
+        _hold(spec.names is not None and codec.name == spec.names[codec.position],
+              f"column {codec.name[:30]!r} stands elsewhere")  # fmt: skip
+        timed = kind.startswith(("timestamp", "date", "time", "duration"))
+        _hold(timed == isinstance(codec, TimeCodec), f"column {codec.name[:30]!r} is {kind[:20]}")
+
+
+def check_images(spec: ImageSpec) -> None:
+    """Raise DataError if the record of a stack of images cannot be one.
+
+    Parameters
+    ----------
+    spec : ImageSpec
+        Axes, size, type and range.
+    """
+    _hold(all(side > 0 for side in spec.shape), "an image has a side of no pixel")
+    _hold(math.isfinite(spec.low) and math.isfinite(spec.high) and spec.low < spec.high,
+          "the range of the pixels is none")  # fmt: skip
+    _check_dtype(spec.dtype)
+
+
+def _check_names(spec: TableSpec, n_columns: int) -> None:
+    _check_dtype(spec.dtype)
+    if spec.names is None:
+        _hold(not spec.types and spec.container == "numpy", "the columns have types and no names")
+        return
+    n_names = len(spec.names)
+    _hold(n_names == n_columns == len(spec.types), "names, types and columns differ in number")
+    _hold(len(set(spec.names)) == n_names, "two columns have one name")
+    for kind in spec.types:
+        _check_type(kind)
+
+
+def _check_type(kind: ColumnType) -> None:
+    if kind.name in ("dictionary", "null"):
+        return
+    try:
+        arrow_type(kind)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        _hold(False, f"a column is of the unknown type {kind.name[:30]!r}")
+
+
+def _check_codec(codec: Any) -> None:
+    _hold(codec.width > 0, "a column has no width")
+    if isinstance(codec, CategoryCodec | OrdinalCodec):
+        known = codec.categories
+        alike = len({type(category) for category in known}) <= 1
+        _hold(alike and len(set(known)) == len(known),
+              f"the categories of {codec.name[:30]!r} differ, or one is double")  # fmt: skip
+    if isinstance(codec, TimeCodec):
+        _hold(codec.seconds_per_tick in (*SECONDS.values(), DAY)
+              and set(codec.periods) <= set(CYCLES)
+              and abs(codec.center) < _LARGEST and 0 < codec.scale < _LARGEST,
+              f"the scale of {codec.name[:30]!r} is none")  # fmt: skip
+
+
+def _check_dtype(name: str) -> None:
+    try:
+        usable = np.dtype(name).kind in "biuf"
+    except TypeError:
+        usable = False
+    _hold(usable, f"the type {name[:30]!r} is none of numbers")
+
+
+def _hold(condition: bool, otherwise: str) -> None:
+    if not condition:
+        raise DataError(f"The model's columns do not fit together: {otherwise}.")
