@@ -197,6 +197,8 @@ def mean_offset(layout: Layout, mean: Tensor) -> Tensor:
         The mean itself for numbers, its logit or log for probabilities, held away from 0 and 1.
     """
     offset = mean.clone()
+    if mean.is_meta:
+        return offset
     for run in _runs(layout):
         offset[..., run.elements] = run.kind.offset(mean[..., run.elements])
     return offset

@@ -66,8 +66,9 @@ class Predictive(nn.Module):
 
     def __init__(self, n_columns: int) -> None:
         super().__init__()
-        even = torch.linspace(0, 1, _N_LEVELS)
-        normal = torch.special.ndtri((torch.arange(_N_RESIDUALS) + 0.5) / _N_RESIDUALS)
+        even = torch.linspace(0, 1, _N_LEVELS, device="cpu")
+        places = torch.arange(_N_RESIDUALS, device="cpu")
+        normal = torch.special.ndtri((places + 0.5) / _N_RESIDUALS)
         self.register_buffer("residuals", normal.repeat(n_columns, 1))
         self.register_buffer("slope", torch.zeros(n_columns))
         self.register_buffer("levels", even.repeat(n_columns, 1))
