@@ -97,7 +97,7 @@ class UNet(nn.Module):
             _convolution(2 * size, size, scales) for size in reversed(channels[:-1])
         )
         self.last = nn.Conv2d(channels[0], n_channels, 3, 1, 1, bias=not scales)
-        if scales:
+        if scales and not self.last.weight.is_meta:
             self._initialize()
         self.grain = 2 ** (len(channels) - 1)
 
