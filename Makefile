@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One thread: tiny matrices are slower on several.
 ONE_THREAD := OMP_NUM_THREADS=1
 
-.PHONY: demo test test-slow check format lint types floors docstrings clean
+.PHONY: demo test test-slow trust trust-slow check format lint types floors docstrings clean
 
 demo: .venv/runtime
 	$(BIN)/latently demo --output demo-output --overwrite
@@ -14,6 +14,13 @@ test: .venv/dev
 
 test-slow: .venv/dev
 	$(ONE_THREAD) $(BIN)/python -m pytest -n auto -m "slow"
+
+# The lists of docs/trust.md, and how many cases were run, refused, warned of.
+trust: .venv/dev
+	$(ONE_THREAD) $(BIN)/python -m pytest -n auto -m "trust and not slow" -q
+
+trust-slow: .venv/dev
+	$(ONE_THREAD) $(BIN)/python -m pytest -n auto -m "trust and slow" -q
 
 check: lint types floors docstrings test
 

@@ -2,14 +2,12 @@
 
 import os
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
 from latently.training._run import Run
-from tests.cli.conftest import make_table
+
+pytestmark = pytest.mark.trust("training")
 
 
 @pytest.fixture
@@ -96,19 +94,3 @@ def test_a_fit_ends_at_its_time_limit_with_a_model(run, table, tmp_path):
     assert ended.exit_code == 0
     assert "ended at its time limit" in ended.stderr
     assert run("score", tmp_path / "m", table).exit_code in (0, 3) and (tmp_path / "m").exists()
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs signals of Unix")
-def test_a_process_ends_soon_after_sigterm_with_its_model(tmp_path):
-    from latently.io import write
-
-    write(make_table(), tmp_path / "t.csv")
-    words = ["fit", tmp_path / "t.csv", "-o", tmp_path / "m", "--max-epochs", 1_000_000,
-             "--checkpoint", tmp_path / "c", "--quiet"]  # fmt: skip
-    process = subprocess.Popen([sys.executable, "-m", "latently", *map(str, words)])
-    while not (tmp_path / "c" / "lock").exists():
-        time.sleep(0.05)
-    time.sleep(1)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=10) == 143
-    assert (tmp_path / "m").exists()

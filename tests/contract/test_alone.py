@@ -6,6 +6,8 @@ from sklearn.base import clone
 
 from tests.contract.estimators import AUTOENCODERS, MASKED, MEMORIES
 
+pytestmark = pytest.mark.trust("numbers")
+
 SIZES = (1, 2, 15, 16, 17, 33, 100)
 
 

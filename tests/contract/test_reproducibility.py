@@ -27,6 +27,8 @@ from tests.contract.samples import (
     transactions,
 )
 
+pytestmark = pytest.mark.trust("numbers")
+
 EVERY = [*ESTIMATORS, *IMAGE_AUTOENCODERS]
 QUICK = {"max_epochs": 2, "engine": "cpu"}
 

@@ -111,6 +111,7 @@ def runaway_model(sick_batches):
     return Autoencoder(2, network=network, max_epochs=50, random_state=0)
 
 
+@pytest.mark.trust("training")
 def test_a_loss_that_is_not_a_number_rolls_back_and_halves_the_rate():
     with pytest.warns(TrainingWarning, match="rolled back to step"):
         model = runaway_model(sick_batches=1).fit(X)
@@ -119,6 +120,7 @@ def test_a_loss_that_is_not_a_number_rolls_back_and_halves_the_rate():
     assert np.isfinite(model.score_samples(X)).all()
 
 
+@pytest.mark.trust("training")
 def test_the_fourth_runaway_in_a_row_raises_and_says_what_to_do():
     with pytest.raises(DivergenceError, match="learning_rate ten times smaller"):
         runaway_model(sick_batches=10**9).fit(X)

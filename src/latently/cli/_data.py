@@ -131,11 +131,9 @@ def _is_small_file(source: Source) -> bool:
 
 def is_image_folder(source: Source) -> bool:
     """Say whether the data are images in a folder."""
-    from pathlib import Path
+    from latently.io import holds_tables, is_folder
 
-    from latently.io import holds_tables
-
-    if source.format not in (None, "images") or not Path(source.path).is_dir():
+    if source.format not in (None, "images") or not is_folder(source.path):
         return False
     return source.format == "images" or not holds_tables(source.path)
 

@@ -6,7 +6,7 @@ the file, the place and what to do, and every output is written whole or not at 
 
 from latently.io._arrays import read_npy, read_npz
 from latently.io._atomic import atomic_path, check_output
-from latently.io._bytes import DEFAULT_MAX_BYTES
+from latently.io._bytes import DEFAULT_MAX_BYTES, is_folder
 from latently.io._csv import DEFAULT_MISSING, read_csv, stream_csv
 from latently.io._dataset import RowPicker, TableDataset, as_dataset
 from latently.io._files import Data, write
@@ -37,6 +37,7 @@ __all__ = [
     "prefetched",
     "watched",
     "holds_tables",
+    "is_folder",
     "check_disk",
     "check_memory",
     "is_out_of_memory",

@@ -11,7 +11,7 @@ from pathlib import Path
 from latently.exceptions import DataError
 from latently.io._say import refuse
 
-__all__ = ["DEFAULT_MAX_BYTES", "check_regular", "gunzip", "load_bytes", "too_large"]
+__all__ = ["DEFAULT_MAX_BYTES", "check_regular", "gunzip", "is_folder", "load_bytes", "too_large"]
 
 # One gibibyte: ten times the tables people train on, and a small machine survives it.
 DEFAULT_MAX_BYTES = 2**30
@@ -48,6 +48,11 @@ def load_bytes(source: str | Path, max_bytes: int) -> bytes:
     if len(raw) > max_bytes:
         raise too_large(source, len(raw), max_bytes)
     return raw
+
+
+def is_folder(source: str | Path) -> bool:
+    """Return True for a folder; False for names that no system could have."""
+    return os.path.isdir(source)  # noqa: PTH112  # Path.is_dir raises for names that are too long
 
 
 def check_regular(source: str | Path) -> None:

@@ -12,7 +12,7 @@ import pyarrow.dataset as pa_dataset
 import pyarrow.fs as pa_fs
 
 from latently.exceptions import DataError
-from latently.io._bytes import DEFAULT_MAX_BYTES, check_regular
+from latently.io._bytes import DEFAULT_MAX_BYTES, check_regular, is_folder
 from latently.io._files import read_file
 from latently.io._formats import FORMATS, IMAGE_SUFFIXES, find_format, suffix_of
 from latently.io._say import listing, refuse, show
@@ -79,7 +79,7 @@ def is_pattern(source: str | Path) -> bool:
 def is_table_folder(source: str | Path) -> bool:
     """Return True for a folder in which there are tables, and no images beside them."""
     try:
-        if not Path(source).is_dir():
+        if not is_folder(source):
             return False
         suffixes = {suffix_of(path) for path in _until_image(Path(source))}
     except (OSError, ValueError):
@@ -100,7 +100,7 @@ def _paths(source: str | Path | Sequence[str | Path]) -> tuple[str, list[Path], 
         if not paths:
             raise refuse(source, "no table's name is like this", "Check the pattern")
         return show(source), paths, None
-    if Path(source).is_dir():
+    if is_folder(source):
         return show(source), _one_format(Path(source)), Path(source)
     return show(source), [Path(source)], None
 

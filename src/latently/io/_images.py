@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from latently.exceptions import DataError, ParameterError
 from latently.io._atomic import atomic_path, check_output, sync_folder
-from latently.io._bytes import DEFAULT_MAX_BYTES, too_large
+from latently.io._bytes import DEFAULT_MAX_BYTES, is_folder, too_large
 from latently.io._image_header import (
     ImageHeader,
     Plan,
@@ -147,7 +147,7 @@ def write_images(
 
 
 def _find(root: Path) -> list[Path]:
-    if not root.is_dir():
+    if not is_folder(root):
         raise refuse(root, "there is no such folder", "Give a folder of images")
     paths, others = find_images(root)
     if not paths:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from latently.io._bytes import DEFAULT_MAX_BYTES
+from latently.io._bytes import DEFAULT_MAX_BYTES, is_folder
 from latently.io._csv import DEFAULT_MISSING
 from latently.io._dataset import TableDataset
 from latently.io._files import Data, read_file
@@ -68,7 +68,7 @@ def read(
     """
     if holds_tables(source, format):
         return TableDataset(source, format).to_table(max_bytes)
-    if format in (None, "images") and _is_folder(source):
+    if format in (None, "images") and is_folder(source):
         return read_images(source, skip_bad=skip_bad, max_bytes=max_bytes)
     return read_file(
         source, format, missing=missing, delimiter=delimiter, key=key, skip_bad=skip_bad,
@@ -92,10 +92,3 @@ def holds_tables(source: str | Path, format: str | None = None) -> bool:
         False for a single file and for images.
     """
     return format != "images" and (is_pattern(source) or is_table_folder(source))
-
-
-def _is_folder(source: str | Path) -> bool:
-    try:
-        return Path(source).is_dir()
-    except (OSError, ValueError):
-        return False

@@ -50,7 +50,8 @@ def check_table(
     _hold(one_axis, "the positions of the columns are no whole numbers")
     _hold(center.shape == scale.shape == positions.shape, "scales and columns differ in number")
     kinds = center.dtype.kind == scale.dtype.kind == "f"
-    _hold(kinds and bool(np.isfinite(center).all()), "a center is not finite")
+    # The center of a column without any value is not a number: nothing can be given back.
+    _hold(kinds and not np.isinf(center).any(), "a center is not finite")
     _hold(bool(np.isfinite(scale).all() and (scale > 0).all()), "a scale is not above zero")
     places = sorted([*positions.tolist(), *(codec.position for codec in codecs)])
     _hold(places == list(range(len(places))), "the positions of the columns are not 0, 1, ...")
