@@ -8,6 +8,8 @@ from latently import Autoencoder, DenseNetwork
 from latently.exceptions import DivergenceError, TrainingWarning
 from latently.nn import Cells
 from latently.training import LocalEngine, TrainingData, n_batches
+from latently.training._run import Run
+from latently.training._step import RecordedStep, Step
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(120, 2)) @ RNG.normal(size=(2, 5)) + 0.1 * RNG.normal(size=(120, 5))
@@ -124,6 +126,48 @@ def test_a_loss_that_is_not_a_number_rolls_back_and_halves_the_rate():
 def test_the_fourth_runaway_in_a_row_raises_and_says_what_to_do():
     with pytest.raises(DivergenceError, match="learning_rate ten times smaller"):
         runaway_model(sick_batches=10**9).fit(X)
+
+
+@pytest.mark.trust("training")
+@pytest.mark.parametrize("records", [True, False])
+def test_a_step_whose_gradient_is_infinite_is_skipped_and_counted(records, monkeypatch):
+    engine = LocalEngine("cpu", records=records)
+    model = Autoencoder(2, max_epochs=30, engine=engine, random_state=0)
+    gradients, n_steps = Run.learning_rate, [0]
+
+    def spoil(run):
+        n_steps[0] += 1
+        return gradients(run)
+
+    monkeypatch.setattr(Run, "learning_rate", spoil)
+    clip = {kind: kind.clip for kind in (Step, RecordedStep)}
+
+    def infinite(step, longest):
+        if n_steps[0] in (20, 21):
+            whole = getattr(step, "flat", None)
+            for p in step.module.parameters():
+                (p.grad if whole is None else whole.gradient).fill_(float("inf"))
+        return clip[type(step)](step, longest)
+
+    for kind in clip:
+        monkeypatch.setattr(kind, "clip", infinite)
+    with pytest.warns(TrainingWarning, match="2 steps skipped for a gradient that is not finite"):
+        model.fit(X)
+    assert len(model.history_.events) == 1 and np.isfinite(model.score_samples(X)).all()
+
+
+@pytest.mark.trust("training")
+def test_a_validation_loss_that_is_not_a_number_alone_rolls_back(monkeypatch):
+    evaluate, n_asked = Run.evaluate, [0]
+
+    def spoil(run, data):
+        n_asked[0] += 1
+        return float("nan") if n_asked[0] == 5 else evaluate(run, data)
+
+    monkeypatch.setattr(Run, "evaluate", spoil)
+    with pytest.warns(TrainingWarning, match="validation loss nan; rolled back"):
+        model = Autoencoder(2, max_epochs=30, random_state=0).fit(X)
+    assert np.isfinite(model.score_samples(X)).all()
 
 
 def test_an_unknown_device_is_refused():

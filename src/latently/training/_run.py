@@ -33,7 +33,7 @@ _EVALUATION_BATCH = 4096
 #: What a checkpoint must hold of a run besides weights, history and chance.
 _COUNTERS = (
     "step", "rate", "rate_factor", "rollbacks", "best_loss", "first_loss",
-    "evaluations_since_best", "cooling_from", "left", "n_seen", "n_dealt",
+    "evaluations_since_best", "cooling_from", "left", "n_seen", "n_skipped", "n_dealt",
 )  # fmt: skip
 _TENSORS = ("loss_sum", "pass_began")
 
@@ -102,6 +102,7 @@ class Run:
     cooling_from: int | None = None
     left: int = 0
     n_seen: int = 0
+    n_skipped: int = 0
     saves_to: tuple[TrainingCheckpoint, Step] | None = None
     let_signals_go: Callable[[], None] = lambda: None
 
@@ -147,17 +148,29 @@ class Run:
             self.module.begin_step(progress)
             penalty_weight = self.module.latent.weight_at(progress)
             loss = stepper.gradients(batch, penalty_weight)
-            if self.options.gradient_clip is not None:
-                stepper.clip(self.options.gradient_clip)
-            stepper.descend(self.learning_rate())
+            clip, rate = self.options.gradient_clip, self.learning_rate()
+            if clip is None or stepper.clip(clip):
+                stepper.descend(rate)
+            else:
+                self.n_skipped += 1
             self.loss_sum += loss * len(batch.inputs.values)
             self.n_seen += len(batch.inputs.values)
             self.step += 1
             self.left -= 1
+        self._tell_of_skipped()
         mean = self.engine.mean(float(self.loss_sum) / self.n_seen, self.n_seen)
         self.loss_sum.zero_()
         self.n_seen = 0
         return mean
+
+    def _tell_of_skipped(self) -> None:
+        """Note how many steps were not taken, unless a loss without end tells it anyway."""
+        if self.n_skipped and math.isfinite(float(self.loss_sum)):
+            steps = "1 step" if self.n_skipped == 1 else f"{self.n_skipped:,} steps"
+            self.history.events.append(
+                f"step {self.step}: {steps} skipped for a gradient that is not finite"
+            )
+        self.n_skipped = 0
 
     def check_time(self) -> None:
         """Raise OutOfTime after the deadline."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -100,10 +101,12 @@ class Step:
         self.engine.backward(loss)
         return loss.detach()
 
-    def clip(self, longest: float) -> None:
-        """Shorten the gradient."""
+    def clip(self, longest: float) -> bool:
+        """Shorten the gradient; return False where it is not finite, which is told on a CPU."""
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        nn.utils.clip_grad_norm_(parameters, longest)
+        length = nn.utils.clip_grad_norm_(parameters, longest)
+        # On a GPU the question would halt it at every step: there the loss tells.
+        return length.is_cuda or math.isfinite(float(length))
 
     def descend(self, learning_rate: float) -> None:
         """Go along the gradient."""
@@ -159,11 +162,12 @@ class RecordedStep(Step):
         super().load(state)
         self.flat.take_up(self.optimizer.state)
 
-    def clip(self, longest: float) -> None:
-        """Shorten the gradient."""
+    def clip(self, longest: float) -> bool:
+        """Shorten the gradient; return False where it is not finite."""
         length = float(self.flat.gradient.norm())
         if length > longest:
             self.flat.gradient.mul_(longest / (length + 1e-6))
+        return math.isfinite(length)
 
     def descend(self, learning_rate: float) -> None:
         """Go along the gradient."""
