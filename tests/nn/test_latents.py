@@ -9,6 +9,8 @@ from torch.distributions import Normal, kl_divergence
 from latently.nn import KL, L1, Deterministic, Gaussian, TopK
 from latently.nn._noise import row_noise, row_seeds
 
+pytestmark = pytest.mark.trust("numbers")
+
 HIDDEN = torch.randn(7, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
 

@@ -7,6 +7,8 @@ from torch.distributions import Bernoulli, Categorical, Normal
 from latently._spec import Block, Layout
 from latently.nn import Likelihood, mean_offset, spread
 
+pytestmark = pytest.mark.trust("numbers")
+
 LAYOUT = Layout(
     (3 + 2 * 3 + 2 + 3 * 2,),
     (
