@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One thread: tiny matrices are slower on several.
 ONE_THREAD := OMP_NUM_THREADS=1
 
-.PHONY: demo test test-slow trust trust-slow check format lint types floors docstrings clean
+.PHONY: demo test test-slow trust trust-slow check format lint types floors docstrings lock sbom audit wheel clean
 
 demo: .venv/runtime
 	$(BIN)/latently demo --output demo-output --overwrite
@@ -41,15 +41,42 @@ floors: .venv/dev
 docstrings: .venv/dev
 	$(BIN)/python tests/docstrings.py
 
-.venv/runtime: pyproject.toml constraints.txt
+# Every package pinned by its hash, torch by its version: its build suits the machine.
+lock: .venv/runtime
+	$(BIN)/python tools/lock.py
+
+# What is in the environment, as CycloneDX.
+sbom: .venv/runtime .venv/tools
+	.venv/tools/bin/cyclonedx-py environment --output-reproducible --output-file sbom.json .venv
+
+# Known vulnerabilities; a package that cannot be looked up is one.
+audit: .venv/tools
+	.venv/tools/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements/ci.lock
+
+# The same bytes from the same commit.
+wheel: .venv/runtime
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+.venv/runtime: pyproject.toml constraints.txt requirements/ci.lock
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
+ifdef LOCKED
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps --requirement requirements/ci.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+else
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+endif
 	touch $@
 
 .venv/dev: .venv/runtime
+ifndef LOCKED
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+endif
 	touch $@
 
+.venv/tools: .venv/runtime
+	$(PYTHON) -m venv .venv/tools
+	.venv/tools/bin/python -m pip install --quiet cyclonedx-bom pip-audit
+
 clean:
-	rm -rf .venv demo-output build dist
+	rm -rf .venv demo-output build dist sbom.json
