@@ -132,8 +132,9 @@ def read_model(
     ModelFileError
         If the file is missing, damaged, not a model file, or of a newer format.
     """
-    header, body = _load(path, max_bytes)
-    text = _header_text(path, header)
+    raw, start = _load(path, max_bytes)
+    body = memoryview(raw)[start:]
+    text = _header_text(path, raw[:start])
     table = _strict_json(path, text, "header")
     metadata = _check_metadata(path, table.pop("__metadata__", None))
     entries = _check_entries(path, table, len(body))
@@ -141,7 +142,7 @@ def read_model(
     config = _check_config(path, metadata)
     if _arrays_digest(entries, body) != metadata["sha256"]:
         raise _refusal(path, "its arrays do not match their checksum", "checksum")
-    return config, safetensors.numpy.load(header + body)
+    return config, safetensors.numpy.load(raw)
 
 
 def _encode(
@@ -211,7 +212,7 @@ def _text_digest(config: str, created_with: str) -> str:
     return hashlib.sha256(f"{config}\n{created_with}".encode()).hexdigest()
 
 
-def _arrays_digest(entries: list[_Entry], body: bytes) -> str:
+def _arrays_digest(entries: list[_Entry], body: bytes | memoryview) -> str:
     digest = hashlib.sha256()
     view = memoryview(body)
     for entry in sorted(entries):
@@ -220,8 +221,8 @@ def _arrays_digest(entries: list[_Entry], body: bytes) -> str:
     return digest.hexdigest()
 
 
-def _load(path: str | Path, max_bytes: int) -> tuple[bytes, bytes]:
-    """The length prefix with the header, and the body; sizes are judged before each read."""
+def _load(path: str | Path, max_bytes: int) -> tuple[bytes, int]:
+    """The file, once in memory, and where its arrays begin; sizes are judged before it is read."""
     try:
         # stat before open: opening a FIFO would wait, opening a device may act.
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  # a str with NUL stays a str
@@ -230,10 +231,10 @@ def _load(path: str | Path, max_bytes: int) -> tuple[bytes, bytes]:
             size = os.fstat(file.fileno()).st_size
             if size > max_bytes:
                 raise _refusal(path, f"it has {size} bytes, over {max_bytes}", "too_large")
-            prefix = file.read(8)
-            length = _header_length(path, prefix, size)
-            header = file.read(length)
-            return prefix + header, file.read(size - 8 - length + 1)
+            _header_length(path, file.read(8), size)
+            file.seek(0)
+            raw = file.read(size + 1)
+            return raw, 8 + _header_length(path, raw[:8], len(raw))
     except ModelFileError:
         raise
     except (OSError, ValueError, MemoryError) as error:
