@@ -34,6 +34,7 @@ def test_only_large_networks_over_pixels_are_trained_in_half_precision(
     likelihood, hidden_sizes, expected, monkeypatch
 ):
     monkeypatch.setattr(_engine, "_multiplies_bfloat16", lambda device: True)
+    monkeypatch.setattr(_engine, "_is_faster", lambda *_: True)
     assert halves(LocalEngine("cpu"), module(likelihood, *hidden_sizes)) is expected
 
 
@@ -41,6 +42,35 @@ def test_a_processor_that_would_emulate_it_is_spared(monkeypatch):
     monkeypatch.setattr(_engine, "_multiplies_bfloat16", lambda device: False)
     assert not halves(LocalEngine("cpu"), module("bernoulli", 512, 256))
     assert halves(LocalEngine("cpu", precision="bfloat16"), module("gaussian", 8))
+
+
+def test_half_precision_is_taken_only_where_a_trial_shows_it_to_be_faster(monkeypatch):
+    monkeypatch.setattr(_engine, "_multiplies_bfloat16", lambda device: True)
+    for seconds, expected in (([4.0] * 5 + [2.0] * 5, True), ([4.0] * 5 + [3.9] * 5, False)):
+        _engine._is_faster.cache_clear()
+        times = iter(seconds)
+        monkeypatch.setattr(_engine, "_seconds", lambda work, times=times: next(times))
+        assert halves(LocalEngine("cpu"), module("bernoulli", 512, 256)) is expected
+    _engine._is_faster.cache_clear()
+
+
+def test_half_precision_is_not_taken_where_the_loss_does_not_follow(monkeypatch):
+    monkeypatch.setattr(_engine, "_multiplies_bfloat16", lambda device: True)
+    monkeypatch.setattr(_engine, "_is_faster", lambda *_: True)
+    network = module("bernoulli", 512, 256)
+    with torch.no_grad():  # what two large numbers leave of each other
+        first, last = network.decoder[-1], torch.full((WIDTH,), 1e6)
+        first.bias.copy_(last)
+        network.likelihood.offset.copy_(-last)
+    assert not halves(LocalEngine("cpu"), network)
+
+
+def test_a_trial_draws_nothing_and_leaves_the_module_as_it_was(monkeypatch):
+    monkeypatch.setattr(_engine, "_multiplies_bfloat16", lambda device: True)
+    monkeypatch.setattr(_engine, "_is_faster", lambda *_: True)
+    network, before = module("bernoulli", 512, 256).train(), torch.get_rng_state()
+    LocalEngine("cpu").autocast(network)
+    assert network.training and torch.equal(torch.get_rng_state(), before)
 
 
 def test_the_loss_in_half_precision_follows_that_in_single():

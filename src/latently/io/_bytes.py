@@ -51,7 +51,18 @@ def load_bytes(source: str | Path, max_bytes: int) -> bytes:
 
 
 def is_folder(source: str | Path) -> bool:
-    """Return True for a folder; False for names that no system could have."""
+    """Return True for a folder; False for names that no system could have.
+
+    Parameters
+    ----------
+    source : str or Path
+        A name.
+
+    Returns
+    -------
+    bool
+        Whether there is a folder of that name.
+    """
     return os.path.isdir(source)  # noqa: PTH112  # Path.is_dir raises for names that are too long
 
 

@@ -76,7 +76,18 @@ def check_disk(folder: str | Path, needed: float, what: str) -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return True where an error says that memory could not be had, on CPU or GPU."""
+    """Return True where an error says that memory could not be had, on CPU or GPU.
+
+    Parameters
+    ----------
+    error : BaseException
+        Whatever was raised.
+
+    Returns
+    -------
+    bool
+        Whether memory ran out.
+    """
     # torch says so in words only, on the CPU.
     in_words = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     return isinstance(error, MemoryError) or in_words or type(error).__name__ == "OutOfMemoryError"

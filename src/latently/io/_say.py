@@ -9,7 +9,20 @@ __all__ = ["clip", "counted", "listing", "refuse", "show", "warn"]
 
 
 def show(source: object, limit: int = 70) -> str:
-    """A printable name of a file, clipped from the left so that its end survives."""
+    """Return a printable name of a file, clipped from the left so that its end survives.
+
+    Parameters
+    ----------
+    source : object
+        A path, or ``"-"`` for standard input.
+    limit : int, default=70
+        Longest answer.
+
+    Returns
+    -------
+    str
+        For a message.
+    """
     text = "standard input" if str(source) == "-" else _printable(str(source))
     return text if len(text) <= limit else "..." + text[3 - limit :]
 
