@@ -27,7 +27,7 @@ from latently import (
     load,
 )
 from latently.exceptions import DataError, ModelFileError, ParameterError, TrainingWarning
-from latently.io import TableDataset, write
+from latently.io import TableDataset, read_model, write, write_model
 from latently.training import _checkpoint, remove_checkpoint
 from latently.training._run import Run
 from tests.contract.samples import assert_same_answers, matrix, same, stack, transactions
@@ -233,6 +233,33 @@ def test_a_checkpoint_is_no_model_and_a_model_no_checkpoint(tmp_path, monkeypatc
         fitted.save(path)
     with pytest.raises(ModelFileError, match="holds a model, not a checkpoint"):
         clone(model).fit(X, checkpoint=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("step", "ten"),
+        ("weights", {"~dict": {}}),
+        ("optimizer", {"~dict": {}}),
+        ("chance", []),
+        ("history", [1]),
+    ],
+)
+def test_a_forged_state_is_refused(name, value, tmp_path, monkeypatch):
+    model, files = half_trained(tmp_path, monkeypatch)
+    for path in files:
+        config, arrays = read_model(path)
+        config["~checkpoint"]["~dict"]["state"]["~dict"][name] = value
+        write_model(path, config, arrays)
+    with pytest.raises(ModelFileError, match="does not fit this training") as caught:
+        clone(model).fit(X, checkpoint=tmp_path)
+    assert caught.value.reason == "config"
+
+
+@pytest.mark.parametrize("folder", [3, True, ["run"]], ids=str)
+def test_what_is_no_name_of_a_folder_is_refused(folder):
+    with pytest.raises(ParameterError, match="checkpoint must be the name of a folder"):
+        Autoencoder(2).fit(X, checkpoint=folder)
 
 
 def test_one_folder_serves_one_fit_at_a_time(tmp_path):

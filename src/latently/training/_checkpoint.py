@@ -156,6 +156,14 @@ class TrainingCheckpoint:
         self.generation = header["generation"]
         return state
 
+    def unfit(self) -> ModelFileError:
+        """Return the error for a state that this training cannot take up."""
+        return ModelFileError(
+            f"{show(self.paths[0].parent)}: the checkpoint does not fit this training. Delete it, "
+            "or name another folder.",
+            "config",
+        )
+
     def save(self, state: State) -> None:
         """Write the state over the older file, or warn and keep both as they are."""
         began = time.monotonic()
@@ -300,6 +308,10 @@ def checkpointing(folder: str | Path | None, *, interval: float = 30.0) -> Itera
     if folder is None or _CURRENT.get() is not None:
         yield
         return
+    if not isinstance(folder, str | Path):
+        raise ParameterError(
+            f"checkpoint must be the name of a folder or None, got {folder!r:.60}."
+        )
     opened = CheckpointFolder(Path(folder), interval)
     token = _CURRENT.set(opened)
     try:

@@ -248,9 +248,25 @@ class Run:
         """Go on from what was saved, if anything was, and save there from now on."""
         self.saves_to = checkpoint, stepper
         state = checkpoint.load()
-        if state is None:
-            return
+        if state is not None:
+            try:
+                self._take_up(state, stepper)
+            except (
+                ArithmeticError,
+                AttributeError,
+                LookupError,
+                RuntimeError,
+                TypeError,
+                ValueError,
+            ):
+                raise checkpoint.unfit() from None
+        checkpoint.is_finished = self.history.stopped != "running"
+
+    def _take_up(self, state: dict[str, Any], stepper: Step) -> None:
+        """Be where a training was when it was saved."""
         for name in _COUNTERS:
+            if not isinstance(state[name], int | float | None):
+                raise TypeError(name)
             setattr(self, name, state[name])
         for name in _TENSORS:
             setattr(self, name, torch.from_numpy(state[name]).to(getattr(self, name).device))
@@ -265,7 +281,6 @@ class Run:
         _set_chance(state["chance"], self.train_data.device)
         if self.history.stopped == "finished" and self.step < self.options.n_steps:
             self.history.stopped = "running"
-        checkpoint.is_finished = self.history.stopped != "running"
 
     def restore_best(self) -> None:
         """Put the best weights back into the module."""
