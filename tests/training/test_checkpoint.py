@@ -123,6 +123,22 @@ def test_rows_on_disk_are_read_on_from_where_the_training_was(tmp_path, monkeypa
     assert all(same(w, weights(resumed)[name]) for name, w in weights(through).items())
 
 
+def test_functions_are_told_by_their_names(tmp_path, monkeypatch):
+    def fit():
+        def louder(values, observed):
+            return values + 0.1, observed
+
+        return Autoencoder(2, corruption=louder, max_epochs=12, random_state=0).fit(
+            X, checkpoint=tmp_path
+        )
+
+    through = Autoencoder(2, corruption=lambda v, o: (v + 0.1, o), max_epochs=12, random_state=0)
+    die_after(monkeypatch, 25)
+    resumed, n_deaths = until_done(fit)
+    monkeypatch.undo()
+    assert n_deaths >= 1 and same(resumed.transform(X), through.fit(X).transform(X))
+
+
 def test_a_task_is_resumed_within_the_block(tmp_path, monkeypatch):
     task = AnomalyDetector(autoencoder=Autoencoder(2, max_epochs=12), random_state=0)
     through = clone(task).fit(X)

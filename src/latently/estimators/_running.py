@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import re
 import warnings
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -33,6 +34,9 @@ from latently.training import (
 
 #: Parameters that may change between two parts of one training.
 _OF_THE_PLACE = ("engine", "verbose", "max_epochs", "max_seconds", "max_memory")
+
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 class Trainable(Protocol):
@@ -127,7 +131,8 @@ def take_over(model: Trainable, trained: Trained) -> None:
 def _about(model: Trainable, train_rows: TrainingRows, valid_rows: TrainingData | None) -> About:
     """Return what a training is of, so that a checkpoint of another one is refused."""
     parameters = {
-        name: repr(value)
+        # A function is told by its name, not by where it lies in the memory of a process.
+        name: _ADDRESS.sub("", repr(value))
         for name, value in model.get_params(deep=False).items()
         if name not in _OF_THE_PLACE
     }

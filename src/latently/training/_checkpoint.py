@@ -22,6 +22,7 @@ from torch import Tensor
 from latently._codec import Arrays, from_plain, to_plain
 from latently.exceptions import (
     DataError,
+    LatentlyError,
     ModelFileError,
     OutputExistsError,
     ParameterError,
@@ -64,18 +65,19 @@ class About(NamedTuple):
     rows: str
     content: str
 
-    def difference(self, then: Mapping[str, Any]) -> str:
-        """Say what is not as it was; empty where all is."""
+    def difference(self, then: Mapping[str, Any]) -> LatentlyError | None:
+        """Return an error that says what is not as it was; None where all is."""
         before = then["parameters"]
         for name in sorted({*self.parameters, *before}):
             old, new = before.get(name), self.parameters.get(name)
             if old != new:
-                return f"{name} was {_short(old)}, now it is {_short(new)}"
+                return ParameterError(f"{name} was {_short(old)}, now it is {_short(new)}")
         if self.rows != then["rows"]:
-            return f"it has seen {then['rows']}, now there are {self.rows}"
+            return DataError(f"it has seen {then['rows']}, now there are {self.rows}")
         if self.model != then["model"]:
-            return "the model or its columns are others"
-        return "" if self.content == then["content"] else "the values of the rows are others"
+            return DataError("the model or its columns are others")
+        same = self.content == then["content"]
+        return None if same else DataError("the values of the rows are others")
 
 
 def _short(value: str | None) -> str:
@@ -191,9 +193,8 @@ class TrainingCheckpoint:
     def _check(self, path: Path, header: Mapping[str, Any]) -> None:
         """Refuse what belongs to another training; warn of another machine."""
         difference = self.about.difference(header["about"])
-        if difference:
-            kind = ParameterError if "now it is" in difference else DataError
-            raise kind(
+        if difference is not None:
+            raise type(difference)(
                 f"{show(path.parent)}: this checkpoint is of another fit: {difference}. Fit as "
                 "then, or name another folder."
             )
