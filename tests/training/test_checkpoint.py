@@ -473,9 +473,10 @@ def killed_at_random(name, tmp_path, n_kills, seed=0):
     """Kill a fit at random moments, over and over again, until it was killed so often."""
     rng, n_done, wanted = np.random.default_rng(seed), 0, expected(name)
     while n_done < n_kills:
-        folder = tmp_path / f"{seed} {n_done}"
-        while not killed.run(name, folder, tmp_path / "answer", after=rng.uniform(0.05, 0.6)):
+        folder, patience = tmp_path / f"{seed} {n_done}", 0.6
+        while not killed.run(name, folder, tmp_path / "answer", after=rng.uniform(0.05, patience)):
             n_done += 1
+            patience *= 1.3  # a slow machine must come to an end, too
         assert (tmp_path / "answer").read_text().split()[0] == wanted
         n_done += 1
 
