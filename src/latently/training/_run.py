@@ -219,7 +219,13 @@ class Run:
     def end_early(self, reason: StopReason) -> None:
         """Keep the best weights of a training that was not to go on."""
         self.history.stopped = reason
-        self.keep_current()
+        if not self.n_seen:
+            self.keep_current()
+            return
+        train_loss = float(self.loss_sum) / self.n_seen
+        valid_loss = train_loss if self.valid_data is None else self.evaluate(self.valid_data)
+        if not (self._ran_away(train_loss) or self._ran_away(valid_loss)):
+            self._keep_record(train_loss, valid_loss, self.metrics())
 
     def save(self) -> None:
         """Write down where the training stands, between two steps, where anybody wants to know."""
