@@ -154,7 +154,10 @@ BYTES = {
     "21 an unknown type": (put("dtype", "F8_E4M3"), "dtype"),
     "23 10,001 arrays": (many(10_001), "too_large"),
     "23 500,000 arrays": (
-        raw_header(b'{"t":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}' + b',"t":{"dtype":"U8"}' * 500_000),
+        raw_header(
+            b'{"t":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}'
+            + b',"t":{"dtype":"U8"}' * 500_000
+        ),
         "not_a_model",
     ),
     "24 rank of nine": (put("shape", [1] * 9), "shape"),

@@ -50,7 +50,9 @@ def plot_history(model: Any, *, ax: Axes | None = None) -> Figure:
 
 
 def _draw_line(ax: Axes, steps: Any, loss: Any, label: str, colour: str) -> None:
-    ax.plot(steps, loss, color=colour, linewidth=1.8, label=label)
+    # A line of one point would not be seen.
+    marker = "o" if len(steps) == 1 else None
+    ax.plot(steps, loss, color=colour, linewidth=1.8, marker=marker, label=label)
 
 
 def _mark_best(ax: Axes, steps: Any, loss: Any, best_step: int) -> None:
@@ -70,7 +72,8 @@ def _scale(ax: Axes, losses: Any) -> None:
 
 
 def _words(name: str, history: Any, judged: bool) -> tuple[str, str]:
-    subtitle = f"{name}, {len(history):,} evaluations, stopped: {history.stopped}"
+    evaluations = "1 evaluation" if len(history) == 1 else f"{len(history):,} evaluations"
+    subtitle = f"{name}, {evaluations}, stopped: {history.stopped}"
     best = history["valid_loss"][history["step"] == history.best_step]
     if not len(best):
         return "Training ended before its first evaluation", subtitle
