@@ -42,7 +42,9 @@ def test_a_golden_file_answers_as_it_did(version, name):
         for key in kept:
             found = numbers_of(given[key])
             scale = max(float(np.nanmax(np.abs(kept[key]), initial=0)), 1e-9)
-            np.testing.assert_allclose(found / scale, kept[key] / scale, atol=TOLERANCE)
+            # Torch draws by other approximations on other processors.
+            tolerance = 1e-3 if key == "sample" else TOLERANCE
+            np.testing.assert_allclose(found / scale, kept[key] / scale, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
