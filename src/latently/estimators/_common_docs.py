@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+LIMITS = """\
+max_seconds : float or None, default=None
+    Time to train for at most; the step that is being taken is finished, the best weights so far
+    are kept, and a warning says so. None sets no limit.
+max_memory : float or None, default=None
+    Bytes that a fit may need, as estimated before anything is allocated; None allows what is
+    free."""
+
 COMMON_PARAMETERS = """\
 network : Network or None, default=None
     ``DenseNetwork``, ``ConvNetwork`` or ``CustomNetwork``; None takes {network}.
@@ -48,11 +56,7 @@ patience : int or None, default=10
     Evaluations without a better validation loss, of about 50 a training, until it goes back to the
     best weights, brings the learning rate to zero in half as many, and stops early; None never
     stops early.
-max_seconds : float or None, default=None
-    Time to train for at most; the step that is being taken is finished, the best weights so far
-    are kept, and a warning says so. None sets no limit.
-max_memory : float or None, default=None
-    Bytes that a fit may need, as estimated before anything is allocated; None allows what is free.
+{limits}
 engine : str or Engine, default="auto"
     Where to train: "auto", "cpu", "cuda", "mps" or an ``Engine``.
 random_state : int, RandomState or None, default=None
@@ -111,14 +115,15 @@ Class = TypeVar("Class", bound=type)
 def document(
     cls: Class, *, network: str = _DENSE, corruption: str = "none", learning_rate: str = "2e-3"
 ) -> Class:
-    """Fill the marks ``{common}``, ``{attributes}`` and ``{adamw}`` of a class's docstring."""
+    """Fill the marks ``{common}``, ``{limits}``, ``{attributes}`` and others of a docstring."""
     common = COMMON_PARAMETERS.format(
-        network=network, corruption=corruption, learning_rate=learning_rate
+        network=network, corruption=corruption, learning_rate=learning_rate, limits=LIMITS
     )
     doc = cls.__doc__ or ""
     adamw = f"{LOSHCHILOV}\n{NESTED}" if "{ordered}" in doc else LOSHCHILOV
     for mark, text in (
-        ("{common}", common), ("{attributes}", COMMON_ATTRIBUTES), ("{adamw}", adamw),
+        ("{common}", common), ("{limits}", LIMITS), ("{attributes}", COMMON_ATTRIBUTES),
+        ("{adamw}", adamw),
         ("{auto}", AUTO), ("{ordered}", ORDERED), ("{curve}", CURVE),
     ):  # fmt: skip
         doc = doc.replace(mark, text.replace("\n", "\n    "))

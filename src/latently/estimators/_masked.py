@@ -15,6 +15,7 @@ from torch import Tensor
 from latently._sklearn import HasMethods, Interval, StrOptions
 from latently._validation import MIN_ROWS, Input, read_input, read_seed
 from latently.estimators._base import BaseAutoencoder, seeded
+from latently.estimators._common_docs import document
 from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
 from latently.estimators._fitting import (
     LIMITS,
@@ -57,6 +58,7 @@ _MIN_TREES, _MAX_TREES, _ALL_TREES = 16, 60, 900
 _MIN_ROWS_TO_HOLD = 20
 
 
+@document
 @dataclass(eq=False, repr=False)
 class MaskedAutoencoder(BaseAutoencoder):
     """Predict hidden cells of a table from the others: the masked autoencoder [1]_.
@@ -90,12 +92,7 @@ class MaskedAutoencoder(BaseAutoencoder):
     validation_fraction : float, default=0.1
         Share of the cells held out to weigh the ways to predict and to learn how far they go
         wrong. With zero, they weigh the same and no interval is calibrated.
-    max_seconds : float or None, default=None
-        Time to train for at most; the step that is being taken is finished, the best weights so far
-        are kept, and a warning says so. None sets no limit.
-    max_memory : float or None, default=None
-        Bytes that a fit may need, as estimated before anything is allocated; None allows what is
-        free.
+    {limits}
     engine : str or Engine, default="auto"
         Where to train: "auto", "cpu", "cuda" or an ``Engine``.
     random_state : int, RandomState or None, default=None

@@ -38,10 +38,7 @@ from latently.estimators._fitting import (
     training_data,
     training_options,
 )
-from latently.estimators._inference import (
-    ask,
-    reconstruction_of,
-)
+from latently.estimators._inference import ask, reconstruction_of
 from latently.estimators._running import run_loop
 from latently.estimators._split import PreparedRows, SplitRule, Splitter, split_rule
 from latently.estimators._streaming import open_stream

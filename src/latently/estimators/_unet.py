@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from latently._sklearn import HasMethods, Interval, StrOptions
 from latently._validation import check_fitted, read_input, read_seed
 from latently.estimators._base import BaseAutoencoder, seeded
+from latently.estimators._common_docs import document
 from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
 from latently.estimators._fitting import (
     LIMITS,
@@ -45,6 +46,7 @@ _PIXELS = 25_000
 _END, _LINE_ART = 0.02, 0.5
 
 
+@document
 @dataclass(kw_only=True, eq=False, repr=False)
 class UNetAutoencoder(BaseAutoencoder):
     """The U-net: takes noise off images of any size, sharpens and enlarges them [2]_.
@@ -88,12 +90,7 @@ class UNetAutoencoder(BaseAutoencoder):
         Longest gradient; None clips nothing.
     effort : {"fast", "balanced", "thorough"}, default="balanced"
         How many steps "auto" takes: "fast" a quarter, "thorough" four times as many.
-    max_seconds : float or None, default=None
-        Time to train for at most; the step that is being taken is finished, the best weights so far
-        are kept, and a warning says so. None sets no limit.
-    max_memory : float or None, default=None
-        Bytes that a fit may need, as estimated before anything is allocated; None allows what is
-        free.
+    {limits}
     engine : str or Engine, default="auto"
         Where to train: "auto", "cpu", "cuda", "mps" or an ``Engine``.
     random_state : int, RandomState or None, default=None
