@@ -14,6 +14,9 @@ from latently.exceptions import ModelFileError
 
 Arrays = dict[str, np.ndarray]
 
+#: What may be raised where the parts of a sound file do not fit together.
+MISFITS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+
 
 class Stateful(Protocol):
     """An estimator that can be written down: parameters, and what fit learnt."""

@@ -4,12 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from latently import Autoencoder, DenseNetwork
+from latently import (
+    Autoencoder,
+    ConvolutionalAutoencoder,
+    DenseNetwork,
+    MapAutoencoder,
+    UNetAutoencoder,
+)
 from latently._spec import Block, Layout
 from latently.estimators._fitting import default_network
 from latently.exceptions import ParameterError
-from latently.nn import AutoencoderModule, Deterministic, Likelihood
-from latently.training import LocalEngine, _engine
+from latently.nn import AutoencoderModule, Cells, Deterministic, Likelihood
+from latently.training import LocalEngine, TrainingData, _engine
 
 WIDTH = 200
 
@@ -21,8 +27,11 @@ def module(likelihood, *hidden_sizes):
     return AutoencoderModule(encoder, Deterministic(4), decoder, Likelihood(layout, zeros), zeros)
 
 
-def halves(engine, module):
-    with engine.autocast(module):
+EXAMPLE = TrainingData(Cells(torch.rand(9, WIDTH, generator=torch.Generator().manual_seed(0))))
+
+
+def halves(engine, module, example=None):
+    with engine.autocast(module, example):
         return (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
 
 
@@ -62,14 +71,30 @@ def test_half_precision_is_not_taken_where_the_loss_does_not_follow(monkeypatch)
         first, last = network.decoder[-1], torch.full((WIDTH,), 1e6)
         first.bias.copy_(last)
         network.likelihood.offset.copy_(-last)
-    assert not halves(LocalEngine("cpu"), network)
+    assert not halves(LocalEngine("cpu"), network, EXAMPLE)
+
+
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [
+        (MapAutoencoder(2, network=DenseNetwork((512, 512)), max_epochs=1), (20, 16, 16)),
+        (UNetAutoencoder(channels=(4, 8), enlarge=2, max_epochs=1), (20, 16, 16)),
+        (ConvolutionalAutoencoder(2, max_epochs=1), (20, 8, 8)),
+    ],
+    ids=["from places", "to larger images", "to the same"],
+)
+def test_a_trial_is_held_on_what_the_module_is_shown(model, shape, monkeypatch):
+    monkeypatch.setattr(_engine, "_multiplies_bfloat16", lambda device: True)
+    monkeypatch.setattr(_engine, "_is_faster", lambda *_: True)
+    images = np.random.default_rng(0).random(shape)
+    assert np.isfinite(model.fit(images).transform(images)).all()
 
 
 def test_a_trial_draws_nothing_and_leaves_the_module_as_it_was(monkeypatch):
     monkeypatch.setattr(_engine, "_multiplies_bfloat16", lambda device: True)
     monkeypatch.setattr(_engine, "_is_faster", lambda *_: True)
     network, before = module("bernoulli", 512, 256).train(), torch.get_rng_state()
-    LocalEngine("cpu").autocast(network)
+    LocalEngine("cpu").autocast(network, EXAMPLE)
     assert network.training and torch.equal(torch.get_rng_state(), before)
 
 

@@ -223,7 +223,9 @@ def test_66_a_bomb_is_judged_by_its_rows(tmp_path, outcome):
     outcome("refused")
 
 
-@pytest.mark.parametrize("place", ["absent.csv", "folder.csv", "fifo.csv", "t.xlsx", "n" * 300])
+@pytest.mark.parametrize(
+    "place", ["absent.csv", "folder.csv", "fifo.csv", "t.xlsx", "n" * 300, "n" * 300 + "*"]
+)
 def test_69_places_that_are_no_tables(place, tmp_path, outcome):
     (tmp_path / "folder.csv").mkdir()
     os.mkfifo(tmp_path / "fifo.csv")

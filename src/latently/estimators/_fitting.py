@@ -19,7 +19,7 @@ from latently.estimators._effort import Effort, scaled
 from latently.estimators._split import repeated_rows, take_rows
 from latently.exceptions import DataError
 from latently.io import check_memory
-from latently.nn import Cells, DenseNetwork
+from latently.nn import Cells, DenseNetwork, outlined
 from latently.preprocessing import (
     ImagePreprocessor,
     LikelihoodChoice,
@@ -167,8 +167,7 @@ def check_module_fits(build: Callable[[], nn.Module], allowed: float | None) -> 
     allowed : float or None
         Bytes; None allows what is free.
     """
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        n_weights = sum(weight.numel() for weight in build().parameters())
+    n_weights = sum(weight.numel() for weight in outlined(build).parameters())
     check_memory(
         n_weights * _BYTES_PER_WEIGHT,
         f"Training a network of {n_weights:,} weights",

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from latently._codec import check_state
 from latently._spec import Layout
 from latently.exceptions import ModelFileError
+from latently.nn import outlined
 from latently.preprocessing import Preprocessor
 
 #: Attributes that count something, and how far that may go.
@@ -41,9 +41,7 @@ def check_fitted_state(state: Mapping[str, Any]) -> None:
         are_names = isinstance(names, np.ndarray) and names.shape == (n_features,)
         if not are_names or not all(isinstance(name, str) for name in names):
             raise ModelFileError(f"The model has not {n_features} names of columns.", "config")
-    preprocessor = state.get("preprocessor_")
-    n_columns = preprocessor.layout.n_columns if isinstance(preprocessor, Preprocessor) else None
-    if n_columns is None:
+    if not isinstance(state.get("preprocessor_"), Preprocessor):
         raise ModelFileError("The model's preprocessor_ is none.", "config")
 
 
@@ -82,8 +80,7 @@ def check_weights(
 
 
 def _check_shapes(build: Callable[[], nn.Module], tensors: Mapping[str, Tensor]) -> None:
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        wanted = build().state_dict()
+    wanted = outlined(build).state_dict()
     for name in sorted({*wanted, *tensors}):
         if name not in tensors:
             raise ModelFileError(f"the weight {name[:60]!r} is missing", "tensor_missing")

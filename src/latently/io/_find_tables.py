@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -73,7 +74,8 @@ def files_of(dataset: pa_dataset.Dataset) -> TableFiles:
 
 def is_pattern(source: str | Path) -> bool:
     """Return True for a name with ``*``, ``?`` or ``[`` that no file has."""
-    return glob.has_magic(str(source)) and not Path(source).exists()
+    exists = os.path.exists(source)  # noqa: PTH110  # Path.exists raises for names too long
+    return glob.has_magic(str(source)) and not exists
 
 
 def is_table_folder(source: str | Path) -> bool:

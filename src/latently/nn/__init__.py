@@ -15,7 +15,7 @@ from latently.nn._corruption import (
 )
 from latently.nn._crowd import CrowdModule
 from latently.nn._latents import Code, Deterministic, Gaussian, Latent, Ordered
-from latently.nn._layers import hidden_layers
+from latently.nn._layers import hidden_layers, outlined
 from latently.nn._likelihoods import Likelihood, mean_offset, spread
 from latently.nn._map import MapModule
 from latently.nn._masked import ForestSize, MaskedModule
@@ -82,6 +82,7 @@ __all__ = [
     "hidden_layers",
     "larger",
     "mean_offset",
+    "outlined",
     "prediction_error",
     "spread",
 ]

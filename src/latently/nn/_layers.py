@@ -37,6 +37,23 @@ def identity(n: int) -> Tensor:
     return torch.zeros(n, n).fill_diagonal_(1.0)
 
 
+def outlined(build: Callable[[], nn.Module]) -> nn.Module:
+    """Return a module on the meta device, where nothing is allocated and nothing drawn.
+
+    Parameters
+    ----------
+    build : callable
+        Returns the module.
+
+    Returns
+    -------
+    Module
+        Its weights have shapes and types, and no values.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        return build()
+
+
 class Sum(nn.Module):
     """The sum of what several paths answer."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from latently import estimators, nn, tasks, training
-from latently._codec import from_plain
+from latently._codec import MISFITS, from_plain
 from latently._spec import Block, ColumnType, ImageSpec, Layout, TableSpec
 from latently.exceptions import LatentlyError, ModelFileError
 from latently.io import read_model, show
@@ -124,7 +124,7 @@ def load(path: str | Path, *, network: nn.CustomNetwork | None = None) -> Any:
         raise _refusal(path, str(error), error.reason) from None
     except LatentlyError as error:
         raise _refusal(path, str(error), "config") from None
-    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
+    except MISFITS:
         raise _refusal(
             path,
             "the configuration and the weights do not fit together. Save the model again; a custom "

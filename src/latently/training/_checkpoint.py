@@ -19,7 +19,7 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from latently._codec import Arrays, from_plain, to_plain
+from latently._codec import MISFITS, Arrays, from_plain, to_plain
 from latently.exceptions import (
     DataError,
     LatentlyError,
@@ -375,7 +375,7 @@ def _read(path: Path) -> tuple[State, Mapping[str, Any]]:
     try:
         content = from_plain(config[_MARK], arrays, {})
         return dict(content["state"]), dict(content["header"])
-    except (LookupError, TypeError, ValueError):
+    except MISFITS:
         raise ModelFileError(f"{show(path)} holds no state of a training.", "config") from None
 
 

@@ -14,7 +14,8 @@ from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from latently.exceptions import ParameterError
-from latently.nn import AutoencoderModule, Cells
+from latently.nn import AutoencoderModule
+from latently.training._data import TrainingData
 from latently.training._stream import TrainingRows
 
 Answer = TypeVar("Answer")
@@ -50,7 +51,9 @@ class Engine(Protocol):
         """Return this worker's share of the rows, where they will be read."""
         ...
 
-    def autocast(self, module: AutoencoderModule) -> AbstractContextManager[object]:
+    def autocast(
+        self, module: AutoencoderModule, example: TrainingData | None = None
+    ) -> AbstractContextManager[object]:
         """Return the context in which a module's losses are computed."""
         ...
 
@@ -150,13 +153,17 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         """
         return data.to(self.torch_device)  # type: ignore[return-value]  # each of its kind
 
-    def autocast(self, module: AutoencoderModule) -> AbstractContextManager[object]:
+    def autocast(
+        self, module: AutoencoderModule, example: TrainingData | None = None
+    ) -> AbstractContextManager[object]:
         """Return the context in which matrix products are taken in the chosen precision.
 
         Parameters
         ----------
         module : AutoencoderModule
             To be trained.
+        example : TrainingData or None, default=None
+            Rows to hold the losses of both precisions against each other by; None holds none.
 
         Returns
         -------
@@ -178,7 +185,7 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
             and _multiplies_bfloat16(device)
             and _is_tolerant(module)
             and _is_faster(device, *_largest_matrix(module))
-            and _loss_follows(module, device)
+            and (example is None or _loss_follows(module, example, device))
         )
         return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
 
@@ -239,18 +246,16 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _loss_follows(module: AutoencoderModule, device: torch.device) -> bool:
-    """Return True where the loss of drawn rows is the same in both precisions but for little."""
-    generator = torch.Generator().manual_seed(0)
-    shape = (_TRIAL_ROWS, *module.likelihood.layout.shape)
-    rows = Cells(torch.rand(shape, generator=generator).to(next(module.parameters()).device))
+def _loss_follows(module: AutoencoderModule, rows: TrainingData, device: torch.device) -> bool:
+    """Return True where the loss of some rows is the same in both precisions but for little."""
+    batch = rows.select(slice(_TRIAL_ROWS)).to(device).take(slice(None))
     was_training, losses = module.training, []
     module.eval()
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         for enabled in (False, True):
             torch.manual_seed(0)
             with torch.autocast(device.type, torch.bfloat16, enabled=enabled):
-                losses.append(float(module(rows, rows).reconstruction.mean()))
+                losses.append(float(module(batch.inputs, batch.target).reconstruction.mean()))
     module.train(was_training)
     return abs(losses[1] - losses[0]) <= _FOLLOWS * abs(losses[0])
 

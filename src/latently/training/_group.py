@@ -229,7 +229,7 @@ class _Group:
     ) -> None:
         first = options[0]
         update = Update(first.learning_rate, first.weight_decay)
-        self.stepper = GroupStep(engine.autocast(modules[0]), modules, update)
+        self.stepper = GroupStep(engine.autocast(modules[0], rows), modules, update)
         self.rows, self.batch_size = rows, first.batch_size
         self.places = [train for train, _ in sides]
         self.runs = [

@@ -77,7 +77,7 @@ def train(
     """
     engine.setup(module)
     update = Update(options.learning_rate, options.weight_decay)
-    stepper = make_step(engine, module, update, options.n_steps)
+    stepper = make_step(engine, module, update, options.n_steps, train_data.sample)
     run = Run(engine, module, stepper, train_data, valid_data, options, corruption)
     if optimizer_state is not None:
         stepper.load(optimizer_state)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from latently._codec import MISFITS
 from latently.exceptions import DivergenceError
 from latently.nn import AutoencoderModule, Cells
 from latently.training._checkpoint import TrainingCheckpoint
@@ -257,14 +258,7 @@ class Run:
         if state is not None:
             try:
                 self._take_up(state, stepper)
-            except (
-                ArithmeticError,
-                AttributeError,
-                LookupError,
-                RuntimeError,
-                TypeError,
-                ValueError,
-            ):
+            except MISFITS:
                 raise checkpoint.unfit() from None
         checkpoint.is_finished = self.history.stopped != "running"
 

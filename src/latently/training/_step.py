@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from latently.nn import AutoencoderModule, Cells
-from latently.training._data import Batch
+from latently.training._data import Batch, TrainingData
 from latently.training._engine import Engine
 from latently.training._script import CannotScript, Script, recording, script
 from latently.training._simplify import simplify, write_products
@@ -65,14 +65,22 @@ class Step:
         Trained in place.
     update : Update
         For the optimiser.
+    example : TrainingData or None, default=None
+        Rows to choose the precision by.
     """
 
     #: How steps are taken, for the history.
     words = "eager"
 
-    def __init__(self, engine: Engine, module: AutoencoderModule, update: Update) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        module: AutoencoderModule,
+        update: Update,
+        example: TrainingData | None = None,
+    ) -> None:
         self.engine, self.module, self.update = engine, module, update
-        self.precision = engine.autocast(module)
+        self.precision = engine.autocast(module, example)
         self.reset()
 
     def reset(self) -> None:
@@ -131,14 +139,20 @@ class RecordedStep(Step):
     module that cannot be recorded, go by autograd to the same gradients, bit for bit.
     """
 
-    def __init__(self, engine: Engine, module: AutoencoderModule, update: Update) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        module: AutoencoderModule,
+        update: Update,
+        example: TrainingData | None = None,
+    ) -> None:
         matrices, others = _by_decay(p for p in module.parameters() if p.requires_grad)
         self.flat = _Flat([*matrices, *others], len(matrices))
         self.scripts: dict[Any, Recorded] = {}
         self.seen: Counter[Any] = Counter()
         self.refused = ""
         self.penalty_weight = torch.ones(())
-        super().__init__(engine, module, update)
+        super().__init__(engine, module, update, example)
 
     @property
     def words(self) -> str:  # type: ignore[override]
@@ -368,10 +382,16 @@ def shape_of(batch: Batch) -> Any:
     return (batch.target is batch.inputs, *shapes)
 
 
-def make_step(engine: Engine, module: AutoencoderModule, update: Update, n_steps: int) -> Step:
+def make_step(
+    engine: Engine,
+    module: AutoencoderModule,
+    update: Update,
+    n_steps: int,
+    example: TrainingData | None = None,
+) -> Step:
     """Return the fastest way to take steps that suits a module."""
     kind = RecordedStep if can_record(engine, module, n_steps) else Step
-    return kind(engine, module, update)
+    return kind(engine, module, update, example)
 
 
 def can_record(engine: Engine, module: AutoencoderModule, n_steps: int) -> bool:
