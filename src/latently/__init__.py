@@ -43,6 +43,7 @@ _HOMES = {
     "Blur": "latently.nn",
     "Downsampling": "latently.nn",
     "LocalEngine": "latently.training",
+    "TorchrunEngine": "latently.training",
     "AutoencoderSearchCV": "latently.tuning",
     "checkpointing": "latently.training",
     "fit_seeds": "latently.estimators",
@@ -100,6 +101,7 @@ __all__ = [
     "Blur",
     "Downsampling",
     "LocalEngine",
+    "TorchrunEngine",
     "checkpointing",
     "AutoencoderSearchCV",
     "fit_seeds",
@@ -183,7 +185,7 @@ if TYPE_CHECKING:
         LatentSampler,
         pool_estimates,
     )
-    from latently.training import LocalEngine, checkpointing
+    from latently.training import LocalEngine, TorchrunEngine, checkpointing
     from latently.tuning import AutoencoderSearchCV, learning_curve, repeated_score
 
 

@@ -9,6 +9,7 @@ Every message says what was wrong, what was got and what to do::
     ├── NotFittedError      the estimator was not fitted yet           (sklearn's NotFittedError)
     ├── DivergenceError     training ran away three times              (ArithmeticError)
     ├── ResourceError       memory, disk or time ran out               (RuntimeError)
+    ├── WorkerError         another process of a training is gone      (RuntimeError)
     ├── OutputExistsError   an output would have been overwritten      (FileExistsError)
     └── MissingExtraError   an optional package is not installed       (ImportError)
 
@@ -29,6 +30,7 @@ __all__ = [
     "NotFittedError",
     "DivergenceError",
     "ResourceError",
+    "WorkerError",
     "OutputExistsError",
     "MissingExtraError",
     "LatentlyWarning",
@@ -84,6 +86,10 @@ class DivergenceError(LatentlyError, ArithmeticError):
 
 class ResourceError(LatentlyError, RuntimeError):
     """Memory, disk space or time ran out."""
+
+
+class WorkerError(LatentlyError, RuntimeError):
+    """Another process that trained, or scored, with this one is gone or does not answer."""
 
 
 class OutputExistsError(LatentlyError, FileExistsError):

@@ -12,13 +12,13 @@ from latently.training import StreamedData, TrainingData, _stream, n_batches
 def data_of(n_rows, chunk, gaps=False):
     values = torch.arange(float(n_rows))[:, None]
 
-    def chunks(seed):
+    def chunks(seed, rank, n_workers):
         for start in range(0, n_rows, chunk):
             own = values[start : start + chunk]
             seen = torch.ones_like(own, dtype=torch.bool) if gaps and start else None
             yield TrainingData(Cells(own, seen))
 
-    return StreamedData(n_rows, chunks, TrainingData(Cells(values)))
+    return StreamedData(n_rows, chunks, lambda n: [n_rows], TrainingData(Cells(values)))
 
 
 def batches_of(data, batch_size, seed=0):

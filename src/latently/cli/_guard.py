@@ -154,6 +154,7 @@ def exit_code(error: BaseException) -> int:
         (exceptions.NotFittedError, MODEL_FILE),
         (exceptions.DivergenceError, RESOURCES),
         (exceptions.ResourceError, RESOURCES),
+        (exceptions.WorkerError, RESOURCES),
         (exceptions.MissingExtraError, MISSING_EXTRA),
     )
     return next((code for kind, code in codes if isinstance(error, kind)), BUG)

@@ -38,7 +38,7 @@ from latently.exceptions import DataError, ModelFileError
 from latently.io import as_dataset
 from latently.nn import AutoencoderModule, Cells
 from latently.preprocessing import Preprocessor
-from latently.training import Engine, History
+from latently.training import Engine, History, resolve_engine
 
 _ONE_AT_A_TIME = threading.RLock()
 #: Fitted attributes that are written to a model file beside weights and history.
@@ -300,6 +300,11 @@ class BaseAutoencoder(
     def _for_strangers(self) -> Self:
         """Return what answers single new rows fastest."""
         return self
+
+    def _draw_seed(self) -> int:
+        """Return the seed of a fit, the same on all workers."""
+        workers = resolve_engine(self.engine).workers
+        return workers.of_first(lambda: read_seed(self.random_state))
 
     def _read(self, X: Any, *, fitting: bool = False) -> Cells:
         """Judge and encode rows; when ``fitting``, keep quiet of values that were not kept."""

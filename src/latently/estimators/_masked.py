@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from latently._sklearn import HasMethods, Interval, StrOptions
-from latently._validation import MIN_ROWS, Input, read_input, read_seed
+from latently._validation import MIN_ROWS, Input, read_input
 from latently.estimators._base import BaseAutoencoder, seeded
 from latently.estimators._common_docs import document
 from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
@@ -196,7 +196,7 @@ class MaskedAutoencoder(BaseAutoencoder):
         """
         self._check_parameters()
         data = _table(read_input(self, X, reset=True, min_rows=MIN_ROWS))
-        seed = read_seed(self.random_state)
+        seed = self._draw_seed()
         data = in_canonical_order(data, None, None).data
         self.preprocessor_ = make_preprocessor(data, "gaussian")
         check_fits(self.preprocessor_, data, None, self.max_memory)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from latently._sklearn import HasMethods, Interval, StrOptions
-from latently._validation import MIN_ROWS, check_fitted, read_input, read_seed
+from latently._validation import MIN_ROWS, check_fitted, read_input
 from latently.estimators._base import BaseAutoencoder
 from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
 from latently.estimators._fitting import encode, in_canonical_order, make_preprocessor
@@ -134,7 +134,7 @@ class MemoryAutoencoder(BaseAutoencoder):
         """
         self._check_parameters()
         data = read_input(self, X, reset=True, min_rows=MIN_ROWS)
-        seed = read_seed(self.random_state)
+        seed = self._draw_seed()
         data = in_canonical_order(data, None, None).data
         self.preprocessor_ = make_preprocessor(data, self.likelihood)
         cells = encode(self.preprocessor_, data, fitting=True)

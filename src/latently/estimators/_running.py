@@ -11,11 +11,12 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from latently.exceptions import TrainingWarning
+from latently.exceptions import DataError, TrainingWarning
 from latently.io import memory_errors_named
 from latently.nn import AutoencoderModule, Corruption
 from latently.training import (
     About,
+    Callback,
     CannotScript,
     Engine,
     History,
@@ -24,8 +25,10 @@ from latently.training import (
     TrainingData,
     TrainingOptions,
     TrainingRows,
+    Workers,
     can_group,
     current_folder,
+    differing,
     digest,
     resolve_engine,
     train,
@@ -34,8 +37,8 @@ from latently.training import (
 
 #: Parameters that may change between two parts of one training.
 _OF_THE_PLACE = ("engine", "verbose", "max_epochs", "max_seconds", "max_memory")
-
-
+#: What workers may differ in, in words.
+_PARTS = {"model": "columns", "parameters": "parameters", "rows": "rows", "content": "values"}
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -65,19 +68,23 @@ def run_loop(
     """Train the module of a model, keep its best weights, return the optimiser's state."""
     engine = resolve_engine(model.engine)
     callbacks = [ProgressBar(title or type(model).__name__)] if model.verbose else []
-    folder = current_folder()
-    checkpoint = None
+    folder, checkpoint, module = current_folder(), None, model.module_
+    if folder is not None or engine.workers.n_workers > 1:
+        about = _about(model, train_rows, valid_rows)
+        _check_agreement(engine.workers, about)
     if folder is not None:
-        checkpoint = folder.next(_about(model, train_rows, valid_rows))
+        checkpoint = folder.next(about, writes=engine.workers.rank == 0)
 
-    def job() -> Trained:
+    def job(engine: Engine, callbacks: Sequence[Callback]) -> Trained:
         return train(
-            engine, model.module_, train_rows, valid_rows, options, callbacks,
+            engine, module, train_rows, valid_rows, options, callbacks,
             optimizer_state, corruption, checkpoint,
         )  # fmt: skip
 
     with memory_errors_named("Training"):
-        trained = engine.launch(job)
+        trained = engine.launch(job, callbacks)
+    if checkpoint is not None:
+        checkpoint.is_finished = trained.history.stopped not in ("interrupted", "time limit")
     take_over(model, trained)
     return trained.optimizer_state
 
@@ -126,6 +133,19 @@ def take_over(model: Trainable, trained: Trained) -> None:
     model.history_ = trained.history
     model.interrupted_ = trained.history.stopped == "interrupted"
     _warn_of_trouble(model)
+
+
+def _check_agreement(workers: Workers, about: About) -> None:
+    """Raise DataError on every worker if one of them trains something else."""
+    told = workers.gather(about._asdict())
+    found = differing(told)
+    if found is not None:
+        rank, part = found
+        seen = f" ({told[rank][part]}, not {told[0][part]})" if part == "rows" else ""
+        raise DataError(
+            f"Worker {rank} has other {_PARTS[part]} than the first one{seen}. Give all workers "
+            "the same files and parameters, random_state included."
+        )
 
 
 def _about(model: Trainable, train_rows: TrainingRows, valid_rows: TrainingData | None) -> About:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import narwhals as nw
 import numpy as np
@@ -12,9 +13,17 @@ import pyarrow as pa
 from latently._spec import LikelihoodChoice
 from latently.estimators._fitting import training_data
 from latently.estimators._split import SplitRule
-from latently.io import RowPicker, TableDataset, prefetched, watched
-from latently.preprocessing import TablePreprocessor
-from latently.training import StreamedData, TrainingData
+from latently.exceptions import DataError
+from latently.io import Piece, RowPicker, TableDataset, from_ipc, prefetched, to_ipc, watched
+from latently.preprocessing import TablePreprocessor, tallied
+from latently.training import (
+    Callback,
+    Engine,
+    StreamedData,
+    TrainingData,
+    Workers,
+    differing,
+)
 
 #: Rows kept in memory for a PCA, the prior of the code and the first look at columns; fewer where
 #: rows are wide.
@@ -41,37 +50,112 @@ class Stream(NamedTuple):
 
 
 def open_stream(
-    dataset: TableDataset, likelihood: LikelihoodChoice, rule: SplitRule, seed: int, verbose: bool
+    dataset: TableDataset,
+    likelihood: LikelihoodChoice,
+    rule: SplitRule,
+    seed: int,
+    verbose: bool,
+    engine: Engine,
 ) -> Stream:
-    """Read a dataset once: choose how to encode its columns, hold rows out, draw a sample."""
+    """Read a dataset once: choose how to encode its columns, hold rows out, draw a sample.
+
+    Each worker reads its own parts of the files, and all hear what was found.
+    """
     most = max(min(_SAMPLE_ROWS, _SAMPLE_CELLS // dataset.shape[1]), _FEWEST)
     held = rule.hold_out(dataset.n_rows, most, seed)
-    places = _sampled(dataset.n_rows, held, most, seed)
-    pickers = [RowPicker(held), RowPicker(places)]
-    preprocessor = TablePreprocessor.fit_pieces(
-        _seen_by(pickers, watched(prefetched(dataset), "reading", dataset.n_rows, verbose)),
-        likelihood,
+    places = [held, _sampled(dataset.n_rows, held, most, seed)]
+
+    def look(engine: Engine, callbacks: Sequence[Callback]) -> list[dict[str, Any]]:
+        is_watched = verbose and engine.workers.rank == 0
+        return _looked_at(dataset, places, engine.workers, is_watched)
+
+    found = engine.launch(look)
+    preprocessor = TablePreprocessor.of_tallies(
+        dataset.schema, [part["tally"] for part in found], likelihood
     )
-    valid, sample = (_encoded(preprocessor, picker.table()) for picker in pickers)
+    valid, sample = (_encoded(preprocessor, _in_order(found, side)) for side in range(2))
+    train = StreamedRows(dataset, preprocessor, held)
+    every = StreamedRows(dataset, preprocessor, held[:0])
+    return Stream(
+        preprocessor, train.data(sample), every.data(sample), valid if len(held) else None
+    )
 
-    def chunks(seed: int, without: np.ndarray) -> Iterator[TrainingData]:
-        for start, table in dataset.shuffled(seed):
-            left = _without(table, start, without)
+
+@dataclass(frozen=True)
+class StreamedRows:
+    """Rows of a dataset, encoded as they are read; some places are left out."""
+
+    dataset: TableDataset
+    preprocessor: TablePreprocessor
+    without: np.ndarray
+
+    def data(self, sample: TrainingData) -> StreamedData:
+        """Return them as training rows."""
+        n_rows = self.dataset.n_rows - len(self.without)
+        return StreamedData(n_rows, self.chunks, self.counts, sample)
+
+    def chunks(self, seed: int, rank: int, n_workers: int) -> Iterator[TrainingData]:
+        """Yield a worker's rows in an order that a seed decides."""
+        for start, table in self.dataset.shuffled(seed, rank, n_workers):
+            left = _without(table, start, self.without)
             if left.num_rows:
-                yield _encoded(preprocessor, left)
+                yield _encoded(self.preprocessor, left)
 
-    nothing = held[:0]
-    train = StreamedData(dataset.n_rows - len(held), lambda seed: chunks(seed, held), sample)
-    every = StreamedData(dataset.n_rows, lambda seed: chunks(seed, nothing), sample)
-    return Stream(preprocessor, train, every, valid if len(held) else None)
+    def counts(self, n_workers: int) -> list[int]:
+        """Return how many rows each worker reads."""
+        every = [self.dataset.places_of(rank, n_workers) for rank in range(n_workers)]
+        return [sum(len(places) - self._n_without(places) for places in own) for own in every]
+
+    def _n_without(self, places: range) -> int:
+        """Return how many of some places are left out."""
+        first, last = np.searchsorted(self.without, (places.start, places.stop))
+        return int(last - first)
 
 
-def _seen_by(pickers: list[RowPicker], pieces: Iterator[pa.Table]) -> Iterator[pa.Table]:
+def _looked_at(
+    dataset: TableDataset, places: list[np.ndarray], workers: Workers, verbose: bool
+) -> list[dict[str, Any]]:
+    """Read this worker's parts of a dataset once; return what all workers found in theirs."""
+    _check_agreement(dataset, workers)
+    pickers = [RowPicker(side) for side in places]
+    pieces = prefetched(dataset.pieces(workers.rank, workers.n_workers))
+    n_own = sum(map(len, dataset.places_of(workers.rank, workers.n_workers)))
+    seen = _seen_by(pickers, watched(pieces, "reading", n_own, verbose))
+    held, nothing = places[0], dataset.schema.empty_table()
+    found = {
+        "tally": tallied(dataset.schema, seen),
+        "places": [np.concatenate([held[:0], *picker.seen]) for picker in pickers],
+        "rows": [to_ipc(picker.table() if picker.seen else nothing) for picker in pickers],
+    }
+    return workers.gather(found)
+
+
+def _check_agreement(dataset: TableDataset, workers: Workers) -> None:
+    """Raise DataError on every worker if one of them sees another table."""
+    columns = ", ".join(f"{field.name} ({field.type})" for field in dataset.schema)
+    told = workers.gather({"columns": columns, "rows": f"{dataset.n_rows:,}"})
+    found = differing(told)
+    if found is not None:
+        rank, part = found
+        raise DataError(
+            f"Worker {rank} sees other {part} than the first one: {told[rank][part]!s:.60}, not "
+            f"{told[0][part]!s:.60}. Give all workers the same files."
+        )
+
+
+def _seen_by(pickers: list[RowPicker], pieces: Iterator[Piece]) -> Iterator[Piece]:
     """Let rows be picked from pieces that go by."""
     for piece in pieces:
         for picker in pickers:
             picker.see(piece)
         yield piece
+
+
+def _in_order(found: list[dict[str, Any]], side: int) -> pa.Table:
+    """Put together the rows that workers picked, in the order of the table."""
+    rows = pa.concat_tables([from_ipc(part["rows"][side]) for part in found]).unify_dictionaries()
+    order = np.argsort(np.concatenate([part["places"][side] for part in found]), kind="stable")
+    return rows.take(pa.array(order))
 
 
 def _encoded(preprocessor: TablePreprocessor, table: pa.Table) -> TrainingData:

@@ -20,7 +20,6 @@ from latently._validation import (
     Input,
     check_n_rows,
     read_input,
-    read_seed,
     read_weights,
 )
 from latently.estimators._answers import Answers
@@ -63,6 +62,7 @@ from latently.training import (
     TrainingOptions,
     TrainingRows,
     checkpointing,
+    resolve_engine,
 )
 
 #: Training rows that the prior of a plain code is fitted to.
@@ -231,7 +231,7 @@ class TrainedAutoencoder(Answers):
         if dataset is not None:
             return self._fit_dataset(dataset, target, sample_weight, groups)
         found = self._prepare(X, target, sample_weight, groups, labels)
-        seed = read_seed(self.random_state)
+        seed = self._draw_seed()
         split = found.split(seed)
         valid_rows = found.rows.select(split.valid) if len(split.valid) else None
         return self._learn(found.rows.select(split.train), valid_rows, found.rows, seed)
@@ -272,10 +272,11 @@ class TrainedAutoencoder(Answers):
         read_input(self, first, reset=True)
         check_n_rows(self, dataset.shape, MIN_ROWS)
         rule = SplitRule(self.validation_fraction, self.shuffle, self.splitter)
-        seed = read_seed(self.random_state)
+        seed = self._draw_seed()
         for name in _OF_ONE_FIT:
             self.__dict__.pop(name, None)
-        stream = open_stream(dataset, self._likelihood, rule, seed, self.verbose)
+        engine = resolve_engine(self.engine)
+        stream = open_stream(dataset, self._likelihood, rule, seed, self.verbose, engine)
         self.preprocessor_ = stream.preprocessor
         return self._learn(stream.train, stream.valid, stream.every, seed)
 
@@ -308,7 +309,7 @@ class TrainedAutoencoder(Answers):
         first = not hasattr(self, "module_")
         data = read_input(self, X, reset=first, fitted_on=None if first else self._fitted_on)
         weights = read_weights(sample_weight, X, len(data))
-        seed = read_seed(self.random_state) if first else self._next_seed
+        seed = self._draw_seed() if first else self._next_seed
         if first:
             self.preprocessor_ = make_preprocessor(data, self._likelihood)
         rows = training_data(self.preprocessor_, data, None, weights)

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from latently._sklearn import HasMethods, Interval, StrOptions
-from latently._validation import check_fitted, read_input, read_seed
+from latently._validation import check_fitted, read_input
 from latently.estimators._base import BaseAutoencoder, seeded
 from latently.estimators._common_docs import document
 from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
@@ -240,7 +240,7 @@ class UNetAutoencoder(BaseAutoencoder):
     def _fit(
         self, stacks: list[np.ndarray], goals: list[np.ndarray], corruption: Corruption | None
     ) -> Self:
-        seed = read_seed(self.random_state)
+        seed = self._draw_seed()
         stacks, goals = _in_canonical_order(stacks, goals)
         self.preprocessor_ = _fit_preprocessor(goals, self.likelihood)
         noisy, clean = self._encoded(stacks, goals)

@@ -8,10 +8,11 @@ from latently.io._arrays import read_npy, read_npz
 from latently.io._atomic import atomic_path, check_output
 from latently.io._bytes import DEFAULT_MAX_BYTES, is_folder
 from latently.io._csv import DEFAULT_MISSING, read_csv, stream_csv
-from latently.io._dataset import RowPicker, TableDataset, as_dataset
+from latently.io._dataset import Piece, RowPicker, TableDataset, as_dataset
 from latently.io._files import Data, write
 from latently.io._formats import FORMATS, Format, find_format
 from latently.io._images import ImageFolder, read_images, write_images
+from latently.io._ipc import from_ipc, to_ipc
 from latently.io._model_file import read_model, write_model
 from latently.io._prefetch import prefetched
 from latently.io._progress import watched
@@ -33,7 +34,10 @@ __all__ = [
     "stream_csv",
     "TableDataset",
     "as_dataset",
+    "Piece",
     "RowPicker",
+    "from_ipc",
+    "to_ipc",
     "prefetched",
     "watched",
     "holds_tables",

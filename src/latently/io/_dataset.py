@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import heapq
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from latently.io._say import listing, refuse
 from latently.io._table_files import TableFile
 from latently.io._tables import cell_bytes
 
-__all__ = ["RowPicker", "TableDataset", "as_dataset"]
+__all__ = ["Piece", "RowPicker", "TableDataset", "as_dataset"]
 
 #: Parts that are read from at once when rows are mixed, and the bytes that they may hold together.
 _OPEN, _OPEN_BYTES = 4, 1 << 26
@@ -32,6 +33,11 @@ class Piece(NamedTuple):
 
     start: int
     table: pa.Table
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows."""
+        return int(self.table.num_rows)
 
 
 class _Part(NamedTuple):
@@ -136,8 +142,7 @@ class TableDataset:
 
     def __iter__(self) -> Iterator[pa.Table]:
         """Yield the rows in their order, at most ``2 ** 15`` at once."""
-        for number, file in enumerate(self._files):
-            yield from self._read(number, range(len(file.sizes)))
+        yield from (table for _, table in self.pieces())
 
     def select(self, columns: Sequence[str]) -> TableDataset:
         """Return the dataset with some of its columns; no other is read.
@@ -167,20 +172,94 @@ class TableDataset:
         chosen.schema = pa.schema([self.schema.field(name) for name in columns])
         return chosen
 
-    def shuffled(self, seed: int) -> Iterator[Piece]:
-        """Yield all rows in pieces, the parts of the files in random order.
+    def pieces(self, rank: int = 0, n_workers: int = 1) -> Iterator[Piece]:
+        """Yield a worker's rows in pieces, in their order.
 
         Parameters
         ----------
-        seed : int
-            The same seed gives the same order. Rows within a piece keep theirs.
+        rank : int, default=0
+            Number of the worker.
+        n_workers : int, default=1
+            Workers that share the table; one has all of it.
 
         Yields
         ------
         Piece
             Rows, and where the first of them stands in the table.
         """
-        order = iter(np.random.default_rng(seed).permutation(len(self._parts)).tolist())
+        own = [self._parts[number] for number in self.shares(n_workers)[rank]]
+        # Neighbours are read together: a file is opened once for them.
+        runs = groupby(enumerate(own), lambda pair: (pair[1].file, pair[1].place - pair[0]))
+        for (number, _), run in runs:
+            parts = [part for _, part in run]
+            start = parts[0].start
+            for table in self._read(number, [part.place for part in parts]):
+                yield Piece(start, table)
+                start += table.num_rows
+
+    def shares(self, n_workers: int) -> list[list[int]]:
+        """Deal the parts of the files out among workers, so that all have about as many rows.
+
+        Parameters
+        ----------
+        n_workers : int
+            How many share the table.
+
+        Returns
+        -------
+        list of list of int
+            The parts of each worker, in order; none where there are fewer parts than workers.
+        """
+        found: list[list[int]] = [[] for _ in range(n_workers)]
+        loads = [(0, rank) for rank in range(n_workers)]
+        for number in sorted(range(len(self._parts)), key=lambda number: -self._size(number)):
+            load, rank = heapq.heappop(loads)
+            found[rank].append(number)
+            heapq.heappush(loads, (load + self._size(number), rank))
+        return [sorted(own) for own in found]
+
+    def places_of(self, rank: int, n_workers: int) -> list[range]:
+        """Return where a worker's rows stand in the table, one range for each of its parts.
+
+        Parameters
+        ----------
+        rank : int
+            Number of the worker.
+        n_workers : int
+            Workers that share the table.
+
+        Returns
+        -------
+        list of range
+            Places of neighbouring rows.
+        """
+        starts = [(self._parts[n].start, self._size(n)) for n in self.shares(n_workers)[rank]]
+        return [range(start, start + size) for start, size in starts]
+
+    def _size(self, number: int) -> int:
+        """Return how many rows a part has."""
+        part = self._parts[number]
+        return self._files[part.file].sizes[part.place]
+
+    def shuffled(self, seed: int, rank: int = 0, n_workers: int = 1) -> Iterator[Piece]:
+        """Yield a worker's rows in pieces, the parts of the files in random order.
+
+        Parameters
+        ----------
+        seed : int
+            The same seed gives the same order. Rows within a piece keep theirs.
+        rank : int, default=0
+            Number of the worker.
+        n_workers : int, default=1
+            Workers that share the table; one has all of it.
+
+        Yields
+        ------
+        Piece
+            Rows, and where the first of them stands in the table.
+        """
+        own = self.shares(n_workers)[rank]
+        order = (own[place] for place in np.random.default_rng(seed).permutation(len(own)))
         n_open = min(_OPEN, max(1, _OPEN_BYTES // self._largest_part))
         open_parts: deque[Iterator[Piece]] = deque()
         for part in order:
@@ -224,7 +303,7 @@ class TableDataset:
             In memory.
         """
         picker = RowPicker(np.sort(np.asarray(places)))
-        for piece in self:
+        for piece in self.pieces():
             picker.see(piece)
         return picker.table()
 
@@ -269,7 +348,7 @@ class TableDataset:
 
 
 class RowPicker:
-    """Collects the rows at some places, in memory, while pieces of a table go by in order.
+    """Collects the rows at some places, in memory, while pieces of a table go by.
 
     Parameters
     ----------
@@ -279,22 +358,22 @@ class RowPicker:
 
     def __init__(self, places: np.ndarray) -> None:
         self.places = places
-        self._start = 0
+        self.seen: list[np.ndarray] = []
         self._picked: list[pa.Table] = []
 
-    def see(self, piece: pa.Table) -> None:
-        """Take what is wanted from the next piece.
+    def see(self, piece: Piece) -> None:
+        """Take what is wanted from a piece.
 
         Parameters
         ----------
-        piece : pyarrow.Table
-            The rows that follow those seen before.
+        piece : Piece
+            Rows that were not seen before.
         """
-        stop = self._start + piece.num_rows
-        first, last = np.searchsorted(self.places, (self._start, stop))
+        start, table = piece
+        first, last = np.searchsorted(self.places, (start, start + table.num_rows))
         if first < last or not self._picked:
-            self._picked.append(piece.take(pa.array(self.places[first:last] - self._start)))
-        self._start = stop
+            self.seen.append(self.places[first:last])
+            self._picked.append(table.take(pa.array(self.places[first:last] - start)))
 
     def table(self) -> pa.Table:
         """Return the rows picked so far.
@@ -302,7 +381,7 @@ class RowPicker:
         Returns
         -------
         pyarrow.Table
-            In their order.
+            In the order in which they were seen; ``seen`` holds their places.
         """
         return pa.concat_tables(self._picked).unify_dictionaries()
 

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-
-import pyarrow as pa
+from typing import Protocol, TypeVar
 
 __all__ = ["watched"]
 
 
-def watched(
-    pieces: Iterable[pa.Table], title: str, n_rows: int, verbose: bool
-) -> Iterator[pa.Table]:
+class HasRows(Protocol):
+    """A piece of a table."""
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows."""
+        ...
+
+
+Counted = TypeVar("Counted", bound=HasRows)
+
+
+def watched(pieces: Iterable[Counted], title: str, n_rows: int, verbose: bool) -> Iterator[Counted]:
     """Yield pieces of a table, with a bar on stderr that counts their rows.
 
     Parameters
     ----------
-    pieces : iterable of pyarrow.Table
+    pieces : iterable of piece
         What is worked on, one after the other.
     title : str
         What is done to them.
@@ -27,7 +36,7 @@ def watched(
 
     Yields
     ------
-    pyarrow.Table
+    piece
         The pieces.
     """
     if not verbose:

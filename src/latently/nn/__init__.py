@@ -22,6 +22,7 @@ from latently.nn._masked import ForestSize, MaskedModule
 from latently.nn._memory import Memory
 from latently.nn._module import AutoencoderModule, Cells, RowLoss
 from latently.nn._networks import CustomNetwork, DenseNetwork, Network
+from latently.nn._part import Part, as_part
 from latently.nn._sparse import (
     KL,
     L1,
@@ -55,6 +56,7 @@ __all__ = [
     "Downsampling",
     "Deterministic",
     "Ordered",
+    "Part",
     "ForestSize",
     "Gaussian",
     "GaussianNoise",
@@ -79,6 +81,7 @@ __all__ = [
     "TopK",
     "UNetModule",
     "VariationalModule",
+    "as_part",
     "hidden_layers",
     "larger",
     "mean_offset",

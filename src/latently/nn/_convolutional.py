@@ -16,6 +16,8 @@ from latently.exceptions import ParameterError
 from latently.nn._layers import (
     ACTIVATIONS,
     ActivationName,
+    BatchNorm2d,
+    Dropout2d,
     Sum,
     check_choice,
     check_share,
@@ -25,7 +27,7 @@ from latently.nn._layers import (
 ConvNormalizationName = Literal["batch", "group", "layer"]
 
 CONV_NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
-    "batch": nn.BatchNorm2d,
+    "batch": BatchNorm2d,
     "group": lambda channels: nn.GroupNorm(math.gcd(8, channels), channels),
     "layer": lambda channels: nn.GroupNorm(1, channels),
 }
@@ -178,7 +180,7 @@ class ConvNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
             layers.append(CONV_NORMALIZATIONS[self.normalization](following))
         layers.append(ACTIVATIONS[self.activation]())
         if self.dropout:
-            layers.append(nn.Dropout2d(self.dropout))
+            layers.append(Dropout2d(self.dropout))
         return layers
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from latently.exceptions import ParameterError
+from latently.nn._part import drawn, normal_like, uniform_like, whole_batch
 
 #: ``(values, observed) -> (values, observed)``: values are (batch, \*shape) in standard deviations
 #: of the column (pixels: 0 to 1), observed is (batch, n_columns), True where a cell may be seen.
@@ -47,7 +48,7 @@ class Masking(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         low, high = self.rate if isinstance(self.rate, tuple) else (self.rate, self.rate)
         _check_rate("rate", low)
         _check_rate("rate", high)
-        chance = torch.rand(observed.shape, device=values.device)
+        chance = uniform_like(observed)
         return values, observed & (chance >= _drawn(low, high, observed))
 
 
@@ -79,7 +80,7 @@ class GaussianNoise(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         low, high = self.scale if isinstance(self.scale, tuple) else (self.scale, self.scale)
         if not 0 <= low <= high:
             raise ParameterError(f"scale must be at least 0, got {self.scale}. Try 0.1.")
-        noise = torch.randn_like(values) * _drawn(low, high, values)
+        noise = normal_like(values) * _drawn(low, high, values)
         noisy = values + noise
         return noisy.clamp(0, 1) if self.clip else noisy, observed
 
@@ -105,9 +106,9 @@ class SaltAndPepper(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     def __call__(self, values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
         """Set elements of a batch."""
         _check_rate("rate", self.rate)
-        chance = torch.rand_like(values)
-        values = torch.where(chance < self.rate / 2, values.amin(), values)
-        return torch.where(chance > 1 - self.rate / 2, values.amax(), values), observed
+        chance, every = uniform_like(values), whole_batch(values)
+        values = torch.where(chance < self.rate / 2, every.amin(), values)
+        return torch.where(chance > 1 - self.rate / 2, every.amax(), values), observed
 
 
 @dataclass(eq=False, repr=False)
@@ -218,13 +219,16 @@ def _drawn(low: float, high: float, values: Tensor) -> Tensor | float:
     """Return a number, or one a row from between two."""
     if low == high:
         return low
-    shape = (len(values),) + (1,) * (values.ndim - 1)
-    return low + (high - low) * torch.rand(shape, device=values.device)
+    first = values.flatten(1)[:, 0].float()
+    share = uniform_like(first).view(-1, *(1,) * (values.ndim - 1))
+    return low + (high - low) * share
 
 
 def _span(length: int, side: int, values: Tensor) -> Tensor:
     """Return for each row which of so many places lie in a stretch drawn at random."""
-    start = torch.randint(length - side + 1, (len(values), 1), device=values.device)
+    start = drawn(
+        lambda n: torch.randint(length - side + 1, (n, 1), device=values.device), len(values)
+    )
     place = torch.arange(length, device=values.device)
     return (place >= start) & (place < start + side)
 

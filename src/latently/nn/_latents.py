@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from latently.nn._layers import identity
+from latently.nn._part import batch_mean, drawn, normal_like
 
 #: Beyond this many components the fitted prior of a deterministic code keeps variances only.
 _FULL_COVARIANCE_LIMIT = 512
@@ -211,8 +212,8 @@ class Ordered(Deterministic):
     def _nested(self, sample: Tensor) -> Tensor:
         """Keep the first components of each row, and set the others to zero."""
         n_rows, size = sample.shape
-        kept = torch.randint(1, size + 1, (n_rows, 1), device=sample.device)
-        whole = torch.rand(n_rows, 1, device=sample.device) < self.share_whole
+        kept = drawn(lambda n: torch.randint(1, size + 1, (n, 1), device=sample.device), n_rows)
+        whole = drawn(lambda n: torch.rand(n, 1, device=sample.device), n_rows) < self.share_whole
         places = torch.arange(size, device=sample.device)
         return sample * ((places < kept) | whole)
 
@@ -277,11 +278,11 @@ class Gaussian(Latent):
         mean, log_variance = self.posterior(hidden)
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
         if self.free_bits:
-            unpunished = kl.mean(0) < self.free_bits
+            unpunished = batch_mean(kl) < self.free_bits
             kl = torch.where(unpunished, self.free_bits, kl)
         if not self.training:
             return Code(mean, mean, kl.sum(1))
-        sample = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
+        sample = mean + normal_like(mean) * (0.5 * log_variance).exp()
         return Code(mean, sample, kl.sum(1))
 
     def weighted_draw(self, hidden: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:

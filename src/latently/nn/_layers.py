@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from latently.exceptions import ParameterError
+from latently.nn._part import batch_mean, current_part, drawn, n_in_batch
 
 ActivationName = Literal["gelu", "relu", "silu", "elu", "tanh", "sigmoid", "identity"]
 NormalizationName = Literal["batch", "layer"]
@@ -25,10 +26,6 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
     "identity": nn.Identity,
-}
-DENSE_NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
-    "batch": nn.BatchNorm1d,
-    "layer": nn.LayerNorm,
 }
 
 
@@ -54,6 +51,69 @@ def outlined(build: Callable[[], nn.Module]) -> nn.Module:
         return build()
 
 
+class _NormalizesBatch:
+    """Batch normalisation by the moments of the whole batch, where a part of it is here [1]_.
+
+    References
+    ----------
+    .. [1] Ioffe and Szegedy (2015), Batch Normalization; over processes as torch's SyncBatchNorm,
+       which needs a GPU.
+    """
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return normalised rows or feature maps."""
+        if current_part() is None or not self.training:  # type: ignore[attr-defined]
+            normalized: Tensor = super().forward(values)  # type: ignore[misc]
+            return normalized
+        return self._by_whole_batch(values)
+
+    def _by_whole_batch(self: Any, values: Tensor) -> Tensor:
+        maps = values.reshape(*values.shape[:2], values.shape[2:].numel())
+        mean = batch_mean(maps.mean(2))[:, None]
+        variance = batch_mean((maps - mean).square().mean(2))[:, None]
+        with torch.no_grad():
+            size = n_in_batch(values) * maps.shape[2]
+            self.running_mean.lerp_(mean[:, 0], self.momentum)
+            self.running_var.lerp_(variance[:, 0] * (size / max(size - 1, 1)), self.momentum)
+            self.num_batches_tracked.add_(1)
+        scaled = (maps - mean) / (variance + self.eps).sqrt()
+        answer: Tensor = scaled * self.weight[:, None] + self.bias[:, None]
+        return answer.view(values.shape)
+
+
+class BatchNorm1d(_NormalizesBatch, nn.BatchNorm1d):
+    """Batch normalisation of rows."""
+
+
+class BatchNorm2d(_NormalizesBatch, nn.BatchNorm2d):
+    """Batch normalisation of feature maps."""
+
+
+class _DropsRows:
+    """Dropout that draws for the whole batch, where a part of it is here."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return rows with some elements set to zero, or feature maps as a whole."""
+        if current_part() is None or not self.training:  # type: ignore[attr-defined]
+            dropped: Tensor = super().forward(values)  # type: ignore[misc]
+            return dropped
+        shape, like = values.shape[1:], values.detach()
+
+        def draw(n_rows: int) -> Tensor:
+            kept: Tensor = super(_DropsRows, self).forward(like.new_ones(n_rows, *shape))  # type: ignore[misc]
+            return kept
+
+        return values * drawn(draw, len(values))
+
+
+class Dropout(_DropsRows, nn.Dropout):
+    """Dropout of single elements."""
+
+
+class Dropout2d(_DropsRows, nn.Dropout2d):
+    """Dropout of whole feature maps."""
+
+
 class Sum(nn.Module):
     """The sum of what several paths answer."""
 
@@ -64,6 +124,12 @@ class Sum(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         answers: Tensor = sum(path(values) for path in self.paths)
         return answers
+
+
+DENSE_NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
+    "batch": BatchNorm1d,
+    "layer": nn.LayerNorm,
+}
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from latently.nn._forest import Forest, Grown, Leaves, grow
 from latently.nn._latents import Code, Latent
 from latently.nn._likelihoods import Likelihood, mean_offset
 from latently.nn._module import AutoencoderModule, Cells, RowLoss
+from latently.nn._part import batch_sum, n_in_batch
 from latently.nn._predictive import Held, Predictive
 from latently.nn._stacked import StackedLinear, StackedTrunk
 from latently.nn._views import Rows
@@ -174,7 +175,8 @@ class MaskedModule(AutoencoderModule):
     def decode(self, sample: Tensor) -> Tensor:
         """Return the likelihood's parameters for each code: what the networks agree on."""
         width = self.likelihood.layout.width
-        hidden = sample[:, width:].view(len(sample), self.n_networks, -1).transpose(0, 1)
+        size = (sample.shape[1] - width) // self.n_networks
+        hidden = sample[:, width:].view(len(sample), self.n_networks, size).transpose(0, 1)
         learnt: Tensor = self.decoder(hidden).mean(0)
         return mean_offset(self.likelihood.layout, sample[:, :width]) + learnt
 
@@ -184,7 +186,7 @@ class MaskedModule(AutoencoderModule):
         judged = self._observed(target) & ~self._observed(inputs)
         losses = self.likelihood(parameters, target.values, judged)
         # The mean over judged cells, whatever their number in a batch.
-        scale = judged.numel() / judged.sum().clamp(min=1)
+        scale = n_in_batch(judged) * judged.shape[1] / batch_sum(judged.sum(1)).clamp(min=1)
         return RowLoss(losses.sum(1) * scale, losses.new_zeros(len(losses)))
 
     def _dealt(self, cells: Cells) -> Tensor:
@@ -195,7 +197,7 @@ class MaskedModule(AutoencoderModule):
         spare = -n_rows % n_networks
         if spare:
             features = torch.cat([features, features[:1].expand(spare, -1)])
-        dealt = features.view(n_networks, -1, features.shape[1])
+        dealt = features.view(n_networks, len(features) // n_networks, features.shape[1])
         learnt: Tensor = self.decoder(self.encoder(dealt)).flatten(0, 1)[:n_rows]
         return mean_offset(self.likelihood.layout, filled) + learnt
 

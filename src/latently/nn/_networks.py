@@ -18,6 +18,7 @@ from latently.nn._layers import (
     ACTIVATIONS,
     DENSE_NORMALIZATIONS,
     ActivationName,
+    Dropout,
     NormalizationName,
     Sum,
     check_choice,
@@ -139,7 +140,7 @@ class DenseNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         for size, following in pairwise(sizes):
             layers.extend([nn.Linear(size, following), *self._bend(following)])
             if self.dropout:
-                layers.append(nn.Dropout(self.dropout))
+                layers.append(Dropout(self.dropout))
         return layers
 
     def _bend(self, size: int) -> list[nn.Module]:

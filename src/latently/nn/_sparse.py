@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from latently.nn._latents import Code, PointLatent
 from latently.nn._likelihoods import Likelihood
 from latently.nn._module import AutoencoderModule, Cells
+from latently.nn._part import batch_any, batch_mean, whole_batch
 
 #: How strongly a component that no row of a batch activates is pushed up.
 _REANIMATION = 0.2
@@ -97,7 +98,7 @@ def _asleep(hidden: Tensor, value: Tensor) -> Tensor:
     ----------
     .. [1] Fel et al. (2025), Archetypal SAE (overcomplete's reanimation of dead codes).
     """
-    quiet = (value.detach() == 0).all(0)
+    quiet = ~batch_any(value.detach() != 0)
     return -_REANIMATION * (hidden * quiet).mean(1)
 
 
@@ -135,7 +136,7 @@ class BatchTopK(SparseLatent):
     def select(self, hidden: Tensor) -> Tensor:
         if not self.training:
             return F.threshold(hidden, float(self.threshold), 0.0)
-        least = self._least(hidden)
+        least = self._least(whole_batch(hidden.detach()))
         self.threshold.lerp_(least, _NEWEST if self.threshold > 0 else 1.0)
         return torch.where(hidden > least, hidden, 0.0)
 
@@ -185,7 +186,7 @@ class JumpReLU(SparseLatent):
     def price(self, hidden: Tensor, value: Tensor) -> Tensor:
         threshold = self.threshold.clamp(min=_LEAST_THRESHOLD)
         on: Tensor = _Step.apply(hidden, threshold)  # type: ignore[no-untyped-call]
-        off = ((on.sum(1).mean() + 1e-3) / self.n_wanted).log()
+        off = ((batch_mean(on.sum(1)) + 1e-3) / self.n_wanted).log()
         return super().price(hidden, value) + off.square()
 
 
@@ -243,7 +244,7 @@ class _Steered(SparseLatent):
 
     def price(self, hidden: Tensor, value: Tensor) -> Tensor:
         with torch.no_grad():
-            active = (value != 0).sum() / len(value)
+            active = batch_mean((value != 0).sum(1).to(value))
             off = ((active + 1e-3) / self.n_wanted).log().clamp(-_MOST_OFF, _MOST_OFF)
             self.log_strength.add_(_STEERING * off)
         strength = self.log_strength.exp()
@@ -285,7 +286,7 @@ class KL(_Steered):
 
     def shrinkage(self, hidden: Tensor, value: Tensor) -> Tensor:
         target = self.n_active / self.n_components
-        mean = hidden.sigmoid().mean(0).clamp(1e-6, 1 - 1e-6)
+        mean = batch_mean(hidden.sigmoid()).clamp(1e-6, 1 - 1e-6)
         kl = F.kl_div(mean.log(), torch.full_like(mean, target), reduction="sum")
         kl = kl + F.kl_div((1 - mean).log(), torch.full_like(mean, 1 - target), reduction="sum")
         return kl.expand(len(hidden))

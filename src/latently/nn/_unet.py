@@ -13,8 +13,10 @@ from torch.nn import functional as F
 from latently._spec import Block, Layout
 from latently.nn._corruption import larger
 from latently.nn._latents import Code, Deterministic
+from latently.nn._layers import BatchNorm2d
 from latently.nn._likelihoods import Likelihood
 from latently.nn._module import AutoencoderModule, Cells, RowLoss
+from latently.nn._part import uniform_like
 
 #: Side of the tiles that a large image is worked on in, and what they overlap by on each side:
 #: more than a pixel of the answer sees of the image, so that no seam shows.
@@ -31,7 +33,7 @@ def _convolution(size: int, following: int, scales: bool, stride: int = 1) -> nn
     layer = nn.Conv2d(size, following, 3, stride, 1, bias=False)
     if scales:
         return nn.Sequential(layer, nn.ReLU())
-    return nn.Sequential(layer, nn.BatchNorm2d(following), nn.GELU())
+    return nn.Sequential(layer, BatchNorm2d(following), nn.GELU())
 
 
 class Residual(nn.Module):
@@ -275,7 +277,7 @@ def _turned(
 
 def _hidden(noisy: Tensor, judged: Tensor | None) -> tuple[Tensor, Tensor]:
     """Put a neighbour in the place of some pixels; judge by those alone."""
-    hidden = torch.rand_like(noisy[:, :1]) < _HIDDEN
+    hidden = uniform_like(noisy[:, :1]) < _HIDDEN
     hidden = hidden.expand_as(noisy)
     steps = torch.randint(-_REACH, _REACH + 1, (2,)).tolist()
     if steps == [0, 0]:

@@ -9,6 +9,7 @@ from latently.nn._latents import Gaussian, log_mean_exp
 from latently.nn._likelihoods import Likelihood
 from latently.nn._module import AutoencoderModule, Cells, RowLoss
 from latently.nn._noise import row_noise, row_seeds
+from latently.nn._part import drawn, uniform_like
 
 #: Share of the training that takes one draw. Then their number grows by the same factor in each
 #: step, to all at the end: few teach as much while codes still move, at a fraction of the cost.
@@ -70,17 +71,27 @@ class VariationalModule(AutoencoderModule):
     def forward(self, inputs: Cells, target: Cells) -> RowLoss:
         """Return the two parts of each row's loss; of several draws, the bound in one part."""
         if self.binarize:
-            target = target._replace(values=torch.bernoulli(target.values))
+            ones = uniform_like(target.values) < target.values
+            target = target._replace(values=ones.to(target.values))
             inputs = inputs._replace(values=target.values)
         # Weights are chosen by one measure all through the training: that of its end.
         n_draws = self._n_draws if self.training else self.n_importance
         if n_draws == 1:
             return super().forward(inputs, target)
         hidden = self.hidden(inputs)
-        shape = n_draws, len(hidden), self.latent.n_components
-        noise = torch.randn(shape, device=hidden.device, dtype=hidden.dtype)
+        noise = self._noise(n_draws, hidden)
         bound = log_mean_exp(self._evidence(hidden, noise, target))
         return RowLoss(-bound, torch.zeros_like(bound))
+
+    def _noise(self, n_draws: int, hidden: Tensor) -> Tensor:
+        """Return normal noise for each draw of each row, (n_draws, batch, n_components)."""
+        size = self.latent.n_components
+
+        def draw(n_rows: int) -> Tensor:
+            noise = torch.randn(n_draws, n_rows, size, device=hidden.device, dtype=hidden.dtype)
+            return noise.transpose(0, 1)
+
+        return drawn(draw, len(hidden)).transpose(0, 1)
 
     def _evidence(self, hidden: Tensor, noise: Tensor, target: Cells) -> Tensor:
         """Return log p(x, z) - log q(z|x) of each draw of each row, (n_draws, batch)."""
@@ -91,7 +102,7 @@ class VariationalModule(AutoencoderModule):
         rows = target.values.flatten(1).repeat(n_draws, 1)
         seen = None if target.observed is None else target.observed.repeat(n_draws, 1)
         losses = self.likelihood(self.decode(sample), rows, seen).sum(1)
-        evidence: Tensor = (log_weight - losses).view(n_draws, -1)
+        evidence: Tensor = (log_weight - losses).view(n_draws, len(hidden))
         return evidence
 
     def log_evidence(self, cells: Cells, n_draws: int) -> Tensor:

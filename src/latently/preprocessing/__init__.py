@@ -4,7 +4,7 @@ from latently._spec import LikelihoodChoice
 from latently.preprocessing._gaps import fill_missing, mark_missing, restore
 from latently.preprocessing._images import ImagePreprocessor
 from latently.preprocessing._order import canonical_order
-from latently.preprocessing._table import Table, TablePreprocessor, counted_from
+from latently.preprocessing._table import Table, TablePreprocessor, counted_from, tallied
 
 Preprocessor = TablePreprocessor | ImagePreprocessor
 
@@ -19,4 +19,5 @@ __all__ = [
     "fill_missing",
     "mark_missing",
     "restore",
+    "tallied",
 ]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any, Literal
 
 import narwhals as nw
@@ -108,7 +108,7 @@ class TablePreprocessor:
         Parameters
         ----------
         pieces : iterable of pyarrow.Table
-            With the same columns and types; at least one.
+            With the same columns and types; at least one row.
         likelihood : {"auto", "gaussian", "bernoulli", ...}, default="auto"
             Of the numbers.
 
@@ -118,15 +118,44 @@ class TablePreprocessor:
             As ``fit`` on all rows would choose it, but for the last digits of means and deviations
             and the counts of rare texts.
         """
-        tally, start = None, 0
-        for piece in pieces:
-            frame: nw.DataFrame[Any] = nw.from_native(piece, eager_only=True)
-            with counted_from(start):
-                arrow = arrow_table(frame)
-            tally = tally or TableTally(table_spec(frame, arrow), arrow.schema)
-            tally.see(arrow)
-            start += arrow.num_rows
-        assert tally is not None
+        waiting = iter(pieces)
+        first = next(waiting)
+
+        def placed() -> Iterator[tuple[int, pa.Table]]:
+            start = 0
+            for piece in chain([first], waiting):
+                yield start, piece
+                start += piece.num_rows
+
+        return cls.of_tallies(first.schema, [tallied(first.schema, placed())], likelihood)
+
+    @classmethod
+    def of_tallies(
+        cls,
+        schema: pa.Schema,
+        told: Iterable[Mapping[str, Any]],
+        likelihood: LikelihoodChoice = "auto",
+    ) -> TablePreprocessor:
+        """Choose scaling, encoding and likelihood by what was gathered of parts of a table.
+
+        Parameters
+        ----------
+        schema : pyarrow.Schema
+            Columns and types.
+        told : iterable of dict
+            What ``tallied`` returns, one for each part.
+        likelihood : {"auto", "gaussian", "bernoulli", ...}, default="auto"
+            Of the numbers.
+
+        Returns
+        -------
+        TablePreprocessor
+            As ``fit`` on all rows would choose it, but for the last digits of means and deviations
+            and the counts of rare texts.
+        """
+        tally = _tally_of_schema(schema)
+        for part in told:
+            tally.hear(part)
         return cls._of_tally(tally, likelihood)
 
     @classmethod
@@ -342,6 +371,35 @@ def _tidied(numbers: np.ndarray, scale: np.ndarray, push: int) -> np.ndarray:
         is_short = np.abs(short - numbers) <= slack
     tidied: np.ndarray = np.where(is_short, short, numbers + push * slack)
     return tidied
+
+
+def tallied(schema: pa.Schema, pieces: Iterable[tuple[int, pa.Table]]) -> dict[str, Any]:
+    """Look at part of a table, once.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+        Columns and types of the whole table.
+    pieces : iterable of (int, pyarrow.Table)
+        Where the first row of each piece stands in the whole table, and the piece; there may be
+        none.
+
+    Returns
+    -------
+    dict
+        What was gathered, as plain values and arrays.
+    """
+    tally = _tally_of_schema(schema)
+    for start, piece in pieces:
+        with counted_from(start):
+            tally.see(arrow_table(nw.from_native(piece, eager_only=True)))
+    return tally.told()
+
+
+def _tally_of_schema(schema: pa.Schema) -> TableTally:
+    frame: nw.DataFrame[Any] = nw.from_native(schema.empty_table(), eager_only=True)
+    arrow = arrow_table(frame)
+    return TableTally(table_spec(frame, arrow), arrow.schema)
 
 
 @contextmanager

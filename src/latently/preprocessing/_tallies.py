@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import NamedTuple, Self
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -106,6 +106,23 @@ class Moments(NamedTuple):
         return np.where(scale > rounding, scale, 1.0)
 
 
+def joined(first: Moments | None, second: Moments | None) -> Moments | None:
+    """Return the moments of all rows of two matrices, of which there may be none."""
+    if first is None or second is None:
+        return first or second
+    return first.joined(second)
+
+
+def listed(moments: Moments | None) -> list[Any] | None:
+    """Return moments as plain values and arrays."""
+    return None if moments is None else list(moments)
+
+
+def unlisted(values: list[Any] | None) -> Moments | None:
+    """Return what ``listed`` was given."""
+    return None if values is None else Moments(*values)
+
+
 class Tally(ABC):
     """Gathers what the codec of one column is chosen by, and how many of its cells hold a value."""
 
@@ -116,6 +133,14 @@ class Tally(ABC):
     def see(self, column: pa.ChunkedArray) -> None:
         """Take the next rows of the column."""
         self.n_values += len(column) - int(plain(column).null_count)
+
+    def told(self) -> dict[str, Any]:
+        """Return what was gathered, for a tally of other rows to hear."""
+        return {"n_values": self.n_values}
+
+    def hear(self, told: Mapping[str, Any]) -> None:
+        """Add what a tally of other rows has gathered."""
+        self.n_values += told["n_values"]
 
     @abstractmethod
     def codec(self) -> ColumnCodec:
@@ -139,6 +164,13 @@ class OrdinalTally(Tally):
     def see(self, column: pa.ChunkedArray) -> None:
         super().see(column)
         self._levels |= dict.fromkeys(dictionary_values(column).to_pylist())
+
+    def told(self) -> dict[str, Any]:
+        return {**super().told(), "levels": list(self._levels)}
+
+    def hear(self, told: Mapping[str, Any]) -> None:
+        super().hear(told)
+        self._levels |= dict.fromkeys(told["levels"])
 
     def codec(self) -> OrdinalCodec:
         return OrdinalCodec(self.name, self.position, tuple(self._levels))
@@ -169,9 +201,25 @@ class CategoryTally(Tally):
             self._levels |= dict.fromkeys(dictionary_values(column).to_pylist())
         self._count(plain(column).drop_null())
 
+    def told(self) -> dict[str, Any]:
+        counted = None if self._counts is None else self._counts.to_pydict()
+        found = {"levels": list(self._levels), "named": self._named, "dropped": self._dropped}
+        return {**super().told(), **found, "counts": counted}
+
+    def hear(self, told: Mapping[str, Any]) -> None:
+        super().hear(told)
+        self._named = self._named and told["named"]
+        self._levels |= dict.fromkeys(told["levels"])
+        self._dropped += told["dropped"]
+        if told["counts"] is not None:
+            self._add(pa.table(told["counts"]))
+
     def _count(self, values: pa.ChunkedArray) -> None:
         found = pc.value_counts(values)
-        new = pa.table({"value": found.field("values"), "n": found.field("counts")})
+        self._add(pa.table({"value": found.field("values"), "n": found.field("counts")}))
+
+    def _add(self, new: pa.Table) -> None:
+        """Add counts, and forget the rarest where there are many."""
         if self._counts is not None:
             both = pa.concat_tables([self._counts, new], promote_options="permissive")
             summed = both.group_by("value").aggregate([("n", "sum")])
@@ -218,7 +266,14 @@ class TimeTally(Tally):
             return
         seconds = ticks[observed] * self._seconds_per_tick
         new = Moments.of(np.stack([seconds, *(seconds % cycle for cycle in CYCLES)], 1))
-        self._moments = new if self._moments is None else self._moments.joined(new)
+        self._moments = joined(self._moments, new)
+
+    def told(self) -> dict[str, Any]:
+        return {**super().told(), "moments": listed(self._moments)}
+
+    def hear(self, told: Mapping[str, Any]) -> None:
+        super().hear(told)
+        self._moments = joined(self._moments, unlisted(told["moments"]))
 
     def codec(self) -> TimeCodec:
         named = self.name, self.position, self._seconds_per_tick
@@ -251,10 +306,20 @@ class TableTally:
 
     def see(self, arrow: pa.Table) -> Self:
         """Take the next rows."""
-        new = Moments.of(number_matrix(arrow, self.positions))
-        self.moments = new if self.moments is None else self.moments.joined(new)
+        self.moments = joined(self.moments, Moments.of(number_matrix(arrow, self.positions)))
         for tally in self.tallies:
             tally.see(arrow.column(tally.position))
+        return self
+
+    def told(self) -> dict[str, Any]:
+        """Return what was gathered as plain values and arrays, for another tally to hear."""
+        return {"moments": listed(self.moments), "tallies": [t.told() for t in self.tallies]}
+
+    def hear(self, told: Mapping[str, Any]) -> Self:
+        """Add what was gathered of other rows of the same columns."""
+        self.moments = joined(self.moments, unlisted(told["moments"]))
+        for tally, one in zip(self.tallies, told["tallies"], strict=True):
+            tally.hear(one)
         return self
 
     @property

@@ -11,13 +11,22 @@ from latently.training._checkpoint import (
     remove_checkpoint,
 )
 from latently.training._data import TrainingData, n_batches
-from latently.training._engine import ENGINE_METHODS, Engine, LocalEngine, resolve_engine
+from latently.training._engine import ENGINE_METHODS, Engine, LocalEngine
 from latently.training._group import can_group, train_group
 from latently.training._history import History, Record
 from latently.training._loop import Trained, train
+from latently.training._resolve import resolve_engine
 from latently.training._run import TrainingOptions, Weights
 from latently.training._script import CannotScript
 from latently.training._stream import StreamedData, TrainingRows
+from latently.training._torchrun import TorchrunEngine
+from latently.training._workers import (
+    Workers,
+    differing,
+    is_one_of_several,
+    n_restarts,
+    worker_rank,
+)
 
 __all__ = [
     "ENGINE_METHODS",
@@ -30,21 +39,27 @@ __all__ = [
     "ProgressBar",
     "Record",
     "StreamedData",
+    "TorchrunEngine",
     "Trained",
     "TrainingData",
     "TrainingOptions",
     "TrainingRows",
     "Weights",
+    "Workers",
     "can_group",
     "checkpointing",
     "current_folder",
+    "differing",
     "digest",
     "holds_checkpoint",
+    "is_one_of_several",
     "listening",
     "n_batches",
+    "n_restarts",
     "refuse_existing",
     "remove_checkpoint",
     "resolve_engine",
     "train",
     "train_group",
+    "worker_rank",
 ]

@@ -32,6 +32,7 @@ from latently.exceptions import (
 from latently.io import check_disk, read_model, show, write_model
 from latently.training._data import TrainingData
 from latently.training._stream import TrainingRows
+from latently.training._workers import worker_rank
 
 #: What a checkpoint is filed under; a model file has no such entry.
 _MARK = "~checkpoint"
@@ -140,6 +141,7 @@ class TrainingCheckpoint:
         DataError, ParameterError
             If they are of another training.
         """
+        self._due_at = time.monotonic() + self.interval
         found, damaged = [], []
         for path in self.paths:
             if path.exists():
@@ -214,17 +216,19 @@ class CheckpointFolder:
         Made where it is missing.
     interval : float
         Seconds between two savings of a training.
-
-    Raises
-    ------
-    DataError
-        If the folder cannot be written, or another process trains in it.
     """
 
     def __init__(self, folder: Path, interval: float) -> None:
         self.folder, self.interval, self.n_begun = folder, interval, 0
         self._last: TrainingCheckpoint | None = None
         self._lock = FileLock(folder / _LOCK)
+        if worker_rank() == 0:
+            self._keep_others_out()
+
+    def _keep_others_out(self) -> None:
+        if self._lock.is_locked:
+            return
+        folder = self.folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
@@ -241,12 +245,19 @@ class CheckpointFolder:
                 "Name a folder that may be written."
             ) from None
 
-    def next(self, about: About) -> TrainingCheckpoint | None:
+    def next(self, about: About, *, writes: bool = True) -> TrainingCheckpoint | None:
         """Return the place of the training that begins now.
 
         None after one that was ended before its time: what is built on it is not to be gone on
-        from.
+        from. Of several workers only the first ``writes``, and keeps other processes out.
+
+        Raises
+        ------
+        DataError
+            If the folder cannot be written, or another process trains in it.
         """
+        if writes:
+            self._keep_others_out()
         if self._last is not None and not self._last.is_finished:
             return None
         stem = self.folder / f"training-{self.n_begun}"

@@ -8,15 +8,29 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from latently.nn import Cells
+from latently.nn import Cells, Part
 
 
 class Batch(NamedTuple):
-    """Rows to learn from: what the encoder sees, what is to be rebuilt, and the rows' weights."""
+    """Rows to learn from: what the encoder sees, what is to be rebuilt, and the rows' weights.
+
+    A batch that several workers share is here in part.
+    """
 
     inputs: Cells
     target: Cells
     weight: Tensor | None
+    part: Part | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Rows that are here."""
+        return len(self.inputs.values)
+
+    @property
+    def n_whole(self) -> int:
+        """Rows of the whole batch."""
+        return self.n_rows if self.part is None else self.part.total
 
 
 class TrainingData(NamedTuple):
@@ -83,10 +97,18 @@ class TrainingData(NamedTuple):
         A last batch of a single row joins the one before it, and a row that is alone all the same
         is seen twice at once: batch normalisation cannot learn from one row.
         """
-        order = torch.randperm(self.n_rows, generator=generator)
-        for index in balanced_split(order, batch_size)[skip:]:
-            together = index.repeat(2) if len(index) == 1 else index
-            yield self.take(together.to(self.device))
+        yield from map(self.take, self.places(batch_size, generator)[skip:])
+
+    def places(self, batch_size: int, generator: torch.Generator) -> list[Tensor]:
+        """Return which rows belong to each batch of a pass."""
+        order = torch.randperm(self.n_rows, generator=generator).to(self.device)
+        split = balanced_split(order, batch_size)
+        return [index.repeat(2) if len(index) == 1 else index for index in split]
+
+    def in_order(self, batch_size: int) -> Iterator[Batch]:
+        """Deal out all rows in their order, for judging."""
+        for start in range(0, self.n_rows, batch_size):
+            yield self.take(slice(start, start + batch_size))
 
 
 def joined(parts: Sequence[TrainingData]) -> TrainingData:

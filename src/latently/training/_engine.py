@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
 from sklearn.base import BaseEstimator
@@ -15,14 +15,17 @@ from torch import Tensor, nn
 
 from latently.exceptions import ParameterError
 from latently.nn import AutoencoderModule
+from latently.training._callbacks import Callback
 from latently.training._data import TrainingData
 from latently.training._stream import TrainingRows
+from latently.training._workers import ALONE, Workers
 
 Answer = TypeVar("Answer")
-Rows = TypeVar("Rows", bound=TrainingRows)
 #: What an object must offer to be an engine.
-ENGINE_METHODS = ["launch", "setup", "shard", "autocast", "backward", "mean"]
+ENGINE_METHODS = ["launch", "setup", "shard", "autocast", "backward"]
 
+#: Work for an engine, and callbacks that may hear of it.
+Job = Callable[["Engine", Sequence[Callback]], Answer]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 #: From so many weights on, products of matrices outweigh what casting costs.
@@ -37,18 +40,29 @@ _BFLOAT16_UNITS = ("avx512_bf16", "amx_tile")
 
 @runtime_checkable
 class Engine(Protocol):
-    """Where a job runs: this process, or several."""
+    """Where a job runs: this process, or several.
 
-    def launch(self, job: Callable[[], Answer]) -> Answer:
-        """Run a job and return its answer."""
+    Attributes
+    ----------
+    workers : Workers
+        The processes that train together, as this one sees them.
+    """
+
+    @property
+    def workers(self) -> Workers:
+        """The processes that train together."""
+        ...
+
+    def launch(self, job: Job[Answer], callbacks: Sequence[Callback] = ()) -> Answer:
+        """Run a job on an engine where it belongs, and return its answer."""
         ...
 
     def setup(self, module: nn.Module) -> nn.Module:
         """Put a module where it will be trained."""
         ...
 
-    def shard(self, data: Rows) -> Rows:
-        """Return this worker's share of the rows, where they will be read."""
+    def shard(self, data: TrainingRows) -> Any:
+        """Return the rows as this worker sees them, where they will be read."""
         ...
 
     def autocast(
@@ -58,11 +72,7 @@ class Engine(Protocol):
         ...
 
     def backward(self, loss: Tensor) -> None:
-        """Compute gradients, the same on every worker."""
-        ...
-
-    def mean(self, value: float, weight: float) -> float:
-        """Return the weighted mean of a number over all workers."""
+        """Compute the gradients of the rows that are here."""
         ...
 
 
@@ -108,20 +118,27 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         _check_available(device)
         return device
 
-    def launch(self, job: Callable[[], Answer]) -> Answer:
+    @property
+    def workers(self) -> Workers:
+        """This process alone."""
+        return ALONE
+
+    def launch(self, job: Job[Answer], callbacks: Sequence[Callback] = ()) -> Answer:
         """Run the job here.
 
         Parameters
         ----------
         job : callable
-            What to do.
+            From an engine and callbacks to an answer.
+        callbacks : sequence of Callback, default=()
+            Told of every evaluation.
 
         Returns
         -------
         object
             The job's answer.
         """
-        return job()
+        return job(self, callbacks)
 
     def setup(self, module: nn.Module) -> nn.Module:
         """Move the module to the device.
@@ -138,7 +155,7 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         """
         return module.to(self.torch_device)
 
-    def shard(self, data: Rows) -> Rows:
+    def shard(self, data: TrainingRows) -> Any:
         """Move all rows to the device, or hand them out there.
 
         Parameters
@@ -151,7 +168,7 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         TrainingData or StreamedData
             All rows: there is one worker.
         """
-        return data.to(self.torch_device)  # type: ignore[return-value]  # each of its kind
+        return data.to(self.torch_device)
 
     def autocast(
         self, module: AutoencoderModule, example: TrainingData | None = None
@@ -179,15 +196,20 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
             raise ParameterError(
                 f'precision must be "auto", "float32" or "bfloat16", got {self.precision!r}.'
             )
-        device = self.torch_device
         wanted = self.precision == "bfloat16" or (
-            self.precision == "auto"
-            and _multiplies_bfloat16(device)
+            self.precision == "auto" and self._prefers_half(module, example)
+        )
+        return torch.autocast(self.torch_device.type, torch.bfloat16, enabled=wanted)
+
+    def _prefers_half(self, module: AutoencoderModule, example: TrainingData | None) -> bool:
+        """Return True where half the precision pays, and the loss follows."""
+        device = self.torch_device
+        return (
+            _multiplies_bfloat16(device)
             and _is_tolerant(module)
             and _is_faster(device, *_largest_matrix(module))
             and (example is None or _loss_follows(module, example, device))
         )
-        return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
 
     def backward(self, loss: Tensor) -> None:
         """Compute gradients.
@@ -198,23 +220,6 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
             A single number.
         """
         loss.backward()  # type: ignore[no-untyped-call]
-
-    def mean(self, value: float, weight: float) -> float:
-        """Return the value: there is one worker.
-
-        Parameters
-        ----------
-        value : float
-            This worker's mean.
-        weight : float
-            Rows that it is the mean of.
-
-        Returns
-        -------
-        float
-            The mean over all workers.
-        """
-        return value
 
 
 def _multiplies_bfloat16(device: torch.device) -> bool:
@@ -284,8 +289,3 @@ def _check_available(device: torch.device) -> None:
         raise ParameterError(
             f'device {str(device)!r} is not available on this machine. Use "auto" or "cpu".'
         )
-
-
-def resolve_engine(engine: str | Engine) -> Engine:
-    """Return the engine that a parameter names."""
-    return LocalEngine(engine) if isinstance(engine, str) else engine

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -41,8 +41,11 @@ _FIRST_LOOK = 4_096
 def can_group(module: AutoencoderModule, engine: Engine, n_steps: int) -> bool:
     """Return True for small modules whose steps are the same computation on other numbers.
 
-    Batch normalisation writes down what it sees on the way, and is trained model by model.
+    Batch normalisation writes down what it sees on the way, and is trained model by model; so is
+    any model that several workers train.
     """
+    if engine.workers.n_workers > 1:
+        return False
     writes = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules())
     return can_record(engine, module, n_steps) and not writes
 
@@ -324,9 +327,14 @@ class _Group:
         return batch_of(batch, [t.view(*index.shape, *t.shape[1:]) for t in tensors_of(batch)])
 
 
+def _nothing(*_: int) -> Iterator[TrainingData]:
+    return iter(())
+
+
 def _elsewhere(rows: TrainingData, places: Tensor) -> StreamedData:
     """Return rows of a model that the group deals out: only a first look at them is its own."""
-    return StreamedData(len(places), lambda _: iter(()), rows.select(places[:_FIRST_LOOK]))
+    sample = rows.select(places[:_FIRST_LOOK])
+    return StreamedData(len(places), _nothing, lambda _: [len(places)], sample)
 
 
 def train_group(

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,15 +15,20 @@ from torch import Tensor, nn
 
 from latently._codec import MISFITS
 from latently.exceptions import DivergenceError
-from latently.nn import AutoencoderModule, Cells
+from latently.nn import AutoencoderModule, Cells, as_part
 from latently.training._checkpoint import TrainingCheckpoint
 from latently.training._data import Batch, TrainingData, n_batches
 from latently.training._engine import Engine
 from latently.training._history import History, Record, StopReason
+from latently.training._shared import SharedRows, SharedStream
 from latently.training._step import Step, loss_of
-from latently.training._stream import TrainingRows
+from latently.training._stream import StreamedData, TrainingRows
+from latently.training._workers import Wish
 
 Weights = dict[str, Tensor]
+#: Rows that are learnt from, and rows that are judged by, whole or this worker's part of them.
+DealtRows = TrainingData | StreamedData | SharedRows | SharedStream
+JudgedRows = TrainingData | SharedRows
 
 #: A loss so many times the first one counts as an explosion.
 _EXPLOSION = 1e6
@@ -88,8 +93,8 @@ class Run:
     engine: Engine
     module: AutoencoderModule
     stepper: Stepper
-    train_data: TrainingRows
-    valid_data: TrainingData | None
+    train_rows: InitVar[TrainingRows]
+    valid_rows: InitVar[TrainingData | None]
     options: TrainingOptions
     corruption: Any
     history: History = field(default_factory=History)
@@ -107,9 +112,11 @@ class Run:
     saves_to: tuple[TrainingCheckpoint, Step] | None = None
     let_signals_go: Callable[[], None] = lambda: None
 
-    def __post_init__(self) -> None:
-        self.train_data = self.engine.shard(self.train_data)
-        self.valid_data = None if self.valid_data is None else self.engine.shard(self.valid_data)
+    def __post_init__(self, train_rows: TrainingRows, valid_rows: TrainingData | None) -> None:
+        self.train_data: DealtRows = self.engine.shard(train_rows)
+        self.valid_data: JudgedRows | None = None
+        if valid_rows is not None:
+            self.valid_data = self.engine.shard(valid_rows)
         self.generator = torch.Generator().manual_seed(self.options.seed)
         self.loss_sum = torch.zeros((), device=self.train_data.device)
         self.pass_began, self.n_dealt = self.generator.get_state(), 0
@@ -154,12 +161,12 @@ class Run:
                 stepper.descend(rate)
             else:
                 self.n_skipped += 1
-            self.loss_sum += loss * len(batch.inputs.values)
-            self.n_seen += len(batch.inputs.values)
+            self.loss_sum += loss * batch.n_whole
+            self.n_seen += batch.n_whole
             self.step += 1
             self.left -= 1
         self._tell_of_skipped()
-        mean = self.engine.mean(float(self.loss_sum) / self.n_seen, self.n_seen)
+        mean = float(self.loss_sum) / self.n_seen
         self.loss_sum.zero_()
         self.n_seen = 0
         return mean
@@ -180,34 +187,43 @@ class Run:
 
     def _pause(self) -> None:
         """Between two steps: save where that is due, and end where time or somebody says so."""
-        if self.saves_to is not None and self.saves_to[0].is_due:
+        if self.saves_to is not None and self._is_first and self.saves_to[0].is_due:
             self.save()
+        wish = Wish.NONE
         try:
             self.let_signals_go()
             self.check_time()
-        except (KeyboardInterrupt, OutOfTime):
+        except KeyboardInterrupt:
+            wish = Wish.INTERRUPT
+        except OutOfTime:
+            wish = Wish.OUT_OF_TIME
+        wish = self.engine.workers.agreed(wish)
+        if wish is not Wish.NONE:
             self.save()
-            raise
+            raise KeyboardInterrupt if wish is Wish.INTERRUPT else OutOfTime
 
     @torch.no_grad()
-    def evaluate(self, data: TrainingData) -> float:
+    def evaluate(self, data: JudgedRows) -> float:
         """Return the mean loss a column of some rows, under the full penalty."""
         self.module.eval()
-        total, weight = 0.0, 0.0
-        for start in range(0, data.n_rows, _EVALUATION_BATCH):
-            batch = data.take(slice(start, start + _EVALUATION_BATCH))
+        total = 0.0
+        for batch in data.in_order(_EVALUATION_BATCH):
             with self.stepper.precision:
                 loss = loss_of(self.module, batch, self.module.latent.weight_at(1.0))
-            total += float(loss) * len(batch.inputs.values)
-            weight += len(batch.inputs.values)
-        return self.engine.mean(total / weight, weight)
+            total += float(loss) * batch.n_whole
+        return self.engine.workers.total(total) / data.n_rows
+
+    @property
+    def _is_first(self) -> bool:
+        """True where this process writes."""
+        return self.engine.workers.rank == 0
 
     @torch.no_grad()
     def metrics(self) -> dict[str, float]:
         """Return the model's own figures on a batch of unseen rows."""
         self.module.eval()
         judged = self.train_data.sample if self.valid_data is None else self.valid_data
-        return self.module.metrics(judged.take(slice(_EVALUATION_BATCH)).inputs)
+        return self.module.metrics(judged.sample.take(slice(_EVALUATION_BATCH)).inputs)
 
     def keep_current(self) -> None:
         """Judge the weights as they are, so that an early interruption loses nothing."""
@@ -230,7 +246,7 @@ class Run:
 
     def save(self) -> None:
         """Write down where the training stands, between two steps, where anybody wants to know."""
-        if self.saves_to is None:
+        if self.saves_to is None or not self._is_first:
             return
         checkpoint, stepper = self.saves_to
         checkpoint.save(
@@ -254,7 +270,7 @@ class Run:
     def resume(self, checkpoint: TrainingCheckpoint, stepper: Step) -> None:
         """Go on from what was saved, if anything was, and save there from now on."""
         self.saves_to = checkpoint, stepper
-        state = checkpoint.load()
+        state = self.engine.workers.of_first(checkpoint.load)
         if state is not None:
             try:
                 self._take_up(state, stepper)
@@ -304,7 +320,8 @@ class Run:
         if observed is None:
             shape = len(values), self.module.likelihood.layout.n_columns
             observed = torch.ones(shape, dtype=torch.bool, device=values.device)
-        return batch._replace(inputs=Cells(*self.corruption(values, observed)))
+        with as_part(batch.part):
+            return batch._replace(inputs=Cells(*self.corruption(values, observed)))
 
     def learning_rate(self) -> float:
         """Return the learning rate of the next step."""

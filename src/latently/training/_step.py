@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from latently.nn import AutoencoderModule, Cells
+from latently.nn import AutoencoderModule, Cells, as_part
 from latently.training._data import Batch, TrainingData
 from latently.training._engine import Engine
 from latently.training._script import CannotScript, Script, recording, script
@@ -38,12 +38,14 @@ class Update(NamedTuple):
 
 
 def loss_of(module: AutoencoderModule, batch: Batch, penalty_weight: float | Tensor) -> Tensor:
-    """Return the mean loss a column of a batch, penalty included."""
-    loss = module(batch.inputs, batch.target)
+    """Return the mean loss a column of a batch, penalty included; of a part, what it adds to it."""
+    with as_part(batch.part):
+        loss = module(batch.inputs, batch.target)
     rows = loss.reconstruction + penalty_weight * loss.penalty
     if batch.weight is not None:
         rows = rows * batch.weight
-    mean: Tensor = rows.mean() / module.likelihood.layout.n_columns
+    whole = rows.mean() if batch.part is None else rows.sum() / batch.part.total
+    mean: Tensor = whole / module.likelihood.layout.n_columns
     return mean
 
 
@@ -107,12 +109,16 @@ class Step:
         with self.precision:
             loss = loss_of(self.module, batch, penalty_weight)
         self.engine.backward(loss)
-        return loss.detach()
+        gradients = [p.grad for p in self._parameters if p.grad is not None]
+        return self.engine.workers.add_up(gradients, loss.detach())
+
+    @property
+    def _parameters(self) -> list[Tensor]:
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def clip(self, longest: float) -> bool:
         """Shorten the gradient; return False where it is not finite, which is told on a CPU."""
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        length = nn.utils.clip_grad_norm_(parameters, longest)
+        length = nn.utils.clip_grad_norm_(self._parameters, longest)
         # On a GPU the question would halt it at every step: there the loss tells.
         return length.is_cuda or math.isfinite(float(length))
 
@@ -191,6 +197,10 @@ class RecordedStep(Step):
 
     def gradients(self, batch: Batch, penalty_weight: float) -> Tensor:
         """Compute the gradients of a batch and return its loss."""
+        loss = self._own_gradients(batch, penalty_weight)
+        return self.engine.workers.add_up([self.flat.gradient], loss)
+
+    def _own_gradients(self, batch: Batch, penalty_weight: float) -> Tensor:
         recorded = self._script_for(batch)
         if recorded is not None:
             self.penalty_weight.fill_(penalty_weight)
@@ -372,14 +382,16 @@ def batch_of(like: Batch, tensors: Sequence[Tensor]) -> Batch:
 
     inputs = cells(like.inputs)
     target = inputs if like.target is like.inputs else cells(like.target)
-    return Batch(inputs, target, None if like.weight is None else next(given))
+    return Batch(inputs, target, None if like.weight is None else next(given), like.part)
 
 
 def shape_of(batch: Batch) -> Any:
     """Return what a recording depends on."""
     parts = (*batch.inputs, *batch.target, batch.weight)
     shapes = tuple(None if part is None else (part.shape, part.dtype) for part in parts)
-    return (batch.target is batch.inputs, *shapes)
+    # All but who holds the other rows.
+    part = None if batch.part is None else batch.part[:3]
+    return (batch.target is batch.inputs, part, *shapes)
 
 
 def make_step(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -25,7 +25,10 @@ class StreamedData:
     n_rows : int
         Rows of one pass.
     chunks : callable
-        From a seed to the chunks of one pass.
+        From a seed, the number of a worker and how many there are, to that worker's chunks of one
+        pass; (seed, 0, 1) gives all.
+    counts : callable
+        From a number of workers to the rows that each of them reads.
     sample : TrainingData
         Rows drawn from all, in memory.
     device : torch.device, default=cpu
@@ -33,7 +36,8 @@ class StreamedData:
     """
 
     n_rows: int
-    chunks: Callable[[int], Iterator[TrainingData]]
+    chunks: Callable[[int, int, int], Iterator[TrainingData]]
+    counts: Callable[[int], Sequence[int]]
     sample: TrainingData
     device: torch.device = _CPU
 
@@ -44,8 +48,8 @@ class StreamedData:
     def through(self, change: Callable[[TrainingData], TrainingData]) -> StreamedData:
         """Return these rows as some function makes them."""
 
-        def changed(seed: int) -> Iterator[TrainingData]:
-            return map(change, self.chunks(seed))
+        def changed(seed: int, rank: int, n_workers: int) -> Iterator[TrainingData]:
+            return map(change, self.chunks(seed, rank, n_workers))
 
         return replace(self, chunks=changed, sample=change(self.sample))
 
@@ -61,18 +65,20 @@ class StreamedData:
         yield from islice(self._dealt(batch_size, seed), skip, None)
 
     def _dealt(self, batch_size: int, seed: int) -> Iterator[Batch]:
-        for buffer in prefetched(self._buffers(batch_size, seed)):
+        for buffer in prefetched(self.buffers(batch_size, seed)):
             moved = buffer.to(self.device)
             for index in balanced_split(torch.arange(moved.n_rows), batch_size):
                 run = slice(int(index[0]), int(index[-1]) + 1)
                 yield moved.take(index.repeat(2) if len(index) == 1 else run)
 
-    def _buffers(self, batch_size: int, seed: int) -> Iterator[TrainingData]:
-        """Yield mixed rows, whole batches at a time; at last what is left over."""
+    def buffers(
+        self, batch_size: int, seed: int, rank: int = 0, n_workers: int = 1
+    ) -> Iterator[TrainingData]:
+        """Yield a worker's rows mixed, whole batches at a time; at last what is left over."""
         generator = torch.Generator().manual_seed(seed)
         waiting: list[TrainingData] = []
         n_waiting = n_elements = 0
-        for chunk in self.chunks(seed):
+        for chunk in self.chunks(seed, rank, n_workers):
             waiting.append(chunk)
             n_waiting += chunk.n_rows
             n_elements += chunk.inputs.values.numel()

@@ -1,0 +1,136 @@
+"""Training rows that several workers share: each sees its part of every batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice, pairwise
+
+import torch
+from torch import Tensor
+
+from latently.io import prefetched
+from latently.nn import Part
+from latently.training._data import Batch, TrainingData, joined, n_batches
+from latently.training._stream import StreamedData
+from latently.training._workers import Workers, part_of
+
+
+@dataclass(frozen=True)
+class SharedRows:
+    """Rows that all workers hold, in the batches of a single process.
+
+    Attributes
+    ----------
+    rows : TrainingData
+        All rows.
+    workers : Workers
+        Who sees them.
+    """
+
+    rows: TrainingData
+    workers: Workers
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return self.rows.n_rows
+
+    @property
+    def device(self) -> torch.device:
+        """Where the rows are."""
+        return self.rows.device
+
+    @property
+    def sample(self) -> TrainingData:
+        """All rows."""
+        return self.rows
+
+    def batches(
+        self, batch_size: int, generator: torch.Generator, skip: int = 0
+    ) -> Iterator[Batch]:
+        """Deal out this worker's part of the batches that one process would see."""
+        yield from map(self._own, self.rows.places(batch_size, generator)[skip:])
+
+    def in_order(self, batch_size: int) -> Iterator[Batch]:
+        """Deal out this worker's part of all rows in their order, for judging."""
+        places = torch.arange(self.n_rows, device=self.device)
+        return map(self._own, torch.split(places, batch_size))
+
+    def _own(self, index: Tensor) -> Batch:
+        """Return this worker's part of a batch."""
+        own = part_of(len(index), self.workers.rank, self.workers.n_workers)
+        part = Part(own.start, own.stop, len(index), self.workers)
+        return self.rows.take(index[own])._replace(part=part)
+
+
+@dataclass(frozen=True)
+class SharedStream:
+    """Rows on disk, of which each worker reads its own parts of the files.
+
+    A worker with more rows has more in each batch, so that all come to their end at once and no
+    row is left out or seen twice.
+
+    Attributes
+    ----------
+    stream : StreamedData
+        All rows.
+    workers : Workers
+        Who reads them.
+    """
+
+    stream: StreamedData
+    workers: Workers
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of one pass, those of all workers."""
+        return self.stream.n_rows
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches are handed out."""
+        return self.stream.device
+
+    @property
+    def sample(self) -> TrainingData:
+        """Rows drawn from all, in memory."""
+        return self.stream.sample
+
+    def batches(
+        self, batch_size: int, generator: torch.Generator, skip: int = 0
+    ) -> Iterator[Batch]:
+        """Deal out every row of this worker once, as its part of each batch."""
+        seed = int(torch.randint(2**31, (), generator=generator))
+        rank, n_workers = self.workers.rank, self.workers.n_workers
+        parts = self._parts(n_batches(self.n_rows, batch_size))
+        sizes = [part.stop - part.start for part in parts]
+        buffers = prefetched(self.stream.buffers(max(sizes), seed, rank, n_workers))
+        own = _recut(buffers, sizes, self.sample.select(slice(0)))
+        for batch, part in islice(zip(own, parts, strict=True), skip, None):
+            yield batch.to(self.device).take(slice(None))._replace(part=part)
+
+    def _parts(self, n_steps: int) -> list[Part]:
+        """Return which rows of each batch are this worker's."""
+        counts = self.stream.counts(self.workers.n_workers)
+        ends = [[step * n // n_steps for step in range(n_steps + 1)] for n in counts]
+        sizes = [[stop - start for start, stop in pairwise(own)] for own in ends]
+        parts = []
+        for of_step in zip(*sizes, strict=True):
+            start = sum(of_step[: self.workers.rank])
+            stop = start + of_step[self.workers.rank]
+            parts.append(Part(start, stop, sum(of_step), self.workers))
+        return parts
+
+
+def _recut(
+    buffers: Iterator[TrainingData], sizes: list[int], nothing: TrainingData
+) -> Iterator[TrainingData]:
+    """Yield rows of some buffers in pieces of given sizes."""
+    left = nothing
+    for size in sizes:
+        while left.n_rows < size:
+            buffer = next(buffers)
+            left = joined([left, buffer]) if left.n_rows else buffer
+        yield left.select(slice(size))
+        left = left.select(slice(size, None))

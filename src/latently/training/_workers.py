@@ -1,0 +1,147 @@
+"""Processes that train together: what they hold, and what they tell each other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from typing import Any, Protocol, TypeVar
+
+import torch.distributed as dist
+from torch import Tensor
+
+Value = TypeVar("Value")
+
+#: What torchrun, and whoever does as it does, tells each process.
+_TOLD = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+
+class Wish(IntEnum):
+    """Why a worker wants training to end after the next step; the highest is done."""
+
+    NONE = 0
+    OUT_OF_TIME = 1
+    INTERRUPT = 2
+
+
+class Workers(Protocol):
+    """All processes of a training, as one of them sees them.
+
+    Attributes
+    ----------
+    rank : int
+        Number of this process; the first, 0, writes.
+    n_workers : int
+        How many there are.
+    """
+
+    rank: int
+    n_workers: int
+
+    def sum(self, value: Tensor) -> Tensor:
+        """Return the sum over all workers, to be differentiated."""
+        ...
+
+    def add_up(self, gradients: Sequence[Tensor], loss: Tensor) -> Tensor:
+        """Replace gradients by their sums over all workers, and return the sum of the losses.
+
+        They are the same to the bit on each worker.
+        """
+        ...
+
+    def total(self, value: float) -> float:
+        """Return the sum of a number over all workers."""
+        ...
+
+    def agreed(self, wish: Wish) -> Wish:
+        """Say what this worker wants, and hear what all do, once all have heard of it."""
+        ...
+
+    def of_first(self, make: Callable[[], Value]) -> Value:
+        """Return what the first worker makes; no other makes it."""
+        ...
+
+    def gather(self, value: Value) -> list[Value]:
+        """Return the values of all workers: plain ones, arrays, lists and dicts of them."""
+        ...
+
+
+class Alone:
+    """A process without others."""
+
+    rank = 0
+    n_workers = 1
+
+    def sum(self, value: Tensor) -> Tensor:
+        """Return the value."""
+        return value
+
+    def add_up(self, gradients: Sequence[Tensor], loss: Tensor) -> Tensor:
+        """Leave the gradients."""
+        return loss
+
+    def total(self, value: float) -> float:
+        """Return the value."""
+        return value
+
+    def agreed(self, wish: Wish) -> Wish:
+        """Return the wish."""
+        return wish
+
+    def of_first(self, make: Callable[[], Value]) -> Value:
+        """Make it."""
+        return make()
+
+    def gather(self, value: Value) -> list[Value]:
+        """Return the value alone."""
+        return [value]
+
+
+ALONE = Alone()
+
+
+def part_of(n_rows: int, rank: int, n_workers: int) -> slice:
+    """Return which of some rows are a worker's: as many for each, but for one.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows of all.
+    rank : int
+        The worker.
+    n_workers : int
+        How many there are.
+
+    Returns
+    -------
+    slice
+        Neighbouring rows, none where there are fewer rows than workers.
+    """
+    return slice(rank * n_rows // n_workers, (rank + 1) * n_rows // n_workers)
+
+
+def differing(told: Sequence[dict[str, Any]]) -> tuple[int, str] | None:
+    """Return the first worker that says something else than the first one, and about what."""
+    for rank, one in enumerate(told):
+        for name, value in told[0].items():
+            if one.get(name) != value:
+                return rank, name
+    return None
+
+
+def is_one_of_several() -> bool:
+    """Return True in a process that torchrun, or a process group, made one of several."""
+    if dist.is_initialized():
+        return bool(dist.get_world_size() > 1)
+    named = all(name in os.environ for name in _TOLD)
+    return named and os.environ["WORLD_SIZE"].isdigit() and int(os.environ["WORLD_SIZE"]) > 1
+
+
+def worker_rank() -> int:
+    """Return the number of this process among those that torchrun started; 0 where it is alone."""
+    return int(os.environ["RANK"]) if is_one_of_several() and "RANK" in os.environ else 0
+
+
+def n_restarts() -> int:
+    """Return how often torchrun has started its processes anew."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))

@@ -1,0 +1,311 @@
+"""Several processes train as one does, agree on all that is decided, and end in a sentence."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from latently import Autoencoder, TableDataset
+from latently.nn import Cells
+from latently.training import LocalEngine, StreamedData, TorchrunEngine, TrainingData
+from latently.training._data import Batch
+from latently.training._shared import SharedStream
+from latently.training._wire import packed, unpacked
+from latently.training._workers import Alone, part_of
+from tests.distributed import program
+
+pytestmark = pytest.mark.distributed
+PROGRAM = Path(program.__file__)
+ENV = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def torchrun(*command, n_workers=2, n_restarts=0, check=True, **options):
+    launched = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(n_workers),
+        "--max-restarts", str(n_restarts), "--monitor-interval", "0.1",
+        "--master-addr", "127.0.0.1", "--master-port", str(free_port()), *map(str, command),
+    ]  # fmt: skip
+    told = {"capture_output": True, "text": True, "env": ENV, "timeout": 120}
+    found = subprocess.run(launched, **told, **options)
+    assert not check or found.returncode == 0, found.stderr[-3000:]
+    return found
+
+
+def run(scenario, folder, **options):
+    return torchrun(PROGRAM, scenario, folder, **options)
+
+
+def arrays(folder, name, rank=0, attempt=0):
+    with np.load(Path(folder) / f"{name}-{attempt}-{rank}.npz") as found:
+        return dict(found)
+
+
+def assert_identical(first, second):
+    assert first.keys() == second.keys()
+    for name in first:
+        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("alone")
+    subprocess.run([sys.executable, PROGRAM, "models", folder], check=True, env=ENV, timeout=120)
+    return arrays(folder, "models")
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def together(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("together")
+    run("models", folder, n_workers=request.param)
+    return folder
+
+
+def test_workers_learn_what_one_process_learns(alone, together):
+    found = arrays(together, "models")
+    for name in program.MODELS:
+        for part in [key for key in alone if key.startswith(f"{name}/")]:
+            np.testing.assert_allclose(found[part], alone[part], rtol=1e-5, atol=1e-5, err_msg=part)
+
+
+def test_where_offsets_are_decided_by_nothing_answers_are_the_same(alone, together):
+    found = arrays(together, "models")
+    for name in program.NORMALIZED:
+        for part in ("answers", "losses"):
+            key = f"{name}/{part}"
+            np.testing.assert_allclose(found[key], alone[key], atol=1e-3, err_msg=key)
+
+
+def test_all_workers_end_with_the_same_model_to_the_bit(together):
+    assert_identical(arrays(together, "models", 0), arrays(together, "models", 1))
+
+
+def test_steps_are_recorded_all_the_same(together):
+    assert arrays(together, "models")["plain, recorded/recorded"]
+
+
+def test_two_runs_are_the_same_to_the_bit(tmp_path):
+    for place in ("first", "second"):
+        (tmp_path / place).mkdir()
+        run("unkilled", tmp_path / place)
+    assert_identical(*(arrays(tmp_path / place, "unkilled") for place in ("first", "second")))
+
+
+def test_workers_without_a_seed_draw_one_together(tmp_path):
+    run("without_seed", tmp_path)
+    assert_identical(arrays(tmp_path, "seedless", 0), arrays(tmp_path, "seedless", 1))
+
+
+def assert_refused(folder, n_workers, name, said):
+    for rank in range(n_workers):
+        found = json.loads((folder / f"{name}-{rank}.json").read_text())
+        assert found["kind"] == "DataError" and said in found["said"], found
+        assert "\n" not in found["said"]
+
+
+def test_what_workers_do_not_agree_on_is_said_by_each(tmp_path):
+    write_files(tmp_path / "rows-0", [40, 30])
+    write_files(tmp_path / "rows-1", [40, 30], n_columns=7)
+    run("disagreements", tmp_path)
+    assert_refused(tmp_path, 2, "columns", "Worker 1 has other columns than the first one")
+    assert_refused(tmp_path, 2, "values", "Worker 1 has other values than the first one")
+    assert_refused(tmp_path, 2, "seed", "Worker 1 has other parameters than the first one")
+    assert_refused(tmp_path, 2, "files", "Worker 1 sees other columns than the first one")
+
+
+def test_fewer_rows_than_workers_are_refused(tmp_path):
+    run("too_few_rows", tmp_path, n_workers=3)
+    assert_refused(tmp_path, 3, "few", "There are 2 rows for 3 workers")
+
+
+# ------------------------------------------------------------------ rows on disk
+def write_files(folder, sizes, n_columns=8):
+    folder.mkdir()
+    start = 0
+    rows = program.table(sum(sizes), n_columns)
+    for number, size in enumerate(sizes):
+        own = rows[start : start + size]
+        names = {f"x{place}": own[:, place] for place in range(n_columns)}
+        pq.write_table(pa.table(names), folder / f"{number}.parquet")
+        start += size
+
+
+class Everyone:
+    """The batches of several workers put together, as one process would see them."""
+
+    def __init__(self, stream, n_workers):
+        self.sides = [SharedStream(stream, Numbered(rank, n_workers)) for rank in range(n_workers)]
+        self.n_rows, self.sample, self.device = stream.n_rows, stream.sample, stream.device
+
+    def batches(self, batch_size, generator, skip=0):
+        chances = [torch.Generator().manual_seed(0) for _ in self.sides]
+        for chance in chances:
+            chance.set_state(generator.get_state())
+        pairs = zip(self.sides, chances, strict=True)
+        dealt = [side.batches(batch_size, chance, skip) for side, chance in pairs]
+        torch.randint(2**31, (), generator=generator)  # as each of them does
+        for parts in zip(*dealt, strict=True):
+            values = torch.cat([part.inputs.values for part in parts])
+            yield Batch(Cells(values), Cells(values), None)
+
+
+class Numbered(Alone):
+    """One of several workers, that says nothing."""
+
+    def __init__(self, rank, n_workers):
+        self.rank, self.n_workers = rank, n_workers
+
+
+@pytest.mark.parametrize(
+    ("sizes", "n_workers"),
+    [([40, 31, 58, 20, 54], 2), ([203], 2), ([90, 113], 3)],
+    ids=["files that the workers do not divide", "an empty shard", "two files for three"],
+)
+def test_rows_on_disk_are_learnt_as_by_one_process_from_the_same_batches(
+    sizes, n_workers, tmp_path, monkeypatch
+):
+    write_files(tmp_path / "rows", sizes)
+    run("dataset", tmp_path, n_workers=n_workers)
+    found = arrays(tmp_path, "dataset")
+    assert_identical(found, arrays(tmp_path, "dataset", n_workers - 1))
+
+    shard = LocalEngine.shard
+
+    def of_everyone(engine, data):
+        data = shard(engine, data)
+        return Everyone(data, n_workers) if isinstance(data, StreamedData) else data
+
+    monkeypatch.setattr(LocalEngine, "shard", of_everyone)
+    data = TableDataset(tmp_path / "rows")
+    model = Autoencoder(3, max_epochs=3, batch_size=32, random_state=0).fit(data)
+    for name, expected in program.arrays_of(model, data).items():
+        np.testing.assert_allclose(found[name], expected, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("sizes", [[7], [5, 1, 9, 30], [1] * 11, [100, 3]])
+@pytest.mark.parametrize("n_workers", [1, 2, 3, 4])
+def test_every_row_of_a_shared_stream_is_dealt_out_once(sizes, n_workers):
+    values = torch.arange(float(sum(sizes)))[:, None]
+    shares = [part_of(len(values), rank, n_workers) for rank in range(n_workers)]
+    # One worker has nothing.
+    shares[-1] = slice(0, 0) if n_workers > 1 else shares[-1]
+    own = [values[share] for share in shares]
+
+    def chunks(seed, rank, n_workers):
+        for part in own[rank].split(4):
+            if len(part):
+                yield TrainingData(Cells(part))
+
+    n_rows = sum(map(len, own))
+    counts = [len(part) for part in own]
+    stream = StreamedData(n_rows, chunks, lambda n: counts, TrainingData(Cells(values)))
+    sides = [SharedStream(stream, Numbered(rank, n_workers)) for rank in range(n_workers)]
+    dealt = [list(side.batches(8, torch.Generator().manual_seed(0))) for side in sides]
+    assert len({len(batches) for batches in dealt}) == 1
+    seen = torch.cat([batch.inputs.values for batches in dealt for batch in batches]).flatten()
+    assert sorted(seen.tolist()) == sorted(torch.cat(own).flatten().tolist())
+    for parts in zip(*dealt, strict=True):
+        spans = [(batch.part.start, batch.part.stop) for batch in parts]
+        assert [span[0] for span in spans[1:]] == [span[1] for span in spans[:-1]]
+        assert spans[-1][1] == parts[0].part.total == sum(batch.n_rows for batch in parts)
+
+
+def test_files_are_dealt_out_evenly(tmp_path):
+    write_files(tmp_path / "rows", [50, 10, 10, 30, 20])
+    data = TableDataset(tmp_path / "rows")
+    loads = [sum(map(len, data.places_of(rank, 2))) for rank in (0, 1)]
+    assert loads == [60, 60]
+    places = [place for rank in (0, 1) for run in data.places_of(rank, 2) for place in run]
+    assert sorted(places) == list(range(120))
+    read = [row for rank in (0, 1) for piece in data.pieces(rank, 2) for row in piece.table["x0"]]
+    assert sorted(map(str, read)) == sorted(map(str, data.to_table()["x0"]))
+
+
+# ------------------------------------------------------------------ ends
+def test_a_killed_worker_is_told_of_at_once(tmp_path):
+    found = run("killed", tmp_path, check=False)
+    assert found.returncode != 0
+    when, _, said = (tmp_path / "lost").read_text().partition(" ")
+    assert float(when) - float((tmp_path / "died").read_text()) < 30
+    assert said.startswith("WorkerError: Worker 0 of 2 lost another one")
+
+
+def test_after_a_restart_training_goes_on_to_the_same_weights(tmp_path):
+    for scenario in ("killed", "unkilled"):
+        (tmp_path / scenario).mkdir()
+        run(scenario, tmp_path / scenario, n_restarts=1)
+    expected = arrays(tmp_path / "unkilled", "unkilled")
+    for rank in (0, 1):
+        assert_identical(arrays(tmp_path / "killed", "killed", rank, attempt=1), expected)
+
+
+def test_more_workers_go_on_from_the_checkpoint_of_fewer(tmp_path):
+    run("killed", tmp_path, check=False)
+    run("unkilled", tmp_path, n_workers=3)
+    (tmp_path / "whole").mkdir()
+    run("unkilled", tmp_path / "whole")
+    found, expected = arrays(tmp_path, "unkilled"), arrays(tmp_path / "whole", "unkilled")
+    np.testing.assert_allclose(found["answers"], expected["answers"], atol=1e-4)
+
+
+def test_ctrl_c_on_one_worker_ends_all_of_them_after_the_step(tmp_path):
+    run("interrupted", tmp_path)
+    assert_identical(arrays(tmp_path, "interrupted", 0), arrays(tmp_path, "interrupted", 1))
+    run("unkilled", tmp_path)
+    (tmp_path / "whole").mkdir()
+    run("unkilled", tmp_path / "whole")
+    assert_identical(arrays(tmp_path, "unkilled"), arrays(tmp_path / "whole", "unkilled"))
+
+
+def test_an_address_that_does_not_answer_is_named(tmp_path):
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    env = {**ENV, **address, "RANK": "1", "WORLD_SIZE": "2"}
+    code = (
+        "from latently.training import _torchrun; _torchrun._MEETING = 2.0\n"
+        "from latently import Autoencoder; Autoencoder(1).fit([[1.0, 2.0]] * 9)"
+    )
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+    said = found.stderr.strip().splitlines()[-1]
+    assert "WorkerError: The workers did not find each other at 127.0.0.1:" in said
+
+
+# ------------------------------------------------------------------ parts
+def test_without_torchrun_its_engine_says_how_to_start():
+    from latently.exceptions import ParameterError
+
+    with pytest.raises(ParameterError, match="torchrun --nproc-per-node 2"):
+        Autoencoder(2, engine="torchrun").fit(program.X)
+    with pytest.raises(ParameterError, match="torchrun --nproc-per-node 2"):
+        _ = TorchrunEngine().workers
+
+
+def test_what_goes_by_wire_comes_back():
+    value = {"a": [1, 2.5, None, "x", True], "b": np.arange(6.0).reshape(2, 3), "c": np.array(3)}
+    back = unpacked(packed(value).tobytes())
+    assert back["a"] == value["a"] and back["c"] == 3
+    np.testing.assert_array_equal(back["b"], value["b"])
+
+
+def test_nothing_that_is_sent_is_run():
+    assert b"pickle" not in packed({"a": 1}).tobytes()
+    with pytest.raises(Exception, match=r"."):
+        unpacked(b"\x80\x04\x95" * 10)
+
+
+def test_signals_are_left_as_they_were():
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
