@@ -43,6 +43,9 @@ _HOMES = {
     "Blur": "latently.nn",
     "Downsampling": "latently.nn",
     "LocalEngine": "latently.training",
+    "RayEngine": "latently.training",
+    "BatchJob": "latently.persistence",
+    "BatchPredictor": "latently.persistence",
     "TorchrunEngine": "latently.training",
     "AutoencoderSearchCV": "latently.tuning",
     "checkpointing": "latently.training",
@@ -101,6 +104,9 @@ __all__ = [
     "Blur",
     "Downsampling",
     "LocalEngine",
+    "RayEngine",
+    "BatchJob",
+    "BatchPredictor",
     "TorchrunEngine",
     "checkpointing",
     "AutoencoderSearchCV",
@@ -185,7 +191,7 @@ if TYPE_CHECKING:
         LatentSampler,
         pool_estimates,
     )
-    from latently.training import LocalEngine, TorchrunEngine, checkpointing
+    from latently.training import LocalEngine, RayEngine, TorchrunEngine, checkpointing
     from latently.tuning import AutoencoderSearchCV, learning_curve, repeated_score
 
 

@@ -58,7 +58,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.demo,
 }
 for _name, _command in _COMMANDS.items():
-    app.command(_name)(guarded(_command))
+    app.command(_name)(guarded(_command, in_several=_name == "fit"))
 
 
 def _show_version(wanted: bool) -> None:

@@ -16,19 +16,23 @@ from typing import Any
 
 import typer
 
+from latently._launch import told_n_workers, told_rank
+
 BUG, USAGE, DATA, MODEL_FILE, RESOURCES, MISSING_EXTRA = 1, 2, 3, 4, 5, 6
 INTERRUPTED, TERMINATED, BROKEN_PIPE = 130, 143, 141
 
 _OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
-def guarded(command: Callable[..., None]) -> Callable[..., None]:
+def guarded(command: Callable[..., None], *, in_several: bool = False) -> Callable[..., None]:
     """Wrap a command so that every way it can end has its own exit code and one plain message.
 
     Parameters
     ----------
     command : callable
         A command of the application.
+    in_several : bool, default=False
+        Whether processes of torchrun may do it together; of these, only the first has words.
 
     Returns
     -------
@@ -40,6 +44,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
     def run(*args: Any, **options: Any) -> None:
         with _signals() as caught, _plain_warnings():
             try:
+                _check_alone(command.__name__, in_several)
                 command(*args, **options)
                 sys.stdout.flush()
             except typer.Exit:
@@ -56,9 +61,20 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def _check_alone(name: str, in_several: bool) -> None:
+    from latently.exceptions import ParameterError
+
+    if told_n_workers() > 1 and not in_several:
+        raise ParameterError(
+            f"latently {name} is done by one process, torchrun started {told_n_workers():,}. Start "
+            "it alone; score, transform and impute have --engine ray."
+        )
+
+
 def say(message: str) -> None:
-    """Write words for a person, to stderr."""
-    typer.echo(message, err=True)
+    """Write words for a person, to stderr; of several workers, the first does."""
+    if told_rank() == 0:
+        typer.echo(message, err=True)
 
 
 def interrupt_code(caught: list[int] | None = None) -> int:
@@ -119,12 +135,14 @@ def _refuse(error: Exception) -> int:
         import traceback
 
         say("".join(traceback.format_exception(error)).rstrip())
+    worker = f"worker {told_rank()}: " if told_n_workers() > 1 else ""
     if code != BUG:
-        say(f"error: {_message(error)}")
+        typer.echo(f"{worker}error: {_message(error)}", err=True)
         return code
-    say(
-        f"internal error: {type(error).__name__}: {_message(error)[:300]}\n"
-        "This is a bug in latently: please report it. LATENTLY_DEBUG=1 shows the traceback."
+    typer.echo(
+        f"{worker}internal error: {type(error).__name__}: {_message(error)[:300]}\n"
+        "This is a bug in latently: please report it. LATENTLY_DEBUG=1 shows the traceback.",
+        err=True,
     )
     return code
 

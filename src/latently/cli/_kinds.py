@@ -31,7 +31,7 @@ class Recipe(NamedTuple):
     hidden_sizes: str | None
     noise: str | None
     seed: int
-    device: str
+    engine: Any
     verbose: bool
     refinement_steps: int | None = None
     sparsity: str | None = None
@@ -109,7 +109,7 @@ def make_autoencoder(recipe: Recipe, *, images: bool) -> Any:
         chosen = _of_unet(chosen, recipe)
     given = {name: value for name, value in chosen.items() if value is not None}
     make = getattr(estimators, _CLASSES[kind])
-    return make(**given, random_state=recipe.seed, engine=recipe.device, verbose=recipe.verbose)
+    return make(**given, random_state=recipe.seed, engine=recipe.engine, verbose=recipe.verbose)
 
 
 #: Options of the others that a U-net does without.

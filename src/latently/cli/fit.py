@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from latently._launch import n_restarts, told_rank
+from latently.cli import _engine as engines
 from latently.cli import _options as options
 from latently.cli._data import Source, read_training_rows
 from latently.cli._guard import interrupt_code, say
@@ -124,6 +126,9 @@ def fit(
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel=_TRAINING)
     ] = "auto",
+    engine: engines.Engine = engines.EngineName.local,
+    workers: engines.Workers = None,
+    ray_address: engines.Address = None,
     ids: options.Ids = None,
     ignore: Annotated[
         list[str] | None,
@@ -141,6 +146,7 @@ def fit(
 
     A table larger than memory stays on disk and is read in every pass. A first Ctrl-C ends the
     training and keeps the best weights; with --resume, the same command goes on from there.
+    Processes of torchrun train one model together: torchrun --nproc-per-node 2 -m latently fit ...
     """
     from latently.inspection import inspect
     from latently.io import check_output
@@ -151,10 +157,11 @@ def fit(
     overwrite = overwrite or is_resumed
     check_output(output, overwrite)
     check_picture(plot, overwrite)
-    verbose = not quiet and sys.stderr.isatty()
+    where = engines.make_engine(engine, workers, ray_address, device)
+    verbose = not quiet and sys.stderr.isatty() and told_rank() == 0
     recipe = Recipe(
         kind, n_components, max_epochs, batch_size, learning_rate, beta, n_active, hidden_sizes,
-        noise, seed, device, verbose, refinement_steps, sparsity, effort, not no_shuffle, refit,
+        noise, seed, where, verbose, refinement_steps, sparsity, effort, not no_shuffle, refit,
         group_by is not None, seconds_of(time_limit), bytes_of(max_memory),
     )  # fmt: skip
     source = Source(data, format, key, skip_bad, ids, own_sizes=kind is Kind.unet)
@@ -162,6 +169,8 @@ def fit(
     groups = {} if group_by is None else {"groups": rows.beside["--group-by"]}
     with checkpointing(folder):
         model = make_autoencoder(recipe, images=rows.is_images).fit(rows.values, **groups)
+    if told_rank():
+        raise typer.Exit(interrupt_code() if model.interrupted_ else 0)
     # The file shall be the same whoever watched, and be of use on a machine without that device.
     model.set_params(verbose=False, engine="auto").save(output, overwrite=overwrite)
     if folder is not None and model.history_.stopped not in ("interrupted", "time limit"):
@@ -191,6 +200,6 @@ def _checkpoint_folder(
     if checkpoint is None and not resume:
         return None, False
     folder = f"{output}.checkpoint" if checkpoint is None else checkpoint
-    if not resume:
+    if not resume and not n_restarts():
         refuse_existing(folder)
     return folder, holds_checkpoint(folder)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from latently.cli import _engine as engines
 from latently.cli import _options as options
 from latently.cli._data import (
     Source,
@@ -116,11 +117,16 @@ def impute(
     skip_bad: options.SkipBad = False,
     overwrite: options.Overwrite = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
+    engine: engines.Engine = engines.EngineName.local,
+    workers: engines.Workers = None,
+    ray_address: engines.Address = None,
+    resume: engines.Resume = False,
 ) -> None:
     """Fill missing cells; all others stay as they are.
 
     Without MODEL an imputer learns from DATA itself. Parquet files are filled piece by piece, so
-    that they may be larger than memory.
+    that they may be larger than memory. With MODEL, -o FOLDER/ gets a file for each table of a
+    folder or a pattern.
     """
     from latently.exceptions import ParameterError
     from latently.io import TableDataset, check_output
@@ -128,8 +134,16 @@ def impute(
     from latently.report import plot_fills
     from latently.tasks import AutoencoderImputer
 
-    target = Target(output, output_format, overwrite)
     source = Source(model if data is None else data, format, key, skip_bad, ids)
+    if engines.is_partitioned(source, output, engine, resume):
+        engines.refuse_with_folder(
+            draws=draws, interval=interval, column=columns, missing=missing, save=save, plot=plot,
+            add_indicator=add_indicator, overwrite=overwrite,
+        )  # fmt: skip
+        where = engines.make_engine(engine, workers, ray_address)
+        _impute_files(None if data is None else model, source, output, where, resume)
+        return
+    target = Target(output, output_format, overwrite)
     imputer: Any = AutoencoderImputer(
         columns=columns, missing_values=_value(missing), add_indicator=add_indicator,
         random_state=seed, effort=effort,  # type: ignore[arg-type]  # judged by the imputer
@@ -141,13 +155,7 @@ def impute(
     check_picture(plot, overwrite)
     if save is not None:
         check_output(save, overwrite)
-    if interval is not None and not 0 < interval < 1:
-        raise ParameterError(f"coverage must be between 0 and 1, got {interval}. Try 0.9.")
-    if isinstance(loaded, AutoencoderImputer) and (columns or missing or add_indicator):
-        raise ParameterError(
-            "--column, --missing and --add-indicator are kept in an imputer's file. Leave them or "
-            "MODEL out."
-        )
+    _check_options(loaded, interval, bool(columns or missing or add_indicator))
     if not _streams(source, loaded):
         if draws is not None or interval is not None:
             raise ParameterError(
@@ -168,6 +176,31 @@ def impute(
         imputer.save(save, overwrite=overwrite)
     if plot is not None:
         write_picture(plot_fills(imputer), plot, overwrite)
+
+
+def _impute_files(model: str | None, source: Source, output: str, where: Any, resume: bool) -> None:
+    """Fill each file of DATA in a file of its own."""
+    from latently.exceptions import ParameterError
+    from latently.persistence import BatchPredictor
+
+    if model is None:
+        raise ParameterError("A folder of answers needs MODEL, an imputer's file. Name both.")
+    predictor = BatchPredictor(model, "impute", source.ids or ())
+    engines.answer_files(predictor, source, output, where, resume)
+
+
+def _check_options(model: Any, coverage: float | None, learns: bool) -> None:
+    """Refuse options that do not fit the model."""
+    from latently.exceptions import ParameterError
+    from latently.tasks import AutoencoderImputer
+
+    if coverage is not None and not 0 < coverage < 1:
+        raise ParameterError(f"coverage must be between 0 and 1, got {coverage}. Try 0.9.")
+    if isinstance(model, AutoencoderImputer) and learns:
+        raise ParameterError(
+            "--column, --missing and --add-indicator are kept in an imputer's file. Leave them or "
+            "MODEL out."
+        )
 
 
 def _streams(source: Source, model: Any) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from latently.cli import _alarms as alarms
+from latently.cli import _engine as engines
 from latently.cli import _options as options
 from latently.cli._data import (
     Rows,
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from latently.io import TableDataset
+    from latently.persistence import BatchPredictor
+    from latently.tasks import Verdict
 
 
 #: Exit code of `--fail-on anomalies` where there are some.
@@ -76,20 +79,32 @@ def score(
     json: Annotated[
         bool, typer.Option("--json", help="Write a summary to stdout instead of the table.")
     ] = False,
+    engine: engines.Engine = engines.EngineName.local,
+    workers: engines.Workers = None,
+    ray_address: engines.Address = None,
+    resume: engines.Resume = False,
 ) -> None:
     """Write an anomaly score for each row: higher is more unusual.
 
     A detector adds p-values and flags. Delimited text from a pipe (DATA is -) is scored as it
-    comes, and calibrated by what came before.
+    comes, and calibrated by what came before. For a folder or a pattern of tables, -o FOLDER/ gets
+    a file for each of them.
     """
     from latently.persistence import load
 
+    source = Source(data, format, key, skip_bad, ids)
+    if engines.is_partitioned(source, output, engine, resume):
+        engines.refuse_with_folder(plot=plot, json=json, overwrite=overwrite)
+        where = engines.make_engine(engine, workers, ray_address)
+        rule = alarms.chosen_rule(false_alarm_rate, alert_budget, contamination, cost_ratio)
+        predictor = _predictor(model, rule, ids, per_feature)
+        _fail_on(fail_on, engines.answer_files(predictor, source, output, where, resume))
+        return
     target = Target(output, output_format, overwrite)
     check_target(target, images=False)
     check_picture(plot, overwrite)
     rule = alarms.chosen_rule(false_alarm_rate, alert_budget, contamination, cost_ratio)
     loaded = load(model)
-    source = Source(data, format, key, skip_bad, ids)
     if follows(loaded, source, target, plot, json, per_feature):
         n_anomalies = follow(loaded, source, rule)
     else:
@@ -99,30 +114,29 @@ def score(
         if plot is not None:
             write_picture(_histogram(scored.verdict), plot, overwrite)
         n_anomalies = scored.verdict.n_anomalies
+    _fail_on(fail_on, n_anomalies)
+
+
+def _fail_on(fail_on: FailOn | None, n_anomalies: int) -> None:
     if fail_on is not None and n_anomalies:
         say(f"flagged: {n_anomalies:,}")
         raise typer.Exit(ANOMALIES)
 
 
-class Verdict(NamedTuple):
-    """What is known of some rows; p-values belong to detectors, flags to a threshold."""
+def _predictor(model: str, rule: Any, ids: Any, per_feature: bool) -> BatchPredictor:
+    """Return what is asked about each file, which must not depend on the others."""
+    from latently.exceptions import ParameterError
+    from latently.persistence import BatchPredictor, load
 
-    scores: NDArray[np.float64]
-    p_values: NDArray[np.float64] | None = None
-    flags: NDArray[np.bool_] | None = None
-    cut: float | None = None
-
-    def columns(self) -> dict[str, Any]:
-        """Return the columns of the answer."""
-        named = {
-            "anomaly_score": self.scores, "p_value": self.p_values, "is_anomaly": self.flags
-        }  # fmt: skip
-        return {name: column for name, column in named.items() if column is not None}
-
-    @property
-    def n_anomalies(self) -> int:
-        """Rows flagged."""
-        return 0 if self.flags is None else int(self.flags.sum())
+    if rule is None:
+        return BatchPredictor(model, "score", ids or (), None, per_feature)
+    if rule.reads_rows:
+        raise ParameterError(
+            "--alert-budget and --contamination look at all rows at once. Give -o FILE, or another "
+            "rule."
+        )
+    cut = cut_of(load(model), None, rule)
+    return BatchPredictor(model, "score", ids or (), cut, per_feature)
 
 
 class Scored(NamedTuple):
@@ -136,6 +150,8 @@ def _score(
     model: Any, source: Source, rule: Any, target: Target, *, per_feature: bool, quiet: bool
 ) -> Scored:
     """Score rows and write them, those of a large table as they are read."""
+    from latently.tasks import judge
+
     writes = not quiet or target.path != "-"
     dataset = open_large(source)
     if dataset is not None:
@@ -161,6 +177,8 @@ def _score_large(
     """Score a table that does not fit into memory; of each row, its score and flag stay there."""
     import numpy as np
     import pyarrow as pa
+
+    from latently.tasks import Verdict, judge
 
     found: list[Verdict] = []
     # A rule that is about the rows themselves needs their scores before the first is flagged.
@@ -200,26 +218,13 @@ def _ranks(places: list[int]) -> list[int]:
 
 def cut_of(model: Any, X: Any, rule: Any) -> float | None:
     """Return the score that flags begin at: a rule's, or the detector's own; None for none."""
+    from latently.tasks import unusual
+
     if hasattr(model, "calibration_"):
         if rule is not None:
             model.set_threshold(rule, X)
         return float(model.threshold_.cut)
     return None if rule is None else _cut_of_batch(rule, unusual(model, X))
-
-
-def unusual(model: Any, X: Any) -> NDArray[np.float64]:
-    """Return the anomaly scores of rows."""
-    scorer = model if hasattr(model, "score_samples") else autoencoder_of(model)
-    scores: NDArray[np.float64] = -scorer.score_samples(X)
-    return scores
-
-
-def judge(model: Any, X: Any, cut: float | None) -> Verdict:
-    """Score rows, and flag those above a cut."""
-    scores = unusual(model, X)
-    calibration = getattr(model, "calibration_", None)
-    p_values = None if calibration is None else calibration.p_values(scores)
-    return Verdict(scores, p_values, None if cut is None else scores > cut, cut)
 
 
 def _warn_of_drift(model: Any, scores: NDArray[np.float64]) -> None:
@@ -256,16 +261,11 @@ def _histogram(verdict: Verdict) -> Figure:
 
 def _contributions(model: Any, rows: Rows) -> dict[str, Any]:
     from latently.exceptions import ParameterError
+    from latently.tasks import contributions
 
     if rows.is_images:
         raise ParameterError("--per-feature needs a table, the data are images. Drop it.")
-    autoencoder = autoencoder_of(model)
-    if hasattr(model, "cell_scores"):
-        errors = model.cell_scores(rows.values)
-    else:
-        errors = autoencoder.reconstruction_error(rows.values, per_feature=True)
-    names = autoencoder.preprocessor_.column_names
-    return {f"error_{name}": errors[:, place] for place, name in enumerate(names)}
+    return contributions(model, rows.values)
 
 
 def _summary(
@@ -311,6 +311,7 @@ def follow(model: Any, source: Source, rule: Any) -> int:
     import sys
 
     from latently.io import stream_csv
+    from latently.tasks import Verdict
 
     if rule is not None:
         model.set_threshold(rule)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from latently.cli import _engine as engines
 from latently.cli import _options as options
 from latently.cli._data import Rows, Source, as_colors, autoencoder_of, read_matched_rows
 from latently.cli._large import answer_large
@@ -31,16 +32,29 @@ def transform(
     ] = None,
     skip_bad: options.SkipBad = False,
     overwrite: options.Overwrite = False,
+    engine: engines.Engine = engines.EngineName.local,
+    workers: engines.Workers = None,
+    ray_address: engines.Address = None,
+    resume: engines.Resume = False,
 ) -> None:
-    """Write the code of each row: one column a component."""
-    from latently.persistence import load
+    """Write the code of each row: one column a component.
 
+    For a folder or a pattern of tables, -o FOLDER/ gets a file for each of them.
+    """
+    from latently.persistence import BatchPredictor, load
+
+    source = Source(data, format, key, skip_bad, ids, color)
+    if engines.is_partitioned(source, output, engine, resume):
+        engines.refuse_with_folder(plot=plot, color=color, overwrite=overwrite)
+        where = engines.make_engine(engine, workers, ray_address)
+        predictor = BatchPredictor(model, "transform", ids or ())
+        engines.answer_files(predictor, source, output, where, resume)
+        return
     target = Target(output, output_format, overwrite)
     check_target(target, images=False)
     check_picture(plot, overwrite)
     _check_color(color, plot)
     autoencoder = autoencoder_of(load(model))
-    source = Source(data, format, key, skip_bad, ids, color)
     if plot is None and answer_large(source, autoencoder, target, lambda r: _codes(autoencoder, r)):
         return
     rows = read_matched_rows(source, autoencoder)
@@ -52,9 +66,9 @@ def transform(
 def _codes(autoencoder: Any, rows: Rows) -> pa.Table:
     import pyarrow as pa
 
-    codes = autoencoder.transform(rows.values)
-    names = autoencoder.get_feature_names_out()
-    return pa.table({str(name): codes[:, place] for place, name in enumerate(names)})
+    from latently.tasks import codes
+
+    return pa.table(codes(autoencoder, rows.values))
 
 
 def _check_color(color: str | None, plot: str | None) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import hashlib
 import re
+import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -75,9 +77,13 @@ def run_loop(
     if folder is not None:
         checkpoint = folder.next(about, writes=engine.workers.rank == 0)
 
+    # Clocks of other machines began at another time.
+    seconds = options.deadline - time.monotonic()
+
     def job(engine: Engine, callbacks: Sequence[Callback]) -> Trained:
+        timed = replace(options, deadline=time.monotonic() + seconds)
         return train(
-            engine, module, train_rows, valid_rows, options, callbacks,
+            engine, module, train_rows, valid_rows, timed, callbacks,
             optimizer_state, corruption, checkpoint,
         )  # fmt: skip
 

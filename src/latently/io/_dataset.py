@@ -241,6 +241,22 @@ class TableDataset:
         part = self._parts[number]
         return self._files[part.file].sizes[part.place]
 
+    def by_file(self) -> list[TableDataset]:
+        """Return one dataset for each file, with the columns of all.
+
+        Returns
+        -------
+        list of TableDataset
+            In the order of their rows.
+        """
+        found = []
+        for file, keys in zip(self._files, self._keys, strict=True):
+            one = copy.copy(self)
+            one.source, one.n_rows = file.path, sum(file.sizes)
+            one._files, one._keys, one._parts = (file,), (keys,), _parts([file])
+            found.append(one)
+        return found
+
     def shuffled(self, seed: int, rank: int = 0, n_workers: int = 1) -> Iterator[Piece]:
         """Yield a worker's rows in pieces, the parts of the files in random order.
 

@@ -58,6 +58,7 @@ CLASSES: dict[str, type] = {
         nn.Blur,
         nn.Downsampling,
         training.LocalEngine,
+        training.RayEngine,
         training.TorchrunEngine,
         TablePreprocessor,
         ImagePreprocessor,

@@ -29,6 +29,7 @@ from latently.tasks._thresholds import (
     Threshold,
     ThresholdRule,
 )
+from latently.tasks._verdict import Verdict, autoencoder_of, codes, contributions, judge, unusual
 
 __all__ = [
     "AnomalyDetector",
@@ -64,4 +65,10 @@ __all__ = [
     "benjamini_hochberg",
     "explain_images",
     "pool_estimates",
+    "Verdict",
+    "autoencoder_of",
+    "codes",
+    "contributions",
+    "judge",
+    "unusual",
 ]

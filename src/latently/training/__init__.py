@@ -15,18 +15,13 @@ from latently.training._engine import ENGINE_METHODS, Engine, LocalEngine
 from latently.training._group import can_group, train_group
 from latently.training._history import History, Record
 from latently.training._loop import Trained, train
+from latently.training._ray import RayEngine, import_ray
 from latently.training._resolve import resolve_engine
 from latently.training._run import TrainingOptions, Weights
 from latently.training._script import CannotScript
 from latently.training._stream import StreamedData, TrainingRows
 from latently.training._torchrun import TorchrunEngine
-from latently.training._workers import (
-    Workers,
-    differing,
-    is_one_of_several,
-    n_restarts,
-    worker_rank,
-)
+from latently.training._workers import Workers, differing
 
 __all__ = [
     "ENGINE_METHODS",
@@ -37,6 +32,7 @@ __all__ = [
     "History",
     "LocalEngine",
     "ProgressBar",
+    "RayEngine",
     "Record",
     "StreamedData",
     "TorchrunEngine",
@@ -52,14 +48,12 @@ __all__ = [
     "differing",
     "digest",
     "holds_checkpoint",
-    "is_one_of_several",
+    "import_ray",
     "listening",
     "n_batches",
-    "n_restarts",
     "refuse_existing",
     "remove_checkpoint",
     "resolve_engine",
     "train",
     "train_group",
-    "worker_rank",
 ]

@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from latently._codec import MISFITS, Arrays, from_plain, to_plain
+from latently._launch import told_rank
 from latently.exceptions import (
     DataError,
     LatentlyError,
@@ -32,7 +33,6 @@ from latently.exceptions import (
 from latently.io import check_disk, read_model, show, write_model
 from latently.training._data import TrainingData
 from latently.training._stream import TrainingRows
-from latently.training._workers import worker_rank
 
 #: What a checkpoint is filed under; a model file has no such entry.
 _MARK = "~checkpoint"
@@ -222,7 +222,7 @@ class CheckpointFolder:
         self.folder, self.interval, self.n_begun = folder, interval, 0
         self._last: TrainingCheckpoint | None = None
         self._lock = FileLock(folder / _LOCK)
-        if worker_rank() == 0:
+        if told_rank() == 0:
             self._keep_others_out()
 
     def _keep_others_out(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from latently.training._engine import Engine, LocalEngine
+from latently.training._ray import RayEngine
 from latently.training._torchrun import TorchrunEngine
 from latently.training._workers import is_one_of_several
 
@@ -13,8 +14,8 @@ def resolve_engine(engine: str | Engine) -> Engine:
     Parameters
     ----------
     engine : str or Engine
-        "auto" is torchrun's where its processes are there; "torchrun"; or a torch device of this
-        process.
+        "auto" is torchrun's where its processes are there; "torchrun"; "ray"; or a torch device of
+        this process.
 
     Returns
     -------
@@ -25,4 +26,6 @@ def resolve_engine(engine: str | Engine) -> Engine:
         return engine
     if engine == "torchrun" or (engine == "auto" and is_one_of_several()):
         return TorchrunEngine()
+    if engine == "ray":
+        return RayEngine()
     return LocalEngine(engine)

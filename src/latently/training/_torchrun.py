@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch._C._distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
+from latently._launch import n_restarts
 from latently.exceptions import DataError, ParameterError, WorkerError
 from latently.nn import AutoencoderModule
 from latently.training._callbacks import Callback
@@ -25,7 +26,7 @@ from latently.training._script import CannotScript
 from latently.training._shared import SharedRows, SharedStream
 from latently.training._stream import StreamedData, TrainingRows
 from latently.training._wire import packed, unpacked
-from latently.training._workers import Wish, Workers, is_one_of_several, n_restarts
+from latently.training._workers import Wish, Workers, is_one_of_several
 
 Answer = TypeVar("Answer")
 Value = TypeVar("Value")

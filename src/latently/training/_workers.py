@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any, Protocol, TypeVar
@@ -10,10 +9,9 @@ from typing import Any, Protocol, TypeVar
 import torch.distributed as dist
 from torch import Tensor
 
-Value = TypeVar("Value")
+from latently._launch import told_n_workers
 
-#: What torchrun, and whoever does as it does, tells each process.
-_TOLD = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+Value = TypeVar("Value")
 
 
 class Wish(IntEnum):
@@ -133,15 +131,4 @@ def is_one_of_several() -> bool:
     """Return True in a process that torchrun, or a process group, made one of several."""
     if dist.is_initialized():
         return bool(dist.get_world_size() > 1)
-    named = all(name in os.environ for name in _TOLD)
-    return named and os.environ["WORLD_SIZE"].isdigit() and int(os.environ["WORLD_SIZE"]) > 1
-
-
-def worker_rank() -> int:
-    """Return the number of this process among those that torchrun started; 0 where it is alone."""
-    return int(os.environ["RANK"]) if is_one_of_several() and "RANK" in os.environ else 0
-
-
-def n_restarts() -> int:
-    """Return how often torchrun has started its processes anew."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+    return told_n_workers() > 1

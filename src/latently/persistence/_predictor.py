@@ -1,0 +1,155 @@
+"""A model file as a function of a record batch, for engines that move tables about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pyarrow as pa
+
+from latently.exceptions import DataError, ParameterError
+from latently.persistence._load import load
+from latently.tasks import AutoencoderImputer, autoencoder_of, codes, contributions, judge
+
+Method = Literal["score", "transform", "impute"]
+
+
+@dataclass
+class BatchPredictor:
+    """A model file as a function from a record batch to a table of answers.
+
+    Dask, Ray and Spark each call a function with pieces of a table, in processes of their own.
+    This one is sent there as a few words: the model is read where, and when, it is first needed.
+
+    Parameters
+    ----------
+    path : str or Path
+        The model file, where all processes can read it.
+    method : {"score", "transform", "impute"}, default="score"
+        "score": ``anomaly_score``, and of a detector ``p_value`` and ``is_anomaly``. "transform":
+        one column a component of the code. "impute": the table without gaps, by an imputer's file.
+    ids : sequence of str, default=()
+        Columns to carry along, in front of the answer.
+    cut : float or None, default=None
+        Score that anomalies begin at; None leaves that of the detector.
+    per_feature : bool, default=False
+        Whether "score" adds what each column contributes, as ``error_NAME``.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such method.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import pyarrow as pa
+    >>> from latently import AnomalyDetector
+    >>> from latently.datasets import make_transactions
+    >>> table = make_transactions(200, random_state=0).data
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "detector.safetensors"
+    >>> AnomalyDetector(random_state=0).fit(table).save(path)
+    >>> BatchPredictor(path)(table.slice(0, 3)).column_names
+    ['anomaly_score', 'p_value', 'is_anomaly']
+    """
+
+    path: str | Path
+    method: Method = "score"
+    ids: Sequence[str] = ()
+    cut: float | None = None
+    per_feature: bool = False
+    _model: Any = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.method not in get_args(Method):
+            raise ParameterError(
+                f'method must be "score", "transform" or "impute", got {self.method!r}.'
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the model behind: it is read again where it is needed."""
+        return {**self.__dict__, "_model": None}
+
+    @property
+    def model(self) -> Any:
+        """The fitted model.
+
+        Raises
+        ------
+        ModelFileError
+            If the file is refused.
+        ParameterError
+            If the method needs another kind of model.
+        """
+        if self._model is None:
+            model = load(self.path)
+            if self.method == "impute" and not isinstance(model, AutoencoderImputer):
+                raise ParameterError(
+                    f'method="impute" needs an imputer\'s file, {self.path} holds '
+                    f"{type(model).__name__}. Write one by latently impute DATA --save MODEL."
+                )
+            self._model = model
+        return self._model
+
+    def __call__(self, batch: pa.RecordBatch | pa.Table) -> pa.Table:
+        """Answer about some rows.
+
+        Parameters
+        ----------
+        batch : pyarrow.RecordBatch or pyarrow.Table
+            Rows with the columns of ``fit``, and any others.
+
+        Returns
+        -------
+        pyarrow.Table
+            As many rows, in their order.
+
+        Raises
+        ------
+        DataError
+            If columns are missing, or cannot be used.
+        """
+        table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
+        beside = _selected(table, self.ids, "The batch lacks columns named in ids")
+        answer = _METHODS[self.method](self, self._rows(table))
+        twice = [name for name in beside.column_names if name in answer.column_names]
+        if twice:
+            raise ParameterError(f"{twice[0]!r} is a column of the answer, too. Take it from ids.")
+        names = [*beside.column_names, *answer.column_names]
+        return pa.table([*beside.columns, *answer.columns], names)
+
+    def _rows(self, table: pa.Table) -> Any:
+        fitted = getattr(autoencoder_of(self.model), "feature_names_in_", None)
+        if fitted is not None:
+            return _selected(table, list(map(str, fitted)), "The batch lacks columns of the model")
+        kept = table.drop_columns(list(self.ids)) if self.ids else table
+        return np.column_stack([column.cast(pa.float64()).to_numpy() for column in kept.columns])
+
+    def _score(self, rows: Any) -> pa.Table:
+        threshold = getattr(self.model, "threshold_", None)
+        cut = threshold.cut if self.cut is None and threshold is not None else self.cut
+        found = judge(self.model, rows, cut).columns()
+        return pa.table(found | (contributions(self.model, rows) if self.per_feature else {}))
+
+    def _codes(self, rows: Any) -> pa.Table:
+        return pa.table(codes(self.model, rows))
+
+    def _filled(self, rows: Any) -> pa.Table:
+        return self.model.transform(rows)
+
+
+_METHODS: dict[str, Callable[[BatchPredictor, Any], pa.Table]] = {
+    "score": BatchPredictor._score,
+    "transform": BatchPredictor._codes,
+    "impute": BatchPredictor._filled,
+}
+
+
+def _selected(table: pa.Table, names: Sequence[str], wrong: str) -> pa.Table:
+    missing = [name for name in names if name not in table.column_names]
+    if missing:
+        raise DataError(f"{wrong}: {', '.join(missing[:5])}. It has {table.column_names[:5]}.")
+    return table.select(list(names))

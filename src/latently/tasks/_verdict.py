@@ -1,0 +1,95 @@
+"""What is known of some rows: how unusual, how probable, and whether that is an anomaly."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Verdict(NamedTuple):
+    """What is known of some rows; p-values belong to detectors, flags to a threshold.
+
+    Attributes
+    ----------
+    scores : ndarray of shape (n_samples,)
+        Higher is more unusual.
+    p_values : ndarray of shape (n_samples,) or None
+        Share of normal rows that are as unusual.
+    flags : ndarray of shape (n_samples,) or None
+        True for anomalies.
+    cut : float or None
+        The score that flags begin at.
+    """
+
+    scores: NDArray[np.float64]
+    p_values: NDArray[np.float64] | None = None
+    flags: NDArray[np.bool_] | None = None
+    cut: float | None = None
+
+    def columns(self) -> dict[str, Any]:
+        """Return the columns of the answer."""
+        named = {
+            "anomaly_score": self.scores, "p_value": self.p_values, "is_anomaly": self.flags
+        }  # fmt: skip
+        return {name: column for name, column in named.items() if column is not None}
+
+    @property
+    def n_anomalies(self) -> int:
+        """Rows flagged."""
+        return 0 if self.flags is None else int(self.flags.sum())
+
+
+def autoencoder_of(model: Any) -> Any:
+    """Return the autoencoder inside a task, or the autoencoder itself."""
+    return getattr(model, "autoencoder_", model)
+
+
+def unusual(model: Any, X: Any) -> NDArray[np.float64]:
+    """Return the anomaly scores of rows."""
+    scorer = model if hasattr(model, "score_samples") else autoencoder_of(model)
+    scores: NDArray[np.float64] = -scorer.score_samples(X)
+    return scores
+
+
+def judge(model: Any, X: Any, cut: float | None) -> Verdict:
+    """Score rows, and flag those above a cut.
+
+    Parameters
+    ----------
+    model : detector or autoencoder
+        Fitted.
+    X : array-like, DataFrame or Table
+        Rows with the columns of ``fit``.
+    cut : float or None
+        The score that flags begin at; None flags none.
+
+    Returns
+    -------
+    Verdict
+        Of each row.
+    """
+    scores = unusual(model, X)
+    calibration = getattr(model, "calibration_", None)
+    p_values = None if calibration is None else calibration.p_values(scores)
+    return Verdict(scores, p_values, None if cut is None else scores > cut, cut)
+
+
+def contributions(model: Any, X: Any) -> dict[str, Any]:
+    """Return what each column adds to how unusual a row is, by the names of the answer."""
+    autoencoder = autoencoder_of(model)
+    if hasattr(model, "cell_scores"):
+        errors = model.cell_scores(X)
+    else:
+        errors = autoencoder.reconstruction_error(X, per_feature=True)
+    names = autoencoder.preprocessor_.column_names
+    return {f"error_{name}": errors[:, place] for place, name in enumerate(names)}
+
+
+def codes(model: Any, X: Any) -> dict[str, Any]:
+    """Return the code of each row, by the names of its components."""
+    autoencoder = autoencoder_of(model)
+    found = autoencoder.transform(X)
+    names = autoencoder.get_feature_names_out()
+    return {str(name): found[:, place] for place, name in enumerate(names)}
