@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from latently.cli import _engine as engines
 from latently.cli import _options as options
 from latently.cli._data import Source, read_training_rows
 from latently.cli._guard import interrupt_code, say
@@ -82,6 +83,9 @@ def tune(
     no_shuffle: options.NoShuffle = False,
     seed: Annotated[int, typer.Option(help="Same seed, same search.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    engine: engines.Engine = engines.EngineName.local,
+    workers: engines.Workers = None,
+    ray_address: engines.Address = None,
     ids: options.Ids = None,
     ignore: Annotated[
         list[str] | None,
@@ -105,11 +109,12 @@ def tune(
     if output is not None:
         check_output(output, overwrite)
     check_picture(plot, overwrite)
+    where = engines.make_engine(engine, workers, ray_address, device)
     seconds = seconds_of(time_limit)
     source = Source(data, format, key, False, ids)
     rows = read_training_rows(source, ignore, {"--label": label, "--group-by": group_by})
     recipe = Recipe(
-        kind, n_components, max_epochs, None, None, None, None, None, None, seed, device, False
+        kind, n_components, max_epochs, None, None, None, None, None, None, seed, where, False
     )
     if n_trials is None and seconds is None:
         n_trials = 20

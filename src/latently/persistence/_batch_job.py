@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from latently.exceptions import LatentlyError, OutputExistsError, ParameterError, WorkerError
+from latently.exceptions import OutputExistsError, ParameterError
 from latently.io import (
     TableDataset,
     atomic_path,
@@ -28,7 +28,7 @@ from latently.io import (
     write_pieces,
 )
 from latently.persistence._predictor import BatchPredictor
-from latently.training import RayEngine
+from latently.training import RayEngine, error_of_workers
 
 #: What the folder's answers are of; readers of Parquet folders pass over names like these.
 _MANIFEST, _DONE = "_latently.json", "_SUCCESS"
@@ -208,7 +208,7 @@ class BatchJob:
             for row in done.iter_rows():
                 yield FileReport(int(row["n_rows"]), int(row["n_anomalies"]))
         except Exception as error:
-            raise _of_workers(error) from None
+            raise error_of_workers(error) from None
 
 
 class _File(NamedTuple):
@@ -268,15 +268,3 @@ def _relative(paths: Sequence[str], source: str) -> list[str]:
     if root is None:
         root = os.path.commonpath([os.path.dirname(path) for path in paths])  # noqa: PTH120
     return [os.path.relpath(path, root) if root else path for path in paths]
-
-
-def _of_workers(error: Exception) -> LatentlyError:
-    """Return what went wrong in a worker: an error of its own, or that it is gone."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, LatentlyError):
-            return cause
-        cause = getattr(cause, "cause", None) or cause.__cause__
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    said = (lines or [type(error).__name__])[-1].strip()[:120].rstrip(".")
-    return WorkerError(f"A worker of Ray was lost ({said}). Resume the job.")

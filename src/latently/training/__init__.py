@@ -15,7 +15,7 @@ from latently.training._engine import ENGINE_METHODS, Engine, LocalEngine
 from latently.training._group import can_group, train_group
 from latently.training._history import History, Record
 from latently.training._loop import Trained, train
-from latently.training._ray import RayEngine, import_ray
+from latently.training._ray import RayEngine, error_of_workers, import_ray
 from latently.training._resolve import resolve_engine
 from latently.training._run import TrainingOptions, Weights
 from latently.training._script import CannotScript
@@ -47,6 +47,7 @@ __all__ = [
     "current_folder",
     "differing",
     "digest",
+    "error_of_workers",
     "holds_checkpoint",
     "import_ray",
     "listening",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import socket
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +38,8 @@ Answer = TypeVar("Answer")
 
 #: Seconds between two looks at how far training is.
 _LOOKS = 0.5
+#: Seconds that the address of a cluster may take to answer.
+_KNOCKS = 10.0
 
 
 def import_ray() -> Any:
@@ -48,6 +53,7 @@ def import_ray() -> Any:
     # Neither telemetry nor, for each actor, a line on what it was not told.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     logging.getLogger("ray").setLevel(logging.ERROR)
     try:
         import ray
@@ -167,19 +173,7 @@ class RayEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         self._check_parameters()
         ray = import_ray()
         if not ray.is_initialized():
-            address = self.address or os.environ.get("RAY_ADDRESS")
-            n_cores = max(os.cpu_count() or 1, self.num_workers)
-            where = {"num_cpus": n_cores} if address is None else {"address": address}
-            try:
-                ray.init(
-                    **where, log_to_driver=False, logging_level=logging.ERROR,
-                    include_dashboard=None if address else False,
-                )  # fmt: skip
-            except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-                raise WorkerError(
-                    f"No Ray cluster answers at {address} ({_first_line(error)}). Check the "
-                    "address, or leave it out to start one here."
-                ) from None
+            self._join(ray)
         kind = "GPU" if self.device == "cuda" else "CPU"
         n_there = int(ray.cluster_resources().get(kind, 0))
         if n_there < self.num_workers:
@@ -188,6 +182,26 @@ class RayEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
                 "for fewer workers, or add machines."
             )
         return ray
+
+    def _join(self, ray: Any) -> None:
+        """Join the cluster that is named, or start one."""
+        address = self.address or os.environ.get("RAY_ADDRESS")
+        n_cores = max(os.cpu_count() or 1, self.num_workers)
+        where = {"num_cpus": n_cores} if address is None else {"address": address}
+        try:
+            if address is not None:
+                _knock(address)
+            with _muted():
+                ray.init(
+                    **where, log_to_driver=False, logging_level=logging.ERROR,
+                    include_dashboard=None if address else False,
+                )  # fmt: skip
+        except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+            place = "here" if address is None else f"at {address}"
+            raise WorkerError(
+                f"No Ray cluster answers {place} ({_first_line(error)}). Check the address, or "
+                "leave it out to start one here."
+            ) from None
 
     def _check_parameters(self) -> None:
         if not isinstance(self.num_workers, int) or self.num_workers < 1:
@@ -215,7 +229,7 @@ class RayEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         try:
             trainer.fit()
         except Exception as error:
-            raise _of_workers(error) from None
+            raise error_of_workers(error) from None
 
     def setup(self, module: nn.Module) -> nn.Module:
         """Leave the module: it is set up where it is trained."""
@@ -234,6 +248,29 @@ class RayEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     def backward(self, loss: Tensor) -> None:
         """Compute gradients."""
         LocalEngine("cpu").backward(loss)
+
+
+def _knock(address: str) -> None:
+    """Raise OSError if nobody is at home: Ray itself would wait for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=_KNOCKS).close()
+
+
+@contextmanager
+def _muted() -> Iterator[None]:
+    """Keep what Ray's own processes say while they start from the terminal."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.flush()
+    kept = os.dup(2)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
 
 
 class _Mailbox:
@@ -300,19 +337,36 @@ def _relayed(ray: Any, mailbox: Any, callbacks: Sequence[Callback]) -> Iterator[
         deliver()
 
 
-def _of_workers(error: Exception) -> LatentlyError:
-    """Return what went wrong in the workers: their own error, or that they are gone."""
-    failures = getattr(error, "worker_failures", None) or {0: error}
-    causes = [getattr(failure, "cause", failure) for failure in failures.values()]
-    known = [cause for cause in causes if isinstance(cause, LatentlyError)]
-    of_its_own = [cause for cause in known if not isinstance(cause, WorkerError)]
-    if of_its_own:
-        return of_its_own[0]
-    said = _first_line(causes[0])
+def error_of_workers(error: BaseException) -> LatentlyError:
+    """Return what went wrong in the workers of Ray: an error of their own, or that one is gone.
+
+    Parameters
+    ----------
+    error : BaseException
+        What Ray raised.
+
+    Returns
+    -------
+    LatentlyError
+        To be raised instead.
+    """
+    failures = getattr(error, "worker_failures", None)
+    found = [_latent(failure) for failure in (failures.values() if failures else [error])]
+    # Workers that lost another one are not those that failed.
+    own = [cause for cause in found if cause is not None and not isinstance(cause, WorkerError)]
+    if own:
+        return own[0]
     return WorkerError(
-        f"A worker of Ray was lost ({said}). Start again; with a checkpoint, training goes on "
-        "where it was saved."
+        f"A worker of Ray was lost ({_first_line(error)}). Start again; with a checkpoint, a "
+        "storage or a folder to resume, work goes on where it was saved."
     )
+
+
+def _latent(error: BaseException | None) -> LatentlyError | None:
+    """Return the error of ours behind one of Ray."""
+    while error is not None and not isinstance(error, LatentlyError):
+        error = getattr(error, "cause", None) or error.__cause__
+    return error
 
 
 def _first_line(error: BaseException) -> str:

@@ -18,11 +18,13 @@ from sklearn.base import clone
 from latently._validation import read_seed
 from latently.estimators import Autoencoder, BaseAutoencoder, Effort, TrainedAutoencoder
 from latently.exceptions import ParameterError, TrainingWarning
+from latently.training import RayEngine, resolve_engine
 from latently.tuning._objectives import Objective, Reconstruction, objective_of
 from latently.tuning._pca import EncodedPCA
 from latently.tuning._progress import SearchBar
 from latently.tuning._report import SearchReport, Standing
 from latently.tuning._rows import Rows, part
+from latently.tuning._runners import runner_of
 from latently.tuning._spaces import Space, default_space, read_space
 from latently.tuning._study import SearchTrial, Trials, open_trials, owner_of, stored_seed
 from latently.tuning._trial import Late, Watcher, Work
@@ -126,8 +128,9 @@ class Hunt:
             return time.time() > ends or (wanted is not None and n_begun >= wanted)
 
         work = replace(self.work, deadline=ends)
+        runner = runner_of(_n_jobs(self.settings), _ray_of(self.settings))
         try:
-            for outcome in self.trials.run(work, _n_jobs(self.settings), is_over):
+            for outcome in self.trials.run(work, runner, is_over):
                 bar.update(self.trials.n_ended, time.time() - self.started, self.best()[1])
                 if outcome.interrupted:
                     raise KeyboardInterrupt
@@ -226,6 +229,9 @@ def _prepared(settings: Settings, X: Any, seed: int) -> BaseAutoencoder:
         model.set_params(random_state=seed)
     if settings.effort is not None:
         model.set_params(effort=settings.effort)
+    if _ray_of(settings) is not None:
+        # Workers run one trial each: of what they train, none is spread further.
+        model.set_params(engine="cpu")
     if isinstance(model, TrainedAutoencoder):
         model = model._with_network(X)
         if not settings.shuffle and model.splitter is None:
@@ -260,8 +266,9 @@ def _parts(
     seed: int,
 ) -> dict[str, Any]:  # fmt: skip
     """Return what makes a search this one and no other."""
+    params = {n: v for n, v in model.get_params().items() if n not in ("engine", "verbose")}
     return {
-        "estimator": [type(model).__name__, model.get_params()],
+        "estimator": [type(model).__name__, params],
         "space": {name: [d.to_json(), sorted(d.choices or ())] for name, d in space.items()},
         "objective": [type(objective).__name__, settings.shuffle],
         "data": [joblib.hash(part) for part in (rows.X, rows.y, rows.groups)],
@@ -270,7 +277,17 @@ def _parts(
     }
 
 
+def _ray_of(settings: Settings) -> RayEngine | None:
+    """Return the engine of Ray that the model to tune was given, if it was."""
+    given = getattr(settings.estimator, "engine", None)
+    engine = resolve_engine(given) if given == "ray" else given
+    return engine if isinstance(engine, RayEngine) else None
+
+
 def _n_jobs(settings: Settings) -> int:
+    engine = _ray_of(settings)
+    if engine is not None:
+        return engine.num_workers
     return int(joblib.cpu_count()) if settings.n_jobs == -1 else int(settings.n_jobs)
 
 

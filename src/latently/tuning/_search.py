@@ -60,7 +60,8 @@ default="reconstruction"
     shuffle : bool, default=True
         False takes the last rows for both, and for the validation rows of the autoencoder.
     n_jobs : int, default=1
-        Processes that run trials; -1 as many as there are cores.
+        Processes that run trials; -1 as many as there are cores. An estimator with
+        ``engine=RayEngine(...)`` has its trials run by the workers of Ray instead, one each.
     storage : str, Path or None, default=None
         SQLite file, or database URL, that keeps the trials: a search that was killed goes on where
         it was. None forgets them.

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from joblib import Parallel, delayed
-
 from latently.exceptions import ParameterError
 from latently.tuning._optuna import import_optuna
+from latently.tuning._runners import Call, Runner
 from latently.tuning._spaces import Space
-from latently.tuning._trial import FIRST_PART, N_PARTS, Outcome, Work, open_storage, run_elsewhere
+from latently.tuning._trial import FIRST_PART, N_PARTS, Outcome, Work, open_storage
 
 #: Trials that are drawn at random before the others learn from them.
 _N_RANDOM = 6
@@ -97,22 +96,18 @@ class Trials:
         )  # fmt: skip
         self.study.add_trial(trial)
 
-    def run(self, work: Work, n_jobs: int, is_over: Callable[[int], bool]) -> Iterator[Outcome]:
-        """Run trials until it is over, several at a time where asked for."""
+    def run(self, work: Work, runner: Runner, is_over: Callable[[int], bool]) -> Iterator[Outcome]:
+        """Run trials until it is over, several at a time where the runner can."""
         waiting: dict[int, Any] = {}
 
-        def asked() -> Iterator[Any]:
+        def asked() -> Iterator[Call]:
             while not is_over(len(waiting) + self.n_ended):
                 trial = self.study.ask({name: d.distribution for name, d in self.space.items()})
                 waiting[trial.number] = trial
                 params = {n: self.space[n].value_of(v) for n, v in trial.params.items()}
-                if n_jobs == 1:
-                    yield delayed(work.run)(params, trial.number, trial)
-                else:
-                    yield delayed(run_elsewhere)(work, params, trial.number, trial._trial_id)
+                yield Call(params, trial.number, trial)
 
-        pool = Parallel(n_jobs, return_as="generator_unordered", pre_dispatch=n_jobs, batch_size=1)
-        for outcome in pool(asked()):
+        for outcome in runner(work, asked()):
             self._tell(waiting.pop(outcome.number), outcome)
             yield outcome
 

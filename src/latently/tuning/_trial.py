@@ -177,7 +177,9 @@ class Work:
 
 
 def run_elsewhere(work: Work, params: dict[str, Any], number: int, trial_id: int) -> Outcome:
-    """Run a trial of a study in a storage: what a worker process does."""
+    """Run a trial of a study in a storage, or of none: what a worker process does."""
+    if work.storage is None:
+        return work.run(params, number, None)
     with quiet():
         optuna = import_optuna()
         study = optuna.load_study(study_name=work.study_name, storage=open_storage(work.storage))
