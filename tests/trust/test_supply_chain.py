@@ -47,7 +47,7 @@ def licence(name):
     return text.lower()[:2000]
 
 
-RUNTIME = needed("latently", ["pandas", "polars", "tune"])
+RUNTIME = needed("latently", ["pandas", "polars", "tune", "ray"])
 
 
 @pytest.mark.parametrize("name", RUNTIME)
