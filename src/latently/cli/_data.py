@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from latently._launch import told_n_workers
 from latently.cli._guard import say
 
 if TYPE_CHECKING:
@@ -89,16 +90,27 @@ def together(pieces: Sequence[Rows]) -> Rows:
 
 def read_rows(source: Source, size: tuple[int, int] | None = None) -> Rows:
     """Read data as they are, a sample of a table too large; id columns are in both parts."""
-    from latently.io import read
+    from latently.io import holds_tables, read
 
     large = open_large(source)
     if large is not None:
         return _picked(_sampled(large, source), source)
     if is_image_folder(source):
         return _read_folder(source, size)
+    if told_n_workers() > 1 and holds_tables(source.path, source.format):
+        return _picked(_read_with_others(source), source)
     return _picked(
         read(source.path, source.format, key=source.key, skip_bad=source.skip_bad), source
     )
+
+
+def _read_with_others(source: Source) -> pa.Table:
+    """Read a table of several files once, by all workers of torchrun together."""
+    from latently.estimators import read_together
+    from latently.io import TableDataset
+    from latently.training import TorchrunEngine
+
+    return read_together(TableDataset(source.path, source.format), TorchrunEngine())
 
 
 def open_large(source: Source) -> TableDataset | None:

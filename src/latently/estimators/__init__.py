@@ -12,6 +12,7 @@ from latently.estimators._saving import SaveMixin
 from latently.estimators._seeds import fit_seeds
 from latently.estimators._sizes import REASONS, ComponentsCurve
 from latently.estimators._split import split_rule, take_rows
+from latently.estimators._streaming import read_together
 from latently.estimators._trained import TrainedAutoencoder
 from latently.estimators._unet import UNetAutoencoder
 from latently.estimators._variants import (
@@ -33,6 +34,7 @@ __all__ = [
     "scaled",
     "Spectrum",
     "fit_spectrum",
+    "read_together",
     "split_rule",
     "Question",
     "ConvolutionalAutoencoder",

@@ -29,7 +29,15 @@ _OPEN, _OPEN_BYTES = 4, 1 << 26
 
 
 class Piece(NamedTuple):
-    """Neighbouring rows, and where the first of them stands in the whole table."""
+    """Neighbouring rows, and where the first of them stands in the whole table.
+
+    Parameters
+    ----------
+    start : int
+        Place of the first row.
+    table : pyarrow.Table
+        The rows.
+    """
 
     start: int
     table: pa.Table
@@ -60,8 +68,8 @@ class TableDataset:
     ----------
     source : str, Path, list of str or pyarrow.dataset.Dataset
         A file; a folder of files, with sub-folders, those named ``key=value`` as a column; a
-        pattern such as ``"data/2026-*.parquet"``; several files; or a dataset of pyarrow, on any
-        file system that it knows.
+        pattern such as ``"data/2026-*.parquet"``; several files; Parquet or Arrow files on another
+        file system that pyarrow knows, as ``"s3://bucket/rows"``; or a dataset of pyarrow.
     format : str, optional
         As in ``read``; by default file names decide.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from latently.io._say import listing, refuse, show
 from latently.io._staging import staged_csv
 from latently.io._table_files import ArrowFile, MemoryTable, ParquetFile, TableFile
 
-__all__ = ["TableFiles", "files_of", "find_files", "is_pattern", "is_table_folder"]
+__all__ = ["TableFiles", "files_of", "find_files", "is_pattern", "is_table_folder", "is_uri"]
 
 _ON_DISK: dict[str, Callable[[str, pa_fs.FileSystem], TableFile]] = {
     "parquet": ParquetFile,
@@ -50,6 +51,8 @@ class TableFiles(NamedTuple):
 
 def find_files(source: str | Path | Sequence[str | Path], format: str | None) -> TableFiles:
     """Find and open the files of a table."""
+    if isinstance(source, str) and is_uri(source):
+        return _files_of_uri(source, format)
     name, paths, root = _paths(source)
     files = tuple(_opened(path, format) for path in paths)
     return TableFiles(name, files, _keys(files, paths, root))
@@ -70,6 +73,27 @@ def files_of(dataset: pa_dataset.Dataset) -> TableFiles:
     files = tuple(_ON_DISK[kind](part.path, part.filesystem) for part in fragments)
     keys = tuple(pa_dataset.get_partition_keys(part.partition_expression) for part in fragments)
     return TableFiles(show(fragments[0].path), files, keys)
+
+
+def is_uri(source: str | Path) -> bool:
+    """Return True for a name of another file system, such as ``s3://bucket/rows``."""
+    return isinstance(source, str) and re.match(r"[a-z][a-z0-9+.-]+://", source) is not None
+
+
+def _files_of_uri(source: str, format: str | None) -> TableFiles:
+    """Open Parquet or Arrow files on any file system that pyarrow knows."""
+    kind = format or _SUFFIXES.get(suffix_of(Path(source)), "parquet")
+    if kind not in _ON_DISK:
+        raise refuse(source, f"of other file systems {kind} is not read", "Write it as Parquet")
+    try:
+        filesystem, path = pa_fs.FileSystem.from_uri(source)
+        found = pa_dataset.dataset(path, format=kind, filesystem=filesystem, partitioning="hive")
+        return files_of(found)._replace(name=source)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        said = (str(error).splitlines() or [type(error).__name__])[0][:80].rstrip(".")
+        raise refuse(
+            source, f"it cannot be read ({said})", "Check the address and access"
+        ) from None
 
 
 def is_pattern(source: str | Path) -> bool:

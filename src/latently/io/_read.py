@@ -9,7 +9,7 @@ from latently.io._bytes import DEFAULT_MAX_BYTES, is_folder
 from latently.io._csv import DEFAULT_MISSING
 from latently.io._dataset import TableDataset
 from latently.io._files import Data, read_file
-from latently.io._find_tables import is_pattern, is_table_folder
+from latently.io._find_tables import is_pattern, is_table_folder, is_uri
 from latently.io._images import read_images
 
 __all__ = ["holds_tables", "read"]
@@ -77,7 +77,7 @@ def read(
 
 
 def holds_tables(source: str | Path, format: str | None = None) -> bool:
-    """Return True for a folder of tables, and for a pattern: several files of one table.
+    """Return True for a folder of tables, a pattern, and what lies on another file system.
 
     Parameters
     ----------
@@ -91,4 +91,5 @@ def holds_tables(source: str | Path, format: str | None = None) -> bool:
     bool
         False for a single file and for images.
     """
-    return format != "images" and (is_pattern(source) or is_table_folder(source))
+    many = is_uri(source) or is_pattern(source) or is_table_folder(source)
+    return format != "images" and many

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pyarrow as pa
 
-from latently.exceptions import DataError, ParameterError
+from latently.exceptions import DataError, LatentlyWarning, ParameterError
 from latently.persistence._load import load
 from latently.tasks import AutoencoderImputer, autoencoder_of, codes, contributions, judge
 
@@ -113,6 +114,15 @@ class BatchPredictor:
             If columns are missing, or cannot be used.
         """
         table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
+        if table.num_rows:
+            return self._answer(table)
+        # Models answer about rows: of one without a value, the columns are looked at.
+        nothing = [pa.nulls(1, field.type) for field in table.schema]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LatentlyWarning)
+            return self._answer(pa.table(nothing, schema=table.schema)).slice(0, 0)
+
+    def _answer(self, table: pa.Table) -> pa.Table:
         beside = _selected(table, self.ids, "The batch lacks columns named in ids")
         answer = _METHODS[self.method](self, self._rows(table))
         twice = [name for name in beside.column_names if name in answer.column_names]

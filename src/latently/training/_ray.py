@@ -232,21 +232,62 @@ class RayEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
             raise error_of_workers(error) from None
 
     def setup(self, module: nn.Module) -> nn.Module:
-        """Leave the module: it is set up where it is trained."""
+        """Leave the module: it is set up where it is trained.
+
+        Parameters
+        ----------
+        module : Module
+            To be trained.
+
+        Returns
+        -------
+        Module
+            The same.
+        """
         return module
 
     def shard(self, data: TrainingRows) -> Any:
-        """Leave the rows: they are shared among the workers."""
+        """Leave the rows: they are shared among the workers.
+
+        Parameters
+        ----------
+        data : TrainingData or StreamedData
+            All rows.
+
+        Returns
+        -------
+        TrainingData or StreamedData
+            The same.
+        """
         return data
 
     def autocast(
         self, module: AutoencoderModule, example: TrainingData | None = None
     ) -> AbstractContextManager[object]:
-        """Return the context of this process, which trains nothing."""
+        """Return the context of this process, which trains nothing.
+
+        Parameters
+        ----------
+        module : AutoencoderModule
+            To be trained.
+        example : TrainingData or None, default=None
+            Rows to choose the precision by.
+
+        Returns
+        -------
+        context manager
+            To compute losses in.
+        """
         return LocalEngine("cpu", self.precision).autocast(module, example)
 
     def backward(self, loss: Tensor) -> None:
-        """Compute gradients."""
+        """Compute gradients.
+
+        Parameters
+        ----------
+        loss : Tensor
+            A single number.
+        """
         LocalEngine("cpu").backward(loss)
 
 
