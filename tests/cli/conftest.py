@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
 from latently.cli import app
-from latently.io import write, write_images
+from latently.io import read, write, write_images
 
 from .data import FAST, NUMBERS, done, table, with_gaps
 
@@ -85,3 +86,27 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done("fit", root / "matrix.npy", "-o", root / "matrix.safetensors", *FAST)
     done("fit", root / "images", "-o", root / "images.safetensors", *FAST)
     return root
+
+
+@pytest.fixture(scope="session")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of Parquet files with 120 rows, and the same rows in one file."""
+    root = tmp_path_factory.mktemp("large")
+    table = make_table(120)
+    (root / "parts").mkdir()
+    for place in range(4):
+        part = table.slice(30 * place, 30)
+        pq.write_table(part, root / "parts" / f"{place}.parquet", row_group_size=11)
+    pq.write_table(table, root / "whole.parquet")
+    return root
+
+
+@pytest.fixture(scope="session")
+def detector(parts: Path) -> Path:
+    from latently import AnomalyDetector, Autoencoder
+
+    columns = read(parts / "whole.parquet").select(["length", "width", "colour"])
+    given = Autoencoder(2, max_epochs=2, random_state=0)
+    model = AnomalyDetector(autoencoder=given, random_state=0).fit(columns)
+    model.save(parts / "detector.safetensors")
+    return parts / "detector.safetensors"

@@ -13,34 +13,10 @@ from latently.io import read
 from .conftest import make_table
 
 
-@pytest.fixture(scope="session")
-def parts(tmp_path_factory):
-    """A folder of Parquet files with 120 rows, and the same rows in one file."""
-    root = tmp_path_factory.mktemp("large")
-    table = make_table(120)
-    (root / "parts").mkdir()
-    for place in range(4):
-        part = table.slice(30 * place, 30)
-        pq.write_table(part, root / "parts" / f"{place}.parquet", row_group_size=11)
-    pq.write_table(table, root / "whole.parquet")
-    return root
-
-
 @pytest.fixture
 def small_memory(monkeypatch):
     """Let any table be too large."""
     monkeypatch.setattr(io, "DEFAULT_MAX_BYTES", 100)
-
-
-@pytest.fixture(scope="session")
-def detector(parts):
-    from latently import AnomalyDetector, Autoencoder
-
-    columns = read(parts / "whole.parquet").select(["length", "width", "colour"])
-    given = Autoencoder(2, max_epochs=2, random_state=0)
-    model = AnomalyDetector(autoencoder=given, random_state=0).fit(columns)
-    model.save(parts / "detector.safetensors")
-    return parts / "detector.safetensors"
 
 
 COLUMNS = ("--id", "key", "--ignore", "label")

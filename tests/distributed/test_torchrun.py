@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from latently import Autoencoder, TableDataset
+from latently import Autoencoder, TableDataset, load
 from latently.nn import Cells
 from latently.training import LocalEngine, StreamedData, TorchrunEngine, TrainingData
 from latently.training._data import Batch
@@ -282,6 +282,24 @@ def test_an_address_that_does_not_answer_is_named(tmp_path):
     found = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
     said = found.stderr.strip().splitlines()[-1]
     assert "WorkerError: The workers did not find each other at 127.0.0.1:" in said
+
+
+# ------------------------------------------------------------------ the command
+def test_the_command_writes_once_what_one_process_writes(tmp_path):
+    write_files(tmp_path / "rows", [120, 83])
+    words = ["fit", tmp_path / "rows", "--n-components", 3, "--max-epochs", 4]
+    found = torchrun("-m", "latently", *words, "-o", tmp_path / "two.safetensors")
+    assert found.stderr.count("wrote") == 1
+    subprocess.run(
+        [sys.executable, "-m", "latently", *map(str, words), "-o", str(tmp_path / "one.safetensors")],
+        check=True, env=ENV, timeout=120, capture_output=True,
+    )  # fmt: skip
+    one, two = (load(tmp_path / f"{name}.safetensors") for name in ("one", "two"))
+    for name, expected in one.module_.state_dict().items():
+        np.testing.assert_allclose(two.module_.state_dict()[name], expected, 1e-5, 1e-5)
+    refused = torchrun("-m", "latently", *words, "-o", tmp_path / "two.safetensors", check=False)
+    assert "worker 0: error:" in refused.stderr and "the output exists" in refused.stderr
+    assert not [path for path in tmp_path.iterdir() if path.suffix == ".tmp"]
 
 
 # ------------------------------------------------------------------ parts
