@@ -290,10 +290,9 @@ def test_the_command_writes_once_what_one_process_writes(tmp_path):
     words = ["fit", tmp_path / "rows", "--n-components", 3, "--max-epochs", 4]
     found = torchrun("-m", "latently", *words, "-o", tmp_path / "two.safetensors")
     assert found.stderr.count("wrote") == 1
-    subprocess.run(
-        [sys.executable, "-m", "latently", *map(str, words), "-o", str(tmp_path / "one.safetensors")],
-        check=True, env=ENV, timeout=120, capture_output=True,
-    )  # fmt: skip
+    alone = [sys.executable, "-m", "latently", *map(str, words)]
+    alone += ["-o", str(tmp_path / "one.safetensors")]
+    subprocess.run(alone, check=True, env=ENV, timeout=120, capture_output=True)
     one, two = (load(tmp_path / f"{name}.safetensors") for name in ("one", "two"))
     for name, expected in one.module_.state_dict().items():
         np.testing.assert_allclose(two.module_.state_dict()[name], expected, 1e-5, 1e-5)

@@ -196,7 +196,7 @@ class RayEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
                     **where, log_to_driver=False, logging_level=logging.ERROR,
                     include_dashboard=None if address else False,
                 )  # fmt: skip
-        except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+        except Exception as error:  # Ray has a tree of its own, and wants tokens
             place = "here" if address is None else f"at {address}"
             raise WorkerError(
                 f"No Ray cluster answers {place} ({_first_line(error)}). Check the address, or "
