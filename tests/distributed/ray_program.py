@@ -113,6 +113,24 @@ def too_many(folder):
     Autoencoder(3, engine=RayEngine(999), **FEW).fit(X)
 
 
+class Dying(BatchPredictor):
+    """A predictor whose process is killed in the middle of a file, the first time."""
+
+    def __call__(self, batch):
+        mark = Path(self.path).with_name("actor-died")
+        if not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__call__(batch)
+
+
+def actor_killed(folder):
+    """An actor is killed; another one answers."""
+    predictor = Dying(str(folder / "detector.safetensors"), "score", ["x0"])
+    found = BatchJob(predictor, TableDataset(folder / "rows"), folder / "again").run(ENGINE)
+    return [found.n_files, found.n_rows, (folder / "actor-died").exists()]
+
+
 def scores(folder):
     """Files answered by actors are those answered here; what is there is not answered again."""
     data = TableDataset(folder / "rows")
@@ -136,7 +154,7 @@ def search(folder):
 def main(folder):
     torch.set_num_threads(1)
     told = {}
-    for work in (fits, dataset, killed, lost, refused, too_many, scores, search):
+    for work in (fits, dataset, killed, lost, refused, too_many, scores, actor_killed, search):
         began = time.perf_counter()
         try:
             told[work.__name__] = work(folder)

@@ -84,6 +84,13 @@ def test_actors_answer_as_this_process_does(folder):
         assert pq.read_table(path).equals(pq.read_table(folder / "there" / path.name))
 
 
+def test_what_a_killed_actor_had_in_hand_is_answered_by_another(folder):
+    assert told(folder)["actor_killed"] == [5, 203, True]
+    for path in (folder / "here").glob("*.parquet"):
+        assert pq.read_table(path).equals(pq.read_table(folder / "again" / path.name))
+    assert not [path for path in (folder / "again").rglob("*") if path.suffix == ".tmp"]
+
+
 def test_a_job_goes_on_with_the_files_that_are_left(folder):
     assert told(folder)["scores"] == [5, 4, 203]
 

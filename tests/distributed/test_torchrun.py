@@ -284,6 +284,15 @@ def test_an_address_that_does_not_answer_is_named(tmp_path):
     assert "WorkerError: The workers did not find each other at 127.0.0.1:" in said
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+def test_workers_on_gpus_learn_what_one_process_learns(alone, tmp_path):
+    run("models", tmp_path)
+    found = arrays(tmp_path, "models")
+    for name in program.MODELS:
+        np.testing.assert_allclose(found[f"{name}/answers"], alone[f"{name}/answers"], atol=1e-2)
+
+
 # ------------------------------------------------------------------ the command
 def test_the_command_writes_once_what_one_process_writes(tmp_path):
     write_files(tmp_path / "rows", [120, 83])

@@ -213,7 +213,8 @@ class TorchrunEngine(LocalEngine):
     Parameters
     ----------
     device : str, default="auto"
-        A torch device; "auto" takes the GPU of the process's local rank where there is one.
+        A torch device; "auto" takes a GPU for each process where the machine has as many, else
+        the CPU.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         As for ``LocalEngine``; the first worker chooses.
     records : bool, default=True
@@ -246,10 +247,13 @@ with torchrun --nproc-per-node 2 -m latently fit ..., or use engine="auto".
     @property
     def torch_device(self) -> torch.device:
         """The device of this process."""
-        if self.device == "auto" and torch.cuda.is_available():
-            place = int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count()
-            return torch.device("cuda", place)
-        return super().torch_device
+        if self.device != "auto":
+            return super().torch_device
+        # Two processes of one GPU cannot sum by NCCL: where there are too few, all stay off them.
+        n_here = int(os.environ.get("LOCAL_WORLD_SIZE", os.environ.get("WORLD_SIZE", "1")))
+        if torch.cuda.is_available() and n_here <= torch.cuda.device_count():
+            return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        return torch.device("cpu")
 
     def launch(self, job: Job[Answer], callbacks: Sequence[Callback] = ()) -> Answer:
         """Run the job here, as all other workers do.
