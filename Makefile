@@ -10,17 +10,17 @@ demo: .venv/runtime
 	$(BIN)/latently demo --output demo-output --overwrite
 
 test: .venv/dev
-	$(ONE_THREAD) $(BIN)/python -m pytest -n auto -m "not slow and not gpu"
+	$(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadgroup -m "not slow and not gpu"
 
 test-slow: .venv/dev
-	$(ONE_THREAD) $(BIN)/python -m pytest -n auto -m "slow"
+	$(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadgroup -m "slow"
 
 # The lists of docs/trust.md, and how many cases were run, refused, warned of.
 trust: .venv/dev
-	$(ONE_THREAD) $(BIN)/python -m pytest -n auto -m "trust and not slow" -q
+	$(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadgroup -m "trust and not slow" -q
 
 trust-slow: .venv/dev
-	$(ONE_THREAD) $(BIN)/python -m pytest -n auto -m "trust and slow" -q
+	$(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadgroup -m "trust and slow" -q
 
 check: lint types floors docstrings test
 

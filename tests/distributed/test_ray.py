@@ -16,7 +16,8 @@ from tests.distributed import ray_program
 from tests.distributed.test_torchrun import ENV, run, write_files
 
 pytest.importorskip("ray", reason="needs the extra ray")
-pytestmark = pytest.mark.distributed
+# In one process of pytest-xdist: what starts processes is started once.
+pytestmark = [pytest.mark.distributed, pytest.mark.xdist_group("ray")]
 ROOT = Path(__file__).parents[2]
 
 

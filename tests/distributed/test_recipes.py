@@ -13,7 +13,8 @@ from latently import AnomalyDetector, Autoencoder, AutoencoderImputer, BatchPred
 from latently.datasets import make_transactions
 from latently.exceptions import DataError, ModelFileError, ParameterError
 
-pytestmark = pytest.mark.distributed
+# In one process of pytest-xdist: what starts processes is started once.
+pytestmark = [pytest.mark.distributed, pytest.mark.xdist_group("recipes")]
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,8 @@ from latently.training._wire import packed, unpacked
 from latently.training._workers import Alone, part_of
 from tests.distributed import program
 
-pytestmark = pytest.mark.distributed
+# In one process of pytest-xdist: what starts processes is started once.
+pytestmark = [pytest.mark.distributed, pytest.mark.xdist_group("torchrun")]
 PROGRAM = Path(program.__file__)
 ENV = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 
@@ -68,11 +69,20 @@ def alone(tmp_path_factory):
     return arrays(folder, "models")
 
 
-@pytest.fixture(scope="module", params=[2, 3])
-def together(request, tmp_path_factory):
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """Three workers, which no batch is divided by."""
     folder = tmp_path_factory.mktemp("together")
-    run("models", folder, n_workers=request.param)
+    run("models", folder, n_workers=3)
     return folder
+
+
+@pytest.fixture(scope="module")
+def unkilled(tmp_path_factory):
+    """A training of two workers from beginning to end."""
+    folder = tmp_path_factory.mktemp("unkilled")
+    run("unkilled", folder)
+    return arrays(folder, "unkilled")
 
 
 def test_workers_learn_what_one_process_learns(alone, together):
@@ -98,11 +108,9 @@ def test_steps_are_recorded_all_the_same(together):
     assert arrays(together, "models")["plain, recorded/recorded"]
 
 
-def test_two_runs_are_the_same_to_the_bit(tmp_path):
-    for place in ("first", "second"):
-        (tmp_path / place).mkdir()
-        run("unkilled", tmp_path / place)
-    assert_identical(*(arrays(tmp_path / place, "unkilled") for place in ("first", "second")))
+def test_two_runs_are_the_same_to_the_bit(unkilled, tmp_path):
+    run("unkilled", tmp_path)
+    assert_identical(arrays(tmp_path, "unkilled"), unkilled)
 
 
 def test_workers_without_a_seed_draw_one_together(tmp_path):
@@ -244,31 +252,24 @@ def test_a_killed_worker_is_told_of_at_once(tmp_path):
     assert said.startswith("WorkerError: Worker 0 of 2 lost another one")
 
 
-def test_after_a_restart_training_goes_on_to_the_same_weights(tmp_path):
-    for scenario in ("killed", "unkilled"):
-        (tmp_path / scenario).mkdir()
-        run(scenario, tmp_path / scenario, n_restarts=1)
-    expected = arrays(tmp_path / "unkilled", "unkilled")
+def test_after_a_restart_training_goes_on_to_the_same_weights(unkilled, tmp_path):
+    run("killed", tmp_path, n_restarts=1)
     for rank in (0, 1):
-        assert_identical(arrays(tmp_path / "killed", "killed", rank, attempt=1), expected)
+        assert_identical(arrays(tmp_path, "killed", rank, attempt=1), unkilled)
 
 
-def test_more_workers_go_on_from_the_checkpoint_of_fewer(tmp_path):
+def test_more_workers_go_on_from_the_checkpoint_of_fewer(unkilled, tmp_path):
     run("killed", tmp_path, check=False)
     run("unkilled", tmp_path, n_workers=3)
-    (tmp_path / "whole").mkdir()
-    run("unkilled", tmp_path / "whole")
-    found, expected = arrays(tmp_path, "unkilled"), arrays(tmp_path / "whole", "unkilled")
-    np.testing.assert_allclose(found["answers"], expected["answers"], atol=1e-4)
+    found = arrays(tmp_path, "unkilled")
+    np.testing.assert_allclose(found["answers"], unkilled["answers"], atol=1e-4)
 
 
-def test_ctrl_c_on_one_worker_ends_all_of_them_after_the_step(tmp_path):
+def test_ctrl_c_on_one_worker_ends_all_of_them_after_the_step(unkilled, tmp_path):
     run("interrupted", tmp_path)
     assert_identical(arrays(tmp_path, "interrupted", 0), arrays(tmp_path, "interrupted", 1))
     run("unkilled", tmp_path)
-    (tmp_path / "whole").mkdir()
-    run("unkilled", tmp_path / "whole")
-    assert_identical(arrays(tmp_path, "unkilled"), arrays(tmp_path / "whole", "unkilled"))
+    assert_identical(arrays(tmp_path, "unkilled"), unkilled)
 
 
 def test_an_address_that_does_not_answer_is_named(tmp_path):

@@ -5,15 +5,15 @@ import inspect
 import pytest
 
 import latently
-from latently import AutoencoderSearchCV, TableDataset
+from latently import AutoencoderSearchCV, BatchJob, BatchPredictor, TableDataset
 from latently.persistence import CLASSES
 from latently.preprocessing import ImagePreprocessor, TablePreprocessor
 
 
 def public_classes():
     named = [getattr(latently, name) for name in latently.__all__]
-    # A search is no model: its best model is saved. A dataset is rows.
-    others = (AutoencoderSearchCV, TableDataset)
+    # A search is no model: its best model is saved. A dataset is rows, a job work on them.
+    others = (AutoencoderSearchCV, TableDataset, BatchJob, BatchPredictor)
     return [item for item in named if inspect.isclass(item) and item not in others]
 
 
