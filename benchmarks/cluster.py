@@ -36,6 +36,9 @@ from _records import Record, print_machine, print_table, say, unique, written
 FITS: dict[str, dict[str, Any]] = {
     "10-64-32-4": {"width": 10, "sizes": (64, 32), "code": 4, "rows": 20_000, "batch": 128},
     "100-64-32-8": {"width": 100, "sizes": (64, 32), "code": 8, "rows": 50_000, "batch": 1_024},
+    "100-64-32-8, batches of 8,192": {
+        "width": 100, "sizes": (64, 32), "code": 8, "rows": 81_920, "batch": 8_192,
+    },
     "100-64-32-8, rows on disk": {
         "width": 100, "sizes": (64, 32), "code": 8, "rows": 200_000, "batch": 1_024, "disk": True,
     },
@@ -126,6 +129,8 @@ def run(job: dict[str, Any], n_workers: int) -> list[dict[str, Any]]:
 def fits(args: argparse.Namespace, folder: Path) -> Iterator[Record]:
     """Yield rows a second and memory of one worker and of two."""
     for name, shape in FITS.items():
+        if args.only not in name:
+            continue
         say(name)
         job = {"do": "fit", **shape, "data": str(folder / name), "epochs": args.epochs}
         if shape.get("disk"):
@@ -209,6 +214,7 @@ def main() -> None:
     p.add_argument("--part", default="fit,wire,ray", help="which parts, of fit, wire and ray")
     p.add_argument("--epochs", type=int, default=16)
     p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--only", default="", help="fits whose names hold this")
     p.add_argument("--scored", type=int, default=2_000_000, help="rows that are scored")
     p.add_argument("--out", type=Path, help="CSV to append figures to, or JSON to write them to")
     p.add_argument("--child", help=argparse.SUPPRESS)
