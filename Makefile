@@ -1,7 +1,7 @@
 # make demo, make test, make check: each sets itself up in .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
-# One thread: tiny matrices are slower on several.
+# One thread: tiny matrices are slower on several. By file: what starts processes does it once.
 ONE_THREAD := OMP_NUM_THREADS=1
 
 .PHONY: demo test test-slow trust trust-slow check format lint types floors docstrings lock sbom audit wheel clean
@@ -10,17 +10,17 @@ demo: .venv/runtime
 	$(BIN)/latently demo --output demo-output --overwrite
 
 test: .venv/dev
-	$(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadgroup -m "not slow and not gpu"
+	$(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not gpu"
 
 test-slow: .venv/dev
-	$(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadgroup -m "slow"
+	$(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadfile -m "slow"
 
 # The lists of docs/trust.md, and how many cases were run, refused, warned of.
 trust: .venv/dev
-	$(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadgroup -m "trust and not slow" -q
+	$(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadfile -m "trust and not slow" -q
 
 trust-slow: .venv/dev
-	$(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadgroup -m "trust and slow" -q
+	$(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadfile -m "trust and slow" -q
 
 check: lint types floors docstrings test
 

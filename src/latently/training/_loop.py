@@ -93,7 +93,7 @@ def train(
                 if record is not None:
                     for callback in callbacks:
                         callback.on_evaluation(record)
-            run.let_signals_go()
+            run.hear_last_wish()
         run.finish()
     except KeyboardInterrupt:
         run.end_early("interrupted")

@@ -202,6 +202,17 @@ class Run:
             self.save()
             raise KeyboardInterrupt if wish is Wish.INTERRUPT else OutOfTime
 
+    def hear_last_wish(self) -> None:
+        """After the last step: raise KeyboardInterrupt on all workers if it was pressed on one."""
+        workers, wish = self.engine.workers, Wish.NONE
+        try:
+            self.let_signals_go()
+        except KeyboardInterrupt:
+            wish = Wish.INTERRUPT
+        heard = workers.agreed(Wish.NONE)
+        if max(workers.gather(int(max(wish, heard)))) == Wish.INTERRUPT:
+            raise KeyboardInterrupt
+
     @torch.no_grad()
     def evaluate(self, data: JudgedRows) -> float:
         """Return the mean loss a column of some rows, under the full penalty."""
