@@ -139,10 +139,11 @@ def search(folder):
     return [len(found.trials_), found.best_estimator_.module_.center.shape[0]]
 
 
-def main(folder):
+def main(folder, *names):
     torch.set_num_threads(1)
     told = {}
-    for work in (fits, dataset, killed, lost, too_many, scores, actor_killed, search):
+    for name in names:
+        work = globals()[name]
         began = time.perf_counter()
         try:
             told[work.__name__] = work(folder)
@@ -153,4 +154,4 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

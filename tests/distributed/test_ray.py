@@ -20,15 +20,19 @@ pytestmark = pytest.mark.distributed
 ROOT = Path(__file__).parents[2]
 
 
+def run_program(folder, *names):
+    command = [sys.executable, "-m", ray_program.__name__, str(folder), *names]
+    told = {"env": {**ENV, "PYTHONPATH": str(ROOT)}, "timeout": 500, "cwd": ROOT}
+    found = subprocess.run(command, capture_output=True, text=True, **told)
+    assert found.returncode == 0, found.stdout[-2000:] + found.stderr[-3000:]
+    (folder / "stderr").write_text(found.stderr)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ray")
     write_files(folder / "rows", [40, 31, 58, 20, 54])
-    command = [sys.executable, "-m", ray_program.__name__, str(folder)]
-    env = {**ENV, "PYTHONPATH": str(ROOT)}
-    found = subprocess.run(command, env=env, capture_output=True, text=True, timeout=500, cwd=ROOT)
-    assert found.returncode == 0, found.stdout[-2000:] + found.stderr[-3000:]
-    (folder / "stderr").write_text(found.stderr)
+    run_program(folder, "fits", "dataset", "lost", "too_many", "scores", "actor_killed", "search")
     return folder
 
 
@@ -63,9 +67,11 @@ def test_rows_on_disk_are_learnt_as_by_workers_of_torchrun(folder, tmp_path):
         assert_close(arrays(folder, "dataset"), dict(expected))
 
 
-def test_a_killed_worker_is_replaced_and_training_goes_on(folder):
-    assert (folder / "died").exists() and told(folder)["killed"] is None
-    losses = arrays(folder, "killed")["losses"]
+@pytest.mark.slow
+def test_a_killed_worker_is_replaced_and_training_goes_on(tmp_path):
+    run_program(tmp_path, "killed")
+    assert (tmp_path / "died").exists() and told(tmp_path)["killed"] is None
+    losses = arrays(tmp_path, "killed")["losses"]
     assert len(losses) > 10 and np.isfinite(losses).all()
 
 

@@ -257,6 +257,7 @@ def test_after_a_restart_training_goes_on_to_the_same_weights(unkilled, tmp_path
         assert_identical(arrays(tmp_path, "killed", rank, attempt=1), unkilled)
 
 
+@pytest.mark.slow
 def test_more_workers_go_on_from_the_checkpoint_of_fewer(unkilled, tmp_path):
     run("killed", tmp_path, check=False)
     run("unkilled", tmp_path, n_workers=3)
