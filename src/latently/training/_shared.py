@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import islice, tee
 
 import torch
 from torch import Tensor
@@ -103,31 +103,27 @@ class SharedStream:
         """Deal out every row of this worker once, as its part of each batch."""
         seed = int(torch.randint(2**31, (), generator=generator))
         rank, n_workers = self.workers.rank, self.workers.n_workers
-        parts = self._parts(n_batches(self.n_rows, batch_size))
-        sizes = [part.stop - part.start for part in parts]
-        buffers = prefetched(self.stream.buffers(max(sizes), seed, rank, n_workers))
-        own = _recut(buffers, sizes, self.sample.select(slice(0)))
-        for batch, part in islice(zip(own, parts, strict=True), skip, None):
+        counts, n_steps = self.stream.counts(n_workers), n_batches(self.n_rows, batch_size)
+        largest = -(-counts[rank] // n_steps)
+        buffers = prefetched(self.stream.buffers(largest, seed, rank, n_workers))
+        first, second = tee(self._parts(counts, n_steps))
+        own = _recut(buffers, (part.stop - part.start for part in first), self.sample)
+        for batch, part in islice(zip(own, second, strict=True), skip, None):
             yield batch.to(self.device).take(slice(None))._replace(part=part)
 
-    def _parts(self, n_steps: int) -> list[Part]:
-        """Return which rows of each batch are this worker's."""
-        counts = self.stream.counts(self.workers.n_workers)
-        ends = [[step * n // n_steps for step in range(n_steps + 1)] for n in counts]
-        sizes = [[stop - start for start, stop in pairwise(own)] for own in ends]
-        parts = []
-        for of_step in zip(*sizes, strict=True):
-            start = sum(of_step[: self.workers.rank])
-            stop = start + of_step[self.workers.rank]
-            parts.append(Part(start, stop, sum(of_step), self.workers))
-        return parts
+    def _parts(self, counts: Sequence[int], n_steps: int) -> Iterator[Part]:
+        """Yield which rows of each batch are this worker's."""
+        for step in range(n_steps):
+            sizes = [(step + 1) * n // n_steps - step * n // n_steps for n in counts]
+            start = sum(sizes[: self.workers.rank])
+            yield Part(start, start + sizes[self.workers.rank], sum(sizes), self.workers)
 
 
 def _recut(
-    buffers: Iterator[TrainingData], sizes: list[int], nothing: TrainingData
+    buffers: Iterator[TrainingData], sizes: Iterable[int], like: TrainingData
 ) -> Iterator[TrainingData]:
-    """Yield rows of some buffers in pieces of given sizes."""
-    left = nothing
+    """Yield rows of some buffers in pieces of given sizes, which may be none."""
+    left = like.select(slice(0))
     for size in sizes:
         while left.n_rows < size:
             buffer = next(buffers)
