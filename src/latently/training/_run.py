@@ -113,6 +113,7 @@ class Run:
     let_signals_go: Callable[[], None] = lambda: None
 
     def __post_init__(self, train_rows: TrainingRows, valid_rows: TrainingData | None) -> None:
+        self.workers = self.engine.workers
         self.train_data: DealtRows = self.engine.shard(train_rows)
         self.valid_data: JudgedRows | None = None
         if valid_rows is not None:
@@ -197,20 +198,19 @@ class Run:
             wish = Wish.INTERRUPT
         except OutOfTime:
             wish = Wish.OUT_OF_TIME
-        wish = self.engine.workers.agreed(wish)
+        wish = self.workers.agreed(wish)
         if wish is not Wish.NONE:
             self.save()
             raise KeyboardInterrupt if wish is Wish.INTERRUPT else OutOfTime
 
     def hear_last_wish(self) -> None:
         """After the last step: raise KeyboardInterrupt on all workers if it was pressed on one."""
-        workers, wish = self.engine.workers, Wish.NONE
+        wish = Wish.NONE
         try:
             self.let_signals_go()
         except KeyboardInterrupt:
             wish = Wish.INTERRUPT
-        heard = workers.agreed(Wish.NONE)
-        if max(workers.gather(int(max(wish, heard)))) == Wish.INTERRUPT:
+        if self.workers.agreed(wish, at_once=True) is Wish.INTERRUPT:
             raise KeyboardInterrupt
 
     @torch.no_grad()
@@ -222,12 +222,12 @@ class Run:
             with self.stepper.precision:
                 loss = loss_of(self.module, batch, self.module.latent.weight_at(1.0))
             total += float(loss) * batch.n_whole
-        return self.engine.workers.total(total) / data.n_rows
+        return self.workers.total(total) / data.n_rows
 
     @property
     def _is_first(self) -> bool:
         """True where this process writes."""
-        return self.engine.workers.rank == 0
+        return self.workers.rank == 0
 
     @torch.no_grad()
     def metrics(self) -> dict[str, float]:
@@ -281,7 +281,7 @@ class Run:
     def resume(self, checkpoint: TrainingCheckpoint, stepper: Step) -> None:
         """Go on from what was saved, if anything was, and save there from now on."""
         self.saves_to = checkpoint, stepper
-        state = self.engine.workers.of_first(checkpoint.load)
+        state = self.workers.of_first(checkpoint.load)
         if state is not None:
             try:
                 self._take_up(state, stepper)

@@ -82,12 +82,14 @@ class Step:
         example: TrainingData | None = None,
     ) -> None:
         self.engine, self.module, self.update = engine, module, update
+        self.workers = engine.workers
         self.precision = engine.autocast(module, example)
         self.reset()
 
     def reset(self) -> None:
         """Forget what the optimiser has gathered."""
         matrices, others = _by_decay(p for p in self.module.parameters() if p.requires_grad)
+        self._parameters = [*matrices, *others]
         groups = [
             {"params": matrices, "weight_decay": self.update.weight_decay},
             {"params": others, "weight_decay": 0.0},
@@ -110,11 +112,7 @@ class Step:
             loss = loss_of(self.module, batch, penalty_weight)
         self.engine.backward(loss)
         gradients = [p.grad for p in self._parameters if p.grad is not None]
-        return self.engine.workers.add_up(gradients, loss.detach())
-
-    @property
-    def _parameters(self) -> list[Tensor]:
-        return [p for group in self.optimizer.param_groups for p in group["params"]]
+        return self.workers.add_up(gradients, loss.detach())
 
     def clip(self, longest: float) -> bool:
         """Shorten the gradient; return False where it is not finite, which is told on a CPU."""
@@ -198,7 +196,7 @@ class RecordedStep(Step):
     def gradients(self, batch: Batch, penalty_weight: float) -> Tensor:
         """Compute the gradients of a batch and return its loss."""
         loss = self._own_gradients(batch, penalty_weight)
-        return self.engine.workers.add_up([self.flat.gradient], loss)
+        return self.workers.add_up([self.flat.gradient], loss)
 
     def _own_gradients(self, batch: Batch, penalty_weight: float) -> Tensor:
         recorded = self._script_for(batch)

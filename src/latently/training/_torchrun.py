@@ -120,9 +120,13 @@ class ProcessGroup:
         """Return the sum of a number over all workers."""
         return float(sum(self.gather(value)))
 
-    def agreed(self, wish: Wish) -> Wish:
-        """Say what this worker wants, and hear what all wanted in the last step."""
+    def agreed(self, wish: Wish, *, at_once: bool = False) -> Wish:
+        """Say what this worker wants, and hear what all wanted in the last step, or want now."""
         self._wish = max(self._wish, wish)
+        if at_once:
+            wishes = self.gather(int(max(self._wish, self._heard)))
+            self._wish = self._heard = Wish.NONE
+            return Wish(max(wishes))
         heard = self._heard
         if heard is not Wish.NONE:
             self._wish = self._heard = Wish.NONE

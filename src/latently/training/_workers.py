@@ -51,8 +51,8 @@ class Workers(Protocol):
         """Return the sum of a number over all workers."""
         ...
 
-    def agreed(self, wish: Wish) -> Wish:
-        """Say what this worker wants, and hear what all do, once all have heard of it."""
+    def agreed(self, wish: Wish, *, at_once: bool = False) -> Wish:
+        """Say what this worker wants, and hear what all do: with the next sums, or at once."""
         ...
 
     def of_first(self, make: Callable[[], Value]) -> Value:
@@ -82,7 +82,7 @@ class Alone:
         """Return the value."""
         return value
 
-    def agreed(self, wish: Wish) -> Wish:
+    def agreed(self, wish: Wish, *, at_once: bool = False) -> Wish:
         """Return the wish."""
         return wish
 
