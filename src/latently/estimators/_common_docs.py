@@ -58,7 +58,8 @@ patience : int or None, default=10
     stops early.
 {limits}
 engine : str or Engine, default="auto"
-    Where to train: "auto", "cpu", "cuda", "mps" or an ``Engine``.
+    Where to train: "auto", "cpu", "cuda", "mps", "torchrun", "ray" or an engine, such as
+    ``RayEngine(4)``.
 random_state : int, RandomState or None, default=None
     Seed of the split, the weights and the batches; the same seed gives the same model to the bit.
 verbose : bool, default=False

@@ -94,7 +94,8 @@ class MaskedAutoencoder(BaseAutoencoder):
         wrong. With zero, they weigh the same and no interval is calibrated.
     {limits}
     engine : str or Engine, default="auto"
-        Where to train: "auto", "cpu", "cuda" or an ``Engine``.
+        Where to train: "auto", "cpu", "cuda", "mps", "torchrun", "ray" or an engine, such as
+        ``RayEngine(4)``.
     random_state : int, RandomState or None, default=None
         Seed; the same seed gives the same model.
     verbose : bool, default=False

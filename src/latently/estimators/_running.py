@@ -25,6 +25,7 @@ from latently.training import (
     ProgressBar,
     Trained,
     TrainingData,
+    TrainingEngine,
     TrainingOptions,
     TrainingRows,
     Workers,
@@ -80,7 +81,7 @@ def run_loop(
     # Clocks of other machines began at another time.
     seconds = options.deadline - time.monotonic()
 
-    def job(engine: Engine, callbacks: Sequence[Callback]) -> Trained:
+    def job(engine: TrainingEngine, callbacks: Sequence[Callback]) -> Trained:
         timed = replace(options, deadline=time.monotonic() + seconds)
         return train(
             engine, module, train_rows, valid_rows, timed, callbacks,
@@ -111,6 +112,7 @@ def run_group(
     shapes = [[p.shape for p in model.module_.parameters()] for model in models]
     if not (
         len(models) > 1
+        and isinstance(engine, TrainingEngine)
         and can_group(first.module_, engine, options[0].n_steps)
         and all(shape == shapes[0] for shape in shapes)
     ):

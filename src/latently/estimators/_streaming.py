@@ -21,6 +21,7 @@ from latently.training import (
     Engine,
     StreamedData,
     TrainingData,
+    TrainingEngine,
     Workers,
     differing,
 )
@@ -65,7 +66,7 @@ def open_stream(
     held = rule.hold_out(dataset.n_rows, most, seed)
     places = [held, _sampled(dataset.n_rows, held, most, seed)]
 
-    def look(engine: Engine, callbacks: Sequence[Callback]) -> list[dict[str, Any]]:
+    def look(engine: TrainingEngine, callbacks: Sequence[Callback]) -> list[dict[str, Any]]:
         is_watched = verbose and engine.workers.rank == 0
         return _looked_at(dataset, places, engine.workers, is_watched)
 
@@ -103,7 +104,7 @@ class StreamedRows:
 
     def counts(self, n_workers: int) -> list[int]:
         """Return how many rows each worker reads."""
-        every = [self.dataset.places_of(rank, n_workers) for rank in range(n_workers)]
+        every = self.dataset.places(n_workers)
         return [sum(len(places) - self._n_without(places) for places in own) for own in every]
 
     def _n_without(self, places: range) -> int:
@@ -144,7 +145,7 @@ def _looked_at(
     _check_agreement(dataset, workers)
     pickers = [RowPicker(side) for side in places]
     pieces = prefetched(dataset.pieces(workers.rank, workers.n_workers))
-    n_own = sum(map(len, dataset.places_of(workers.rank, workers.n_workers)))
+    n_own = sum(map(len, dataset.places(workers.n_workers)[workers.rank]))
     seen = _seen_by(pickers, watched(pieces, "reading", n_own, verbose))
     held, nothing = places[0], dataset.schema.empty_table()
     found = {

@@ -92,7 +92,8 @@ class UNetAutoencoder(BaseAutoencoder):
         How many steps "auto" takes: "fast" a quarter, "thorough" four times as many.
     {limits}
     engine : str or Engine, default="auto"
-        Where to train: "auto", "cpu", "cuda", "mps" or an ``Engine``.
+        Where to train: "auto", "cpu", "cuda", "mps", "torchrun", "ray" or an engine, such as
+        ``RayEngine(4)``.
     random_state : int, RandomState or None, default=None
         Seed of the weights, the patches and the noise.
     verbose : bool, default=False

@@ -226,23 +226,23 @@ class TableDataset:
             heapq.heappush(loads, (load + self._size(number), rank))
         return [sorted(own) for own in found]
 
-    def places_of(self, rank: int, n_workers: int) -> list[range]:
-        """Return where a worker's rows stand in the table, one range for each of its parts.
+    def places(self, n_workers: int) -> list[list[range]]:
+        """Return where the rows of each worker stand in the table.
 
         Parameters
         ----------
-        rank : int
-            Number of the worker.
         n_workers : int
             Workers that share the table.
 
         Returns
         -------
-        list of range
-            Places of neighbouring rows.
+        list of list of range
+            Places of neighbouring rows, one range for each part of a worker.
         """
-        starts = [(self._parts[n].start, self._size(n)) for n in self.shares(n_workers)[rank]]
-        return [range(start, start + size) for start, size in starts]
+        return [
+            [range(self._parts[n].start, self._parts[n].start + self._size(n)) for n in own]
+            for own in self.shares(n_workers)
+        ]
 
     def _size(self, number: int) -> int:
         """Return how many rows a part has."""

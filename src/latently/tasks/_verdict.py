@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from latently.estimators import BaseAutoencoder
+
 
 class Verdict(NamedTuple):
     """What is known of some rows; p-values belong to detectors, flags to a threshold.
@@ -41,9 +43,10 @@ class Verdict(NamedTuple):
         return 0 if self.flags is None else int(self.flags.sum())
 
 
-def autoencoder_of(model: Any) -> Any:
+def autoencoder_of(model: Any) -> BaseAutoencoder:
     """Return the autoencoder inside a task, or the autoencoder itself."""
-    return getattr(model, "autoencoder_", model)
+    found: BaseAutoencoder = getattr(model, "autoencoder_", model)
+    return found
 
 
 def unusual(model: Any, X: Any) -> NDArray[np.float64]:

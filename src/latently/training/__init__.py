@@ -11,7 +11,7 @@ from latently.training._checkpoint import (
     remove_checkpoint,
 )
 from latently.training._data import TrainingData, n_batches
-from latently.training._engine import ENGINE_METHODS, Engine, LocalEngine
+from latently.training._engine import ENGINE_METHODS, Engine, LocalEngine, TrainingEngine
 from latently.training._group import can_group, train_group
 from latently.training._history import History, Record
 from latently.training._loop import Trained, train
@@ -38,6 +38,7 @@ __all__ = [
     "TorchrunEngine",
     "Trained",
     "TrainingData",
+    "TrainingEngine",
     "TrainingOptions",
     "TrainingRows",
     "Weights",

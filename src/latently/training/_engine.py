@@ -22,10 +22,10 @@ from latently.training._workers import ALONE, Workers
 
 Answer = TypeVar("Answer")
 #: What an object must offer to be an engine.
-ENGINE_METHODS = ["launch", "setup", "shard", "autocast", "backward"]
+ENGINE_METHODS = ["launch"]
 
 #: Work for an engine, and callbacks that may hear of it.
-Job = Callable[["Engine", Sequence[Callback]], Answer]
+Job = Callable[["TrainingEngine", Sequence[Callback]], Answer]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 #: From so many weights on, products of matrices outweigh what casting costs.
@@ -54,8 +54,13 @@ class Engine(Protocol):
         ...
 
     def launch(self, job: Job[Answer], callbacks: Sequence[Callback] = ()) -> Answer:
-        """Run a job on an engine where it belongs, and return its answer."""
+        """Run a job where it belongs, on an engine that takes steps there; return its answer."""
         ...
+
+
+@runtime_checkable
+class TrainingEngine(Engine, Protocol):
+    """An engine whose own process takes the steps."""
 
     def setup(self, module: nn.Module) -> nn.Module:
         """Put a module where it will be trained."""

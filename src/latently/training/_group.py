@@ -13,7 +13,7 @@ from torch.func import functional_call, grad_and_value, vmap
 from latently.nn import AutoencoderModule
 from latently.training._callbacks import Callback, listeners
 from latently.training._data import Batch, TrainingData, balanced_split
-from latently.training._engine import Engine
+from latently.training._engine import TrainingEngine
 from latently.training._history import StopReason
 from latently.training._loop import Trained
 from latently.training._run import OutOfTime, Run, TrainingOptions
@@ -38,7 +38,7 @@ _WORTHWHILE = 0.5
 _FIRST_LOOK = 4_096
 
 
-def can_group(module: AutoencoderModule, engine: Engine, n_steps: int) -> bool:
+def can_group(module: AutoencoderModule, engine: TrainingEngine, n_steps: int) -> bool:
     """Return True for small modules whose steps are the same computation on other numbers.
 
     Batch normalisation writes down what it sees on the way, and is trained model by model; so is
@@ -223,7 +223,7 @@ class _Group:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: TrainingEngine,
         modules: Sequence[AutoencoderModule],
         rows: TrainingData,
         sides: Sequence[tuple[Tensor, Tensor]],
@@ -338,7 +338,7 @@ def _elsewhere(rows: TrainingData, places: Tensor) -> StreamedData:
 
 
 def train_group(
-    engine: Engine,
+    engine: TrainingEngine,
     modules: Sequence[AutoencoderModule],
     rows: TrainingData,
     sides: Sequence[tuple[Tensor, Tensor]],
@@ -352,7 +352,7 @@ def train_group(
 
     Parameters
     ----------
-    engine : Engine
+    engine : TrainingEngine
         Where to train.
     modules : sequence of AutoencoderModule
         Of one shape, such that ``can_group`` says so; trained in place.

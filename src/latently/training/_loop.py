@@ -9,7 +9,7 @@ from latently.nn import AutoencoderModule
 from latently.training._callbacks import Callback, listeners
 from latently.training._checkpoint import TrainingCheckpoint
 from latently.training._data import TrainingData
-from latently.training._engine import Engine
+from latently.training._engine import TrainingEngine
 from latently.training._history import History
 from latently.training._pause import deferred_signals
 from latently.training._run import OutOfTime, Run, TrainingOptions, Weights
@@ -26,7 +26,7 @@ class Trained(NamedTuple):
 
 
 def train(
-    engine: Engine,
+    engine: TrainingEngine,
     module: AutoencoderModule,
     train_data: TrainingRows,
     valid_data: TrainingData | None,
@@ -45,7 +45,7 @@ def train(
 
     Parameters
     ----------
-    engine : Engine
+    engine : TrainingEngine
         Where to train.
     module : AutoencoderModule
         Trained in place.

@@ -10,13 +10,12 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
 from sklearn.base import BaseEstimator
-from torch import Tensor, nn
 
 from latently.exceptions import (
     LatentlyError,
@@ -25,12 +24,9 @@ from latently.exceptions import (
     ResourceError,
     WorkerError,
 )
-from latently.nn import AutoencoderModule
 from latently.training._callbacks import Callback
-from latently.training._data import TrainingData
-from latently.training._engine import Job, LocalEngine, Precision
+from latently.training._engine import Job, Precision
 from latently.training._history import History, Record
-from latently.training._stream import TrainingRows
 from latently.training._torchrun import TorchrunEngine
 from latently.training._workers import ALONE, Workers
 
@@ -230,65 +226,6 @@ class RayEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
             trainer.fit()
         except Exception as error:
             raise error_of_workers(error) from None
-
-    def setup(self, module: nn.Module) -> nn.Module:
-        """Leave the module: it is set up where it is trained.
-
-        Parameters
-        ----------
-        module : Module
-            To be trained.
-
-        Returns
-        -------
-        Module
-            The same.
-        """
-        return module
-
-    def shard(self, data: TrainingRows) -> Any:
-        """Leave the rows: they are shared among the workers.
-
-        Parameters
-        ----------
-        data : TrainingData or StreamedData
-            All rows.
-
-        Returns
-        -------
-        TrainingData or StreamedData
-            The same.
-        """
-        return data
-
-    def autocast(
-        self, module: AutoencoderModule, example: TrainingData | None = None
-    ) -> AbstractContextManager[object]:
-        """Return the context of this process, which trains nothing.
-
-        Parameters
-        ----------
-        module : AutoencoderModule
-            To be trained.
-        example : TrainingData or None, default=None
-            Rows to choose the precision by.
-
-        Returns
-        -------
-        context manager
-            To compute losses in.
-        """
-        return LocalEngine("cpu", self.precision).autocast(module, example)
-
-    def backward(self, loss: Tensor) -> None:
-        """Compute gradients.
-
-        Parameters
-        ----------
-        loss : Tensor
-            A single number.
-        """
-        LocalEngine("cpu").backward(loss)
 
 
 def _knock(address: str) -> None:

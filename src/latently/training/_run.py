@@ -18,7 +18,7 @@ from latently.exceptions import DivergenceError
 from latently.nn import AutoencoderModule, Cells, as_part
 from latently.training._checkpoint import TrainingCheckpoint
 from latently.training._data import Batch, TrainingData, n_batches
-from latently.training._engine import Engine
+from latently.training._engine import TrainingEngine
 from latently.training._history import History, Record, StopReason
 from latently.training._shared import SharedRows, SharedStream
 from latently.training._step import Step, loss_of
@@ -90,7 +90,7 @@ class Stepper(Protocol):
 class Run:
     """The state of one training: what it has seen, and what it asks for next."""
 
-    engine: Engine
+    engine: TrainingEngine
     module: AutoencoderModule
     stepper: Stepper
     train_rows: InitVar[TrainingRows]

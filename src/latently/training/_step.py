@@ -13,7 +13,7 @@ from torch.func import functional_call
 
 from latently.nn import AutoencoderModule, Cells, as_part
 from latently.training._data import Batch, TrainingData
-from latently.training._engine import Engine
+from latently.training._engine import TrainingEngine
 from latently.training._script import CannotScript, Script, recording, script
 from latently.training._simplify import simplify, write_products
 
@@ -61,7 +61,7 @@ class Step:
 
     Parameters
     ----------
-    engine : Engine
+    engine : TrainingEngine
         Where to compute.
     module : AutoencoderModule
         Trained in place.
@@ -76,7 +76,7 @@ class Step:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: TrainingEngine,
         module: AutoencoderModule,
         update: Update,
         example: TrainingData | None = None,
@@ -145,7 +145,7 @@ class RecordedStep(Step):
 
     def __init__(
         self,
-        engine: Engine,
+        engine: TrainingEngine,
         module: AutoencoderModule,
         update: Update,
         example: TrainingData | None = None,
@@ -393,7 +393,7 @@ def shape_of(batch: Batch) -> Any:
 
 
 def make_step(
-    engine: Engine,
+    engine: TrainingEngine,
     module: AutoencoderModule,
     update: Update,
     n_steps: int,
@@ -404,7 +404,7 @@ def make_step(
     return kind(engine, module, update, example)
 
 
-def can_record(engine: Engine, module: AutoencoderModule, n_steps: int) -> bool:
+def can_record(engine: TrainingEngine, module: AutoencoderModule, n_steps: int) -> bool:
     """Return True where steps are many, small and the same: a recording of one pays."""
     pays = n_steps >= _MIN_STEPS and sum(p.numel() for p in module.parameters()) < _HEAVY
     can = hasattr(torch, "_fused_adamw_") and module.is_steady and not _has_strangers(module)

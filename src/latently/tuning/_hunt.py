@@ -18,6 +18,7 @@ from sklearn.base import clone
 from latently._validation import read_seed
 from latently.estimators import Autoencoder, BaseAutoencoder, Effort, TrainedAutoencoder
 from latently.exceptions import ParameterError, TrainingWarning
+from latently.tasks import autoencoder_of
 from latently.training import RayEngine, resolve_engine
 from latently.tuning._objectives import Objective, Reconstruction, objective_of
 from latently.tuning._pca import EncodedPCA
@@ -215,12 +216,6 @@ class Hunt:
         return autoencoder_of(self.work.fit(params, self.rows))
 
 
-def autoencoder_of(fitted: Any) -> BaseAutoencoder:
-    """Return the autoencoder inside a task, or the autoencoder itself."""
-    model: BaseAutoencoder = getattr(fitted, "autoencoder_", fitted)
-    return model
-
-
 def _prepared(settings: Settings, X: Any, seed: int) -> BaseAutoencoder:
     """Return the model to tune, with a seed and the network that it would choose."""
     given = Autoencoder() if settings.estimator is None else settings.estimator
@@ -279,8 +274,7 @@ def _parts(
 
 def _ray_of(settings: Settings) -> RayEngine | None:
     """Return the engine of Ray that the model to tune was given, if it was."""
-    given = getattr(settings.estimator, "engine", None)
-    engine = resolve_engine(given) if given == "ray" else given
+    engine = resolve_engine(getattr(settings.estimator, "engine", "auto"))
     return engine if isinstance(engine, RayEngine) else None
 
 
