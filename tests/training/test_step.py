@@ -231,7 +231,7 @@ def test_small_steady_modules_of_known_layers_are_recorded():
 @pytest.mark.parametrize(
     ("model", "change"),
     [
-        (Autoencoder(2, **QUICK), {"n_steps": 100}),
+        (Autoencoder(2, **QUICK), {"n_steps": 30}),
         (Autoencoder(2, **QUICK), {"engine": EAGER}),
         (VariationalAutoencoder(2, n_importance=5, **QUICK), {}),
         (SparseAutoencoder(8, **QUICK), {}),
@@ -250,10 +250,10 @@ def test_large_modules_are_not(monkeypatch):
 
 def test_a_step_that_cannot_be_recorded_goes_by_autograd_and_says_so(monkeypatch):
     from latently.training import _step
-    from latently.training._script import CannotScript
+    from latently.training._record import CannotRecord
 
     def refuse(recording):
-        raise CannotScript("a riddle")
+        raise CannotRecord("a riddle")
 
     monkeypatch.setattr(_step, "script", refuse)
     model = Autoencoder(2, max_epochs=100, patience=None, random_state=0, engine="cpu")

@@ -19,7 +19,7 @@ from latently.nn import AutoencoderModule, Corruption
 from latently.training import (
     About,
     Callback,
-    CannotScript,
+    CannotRecord,
     Engine,
     History,
     ProgressBar,
@@ -124,7 +124,7 @@ def run_group(
         found = train_group(
             engine, [model.module_ for model in models], rows, sides, options, callbacks, corruption
         )
-    except CannotScript:
+    except CannotRecord:
         for model, start in zip(models, starts, strict=True):
             model.module_.load_state_dict(start)
         return False

@@ -18,8 +18,30 @@ NormalizationName = Literal["batch", "layer"]
 #: More layers than this are a mistake, or somebody's attempt to stop the program.
 _MOST_LAYERS = 1_000
 
+#: Up to so many numbers, calling torch's library for this function takes longer than the function.
+_FEW = 16_384
+
+
+class GELU(nn.GELU):
+    """A number times the probability of a smaller one [1]_, quick for small batches of training.
+
+    References
+    ----------
+    .. [1] Hendrycks and Gimpel (2016), Gaussian error linear units.
+    """
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return what is let through."""
+        # Answers shall not depend on the number of rows, to the bit: gradients may.
+        is_small = values.numel() <= _FEW and values.ndim > 1 and values.device.type == "cpu"
+        if not (self.training and is_small):
+            return super().forward(values)
+        # Numbers that lie crosswise are left to torch's own loop, in which they lie in a row.
+        return super().forward(values.transpose(0, 1)).transpose(0, 1)
+
+
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "gelu": nn.GELU,
+    "gelu": GELU,
     "relu": nn.ReLU,
     "silu": nn.SiLU,
     "elu": nn.ELU,

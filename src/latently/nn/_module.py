@@ -30,6 +30,13 @@ class Cells(NamedTuple):
         """Return some of the rows."""
         return Cells(self.values[index], None if self.observed is None else self.observed[index])
 
+    def split(self, sizes: list[int]) -> list[Cells]:
+        """Return consecutive rows in parts, which are views."""
+        values = self.values.split(sizes)
+        if self.observed is None:
+            return [Cells(part) for part in values]
+        return [Cells(*part) for part in zip(values, self.observed.split(sizes), strict=True)]
+
 
 class RowLoss(NamedTuple):
     """The two parts of each row's training loss, in nats and in the latent's own unit."""

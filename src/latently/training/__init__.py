@@ -16,9 +16,9 @@ from latently.training._group import can_group, train_group
 from latently.training._history import History, Record
 from latently.training._loop import Trained, train
 from latently.training._ray import RayEngine, error_of_workers, import_ray
+from latently.training._record import CannotRecord
 from latently.training._resolve import resolve_engine
 from latently.training._run import TrainingOptions, Weights
-from latently.training._script import CannotScript
 from latently.training._stream import StreamedData, TrainingRows
 from latently.training._torchrun import TorchrunEngine
 from latently.training._workers import Workers, differing
@@ -27,7 +27,7 @@ __all__ = [
     "ENGINE_METHODS",
     "About",
     "Callback",
-    "CannotScript",
+    "CannotRecord",
     "Engine",
     "History",
     "LocalEngine",

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from latently.nn import Cells, Part
 
+#: Numbers that are gathered in one go, for as many batches as they make.
+_GATHERED = 1 << 19
+
 
 class Batch(NamedTuple):
     """Rows to learn from: what the encoder sees, what is to be rebuilt, and the rows' weights.
@@ -31,6 +34,13 @@ class Batch(NamedTuple):
     def n_whole(self) -> int:
         """Rows of the whole batch."""
         return self.n_rows if self.part is None else self.part.total
+
+    def split(self, sizes: list[int]) -> list[Batch]:
+        """Return consecutive rows as batches of their own, which are views."""
+        inputs = self.inputs.split(sizes)
+        targets = inputs if self.target is self.inputs else self.target.split(sizes)
+        weights = [None] * len(sizes) if self.weight is None else self.weight.split(sizes)
+        return [Batch(*parts) for parts in zip(inputs, targets, weights, strict=True)]
 
 
 class TrainingData(NamedTuple):
@@ -97,7 +107,13 @@ class TrainingData(NamedTuple):
         A last batch of a single row joins the one before it, and a row that is alone all the same
         is seen twice at once: batch normalisation cannot learn from one row.
         """
-        yield from map(self.take, self.places(batch_size, generator)[skip:])
+        places = self.places(batch_size, generator)
+        n_numbers = batch_size * max(self.inputs.values[:1].numel(), 1)
+        at_once = max(1, _GATHERED // n_numbers)
+        for start in range(skip // at_once * at_once, len(places), at_once):
+            some = places[start : start + at_once]
+            gathered = self.take(torch.cat(some))
+            yield from gathered.split([len(index) for index in some])[max(skip - start, 0) :]
 
     def places(self, batch_size: int, generator: torch.Generator) -> list[Tensor]:
         """Return which rows belong to each batch of a pass."""

@@ -16,8 +16,9 @@ from latently.training._data import Batch, TrainingData, balanced_split
 from latently.training._engine import TrainingEngine
 from latently.training._history import StopReason
 from latently.training._loop import Trained
+from latently.training._record import record, while_recording
 from latently.training._run import OutOfTime, Run, TrainingOptions
-from latently.training._script import Script, recording, script
+from latently.training._script import Script, script
 from latently.training._simplify import simplify
 from latently.training._step import (
     BETAS,
@@ -144,8 +145,6 @@ class GroupStep:
         return [*weights, *self.buffers.values(), *tensors_of(batch), self.penalty_weight]
 
     def _record(self, batch: Batch) -> Script:
-        from torch.fx.experimental.proxy_tensor import make_fx  # heavy, and not always needed
-
         loss_module = LossModule(self.modules[0])
         n_weights, n_buffers = len(self.names), len(self.buffers)
 
@@ -162,8 +161,8 @@ class GroupStep:
             gradients, losses = every(weights, rest, tensors[-1])
             return (losses, *gradients)
 
-        with recording():
-            found = make_fx(step)(*self._inputs(batch))
+        with while_recording():
+            found = record(step, self._inputs(batch))
             simplify(found)
             recorded = script(found)
             recorded(*self._inputs(batch))
@@ -374,7 +373,7 @@ def train_group(
 
     Raises
     ------
-    CannotScript
+    CannotRecord
         If the step cannot be recorded; what was trained until then is of no use.
     DivergenceError
         If the loss of a model runs away three times in a row.

@@ -162,7 +162,7 @@ class Run:
                 stepper.descend(rate)
             else:
                 self.n_skipped += 1
-            self.loss_sum += loss * batch.n_whole
+            self.loss_sum.add_(loss, alpha=batch.n_whole)
             self.n_seen += batch.n_whole
             self.step += 1
             self.left -= 1

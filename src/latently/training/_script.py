@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 from torch.jit._fuser import optimized_execution
+
+from latently.training._record import CannotRecord, Recording
 
 #: Numbers by which torch's interpreter knows types and layouts.
 _CODES: dict[Any, int] = {
@@ -20,36 +21,13 @@ _CODES: dict[Any, int] = {
 Script = Callable[..., tuple[Tensor, ...]]
 
 
-class CannotScript(Exception):
-    """The computation has a part that torch's interpreter does not take."""
-
-
-@contextmanager
-def recording() -> Iterator[None]:
-    """Leave no trace of what is drawn while a step is recorded, and say why one cannot be.
-
-    Raises
-    ------
-    CannotScript
-        In the place of whatever a layer raises under a recording.
-    """
-    with torch.random.fork_rng(devices=[]):
-        try:
-            yield
-        except CannotScript:
-            raise
-        except Exception as error:
-            reason = str(error).splitlines()
-            raise CannotScript(reason[0] if reason else type(error).__name__) from None
-
-
-def script(module: fx.GraphModule) -> Script:
+def script(recording: Recording) -> Script:
     """Turn a recording into a function of torch's interpreter [1]_.
 
     Parameters
     ----------
-    module : GraphModule
-        Of tensors in and a tuple of tensors out, with operations of ATen only.
+    recording : Recording
+        Of tensors in and a tuple of tensors out.
 
     Returns
     -------
@@ -58,7 +36,7 @@ def script(module: fx.GraphModule) -> Script:
 
     Raises
     ------
-    CannotScript
+    CannotRecord
         If there is something else in it.
 
     References
@@ -67,11 +45,11 @@ def script(module: fx.GraphModule) -> Script:
     """
     writer = _Writer()
     try:
-        function = torch._C._create_function_from_graph("step", writer.write(module.graph))
+        function = torch._C._create_function_from_graph("step", writer.write(recording.graph))
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError) as error:
-        raise CannotScript(str(error).splitlines()[0] if str(error) else repr(error)) from None
+        raise CannotRecord(str(error).splitlines()[0] if str(error) else repr(error)) from None
 
-    constants = [module.get_buffer(name) for name in writer.constants]
+    constants = [recording.constants[name] for name in writer.constants]
 
     def run(*tensors: Tensor) -> tuple[Tensor, ...]:
         # Optimised, products that share a factor would be taken together, and round otherwise.
@@ -90,8 +68,8 @@ class _Writer:
         self.values: dict[fx.Node, Any] = {}
         self.constants: list[str] = []
 
-    def write(self, recording: fx.Graph) -> Any:
-        for node in recording.nodes:
+    def write(self, graph: fx.Graph) -> Any:
+        for node in graph.nodes:
             if node.op == "placeholder":
                 self.values[node] = self.graph.addInput(node.name)
             elif node.op == "get_attr":
@@ -101,7 +79,7 @@ class _Writer:
             elif node.op == "output":
                 self._give_back(node.args[0])
             elif node.op != "call_function":
-                raise CannotScript(f"a {node.op}")
+                raise CannotRecord(f"a {node.op}")
             elif node.target is operator.getitem:
                 self.values[node] = self.values[node.args[0]][node.args[1]]
             else:

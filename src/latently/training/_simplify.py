@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from latently.training._record import Recording
+
 _ATEN = torch.ops.aten
 #: Operations that only mark what autograd shall see.
 _MARKS = (_ATEN.detach.default, _ATEN.alias.default)
@@ -21,53 +23,68 @@ _FILLED = {
     _ATEN.new_ones.default: 1.0,
     _ATEN.new_zeros.default: 0.0,
 }
+_WITH_NUMBERS = tuple(getattr(_ATEN, name).Tensor for name in ("add", "sub", "mul", "div"))
 _TRANSPOSES = (_ATEN.t.default, _ATEN.transpose.int)
 
 
-def simplify(module: fx.GraphModule) -> None:
+def simplify(recording: Recording) -> None:
     """Take out of a recording what is no arithmetic, or the same in every step.
 
     Parameters
     ----------
-    module : GraphModule
-        As ``make_fx`` records it; changed in place. Constants are attributes of it afterwards.
+    recording : Recording
+        Changed in place.
     """
-    _drop_marks(module.graph)
-    _drop_transposes(module.graph)
-    _fold_constants(module)
-    module.graph.eliminate_dead_code(_is_idle)
-    module.recompile()
+    _drop_marks(recording.graph)
+    _drop_transposes(recording.graph)
+    _keep_numbers(recording)
+    _fold_constants(recording)
+    recording.graph.eliminate_dead_code(_is_idle)
 
 
-def write_products(module: fx.GraphModule) -> list[int]:
-    """Let outputs that are products of matrices be written into tensors that are handed over.
+def write_outputs(recording: Recording) -> list[int]:
+    """Let outputs that are products of matrices, or sums of rows, be written where they belong.
 
     Parameters
     ----------
-    module : GraphModule
-        Simplified; it takes one more tensor for each of these outputs afterwards.
+    recording : Recording
+        Simplified; it takes one more tensor for each of these outputs afterwards, to write into.
 
     Returns
     -------
     list of int
         Which outputs, in the order in which their tensors are expected.
     """
-    graph = module.graph
+    graph = recording.graph
     last = graph.find_nodes(op="placeholder")[-1]
     outputs: Any = graph.output_node().args[0]
     written = []
     for place, node in enumerate(outputs):
-        if node.target != _ATEN.mm.default or len(node.users) > 1 or outputs.count(node) > 1:
+        if outputs.count(node) > 1 or (call := _writing(node)) is None:
             continue
         with graph.inserting_after(last):
             last = graph.placeholder(f"into_{place}")
         with graph.inserting_before(node):
-            direct = graph.call_function(_ATEN.mm.out, node.args, {"out": last})
+            direct = graph.call_function(*call, {"out": last})
         direct.meta = dict(node.meta)
         _replace(node, direct)
         written.append(place)
-    module.recompile()
+    graph.eliminate_dead_code(_is_idle)
     return written
+
+
+def _writing(node: fx.Node) -> tuple[Any, tuple[Any, ...]] | None:
+    """Return the call that writes what a node answers, but for where; None where there is none."""
+    if len(node.users) > 1:
+        return None
+    if node.target == _ATEN.mm.default:
+        return _ATEN.mm.out, node.args
+    summed: Any = node.args[0] if node.target == _ATEN.view.default else None
+    if summed is None or summed.target != _ATEN.sum.dim_IntList or summed.args[1:] != ([0], True):
+        return None
+    # The gradient of an offset: the sum over the rows, whose first axis is taken off again.
+    is_plain = summed.meta["val"].shape[1:] == node.meta["val"].shape
+    return (_ATEN.sum.IntList_out, (summed.args[0], [0])) if is_plain else None
 
 
 def _drop_marks(graph: fx.Graph) -> None:
@@ -92,25 +109,33 @@ def _drop_transposes(graph: fx.Graph) -> None:
             node.replace_all_uses_with(inner.args[0])
 
 
-def _fold_constants(module: fx.GraphModule) -> None:
+def _keep_numbers(recording: Recording) -> None:
+    """Let a number that a tensor is taken times, or plus, be made a tensor once."""
+    for node in recording.graph.nodes:
+        like = node.meta.get("val")
+        if node.target in _WITH_NUMBERS and isinstance(node.args[1], int | float):
+            if like.is_floating_point() and like.dtype == node.args[0].meta["val"].dtype:
+                with recording.graph.inserting_before(node):
+                    number = recording.hold(like.new_tensor(node.args[1]))
+                node.update_arg(1, number)
+
+
+def _fold_constants(recording: Recording) -> None:
     """Compute once what depends on shapes alone, such as the gradient of the mean of a loss."""
     known: dict[fx.Node, Tensor] = {}
-    for node in module.graph.nodes:
+    for node in recording.graph.nodes:
         if node.op != "call_function" or not isinstance(node.meta.get("val"), Tensor):
             continue
         value = _constant(node, known)
         if value is not None and not any(_changes(user) for user in node.users):
             known[node] = value
-    for node in module.graph.nodes:
+    for node in recording.graph.nodes:
         if node not in known and node.target == _ATEN.add.Tensor and len(node.args) == 2:
             _drop_zero(node, known)
-    for number, (node, value) in enumerate(known.items()):
+    for node, value in known.items():
         if any(user not in known for user in node.users):
-            name = f"constant_{number}"
-            module.register_buffer(name, value.contiguous(), persistent=False)
-            with module.graph.inserting_before(node):
-                held = module.graph.get_attr(name)
-            held.meta = dict(node.meta)
+            with recording.graph.inserting_before(node):
+                held = recording.hold(value.contiguous(), like=node)
             node.replace_all_uses_with(held, delete_user_cb=lambda user: user not in known)
 
 

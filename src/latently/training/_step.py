@@ -14,14 +14,15 @@ from torch.func import functional_call
 from latently.nn import AutoencoderModule, Cells, as_part
 from latently.training._data import Batch, TrainingData
 from latently.training._engine import TrainingEngine
-from latently.training._script import CannotScript, Script, recording, script
-from latently.training._simplify import simplify, write_products
+from latently.training._record import CannotRecord, record, while_recording
+from latently.training._script import Script, script
+from latently.training._simplify import simplify, write_outputs
 
 #: From so many weights on, arithmetic outweighs the time between operations.
 _HEAVY = 3_000_000
 #: Fewest steps that pay for a recording, times that batches of the first shape are seen before it
 #: is made, and of another shape, such as that of the last batch of a pass; and the most shapes.
-_MIN_STEPS, _SEEN, _OFTEN, _MAX_SHAPES = 500, 3, 150, 4
+_MIN_STEPS, _SEEN, _OFTEN, _MAX_SHAPES = 40, 3, 20, 4
 #: AdamW as torch has it by default.
 BETAS, EPS = (0.9, 0.999), 1e-8
 #: Numbers that each layer's weights begin at a multiple of: products round as they do elsewhere.
@@ -182,7 +183,7 @@ class RecordedStep(Step):
 
     def clip(self, longest: float) -> bool:
         """Shorten the gradient; return False where it is not finite."""
-        length = float(self.flat.gradient.norm())
+        length = float(torch.linalg.vector_norm(self.flat.gradient))
         if length > longest:
             self.flat.gradient.mul_(longest / (length + 1e-6))
         return math.isfinite(length)
@@ -225,15 +226,13 @@ class RecordedStep(Step):
             return None
         try:
             self.scripts[shape] = self._record(batch)
-        except CannotScript as error:
+        except CannotRecord as error:
             self.refused = f"its step cannot be recorded ({error})"
             return None
         return self.scripts[shape]
 
     def _record(self, batch: Batch) -> Recorded:
         """Record one step without taking it."""
-        from torch.fx.experimental.proxy_tensor import make_fx  # heavy, and not always needed
-
         self._weights = [p.detach() for p in self.flat.parameters]
         self._buffers = list(self.module.buffers())
         names = self.flat.names_in(self.module)
@@ -255,11 +254,11 @@ class RecordedStep(Step):
         # Recording runs the step: nothing of it may stay, neither in buffers nor in what is drawn.
         copies = [buffer.clone() for buffer in self._buffers]
         tensors = [*self._weights, *copies, *tensors_of(batch), self.penalty_weight]
-        with recording():
-            found = make_fx(step)(*tensors)
+        with while_recording():
+            found = record(step, tensors)
             simplify(found)
             # Of the outputs, the first is the loss.
-            written = [place - 1 for place in write_products(found)]
+            written = [place - 1 for place in write_outputs(found)]
             recorded = Recorded(script(found), tuple(written))
             recorded.run(*tensors, *(self.flat.gradients[place].clone() for place in written))
         return recorded
@@ -350,6 +349,8 @@ class _Flat:
 
     def gather(self, gradients: Sequence[Tensor | None], written: Sequence[int] = ()) -> None:
         """Take over the gradients of the layers, but for those that are written already."""
+        if len(written) == len(gradients):
+            return
         places = [place for place in range(len(gradients)) if place not in written]
         found = [
             torch.zeros_like(self.parameters[place]) if (g := gradients[place]) is None else g

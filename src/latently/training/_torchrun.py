@@ -22,7 +22,7 @@ from latently.nn import AutoencoderModule
 from latently.training._callbacks import Callback
 from latently.training._data import TrainingData
 from latently.training._engine import Job, LocalEngine
-from latently.training._script import CannotScript
+from latently.training._record import CannotRecord
 from latently.training._shared import SharedRows, SharedStream
 from latently.training._stream import StreamedData, TrainingRows
 from latently.training._wire import packed, unpacked
@@ -90,7 +90,7 @@ class ProcessGroup:
     def sum(self, value: Tensor) -> Tensor:
         """Return the sum over all workers, to be differentiated."""
         if _is_recorded(value):
-            raise CannotScript("it looks at rows that other workers hold")
+            raise CannotRecord("it looks at rows that other workers hold")
         return cast(Tensor, _SumOverWorkers.apply(value, self._total))  # type: ignore[no-untyped-call]
 
     def _total(self, value: Tensor) -> Tensor:
