@@ -293,7 +293,8 @@ class _Flat:
         self.weights = parameters[0].detach().new_zeros(sum(self.sizes))
         for p, part in zip(parameters, self._parts(self.weights), strict=True):
             p.data = part.copy_(p.data)
-        self.decaying = self.weights[: sum(self.sizes[:n_decaying])]
+        # Matrices, which decay, and all else.
+        self.kinds = [sum(self.sizes[:n_decaying]), sum(self.sizes[n_decaying:])]
         self.gradient = torch.zeros_like(self.weights)
         self.gradients = self._parts(self.gradient)
         self.forget()
@@ -309,6 +310,8 @@ class _Flat:
         """Begin with no moments."""
         self.first, self.second = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
         self.count = torch.zeros(())
+        whole = (self.weights, self.gradient, self.first, self.second)
+        self.by_kind = list(zip(*(part.split(self.kinds) for part in whole), strict=True))
 
     def moments(self) -> dict[Tensor, dict[str, Tensor]]:
         """Return the state of each parameter, as AdamW keeps it."""
@@ -330,12 +333,13 @@ class _Flat:
     def descend(self, learning_rate: float, weight_decay: float) -> None:
         """Go one step of AdamW along the gradient."""
         self.count += 1
-        self.decaying.mul_(1 - learning_rate * weight_decay)
-        torch._fused_adamw_(
-            [self.weights], [self.gradient], [self.first], [self.second], [], [self.count],
-            lr=learning_rate, beta1=BETAS[0], beta2=BETAS[1],
-            weight_decay=0.0, eps=EPS, amsgrad=False, maximize=False,
-        )  # fmt: skip
+        for parts, decay in zip(self.by_kind, (weight_decay, 0.0), strict=True):
+            weights, gradient, first, second = parts
+            torch._fused_adamw_(
+                [weights], [gradient], [first], [second], [], [self.count], lr=learning_rate,
+                beta1=BETAS[0], beta2=BETAS[1], weight_decay=decay, eps=EPS, amsgrad=False,
+                maximize=False,
+            )  # fmt: skip
 
     def names_in(self, module: nn.Module) -> list[str]:
         """Return the names of the parameters, in their order here."""
