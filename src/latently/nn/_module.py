@@ -32,10 +32,12 @@ class Cells(NamedTuple):
 
     def split(self, sizes: list[int]) -> list[Cells]:
         """Return consecutive rows in parts, which are views."""
-        values = self.values.split(sizes)
+        values = torch.split(self.values, sizes)
         if self.observed is None:
             return [Cells(part) for part in values]
-        return [Cells(*part) for part in zip(values, self.observed.split(sizes), strict=True)]
+        return [
+            Cells(*part) for part in zip(values, torch.split(self.observed, sizes), strict=True)
+        ]
 
 
 class RowLoss(NamedTuple):

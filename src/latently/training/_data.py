@@ -10,7 +10,7 @@ from torch import Tensor
 
 from latently.nn import Cells, Part
 
-#: Numbers that are gathered in one go, for as many batches as they make.
+#: Numbers to gather in one go.
 _GATHERED = 1 << 19
 
 
@@ -39,7 +39,7 @@ class Batch(NamedTuple):
         """Return consecutive rows as batches of their own, which are views."""
         inputs = self.inputs.split(sizes)
         targets = inputs if self.target is self.inputs else self.target.split(sizes)
-        weights = [None] * len(sizes) if self.weight is None else self.weight.split(sizes)
+        weights = [None] * len(sizes) if self.weight is None else torch.split(self.weight, sizes)
         return [Batch(*parts) for parts in zip(inputs, targets, weights, strict=True)]
 
 
@@ -107,13 +107,17 @@ class TrainingData(NamedTuple):
         A last batch of a single row joins the one before it, and a row that is alone all the same
         is seen twice at once: batch normalisation cannot learn from one row.
         """
-        places = self.places(batch_size, generator)
-        n_numbers = batch_size * max(self.inputs.values[:1].numel(), 1)
-        at_once = max(1, _GATHERED // n_numbers)
+        places, at_once = self.places(batch_size, generator), self.at_once(batch_size)
         for start in range(skip // at_once * at_once, len(places), at_once):
-            some = places[start : start + at_once]
-            gathered = self.take(torch.cat(some))
-            yield from gathered.split([len(index) for index in some])[max(skip - start, 0) :]
+            yield from self.gathered(places[start : start + at_once])[max(skip - start, 0) :]
+
+    def at_once(self, batch_size: int) -> int:
+        """Return how many batches to gather in one go: of small ones, many."""
+        return max(1, _GATHERED // (batch_size * max(self.inputs.values[:1].numel(), 1)))
+
+    def gathered(self, places: Sequence[Tensor]) -> list[Batch]:
+        """Return a batch for each of several lists of rows, gathered in one go."""
+        return self.take(torch.cat(list(places))).split([len(index) for index in places])
 
     def places(self, batch_size: int, generator: torch.Generator) -> list[Tensor]:
         """Return which rows belong to each batch of a pass."""

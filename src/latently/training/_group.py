@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -86,7 +87,7 @@ class GroupStep:
             name: torch.stack([module.get_buffer(name) for module in modules])
             for name, _ in modules[0].named_buffers()
         }
-        self.counts = [torch.zeros(()) for _ in modules]
+        self.counts = [0] * len(self.modules)
         self.penalty_weight = torch.ones(())
         self.scripts: dict[Any, Script] = {}
 
@@ -94,7 +95,7 @@ class GroupStep:
         """Forget what the optimiser has gathered for one model."""
         for stack in self.stacks:
             stack.first[member] = stack.second[member] = 0
-        self.counts[member].zero_()
+        self.counts[member] = 0
 
     def backward(self, batch: Batch, penalty_weight: float) -> Tensor:
         """Compute the gradients of a batch for each model, and return the losses, (n_models,)."""
@@ -116,12 +117,13 @@ class GroupStep:
 
     def descend(self, rates: dict[int, float]) -> None:
         """Go along the gradients of some models, each at its own learning rate."""
-        for rate in set(rates.values()):
-            members = [member for member, own in rates.items() if own == rate]
-            counts = [self.counts[member] for member in members]
-            torch._foreach_add_(counts, 1.0)
+        together: dict[tuple[float, int], list[int]] = defaultdict(list)
+        for member, rate in rates.items():
+            self.counts[member] += 1
+            together[rate, self.counts[member]].append(member)
+        for (rate, count), members in together.items():
             for stack in self.stacks:
-                stack.descend(members, counts, rate)
+                stack.descend(members, count, rate)
 
     def keep(self, members: Sequence[int]) -> GroupStep:
         """Return a step of some of the models, which goes on where this one stands."""
@@ -184,8 +186,8 @@ class _Stack:
         self.first, self.second = torch.zeros_like(self.weight), torch.zeros_like(self.weight)
         self.weights, self.gradients = self._layers(self.weight), self._layers(self.gradient)
         # Made once: a view costs as much as a small sum.
-        whole = (self.weight, self.gradient, self.first, self.second)
-        self.rows = [part.unbind() for part in whole]
+        self.whole = (self.weight, self.gradient, self.first, self.second)
+        self.rows = [part.unbind() for part in self.whole]
         for layer, parts in enumerate(self.weights):
             for row, part in zip(own, parts, strict=True):
                 row[layer].data = part
@@ -197,9 +199,13 @@ class _Stack:
             part.view(len(whole), *shape) for part, shape in zip(parts, self.shapes, strict=True)
         ]
 
-    def descend(self, members: list[int], counts: list[Tensor], rate: float) -> None:
-        """Go one step of AdamW along the gradients of some models."""
-        weights, gradients, first, second = ([part[m] for m in members] for part in self.rows)
+    def descend(self, members: list[int], count: int, rate: float) -> None:
+        """Go one step of AdamW, so many of them taken, along the gradients of some models."""
+        if len(members) == len(self.weight):
+            weights, gradients, first, second = ([part] for part in self.whole)
+        else:
+            weights, gradients, first, second = ([part[m] for m in members] for part in self.rows)
+        counts = [torch.tensor(float(count))] * len(weights)
         torch._fused_adamw_(
             weights, gradients, first, second, [], counts, lr=rate, beta1=BETAS[0], beta2=BETAS[1],
             weight_decay=self.weight_decay, eps=EPS, amsgrad=False, maximize=False,
@@ -245,7 +251,9 @@ class _Group:
         ]  # fmt: skip
         self.active = list(range(len(modules)))
         self.in_step = list(self.active)
+        # Which rows will be seen, and those that are gathered, the next one last.
         self.waiting: list[Tensor] = []
+        self.ready: list[Batch] = []
 
     def reset(self, place: int) -> None:
         """Forget what the optimiser has gathered for one model."""
@@ -280,6 +288,7 @@ class _Group:
                 kept = [self.in_step.index(place) for place in self.active]
                 self.stepper.release()
                 self.stepper = self.stepper.keep(kept)
+                self.ready = [_of_models(batch, kept) for batch in self.ready]
                 self.in_step = list(self.active)
 
     def end_early(self, reason: StopReason) -> None:
@@ -313,7 +322,7 @@ class _Group:
 
     def _next_batch(self) -> Batch:
         """Return the next rows of each model, stacked: those it would see if it trained alone."""
-        if not self.waiting:
+        if not self.waiting and not self.ready:
             orders = [
                 places[torch.randperm(len(places), generator=run.generator)]
                 for places, run in zip(self.places, self.runs, strict=True)
@@ -321,9 +330,23 @@ class _Group:
             split = balanced_split(torch.arange(len(orders[0])), self.batch_size)
             self.waiting = [torch.stack([order[index] for order in orders]) for index in split]
             self.waiting.reverse()
-        index = self.waiting.pop()[self.in_step]
-        batch = self.rows.take(index.flatten())
-        return batch_of(batch, [t.view(*index.shape, *t.shape[1:]) for t in tensors_of(batch)])
+        if not self.ready:
+            n_models = len(self.in_step)
+            some = self.waiting[-self.rows.at_once(n_models * self.batch_size) :]
+            del self.waiting[-len(some) :]
+            found = self.rows.gathered([index[self.in_step].flatten() for index in some])
+            self.ready = [_by_model(batch, n_models) for batch in found]
+        return self.ready.pop()
+
+
+def _by_model(batch: Batch, n_models: int) -> Batch:
+    """Return the rows of each model, which lie one after the other, along an axis of their own."""
+    return batch_of(batch, [t.view(n_models, -1, *t.shape[1:]) for t in tensors_of(batch)])
+
+
+def _of_models(batch: Batch, members: list[int]) -> Batch:
+    """Return the rows of some models."""
+    return batch_of(batch, [tensor[members] for tensor in tensors_of(batch)])
 
 
 def _nothing(*_: int) -> Iterator[TrainingData]:

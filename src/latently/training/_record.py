@@ -91,14 +91,14 @@ def _no_cached_casts() -> Iterator[None]:
         torch.set_autocast_cache_enabled(was_enabled)
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch is half typed
     """Writes each operation down as it is called.
 
     torch's own ``make_fx`` does the same for many more purposes, and takes five times as long.
     """
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.graph = fx.Graph()
         self.recording = Recording(self.graph, {})
         self.nodes: dict[int, fx.Node] = {}

@@ -24,6 +24,8 @@ _FILLED = {
     _ATEN.new_zeros.default: 0.0,
 }
 _WITH_NUMBERS = tuple(getattr(_ATEN, name).Tensor for name in ("add", "sub", "mul", "div"))
+_VIEWS = (_ATEN.view.default, _ATEN._unsafe_view.default, _ATEN.expand.default)
+_TIMES = _ATEN.mul.Scalar
 _TRANSPOSES = (_ATEN.t.default, _ATEN.transpose.int)
 
 
@@ -37,6 +39,7 @@ def simplify(recording: Recording) -> None:
     """
     _drop_marks(recording.graph)
     _drop_transposes(recording.graph)
+    _drop_idle(recording.graph)
     _keep_numbers(recording)
     _fold_constants(recording)
     recording.graph.eliminate_dead_code(_is_idle)
@@ -109,15 +112,30 @@ def _drop_transposes(graph: fx.Graph) -> None:
             node.replace_all_uses_with(inner.args[0])
 
 
+def _drop_idle(graph: fx.Graph) -> None:
+    """Let a view that shows the same, and a product with one, be what is given to it."""
+    for node in graph.nodes:
+        is_idle = node.target in _VIEWS or (node.target, node.args[1:]) == (_TIMES, (1,))
+        if is_idle and _lies_like(node, node.args[0]) and not any(map(_changes, node.users)):
+            node.replace_all_uses_with(node.args[0])
+
+
+def _lies_like(node: fx.Node, other: Any) -> bool:
+    """Return True where a node has the shape, order and type of another."""
+    one, given = node.meta["val"], other.meta["val"]
+    return bool((one.shape, one.stride(), one.dtype) == (given.shape, given.stride(), given.dtype))
+
+
 def _keep_numbers(recording: Recording) -> None:
     """Let a number that a tensor is taken times, or plus, be made a tensor once."""
     for node in recording.graph.nodes:
         like = node.meta.get("val")
-        if node.target in _WITH_NUMBERS and isinstance(node.args[1], int | float):
-            if like.is_floating_point() and like.dtype == node.args[0].meta["val"].dtype:
-                with recording.graph.inserting_before(node):
-                    number = recording.hold(like.new_tensor(node.args[1]))
-                node.update_arg(1, number)
+        if node.target not in _WITH_NUMBERS or isinstance(node.args[1], fx.Node):
+            continue
+        if like.is_floating_point() and like.dtype == node.args[0].meta["val"].dtype:
+            with recording.graph.inserting_before(node):
+                number = recording.hold(like.new_tensor(node.args[1]))
+            node.update_arg(1, number)
 
 
 def _fold_constants(recording: Recording) -> None:

@@ -311,7 +311,7 @@ class _Flat:
         self.first, self.second = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
         self.count = torch.zeros(())
         whole = (self.weights, self.gradient, self.first, self.second)
-        self.by_kind = list(zip(*(part.split(self.kinds) for part in whole), strict=True))
+        self.by_kind = list(zip(*(torch.split(part, self.kinds) for part in whole), strict=True))
 
     def moments(self) -> dict[Tensor, dict[str, Tensor]]:
         """Return the state of each parameter, as AdamW keeps it."""
