@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.datasets import load_digits, load_iris, load_wine
 
 from latently import (
@@ -15,9 +16,12 @@ from latently import (
     DenoisingAutoencoder,
     MaskedAutoencoder,
     MemoryAutoencoder,
+    fit_seeds,
 )
+from latently._validation import read_seed
 from latently.exceptions import DataError, ParameterError, TrainingWarning
 from latently.tuning._rows import Rows, part
+from latently.tuning._spaces import default_space
 from tests.contract.samples import LIBRARIES, matrix, same, transactions
 
 SPACE = {"learning_rate": (1e-3, 1e-2, "log"), "batch_size": [16, 32]}
@@ -67,8 +71,6 @@ def test_the_outer_figure_is_that_of_a_fit_without_the_outer_rows():
 
 
 def _seed(found):
-    from latently._validation import read_seed
-
     return read_seed(found.random_state)
 
 
@@ -77,6 +79,39 @@ def test_one_seed_finds_one_thing():
     assert first.best_params_ == second.best_params_
     assert first.report_ == second.report_
     assert same(first.transform(X), second.transform(X))
+
+
+def test_several_seeds_of_a_trial_are_trained_at_once_and_count_by_their_mean():
+    model = Autoencoder(3, max_epochs=25, batch_size=16)
+    found = search(model, {"learning_rate": [5e-3]}, n_seeds=3, n_trials=1).fit(X)
+    learn, outer = part(Rows(X), 0.2, True, _seed(found))
+    train, judged = part(learn, 0.2, True, _seed(found) + 1)
+    tuned = found.best_estimator_.set_params(learning_rate=5e-3)
+    inner = fit_seeds(tuned, train.X, 3)
+    assert inner[0].history_.steps == "recorded, 3 models at once"
+    assert found.trials_[0].score == pytest.approx(np.mean([m.score(judged.X) for m in inner]))
+    outer_scores = [m.score(outer.X) for m in fit_seeds(found.best_estimator_, learn.X, 3)]
+    assert found.report_["tuned"].outer == pytest.approx(np.mean(outer_scores))
+
+
+@pytest.mark.parametrize(
+    "model", [MemoryAutoencoder(), MaskedAutoencoder(2, max_epochs=1)], ids=str
+)
+def test_kinds_that_cannot_be_trained_at_once_are_trained_from_each_seed(model):
+    def number(fitted, X, y):
+        return float(fitted.random_state)
+
+    space = {next(iter(default_space(model, sizes_too=True))): [1, 2]}
+    found = search(model.set_params(random_state=7), space, n_trials=1, n_seeds=3, objective=number)
+    assert found.fit(X).report_["default"].inner == read_seed(7) + 1
+
+
+def test_groups_are_held_out_whole_from_every_seed():
+    groups = np.arange(len(X)) // 4
+    model = Autoencoder(3, max_epochs=2, random_state=0)
+    for one in fit_seeds(model, X, 2, groups=groups):
+        alone = clone(model).set_params(random_state=one.random_state).fit(X, groups=groups)
+        np.testing.assert_allclose(one.transform(X), alone.transform(X), atol=1e-4)
 
 
 def test_a_bad_setting_is_left_for_a_good_one():

@@ -75,6 +75,13 @@ def tune(
     n_jobs: Annotated[
         int, typer.Option(help="Processes; -1 is one a core.", rich_help_panel=_SEARCH)
     ] = 1,
+    n_seeds: Annotated[
+        int,
+        typer.Option(
+            help="Trainings of a trial, from as many seeds: it counts by their mean.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = 1,
     max_epochs: Annotated[
         int | None, typer.Option(help="Passes over the data, of every training.")
     ] = None,
@@ -122,7 +129,7 @@ def tune(
         make_autoencoder(recipe, images=rows.is_images), read_space(space),
         objective=objective,  # type: ignore[arg-type]  # judged by the search
         n_trials=n_trials, time_limit=seconds, shuffle=not no_shuffle, n_jobs=n_jobs,
-        storage=storage, effort=effort,  # type: ignore[arg-type]
+        n_seeds=n_seeds, storage=storage, effort=effort,  # type: ignore[arg-type]
         refit=output is not None, random_state=seed, verbose=not quiet and sys.stderr.isatty(),
     )  # fmt: skip
     search.fit(rows.values, rows.beside.get("--label"), groups=rows.beside.get("--group-by"))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from numbers import Integral
 from typing import Any, TypeVar
 
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from latently._sklearn import Interval, check_parameters
@@ -24,11 +25,17 @@ _OF_THE_ROWS = ("n_features_in_", "feature_names_in_", "preprocessor_")
 Model = TypeVar("Model", bound=TrainedAutoencoder)
 
 
-def fit_seeds(model: Model, X: Any, random_states: int | Sequence[int] = 8) -> list[Model]:
+def fit_seeds(
+    model: Model,
+    X: Any,
+    random_states: int | Sequence[int] = 8,
+    *,
+    groups: ArrayLike | None = None,
+) -> list[Model]:
     """Fit an autoencoder from several seeds: other first weights, other rows held out.
 
     On a CPU, models of up to 3 million weights are trained at once, as one batched computation:
-    eight small ones take three to four times as long as one. Each is the model that ``fit`` returns
+    eight small ones take three to five times as long as one. Each is the model that ``fit`` returns
     for its seed, but for rounding and for whatever it draws at random beside its first weights,
     its batches and the rows held out. Where models cannot be batched (images by convolutions,
     batch normalisation, steps that change in the course of training) they are trained one after
@@ -43,6 +50,8 @@ def fit_seeds(model: Model, X: Any, random_states: int | Sequence[int] = 8) -> l
         Rows, as ``fit`` takes them.
     random_states : int or sequence of int, default=8
         The seeds, or how many to draw from ``random_state`` of the model.
+    groups : array-like of shape (n_samples,) or None, default=None
+        Group of each row; a group is on one side of each model's split.
 
     Returns
     -------
@@ -73,7 +82,7 @@ def fit_seeds(model: Model, X: Any, random_states: int | Sequence[int] = 8) -> l
     models: list[Model] = [clone(model).set_params(random_state=seed) for seed in seeds]
     first = models[0]
     first._check_parameters()
-    group = _Group(models, first._prepare(X))
+    group = _Group(models, first._prepare(X, groups=groups))
     spectra = [group.set_up(place) for place in range(len(models))]
     at_once = group.train_at_once()
     for place, spectrum in enumerate(spectra):

@@ -48,6 +48,7 @@ class Settings(Protocol):
     inner_fraction: float
     shuffle: bool
     n_jobs: int
+    n_seeds: int
     storage: str | Path | None
     study_name: str
     effort: Effort | None
@@ -108,7 +109,7 @@ class Hunt:
             _n_jobs(settings), stack,
         )  # fmt: skip
         work = Work(
-            model, objective, train, judged, seed,
+            model, objective, train, judged, seed, settings.n_seeds,
             started + (settings.time_limit or math.inf), isinstance(objective, Reconstruction),
             trials.url, settings.study_name,
         )  # fmt: skip
@@ -183,16 +184,17 @@ class Hunt:
     def report(self, params: dict[str, Any], score: float) -> SearchReport:
         """Hold the tuned model against the default and a PCA, on inner and on outer rows."""
         work, objective = replace(self.work, deadline=math.inf), self.work.objective
-        fitted: dict[str, Any] = {}
+        fitted: dict[str, list[Any]] = {}
         for name, chosen in {"default": {}, "tuned": params}.items():
             fitted[name] = (
-                fitted["default"] if not chosen and fitted else work.fit(chosen, self.learn)
+                fitted["default"]
+                if not chosen and fitted
+                else work.fit(chosen, self.learn, work.n_seeds)
             )
         outer = {
-            name: objective.score(model, self.learn, self.outer, self.seed)
-            for name, model in fitted.items()
+            name: work.score(models, self.learn, self.outer) for name, models in fitted.items()
         }
-        size = autoencoder_of(fitted["tuned"]).n_components_
+        size = autoencoder_of(fitted["tuned"][0]).n_components_
         pca = [
             objective.pca_score(
                 EncodedPCA.fit(self.default, train.X, size), train, judged, self.seed
@@ -213,7 +215,7 @@ class Hunt:
 
     def refit(self, params: dict[str, Any]) -> BaseAutoencoder:
         """Return the best model, trained on all rows."""
-        return autoencoder_of(self.work.fit(params, self.rows))
+        return autoencoder_of(self.work.fit(params, self.rows, 1)[0])
 
 
 def _prepared(settings: Settings, X: Any, seed: int) -> BaseAutoencoder:
@@ -268,6 +270,7 @@ def _parts(
         "objective": [type(objective).__name__, settings.shuffle],
         "data": [joblib.hash(part) for part in (rows.X, rows.y, rows.groups)],
         "fractions": [settings.outer_fraction, settings.inner_fraction],
+        **({"n_seeds": settings.n_seeds} if settings.n_seeds > 1 else {}),
         "random_state": seed,
     }
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import average_precision_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from latently.estimators import BaseAutoencoder, TrainedAutoencoder, filled_of
+from latently._validation import read_seed
+from latently.estimators import BaseAutoencoder, TrainedAutoencoder, filled_of, fit_seeds
 from latently.exceptions import DataError, ParameterError
 from latently.tasks import AnomalyDetector, FeatureExtractor
 from latently.tuning._pca import EncodedPCA, hide
@@ -36,8 +38,12 @@ class Objective(Protocol):
         """Refuse rows that it cannot work with."""
         ...
 
-    def fit(self, model: BaseAutoencoder, rows: Rows) -> Any:
-        """Return the model, or a use of it, fitted."""
+    def lesson(self, rows: Rows) -> Rows:
+        """Return those of the rows that an autoencoder learns from."""
+        ...
+
+    def use(self, model: BaseAutoencoder, rows: Rows) -> Any:
+        """Return what a fitted autoencoder is used as: itself, or a task."""
         ...
 
     def score(self, fitted: Any, train: Rows, judged: Rows, seed: int) -> float:
@@ -56,8 +62,31 @@ def fit_model(model: BaseAutoencoder, rows: Rows) -> BaseAutoencoder:
     return model.fit(rows.X)
 
 
+def fit_models(model: BaseAutoencoder, rows: Rows, n_seeds: int) -> Sequence[BaseAutoencoder]:
+    """Fit an autoencoder from its own seed, or from several drawn from it, at once if possible."""
+    if n_seeds == 1:
+        return [fit_model(model, rows)]
+    if isinstance(model, TrainedAutoencoder):
+        return fit_seeds(model, rows.X, n_seeds, groups=rows.groups)
+    first = read_seed(model.get_params(deep=False)["random_state"])
+    models = [clone(model).set_params(random_state=first + place) for place in range(n_seeds)]
+    return [fit_model(one, rows) for one in models]
+
+
+class _AsItIs:
+    """An autoencoder that learns from all rows and is judged itself."""
+
+    def lesson(self, rows: Rows) -> Rows:
+        """Return all rows."""
+        return rows
+
+    def use(self, model: BaseAutoencoder, rows: Rows) -> Any:
+        """Return the autoencoder."""
+        return model
+
+
 @dataclass(frozen=True)
-class Reconstruction:
+class Reconstruction(_AsItIs):
     """The share of the variation of unseen rows that is rebuilt."""
 
     figure: ClassVar[str] = "share of the variation rebuilt"
@@ -65,10 +94,6 @@ class Reconstruction:
 
     def check(self, rows: Rows) -> None:
         """Take any rows."""
-
-    def fit(self, model: BaseAutoencoder, rows: Rows) -> Any:
-        """Fit the autoencoder."""
-        return fit_model(model, rows)
 
     def score(self, fitted: Any, train: Rows, judged: Rows, seed: int) -> float:
         """Return the share."""
@@ -80,7 +105,7 @@ class Reconstruction:
 
 
 @dataclass(frozen=True)
-class Downstream:
+class Downstream(_AsItIs):
     """How well a linear model reads labels off the code."""
 
     figure: ClassVar[str] = "accuracy, or R2, of a linear model on the code"
@@ -96,9 +121,9 @@ class Downstream:
                 f"{np.sum(missing):,} of {len(rows):,} labels are missing. Leave their rows out."
             )
 
-    def fit(self, model: BaseAutoencoder, rows: Rows) -> Any:
-        """Fit the autoencoder, without labels."""
-        return FeatureExtractor(autoencoder=fit_model(model, rows)).fit(rows.X)
+    def use(self, model: BaseAutoencoder, rows: Rows) -> Any:
+        """Return an extractor of features."""
+        return FeatureExtractor(autoencoder=model).fit(rows.X)
 
     def score(self, fitted: Any, train: Rows, judged: Rows, seed: int) -> float:
         """Return accuracy, or R2 for amounts."""
@@ -137,10 +162,13 @@ class Anomaly:
                 f"many known to be normal, got {(y == 1).sum()} and {(y == 0).sum()}. Label more."
             )
 
-    def fit(self, model: BaseAutoencoder, rows: Rows) -> Any:
-        """Fit a detector to the rows that are not known to be anomalies."""
-        usual = rows.take(np.flatnonzero(rows.y != 1))
-        return AnomalyDetector(autoencoder=fit_model(model, usual)).fit(usual.X)
+    def lesson(self, rows: Rows) -> Rows:
+        """Return the rows that are not known to be anomalies."""
+        return rows.take(np.flatnonzero(rows.y != 1))
+
+    def use(self, model: BaseAutoencoder, rows: Rows) -> Any:
+        """Return a detector."""
+        return AnomalyDetector(autoencoder=model).fit(rows.X)
 
     def score(self, fitted: Any, train: Rows, judged: Rows, seed: int) -> float:
         """Return the average precision."""
@@ -158,7 +186,7 @@ def _precision(scores: np.ndarray, judged: Rows) -> float:
 
 
 @dataclass(frozen=True)
-class Imputation:
+class Imputation(_AsItIs):
     """The share of the variation of hidden cells that is filled in."""
 
     figure: ClassVar[str] = "share of the variation of hidden cells filled in"
@@ -168,10 +196,6 @@ class Imputation:
         """Take tables."""
         if len(rows.X.shape) > 2:
             raise DataError("An imputation objective needs a table, got images.")
-
-    def fit(self, model: BaseAutoencoder, rows: Rows) -> Any:
-        """Fit the autoencoder; it fills gaps as it is."""
-        return fit_model(model, rows)
 
     def score(self, fitted: Any, train: Rows, judged: Rows, seed: int) -> float:
         """Return the share, for a fifth of the cells."""
@@ -186,7 +210,7 @@ class Imputation:
 
 
 @dataclass(frozen=True)
-class Custom:
+class Custom(_AsItIs):
     """A figure of the user's: a function of the fitted autoencoder, rows and labels."""
 
     function: Callable[[Any, Any, Any], float]
@@ -195,10 +219,6 @@ class Custom:
 
     def check(self, rows: Rows) -> None:
         """Take any rows."""
-
-    def fit(self, model: BaseAutoencoder, rows: Rows) -> Any:
-        """Fit the autoencoder."""
-        return fit_model(model, rows)
 
     def score(self, fitted: Any, train: Rows, judged: Rows, seed: int) -> float:
         """Return the figure."""

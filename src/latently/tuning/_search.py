@@ -62,6 +62,10 @@ default="reconstruction"
     n_jobs : int, default=1
         Processes that run trials; -1 as many as there are cores. An estimator with
         ``engine=RayEngine(...)`` has its trials run by the workers of Ray instead, one each.
+    n_seeds : int, default=1
+        Trainings of each trial, from as many seeds and with as many rows held out; its figure is
+        their mean, so that chance decides less. Small models are trained at once, as ``fit_seeds``
+        trains them: eight take three to five times as long as one.
     storage : str, Path or None, default=None
         SQLite file, or database URL, that keeps the trials: a search that was killed goes on where
         it was. None forgets them.
@@ -121,6 +125,7 @@ default="reconstruction"
     inner_fraction: float = 0.2
     shuffle: bool = True
     n_jobs: int = 1
+    n_seeds: int = 1
     storage: str | Path | None = None
     study_name: str = "search"
     effort: Effort | None = None
@@ -138,6 +143,7 @@ default="reconstruction"
         "inner_fraction": [Interval(Real, 0, 1, closed="neither")],
         "shuffle": ["boolean"],
         "n_jobs": [Integral],
+        "n_seeds": [Interval(Integral, 1, None, closed="left")],
         "storage": [str, Path, None],
         "study_name": [str],
         "effort": [*EFFORT_CONSTRAINT, None],

@@ -6,6 +6,7 @@ import math
 import time
 import warnings
 from dataclasses import dataclass
+from statistics import mean
 from typing import Any, Literal, NamedTuple
 
 from sklearn.base import clone
@@ -13,7 +14,7 @@ from sklearn.base import clone
 from latently.estimators import BaseAutoencoder
 from latently.exceptions import LatentlyError, LatentlyWarning
 from latently.training import History, Record, listening
-from latently.tuning._objectives import Objective
+from latently.tuning._objectives import Objective, fit_models
 from latently.tuning._optuna import import_optuna, quiet
 from latently.tuning._rows import Rows
 
@@ -123,6 +124,8 @@ class Work:
         The inner rows.
     seed : int
         Of what the objective draws.
+    n_seeds : int
+        Trainings of a trial, each from a seed of its own.
     deadline : float
         In seconds of ``time.time``.
     prunes : bool
@@ -138,6 +141,7 @@ class Work:
     train: Rows
     judged: Rows
     seed: int
+    n_seeds: int
     deadline: float
     prunes: bool
     storage: str | None
@@ -168,12 +172,17 @@ class Work:
     def train_and_score(self, params: dict[str, Any], watcher: Watcher) -> tuple[Any, float]:
         """Return what was fitted to the training rows, and its figure on the judged ones."""
         with listening(watcher):
-            fitted = self.fit(params, self.train)
-        return fitted, self.objective.score(fitted, self.train, self.judged, self.seed)
+            fitted = self.fit(params, self.train, self.n_seeds)
+        return fitted[0], self.score(fitted, self.train, self.judged)
 
-    def fit(self, params: dict[str, Any], rows: Rows) -> Any:
-        """Return the model with some parameters, fitted to some rows."""
-        return self.objective.fit(clone(self.model).set_params(**params), rows)
+    def fit(self, params: dict[str, Any], rows: Rows, n_seeds: int) -> list[Any]:
+        """Return the model with some parameters, fitted to some rows from some seeds."""
+        model, lesson = clone(self.model).set_params(**params), self.objective.lesson(rows)
+        return [self.objective.use(one, lesson) for one in fit_models(model, lesson, n_seeds)]
+
+    def score(self, fitted: list[Any], train: Rows, judged: Rows) -> float:
+        """Return the mean figure of what was fitted from several seeds."""
+        return mean(self.objective.score(one, train, judged, self.seed) for one in fitted)
 
 
 def run_elsewhere(work: Work, params: dict[str, Any], number: int, trial_id: int) -> Outcome:
