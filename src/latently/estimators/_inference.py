@@ -64,15 +64,28 @@ def padded(cells: Cells) -> Cells:
 
 @torch.no_grad()
 def ask(module: AutoencoderModule, cells: Cells, question: Question) -> Tensor:
-    """Return the answers about all rows, on the CPU."""
+    """Return the answers about all rows, on the CPU.
+
+    A GPU answers about one chunk while the next one is read and moved.
+    """
     width = max(module.likelihood.layout.width, cells.values[:1].numel())
     center = module.center
     answers = []
     for chunk in chunks(cells, width):
         observed = None if chunk.observed is None else chunk.observed.to(center.device)
         rows = padded(Cells(chunk.values.to(center), observed))
-        answers.append(question(module, rows)[: len(chunk.values)].cpu())
+        answers.append(_fetched(question(module, rows)[: len(chunk.values)]))
+    if center.is_cuda:
+        torch.cuda.current_stream(center.device).synchronize()
     return torch.cat(answers)
+
+
+def _fetched(answer: Tensor) -> Tensor:
+    """Return an answer on the CPU; one from a GPU is there once its stream has come so far."""
+    if not answer.is_cuda:
+        return answer.cpu()
+    here = torch.empty(answer.shape, dtype=answer.dtype, pin_memory=True)
+    return here.copy_(answer, non_blocking=True)
 
 
 def by_pieces(X: Any, answer: Callable[[Any], np.ndarray]) -> np.ndarray:

@@ -71,6 +71,13 @@ class TrainingData(NamedTuple):
         return self.inputs.values.device
 
     @property
+    def n_bytes(self) -> int:
+        """Memory that the rows take."""
+        cells = (self.inputs,) if self.target is None else (self.inputs, self.target)
+        tensors = [*(part for one in cells for part in one), self.weight]
+        return sum(tensor.nbytes for tensor in tensors if tensor is not None)
+
+    @property
     def sample(self) -> TrainingData:
         """Rows in memory: all of them."""
         return self

@@ -17,6 +17,7 @@ from latently.exceptions import ParameterError
 from latently.nn import AutoencoderModule
 from latently.training._callbacks import Callback
 from latently.training._data import TrainingData
+from latently.training._host import HostRows
 from latently.training._stream import TrainingRows
 from latently.training._workers import ALONE, Workers
 
@@ -170,10 +171,14 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
 
         Returns
         -------
-        TrainingData or StreamedData
-            All rows: there is one worker.
+        TrainingData, StreamedData or HostRows
+            All rows: there is one worker. Those that would take more than half of the memory that
+            a GPU has left stay where they are, and are moved batch by batch.
         """
-        return data.to(self.torch_device)
+        device = self.torch_device
+        if isinstance(data, TrainingData) and not _fits(data, device):
+            return HostRows(data, device)
+        return data.to(device)
 
     def autocast(
         self, module: AutoencoderModule, example: TrainingData | None = None
@@ -225,6 +230,13 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
             A single number.
         """
         loss.backward()  # type: ignore[no-untyped-call]
+
+
+def _fits(data: TrainingData, device: torch.device) -> bool:
+    """Return True where rows leave half of a GPU's memory to the network."""
+    if device.type != "cuda":
+        return True
+    return data.n_bytes <= torch.cuda.mem_get_info(device)[0] // 2
 
 
 def _multiplies_bfloat16(device: torch.device) -> bool:

@@ -28,6 +28,7 @@ from latently.training._step import (
     Update,
     batch_of,
     can_record,
+    device_of,
     inside,
     shape_of,
     tensors_of,
@@ -46,7 +47,7 @@ def can_group(module: AutoencoderModule, engine: TrainingEngine, n_steps: int) -
     Batch normalisation writes down what it sees on the way, and is trained model by model; so is
     any model that several workers train.
     """
-    if engine.workers.n_workers > 1:
+    if engine.workers.n_workers > 1 or device_of(engine).type != "cpu":
         return False
     writes = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules())
     return can_record(engine, module, n_steps) and not writes
@@ -163,7 +164,7 @@ class GroupStep:
             gradients, losses = every(weights, rest, tensors[-1])
             return (losses, *gradients)
 
-        with while_recording():
+        with while_recording(self.penalty_weight.device):
             found = record(step, self._inputs(batch))
             simplify(found)
             recorded = script(found)

@@ -62,15 +62,20 @@ def record(compute: Callable[..., Sequence[Tensor]], tensors: Sequence[Tensor]) 
 
 
 @contextmanager
-def while_recording() -> Iterator[None]:
+def while_recording(device: torch.device) -> Iterator[None]:
     """Leave no trace of what is drawn while a step is recorded, and say why one cannot be.
+
+    Parameters
+    ----------
+    device : torch.device
+        On which the step is taken.
 
     Raises
     ------
     CannotRecord
         In the place of whatever a layer raises under a recording.
     """
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         try:
             yield
         except CannotRecord:

@@ -20,6 +20,7 @@ from latently.training._checkpoint import TrainingCheckpoint
 from latently.training._data import Batch, TrainingData, n_batches
 from latently.training._engine import TrainingEngine
 from latently.training._history import History, Record, StopReason
+from latently.training._host import HostRows
 from latently.training._shared import SharedRows, SharedStream
 from latently.training._step import Step, loss_of
 from latently.training._stream import StreamedData, TrainingRows
@@ -27,8 +28,8 @@ from latently.training._workers import Wish
 
 Weights = dict[str, Tensor]
 #: Rows that are learnt from, and rows that are judged by, whole or this worker's part of them.
-DealtRows = TrainingData | StreamedData | SharedRows | SharedStream
-JudgedRows = TrainingData | SharedRows
+DealtRows = TrainingData | StreamedData | HostRows | SharedRows | SharedStream
+JudgedRows = TrainingData | HostRows | SharedRows
 
 #: A loss so many times the first one counts as an explosion.
 _EXPLOSION = 1e6

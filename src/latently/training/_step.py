@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from latently.nn import AutoencoderModule, Cells, as_part
+from latently.training._capture import CapturedScript
 from latently.training._data import Batch, TrainingData
 from latently.training._engine import TrainingEngine
 from latently.training._record import CannotRecord, record, while_recording
@@ -53,7 +54,7 @@ def loss_of(module: AutoencoderModule, batch: Batch, penalty_weight: float | Ten
 class Recorded(NamedTuple):
     """A step as one call, and which gradients it writes into tensors that it is handed."""
 
-    run: Script
+    run: Script | CapturedScript
     written: tuple[int, ...]
 
 
@@ -156,7 +157,8 @@ class RecordedStep(Step):
         self.scripts: dict[Any, Recorded] = {}
         self.seen: Counter[Any] = Counter()
         self.refused = ""
-        self.penalty_weight = torch.ones(())
+        self.device = self.flat.weights.device
+        self.penalty_weight = torch.ones((), device=self.device)
         super().__init__(engine, module, update, example)
 
     @property
@@ -164,7 +166,10 @@ class RecordedStep(Step):
         """How steps were taken, for the history."""
         if self.refused:
             return f"eager: {self.refused}"
-        return "recorded" if self.scripts else "eager: too few steps of one shape"
+        if not self.scripts:
+            return "eager: too few steps of one shape"
+        captured = any(isinstance(one.run, CapturedScript) for one in self.scripts.values())
+        return "recorded as CUDA graphs" if captured else "recorded"
 
     def reset(self) -> None:
         """Forget what the optimiser has gathered."""
@@ -183,7 +188,12 @@ class RecordedStep(Step):
 
     def clip(self, longest: float) -> bool:
         """Shorten the gradient; return False where it is not finite."""
-        length = float(torch.linalg.vector_norm(self.flat.gradient))
+        norm = torch.linalg.vector_norm(self.flat.gradient)
+        if norm.is_cuda:
+            # To ask for the number would halt the GPU at every step: there the loss tells.
+            self.flat.gradient.mul_((longest / (norm + 1e-6)).clamp(max=1.0))
+            return True
+        length = float(norm)
         if length > longest:
             self.flat.gradient.mul_(longest / (length + 1e-6))
         return math.isfinite(length)
@@ -254,14 +264,20 @@ class RecordedStep(Step):
         # Recording runs the step: nothing of it may stay, neither in buffers nor in what is drawn.
         copies = [buffer.clone() for buffer in self._buffers]
         tensors = [*self._weights, *copies, *tensors_of(batch), self.penalty_weight]
-        with while_recording():
+        with while_recording(self.device):
             found = record(step, tensors)
             simplify(found)
             # Of the outputs, the first is the loss.
             written = [place - 1 for place in write_outputs(found)]
-            recorded = Recorded(script(found), tuple(written))
-            recorded.run(*tensors, *(self.flat.gradients[place].clone() for place in written))
-        return recorded
+            run = script(found)
+            into = [self.flat.gradients[place].clone() for place in written]
+            run(*tensors, *into)
+            if self.device.type == "cuda":
+                batch_tensors = slice(n_weights + n_buffers, len(tensors) - 1)
+                own = [*self._weights, *self._buffers, *tensors[batch_tensors], self.penalty_weight]
+                into = [self.flat.gradients[place] for place in written]
+                return Recorded(CapturedScript(run, [*own, *into], batch_tensors), tuple(written))
+        return Recorded(run, tuple(written))
 
     def release(self) -> None:
         """Give each layer weights of its own again."""
@@ -309,7 +325,7 @@ class _Flat:
     def forget(self) -> None:
         """Begin with no moments."""
         self.first, self.second = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
-        self.count = torch.zeros(())
+        self.count = self.weights.new_zeros(())
         whole = (self.weights, self.gradient, self.first, self.second)
         self.by_kind = list(zip(*(torch.split(part, self.kinds) for part in whole), strict=True))
 
@@ -411,10 +427,18 @@ def make_step(
 
 def can_record(engine: TrainingEngine, module: AutoencoderModule, n_steps: int) -> bool:
     """Return True where steps are many, small and the same: a recording of one pays."""
-    pays = n_steps >= _MIN_STEPS and sum(p.numel() for p in module.parameters()) < _HEAVY
+    device = device_of(engine)
+    # On a GPU the arithmetic of large networks takes its time beside the launching, too.
+    is_light = device.type == "cuda" or sum(p.numel() for p in module.parameters()) < _HEAVY
     can = hasattr(torch, "_fused_adamw_") and module.is_steady and not _has_strangers(module)
-    on_cpu = getattr(engine, "torch_device", torch.device("cpu")).type == "cpu"
-    return pays and can and on_cpu and getattr(engine, "records", False)
+    suits = device.type in ("cpu", "cuda") and getattr(engine, "records", False)
+    return n_steps >= _MIN_STEPS and is_light and can and suits
+
+
+def device_of(engine: TrainingEngine) -> torch.device:
+    """Return where an engine takes its steps."""
+    found: torch.device = getattr(engine, "torch_device", torch.device("cpu"))
+    return found
 
 
 def _has_strangers(module: nn.Module) -> bool:
