@@ -99,7 +99,7 @@ def _no_cached_casts() -> Iterator[None]:
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch is half typed
     """Writes each operation down as it is called.
 
-    torch's own ``make_fx`` does the same for many more purposes, and takes five times as long.
+    torch's own ``make_fx`` does the same for many more purposes, and takes ten times as long.
     """
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
