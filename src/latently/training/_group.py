@@ -110,11 +110,13 @@ class GroupStep:
 
     def clip(self, longest: float) -> None:
         """Shorten the gradient of each model."""
-        squares = [stack.gradient.square().sum(1) for stack in self.stacks]
-        lengths = torch.stack(squares).sum(0).sqrt()
-        shorter = (longest / (lengths + 1e-6)).clamp(max=1.0)[:, None]
-        for stack in self.stacks:
-            stack.gradient.mul_(shorter)
+        parts = [torch.linalg.vector_norm(stack.gradient, dim=1) for stack in self.stacks]
+        lengths = torch.linalg.vector_norm(torch.stack(parts), dim=0)
+        # Nothing is shorter than NaN, which spreads over its own model only.
+        if not bool((lengths <= longest).all()):
+            shorter = (longest / (lengths + 1e-6)).clamp(max=1.0)[:, None]
+            for stack in self.stacks:
+                stack.gradient.mul_(shorter)
 
     def descend(self, rates: dict[int, float]) -> None:
         """Go along the gradients of some models, each at its own learning rate."""
@@ -329,8 +331,8 @@ class _Group:
                 for places, run in zip(self.places, self.runs, strict=True)
             ]
             split = balanced_split(torch.arange(len(orders[0])), self.batch_size)
-            self.waiting = [torch.stack([order[index] for order in orders]) for index in split]
-            self.waiting.reverse()
+            sizes = [len(index) for index in split]
+            self.waiting = list(torch.split(torch.stack(orders), sizes, 1))[::-1]
         if not self.ready:
             n_models = len(self.in_step)
             some = self.waiting[-self.rows.at_once(n_models * self.batch_size) :]
