@@ -98,7 +98,7 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         short trial shows it to be faster and the loss to follow that of single precision.
     records : bool, default=True
         Whether the step of a small network is recorded and replayed on a CPU, the same gradients,
-        without Python between its operations.
+        without Python between its operations; on a GPU that of any network, as a CUDA graph.
 
     Examples
     --------
