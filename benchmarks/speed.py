@@ -13,6 +13,8 @@ rows as well; errors are those of the other half, which had no say.
 ``seeds``: ``fit_seeds`` of eight models beside a fit of one.
 ``large``: a step of 784-1000-500-250-30 and back, as a share of the rate of the products of
 matrices that it is made of, in single precision, by wall clock.
+``gpu``: a step of both, and of the large network in batches of 1,024, on a CUDA device, by the way
+that it is taken, and at the rate of its products; left out where there is none.
 ``images``: pythae's autoencoders on digits, and ours until they rebuild unseen ones as well.
 ``scoring``: rows a second of ``score_samples`` beside the bare network's forward and PyOD.
 
@@ -100,7 +102,7 @@ def _plain(shape: tuple[int, ...]) -> nn.Module:
 def _eager(
     shape: tuple[int, ...], rows: torch.Tensor, *, fused: bool, n_steps: int = N_STEPS
 ) -> Callable[[], None]:
-    model = _plain(shape)
+    model = _plain(shape).to(rows.device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=fused)
 
     def run() -> None:
@@ -116,15 +118,18 @@ def _lesson(shape: tuple[int, ...], rows: torch.Tensor) -> tuple[Any, Batch]:
     network = latently.DenseNetwork(shape[1:-1])
     model = latently.Autoencoder(shape[-1], network=network, max_epochs=1, random_state=0)
     cells = Cells(rows.float())
-    return model.fit(rows.numpy()).module_.train(), Batch(cells, cells, None)
+    module = model.fit(rows.cpu().numpy()).module_.to(rows.device)
+    return module.train(), Batch(cells, cells, None)
 
 
-def _ours(shape: tuple[int, ...], rows: torch.Tensor, kind: type[Step]) -> Callable[[], None]:
+def _ours(
+    shape: tuple[int, ...], rows: torch.Tensor, kind: type[Step], n_steps: int = N_STEPS
+) -> Callable[[], None]:
     module, batch = _lesson(shape, rows)
-    step = kind(latently.LocalEngine("cpu"), module, Update(1e-3, 0.01))
+    step = kind(latently.LocalEngine(str(rows.device)), module, Update(1e-3, 0.01))
 
     def run() -> None:
-        for _ in range(N_STEPS):
+        for _ in range(n_steps):
             step.gradients(batch, 0.0)
             step.clip(1.0)
             step.descend(1e-3)
@@ -334,7 +339,7 @@ def large(_: Path | None) -> Iterator[Record]:
     for batch in LARGE_BATCHES:
         rows = torch.rand(batch, LARGE[0])
         cells = Cells(rows)
-        whole = _products(batch, torch.float32)
+        whole = _products(rows, torch.float32)
         calls: dict[str, Callable[[], Any]] = {"its products alone": whole}
         for precision in ("float32", "bfloat16"):
             engine = latently.LocalEngine("cpu", precision=precision)
@@ -342,7 +347,7 @@ def large(_: Path | None) -> Iterator[Record]:
             step = make_step(engine, module, Update(1e-3, 0.01), 1_000)
             calls[f"latently, {precision}"] = partial(_one_step, step, Batch(cells, cells, None))
         calls["plain eager, fused Adam"] = _eager(LARGE, rows, fused=True, n_steps=1)
-        calls["its products alone, bfloat16"] = _products(batch, torch.bfloat16)
+        calls["its products alone, bfloat16"] = _products(rows, torch.bfloat16)
         say(f"large: batch of {batch}")
         for call in calls.values():
             for _ in range(5):
@@ -367,11 +372,12 @@ def _one_step(step: Step, batch: Batch) -> None:
     step.descend(1e-3)
 
 
-def _products(batch: int, dtype: torch.dtype) -> Callable[[], None]:
+def _products(rows: torch.Tensor, dtype: torch.dtype) -> Callable[[], None]:
     """Return the products of one step: forward, and backward to weights and inputs."""
     layers = list(pairwise([*LARGE, *reversed(LARGE[:-1])]))
+    batch, place = len(rows), {"dtype": dtype, "device": rows.device}
     parts = [
-        (torch.rand(batch, a).to(dtype), torch.rand(b, a).to(dtype), torch.rand(batch, b).to(dtype))
+        tuple(torch.rand(shape).to(**place) for shape in ((batch, a), (b, a), (batch, b)))
         for a, b in layers
     ]
 
@@ -381,6 +387,46 @@ def _products(batch: int, dtype: torch.dtype) -> Callable[[], None]:
             gradient.T @ rows
             if place:
                 gradient @ weight
+
+    return run
+
+
+# ------------------------------------------------------------------ GPU
+def gpu(_: Path | None) -> Iterator[Record]:
+    """Time steps on a CUDA device, by wall clock once it is done."""
+    if not torch.cuda.is_available():
+        say("gpu: no CUDA device, left out")
+        return
+    say(f"gpu: {torch.cuda.get_device_name()}")
+    yield from _on(torch.device("cuda"), torch.cuda.synchronize)
+
+
+def _on(device: torch.device, wait: Callable[[], None]) -> Iterator[Record]:
+    for shape, batch in ((SHAPES[0], BATCH), (SHAPES[1], BATCH), (LARGE, LARGE_BATCHES[-1])):
+        rows = torch.rand(batch, shape[0], device=device)
+        n_steps = N_STEPS if shape in SHAPES else 50
+        ways: dict[str, Callable[[], Any]] = {
+            "plain eager, fused Adam": _eager(shape, rows, fused=True, n_steps=n_steps),
+            "latently, eager": _ours(shape, rows, Step, n_steps),
+            "latently, recorded": _ours(shape, rows, RecordedStep, n_steps),
+        }
+        if shape is LARGE:
+            for dtype in (torch.float32, torch.bfloat16):
+                ways[f"its products alone, {dtype}"] = _repeated(_products(rows, dtype), n_steps)
+        for way, run in ways.items():
+            run()
+            wait()
+            spent = min(seconds_of(lambda r=run: (r(), wait())) for _ in range(N_ROUNDS))
+            name = "-".join(map(str, shape))
+            yield Record(
+                "gpu", f"{name}, {batch} rows", "made", way, 0, "us", 1e6 * spent / n_steps
+            )
+
+
+def _repeated(call: Callable[[], Any], n_times: int) -> Callable[[], None]:
+    def run() -> None:
+        for _ in range(n_times):
+            call()
 
     return run
 
@@ -459,7 +505,8 @@ def report(records: list[Record]) -> None:
 
 
 PARTS: dict[str, Callable[[Path | None], Iterator[Record]]] = {
-    "steps": steps, "fits": fits, "reach": reach, "seeds": seeds, "large": large, "images": images
+    "steps": steps, "fits": fits, "reach": reach, "seeds": seeds, "large": large,
+    "gpu": gpu, "images": images,
 }  # fmt: skip
 
 
