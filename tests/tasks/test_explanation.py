@@ -224,6 +224,9 @@ def test_the_picture_has_the_reasons(images, detector):
     figure = plot_explanation(detector.explain(moved), rows=range(100, 130))
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert any("expected" in text for text in texts)
+    assert "highest of 30 scores" in " ".join(texts)
+    figure = plot_explanation(detector.explain(moved[:4]))
+    assert "highest score first" in [text.get_text() for text in figure.axes[0].texts]
 
 
 # ---------------------------------------------------------------- bad input

@@ -72,7 +72,10 @@ def _bars(explanation: Explanation, worst: list[int], names: Sequence[int]) -> F
     ax.set_xlim(0, 2.4 * widest)
     ax.invert_yaxis()
     ax.set_xlabel("blame: how much likelier the row would be with the cell repaired (nats)")
-    shown = f"the {len(worst)} highest of {len(explanation):,} scores"
+    n_rows = len(explanation)
+    shown = f"the {len(worst)} highest of {n_rows:,} scores"
+    if len(worst) == n_rows:
+        shown = "highest score first"
     headline(ax, "Which columns are to blame", shown)
     return figure
 
