@@ -8,7 +8,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from latently import Autoencoder, DenseNetwork, FeatureExtractor, VariationalAutoencoder
+from latently import (
+    Autoencoder,
+    CustomNetwork,
+    DenseNetwork,
+    FeatureExtractor,
+    VariationalAutoencoder,
+)
 from latently.exceptions import DataError, ParameterError
 from tests.contract.samples import matrix, same, stack, transactions
 
@@ -74,6 +80,15 @@ def test_hidden_layers_stand_before_the_code(linear_path):
     centered = torch.tensor(fitted.autoencoder_.preprocessor_.encode(X)[0])
     first = layers[1](layers[0](centered - fitted.autoencoder_.module_.center))
     np.testing.assert_allclose(features[:, :7], first.detach(), atol=1e-5)
+
+
+@pytest.mark.parametrize("bend", [torch.nn.GELU, torch.nn.SiLU])
+def test_hidden_layers_of_a_network_of_the_users_are_found(bend):
+    encoder = torch.nn.Sequential(torch.nn.Linear(5, 7), bend(), torch.nn.Linear(7, 2))
+    network = CustomNetwork(encoder, torch.nn.Linear(2, 5))
+    model = Autoencoder(2, network=network, **QUICK)
+    fitted = FeatureExtractor(autoencoder=model, layers="all").fit(matrix())
+    assert fitted.transform(matrix()).shape == (60, 7 + 2)
 
 
 def test_an_activated_code_is_bent_like_the_layers_before_it():

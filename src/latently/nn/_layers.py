@@ -165,7 +165,8 @@ def hidden_layers(encoder: nn.Module) -> Iterator[list[Tensor]]:
     def keep(part: nn.Module, given: object, answer: Tensor) -> None:
         kept.append(answer if answer.ndim == 2 else answer.flatten(2).mean(2))
 
-    bends = tuple(type(make()) for make in ACTIVATIONS.values())
+    # A network of the user's has torch's own.
+    bends: tuple[type[nn.Module], ...] = (nn.GELU, *(type(f()) for f in ACTIVATIONS.values()))
     parts = list(encoder.modules())
     hooks = [p.register_forward_hook(keep) for p in parts[:-1] if isinstance(p, bends)]
     try:
