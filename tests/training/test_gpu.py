@@ -81,8 +81,9 @@ def test_a_captured_script_reads_and_writes_where_it_did(monkeypatch):
 
     stream = SimpleNamespace(wait_stream=lambda other: None)
     for name, stand_in in {
-        "Stream": lambda: stream, "current_stream": lambda: stream, "CUDAGraph": Graph,
+        "Stream": lambda device: stream, "current_stream": lambda device: stream,
         "stream": lambda stream: nullcontext(), "graph": lambda graph, **_: nullcontext(),
+        "CUDAGraph": Graph,
     }.items():  # fmt: skip
         monkeypatch.setattr(torch.cuda, name, stand_in)
     captured = CapturedScript(run, [weight, torch.ones(2), written], slice(1, 2))

@@ -44,9 +44,12 @@ class CapturedScript:
         inputs = list(tensors)
         inputs[varying] = self._held
         # What is written on the way, such as the moments of a batch normalisation, is put back.
-        before = [tensor.clone() for tensor in tensors]
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        here = torch.cuda.current_stream()
+        fixed = [tensor for tensor, one in zip(tensors, inputs, strict=True) if tensor is one]
+        before = [tensor.clone() for tensor in fixed]
+        # That of the tensors, which need not be the GPU that is used without a name.
+        device = tensors[0].device
+        stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        here = torch.cuda.current_stream(device)
         stream.wait_stream(here)
         with torch.cuda.stream(stream):
             for _ in range(_WARM_UP):
@@ -54,10 +57,9 @@ class CapturedScript:
         here.wait_stream(stream)
         self._graph = torch.cuda.CUDAGraph()
         # A thread that reads rows ahead may use the GPU meanwhile.
-        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+        with torch.cuda.graph(self._graph, stream=stream, capture_error_mode="thread_local"):
             self._answers = run(*inputs)
-        for tensor, value in zip(tensors, before, strict=True):
-            tensor.copy_(value)
+        torch._foreach_copy_(fixed, before)
 
     def __call__(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Replay it on other numbers of the same shapes."""
