@@ -25,7 +25,6 @@ _FILLED = {
 }
 _WITH_NUMBERS = tuple(getattr(_ATEN, name).Tensor for name in ("add", "sub", "mul", "div"))
 _VIEWS = (_ATEN.view.default, _ATEN._unsafe_view.default, _ATEN.expand.default)
-_TIMES = _ATEN.mul.Scalar
 _TRANSPOSES = (_ATEN.t.default, _ATEN.transpose.int)
 
 
@@ -113,17 +112,12 @@ def _drop_transposes(graph: fx.Graph) -> None:
 
 
 def _drop_idle(graph: fx.Graph) -> None:
-    """Let a view that shows the same, and a product with one, be what is given to it."""
+    """Let a view that shows what it is given in the same shape be that itself."""
     for node in graph.nodes:
-        is_idle = node.target in _VIEWS or (node.target, node.args[1:]) == (_TIMES, (1,))
-        if is_idle and _lies_like(node, node.args[0]) and not any(map(_changes, node.users)):
-            node.replace_all_uses_with(node.args[0])
-
-
-def _lies_like(node: fx.Node, other: Any) -> bool:
-    """Return True where a node has the shape, order and type of another."""
-    one, given = node.meta["val"], other.meta["val"]
-    return bool((one.shape, one.stride(), one.dtype) == (given.shape, given.stride(), given.dtype))
+        if node.target in _VIEWS:
+            shown, given = node.meta["val"], node.args[0].meta["val"]
+            if (shown.shape, shown.stride()) == (given.shape, given.stride()):
+                node.replace_all_uses_with(node.args[0])
 
 
 def _keep_numbers(recording: Recording) -> None:
