@@ -72,10 +72,9 @@ def _bars(explanation: Explanation, worst: list[int], names: Sequence[int]) -> F
     ax.set_xlim(0, 2.4 * widest)
     ax.invert_yaxis()
     ax.set_xlabel("blame: how much likelier the row would be with the cell repaired (nats)")
-    n_rows = len(explanation)
-    shown = f"the {len(worst)} highest of {n_rows:,} scores"
-    if len(worst) == n_rows:
-        shown = "highest score first"
+    has_others = len(worst) < len(explanation)
+    among = f"the {len(worst)} highest of {len(explanation):,} scores"
+    shown = among if has_others else "highest score first"
     headline(ax, "Which columns are to blame", shown)
     return figure
 
