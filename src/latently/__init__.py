@@ -50,6 +50,7 @@ _HOMES = {
     "AutoencoderSearchCV": "latently.tuning",
     "checkpointing": "latently.training",
     "fit_seeds": "latently.estimators",
+    "fit_sizes": "latently.estimators",
     "TableDataset": "latently.io",
     "learning_curve": "latently.tuning",
     "repeated_score": "latently.tuning",
@@ -111,6 +112,7 @@ __all__ = [
     "checkpointing",
     "AutoencoderSearchCV",
     "fit_seeds",
+    "fit_sizes",
     "TableDataset",
     "learning_curve",
     "repeated_score",
@@ -148,6 +150,7 @@ if TYPE_CHECKING:
         UNetAutoencoder,
         VariationalAutoencoder,
         fit_seeds,
+        fit_sizes,
     )
     from latently.inspection import compare, describe_latents, inspect
     from latently.io import TableDataset

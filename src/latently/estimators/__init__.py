@@ -9,10 +9,10 @@ from latently.estimators._masked import MaskedAutoencoder
 from latently.estimators._memory import MemoryAutoencoder
 from latently.estimators._rotation import Rotation
 from latently.estimators._saving import SaveMixin
-from latently.estimators._seeds import fit_seeds
 from latently.estimators._sizes import REASONS, ComponentsCurve
 from latently.estimators._split import split_rule, take_rows
 from latently.estimators._streaming import read_together
+from latently.estimators._together import fit_seeds, fit_sizes
 from latently.estimators._trained import TrainedAutoencoder
 from latently.estimators._unet import UNetAutoencoder
 from latently.estimators._variants import (
@@ -53,5 +53,6 @@ __all__ = [
     "seeded",
     "by_pieces",
     "fit_seeds",
+    "fit_sizes",
     "take_rows",
 ]

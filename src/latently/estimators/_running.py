@@ -105,28 +105,24 @@ def run_group(
 ) -> bool:
     """Train the modules of several models at once; False, and nothing done, where that cannot be.
 
-    They can where they have one shape, their steps can be recorded, and are enough to pay for it.
+    They can where they are alike, their steps can be recorded, and are enough to pay for it.
     """
-    first = models[0]
+    first, modules = models[0], [model.module_ for model in models]
     engine = resolve_engine(first.engine)
-    shapes = [[p.shape for p in model.module_.parameters()] for model in models]
     if not (
         len(models) > 1
         and isinstance(engine, TrainingEngine)
-        and can_group(first.module_, engine, options[0].n_steps)
-        and all(shape == shapes[0] for shape in shapes)
+        and can_group(modules, engine, options[0].n_steps)
     ):
         return False
     title = f"{len(models)} {type(first).__name__}s"
     callbacks = [ProgressBar(title)] if first.verbose else []
-    starts = [copy.deepcopy(model.module_.state_dict()) for model in models]
+    starts = [copy.deepcopy(module.state_dict()) for module in modules]
     try:
-        found = train_group(
-            engine, [model.module_ for model in models], rows, sides, options, callbacks, corruption
-        )
+        found = train_group(engine, modules, rows, sides, options, callbacks, corruption)
     except CannotRecord:
-        for model, start in zip(models, starts, strict=True):
-            model.module_.load_state_dict(start)
+        for module, start in zip(modules, starts, strict=True):
+            module.load_state_dict(start)
         return False
     for model, trained in zip(models, found, strict=True):
         take_over(model, trained)

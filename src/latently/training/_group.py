@@ -1,4 +1,9 @@
-"""Models of one shape, trained at once: weights are stacked, and a step is one computation."""
+"""Models trained at once: weights are stacked, and a step is one computation.
+
+A model of a smaller code lies in the shape of the largest one, beside zeros. A component that reads
+nothing and that nothing reads stays so: what flows to it and back is zero, and so is its gradient.
+That is checked, not believed: a network of the user's may be otherwise.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +22,7 @@ from latently.training._data import Batch, TrainingData, balanced_split
 from latently.training._engine import TrainingEngine
 from latently.training._history import StopReason
 from latently.training._loop import Trained
-from latently.training._record import record, while_recording
+from latently.training._record import CannotRecord, record, while_recording
 from latently.training._run import OutOfTime, Run, TrainingOptions
 from latently.training._script import Script, script
 from latently.training._simplify import simplify
@@ -37,27 +42,34 @@ from latently.training._stream import StreamedData
 
 #: Where at most this share of a group still trains, the others are taken out of it.
 _WORTHWHILE = 0.5
+#: What rounding may make of a loss that is computed in another order.
+_ROUNDING = 1e-4
 #: Rows that stand for all those learnt from, where none are held out.
 _FIRST_LOOK = 4_096
 
 
-def can_group(module: AutoencoderModule, engine: TrainingEngine, n_steps: int) -> bool:
+def can_group(modules: Sequence[AutoencoderModule], engine: TrainingEngine, n_steps: int) -> bool:
     """Return True for small modules whose steps are the same computation on other numbers.
 
     Batch normalisation writes down what it sees on the way, and is trained model by model; so is
-    any model that several workers train.
+    any model that several workers train. Modules may differ in how long the axes of their weights
+    are.
     """
     if engine.workers.n_workers > 1 or device_of(engine).type != "cpu":
         return False
+    axes = [[len(shape) for shape in shapes_of(module)] for module in modules]
+    if any(of_one != axes[0] for of_one in axes):
+        return False
+    module = largest(modules)
     writes = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules())
     return can_record(engine, module, n_steps) and not writes
 
 
 class GroupStep:
-    """A step of several models of one shape, recorded once under ``vmap`` and replayed.
+    """A step of several models, recorded once under ``vmap`` and replayed.
 
     The weights of all models lie in one tensor a layer, the first axis theirs; each model's own
-    are views of it.
+    are views of it, those of a smaller one of its corner.
 
     Parameters
     ----------
@@ -76,7 +88,9 @@ class GroupStep:
         update: Update,
     ) -> None:
         self.precision, self.modules, self.update = precision, list(modules), update
-        named = [(name, p) for name, p in modules[0].named_parameters() if p.requires_grad]
+        self.largest = largest(modules)
+        self.is_padded = any(shapes_of(m) != shapes_of(self.largest) for m in modules)
+        named = [(name, p) for name, p in self.largest.named_parameters() if p.requires_grad]
         kinds = [[(n, p) for n, p in named if (p.ndim > 1) == decays] for decays in (True, False)]
         self.stacks = [
             _Stack([name for name, _ in kind], modules, update.weight_decay if decays else 0.0)
@@ -85,8 +99,8 @@ class GroupStep:
         ]
         self.names = [name for stack in self.stacks for name in stack.names]
         self.buffers = {
-            name: torch.stack([module.get_buffer(name) for module in modules])
-            for name, _ in modules[0].named_buffers()
+            name: _padded([module.get_buffer(name) for module in modules])
+            for name, _ in self.largest.named_buffers()
         }
         self.counts = [0] * len(self.modules)
         self.penalty_weight = torch.ones(())
@@ -133,8 +147,7 @@ class GroupStep:
         chosen = torch.tensor(members)
         kept = GroupStep(self.precision, [self.modules[m] for m in members], self.update)
         for new, old in zip(kept.stacks, self.stacks, strict=True):
-            new.first.copy_(old.first[chosen])
-            new.second.copy_(old.second[chosen])
+            new.take_over(old, chosen)
         kept.counts = [self.counts[member] for member in members]
         return kept
 
@@ -143,14 +156,14 @@ class GroupStep:
         for module in self.modules:
             for name in self.names:
                 p = module.get_parameter(name)
-                p.data = p.data.clone()
+                p.data = p.data.clone(memory_format=torch.contiguous_format)
 
     def _inputs(self, batch: Batch) -> list[Tensor]:
         weights = [weight for stack in self.stacks for weight in stack.weights]
         return [*weights, *self.buffers.values(), *tensors_of(batch), self.penalty_weight]
 
     def _record(self, batch: Batch) -> Script:
-        loss_module = LossModule(self.modules[0])
+        loss_module = LossModule(self.largest)
         n_weights, n_buffers = len(self.names), len(self.buffers)
 
         def loss_of_one(weights: Sequence[Tensor], rest: Sequence[Tensor], penalty: Tensor) -> Any:
@@ -170,8 +183,24 @@ class GroupStep:
             found = record(step, self._inputs(batch))
             simplify(found)
             recorded = script(found)
-            recorded(*self._inputs(batch))
+            losses, *gradients = recorded(*self._inputs(batch))
+        if self.is_padded:
+            self._check_padding(batch, losses, gradients)
         return recorded
+
+    @torch.no_grad()
+    def _check_padding(self, batch: Batch, losses: Tensor, gradients: list[Tensor]) -> None:
+        """Raise CannotRecord unless models beside zeros are what they are by themselves."""
+        for place, module in enumerate(self.modules):
+            own = batch_of(batch, [tensor[place] for tensor in tensors_of(batch)])
+            with self.precision:
+                alone = LossModule(module)(own, self.penalty_weight)
+            if not torch.allclose(losses[place], alone, rtol=_ROUNDING, atol=_ROUNDING):
+                raise CannotRecord("a smaller code beside zeros has another loss")
+            for name, whole in zip(self.names, gradients, strict=True):
+                corner = _corner(whole[place], module.get_parameter(name).shape)
+                if whole[place].count_nonzero() > corner.count_nonzero():
+                    raise CannotRecord(f"zeros beside {name} would be trained")
 
 
 class _Stack:
@@ -181,19 +210,25 @@ class _Stack:
         self, names: list[str], modules: Sequence[AutoencoderModule], weight_decay: float
     ) -> None:
         self.names, self.weight_decay = names, weight_decay
-        own = [[module.get_parameter(name) for name in names] for module in modules]
-        self.shapes = [p.shape for p in own[0]]
-        rows = [torch.cat([p.detach().flatten() for p in row]) for row in own]
-        self.weight = torch.stack(rows)
+        own = [[module.get_parameter(name) for module in modules] for name in names]
+        layers = [_padded([p.detach() for p in layer]) for layer in own]
+        self.shapes = [layer.shape[1:] for layer in layers]
+        self.weight = torch.cat([layer.flatten(1) for layer in layers], 1)
         self.gradient = torch.zeros_like(self.weight)
         self.first, self.second = torch.zeros_like(self.weight), torch.zeros_like(self.weight)
         self.weights, self.gradients = self._layers(self.weight), self._layers(self.gradient)
         # Made once: a view costs as much as a small sum.
         self.whole = (self.weight, self.gradient, self.first, self.second)
         self.rows = [part.unbind() for part in self.whole]
-        for layer, parts in enumerate(self.weights):
-            for row, part in zip(own, parts, strict=True):
-                row[layer].data = part
+        for layer, parts in zip(own, self.weights, strict=True):
+            for p, part in zip(layer, parts, strict=True):
+                p.data = _corner(part, p.shape)
+
+    def take_over(self, old: _Stack, chosen: Tensor) -> None:
+        """Go on with what the optimiser has gathered for some models of another stack."""
+        for to, of in ((self.first, old.first), (self.second, old.second)):
+            for new, layer in zip(self._layers(to), old._layers(of), strict=True):
+                new.copy_(_corner(layer[chosen], new.shape))
 
     def _layers(self, whole: Tensor) -> list[Tensor]:
         """Return a view for each layer, the first axis that of the models."""
@@ -213,6 +248,30 @@ class _Stack:
             weights, gradients, first, second, [], counts, lr=rate, beta1=BETAS[0], beta2=BETAS[1],
             weight_decay=self.weight_decay, eps=EPS, amsgrad=False, maximize=False,
         )  # fmt: skip
+
+
+def largest(modules: Sequence[AutoencoderModule]) -> AutoencoderModule:
+    """Return the module of the most weights."""
+    return max(modules, key=lambda module: sum(p.numel() for p in module.parameters()))
+
+
+def shapes_of(module: nn.Module) -> list[torch.Size]:
+    """Return the shapes of the weights."""
+    return [p.shape for p in module.parameters()]
+
+
+def _padded(parts: Sequence[Tensor]) -> Tensor:
+    """Stack tensors of as many axes, smaller ones in a corner of zeros."""
+    shape = [max(sizes) for sizes in zip(*(part.shape for part in parts), strict=True)]
+    whole = parts[0].new_zeros(len(parts), *shape)
+    for row, part in zip(whole, parts, strict=True):
+        _corner(row, part.shape).copy_(part)
+    return whole
+
+
+def _corner(whole: Tensor, shape: Sequence[int]) -> Tensor:
+    """Return the first places along each axis."""
+    return whole[tuple(slice(size) for size in shape)]
 
 
 class _Member:
@@ -371,7 +430,7 @@ def train_group(
     callbacks: Iterable[Callback] = (),
     corruption: Callable[..., Any] | None = None,
 ) -> list[Trained]:
-    """Train models of one shape at once, each on rows of its own, and return their best weights.
+    """Train models at once, each on rows of its own, and return their best weights.
 
     Each is judged, stopped early and rolled back by itself, as ``train`` does it.
 
@@ -380,7 +439,8 @@ def train_group(
     engine : TrainingEngine
         Where to train.
     modules : sequence of AutoencoderModule
-        Of one shape, such that ``can_group`` says so; trained in place.
+        Of one shape, but for the size of the code, such that ``can_group`` says so of the largest;
+        trained in place.
     rows : TrainingData
         All rows.
     sides : sequence of (Tensor, Tensor)
@@ -400,7 +460,8 @@ def train_group(
     Raises
     ------
     CannotRecord
-        If the step cannot be recorded; what was trained until then is of no use.
+        If the step cannot be recorded, or smaller codes are no part of a larger one; what was
+        trained until then is of no use.
     DivergenceError
         If the loss of a model runs away three times in a row.
     """

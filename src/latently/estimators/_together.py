@@ -1,4 +1,4 @@
-"""The same autoencoder from several seeds, trained at once where that is possible."""
+"""The same autoencoder from several seeds or of several sizes, trained at once where possible."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from numbers import Integral
 from typing import Any, TypeVar
 
+import torch
 from numpy.typing import ArrayLike
 from sklearn.base import clone
+from torch import Tensor
 
 from latently._sklearn import Interval, check_parameters
 from latently._validation import read_seed
@@ -73,16 +75,82 @@ def fit_seeds(
     >>> [model.n_components_ for model in models]
     [2, 2, 2]
     """
+    _check_trained(model, "fit_seeds")
+    seeds = _seeds(model, random_states)
+    return _fit([clone(model).set_params(random_state=seed) for seed in seeds], X, groups)
+
+
+def fit_sizes(
+    model: Model, X: Any, n_components: Sequence[int], *, groups: ArrayLike | None = None
+) -> list[Model]:
+    """Fit an autoencoder with codes of several sizes, on the same rows and from the same seed.
+
+    They are trained at once where ``fit_seeds`` would train models at once and the code is plain:
+    a smaller code lies in the shape of the largest one, beside zeros that nothing reaches. Each is
+    the model that ``fit`` returns for its size, but for rounding. Others are trained one after the
+    other.
+
+    Parameters
+    ----------
+    model : autoencoder
+        Unfitted; it stays as it is.
+    X : array-like, DataFrame, Table or image stack
+        Rows, as ``fit`` takes them.
+    n_components : sequence of int
+        The sizes.
+    groups : array-like of shape (n_samples,) or None, default=None
+        Group of each row; a group is on one side of the split.
+
+    Returns
+    -------
+    list of autoencoder
+        Fitted, one a size, in the order given.
+
+    Raises
+    ------
+    ParameterError
+        If the model is none that is trained from a seed, or there is no size.
+    DataError
+        If the rows cannot be used.
+
+    See Also
+    --------
+    Autoencoder : ``n_components="auto"`` finds a size by one training, of a code whose first
+        components say most.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from latently import Autoencoder, fit_sizes
+    >>> models = fit_sizes(Autoencoder(max_epochs=5, random_state=0), load_iris().data, [1, 2, 3])
+    >>> [model.n_components_ for model in models]
+    [1, 2, 3]
+    """
+    _check_trained(model, "fit_sizes")
+    sizes = list(n_components)
+    if not sizes:
+        raise ParameterError("n_components names no size. Give one at least, such as [2, 4, 8].")
+    given = model.random_state
+    seed = given if isinstance(given, Integral) else read_seed(given)
+    models: list[Model] = [
+        clone(model).set_params(n_components=size, random_state=seed) for size in sizes
+    ]
+    return _fit(models, X, groups)
+
+
+def _check_trained(model: Any, function: str) -> None:
     if not isinstance(model, TrainedAutoencoder):
         raise ParameterError(
-            f"fit_seeds trains autoencoders such as Autoencoder(), got {type(model).__name__}. "
+            f"{function} trains autoencoders such as Autoencoder(), got {type(model).__name__}. "
             "Fit others one by one."
         )
-    seeds = _seeds(model, random_states)
-    models: list[Model] = [clone(model).set_params(random_state=seed) for seed in seeds]
-    first = models[0]
-    first._check_parameters()
-    group = _Group(models, first._prepare(X, groups=groups))
+
+
+def _fit(models: list[Model], X: Any, groups: ArrayLike | None) -> list[Model]:
+    """Fit models that differ in their seed or in the size of their code."""
+    for model in models:
+        model._check_parameters()
+    group = _Group(models, models[0]._prepare(X, groups=groups))
     spectra = [group.set_up(place) for place in range(len(models))]
     at_once = group.train_at_once()
     for place, spectrum in enumerate(spectra):
@@ -101,6 +169,8 @@ class _Group:
             model._options(len(split.train), seed)
             for model, split, seed in zip(models, self.splits, seeds, strict=True)
         ]
+        #: Where torch's random numbers stand after each model's first weights.
+        self.chances: list[Tensor] = []
         for model in models:
             model.__dict__.update({n: v for n, v in vars(self.first).items() if n in _OF_THE_ROWS})
 
@@ -110,11 +180,13 @@ class _Group:
         return self.found.rows.select(train), self.found.rows.select(valid) if len(valid) else None
 
     def set_up(self, place: int) -> Spectrum:
-        """Build the module of one model, with the size of the first one's code."""
-        options = self.options[place]
-        like = self.first if place else None
+        """Build the module of one model, with its own size of code, or that of the first one."""
+        options, model = self.options[place], self.models[place]
+        like = self.first if place and model.n_components == "auto" else None
         with seeded(options.seed):
-            return self.models[place]._set_up(*self.sides(place), options, like)
+            spectrum = model._set_up(*self.sides(place), options, like)
+            self.chances.append(torch.get_rng_state())
+        return spectrum
 
     def train_at_once(self) -> bool:
         """Train all models as one; False, and nothing done, where that cannot be."""
@@ -135,6 +207,7 @@ class _Group:
             if is_trained:
                 model._settle(train_rows, valid_rows)
             elif not model.interrupted_:
+                torch.set_rng_state(self.chances[place])
                 model._train(train_rows, valid_rows, options)
             model._conclude(train_rows, valid_rows, self.found.rows, spectrum, options)
 

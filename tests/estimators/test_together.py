@@ -1,4 +1,4 @@
-"""Several seeds at once are the models of each seed."""
+"""Several seeds or sizes at once are the models of each of them."""
 
 import numpy as np
 import pytest
@@ -7,10 +7,12 @@ from sklearn.base import clone
 from latently import (
     Autoencoder,
     ConvolutionalAutoencoder,
+    DenseNetwork,
     MemoryAutoencoder,
     SparseAutoencoder,
     VariationalAutoencoder,
     fit_seeds,
+    fit_sizes,
 )
 from latently.exceptions import DivergenceError, ParameterError
 from latently.inspection import stability
@@ -107,3 +109,48 @@ def test_no_seed_is_refused(given):
 def test_a_model_without_training_is_refused():
     with pytest.raises(ParameterError, match="got MemoryAutoencoder"):
         fit_seeds(MemoryAutoencoder(), X)
+
+
+@pytest.mark.parametrize(
+    "kind", [{}, {"corruption": lambda v, o: (v, o)}], ids=["plain", "corrupted"]
+)
+def test_each_size_is_the_model_of_that_size(kind):
+    model = Autoencoder(network=DenseNetwork((16, 8), linear_path=True), **LONG, **kind)
+    several = fit_sizes(model, X, [3, 1, 4])
+    for size, one in zip([3, 1, 4], several, strict=True):
+        assert one.history_.steps == "recorded, 3 models at once"
+        assert one.n_components_ == size
+        alone = clone(model).set_params(n_components=size).fit(X)
+        same_models(alone, one, 1e-4)
+        shapes = [[p.shape for p in each.module_.parameters()] for each in (alone, one)]
+        assert shapes[0] == shapes[1]
+
+
+def test_sizes_that_end_early_leave_the_others_as_they_are():
+    model = Autoencoder(max_epochs=60, patience=2, random_state=0, engine="cpu")
+    several = fit_sizes(model, X, [5, 2, 1, 3])
+    assert len({one.history_.last_step for one in several}) > 1
+    for size, one in zip([5, 2, 1, 3], several, strict=True):
+        same_models(clone(model).set_params(n_components=size).fit(X), one, 1e-3)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Autoencoder(network=DenseNetwork((8,), activation="sigmoid", activate_code=True), **LONG),
+        VariationalAutoencoder(**LONG),
+    ],
+    ids=["zeros that are trained", "codes that are drawn"],
+)
+def test_codes_that_are_no_part_of_a_larger_one_are_fitted_alone(model):
+    for size, one in zip([1, 3], fit_sizes(model, X, [1, 3]), strict=True):
+        alone = clone(model).set_params(n_components=size).fit(X)
+        assert one.history_.steps == alone.history_.steps
+        np.testing.assert_array_equal(one.transform(X), alone.transform(X))
+
+
+def test_no_size_is_refused():
+    with pytest.raises(ParameterError, match="names no size"):
+        fit_sizes(Autoencoder(), X, [])
+    with pytest.raises(ParameterError, match="n_components"):
+        fit_sizes(Autoencoder(), X, [2, 0])
