@@ -10,7 +10,8 @@ thread, by the way that it is taken; processor time, the least of the rounds. JA
 and epochs, and ours by default; times as multiples of ours, the median of rounds side by side.
 ``reach``: a peer of ``fits``, and ours with the fewest passes that rebuild one half of the new
 rows as well; errors are those of the other half, which had no say.
-``seeds``: ``fit_seeds`` of eight models beside a fit of one.
+``seeds``: ``fit_seeds`` of eight models beside a fit of one, and ``fit_sizes`` of eight codes
+beside the fits of each.
 ``large``: a step of 784-1000-500-250-30 and back, as a share of the rate of the products of
 matrices that it is made of, in single precision, by wall clock.
 ``gpu``: a step of both, and of the large network in batches of 1,024, on a CUDA device, by the way
@@ -34,6 +35,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from sklearn.neural_network import MLPRegressor
 from torch import nn
 
@@ -314,7 +316,7 @@ def _scoring(models: dict[str, Any], rows: np.ndarray) -> Iterator[Record]:
 
 # ------------------------------------------------------------------ seeds
 def seeds(_: Path | None) -> Iterator[Record]:
-    """Time eight models of eight seeds, trained at once, in units of one of them."""
+    """Time eight models trained at once: of eight seeds in units of one, of sizes beside each."""
     for shape in SHAPES:
         name = "-".join(map(str, shape))
         rng = np.random.default_rng(0)
@@ -331,6 +333,15 @@ def seeds(_: Path | None) -> Iterator[Record]:
             times = in_rounds([partial(model.fit, rows), several])
             ratio = median(np.array(times[1]) / np.array(times[0]))
             yield Record("seeds", f"eight of {name}", "made", kind, 0, "times one", ratio)
+        say(f"{name}: sizes")
+        plain = latently.Autoencoder(
+            network=network, batch_size=BATCH, max_epochs=EPOCHS, patience=None, random_state=0
+        )
+        sizes = range(1, 9)
+        each = [partial(clone(plain).set_params(n_components=size).fit, rows) for size in sizes]
+        times = in_rounds([partial(latently.fit_sizes, plain, rows, sizes), *each])
+        ratio = median(np.sum(times[1:], 0) / np.array(times[0]))
+        yield Record("seeds", f"sizes of {name}", "made", "one by one", 0, "times at once", ratio)
 
 
 # ------------------------------------------------------------------ large

@@ -192,9 +192,10 @@ def _read_matrix(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> np.nd
 
 
 def _check_finite(matrix: np.ndarray) -> None:
-    # One look at both ends is enough where there is neither NaN nor infinity.
-    if matrix.size and np.isfinite(matrix.min()) and np.isfinite(matrix.max()):
-        return
+    # The sum is enough where there is neither NaN nor infinity.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(matrix.sum()):
+            return
     infinite = np.isinf(matrix)
     if infinite.any():
         row, column = (int(i) for i in np.argwhere(infinite)[0])

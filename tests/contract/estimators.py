@@ -10,6 +10,7 @@ from latently import (
     AutoencoderSearchCV,
     ConvolutionalAutoencoder,
     DenoisingAutoencoder,
+    EnsembleAutoencoder,
     FeatureExtractor,
     GaussianNoise,
     LatentSampler,
@@ -36,6 +37,7 @@ MEMORIES = [
     MemoryAutoencoder(random_state=0, engine="cpu"),
     MemoryAutoencoder(robust=True, random_state=0, engine="cpu"),
 ]
+ENSEMBLES = [EnsembleAutoencoder(Autoencoder(2, **_QUICK), n_estimators=5, random_state=0)]
 MASKED = [MaskedAutoencoder(8, n_networks=2, n_trees=4, batch_size=32, **_QUICK)]
 IMAGE_AUTOENCODERS = [
     ConvolutionalAutoencoder(2, **_QUICK),
@@ -54,5 +56,5 @@ TASKS = [
 SEARCH = AutoencoderSearchCV(
     Autoencoder(1, **_QUICK), {"learning_rate": (1e-3, 1e-2)}, n_trials=1, random_state=0
 )
-ESTIMATORS = [*AUTOENCODERS, *MEMORIES, *MASKED, *TASKS]
+ESTIMATORS = [*AUTOENCODERS, *MEMORIES, *ENSEMBLES, *MASKED, *TASKS]
 OF_IMAGES = [model for model in ESTIMATORS if get_tags(model).input_tags.three_d_array]

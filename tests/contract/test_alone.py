@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from tests.contract.estimators import AUTOENCODERS, MASKED, MEMORIES
+from tests.contract.estimators import AUTOENCODERS, ENSEMBLES, MASKED, MEMORIES
 
 pytestmark = pytest.mark.trust("numbers")
 
 SIZES = (1, 2, 15, 16, 17, 33, 100)
 
 
-@pytest.mark.parametrize("model", [*AUTOENCODERS, *MEMORIES, *MASKED], ids=str)
+@pytest.mark.parametrize("model", [*AUTOENCODERS, *MEMORIES, *ENSEMBLES, *MASKED], ids=str)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_row_does_not_depend_on_its_company(model, dtype):
     rng = np.random.default_rng(0)

@@ -3,6 +3,7 @@
 from latently.estimators._base import BaseAutoencoder, seeded
 from latently.estimators._baselines import Baselines, Spectrum, fit_spectrum
 from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
+from latently.estimators._ensemble import EnsembleAutoencoder
 from latently.estimators._inference import Question, by_pieces, code_of, filled_of
 from latently.estimators._map import MapAutoencoder
 from latently.estimators._masked import MaskedAutoencoder
@@ -39,6 +40,7 @@ __all__ = [
     "Question",
     "ConvolutionalAutoencoder",
     "DenoisingAutoencoder",
+    "EnsembleAutoencoder",
     "MapAutoencoder",
     "MaskedAutoencoder",
     "MemoryAutoencoder",

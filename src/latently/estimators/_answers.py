@@ -12,11 +12,21 @@ from torch import Tensor
 from latently._sklearn import Interval, StrOptions, check_parameters
 from latently._validation import check_fitted, read_seed
 from latently.estimators._base import BaseAutoencoder, seeded
-from latently.estimators._inference import as_tensor, code_of, decoded, drawn_code_of, variation_of
+from latently.estimators._baselines import Spectrum, compare
+from latently.estimators._inference import (
+    as_tensor,
+    ask,
+    code_of,
+    decoded,
+    drawn_code_of,
+    reconstruction_of,
+    variation_of,
+)
 from latently.estimators._rotation import Rotation, RotationName
 from latently.exceptions import DataError
 from latently.nn import Cells, SparseLatent
 from latently.preprocessing import TablePreprocessor
+from latently.training import TrainingData
 
 
 class Answers(BaseAutoencoder):
@@ -150,6 +160,21 @@ class Answers(BaseAutoencoder):
         )
         with seeded(read_seed(random_state)), torch.no_grad():
             return self._generate(self.module_.latent.draw(n_samples))
+
+    def _judge(
+        self, train_rows: TrainingData, valid_rows: TrainingData | None, spectrum: Spectrum
+    ) -> None:
+        """Hold the model against the column means and PCA, on rows that it has not seen."""
+        judged = train_rows if valid_rows is None else valid_rows
+        rebuilt = ask(self.module_, judged.inputs, reconstruction_of)
+        target = judged.take(slice(None)).target
+        self.baselines_ = compare(
+            self.module_,
+            spectrum,
+            target,
+            rebuilt,
+            "training" if valid_rows is None else "validation",
+        )
 
     def _generate(self, codes: Tensor) -> Any:
         """Decode codes into new rows; with the noise of the likelihood, where it was learnt."""

@@ -271,7 +271,7 @@ class BaseAutoencoder(
             f"{type(self).__name__}: {n_columns:,} columns -> {self.n_components_:,} components, "
             f"{n_parameters:,} weights",
             f"trained for {self.history_.last_step:,} steps ({self.history_.stopped}), "
-            f"best at step {self.history_.best_step:,}; effort: {self.effort}",
+            f"best at step {self.history_.best_step:,}; effort: {self._own_effort}",
         ]
         if hasattr(self, "n_refit_steps_"):
             lines.append(f"trained again on all rows for {self.n_refit_steps_:,} steps")
@@ -279,6 +279,11 @@ class BaseAutoencoder(
         return "\n".join(lines)
 
     # ------------------------------------------------------------------ inside
+    @property
+    def _own_effort(self) -> Effort:
+        """How much is done to train."""
+        return self.effort
+
     def _decoded(self, codes: np.ndarray) -> np.ndarray:
         """Return the expected encoded rows of codes, as ``transform`` returns them."""
         codes = codes if self._rotation is None else self._rotation.undo(codes)

@@ -35,6 +35,8 @@ _N_EVALUATIONS = 50
 _BYTES_PER_ELEMENT = 16
 #: And for a weight: itself, its gradient, two moments, the best one so far and a copy of it.
 _BYTES_PER_WEIGHT = 24
+#: Training rows that the prior of a code is fitted to.
+_PRIOR_ROWS = 10_000
 #: Fewest pixels of a row that count as many.
 _WIDE = 32
 #: "auto" length, counted in steps, so that 100 rows and 1,000,000 rows both train sensibly.
@@ -174,6 +176,11 @@ def check_module_fits(build: Callable[[], nn.Module], allowed: float | None) -> 
         "Give it fewer or narrower layers, or the table fewer columns",
         allowed,
     )
+
+
+def prior_rows(cells: Cells) -> Cells:
+    """Return the training rows that the prior of a code is fitted to."""
+    return cells.take(slice(_PRIOR_ROWS))
 
 
 def _single(cells: Cells) -> Cells:

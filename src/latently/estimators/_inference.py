@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from latently.io import as_dataset, prefetched
-from latently.nn import AutoencoderModule, Cells, StoredRows
+from latently.nn import AutoencoderModule, Cells, EnsembleModule, StoredRows
 from latently.preprocessing import counted_from
 from latently.training import Engine, LocalEngine, resolve_engine
 
@@ -151,6 +151,17 @@ def variation_of(module: AutoencoderModule, cells: Cells) -> Tensor:
     """Return each row's squared distance from its reconstruction and from the mean, (n, 2)."""
     distances = residuals_of(module, cells), module.centered(cells)
     return torch.stack([distance.square().sum(1) for distance in distances], 1)
+
+
+def deviations_of(module: AutoencoderModule, cells: Cells) -> Tensor:
+    """Return how far the members of an ensemble lie apart on each cell."""
+    assert isinstance(module, EnsembleModule)
+    return module.deviations(cells)
+
+
+def row_deviations_of(module: AutoencoderModule, cells: Cells) -> Tensor:
+    """Return how far the members of an ensemble lie apart on each row."""
+    return deviations_of(module, cells).square().mean(1).sqrt()
 
 
 def surprise_of(module: AutoencoderModule, cells: Cells) -> Tensor:

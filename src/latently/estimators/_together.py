@@ -77,7 +77,9 @@ def fit_seeds(
     """
     _check_trained(model, "fit_seeds")
     seeds = _seeds(model, random_states)
-    return _fit([clone(model).set_params(random_state=seed) for seed in seeds], X, groups)
+    models: list[Model] = [clone(model).set_params(random_state=seed) for seed in seeds]
+    fit_together(models, X, groups)
+    return models
 
 
 def fit_sizes(
@@ -135,7 +137,8 @@ def fit_sizes(
     models: list[Model] = [
         clone(model).set_params(n_components=size, random_state=seed) for size in sizes
     ]
-    return _fit(models, X, groups)
+    fit_together(models, X, groups)
+    return models
 
 
 def _check_trained(model: Any, function: str) -> None:
@@ -146,30 +149,69 @@ def _check_trained(model: Any, function: str) -> None:
         )
 
 
-def _fit(models: list[Model], X: Any, groups: ArrayLike | None) -> list[Model]:
-    """Fit models that differ in their seed or in the size of their code."""
+def fit_together(
+    models: Sequence[TrainedAutoencoder],
+    X: Any,
+    groups: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    split_seed: int | None = None,
+) -> Group:
+    """Fit models that differ in their seed or in the size of their code.
+
+    Parameters
+    ----------
+    models : sequence of autoencoder
+        Fitted in place.
+    X, groups, sample_weight
+        As ``fit`` takes them.
+    split_seed : int or None, default=None
+        Of the rows that all hold out; None lets each hold out its own.
+
+    Returns
+    -------
+    Group
+        Their rows.
+    """
     for model in models:
         model._check_parameters()
-    group = _Group(models, models[0]._prepare(X, groups=groups))
-    spectra = [group.set_up(place) for place in range(len(models))]
+    found = models[0]._prepare(X, None, sample_weight, groups)
+    group = Group(models, found, split_seed)
+    for place in range(len(models)):
+        group.set_up(place)
     at_once = group.train_at_once()
-    for place, spectrum in enumerate(spectra):
-        group.finish(place, spectrum, is_trained=at_once)
-    return models
+    for place in range(len(models)):
+        group.finish(place, is_trained=at_once)
+    return group
 
 
-class _Group:
-    """Models that see the same rows, each of which holds others out."""
+class Group:
+    """Models that see the same rows, of which each holds some out.
 
-    def __init__(self, models: Sequence[TrainedAutoencoder], found: PreparedRows) -> None:
+    Parameters
+    ----------
+    models : sequence of autoencoder
+        Unfitted.
+    found : PreparedRows
+        The rows.
+    split_seed : int or None
+        Of the rows that all hold out; None lets each hold out its own.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[TrainedAutoencoder],
+        found: PreparedRows,
+        split_seed: int | None = None,
+    ) -> None:
         self.models, self.first, self.found = models, models[0], found
         seeds = [read_seed(model.random_state) for model in models]
-        self.splits = [found.split(seed) for seed in seeds]
+        self.splits = [found.split(seed if split_seed is None else split_seed) for seed in seeds]
         self.options = [
             model._options(len(split.train), seed)
             for model, split, seed in zip(models, self.splits, seeds, strict=True)
         ]
-        #: Where torch's random numbers stand after each model's first weights.
+        #: A PCA of what each model learns from, and torch's chance after its first weights.
+        self.spectra: list[Spectrum] = []
         self.chances: list[Tensor] = []
         for model in models:
             model.__dict__.update({n: v for n, v in vars(self.first).items() if n in _OF_THE_ROWS})
@@ -179,14 +221,13 @@ class _Group:
         train, valid = self.splits[place]
         return self.found.rows.select(train), self.found.rows.select(valid) if len(valid) else None
 
-    def set_up(self, place: int) -> Spectrum:
+    def set_up(self, place: int) -> None:
         """Build the module of one model, with its own size of code, or that of the first one."""
         options, model = self.options[place], self.models[place]
         like = self.first if place and model.n_components == "auto" else None
         with seeded(options.seed):
-            spectrum = model._set_up(*self.sides(place), options, like)
+            self.spectra.append(model._set_up(*self.sides(place), options, like))
             self.chances.append(torch.get_rng_state())
-        return spectrum
 
     def train_at_once(self) -> bool:
         """Train all models as one; False, and nothing done, where that cannot be."""
@@ -199,7 +240,7 @@ class _Group:
         with seeded(self.options[0].seed):
             return run_group(self.models, self.found.rows, pairs, self.options, corruption)
 
-    def finish(self, place: int, spectrum: Spectrum, *, is_trained: bool) -> None:
+    def finish(self, place: int, *, is_trained: bool) -> None:
         """Train one model, unless it is, and judge it."""
         model, options = self.models[place], self.options[place]
         train_rows, valid_rows = self.sides(place)
@@ -209,7 +250,7 @@ class _Group:
             elif not model.interrupted_:
                 torch.set_rng_state(self.chances[place])
                 model._train(train_rows, valid_rows, options)
-            model._conclude(train_rows, valid_rows, self.found.rows, spectrum, options)
+            model._conclude(train_rows, valid_rows, self.found.rows, self.spectra[place], options)
 
 
 def _seeds(model: TrainedAutoencoder, given: int | Sequence[int]) -> list[int]:

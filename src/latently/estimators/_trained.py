@@ -24,7 +24,7 @@ from latently._validation import (
 )
 from latently.estimators._answers import Answers
 from latently.estimators._base import seeded
-from latently.estimators._baselines import Spectrum, automatic_components, compare, fit_spectrum
+from latently.estimators._baselines import Spectrum, automatic_components, fit_spectrum
 from latently.estimators._effort import EFFORT_CONSTRAINT, Effort
 from latently.estimators._fitting import (
     LIMITS,
@@ -34,10 +34,10 @@ from latently.estimators._fitting import (
     default_network,
     in_canonical_order,
     make_preprocessor,
+    prior_rows,
     training_data,
     training_options,
 )
-from latently.estimators._inference import ask, reconstruction_of
 from latently.estimators._running import run_loop
 from latently.estimators._split import PreparedRows, SplitRule, Splitter, split_rule
 from latently.estimators._streaming import open_stream
@@ -65,8 +65,6 @@ from latently.training import (
     resolve_engine,
 )
 
-#: Training rows that the prior of a plain code is fitted to.
-_PRIOR_ROWS = 10_000
 #: What is chosen with the size of a code.
 _OF_THE_SIZE = ("n_components_", "n_active_")
 #: What is left by one fit and must not outlive the next.
@@ -400,21 +398,6 @@ class TrainedAutoencoder(Answers):
         self._optimizer_state = None
         self._next_seed = options.seed + 1
 
-    def _judge(
-        self, train_rows: TrainingData, valid_rows: TrainingData | None, spectrum: Spectrum
-    ) -> None:
-        """Hold the model against the column means and PCA, on rows that it has not seen."""
-        judged = train_rows if valid_rows is None else valid_rows
-        rebuilt = ask(self.module_, judged.inputs, reconstruction_of)
-        target = judged.take(slice(None)).target
-        self.baselines_ = compare(
-            self.module_,
-            spectrum,
-            target,
-            rebuilt,
-            "training" if valid_rows is None else "validation",
-        )
-
     def _fit_again(self, rows: TrainingRows, options: TrainingOptions) -> None:
         """Train anew on all rows, for as many steps as were found to be best."""
         judged, n_steps = self.history_, self.history_.best_step
@@ -494,7 +477,7 @@ class TrainedAutoencoder(Answers):
     def _settle(self, train_rows: TrainingRows, valid_rows: TrainingData | None) -> None:
         """Fit what belongs to a trained code: its prior, and what counts as active."""
         with torch.no_grad():
-            first_rows = train_rows.sample.inputs.take(slice(_PRIOR_ROWS))
+            first_rows = prior_rows(train_rows.sample.inputs)
             self.module_.latent.fit_prior(self.module_.hidden(first_rows))
-            unseen = (valid_rows or train_rows.sample).inputs.take(slice(_PRIOR_ROWS))
+            unseen = prior_rows((valid_rows or train_rows.sample).inputs)
             self.module_.latent.calibrate(self.module_.hidden(unseen))

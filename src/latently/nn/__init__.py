@@ -14,6 +14,7 @@ from latently.nn._corruption import (
     larger,
 )
 from latently.nn._crowd import CrowdModule
+from latently.nn._ensemble import EnsembleModule
 from latently.nn._latents import Code, Deterministic, Gaussian, Latent, Ordered
 from latently.nn._layers import hidden_layers, outlined
 from latently.nn._likelihoods import Likelihood, mean_offset, spread
@@ -55,6 +56,7 @@ __all__ = [
     "DictionaryNetwork",
     "Downsampling",
     "Deterministic",
+    "EnsembleModule",
     "Ordered",
     "Part",
     "ForestSize",

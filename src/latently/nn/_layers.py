@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import reduce
 from typing import Any, Literal
 
 import torch
@@ -136,6 +137,15 @@ class Dropout2d(_DropsRows, nn.Dropout2d):
     """Dropout of whole feature maps."""
 
 
+def total_of(parts: Iterable[Tensor]) -> Tensor:
+    """Return the sum of some tensors, one added after the other.
+
+    A sum over the first axis of a stack, or a product with it, adds in an order that depends on how
+    many rows there are: a row's answer would not be the same alone and in company.
+    """
+    return reduce(torch.add, parts)
+
+
 class Sum(nn.Module):
     """The sum of what several paths answer."""
 
@@ -144,8 +154,7 @@ class Sum(nn.Module):
         self.paths = nn.ModuleList(paths)
 
     def forward(self, values: Tensor) -> Tensor:
-        answers: Tensor = sum(path(values) for path in self.paths)
-        return answers
+        return total_of(path(values) for path in self.paths)
 
 
 DENSE_NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {

@@ -16,6 +16,7 @@ from latently.nn._columns import category_at, others_of, prediction_error, told_
 from latently.nn._conditional import ConditionalGaussian
 from latently.nn._forest import Forest, Grown, Leaves, grow
 from latently.nn._latents import Code, Latent
+from latently.nn._layers import total_of
 from latently.nn._likelihoods import Likelihood, mean_offset
 from latently.nn._module import AutoencoderModule, Cells, RowLoss
 from latently.nn._part import batch_sum, n_in_batch
@@ -177,7 +178,7 @@ class MaskedModule(AutoencoderModule):
         width = self.likelihood.layout.width
         size = (sample.shape[1] - width) // self.n_networks
         hidden = sample[:, width:].view(len(sample), self.n_networks, size).transpose(0, 1)
-        learnt: Tensor = self.decoder(hidden).mean(0)
+        learnt = total_of(self.decoder(hidden)) / self.n_networks
         return mean_offset(self.likelihood.layout, sample[:, :width]) + learnt
 
     def forward(self, inputs: Cells, target: Cells) -> RowLoss:
@@ -364,7 +365,8 @@ class MaskedModule(AutoencoderModule):
     def _blended(self, column: Column, ways: Tensor) -> Tensor:
         part = column.elements
         center = self.center[part]
-        blend = center + torch.einsum("k,kbe->be", self.weights[column.place], ways - center)
+        weighed = zip(self.weights[column.place], ways - center, strict=True)
+        blend = center + total_of(weight * way for weight, way in weighed)
         blend = blend.clamp(self.low[part].to(blend), self.high[part].to(blend))
         if column.likelihood == "categorical":
             blend = blend / blend.sum(1, keepdim=True).clamp(min=1e-9)

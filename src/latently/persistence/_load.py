@@ -26,6 +26,7 @@ CLASSES: dict[str, type] = {
         estimators.UNetAutoencoder,
         estimators.MaskedAutoencoder,
         estimators.MemoryAutoencoder,
+        estimators.EnsembleAutoencoder,
         estimators.Baselines,
         estimators.ComponentsCurve,
         estimators.Rotation,

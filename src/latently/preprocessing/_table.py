@@ -26,6 +26,7 @@ from latently.preprocessing._frames import (
     table_spec,
     typed_column,
 )
+from latently.preprocessing._scaling import Scaling
 from latently.preprocessing._tallies import Moments, TableTally
 
 Table = np.ndarray | nw.DataFrame[Any]
@@ -243,39 +244,38 @@ class TablePreprocessor:
                     "fit saw a frame with columns that are not numbers, got an array. Give a frame "
                     "with the same columns."
                 )
-            values, observed = self._encode_numbers(table)
-        else:
-            values, observed = self._encode_frame(arrow_table(table), fitting)
-        return values, None if observed.all() else observed
+            return self._encode_numbers(table)
+        return self._encode_frame(arrow_table(table), fitting)
 
-    def _encode_frame(self, arrow: pa.Table, fitting: bool) -> tuple[np.ndarray, np.ndarray]:
+    def _encode_frame(self, arrow: pa.Table, fitting: bool) -> tuple[np.ndarray, np.ndarray | None]:
         values, observed = self._encode_numbers(number_matrix(arrow, self.positions))
-        parts = [(values, observed)]
+        if not self.codecs:
+            return values, observed
+        parts = [(values, np.ones(values.shape, dtype=bool) if observed is None else observed)]
         for codec in self.codecs:
             elements, seen = _encode_column(codec, arrow.column(codec.position), fitting)
             parts.append((elements, seen[:, None]))
-        return np.hstack([part[0] for part in parts]), np.hstack([part[1] for part in parts])
+        observed = np.hstack([part[1] for part in parts])
+        return np.hstack([part[0] for part in parts]), None if observed.all() else observed
 
-    def _encode_numbers(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _encode_numbers(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         values = np.empty(numbers.shape, np.float32 if numbers.dtype == np.float32 else np.float64)
-        observed = np.ones(values.shape, dtype=bool)
+        observed: np.ndarray | None = None
         step = min(max(1, _BLOCK_ELEMENTS // max(1, numbers.shape[1])), max(1, len(numbers)))
-        # Repeated, for an operation on a run of numbers is faster than one on many short rows.
-        center, scale = np.tile(self.center, step), np.tile(self.scale, step)
+        scaling = Scaling(self.center, self.scale, values.dtype, step)
         for start in range(0, len(numbers), step):
             block = slice(start, start + step)
-            scaled = numbers[block].astype(np.float64, order="C")
-            run = scaled.reshape(-1)
-            with np.errstate(over="ignore"):
-                run -= center[: run.size]
-                run /= scale[: run.size]
+            scaled = values[block]
+            scaling.apply(numbers[block], scaled)
             # One look at both ends tells whether any cell is missing or too large: NaN is no end.
             if scaled.size and not (scaled.min() > -_LARGEST and scaled.max() < _LARGEST):
-                observed[block] = ~np.isnan(scaled)
-                scaled[~observed[block]] = 0.0
+                missing = np.isnan(scaled)
+                scaled[missing] = 0.0
                 too_large = ~(np.abs(scaled) < _LARGEST)
                 _refuse(self.spec, self.positions, numbers[block], too_large, start)
-            values[block] = scaled
+                if observed is None:
+                    observed = np.ones(values.shape, dtype=bool)
+                observed[block] = ~missing
         if self.number_likelihood in _IN_UNIT_INTERVAL:
             self._check_unit_interval(numbers, values)
         return values, observed
