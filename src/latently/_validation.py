@@ -186,7 +186,8 @@ def _read_matrix(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> np.nd
         raise DataError(message.partition("\n[")[0]) from None
     if matrix.dtype.kind not in "fiub":
         matrix = matrix.astype(np.float64)
-    if matrix.dtype.kind == "f":
+    # Rows of a fitted model are looked at when they are scaled, which sees the same.
+    if reset and matrix.dtype.kind == "f":
         _check_finite(matrix)
     return matrix
 

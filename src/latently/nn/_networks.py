@@ -19,6 +19,7 @@ from latently.nn._layers import (
     DENSE_NORMALIZATIONS,
     ActivationName,
     Dropout,
+    Linear,
     NormalizationName,
     Sum,
     check_choice,
@@ -117,10 +118,10 @@ class DenseNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         return nn.Sequential(nn.Flatten(), *encoder), decoder
 
     def _path(self, sizes: Sequence[int]) -> nn.Sequential:
-        layers = nn.Sequential(*self._stack(sizes[:-1]), nn.Linear(sizes[-2], sizes[-1]))
+        layers = nn.Sequential(*self._stack(sizes[:-1]), Linear(sizes[-2], sizes[-1]))
         if not self.linear_path:
             return layers
-        return nn.Sequential(Sum(layers, nn.Linear(sizes[0], sizes[-1])))
+        return nn.Sequential(Sum(layers, Linear(sizes[0], sizes[-1])))
 
     def _check(self) -> None:
         check_choice("activation", self.activation, ACTIVATIONS)
@@ -138,7 +139,7 @@ class DenseNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     def _stack(self, sizes: Sequence[int]) -> list[nn.Module]:
         layers: list[nn.Module] = []
         for size, following in pairwise(sizes):
-            layers.extend([nn.Linear(size, following), *self._bend(following)])
+            layers.extend([Linear(size, following), *self._bend(following)])
             if self.dropout:
                 layers.append(Dropout(self.dropout))
         return layers

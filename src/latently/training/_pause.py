@@ -15,8 +15,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def deferred_signals() -> Iterator[Callable[[], None]]:
     """Hold a first Ctrl-C or SIGTERM back until what is yielded is called; a second acts at once.
 
-    One that is still held at the end acts there. What acts is the handler that stood before: Python's own raises KeyboardInterrupt. Signals that
-    no Python function handles end the process as ever.
+    One that is still held at the end acts there. What acts is the handler that stood before:
+    Python's own raises KeyboardInterrupt. Signals that no Python function handles end the process
+    as ever.
     """
     if threading.current_thread() is not threading.main_thread():
         yield _nothing
