@@ -97,6 +97,13 @@ def test_detect_learns_from_a_sample_and_says_so(run, parts, tmp_path, small_mem
     assert "120 of its 120 rows, drawn at random, are used" in result.stderr
 
 
+def test_several_models_learn_from_a_sample_too(run, parts, tmp_path, small_memory):
+    options = ("--n-estimators", 2, "--n-components", 2, "--max-epochs", 2, "--id", "key")
+    answer = run("fit", parts, "-o", tmp_path / "model.safetensors", *options)
+    assert answer.exit_code == 0
+    assert "2 members" in answer.stderr
+
+
 def test_gaps_of_many_files_are_filled(run, parts, tmp_path):
     out = tmp_path / "full.parquet"
     result = run("impute", parts / "parts", "-o", out, "--id", "key", "--quiet")

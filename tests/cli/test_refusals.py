@@ -115,3 +115,20 @@ def test_one_bad_image_is_refused_or_passed_over(shelf: Path, tmp_path: Path) ->
     assert_refused(run(*words), 3, "bad.png")
     skipped = done(*words, "--skip-bad")
     assert len(skipped.out.splitlines()) == 1 + 3 and "bad.png" in skipped.err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--resume"], "Drop --checkpoint and --resume"),
+        (["--checkpoint", "folder"], "Drop --checkpoint and --resume"),
+        (["--kind", "unet"], "does not belong to --kind unet"),
+    ],
+)
+def test_what_several_models_cannot_do_is_said(
+    options: list[str], words: str, shelf: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "new.safetensors"
+    answer = run("fit", shelf / "rows.csv", "-o", model, "--n-estimators", 3, *options)
+    assert_refused(answer, 2, words)
+    assert not model.exists()

@@ -233,3 +233,14 @@ def test_the_same_seed_gives_the_same_model(shelf: Path, tmp_path: Path) -> None
         timeless(tmp_path / f"{name}.safetensors") for name in ("one", "again", "other")
     )
     assert one == again != other
+
+
+def test_several_models_are_one_file(shelf: Path, tmp_path: Path) -> None:
+    model, rows = tmp_path / "ensemble.safetensors", shelf / "rows.csv"
+    options = ["--id", "id", "--n-estimators", 3, "--n-components", 2, "--max-epochs", 2]
+    told = done("fit", rows, *options, "-o", model).err
+    assert "3 members, each of them Autoencoder" in told
+    codes = answer_table(done("transform", model, rows, "--id", "id"), tmp_path)
+    assert codes.num_columns == 1 + 3 * 2
+    scores = answer_table(done("score", model, rows, "--id", "id"), tmp_path)
+    assert scores.column_names == ["id", "anomaly_score"]

@@ -41,6 +41,7 @@ class Recipe(NamedTuple):
     grouped: bool = False
     max_seconds: float | None = None
     max_memory: float | None = None
+    n_estimators: int | None = None
 
 
 _CLASSES = {
@@ -84,6 +85,7 @@ def make_autoencoder(recipe: Recipe, *, images: bool) -> Any:
         If an option does not fit the kind.
     """
     from latently import estimators
+    from latently.exceptions import ParameterError
 
     kind = recipe.kind or (Kind.convolutional if images else Kind.autoencoder)
     chosen: dict[str, Any] = {
@@ -109,7 +111,12 @@ def make_autoencoder(recipe: Recipe, *, images: bool) -> Any:
         chosen = _of_unet(chosen, recipe)
     given = {name: value for name, value in chosen.items() if value is not None}
     make = getattr(estimators, _CLASSES[kind])
-    return make(**given, random_state=recipe.seed, engine=recipe.engine, verbose=recipe.verbose)
+    common = {"random_state": recipe.seed, "engine": recipe.engine, "verbose": recipe.verbose}
+    if recipe.n_estimators is None:
+        return make(**given, **common)
+    if kind is Kind.unet:
+        raise ParameterError("--n-estimators does not belong to --kind unet. Drop it.")
+    return estimators.EnsembleAutoencoder(make(**given), n_estimators=recipe.n_estimators, **common)
 
 
 #: Options of the others that a U-net does without.

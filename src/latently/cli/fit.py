@@ -68,6 +68,14 @@ def fit(
             rich_help_panel=_SHAPE,
         ),
     ] = None,
+    n_estimators: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Models of N seeds, whose answers are averaged: slower, and better.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
     max_epochs: Annotated[
         int | None, typer.Option(help="Passes over the data.", rich_help_panel=_TRAINING)
     ] = None,
@@ -148,11 +156,17 @@ def fit(
     training and keeps the best weights; with --resume, the same command goes on from there.
     Processes of torchrun train one model together: torchrun --nproc-per-node 2 -m latently fit ...
     """
+    from latently.exceptions import ParameterError
     from latently.inspection import inspect
     from latently.io import check_output
     from latently.report import plot_history
     from latently.training import checkpointing, remove_checkpoint
 
+    if n_estimators is not None and (resume or checkpoint):
+        raise ParameterError(
+            "--n-estimators trains several models at once, which is not saved on the way. Drop "
+            "--checkpoint and --resume."
+        )
     folder, is_resumed = _checkpoint_folder(output, checkpoint, resume)
     overwrite = overwrite or is_resumed
     check_output(output, overwrite)
@@ -162,10 +176,11 @@ def fit(
     recipe = Recipe(
         kind, n_components, max_epochs, batch_size, learning_rate, beta, n_active, hidden_sizes,
         noise, seed, where, verbose, refinement_steps, sparsity, effort, not no_shuffle, refit,
-        group_by is not None, seconds_of(time_limit), bytes_of(max_memory),
+        group_by is not None, seconds_of(time_limit), bytes_of(max_memory), n_estimators,
     )  # fmt: skip
     source = Source(data, format, key, skip_bad, ids, own_sizes=kind is Kind.unet)
-    rows = read_training_rows(source, ignore, {"--group-by": group_by}, streams=True)
+    streams = n_estimators is None
+    rows = read_training_rows(source, ignore, {"--group-by": group_by}, streams=streams)
     groups = {} if group_by is None else {"groups": rows.beside["--group-by"]}
     with checkpointing(folder):
         model = make_autoencoder(recipe, images=rows.is_images).fit(rows.values, **groups)
