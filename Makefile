@@ -4,13 +4,18 @@ BIN := .venv/bin
 # One thread: tiny matrices are slower on several. By file: what starts processes does it once.
 ONE_THREAD := OMP_NUM_THREADS=1
 
-.PHONY: demo test test-slow trust trust-slow check format lint types floors docstrings lock sbom audit wheel clean
+.PHONY: demo test test-fast test-slow trust trust-slow check format lint types floors docstrings lock sbom audit wheel clean
 
 demo: .venv/runtime
 	$(BIN)/latently demo --output demo-output --overwrite
 
 test: .venv/dev
 	$(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not gpu"
+
+# While writing: without what starts processes, runs the pages, or asks the same of every estimator.
+test-fast: .venv/dev
+	$(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadfile \
+		-m "not slow and not gpu and not long and not distributed"
 
 test-slow: .venv/dev
 	$(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadfile -m "slow"

@@ -27,7 +27,7 @@ from tests.contract.samples import (
     transactions,
 )
 
-pytestmark = pytest.mark.trust("numbers")
+pytestmark = [pytest.mark.long, pytest.mark.trust("numbers")]
 
 EVERY = [*ESTIMATORS, *IMAGE_AUTOENCODERS]
 QUICK = {"max_epochs": 2, "engine": "cpu"}

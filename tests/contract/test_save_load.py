@@ -35,6 +35,8 @@ from tests.contract.samples import (
     transactions,
 )
 
+pytestmark = pytest.mark.long
+
 QUICK = {"max_epochs": 1, "random_state": 0, "engine": "cpu"}
 
 

@@ -17,6 +17,8 @@ from sklearn.utils.estimator_checks import (
 from tests.contract.estimators import AUTOENCODERS, ESTIMATORS, SEARCH
 from tests.contract.samples import TWINS
 
+pytestmark = pytest.mark.long
+
 
 # One check doubles every row, on purpose.
 @pytest.mark.filterwarnings(TWINS)

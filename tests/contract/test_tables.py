@@ -22,6 +22,8 @@ from latently.exceptions import DataError, DataWarning
 from tests.contract.estimators import AUTOENCODERS, ESTIMATORS
 from tests.contract.samples import LIBRARIES, TWINS, columns, matrix, same, to_arrow, transactions
 
+pytestmark = pytest.mark.long
+
 QUICK = {"max_epochs": 2, "random_state": 0, "engine": "cpu"}
 SCORERS = [model for model in ESTIMATORS if hasattr(model, "score_samples")]
 

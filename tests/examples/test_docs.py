@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 import latently
 from latently.datasets import make_transactions
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 

@@ -33,7 +33,7 @@ from latently.training._run import Run
 from tests.contract.samples import assert_same_answers, matrix, same, stack, transactions
 from tests.training import killed
 
-pytestmark = pytest.mark.trust("training")
+pytestmark = [pytest.mark.long, pytest.mark.trust("training")]
 
 X = matrix(120, 5)
 

@@ -24,6 +24,8 @@ from latently.tuning._rows import Rows, part
 from latently.tuning._spaces import default_space
 from tests.contract.samples import LIBRARIES, matrix, same, transactions
 
+pytestmark = pytest.mark.long
+
 SPACE = {"learning_rate": (1e-3, 1e-2, "log"), "batch_size": [16, 32]}
 X = load_wine().data
 
