@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from latently.io import TableDataset
     from latently.persistence import BatchPredictor
-    from latently.tasks import Verdict
+    from latently.tasks import Digest
 
 
 #: Exit code of `--fail-on anomalies` where there are some.
@@ -110,10 +110,10 @@ def score(
     else:
         scored = _score(loaded, source, rule, target, per_feature=per_feature, quiet=json)
         if json:
-            write_json(_summary(scored.verdict, scored.ids_of))
+            write_json(_summary(scored))
         if plot is not None:
-            write_picture(_histogram(scored.verdict), plot, overwrite)
-        n_anomalies = scored.verdict.n_anomalies
+            write_picture(_histogram(scored), plot, overwrite)
+        n_anomalies = scored.n_anomalies
     _fail_on(fail_on, n_anomalies)
 
 
@@ -140,9 +140,11 @@ def _predictor(model: str, rule: Any, ids: Any, per_feature: bool) -> BatchPredi
 
 
 class Scored(NamedTuple):
-    """What was scored, and how to find the ids of some rows."""
+    """What is told of all scores, where flags begin, and how to find the ids of some rows."""
 
-    verdict: Verdict
+    digest: Digest
+    cut: float | None
+    n_anomalies: int
     ids_of: Callable[[list[int]], list[dict[str, Any]]]
 
 
@@ -150,7 +152,7 @@ def _score(
     model: Any, source: Source, rule: Any, target: Target, *, per_feature: bool, quiet: bool
 ) -> Scored:
     """Score rows and write them, those of a large table as they are read."""
-    from latently.tasks import judge
+    from latently.tasks import Digest, judge
 
     writes = not quiet or target.path != "-"
     dataset = open_large(source)
@@ -158,11 +160,12 @@ def _score(
         return _score_large(model, dataset, source, rule, target, per_feature, writes)
     rows = read_matched_rows(source, model)
     verdict = judge(model, rows.values, cut_of(model, rows.values, rule))
-    _warn_of_drift(model, verdict.scores)
+    digest = Digest.of(verdict.scores)
+    _warn_of_drift(model, digest)
     if writes:
         extra = _contributions(model, rows) if per_feature else {}
         write_table(verdict.columns() | extra, rows, target)
-    return Scored(verdict, lambda places: _ids(rows.ids, places))
+    return Scored(digest, verdict.cut, verdict.n_anomalies, lambda places: _ids(rows.ids, places))
 
 
 def _score_large(
@@ -174,21 +177,22 @@ def _score_large(
     per_feature: bool,
     writes: bool,
 ) -> Scored:
-    """Score a table that does not fit into memory; of each row, its score and flag stay there."""
-    import numpy as np
+    """Score a table that does not fit into memory; what is told of its rows does."""
     import pyarrow as pa
 
-    from latently.tasks import Verdict, judge
+    from latently.tasks import Digest, judge
 
-    found: list[Verdict] = []
+    digest, n_anomalies = Digest(dataset.n_rows), 0
     # A rule that is about the rows themselves needs their scores before the first is flagged.
     asked = rule is not None and rule.reads_rows
     cut = cut_of(model, known_columns(dataset, model, source) if asked else None, rule)
 
     def answers() -> Iterator[pa.Table]:
+        nonlocal n_anomalies
         for rows in matched_pieces(dataset, model, source):
             verdict = judge(model, rows.values, cut)
-            found.append(verdict._replace(p_values=None))
+            digest.see(verdict.scores)
+            n_anomalies += verdict.n_anomalies
             extra = _contributions(model, rows) if per_feature else {}
             yield with_ids(pa.table(verdict.columns() | extra), rows)
 
@@ -196,14 +200,12 @@ def _score_large(
         write_large(answers(), dataset.n_rows, target)
     else:
         deque(answers(), maxlen=0)
-    scores = np.concatenate([verdict.scores for verdict in found])
-    flags = None if cut is None else np.concatenate([verdict.flags for verdict in found])
-    _warn_of_drift(model, scores)
+    _warn_of_drift(model, digest)
     ids = dataset.select(source.ids or ())
     return Scored(
-        Verdict(scores, None, flags, cut),
+        digest, cut, n_anomalies,
         lambda places: _ids(ids.take(places) if source.ids else None, _ranks(places)),
-    )
+    )  # fmt: skip
 
 
 def _ids(ids: pa.Table | None, places: list[int]) -> list[dict[str, Any]]:
@@ -227,14 +229,15 @@ def cut_of(model: Any, X: Any, rule: Any) -> float | None:
     return None if rule is None else _cut_of_batch(rule, unusual(model, X))
 
 
-def _warn_of_drift(model: Any, scores: NDArray[np.float64]) -> None:
+def _warn_of_drift(model: Any, digest: Digest) -> None:
     import warnings
+    from dataclasses import replace
 
     from latently.exceptions import DriftWarning
 
     if not hasattr(model, "calibration_"):
         return
-    found = model.calibration_.drift(scores)
+    found = replace(model.calibration_.drift(digest.sample), n_rows=digest.n_rows)
     if found.drifted and found.higher:
         warnings.warn(str(found), DriftWarning, stacklevel=2)
 
@@ -252,11 +255,12 @@ def _cut_of_batch(rule: Any, scores: NDArray[np.float64]) -> float:
     return float(rule.choose(Evidence(Calibration.of(scores), scores, None)).cut)
 
 
-def _histogram(verdict: Verdict) -> Figure:
+def _histogram(scored: Scored) -> Figure:
     from latently.report import plot_anomalies
 
-    flagged = verdict.flags is not None and verdict.flags.any()
-    return plot_anomalies(verdict.scores, threshold=verdict.cut if flagged else None)
+    return plot_anomalies(
+        scored.digest.sample, threshold=scored.cut if scored.n_anomalies else None
+    )
 
 
 def _contributions(model: Any, rows: Rows) -> dict[str, Any]:
@@ -268,23 +272,21 @@ def _contributions(model: Any, rows: Rows) -> dict[str, Any]:
     return contributions(model, rows.values)
 
 
-def _summary(
-    verdict: Verdict, ids_of: Callable[[list[int]], list[dict[str, Any]]]
-) -> dict[str, Any]:
+def _summary(scored: Scored) -> dict[str, Any]:
     import numpy as np
 
-    scores, flags = verdict.scores, verdict.flags
-    worst = np.argsort(-scores, kind="stable")[:5].tolist()
+    digest = scored.digest
+    named = scored.ids_of([row for row, _ in digest.worst])
     return {
-        "n_rows": len(scores),
-        "mean": float(scores.mean()),
-        "median": float(np.median(scores)),
-        "max": float(scores.max()),
-        "threshold": verdict.cut,
-        "n_anomalies": None if flags is None else int(flags.sum()),
+        "n_rows": digest.n_rows,
+        "mean": digest.mean,
+        "median": float(np.median(digest.sample)),
+        "max": digest.worst[0][1],
+        "threshold": scored.cut,
+        "n_anomalies": None if scored.cut is None else scored.n_anomalies,
         "worst": [
-            {"row": row, **named, "anomaly_score": float(scores[row])}
-            for row, named in zip(worst, ids_of(worst), strict=True)
+            {"row": row, **own, "anomaly_score": score}
+            for (row, score), own in zip(digest.worst, named, strict=True)
         ],
     }
 

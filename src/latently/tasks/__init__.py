@@ -4,6 +4,7 @@ from latently.tasks._anomaly import AnomalyDetector
 from latently.tasks._base import AutoencoderTask
 from latently.tasks._calibration import Calibration, DriftTest, benjamini_hochberg
 from latently.tasks._denoising import AutoencoderDenoiser
+from latently.tasks._digest import Digest
 from latently.tasks._explanation import (
     Explanation,
     ImageExplanation,
@@ -40,6 +41,7 @@ __all__ = [
     "Bounds",
     "Calibration",
     "Contamination",
+    "Digest",
     "CostRatio",
     "DriftTest",
     "ElboScore",
