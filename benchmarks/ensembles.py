@@ -2,11 +2,11 @@
 
     OMP_NUM_THREADS=1 python benchmarks/ensembles.py --data DATA --out ensembles.json
 
-Tables of ADBench of at most 200 columns, 2,000 rows each at most; a model learns from half of the normal ones. Per table,
-all as multiples of one ``Autoencoder()`` on the same rows: squared error of the other normal rows,
-squared error of a fifth of their cells that ``DenoisingAutoencoder()`` does not see, and CPU
-seconds of both fits; AUROC of an ``AnomalyDetector`` around the first is a difference. Medians over
-tables and seeds.
+Tables of ADBench of at most 200 columns, 2,000 rows each at most; a model learns from half of the
+normal ones. Per table, all as multiples of one ``Autoencoder()`` on the same rows: squared error of
+the other normal rows, squared error of a fifth of their cells that ``DenoisingAutoencoder()`` does
+not see, and CPU seconds of both fits; AUROC of an ``AnomalyDetector`` around the first is a
+difference. Medians over tables and seeds.
 """
 
 from __future__ import annotations

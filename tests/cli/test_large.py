@@ -111,9 +111,14 @@ def test_gaps_of_many_files_are_filled(run, parts, tmp_path):
     assert read(out).num_rows == 120 and read(out)["width"].null_count == 0
 
 
-def test_groups_need_rows_in_memory(run, parts, tmp_path, small_memory):
-    result = run("fit", parts / "parts", "-o", tmp_path / "m.safetensors", "--group-by", "label")
-    assert result.exit_code == 2 and "--group-by needs rows in memory" in result.stderr
+def test_groups_of_a_large_table_are_held_out_whole(run, parts, tmp_path, small_memory):
+    columns = ("--id", "key", "--group-by", "colour", "--max-epochs", 2, "--n-components", 2)
+    result = run("fit", parts / "parts", "-o", tmp_path / "m.safetensors", *columns, "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    # One of two colours judges, and none is a column of the model.
+    assert told["baselines"]["n_rows"] > 0.3 * 120
+    assert "colour" not in [column["name"] for column in told["columns"]]
 
 
 def test_a_pattern_is_a_table(run, parts, model):

@@ -7,7 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.base import clone
 
-from latently import Autoencoder, MaskedAutoencoder, MemoryAutoencoder
+from latently import Autoencoder, DenseNetwork, MaskedAutoencoder, MemoryAutoencoder
+from latently.estimators._split import SplitRule
 from latently.exceptions import DataError, ParameterError, ResourceError
 from latently.io import TableDataset, _resources
 from tests.contract.estimators import AUTOENCODERS
@@ -98,17 +99,66 @@ def test_refit_learns_from_all_rows(dataset):
     assert model.n_refit_steps_ > 0
 
 
+def test_groups_are_held_out_whole(dataset, monkeypatch):
+    groups = np.arange(N_ROWS) // 37
+    for seed in range(5):
+        held = SplitRule(0.1, groups=groups).hold_out(N_ROWS, N_ROWS, seed)
+        assert 0 < len(held) <= 40
+        assert not set(groups[held]) & set(np.delete(groups, held))
+    model = Autoencoder(2, max_epochs=3, random_state=0).fit(dataset, groups=groups)
+    assert model.baselines_.n_rows == 37
+
+
+def test_of_two_groups_one_is_learnt_from():
+    groups = np.arange(N_ROWS) % 2
+    assert len(SplitRule(0.9, groups=groups).hold_out(N_ROWS, N_ROWS, 0)) == N_ROWS // 2
+
+
+def test_rows_without_weight_are_as_if_they_were_not_there(dataset, folder, tmp_path):
+    weights = np.repeat([0.0, 1.0], N_ROWS // 2)
+    for place in (2, 3):
+        (tmp_path / f"{place}.parquet").write_bytes((folder / f"{place}.parquet").read_bytes())
+    model = Autoencoder(2, max_epochs=3, validation_fraction=0.0, random_state=0)
+    one = clone(model).fit(dataset, sample_weight=weights)
+    other = clone(model).fit(TableDataset(tmp_path))
+    assert one.history_.last_step == other.history_.last_step
+    np.testing.assert_array_equal(one.preprocessor_.center, other.preprocessor_.center)
+
+
+def test_one_component_goes_to_the_weighty_rows_as_in_memory(tmp_path):
+    rng = np.random.default_rng(0)
+    is_left = np.arange(N_ROWS) % 2 == 0
+    lines = np.where(is_left[:, None], [1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0])
+    rows = lines * rng.normal(size=(N_ROWS, 1))
+    table = pa.table({f"x{place}": rows[:, place] for place in range(4)})
+    pq.write_table(table, tmp_path / "rows.parquet", row_group_size=50)
+    line = DenseNetwork((4,), activation="identity")
+    model = Autoencoder(1, network=line, max_epochs=60, random_state=0)
+    for heavy in (is_left, ~is_left):
+        weights = np.where(heavy, 5.5, 0.5)
+        for given in (TableDataset(tmp_path), table):
+            errors = clone(model).fit(given, sample_weight=weights).reconstruction_error(table)
+            assert errors[heavy].mean() < 0.05 < 0.4 < errors[~heavy].mean()
+
+
 @pytest.mark.parametrize(
-    "given",
+    ("given", "words"),
     [
-        {"groups": np.zeros(N_ROWS)},
-        {"sample_weight": np.ones(N_ROWS)},
+        ({"groups": np.zeros(N_ROWS)}, "at least two groups"),
+        ({"groups": np.zeros(3)}, "one label a row"),
+        ({"sample_weight": np.zeros(N_ROWS)}, "zero for every row"),
+        ({"sample_weight": np.ones(3)}, "sample_weight"),
     ],
-    ids=str,
+    ids=["one group", "few groups", "no weight", "few weights"],
 )
-def test_what_needs_rows_in_memory_says_so(dataset, given):
-    with pytest.raises(ParameterError, match="need rows in memory, got a dataset"):
+def test_labels_and_weights_that_do_not_match_are_refused(dataset, given, words):
+    with pytest.raises(DataError, match=words):
         Autoencoder(2).fit(dataset, **given)
+
+
+def test_a_target_needs_rows_in_memory(dataset):
+    with pytest.raises(ParameterError, match="needs rows in memory, got a dataset"):
+        Autoencoder(2).fit_pairs(dataset, make_table())
 
 
 @pytest.mark.parametrize("kind", [MemoryAutoencoder, MaskedAutoencoder])

@@ -205,7 +205,7 @@ def read_training_rows(
     ``beside`` is a column, or None, for each option that names one. A table too large for memory
     is a dataset where the caller ``streams``, else a sample of it.
     """
-    from latently.exceptions import DataError, ParameterError
+    from latently.exceptions import DataError
 
     large = open_large(source) if streams else None
     rows = read_rows(source) if large is None else Rows(large)
@@ -217,18 +217,27 @@ def read_training_rows(
             _need_no_columns(option, [name], source.path)
         return rows
     select(rows.values, ignored, "--ignore")
-    if large is not None and apart:
-        raise ParameterError(
-            f"{' and '.join(apart)} needs rows in memory, {source.path} is too large. Give a part "
-            "of the rows."
-        )
-    columns = {o: select(rows.values, [name], o)[name] for o, name in apart.items()}
-    rows = rows._replace(beside={o: c.to_numpy(zero_copy_only=False) for o, c in columns.items()})
+    columns = {o: _column(rows.values, name, o) for o, name in apart.items()}
+    rows = rows._replace(beside=columns)
     unseen = {*ignored, *(source.ids or ()), *apart.values()}
     kept = [name for name in rows.values.column_names if name not in unseen]
     if not kept:
         raise DataError(f"{source.path}: no column is left. Name fewer in --id and --ignore.")
     return rows._replace(values=rows.values.select(kept))
+
+
+def _column(table: pa.Table | TableDataset, name: str, option: str) -> np.ndarray:
+    """Return a column that an option names; of a table on disk, a number for each of its values."""
+    import numpy as np
+    import pyarrow as pa
+
+    column = select(table, [name], option)
+    if isinstance(column, pa.Table):
+        values: np.ndarray = column[name].to_numpy(zero_copy_only=False)
+        return values
+    chunks = [chunk for piece in column for chunk in piece[name].dictionary_encode().chunks]
+    encoded = pa.chunked_array(chunks).unify_dictionaries()
+    return np.concatenate([chunk.indices.fill_null(-1).to_numpy() for chunk in encoded.chunks])
 
 
 def read_matched_rows(source: Source, model: Any) -> Rows:

@@ -137,13 +137,18 @@ def _tensor(array: np.ndarray) -> torch.Tensor:
 def training_data(
     preprocessor: Preprocessor, data: Input, target: Input | None, weights: np.ndarray | None
 ) -> TrainingData:
-    """Encode rows as float32 tensors; weights get mean one."""
+    """Encode rows as float32 tensors; weights have mean one over all of them."""
     inputs = _single(encode(preprocessor, data, fitting=True))
     goal = None if target is None else _single(encode(preprocessor, target, fitting=True))
     weight = None
     if weights is not None:
-        weight = torch.as_tensor(weights / weights.mean(), dtype=torch.float32)
+        weight = torch.as_tensor(weights, dtype=torch.float32)
     return TrainingData(inputs, goal, weight)
+
+
+def mean_one(weights: np.ndarray | None) -> np.ndarray | None:
+    """Return weights whose mean is one over those rows that have any."""
+    return None if weights is None else weights / weights[weights > 0].mean()
 
 
 def check_fits(

@@ -110,17 +110,29 @@ class SplitRule:
         Raises
         ------
         ParameterError
-            If they are to be chosen by groups or a splitter.
+            If they are to be chosen by a splitter.
         """
-        if self.splitter is not None or self.groups is not None:
+        if self.splitter is not None:
             raise ParameterError(
-                "groups and splitter need rows in memory, got a dataset. Leave them out, or give "
-                "fit a sample of the rows."
+                "A splitter needs rows in memory, got a dataset. Leave it out, or give fit a "
+                "sample of the rows."
             )
         n_valid = min(_n_held_out(n_rows, self.fraction), most)
+        if self.groups is not None and n_valid:
+            return self._groups_held(self.groups, n_valid, seed)
         if not self.shuffle:
             return np.arange(n_rows - n_valid, n_rows)
         return np.sort(np.random.default_rng(seed).choice(n_rows, n_valid, replace=False))
+
+    @staticmethod
+    def _groups_held(groups: np.ndarray, n_valid: int, seed: int) -> np.ndarray:
+        """Return the places of groups that are drawn until they have enough rows; one at least."""
+        sizes = np.bincount(groups)
+        order = np.random.default_rng(seed).permutation(len(sizes))
+        n_full = int(np.searchsorted(np.cumsum(sizes[order]), n_valid, side="right"))
+        is_held = np.zeros(len(sizes), dtype=bool)
+        is_held[order[: min(max(n_full, 1), len(sizes) - 1)]] = True
+        return np.flatnonzero(is_held[groups])
 
     def _sides(self, n_rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the places of training and of validation rows among those given."""

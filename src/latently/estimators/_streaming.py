@@ -57,26 +57,33 @@ def open_stream(
     seed: int,
     verbose: bool,
     engine: Engine,
+    weights: np.ndarray | None = None,
 ) -> Stream:
     """Read a dataset once: choose how to encode its columns, hold rows out, draw a sample.
 
-    Each worker reads its own parts of the files, and all hear what was found.
+    Each worker reads its own parts of the files, and all hear what was found. Rows without a weight
+    are as if they were not there.
     """
     most = max(min(_SAMPLE_ROWS, _SAMPLE_CELLS // dataset.shape[1]), _FEWEST)
-    held = rule.hold_out(dataset.n_rows, most, seed)
-    places = [held, _sampled(dataset.n_rows, held, most, seed)]
+    ignored = np.flatnonzero(np.arange(0) if weights is None else weights == 0)
+    held = np.setdiff1d(rule.hold_out(dataset.n_rows, most, seed), ignored)
+    set_apart = np.union1d(held, ignored)
+    places = [held, _sampled(dataset.n_rows, set_apart, most, seed)]
 
     def look(engine: TrainingEngine, callbacks: Sequence[Callback]) -> list[dict[str, Any]]:
         is_watched = verbose and engine.workers.rank == 0
-        return _looked_at(dataset, places, engine.workers, is_watched)
+        return _looked_at(dataset, places, ignored, engine.workers, is_watched)
 
     found = engine.launch(look)
     preprocessor = TablePreprocessor.of_tallies(
         dataset.schema, [part["tally"] for part in found], likelihood
     )
-    valid, sample = (_encoded(preprocessor, _in_order(found, side)) for side in range(2))
-    train = StreamedRows(dataset, preprocessor, held)
-    every = StreamedRows(dataset, preprocessor, held[:0])
+    valid, sample = (
+        _encoded(preprocessor, _in_order(found, side), None if weights is None else weights[own])
+        for side, own in enumerate(places)
+    )
+    train = StreamedRows(dataset, preprocessor, set_apart, weights)
+    every = StreamedRows(dataset, preprocessor, ignored, weights)
     return Stream(
         preprocessor, train.data(sample), every.data(sample), valid if len(held) else None
     )
@@ -84,11 +91,12 @@ def open_stream(
 
 @dataclass(frozen=True)
 class StreamedRows:
-    """Rows of a dataset, encoded as they are read; some places are left out."""
+    """Rows of a dataset, encoded as they are read; some places are left out, others weigh more."""
 
     dataset: TableDataset
     preprocessor: TablePreprocessor
     without: np.ndarray
+    weights: np.ndarray | None = None
 
     def data(self, sample: TrainingData) -> StreamedData:
         """Return them as training rows."""
@@ -98,9 +106,12 @@ class StreamedRows:
     def chunks(self, seed: int, rank: int, n_workers: int) -> Iterator[TrainingData]:
         """Yield a worker's rows in an order that a seed decides."""
         for start, table in self.dataset.shuffled(seed, rank, n_workers):
-            left = _without(table, start, self.without)
-            if left.num_rows:
-                yield _encoded(self.preprocessor, left)
+            kept = _kept(table, start, self.without)
+            if kept.any():
+                own = None if self.weights is None else self.weights[start : start + len(kept)]
+                yield _encoded(
+                    self.preprocessor, _filtered(table, kept), None if own is None else own[kept]
+                )
 
     def counts(self, n_workers: int) -> list[int]:
         """Return how many rows each worker reads."""
@@ -139,14 +150,18 @@ def read_together(dataset: TableDataset, engine: Engine) -> pa.Table:
 
 
 def _looked_at(
-    dataset: TableDataset, places: list[np.ndarray], workers: Workers, verbose: bool
+    dataset: TableDataset,
+    places: list[np.ndarray],
+    ignored: np.ndarray,
+    workers: Workers,
+    verbose: bool,
 ) -> list[dict[str, Any]]:
     """Read this worker's parts of a dataset once; return what all workers found in theirs."""
     _check_agreement(dataset, workers)
     pickers = [RowPicker(side) for side in places]
     pieces = prefetched(dataset.pieces(workers.rank, workers.n_workers))
     n_own = sum(map(len, dataset.places(workers.n_workers)[workers.rank]))
-    seen = _seen_by(pickers, watched(pieces, "reading", n_own, verbose))
+    seen = _seen_by(pickers, watched(pieces, "reading", n_own, verbose), ignored)
     held, nothing = places[0], dataset.schema.empty_table()
     found = {
         "tally": tallied(dataset.schema, seen),
@@ -169,12 +184,16 @@ def _check_agreement(dataset: TableDataset, workers: Workers) -> None:
         )
 
 
-def _seen_by(pickers: list[RowPicker], pieces: Iterator[Piece]) -> Iterator[Piece]:
-    """Let rows be picked from pieces that go by."""
-    for piece in pieces:
+def _seen_by(
+    pickers: list[RowPicker], pieces: Iterator[Piece], ignored: np.ndarray
+) -> Iterator[Piece]:
+    """Let rows be picked from pieces that go by, and pass on all that are not ignored."""
+    for start, table in pieces:
         for picker in pickers:
-            picker.see(piece)
-        yield piece
+            picker.see((start, table))
+        kept = _kept(table, start, ignored)
+        if kept.any():
+            yield start, _filtered(table, kept)
 
 
 def _in_order(found: list[dict[str, Any]], side: int) -> pa.Table:
@@ -184,8 +203,10 @@ def _in_order(found: list[dict[str, Any]], side: int) -> pa.Table:
     return rows.take(pa.array(order))
 
 
-def _encoded(preprocessor: TablePreprocessor, table: pa.Table) -> TrainingData:
-    return training_data(preprocessor, nw.from_native(table, eager_only=True), None, None)
+def _encoded(
+    preprocessor: TablePreprocessor, table: pa.Table, weights: np.ndarray | None
+) -> TrainingData:
+    return training_data(preprocessor, nw.from_native(table, eager_only=True), None, weights)
 
 
 def _sampled(n_rows: int, held: np.ndarray, most: int, seed: int) -> np.ndarray:
@@ -197,11 +218,13 @@ def _sampled(n_rows: int, held: np.ndarray, most: int, seed: int) -> np.ndarray:
     return drawn + np.searchsorted(held - np.arange(len(held)), drawn, side="right")
 
 
-def _without(table: pa.Table, start: int, places: np.ndarray) -> pa.Table:
-    """Return a piece of a table less the rows at some sorted places of the whole."""
-    first, last = np.searchsorted(places, (start, start + table.num_rows))
-    if first == last:
-        return table
+def _kept(table: pa.Table, start: int, without: np.ndarray) -> np.ndarray:
+    """Return which rows of a piece stand at none of some sorted places of the whole."""
+    first, last = np.searchsorted(without, (start, start + table.num_rows))
     kept = np.ones(table.num_rows, dtype=bool)
-    kept[places[first:last] - start] = False
-    return table.filter(pa.array(kept))
+    kept[without[first:last] - start] = False
+    return kept
+
+
+def _filtered(table: pa.Table, kept: np.ndarray) -> pa.Table:
+    return table if kept.all() else table.filter(pa.array(kept))

@@ -34,12 +34,13 @@ from latently.estimators._fitting import (
     default_network,
     in_canonical_order,
     make_preprocessor,
+    mean_one,
     prior_rows,
     training_data,
     training_options,
 )
 from latently.estimators._running import run_loop
-from latently.estimators._split import PreparedRows, SplitRule, Splitter, split_rule
+from latently.estimators._split import PreparedRows, Splitter, split_rule
 from latently.estimators._streaming import open_stream
 from latently.exceptions import DataError, ParameterError
 from latently.io import TableDataset, as_dataset
@@ -255,26 +256,34 @@ class TrainedAutoencoder(Answers):
         data, goal, weights, positions, content = in_canonical_order(data, goal, weights)
         self.preprocessor_ = make_preprocessor(data if goal is None else goal, self._likelihood)
         check_fits(self.preprocessor_, data, goal, self.max_memory)
-        rows = training_data(self.preprocessor_, data, goal, weights)
+        rows = training_data(self.preprocessor_, data, goal, mean_one(weights))
         distinct = content if sample_weight is None else None
         return PreparedRows(rows, rule, positions, n_given, distinct)
 
-    def _fit_dataset(self, dataset: TableDataset, *others: Any) -> Self:
+    def _fit_dataset(
+        self,
+        dataset: TableDataset,
+        target: Any,
+        sample_weight: ArrayLike | None,
+        groups: ArrayLike | None,
+    ) -> Self:
         """Learn from rows on disk, which are read anew in every pass."""
-        if any(other is not None for other in others):
+        if target is not None:
             raise ParameterError(
-                "A target, sample_weight and groups need rows in memory, got a dataset. Leave them "
-                "out, or give fit a sample of the rows."
+                "A target needs rows in memory, got a dataset. Give fit_pairs some of the rows."
             )
         first = next(iter(dataset))
         read_input(self, first, reset=True)
         check_n_rows(self, dataset.shape, MIN_ROWS)
-        rule = SplitRule(self.validation_fraction, self.shuffle, self.splitter)
+        weights = mean_one(read_weights(sample_weight, None, dataset.n_rows))
+        rule = split_rule(
+            self.validation_fraction, self.shuffle, self.splitter, groups, dataset.n_rows
+        )
         seed = self._draw_seed()
         for name in _OF_ONE_FIT:
             self.__dict__.pop(name, None)
         engine = resolve_engine(self.engine)
-        stream = open_stream(dataset, self._likelihood, rule, seed, self.verbose, engine)
+        stream = open_stream(dataset, self._likelihood, rule, seed, self.verbose, engine, weights)
         self.preprocessor_ = stream.preprocessor
         return self._learn(stream.train, stream.valid, stream.every, seed)
 
@@ -310,7 +319,7 @@ class TrainedAutoencoder(Answers):
         seed = self._draw_seed() if first else self._next_seed
         if first:
             self.preprocessor_ = make_preprocessor(data, self._likelihood)
-        rows = training_data(self.preprocessor_, data, None, weights)
+        rows = training_data(self.preprocessor_, data, None, mean_one(weights))
         with seeded(seed):
             if first:
                 spectrum = fit_spectrum(rows.inputs, self.preprocessor_.layout)
