@@ -72,7 +72,7 @@ def fit(
         int | None,
         typer.Option(
             metavar="N",
-            help="Models of N seeds, whose answers are averaged: slower, and better.",
+            help="Train N models of as many seeds and average their answers.",
             rich_help_panel=_TRAINING,
         ),
     ] = None,
