@@ -9,9 +9,12 @@ import latently
 from latently import (
     AnomalyDetector,
     Autoencoder,
+    AutoencoderSearchCV,
     ConvolutionalAutoencoder,
     CustomNetwork,
+    DenseNetwork,
     EnsembleAutoencoder,
+    FeatureExtractor,
     MemoryAutoencoder,
     VariationalAutoencoder,
 )
@@ -166,3 +169,21 @@ def test_a_dataset_is_refused(tmp_path):
     pq.write_table(pa.table({"a": [1.0, 2.0, 3.0]}), tmp_path / "a.parquet")
     with pytest.raises(latently.exceptions.DataError, match="rows in memory"):
         EnsembleAutoencoder().fit(latently.TableDataset(tmp_path / "a.parquet"))
+
+
+def test_features_may_be_the_hidden_layers_of_all_members():
+    member = Autoencoder(2, network=DenseNetwork((8, 4)), max_epochs=1)
+    model = EnsembleAutoencoder(member, n_estimators=3, random_state=0).fit(TRAIN)
+    features = FeatureExtractor(autoencoder=model, layers="all").fit(TRAIN)
+    assert features.transform(TEST).shape == (300, 3 * (8 + 4 + 2))
+    one = FeatureExtractor(autoencoder=model.estimators_[0], layers="all").fit(TRAIN)
+    np.testing.assert_allclose(features.transform(TEST)[:, :12], one.transform(TEST)[:, :12])
+
+
+def test_a_search_asks_for_a_space_of_its_own():
+    model = EnsembleAutoencoder(MEMBER, n_estimators=2)
+    with pytest.raises(ParameterError, match="searched by its members"):
+        AutoencoderSearchCV(model, n_trials=1, random_state=0).fit(TRAIN)
+    space = {"n_estimators": [1, 2]}
+    found = AutoencoderSearchCV(model, space, n_trials=1, random_state=0).fit(TRAIN)
+    assert len(found.best_estimator_.estimators_) in (1, 2)

@@ -56,7 +56,7 @@ def explain(
     loaded = load(model)
     if not hasattr(loaded, "explain"):
         raise ParameterError(
-            f"{model} holds a {type(loaded).__name__}, which flags nothing. Fit a detector with "
+            f"{model} holds {type(loaded).__name__}, which flags nothing. Fit a detector with "
             "`latently detect`."
         )
     some, chosen = _chosen(loaded, Source(data, format, key, skip_bad, ids), every)

@@ -29,7 +29,7 @@ def sample(
     source = loaded if hasattr(loaded, "sample") else autoencoder_of(loaded)
     if not hasattr(source, "sample"):
         raise ModelFileError(
-            f"{model} holds a {type(source).__name__}, from which nothing can be drawn. Use a "
+            f"{model} holds {type(source).__name__}, from which nothing can be drawn. Use a "
             "model of `fit --kind variational`.",
             "class",
         )

@@ -188,12 +188,12 @@ def _seen_by(
     pickers: list[RowPicker], pieces: Iterator[Piece], ignored: np.ndarray
 ) -> Iterator[Piece]:
     """Let rows be picked from pieces that go by, and pass on all that are not ignored."""
-    for start, table in pieces:
+    for piece in pieces:
         for picker in pickers:
-            picker.see((start, table))
-        kept = _kept(table, start, ignored)
+            picker.see(piece)
+        kept = _kept(piece.table, piece.start, ignored)
         if kept.any():
-            yield start, _filtered(table, kept)
+            yield piece._replace(table=_filtered(piece.table, kept))
 
 
 def _in_order(found: list[dict[str, Any]], side: int) -> pa.Table:

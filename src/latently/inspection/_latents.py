@@ -224,7 +224,7 @@ def decoding_model(model: Any) -> BaseAutoencoder:
     found: BaseAutoencoder = getattr(model, "autoencoder_", model)
     if not isinstance(found, TrainedAutoencoder):
         raise DataError(
-            f"The latents of a {type(found).__name__} cannot be described: its code is not made to "
+            f"The latents of {type(found).__name__} cannot be described: its code is not made to "
             "be decoded alone. Use an Autoencoder or a VariationalAutoencoder."
         )
     return found

@@ -47,6 +47,11 @@ class EnsembleModule(AutoencoderModule):
         # Each rebuilds rows through its own code: what a PCA of that size does is the measure.
         self.latent.n_active = members[0].latent.n_active
 
+    @property
+    def encoders(self) -> list[nn.Module]:
+        """The encoders of the members."""
+        return [encoder for member in self._members for encoder in member.encoders]
+
     def hidden(self, cells: Cells) -> Tensor:
         """Return the codes of the members, shape (batch, n_components)."""
         return self.encode(cells).value

@@ -99,6 +99,11 @@ class AutoencoderModule(nn.Module):
         self.refinement_steps = refinement_steps
         self.register_buffer("center", center.clone())
 
+    @property
+    def encoders(self) -> list[nn.Module]:
+        """The encoders whose layers say something of a row: one, but for an ensemble."""
+        return [self.encoder]
+
     def centered(self, cells: Cells) -> Tensor:
         """Return flattened rows less their mean, zero where missing, shape (batch, width)."""
         values = cells.values.flatten(1) - self.center

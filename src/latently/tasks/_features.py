@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -157,6 +159,7 @@ class FeatureExtractor(TransformerMixin, AutoencoderTask):  # type: ignore[misc]
 
 def layers_of(module: AutoencoderModule, cells: Cells) -> Tensor:
     """Return the hidden layers of the encoder and the code, side by side."""
-    with hidden_layers(module.encoder) as layers:
+    with ExitStack() as stack:
+        kept = [stack.enter_context(hidden_layers(encoder)) for encoder in module.encoders]
         code = module.encode(cells).value
-    return torch.cat([*layers, code], 1)
+    return torch.cat([*chain.from_iterable(kept), code], 1)

@@ -12,6 +12,7 @@ from latently import nn
 from latently.estimators import (
     BaseAutoencoder,
     DenoisingAutoencoder,
+    EnsembleAutoencoder,
     MaskedAutoencoder,
     MemoryAutoencoder,
     SparseAutoencoder,
@@ -162,6 +163,11 @@ def default_space(model: BaseAutoencoder, *, sizes_too: bool) -> dict[str, Any]:
         Values of each parameter, for ``read_space``.
     """
     space: dict[str, Any] = {}
+    if isinstance(model, EnsembleAutoencoder):
+        raise ParameterError(
+            "An ensemble is searched by its members, got no space. Search one of them and give the "
+            'best to EnsembleAutoencoder, or name a space such as {"n_estimators": [4, 8]}.'
+        )
     if isinstance(model, MemoryAutoencoder):
         return {"n_components": (250, 8_000, "log"), "robust": [False, True]}
     rate = float(model.learning_rate)
