@@ -13,7 +13,8 @@ rows as well; errors are those of the other half, which had no say.
 ``seeds``: ``fit_seeds`` of eight models beside a fit of one, and ``fit_sizes`` of eight codes
 beside the fits of each.
 ``large``: a step of 784-1000-500-250-30 and back, of pixels, as a share of the rate of the products
-of matrices that it is made of, in single precision, by wall clock.
+of matrices that it is made of, in single precision, by wall clock; and ``score_samples`` and
+``transform`` at the rate of the bare network's forward, in single precision.
 ``gpu``: a step of both, and of the large network in batches of 1,024, on a CUDA device, by the way
 that it is taken, and at the rate of its products; left out where there is none.
 ``images``: pythae's autoencoders on digits, and ours until they rebuild unseen ones as well.
@@ -309,14 +310,16 @@ def _scoring(models: dict[str, Any], rows: np.ndarray) -> Iterator[Record]:
         yield Record("scoring", "200,000 rows", "made", name, 0, "times ours", ratio)
 
 
-def _bare(module: Any, rows: np.ndarray) -> Callable[[], None]:
+def _bare(module: Any, rows: np.ndarray, *, encodes_only: bool = False) -> Callable[[], None]:
     """Return the forward of a network without judging, scaling or scoring rows."""
     parts = torch.from_numpy(rows).split(4_096)
 
     def run() -> None:
         with torch.no_grad():
             for part in parts:
-                module.decoder(module.encoder(part - module.center))
+                code = module.encoder(part - module.center)
+                if not encodes_only:
+                    module.decoder(code)
 
     return run
 
@@ -375,14 +378,26 @@ def large(_: Path | None) -> Iterator[Record]:
         for name in calls:
             share = median(turn["its products alone"] / turn[name] for turn in turns)
             yield Record("large", f"batch of {batch}", "made", name, 0, "rate of products", share)
+    model, images = _large_model(), np.random.default_rng(0).random((20_000, LARGE[0]), np.float32)
+    say("large: scoring")
+    asked = {"score_samples": model.score_samples, "transform": model.transform}
+    for name, ask in asked.items():
+        bare = _bare(model.module_, images, encodes_only=name == "transform")
+        times = in_rounds([partial(ask, images), bare])
+        share = median(np.array(times[1]) / np.array(times[0]))
+        yield Record("large", "20,000 images", "made", name, 0, "rate of the bare network", share)
 
 
 def _large_module() -> Any:
+    return _large_model().module_.train()
+
+
+def _large_model() -> Any:
     model = latently.Autoencoder(
         LARGE[-1], network=latently.DenseNetwork(LARGE[1:-1]), likelihood="bernoulli",
         max_epochs=1, random_state=0,
     )  # fmt: skip
-    return model.fit(np.random.default_rng(0).random((40, LARGE[0]))).module_.train()
+    return model.fit(np.random.default_rng(0).random((40, LARGE[0])))
 
 
 def _one_step(step: Step, batch: Batch) -> None:

@@ -15,8 +15,9 @@ from latently.nn import AutoencoderModule, Cells, EnsembleModule, StoredRows
 from latently.preprocessing import counted_from
 from latently.training import Engine, LocalEngine, resolve_engine
 
-#: Elements of encoded rows that are worked on at once, and what their number is a multiple of.
-_CHUNK_ELEMENTS, _MULTIPLE = 1 << 20, 16
+#: Elements of encoded rows that are worked on at once, as many as lie in a processor's cache or
+#: keep a GPU busy; and what the number of rows is a multiple of.
+_CACHED_ELEMENTS, _GPU_ELEMENTS, _MULTIPLE = 1 << 18, 1 << 20, 16
 
 Question = Callable[[AutoencoderModule, Cells], Tensor]
 
@@ -41,9 +42,9 @@ def module_for(
     return copy.deepcopy(module).to(device=device, dtype=dtype)
 
 
-def chunks(cells: Cells, width: int) -> Iterator[Cells]:
+def chunks(cells: Cells, width: int, n_elements: int = _CACHED_ELEMENTS) -> Iterator[Cells]:
     """Deal out rows in order, a bounded number of elements at a time."""
-    n_rows = max(min(_CHUNK_ELEMENTS // width, 4096) // _MULTIPLE, 1) * _MULTIPLE
+    n_rows = max(min(n_elements // width, 4096) // _MULTIPLE, 1) * _MULTIPLE
     for start in range(0, len(cells.values), n_rows):
         yield cells.take(slice(start, start + n_rows))
 
@@ -71,7 +72,8 @@ def ask(module: AutoencoderModule, cells: Cells, question: Question) -> Tensor:
     width = max(module.likelihood.layout.width, cells.values[:1].numel())
     center = module.center
     answers = []
-    for chunk in chunks(cells, width):
+    n_elements = _GPU_ELEMENTS if center.is_cuda else _CACHED_ELEMENTS
+    for chunk in chunks(cells, width, n_elements):
         observed = None if chunk.observed is None else chunk.observed.to(center.device)
         rows = padded(Cells(chunk.values.to(center), observed))
         answers.append(_fetched(question(module, rows)[: len(chunk.values)]))
