@@ -11,7 +11,13 @@ import torch
 from torch import Tensor
 
 from latently.io import as_dataset, prefetched
-from latently.nn import AutoencoderModule, Cells, EnsembleModule, StoredRows
+from latently.nn import (
+    AutoencoderModule,
+    Cells,
+    EnsembleModule,
+    StoredRows,
+    flushing_denormals,
+)
 from latently.preprocessing import counted_from
 from latently.training import Engine, LocalEngine, resolve_engine
 
@@ -63,6 +69,7 @@ def padded(cells: Cells) -> Cells:
     return cells.take(places.to(cells.values.device))
 
 
+@flushing_denormals()
 @torch.no_grad()
 def ask(module: AutoencoderModule, cells: Cells, question: Question) -> Tensor:
     """Return the answers about all rows, on the CPU.

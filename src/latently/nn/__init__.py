@@ -14,6 +14,7 @@ from latently.nn._corruption import (
     larger,
 )
 from latently.nn._crowd import CrowdModule
+from latently.nn._denormals import flushing_denormals
 from latently.nn._ensemble import EnsembleModule
 from latently.nn._latents import Code, Deterministic, Gaussian, Latent, Ordered
 from latently.nn._layers import hidden_layers, outlined
@@ -84,6 +85,7 @@ __all__ = [
     "UNetModule",
     "VariationalModule",
     "as_part",
+    "flushing_denormals",
     "hidden_layers",
     "larger",
     "mean_offset",

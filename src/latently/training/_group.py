@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
-from latently.nn import AutoencoderModule
+from latently.nn import AutoencoderModule, flushing_denormals
 from latently.training._callbacks import Callback, listeners
 from latently.training._data import Batch, TrainingData, balanced_split
 from latently.training._engine import TrainingEngine
@@ -421,6 +421,7 @@ def _elsewhere(rows: TrainingData, places: Tensor) -> StreamedData:
     return StreamedData(len(places), _nothing, lambda _: [len(places)], sample)
 
 
+@flushing_denormals()
 def train_group(
     engine: TrainingEngine,
     modules: Sequence[AutoencoderModule],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from latently.nn import AutoencoderModule
+from latently.nn import AutoencoderModule, flushing_denormals
 from latently.training._callbacks import Callback, listeners
 from latently.training._checkpoint import TrainingCheckpoint
 from latently.training._data import TrainingData
@@ -25,6 +25,7 @@ class Trained(NamedTuple):
     optimizer_state: dict[str, Any]
 
 
+@flushing_denormals()
 def train(
     engine: TrainingEngine,
     module: AutoencoderModule,
