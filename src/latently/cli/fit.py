@@ -156,18 +156,12 @@ def fit(
     training and keeps the best weights; with --resume, the same command goes on from there.
     Processes of torchrun train one model together: torchrun --nproc-per-node 2 -m latently fit ...
     """
-    from latently.exceptions import ParameterError
     from latently.inspection import inspect
     from latently.io import check_output
     from latently.report import plot_history
     from latently.training import checkpointing, remove_checkpoint
 
-    if n_estimators is not None and (resume or checkpoint):
-        raise ParameterError(
-            "--n-estimators trains several models at once, which is not saved on the way. Drop "
-            "--checkpoint and --resume."
-        )
-    folder, is_resumed = _checkpoint_folder(output, checkpoint, resume)
+    folder, is_resumed = _checkpoint_folder(output, checkpoint, resume, n_estimators)
     overwrite = overwrite or is_resumed
     check_output(output, overwrite)
     check_picture(plot, overwrite)
@@ -179,8 +173,8 @@ def fit(
         group_by is not None, seconds_of(time_limit), bytes_of(max_memory), n_estimators,
     )  # fmt: skip
     source = Source(data, format, key, skip_bad, ids, own_sizes=kind is Kind.unet)
-    streams = n_estimators is None
-    rows = read_training_rows(source, ignore, {"--group-by": group_by}, streams=streams)
+    beside, is_one = {"--group-by": group_by}, n_estimators is None
+    rows = read_training_rows(source, ignore, beside, streams=is_one)
     groups = {} if group_by is None else {"groups": rows.beside["--group-by"]}
     with checkpointing(folder):
         model = make_autoencoder(recipe, images=rows.is_images).fit(rows.values, **groups)
@@ -207,11 +201,17 @@ def fit(
 
 
 def _checkpoint_folder(
-    output: str, checkpoint: str | None, resume: bool
+    output: str, checkpoint: str | None, resume: bool, n_estimators: int | None
 ) -> tuple[str | None, bool]:
     """Return where to save the training, and whether there is one to go on from."""
+    from latently.exceptions import ParameterError
     from latently.training import holds_checkpoint, refuse_existing
 
+    if n_estimators is not None and (resume or checkpoint is not None):
+        raise ParameterError(
+            "--n-estimators trains several models at once, which is not saved on the way. Drop "
+            "--checkpoint and --resume."
+        )
     if checkpoint is None and not resume:
         return None, False
     folder = f"{output}.checkpoint" if checkpoint is None else checkpoint
