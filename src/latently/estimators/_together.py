@@ -37,7 +37,7 @@ def fit_seeds(
     """Fit an autoencoder from several seeds: other first weights, other rows held out.
 
     On a CPU, models of up to 3 million weights are trained at once, as one batched computation:
-    eight small ones take four to five times as long as one. Each is the model that ``fit`` returns
+    eight small ones take three to five times as long as one. Each is the model that ``fit`` returns
     for its seed, but for rounding and for whatever it draws at random beside its first weights,
     its batches and the rows held out. Where models cannot be batched (images by convolutions,
     batch normalisation, steps that change in the course of training) they are trained one after
