@@ -187,3 +187,9 @@ def test_a_search_asks_for_a_space_of_its_own():
     space = {"n_estimators": [1, 2]}
     found = AutoencoderSearchCV(model, space, n_trials=1, random_state=0).fit(TRAIN)
     assert len(found.best_estimator_.estimators_) in (1, 2)
+
+
+def test_members_that_learnt_from_all_rows_are_judged_by_training_rows():
+    member = Autoencoder(2, max_epochs=2, refit=True)
+    model = EnsembleAutoencoder(member, n_estimators=2, random_state=0).fit(TRAIN)
+    assert model.baselines_.rows == "training"

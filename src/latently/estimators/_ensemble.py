@@ -68,7 +68,7 @@ class EnsembleAutoencoder(Answers):
         Of the member that was trained longest.
     baselines_ : Baselines
         Squared error of the ensemble, of a PCA of a member's size and of the column means, on rows
-        that no member has learnt from.
+        that no member has learnt from; on training rows where members have ``refit=True``.
     interrupted_ : bool
         True if Ctrl-C ended the training of a member.
     n_features_in_ : int
@@ -150,7 +150,8 @@ class EnsembleAutoencoder(Answers):
         group = fit_together(members, X, groups, sample_weight, split_seed=seed)
         train_rows, valid_rows = group.sides(0)
         self._assemble(members, train_rows.inputs)
-        self._judge(train_rows, valid_rows, group.spectra[0])
+        # Members that were trained again on all rows have learnt from those held out, too.
+        self._judge(train_rows, None if members[0].refit else valid_rows, group.spectra[0])
         return self
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:

@@ -147,8 +147,8 @@ def training_data(
 
 
 def mean_one(weights: np.ndarray | None) -> np.ndarray | None:
-    """Return weights whose mean is one over those rows that have any."""
-    return None if weights is None else weights / weights[weights > 0].mean()
+    """Return weights whose mean is one."""
+    return None if weights is None else weights / weights.mean()
 
 
 def check_fits(

@@ -275,7 +275,9 @@ class TrainedAutoencoder(Answers):
         first = next(iter(dataset))
         read_input(self, first, reset=True)
         check_n_rows(self, dataset.shape, MIN_ROWS)
-        weights = mean_one(read_weights(sample_weight, None, dataset.n_rows))
+        weights = read_weights(sample_weight, None, dataset.n_rows)
+        if weights is not None:
+            weights = weights / weights[weights > 0].mean()  # the others are left out
         rule = split_rule(
             self.validation_fraction, self.shuffle, self.splitter, groups, dataset.n_rows
         )
