@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from latently._schema import wrong_field
+from latently._field_types import wrong_field
 from latently.exceptions import ModelFileError
 
 Arrays = dict[str, np.ndarray]

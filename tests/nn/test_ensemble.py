@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from latently._spec import Block, Layout
+from latently._layout import Block, Layout
 from latently.nn import (
     AutoencoderModule,
     Cells,

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from latently import Autoencoder, VariationalAutoencoder
-from latently._spec import Block, Layout
+from latently._layout import Block, Layout
 from latently.exceptions import DataError
 from latently.nn import Likelihood
 from latently.nn._kinds import KINDS, ContinuousBernoulli, DiscretizedLogistic, Noise

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, Categorical, Normal
 
-from latently._spec import Block, Layout
+from latently._layout import Block, Layout
 from latently.nn import Likelihood, mean_offset, spread
 
 pytestmark = pytest.mark.trust("numbers")

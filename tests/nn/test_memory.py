@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from latently._spec import Block, Layout
+from latently._layout import Block, Layout
 from latently.nn import Cells, CrowdModule, Memory, MemoryModule
 from latently.nn._views import Arcsinh, Ranks, Rows, Smooth
 

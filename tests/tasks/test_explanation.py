@@ -10,7 +10,7 @@ import torch
 from sklearn.datasets import load_breast_cancer, load_digits
 
 from latently import AnomalyDetector, Autoencoder, load, plot_explanation
-from latently._spec import Block, Layout
+from latently._layout import Block, Layout
 from latently.exceptions import DataError, NotFittedError, ParameterError
 from latently.nn import Cells
 from latently.tasks import ImageExplanation, Repairs

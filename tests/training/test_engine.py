@@ -11,7 +11,7 @@ from latently import (
     MapAutoencoder,
     UNetAutoencoder,
 )
-from latently._spec import Block, Layout
+from latently._layout import Block, Layout
 from latently.estimators._fitting import default_network
 from latently.exceptions import ParameterError
 from latently.nn import AutoencoderModule, Cells, Deterministic, Likelihood

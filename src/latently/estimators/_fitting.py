@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from latently._layout import Layout
 from latently._sklearn import Interval
-from latently._spec import Layout
 from latently._validation import Input
 from latently.estimators._effort import Effort, scaled
 from latently.estimators._split import repeated_rows, take_rows

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from latently._codec import check_state
-from latently._spec import Layout
+from latently._layout import Layout
 from latently.exceptions import ModelFileError
 from latently.nn import outlined
 from latently.preprocessing import Preprocessor

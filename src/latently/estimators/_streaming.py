@@ -10,7 +10,7 @@ import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
-from latently._spec import LikelihoodChoice
+from latently._layout import LikelihoodChoice
 from latently.estimators._fitting import training_data
 from latently.estimators._split import SplitRule
 from latently.exceptions import DataError

@@ -13,7 +13,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from latently._spec import Column, Layout
+from latently._layout import Column, Layout
 from latently._validation import read_input
 from latently.exceptions import DataError
 from latently.preprocessing import TablePreprocessor

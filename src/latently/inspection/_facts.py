@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from latently._spec import ImageSpec
 from latently._validation import check_fitted
 from latently.estimators import BaseAutoencoder, ComponentsCurve
 from latently.inspection._usage import count_used_components
+from latently.schema import ImageSpec
 
 _PLAIN = (str, int, float, bool, type(None))
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from latently._spec import Column, LikelihoodName
+from latently._layout import Column, LikelihoodName
 
 
 def others_of(filled: Tensor, column: Column) -> Tensor:

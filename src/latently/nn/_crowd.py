@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from latently._spec import Layout
+from latently._layout import Layout
 from latently.nn._module import Cells
 from latently.nn._stored import StoredRows
 from latently.nn._views import Arcsinh, Ranks, Rows

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latently._spec import Block, Layout
+from latently._layout import Block, Layout
 from latently.nn._kinds import KINDS, Kind, Noise
 
 #: Where the logarithm of the scale of whole numbers begins.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from latently._spec import Column, Layout
+from latently._layout import Column, Layout
 from latently.nn._blend import blend_weights
 from latently.nn._columns import category_at, others_of, prediction_error, told_of
 from latently.nn._conditional import ConditionalGaussian

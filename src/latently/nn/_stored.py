@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from latently._spec import Layout
+from latently._layout import Layout
 from latently.nn._latents import Code, Latent
 from latently.nn._likelihoods import Likelihood, mean_offset
 from latently.nn._memory import JUDGED_ROWS, SHARPNESS, Memory, weights_of

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latently._spec import Block, Layout
+from latently._layout import Block, Layout
 from latently.nn._corruption import larger
 from latently.nn._latents import Code, Deterministic
 from latently.nn._layers import BatchNorm2d

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latently._spec import Layout
+from latently._layout import Layout
 
 #: A standard deviation below this is rounding.
 _LEAST_SPREAD = 1e-9

@@ -7,11 +7,12 @@ from typing import Any
 
 from latently import estimators, nn, tasks, training
 from latently._codec import MISFITS, from_plain
-from latently._spec import Block, ColumnType, ImageSpec, Layout, TableSpec
+from latently._layout import Block, Layout
 from latently.exceptions import LatentlyError, ModelFileError
 from latently.io import read_model, show
 from latently.preprocessing import ImagePreprocessor, TablePreprocessor
 from latently.preprocessing._columns import BooleanCodec, CategoryCodec, OrdinalCodec, TimeCodec
+from latently.schema import ColumnType, ImageSpec, TableSpec
 
 #: The only classes that a model file may name.
 CLASSES: dict[str, type] = {

@@ -1,6 +1,6 @@
 """Mixed tables or images <-> the encoded float matrix, both ways. Never torch."""
 
-from latently._spec import LikelihoodChoice
+from latently._layout import LikelihoodChoice
 from latently.preprocessing._gaps import fill_missing, mark_missing, restore
 from latently.preprocessing._images import ImagePreprocessor
 from latently.preprocessing._order import canonical_order

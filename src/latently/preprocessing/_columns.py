@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from latently._spec import LikelihoodName
+from latently._layout import LikelihoodName
 from latently.exceptions import DataError, DataWarning
 
 #: Seconds of a tick, by its unit.

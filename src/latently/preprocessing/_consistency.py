@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from latently._spec import ColumnType, ImageSpec, TableSpec
 from latently.exceptions import DataError
 from latently.preprocessing._columns import (
     CYCLES,
@@ -19,7 +18,7 @@ from latently.preprocessing._columns import (
     OrdinalCodec,
     TimeCodec,
 )
-from latently.preprocessing._frames import arrow_type
+from latently.schema import ColumnType, ImageSpec, TableSpec, arrow_type
 
 _CODECS = (BooleanCodec, CategoryCodec, OrdinalCodec, TimeCodec)
 #: Beyond this, numbers do not fit into single precision once they are scaled.

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from latently.preprocessing._columns import dictionary_values, plain
-from latently.preprocessing._frames import arrow_table, native_frame, rounded, table_spec
+from latently.schema import arrow_table, native_frame, rounded, table_spec
 
 
 def mark_missing(X: Any, value: Any) -> Any:

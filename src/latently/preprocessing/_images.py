@@ -8,17 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from latently._spec import (
-    Block,
-    ImageAxes,
-    ImageSpec,
-    Layout,
-    LikelihoodChoice,
-    LikelihoodName,
-)
+from latently._layout import Block, Layout, LikelihoodChoice, LikelihoodName
 from latently.exceptions import DataError, DataWarning
 from latently.preprocessing._consistency import check_images
-from latently.preprocessing._frames import rounded
+from latently.schema import ImageAxes, ImageSpec, rounded
 
 _CHANNEL_COUNTS = (1, 2, 3, 4)
 

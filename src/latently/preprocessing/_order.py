@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from latently.preprocessing._columns import observed_cells, plain, ticks_of
-from latently.preprocessing._frames import arrow_table
+from latently.schema import arrow_table
 
 _CHUNK_ELEMENTS = 1 << 22
 

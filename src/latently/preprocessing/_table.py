@@ -13,11 +13,14 @@ import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
-from latently._spec import Block, Layout, LikelihoodChoice, LikelihoodName, TableSpec
+from latently._layout import Block, Layout, LikelihoodChoice, LikelihoodName
 from latently.exceptions import DataError, DataWarning
 from latently.preprocessing._columns import ColumnCodec, number_matrix
 from latently.preprocessing._consistency import check_table
-from latently.preprocessing._frames import (
+from latently.preprocessing._scaling import Scaling
+from latently.preprocessing._tallies import Moments, TableTally
+from latently.schema import (
+    TableSpec,
     arrow_table,
     container_of,
     frame_like,
@@ -26,8 +29,6 @@ from latently.preprocessing._frames import (
     table_spec,
     typed_column,
 )
-from latently.preprocessing._scaling import Scaling
-from latently.preprocessing._tallies import Moments, TableTally
 
 Table = np.ndarray | nw.DataFrame[Any]
 

@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from latently._spec import ColumnType, TableSpec
 from latently.exceptions import DataWarning
 from latently.preprocessing._columns import (
     CYCLES,
@@ -28,6 +27,7 @@ from latently.preprocessing._columns import (
     plain,
     ticks_of,
 )
+from latently.schema import ColumnType, TableSpec
 
 #: Categories kept for a text column; the rest of its values count as unknown.
 MAX_CATEGORIES = 100

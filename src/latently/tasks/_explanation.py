@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from scipy.ndimage import uniform_filter
 
-from latently._spec import Column, Layout
+from latently._layout import Column, Layout
 from latently._validation import Input, read_input
 from latently.estimators import BaseAutoencoder
 from latently.nn import Cells

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latently._spec import Column, Layout
+from latently._layout import Column, Layout
 from latently.estimators import BaseAutoencoder, filled_of
 from latently.nn import Cells, MaskedModule, prediction_error
 

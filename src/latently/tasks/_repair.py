@@ -11,7 +11,7 @@ from sklearn import config_context
 from sklearn.covariance import ledoit_wolf
 from torch import Tensor
 
-from latently._spec import Layout
+from latently._layout import Layout
 from latently.nn import Cells, ConditionalGaussian, Rows, spread
 
 #: Rows that it is learnt from.

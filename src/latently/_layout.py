@@ -1,4 +1,4 @@
-"""Frozen records of what ``fit`` saw: the input, its columns, and how they are encoded."""
+"""How the columns or pixels of the input lie in the encoded matrix."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ LikelihoodName = Literal[
 LikelihoodChoice = Literal[
     "auto", "gaussian", "bernoulli", "continuous_bernoulli", "discretized_logistic"
 ]
-Container = Literal["numpy", "pandas", "polars", "pyarrow"]
 
 
 @dataclass(frozen=True)
@@ -81,45 +80,3 @@ class Layout:
             Column(place, slice(stop - block.width, stop), block.likelihood)
             for place, (block, stop) in enumerate(zip(blocks, stops, strict=True))
         )
-
-
-@dataclass(frozen=True)
-class ColumnType:
-    """The type of one column of a frame, as far as it must come back.
-
-    ``name`` is narwhals' name of the type, ``native`` the container's own word for it
-    (pandas only), ``unit`` and ``zone`` belong to times, ``categories`` to ordered ones.
-    """
-
-    name: str
-    native: str | None = None
-    unit: Literal["ns", "us", "ms", "s"] | None = None
-    zone: str | None = None
-    ordered: bool = False
-
-
-@dataclass(frozen=True)
-class TableSpec:
-    """A table as ``fit`` saw it. ``names`` is None where the input had none (NumPy)."""
-
-    container: Container
-    dtype: str
-    names: tuple[str, ...] | None = None
-    types: tuple[ColumnType, ...] = ()
-
-
-ImageAxes = Literal["hw", "hwc", "chw"]
-
-
-@dataclass(frozen=True)
-class ImageSpec:
-    """A stack of images as ``fit`` saw it: axes, size, dtype and the range of the pixels."""
-
-    axes: ImageAxes
-    shape: tuple[int, int, int]  # channels, height, width
-    dtype: str
-    low: float
-    high: float
-
-
-InputSpec = TableSpec | ImageSpec

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from latently._spec import ColumnType, Container, TableSpec
 from latently.exceptions import DataError
+from latently.schema._records import ColumnType, Container, TableSpec
 
 _PLAIN_TYPES: dict[str, pa.DataType] = {
     "bool": pa.bool_(),
