@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+import warnings
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import narwhals as nw
 import numpy as np
-import pyarrow as pa
 from sklearn.exceptions import NotFittedError as _SklearnNotFittedError
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from latently._sklearn import check_n_features, check_sample_weight
 from latently.exceptions import DataError, NotFittedError, ParameterError
+from latently.schema import plain_frame, plain_rows, text_names, unmasked
 
 Input = np.ndarray | nw.DataFrame[Any]
 
@@ -54,17 +56,14 @@ def read_input(
     DataError
         If the rows cannot be used.
     """
-    if nw.dependencies.is_polars_lazyframe(X):
-        raise DataError("Expected 2D data, got a LazyFrame. Call its collect() first.")
+    X = plain_rows(X)
     if hasattr(X, "get_fragments") or hasattr(X, "shuffled"):
         raise DataError(
             f"Expected rows in memory, got a {type(X).__name__}. Give some of them, as its "
             "to_table() or TableDataset.sample(100_000, seed=0) returns them."
         )
     if _is_frame(X) and (reset or fitted_on == "frame"):
-        frame = _read_frame(estimator, X, reset=reset, min_rows=min_rows)
-        if frame is not None:
-            return frame
+        return _read_frame(estimator, X, reset=reset, min_rows=min_rows)
     if n_axes(X) in (3, 4):
         return _read_images(estimator, X, reset=reset, min_rows=min_rows)
     if n_axes(X) == 0 and is_pictures(X):
@@ -97,59 +96,77 @@ def _is_frame(X: Any) -> bool:
     return bool(nw.dependencies.is_into_dataframe(X))
 
 
-def _read_frame(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> nw.DataFrame[Any] | None:
-    """Return a narwhals frame, or None where its names are numbers and it is better an array."""
+def _read_frame(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> nw.DataFrame[Any]:
+    """Return a narwhals frame; its names are texts, or all something else."""
     names = list(getattr(X, "column_names", getattr(X, "columns", ())))
-    if names and not any(isinstance(name, str) for name in names):
-        return None
     _check_names(names)
-    frame: nw.DataFrame[Any] = nw.from_native(X, eager_only=True)
-    if len(frame.columns) == 0:
+    if len(names) == 0:
         raise DataError(
-            f"Found array with 0 feature(s) (shape={frame.shape}) while a minimum of 1 is required."
+            f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required."
         )
-    check_n_rows(estimator, frame.shape, min_rows)
-    if isinstance(X, pa.Table):
-        frame = nw.from_native(_without_views(X), eager_only=True)
-    _hold_columns(estimator, frame, reset=reset)
+    check_n_rows(estimator, X.shape, min_rows)
+    if reset:
+        _record_columns(estimator, names)
+    else:
+        X = _with_fitted_names(estimator, X, names)
+    frame: nw.DataFrame[Any] = nw.from_native(plain_frame(X), eager_only=True)
     return frame
-
-
-def _without_views(table: pa.Table) -> pa.Table:
-    """Return an Arrow table with plain texts for text views, which Arrow can hardly use."""
-    for position, field in enumerate(table.schema):
-        if field.type == pa.string_view():
-            column = table.column(position).cast(pa.large_string())
-            table = table.set_column(position, field.with_type(pa.large_string()), column)
-    return table
 
 
 def _check_names(names: list[Any]) -> None:
     wrong = [name for name in names if not isinstance(name, str)]
-    if wrong:
+    if wrong and len(wrong) < len(names):
         raise DataError(
             f"Column names must all be text, got {wrong[:5]} beside others. Rename them."
         )
-    twice = (
-        sorted({name for name in names if names.count(name) > 1})
-        if len(set(names)) < len(names)
-        else []
-    )
-    if twice:
+    texts = text_names(names)
+    if len(set(texts)) < len(texts):
+        twice = sorted({name for name in texts if texts.count(name) > 1})
         raise DataError(f"Column names {twice[:5]} occur more than once. Rename or drop them.")
 
 
-def _hold_columns(estimator: Any, frame: nw.DataFrame[Any], *, reset: bool) -> None:
-    if reset:
-        estimator.feature_names_in_ = np.array(frame.columns, dtype=object)
-        estimator.n_features_in_ = len(frame.columns)
-    else:
-        _compare_names(estimator, frame.columns)
+def _record_columns(estimator: Any, names: list[Any]) -> None:
+    estimator.n_features_in_ = len(names)
+    if all(isinstance(name, str) for name in names):
+        estimator.feature_names_in_ = np.array(names, dtype=object)
+    elif hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
 
 
-def _compare_names(estimator: Any, names: list[str]) -> None:
-    fitted = list(estimator.feature_names_in_)
-    if names == fitted:
+def _with_fitted_names(estimator: Any, X: Any, names: list[Any]) -> Any:
+    """Return a frame with the names of ``fit``; one without names of its own goes by position."""
+    fitted = getattr(estimator, "feature_names_in_", None)
+    if fitted is None:
+        return X  # numbered columns are compared where they are encoded
+    texts, is_unnamed = text_names(names), not all(isinstance(name, str) for name in names)
+    if is_unnamed and len(texts) == len(fitted) and set(texts) != set(fitted):
+        warnings.warn(
+            f"X does not have valid feature names, but {type(estimator).__name__} was fitted with "
+            "feature names",
+            UserWarning,
+            stacklevel=2,
+        )
+        return X.set_axis(list(fitted), axis=1)
+    compare_names(list(fitted), texts)
+    return X.set_axis(texts, axis=1) if is_unnamed else X
+
+
+def compare_names(fitted: Sequence[str], names: Sequence[str]) -> None:
+    """Raise DataError unless column names are those of ``fit``, in the same order.
+
+    Parameters
+    ----------
+    fitted : sequence of str
+        Names in ``fit``.
+    names : sequence of str
+        Names of the rows.
+
+    Raises
+    ------
+    DataError
+        If they differ; it lists the first of them.
+    """
+    if list(names) == list(fitted):
         return
     message = "The feature names should match those that were passed during fit.\n"
     extra = sorted(set(names) - set(fitted))
@@ -237,7 +254,7 @@ def check_n_rows(estimator: Any, shape: tuple[int, ...], min_rows: int) -> None:
 def read_codes(Z: Any, n_components: int) -> np.ndarray:
     """Judge codes that are to be decoded and return them as a float matrix."""
     try:
-        codes = np.asarray(Z)
+        codes = np.asarray(plain_rows(Z))
     except ValueError:
         raise DataError(
             "Codes must be rows of equal length. Give what transform returned."
@@ -261,7 +278,7 @@ def read_weights(sample_weight: Any, X: Any, n_rows: int) -> np.ndarray | None:
     """Judge row weights; None stays None."""
     if sample_weight is None:
         return None
-    if not np.any(np.asarray(sample_weight)):
+    if not np.any(sample_weight := unmasked(sample_weight, "sample_weight")):
         raise DataError(
             "sample_weight is zero for every row. Give at least one row a non-zero weight."
         )

@@ -256,7 +256,7 @@ def match_rows(table: pa.Table, model: Any, source: Source) -> Rows:
 
 
 def _matched(rows: Rows, model: Any, source: Source) -> Rows:
-    fitted = getattr(autoencoder_of(model), "feature_names_in_", None)
+    fitted = names_of_fit(model)
     if not rows.is_table:
         return rows._replace(values=_named(rows.values, fitted))
     if fitted is None:
@@ -281,6 +281,13 @@ def as_colors(column: Any) -> Any:
 def autoencoder_of(model: Any) -> Any:
     """Return the autoencoder inside a task, or the autoencoder itself."""
     return getattr(model, "autoencoder_", model)
+
+
+def names_of_fit(model: Any) -> tuple[str, ...] | None:
+    """Return the names of the columns of ``fit``, None where it saw an array or images."""
+    names: tuple[str, ...] | None
+    names = getattr(autoencoder_of(model).preprocessor_.spec, "names", None)
+    return names
 
 
 def select(table: pa.Table, names: Sequence[str], option: str) -> pa.Table:

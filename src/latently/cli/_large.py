@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from latently.cli._data import Rows, Source, autoencoder_of, match_rows, open_large
+from latently.cli._data import Rows, Source, match_rows, names_of_fit, open_large
 from latently.cli._output import Target, announce, with_ids
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def matched_pieces(dataset: TableDataset, model: Any, source: Source) -> Iterato
 
     # Says which columns the model does not know, once.
     match_rows(dataset.schema.empty_table(), model, source)
-    fitted = getattr(autoencoder_of(model), "feature_names_in_", None)
+    fitted = names_of_fit(model)
     if fitted is not None:
         known = [*fitted, *(source.ids or ())]
         dataset = dataset.select([name for name in dataset.column_names if name in known])
@@ -62,7 +62,7 @@ def matched_pieces(dataset: TableDataset, model: Any, source: Source) -> Iterato
 
 def known_columns(dataset: TableDataset, model: Any, source: Source) -> TableDataset:
     """Return the model's columns of a dataset; for a model of arrays, all that are no ids."""
-    fitted = getattr(autoencoder_of(model), "feature_names_in_", None)
+    fitted = names_of_fit(model)
     if fitted is None:
         fitted = [name for name in dataset.column_names if name not in (source.ids or ())]
     return dataset.select(list(fitted))

@@ -15,6 +15,7 @@ from latently.cli._data import (
     autoencoder_of,
     is_image_folder,
     match_rows,
+    names_of_fit,
     read_matched_rows,
     read_rows,
     select,
@@ -207,7 +208,7 @@ def _streams(source: Source, model: Any) -> bool:
     """Return True for tables with names, which go through piece by piece."""
     from latently.io import find_format, holds_tables
 
-    if model is not None and not hasattr(autoencoder_of(model), "feature_names_in_"):
+    if model is not None and names_of_fit(model) is None:
         return False
     if is_image_folder(source):
         return False
@@ -277,7 +278,7 @@ def _fill(
     from latently.io import prefetched, watched
 
     n_filled = 0
-    known = [*imputer.feature_names_in_, *(source.ids or ())]
+    known = [*(names_of_fit(imputer) or ()), *(source.ids or ())]
 
     def answers() -> Iterator[pa.Table]:
         nonlocal n_filled

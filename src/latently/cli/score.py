@@ -17,6 +17,7 @@ from latently.cli._data import (
     Source,
     autoencoder_of,
     match_rows,
+    names_of_fit,
     open_large,
     read_matched_rows,
 )
@@ -304,7 +305,7 @@ def follows(
         and not json
         and not per_feature
         and hasattr(model, "calibration_")
-        and hasattr(model, "feature_names_in_")
+        and names_of_fit(model) is not None
     )
 
 

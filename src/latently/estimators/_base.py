@@ -38,6 +38,7 @@ from latently.exceptions import DataError, ModelFileError
 from latently.io import as_dataset
 from latently.nn import AutoencoderModule, Cells
 from latently.preprocessing import Preprocessor
+from latently.schema import plain_rows
 from latently.training import Engine, History, resolve_engine
 
 _ONE_AT_A_TIME = threading.RLock()
@@ -199,7 +200,7 @@ class BaseAutoencoder(
         """
         check_fitted(self)
         dataset = as_dataset(X)
-        like = X if dataset is None else dataset.schema.empty_table()
+        like = plain_rows(X) if dataset is None else dataset.schema.empty_table()
         return self.preprocessor_.decode(self._infer(X, reconstruction_of), like=like)
 
     def reconstruction_error(self, X: Any, *, per_feature: bool = False) -> np.ndarray:

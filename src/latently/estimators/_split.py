@@ -16,6 +16,7 @@ from torch import Tensor
 
 from latently.exceptions import DataError, DataWarning, ParameterError
 from latently.nn import Cells
+from latently.schema import unmasked
 from latently.training import TrainingData
 
 #: Below this many rows none is held out: there are too few to judge by.
@@ -175,7 +176,7 @@ def split_rule(
         raise ParameterError(
             "groups need shuffle=True: whole groups are drawn. Give a splitter for both."
         )
-    names = np.asarray(groups)
+    names = unmasked(groups, "groups")
     if names.shape != (n_rows,):
         raise DataError(
             f"groups must have one label a row, got shape {names.shape} for {n_rows:,} rows."

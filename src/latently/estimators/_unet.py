@@ -31,6 +31,7 @@ from latently.exceptions import DataError
 from latently.nn import Cells, Corruption, Downsampling, GaussianNoise, UNetModule, larger
 from latently.nn._layers import check_sizes
 from latently.preprocessing import ImagePreprocessor, LikelihoodChoice
+from latently.schema import plain_rows
 from latently.training import (
     ENGINE_METHODS,
     Engine,
@@ -306,6 +307,7 @@ class UNetAutoencoder(BaseAutoencoder):
         if reset:
             self._check_parameters()
             check_sizes("channels", self.channels)
+        X = plain_rows(X)
         mixed = isinstance(X, list | tuple) and len({np.shape(image) for image in X}) > 1
         found = []
         for place, images in enumerate([np.asarray(image)[None] for image in X] if mixed else [X]):

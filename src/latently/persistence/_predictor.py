@@ -132,9 +132,9 @@ class BatchPredictor:
         return pa.table([*beside.columns, *answer.columns], names)
 
     def _rows(self, table: pa.Table) -> Any:
-        fitted = getattr(autoencoder_of(self.model), "feature_names_in_", None)
+        fitted = getattr(autoencoder_of(self.model).preprocessor_.spec, "names", None)
         if fitted is not None:
-            return _selected(table, list(map(str, fitted)), "The batch lacks columns of the model")
+            return _selected(table, list(fitted), "The batch lacks columns of the model")
         kept = table.drop_columns(list(self.ids)) if self.ids else table
         return np.column_stack([column.cast(pa.float64()).to_numpy() for column in kept.columns])
 

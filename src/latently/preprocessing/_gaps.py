@@ -32,7 +32,7 @@ def mark_missing(X: Any, value: Any) -> Any:
     if isinstance(X, np.ndarray):
         numbers = X if X.dtype.kind == "f" else X.astype(np.float64)
         return np.where(numbers == value, np.nan, numbers)
-    table = arrow_table(nw.from_native(_with_text_names(X), eager_only=True))
+    table = arrow_table(nw.from_native(X, eager_only=True))
     marked = [_marked(column, value) for column in table.columns]
     return pa.table(dict(zip(table.column_names, marked, strict=True)))
 
@@ -61,20 +61,6 @@ def _can_hold(kind: pa.DataType, value: Any) -> bool:
     )
 
 
-def _with_text_names(X: Any) -> Any:
-    """Return a pandas frame with its column names as text, anything else as it is."""
-    names = getattr(X, "columns", ())
-    if all(isinstance(name, str) for name in names) or not hasattr(X, "set_axis"):
-        return X
-    return X.set_axis([str(name) for name in names], axis=1)
-
-
-def _named_like(frame: Any, X: Any) -> Any:
-    """Return a frame with the column names of ``X``, be they texts or not."""
-    named = _with_text_names(X)
-    return frame if named is X else frame.set_axis(X.columns, axis=1)
-
-
 def fill_missing(X: Any, filled: Any, columns: Collection[int] | None = None) -> Any:
     """Return ``X`` with its missing cells taken from ``filled``; no other cell changes.
 
@@ -94,9 +80,9 @@ def fill_missing(X: Any, filled: Any, columns: Collection[int] | None = None) ->
     """
     if isinstance(X, np.ndarray):
         return _filled_array(X, filled, columns)
-    frame = nw.from_native(_with_text_names(X), eager_only=True)
+    frame = nw.from_native(X, eager_only=True)
     gaps = arrow_table(frame)
-    whole = arrow_table(nw.from_native(_with_text_names(filled), eager_only=True))
+    whole = arrow_table(nw.from_native(filled, eager_only=True))
     spec = table_spec(frame, gaps)
     chosen = range(gaps.num_columns) if columns is None else columns
     filled_columns = {
@@ -106,7 +92,7 @@ def fill_missing(X: Any, filled: Any, columns: Collection[int] | None = None) ->
         for place, (name, kind) in enumerate(zip(gaps.column_names, spec.types, strict=True))
     }
     assert spec.container != "numpy"
-    return _named_like(native_frame(pa.table(filled_columns), spec, spec.container, X), X)
+    return native_frame(pa.table(filled_columns), spec, spec.container, X)
 
 
 def restore(X: Any, filled: Any) -> Any:
@@ -127,7 +113,7 @@ def restore(X: Any, filled: Any) -> Any:
     if isinstance(X, np.ndarray):
         whole = rounded(filled, X.dtype) if X.dtype.kind in "iu" else filled.astype(X.dtype)
         return np.where(np.isnan(filled), X, whole)
-    frame = nw.from_native(_with_text_names(X), eager_only=True)
+    frame = nw.from_native(X, eager_only=True)
     table = arrow_table(frame)
     spec = table_spec(frame, table)
     columns = {
@@ -135,7 +121,7 @@ def restore(X: Any, filled: Any) -> Any:
         for name, kind in zip(table.column_names, spec.types, strict=True)
     }
     assert spec.container != "numpy"
-    return _named_like(native_frame(pa.table(columns), spec, spec.container, X), X)
+    return native_frame(pa.table(columns), spec, spec.container, X)
 
 
 def _filled_array(X: np.ndarray, filled: Any, columns: Collection[int] | None) -> np.ndarray:

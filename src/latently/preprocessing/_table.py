@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from latently._layout import Block, Layout, LikelihoodChoice, LikelihoodName
+from latently._validation import compare_names
 from latently.exceptions import DataError, DataWarning
 from latently.preprocessing._columns import ColumnCodec, number_matrix
 from latently.preprocessing._consistency import check_table
@@ -246,7 +247,9 @@ class TablePreprocessor:
                     "with the same columns."
                 )
             return self._encode_numbers(table)
-        return self._encode_frame(arrow_table(table), fitting)
+        arrow = arrow_table(table)
+        compare_names(self.column_names, arrow.column_names)
+        return self._encode_frame(arrow, fitting)
 
     def _encode_frame(self, arrow: pa.Table, fitting: bool) -> tuple[np.ndarray, np.ndarray | None]:
         values, observed = self._encode_numbers(number_matrix(arrow, self.positions))

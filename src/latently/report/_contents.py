@@ -178,7 +178,8 @@ def _columns(model: BaseAutoencoder, X: Any) -> dict[str, list[Any]]:
     if isinstance(X, np.ndarray):
         return {name: X[:, place].tolist() for place, name in enumerate(names)}
     frame = nw.from_native(X, eager_only=True)
-    return {name: frame[name].to_list() for name in names}
+    own = zip(names, frame.columns, strict=True)
+    return {name: frame.get_column(column).to_list() for name, column in own}
 
 
 def _latents(model: BaseAutoencoder, X: Any) -> dict[str, Any] | None:

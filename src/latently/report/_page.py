@@ -27,6 +27,7 @@ from latently.report._map import plot_map
 from latently.report._reconstructions import plot_reconstructions, plot_stacks
 from latently.report._style import BLUE, DARK, GREY, PALE
 from latently.report._tuning import plot_components
+from latently.schema import text_names
 from latently.tasks import AnomalyDetector
 
 if TYPE_CHECKING:
@@ -221,10 +222,10 @@ def _colors(data: Any, color: Any) -> tuple[np.ndarray | None, str | None]:
     if color is None:
         return None, None
     if isinstance(color, str):
-        names = [] if isinstance(data, np.ndarray) else data.columns
+        names = [] if isinstance(data, np.ndarray) else text_names(data.columns)
         if color not in names:
             raise DataError(f"There is no column {color!r:.40} to colour the map by.")
-        return data[color].to_numpy(), color
+        return data.get_column(data.columns[names.index(color)]).to_numpy(), color
     values = np.asarray(color)
     if values.shape != (len(data),):
         raise DataError(

@@ -11,6 +11,7 @@ from latently.exceptions import ParameterError
 from latently.report._images import channels_last, draw_image, value_range
 from latently.report._style import WIDTH, bare, new_figure
 from latently.report._table_dots import plot_rows
+from latently.schema import plain_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +49,7 @@ def plot_reconstructions(model: Any, X: Any, n: int = 8) -> Figure:
         raise ParameterError(f"n must be at least 1, got {n}. Use for example 6.")
     autoencoder = getattr(model, "autoencoder_", model)
     if hasattr(autoencoder.preprocessor_.spec, "axes"):
-        return _plot_stacks(autoencoder, np.asarray(X)[:n])
+        return _plot_stacks(autoencoder, np.asarray(plain_rows(X))[:n])
     return plot_rows(autoencoder, X[: min(n, _MAX_TABLE_ROWS)])
 
 

@@ -6,12 +6,13 @@ Nothing here imports torch.
 from latently.schema._frames import (
     Frames,
     arrow_table,
-    arrow_type,
     container_of,
     frame_like,
     native_frame,
+    plain_frame,
     rounded,
     table_spec,
+    text_names,
     typed_column,
 )
 from latently.schema._records import (
@@ -22,6 +23,8 @@ from latently.schema._records import (
     InputSpec,
     TableSpec,
 )
+from latently.schema._rows import plain_rows, unmasked
+from latently.schema._types import arrow_type
 
 __all__ = [
     "ColumnType",
@@ -36,7 +39,11 @@ __all__ = [
     "container_of",
     "frame_like",
     "native_frame",
+    "plain_frame",
+    "plain_rows",
     "rounded",
     "table_spec",
+    "text_names",
     "typed_column",
+    "unmasked",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import narwhals as nw
@@ -10,25 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from latently.exceptions import DataError
-from latently.schema._records import ColumnType, Container, TableSpec
+from latently.schema._pandas import ARROW, pandas_word, with_pandas_types, with_plain_texts
+from latently.schema._records import ColumnType, Container, Label, TableSpec
+from latently.schema._types import advice_for, arrow_type, has_name, is_usable, plain_column
 
-_PLAIN_TYPES: dict[str, pa.DataType] = {
-    "bool": pa.bool_(),
-    "string": pa.string(),
-    "large_string": pa.large_string(),
-    "null": pa.null(),
-    "date32": pa.date32(),
-    "date64": pa.date64(),
-    "float": pa.float32(),
-    "double": pa.float64(),
-    **{
-        f"{sign}int{bits}": getattr(pa, f"{sign}int{bits}")()
-        for sign in ("", "u")
-        for bits in (8, 16, 32, 64)
-    },
-}
 Frames = Literal["pandas", "polars", "pyarrow"]
-_TIME_TYPES = ("timestamp", "duration", "time32", "time64")
 
 
 def arrow_table(frame: nw.DataFrame[Any]) -> pa.Table:
@@ -49,25 +36,44 @@ def arrow_table(frame: nw.DataFrame[Any]) -> pa.Table:
     DataError
         If a column mixes types, or holds infinity, lists, structs or bytes.
     """
-    native = frame.to_native()
-    if isinstance(native, pa.Table):
-        columns = dict(zip(native.column_names, native.columns, strict=True))
-    else:
-        columns = {name: _arrow_column(name, frame[name]) for name in frame.columns}
+    names = text_names(frame.columns)
+    columns = {
+        text: plain_column(_arrow_column(text, frame.get_column(name)))
+        for text, name in zip(names, frame.columns, strict=True)
+    }
     for name, column in columns.items():
         _check_finite(name, column)
-    unusable = [name for name, column in columns.items() if not _is_usable(column.type)]
+    unusable = [name for name, column in columns.items() if not is_usable(column.type)]
     if unusable:
-        kinds = sorted({str(columns[name].type) for name in unusable})
+        kinds = sorted({str(columns[name].type)[:60] for name in unusable})
         raise DataError(
-            f"Columns {unusable[:5]} hold {', '.join(kinds)}, which cannot be used. Turn them into "
-            "numbers, texts or dates, or leave them out."
+            f"Columns {unusable[:5]} hold {', '.join(kinds[:3])}, which cannot be used. "
+            f"{advice_for(columns[unusable[0]].type)}, or leave them out."
         )
     return pa.table(columns)
 
 
+def text_names(names: Iterable[Any]) -> list[str]:
+    """Return the names of columns as texts.
+
+    Parameters
+    ----------
+    names : iterable of hashable
+        Texts, or labels of pandas such as 0, 1 and so on.
+
+    Returns
+    -------
+    list of str
+        The texts themselves, and the text of any label.
+    """
+    return [name if type(name) is str else str(name) for name in names]
+
+
 def _arrow_column(name: str, series: nw.Series[Any]) -> pa.ChunkedArray:
     try:
+        native = series.to_native()
+        if str(getattr(native, "dtype", "")).startswith("Sparse["):
+            series = nw.from_native(native.sparse.to_dense(), series_only=True)
         column = series.to_arrow()
     except (pa.ArrowException, OverflowError, TypeError) as error:
         types = sorted({type(v).__name__ for v in series.to_list() if v is not None})
@@ -75,8 +81,29 @@ def _arrow_column(name: str, series: nw.Series[Any]) -> pa.ChunkedArray:
             f"Column {name!r} holds values of types {', '.join(types[:4])}, which do not fit "
             "together or are too large. Make them all numbers or all texts."
         ) from error
-    column = column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
-    return column.cast(pa.large_string()) if column.type == pa.string_view() else column
+    return column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
+
+
+def plain_frame(X: Any) -> Any:
+    """Return a frame whose rows can be selected: text views become large texts.
+
+    Parameters
+    ----------
+    X : DataFrame or Table
+        The user's frame.
+
+    Returns
+    -------
+    DataFrame or Table
+        In the same library.
+    """
+    if not isinstance(X, pa.Table):
+        return with_plain_texts(X) if hasattr(getattr(X, "dtypes", None), "items") else X
+    for position, field in enumerate(X.schema):
+        if field.type == pa.string_view():
+            column = plain_column(X.column(position))
+            X = X.set_column(position, field.with_type(column.type), column)
+    return X
 
 
 def _check_finite(name: str, column: pa.ChunkedArray) -> None:
@@ -90,21 +117,35 @@ def _check_finite(name: str, column: pa.ChunkedArray) -> None:
         )
 
 
-def _is_usable(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        return _is_usable(kind.value_type)
-    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
-    rest = pa.types.is_boolean(kind) or pa.types.is_null(kind) or pa.types.is_temporal(kind)
-    rest = rest and not pa.types.is_interval(kind)
-    return bool(text or number or rest)
-
-
 def table_spec(frame: nw.DataFrame[Any], table: pa.Table) -> TableSpec:
     """Return the record of a frame's container, column names and types."""
     container = container_of(frame.to_native())
-    types = tuple(_column_type(frame[name], table[name].type, container) for name in frame.columns)
-    return TableSpec(container, "float64", tuple(frame.columns), types)
+    series = [frame.get_column(name) for name in frame.columns]
+    types = tuple(
+        _column_type(one, column.type, container)
+        for one, column in zip(series, table.columns, strict=True)
+    )
+    names = tuple(table.column_names)
+    return TableSpec(container, "float64", names, types, _labels_of(frame.columns))
+
+
+def _labels_of(names: Sequence[Any]) -> tuple[Label, ...] | None:
+    """Return the names of columns that are no texts, as far as a model file can hold them."""
+    if all(isinstance(name, str) for name in names):
+        return None
+    labels = tuple(_plain_label(name) for name in names)
+    return labels if all(_is_label(label) for label in labels) else None
+
+
+def _plain_label(name: Any) -> Any:
+    if isinstance(name, tuple):
+        return tuple(_plain_label(level) for level in name)
+    return name.item() if isinstance(name, np.generic) else name
+
+
+def _is_label(label: Any) -> bool:
+    levels = label if isinstance(label, tuple) else (label,)
+    return all(type(level) in (int, str) for level in levels)
 
 
 def container_of(data: Any) -> Container:
@@ -118,25 +159,21 @@ def container_of(data: Any) -> Container:
 
 
 def _column_type(series: nw.Series[Any], kind: pa.DataType, container: Container) -> ColumnType:
-    native = str(series.to_native().dtype) if container == "pandas" else None
+    own = series.to_native()
+    native = pandas_word(own.dtype) if container == "pandas" else None
+    # The type of the user's, where it was read as another one.
+    kind = getattr(own, "type", kind) if container == "pyarrow" else kind
     if pa.types.is_dictionary(kind):
         ordered = bool(kind.ordered) or series.dtype == nw.Enum
-        return ColumnType("dictionary", native, ordered=ordered)
+        levels = (str(kind.value_type), str(kind.index_type))
+        is_arrow = container == "pyarrow" or native == ARROW
+        return ColumnType(
+            "dictionary", native, ordered=ordered, levels=levels if is_arrow else None
+        )
     unit = getattr(kind, "unit", None)
     zone = getattr(kind, "tz", None)
     name = str(kind).partition("[")[0] if pa.types.is_temporal(kind) else str(kind)
-    return ColumnType(
-        name if name in (*_PLAIN_TYPES, *_TIME_TYPES) else "double", native, unit, zone
-    )
-
-
-def arrow_type(kind: ColumnType) -> pa.DataType:
-    """Return the Arrow type of a column, except for dictionaries."""
-    if kind.name == "timestamp":
-        return pa.timestamp(kind.unit, tz=kind.zone)
-    if kind.name in _TIME_TYPES:
-        return getattr(pa, kind.name)(kind.unit)
-    return _PLAIN_TYPES[kind.name]
+    return ColumnType(name if has_name(name) else "double", native, unit, zone)
 
 
 def typed_column(values: pa.Array, kind: ColumnType, categories: tuple[Any, ...]) -> pa.Array:
@@ -144,16 +181,31 @@ def typed_column(values: pa.Array, kind: ColumnType, categories: tuple[Any, ...]
     if kind.name == "null":
         return pa.nulls(len(values))
     if kind.name == "dictionary":
-        codes = pc.index_in(values, value_set=pa.array(categories, values.type))
-        return pa.DictionaryArray.from_arrays(
-            codes, pa.array(categories, values.type), ordered=kind.ordered
-        )
+        levels = pa.array(categories, values.type)
+        codes = pc.index_in(values, value_set=levels)
+        if kind.levels is None:
+            return pa.DictionaryArray.from_arrays(codes, levels, ordered=kind.ordered)
+        own = arrow_type(kind)
+        codes, levels = codes.cast(own.index_type), levels.cast(own.value_type)
+        return pa.DictionaryArray.from_arrays(codes, levels, ordered=kind.ordered)
     target = arrow_type(kind)
     if pa.types.is_integer(target) and pa.types.is_floating(values.type):
         return whole_numbers(values, target)
+    if pa.types.is_decimal(target) and pa.types.is_floating(values.type):
+        return _decimals(values, target)
     if kind.name in ("date32", "time32"):
         return values.cast(pa.int32()).cast(target)
     return values.cast(target)
+
+
+def _decimals(values: pa.Array, target: pa.DataType) -> pa.Array:
+    """Round to the scale of decimals, within their range; a missing number stays missing."""
+    numbers = values.to_numpy(zero_copy_only=False)
+    # Below the first number that has too many digits.
+    most = np.nextafter(10.0 ** (target.precision - target.scale), 0) - 0.5 * 10.0**-target.scale
+    clipped = pa.array(np.clip(numbers, -most, most), mask=np.isnan(numbers))
+    wide = pa.decimal256(target.precision, target.scale)
+    return clipped.cast(wide, safe=False).cast(target)
 
 
 def whole_numbers(values: pa.Array, target: pa.DataType) -> pa.Array:
@@ -198,15 +250,11 @@ def native_frame(table: pa.Table, spec: TableSpec, container: Frames, like: Any 
         return _with_enums(frame, table).to_native()
     native = frame.to_native()
     if spec.container == "pandas":
-        words = dict(zip(spec.names or (), spec.types, strict=True))
-        keep = {n: words[n].native for n in table.column_names if words[n].name != "dictionary"}
-        try:
-            native = native.astype(keep)
-        except TypeError as error:
-            raise DataError(
-                f"A column cannot be given back in its type of fit ({str(error)[:100]}). Fit with "
-                "this version of pandas."
-            ) from None
+        native = with_pandas_types(native, spec)
+    if hasattr(like, "columns") and native.shape[1] == len(like.columns):
+        native = native.set_axis(like.columns, axis=1)
+    elif spec.labels is not None:
+        native = native.set_axis(list(spec.labels), axis=1)
     index = getattr(like, "index", None)
     return native if index is None else native.set_axis(index, axis=0)
 

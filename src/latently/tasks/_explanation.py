@@ -325,7 +325,8 @@ def _columns(preprocessor: Any, values: np.ndarray) -> dict[str, Any]:
 def _values(data: Input, names: tuple[str, ...]) -> dict[str, Any]:
     if isinstance(data, np.ndarray):
         return {name: data[:, place].tolist() for place, name in enumerate(names)}
-    return {name: data[name].to_list() for name in names}
+    own = zip(names, data.columns, strict=True)
+    return {name: data.get_column(column).to_list() for name, column in own}
 
 
 def _ends(preprocessor: Any, values: np.ndarray, ranged: set[str]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from latently.estimators import (
     seeded,
 )
 from latently.exceptions import DataError, ParameterError
+from latently.schema import unmasked
 from latently.tasks._base import AutoencoderTask
 from latently.tasks._density import Density, DensityName, fit_density
 
@@ -247,7 +248,7 @@ def _classes_of(y: Any, n_rows: int) -> np.ndarray:
     """Return the class of each row."""
     if y is None:
         raise DataError("A conditional sampler needs the class of each row. Give y.")
-    classes = np.asarray(y).ravel()
+    classes = unmasked(y, "y").ravel()
     if len(classes) != n_rows:
         raise DataError(f"y must have one class a row, got {len(classes)} for {n_rows} rows.")
     return classes

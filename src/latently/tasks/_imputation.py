@@ -27,6 +27,7 @@ from latently.estimators import (
 from latently.exceptions import DataError, DataWarning, ParameterError
 from latently.nn import AutoencoderModule, Cells, MaskedModule
 from latently.preprocessing import TablePreprocessor, fill_missing, mark_missing, restore
+from latently.schema import plain_rows
 from latently.tasks._base import AutoencoderTask
 from latently.tasks._fill_report import report_fill
 
@@ -308,7 +309,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
     def _shown(self, X: Any) -> Any:
         """Return rows as the autoencoder shall see them, what stands for a gap marked."""
         if self.missing_values is None:
-            return X
+            return plain_rows(X)
         return mark_missing(_given(X), self.missing_values)
 
     def _answer(self, X: Any, shown: Any, filled: Any) -> Any:
@@ -417,6 +418,7 @@ def _is_table(model: BaseAutoencoder) -> bool:
 
 def _given(X: Any) -> Any:
     """Return rows as a frame or an array of numbers."""
+    X = plain_rows(X)
     if nw.dependencies.is_into_dataframe(X):
         return X
     array = np.asarray(X)

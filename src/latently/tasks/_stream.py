@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from latently.exceptions import DataError, ParameterError
+from latently.schema import plain_rows
 from latently.tasks._calibration import Calibration, DriftTest, RunningCalibration
 from latently.tasks._thresholds import Evidence
 
@@ -137,9 +138,10 @@ class ScoreStream:
     def _as_rows(self, row: Any) -> Any:
         if hasattr(row, "columns") or hasattr(row, "column_names"):
             return row
-        names = getattr(self._detector, "feature_names_in_", None)
+        names = getattr(self._detector.autoencoder_.preprocessor_.spec, "names", None)
         if isinstance(row, Mapping):
             return _table(row, names)
+        row = plain_rows(row)
         if names is not None:
             if len(row) != len(names):
                 raise DataError(
@@ -149,7 +151,8 @@ class ScoreStream:
         return np.asarray(row)[None]
 
 
-def _table(row: Mapping[str, Any], names: np.ndarray | None) -> pa.Table:
+def _table(row: Mapping[Any, Any], names: tuple[str, ...] | None) -> pa.Table:
+    row = {str(name): value for name, value in row.items()}
     if names is None:
         raise DataError("The model was fitted on an array, got a row with names. Give its values.")
     missing = [str(name) for name in names if name not in row]

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 
 from latently._sklearn import Interval, check_parameters
 from latently.exceptions import DataError
+from latently.schema import unmasked
 from latently.tasks._calibration import Calibration, order_statistic_band
 
 _N_RESAMPLES = 200
@@ -430,7 +431,7 @@ def read_labels(y: Any, n_rows: int) -> np.ndarray:
     DataError
         If there are too few or too many, of another kind, or all the same.
     """
-    labels = np.asarray(y)
+    labels = unmasked(y, "y")
     if labels.shape != (n_rows,):
         raise DataError(
             f"There must be one label a row, got shape {labels.shape} for {n_rows:,} rows. "

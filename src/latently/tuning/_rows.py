@@ -11,6 +11,7 @@ from sklearn.model_selection import StratifiedShuffleSplit
 
 from latently.estimators import split_rule
 from latently.exceptions import DataError
+from latently.schema import plain_rows, unmasked
 
 #: Fewest rows that are worth a search: each of three parts needs some to judge by.
 _MIN_ROWS = 10
@@ -38,6 +39,7 @@ class Rows:
 
 def read_rows(X: Any, y: Any, groups: Any) -> Rows:
     """Judge rows and what belongs to each of them."""
+    X = plain_rows(X)
     X = X if hasattr(X, "shape") else np.asarray(X)
     n_rows = X.shape[0] if len(X.shape) else 0
     if n_rows < _MIN_ROWS:
@@ -45,7 +47,9 @@ def read_rows(X: Any, y: Any, groups: Any) -> Rows:
             f"At least {_MIN_ROWS} rows are needed, got {n_rows} samples. Use fit alone."
         )
     beside = {"y": y, "groups": groups}
-    found = {name: None if given is None else np.asarray(given) for name, given in beside.items()}
+    found = {
+        name: None if given is None else unmasked(given, name) for name, given in beside.items()
+    }
     for name, values in found.items():
         if values is not None and values.shape != (n_rows,):
             raise DataError(

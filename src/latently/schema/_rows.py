@@ -1,0 +1,198 @@
+"""Rows of any kind as an array or a frame; what cannot be rows is refused with what to do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Set
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+
+from latently.exceptions import DataError
+
+#: From here on, not every whole number has a double of its own.
+_EXACT = 2**53
+
+
+def plain_rows(X: Any) -> Any:
+    """Return rows as an array, a frame or a list; masked cells become NaN.
+
+    Parameters
+    ----------
+    X : object
+        What the user passed as rows.
+
+    Returns
+    -------
+    object
+        A masked array as floats with NaN, a tensor and a matrix as an array, a record batch as an
+        Arrow table, a narwhals frame as the frame inside; anything else as it is.
+
+    Raises
+    ------
+    DataError
+        If these are no rows, or rows of a kind that has to be converted first.
+    """
+    if isinstance(X, np.ma.MaskedArray):
+        return _without_mask(X)
+    if isinstance(X, np.ndarray):
+        return np.asarray(_refuse_fields(X))
+    if isinstance(X, nw.DataFrame):
+        return X.to_native()
+    if isinstance(X, pa.RecordBatch):
+        return pa.Table.from_batches([X])
+    if _is_tensor(X):
+        return _array_of(X)
+    if isinstance(X, list | tuple):
+        return _plain_list(X)
+    advice = _advice(X)
+    if advice is not None:
+        raise DataError(f"X must be rows in memory, got {_kind_of(X)}. {advice}")
+    return X
+
+
+def unmasked(values: Any, name: str) -> np.ndarray:
+    """Return one value a row as an array; refuse masked ones, whose value is not known.
+
+    Parameters
+    ----------
+    values : array-like
+        Weights, labels, groups and the like.
+    name : str
+        The parameter, for a message.
+
+    Returns
+    -------
+    ndarray
+        The values.
+
+    Raises
+    ------
+    DataError
+        If some are masked.
+    """
+    if np.ma.is_masked(values):
+        n_masked = int(np.ma.count_masked(values))
+        raise DataError(
+            f"{name} must hold a value for each row, got {n_masked:,} masked ones. Fill them, or "
+            "leave those rows out."
+        )
+    return _array_of(values) if _is_tensor(values) else np.asarray(values)
+
+
+def _without_mask(X: np.ma.MaskedArray[Any, Any]) -> np.ndarray:
+    """Return a masked array as one with NaN where it is masked."""
+    _refuse_fields(X)
+    values, hidden = np.asarray(X.data), np.ma.getmaskarray(X)
+    if not hidden.any():
+        return values
+    if values.dtype.kind == "f":
+        return np.where(hidden, values.dtype.type(np.nan), values)
+    if values.dtype.kind not in "iub":
+        return np.where(hidden, None, values.astype(object))
+    if values.ndim > 2:
+        raise DataError(
+            f"X must mark missing pixels by NaN, got masked images of {values.dtype}. Scale them, "
+            "such as (X / 255).filled(np.nan)."
+        )
+    if np.abs(np.where(hidden, 0, values).astype(np.float64)).max() > _EXACT:
+        raise DataError(
+            f"X must be numbers that a double can hold beside masked cells, got {values.dtype} "
+            "beyond 2**53. Give a DataFrame with nullable columns (Int64)."
+        )
+    return np.where(hidden, np.nan, values)
+
+
+def _refuse_fields(X: np.ndarray) -> np.ndarray:
+    if X.dtype.names is not None:
+        raise DataError(
+            f"X must have one type, got a structured array with fields {list(X.dtype.names)[:5]}. "
+            "Give pandas.DataFrame(X)."
+        )
+    return X
+
+
+def _is_tensor(X: Any) -> bool:
+    """Return True for a tensor of torch, which is not imported to find out."""
+    return any(f"{k.__module__}.{k.__name__}" == "torch.Tensor" for k in type(X).__mro__)
+
+
+def _array_of(X: Any) -> np.ndarray:
+    """Return a tensor of torch as an array; bfloat16 as single precision."""
+    if X.is_nested or str(X.layout) != "torch.strided":
+        raise DataError(
+            "X must be dense, got a sparse or nested tensor. Give X.to_dense() or "
+            "X.to_padded_tensor(float('nan'))."
+        )
+    if X.is_quantized:
+        raise DataError("X must be plain numbers, got a quantized tensor. Give X.dequantize().")
+    if X.is_meta:
+        raise DataError("X must hold values, got a tensor on the meta device. Give a CPU tensor.")
+    tensor = X.detach().cpu().resolve_conj().resolve_neg()
+    known = ("float16", "float32", "float64", "complex64", "complex128", "bool")
+    name = str(tensor.dtype).removeprefix("torch.")
+    if name not in known and "int" not in name:
+        tensor = tensor.float()
+    array: np.ndarray = tensor.numpy()
+    return array
+
+
+def _plain_list(X: list[Any] | tuple[Any, ...]) -> Any:
+    """Return a list with its tensors and masked arrays as plain arrays."""
+    first = X[0] if X else None
+    if isinstance(first, Mapping):
+        raise DataError(
+            f"X must be rows of numbers, got a {type(X).__name__} of records. Give "
+            "pandas.DataFrame(X)."
+        )
+    special = isinstance(first, np.ma.MaskedArray) or _is_tensor(first)
+    return [plain_rows(row) for row in X] if special else X
+
+
+def _advice(X: Any) -> str | None:
+    """Return what to give instead of an object that cannot be rows; None where it may be."""
+    if isinstance(X, str | bytes | os.PathLike):
+        return (
+            "Read the file first, such as latently.io.read(path), or give latently.TableDataset("
+            "path), which stays on disk."
+        )
+    if isinstance(X, Mapping):
+        return "Give pandas.DataFrame(X)."
+    if isinstance(X, Set) or (isinstance(X, Iterator) and not hasattr(X, "read_all")):
+        return "Give a list of rows, or an array."
+    if _is_of(X, "torch.utils.data"):
+        return "Give its rows as one array or tensor, such as torch.stack([row for row, *_ in X])."
+    if hasattr(X, "read_all"):
+        return "Give X.read_all()."
+    if hasattr(X, "nnz") and hasattr(X, "todense"):
+        return "Sparse rows are not supported: give X.toarray(), if it fits into memory."
+    if _is_of(X, "xarray") and hasattr(X, "data_vars"):
+        return "Give X.to_dataframe() or one variable of it."
+    return _advice_for_lazy(X)
+
+
+def _advice_for_lazy(X: Any) -> str | None:
+    """Return how to have a lazy table in memory; None where it is in memory."""
+    if _is_of(X, "pandas", "polars", "pyarrow", "numpy") and not hasattr(X, "collect"):
+        return None
+    if hasattr(X, "collect") and not hasattr(X, "shape"):
+        return "Call its collect() first."
+    if hasattr(X, "compute") and hasattr(X, "columns"):
+        return "Call its compute() first."
+    streams = hasattr(X, "__arrow_c_stream__") and not hasattr(X, "__array__")
+    if streams and not nw.dependencies.is_into_dataframe(X):
+        return "Give pyarrow.table(X)."
+    return None
+
+
+def _is_of(X: Any, *packages: str) -> bool:
+    """Return True where the class of an object, or one that it is made of, is of a package."""
+    starts = tuple(f"{package}." for package in packages)
+    return any(f"{kind.__module__}.".startswith(starts) for kind in type(X).__mro__)
+
+
+def _kind_of(X: Any) -> str:
+    name = type(X).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
