@@ -23,6 +23,7 @@ __all__ = [
     "check_n_features",
     "check_parameters",
     "check_sample_weight",
+    "plain_number",
 ]
 
 
@@ -43,6 +44,24 @@ def check_parameters(constraints: dict[str, Any], params: dict[str, Any], caller
         validate_parameter_constraints(constraints, params, caller_name=caller)
     except InvalidParameterError as error:
         raise ParameterError(str(error)) from None
+
+
+def plain_number(value: Any) -> Any:
+    """Return a number of NumPy as one of Python, which does not overflow; all else as it is.
+
+    Parameters
+    ----------
+    value : object
+        The value of a parameter, or a tuple of numbers.
+
+    Returns
+    -------
+    object
+        The same number.
+    """
+    if isinstance(value, tuple):
+        return tuple(plain_number(item) for item in value)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def check_n_features(estimator: Any, X: np.ndarray, *, reset: bool) -> None:

@@ -17,7 +17,7 @@ X = RNG.normal(size=(120, 2)) @ RNG.normal(size=(2, 5)) + 0.1 * RNG.normal(size=
 
 @pytest.mark.parametrize("n_rows", [1, 2, 5, 16, 17, 33])
 @pytest.mark.parametrize("batch_size", [1, 2, 16, 64])
-def test_every_row_is_dealt_out_once_and_none_alone(n_rows, batch_size):
+def test_every_row_is_dealt_out_once_and_none_alone_in_larger_batches(n_rows, batch_size):
     data = TrainingData(Cells(torch.arange(float(n_rows))[:, None]))
 
     batches = list(data.batches(batch_size, torch.Generator().manual_seed(0)))
@@ -25,7 +25,8 @@ def test_every_row_is_dealt_out_once_and_none_alone(n_rows, batch_size):
     dealt = torch.cat([batch.inputs.values for batch in batches]).unique()
     assert dealt.tolist() == list(range(n_rows))
     assert len(batches) == n_batches(n_rows, batch_size)
-    assert min(len(batch.inputs.values) for batch in batches) > 1
+    if min(n_rows, batch_size) > 1:
+        assert min(len(batch.inputs.values) for batch in batches) > 1
 
 
 def test_a_linear_autoencoder_spans_the_subspace_of_pca():

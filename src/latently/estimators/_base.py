@@ -36,7 +36,7 @@ from latently.estimators._rotation import Rotation
 from latently.estimators._saving import SaveMixin
 from latently.exceptions import DataError, ModelFileError
 from latently.io import as_dataset
-from latently.nn import AutoencoderModule, Cells
+from latently.nn import AutoencoderModule, Cells, own_settings
 from latently.preprocessing import Preprocessor
 from latently.schema import plain_rows
 from latently.training import Engine, History, resolve_engine
@@ -377,6 +377,10 @@ def seeded(seed: int) -> Iterator[None]:
 
     Torch has one random state for all threads, so that only one of them may draw from it at once.
     """
-    with _ONE_AT_A_TIME, torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))):
+    with (
+        own_settings(),
+        _ONE_AT_A_TIME,
+        torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))),
+    ):
         torch.manual_seed(seed)
         yield

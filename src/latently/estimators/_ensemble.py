@@ -234,7 +234,7 @@ class EnsembleAutoencoder(Answers):
         own = {name: value for name, value in told.items() if value not in (None, "auto", False)}
         return [
             clone(self._given()).set_params(random_state=(seed + place) % 2**31, **own)
-            for place in range(self.n_estimators)
+            for place in range(int(self.n_estimators))
         ]
 
     def _assemble(self, members: list[TrainedAutoencoder], cells: Cells) -> None:
@@ -264,7 +264,7 @@ class EnsembleAutoencoder(Answers):
         members = self._fresh(read_seed(self.random_state))
         for member in members:
             member.__dict__.update({n: v for n, v in vars(self).items() if n in _SHARED})
-            member.n_components_ = self.n_components_ // self.n_estimators
+            member.n_components_ = self.n_components_ // int(self.n_estimators)
         return members
 
     def _restore(self, state: dict[str, Any]) -> None:

@@ -194,13 +194,13 @@ def _single(cells: Cells) -> Cells:
 
 def training_options(plan: Plan, n_rows: int, seed: int) -> TrainingOptions:
     """Return how to train on ``n_rows`` rows from beginning to end."""
-    batch_size = automatic_batch_size(n_rows) if plan.batch_size == "auto" else plan.batch_size
+    batch_size = batch_size_of(plan, n_rows)
     per_epoch = n_batches(n_rows, batch_size)
     if plan.max_epochs == "auto":
         n_steps = min(max(_AUTO_EPOCHS * per_epoch, _MIN_STEPS), _MAX_STEPS)
         n_steps = scaled(n_steps, plan.effort)
     else:
-        n_steps = plan.max_epochs * per_epoch
+        n_steps = int(plan.max_epochs) * per_epoch
     return TrainingOptions(
         n_steps=n_steps,
         batch_size=batch_size,
@@ -217,7 +217,7 @@ def training_options(plan: Plan, n_rows: int, seed: int) -> TrainingOptions:
 
 def deadline(plan: Plan) -> float:
     """Return when training has to end, on ``time.monotonic``."""
-    return math.inf if plan.max_seconds is None else time.monotonic() + plan.max_seconds
+    return math.inf if plan.max_seconds is None else time.monotonic() + float(plan.max_seconds)
 
 
 def part_of_time(options: TrainingOptions, share: float) -> float:
@@ -228,7 +228,7 @@ def part_of_time(options: TrainingOptions, share: float) -> float:
 
 def chunk_options(plan: Plan, n_rows: int, seed: int) -> TrainingOptions:
     """Return how to pass once over a chunk of a stream, at a constant learning rate."""
-    batch_size = automatic_batch_size(n_rows) if plan.batch_size == "auto" else plan.batch_size
+    batch_size = batch_size_of(plan, n_rows)
     n_steps = n_batches(n_rows, batch_size)
     return TrainingOptions(
         n_steps=n_steps,
@@ -240,6 +240,11 @@ def chunk_options(plan: Plan, n_rows: int, seed: int) -> TrainingOptions:
         steps_per_evaluation=n_steps,
         gradient_clip=plan.gradient_clip,
     )
+
+
+def batch_size_of(plan: Plan, n_rows: int) -> int:
+    """Return how many rows a step sees."""
+    return automatic_batch_size(n_rows) if plan.batch_size == "auto" else int(plan.batch_size)
 
 
 def automatic_batch_size(n_rows: int) -> int:

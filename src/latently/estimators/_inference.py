@@ -17,6 +17,7 @@ from latently.nn import (
     EnsembleModule,
     StoredRows,
     flushing_denormals,
+    with_own_settings,
 )
 from latently.preprocessing import counted_from
 from latently.training import Engine, LocalEngine, resolve_engine
@@ -69,6 +70,7 @@ def padded(cells: Cells) -> Cells:
     return cells.take(places.to(cells.values.device))
 
 
+@with_own_settings
 @flushing_denormals()
 @torch.no_grad()
 def ask(module: AutoencoderModule, cells: Cells, question: Question) -> Tensor:

@@ -96,15 +96,13 @@ class MapAutoencoder(TrainedAutoencoder):
     def _build_module(self, mean: Tensor) -> AutoencoderModule:
         plain = super()._build_module(mean)
         return MapModule(
-            plain.decoder, plain.likelihood, mean, self.n_components_, self.n_neighbors
+            plain.decoder, plain.likelihood, mean, self.n_components_, int(self.n_neighbors)
         )
 
     def _empty_module(self, shapes: dict[str, tuple[int, ...]]) -> AutoencoderModule:
         plain = super()._empty_module(shapes)
-        return MapModule(
-            plain.decoder, plain.likelihood, plain.center, self.n_components_, self.n_neighbors,
-            *shapes["keys"],
-        )  # fmt: skip
+        sizes = self.n_components_, int(self.n_neighbors), *shapes["keys"]
+        return MapModule(plain.decoder, plain.likelihood, plain.center, *sizes)
 
     def _options(self, n_rows: int, seed: int) -> TrainingOptions:
         options = training_options(self, n_rows, seed)

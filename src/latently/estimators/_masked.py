@@ -286,7 +286,7 @@ class MaskedAutoencoder(BaseAutoencoder):
         if self.max_epochs == "auto":
             n_steps = scaled(min(max(2 * per_epoch, _MIN_STEPS), _MAX_STEPS), self.effort)
         else:
-            n_steps = self.max_epochs * per_epoch
+            n_steps = int(self.max_epochs) * per_epoch
         return TrainingOptions(
             n_steps=n_steps,
             batch_size=self._batch_size,
@@ -302,7 +302,8 @@ class MaskedAutoencoder(BaseAutoencoder):
 
     def _module(self, center: Tensor, forest_size: ForestSize) -> MaskedModule:
         layout = self.preprocessor_.layout
-        return MaskedModule(layout, center, self.n_networks, self.hidden_size, forest_size)
+        sizes = int(self.n_networks), int(self.hidden_size)
+        return MaskedModule(layout, center, *sizes, forest_size)
 
     def _empty_module(self, shapes: dict[str, tuple[int, ...]]) -> MaskedModule:
         size = ForestSize(

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from latently._sklearn import plain_number
 from latently.exceptions import DataError, TrainingWarning
 from latently.io import memory_errors_named
 from latently.nn import AutoencoderModule, Corruption
@@ -71,6 +72,8 @@ def run_loop(
     """Train the module of a model, keep its best weights, return the optimiser's state."""
     engine = resolve_engine(model.engine)
     callbacks = [ProgressBar(title or type(model).__name__)] if model.verbose else []
+    if any(weight.is_inference() for weight in model.module_.parameters()):
+        model.module_ = copy.deepcopy(model.module_)  # copied by the user in inference mode
     folder, checkpoint, module = current_folder(), None, model.module_
     if folder is not None or engine.workers.n_workers > 1:
         about = _about(model, train_rows, valid_rows)
@@ -156,7 +159,7 @@ def _about(model: Trainable, train_rows: TrainingRows, valid_rows: TrainingData 
     """Return what a training is of, so that a checkpoint of another one is refused."""
     parameters = {
         # A function is told by its name, not by where it lies in the memory of a process.
-        name: _ADDRESS.sub("", repr(value))
+        name: _ADDRESS.sub("", repr(plain_number(value)))
         for name, value in model.get_params(deep=False).items()
         if name not in _OF_THE_PLACE
     }

@@ -19,6 +19,7 @@ from latently.estimators._running import run_group
 from latently.estimators._split import PreparedRows
 from latently.estimators._trained import TrainedAutoencoder
 from latently.exceptions import ParameterError
+from latently.nn import with_own_settings
 from latently.training import TrainingData
 
 #: Fitted attributes that are of the rows, not of the model.
@@ -27,6 +28,7 @@ _OF_THE_ROWS = ("n_features_in_", "feature_names_in_", "preprocessor_")
 Model = TypeVar("Model", bound=TrainedAutoencoder)
 
 
+@with_own_settings
 def fit_seeds(
     model: Model,
     X: Any,
@@ -82,6 +84,7 @@ def fit_seeds(
     return models
 
 
+@with_own_settings
 def fit_sizes(
     model: Model, X: Any, n_components: Sequence[int], *, groups: ArrayLike | None = None
 ) -> list[Model]:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from latently._sklearn import HasMethods, Interval, StrOptions
+from latently._sklearn import HasMethods, Interval, StrOptions, plain_number
 from latently._validation import check_fitted, read_input
 from latently.estimators._base import BaseAutoencoder, seeded
 from latently.estimators._common_docs import document
@@ -247,7 +247,8 @@ class UNetAutoencoder(BaseAutoencoder):
         self.preprocessor_ = _fit_preprocessor(goals, self.likelihood)
         noisy, clean = self._encoded(stacks, goals)
         with seeded(seed):
-            rows = cut_patches(noisy, clean, self.patch_size, self._augments)
+            side = plain_number(self.patch_size)
+            rows = cut_patches(noisy, clean, side, self._augments)
             # From here on the preprocessor stands for a patch, as the module does.
             self.preprocessor_ = self._images.of_size(*rows.inputs.values.shape[2:])
             check_module_fits(lambda: self._empty_module({}), self.max_memory)
@@ -349,10 +350,10 @@ class UNetAutoencoder(BaseAutoencoder):
 
     def _options(self, rows: TrainingData, seed: int) -> TrainingOptions:
         plan = self._plan(rows)
-        size = cast(int, plan.batch_size)
+        size = int(plan.batch_size)
         n_steps = scaled(_STEPS[self._images.likelihood], self.effort)
         if self.max_epochs != "auto":
-            n_steps = self.max_epochs * math.ceil(rows.n_rows / size)
+            n_steps = int(self.max_epochs) * math.ceil(rows.n_rows / size)
         return TrainingOptions(
             n_steps=n_steps,
             batch_size=size,
@@ -367,7 +368,8 @@ class UNetAutoencoder(BaseAutoencoder):
 
     def _empty_module(self, shapes: dict[str, tuple[int, ...]]) -> UNetModule:
         layout = self._images.layout
-        return UNetModule(layout, tuple(self.channels), self.enlarge, self._augments, self.blind)
+        channels, enlarge = plain_number(tuple(self.channels)), int(self.enlarge)
+        return UNetModule(layout, channels, enlarge, self._augments, bool(self.blind))
 
     @property
     def _augments(self) -> bool:

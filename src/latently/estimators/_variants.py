@@ -86,7 +86,7 @@ class Autoencoder(PlainAutoencoder):
 
     def _build_module(self, mean: Tensor) -> AutoencoderModule:
         module = super()._build_module(mean)
-        module.refinement_steps = self.refinement_steps
+        module.refinement_steps = int(self.refinement_steps)
         return module
 
 
@@ -183,11 +183,12 @@ class VariationalAutoencoder(TrainedAutoencoder):
             )
         return VariationalModule(
             plain.encoder, cast(Gaussian, plain.latent), plain.decoder, plain.likelihood, mean,
-            self.n_importance, self.binarize,
+            int(self.n_importance), bool(self.binarize),
         )  # fmt: skip
 
     def _make_latent(self, n_components: int) -> Latent:
-        return Gaussian(n_components, self.beta, self.kl_warmup, self.free_bits)
+        told = float(self.beta), float(self.kl_warmup), float(self.free_bits)
+        return Gaussian(n_components, *told)
 
     def score_samples(self, X: Any, n_samples: int = 16) -> np.ndarray:
         """Return a lower bound of each row's log-likelihood, by importance sampling.

@@ -17,7 +17,7 @@ from latently.nn._crowd import CrowdModule
 from latently.nn._denormals import flushing_denormals
 from latently.nn._ensemble import EnsembleModule
 from latently.nn._latents import Code, Deterministic, Gaussian, Latent, Ordered
-from latently.nn._layers import hidden_layers, outlined
+from latently.nn._layers import foreign_norms, hidden_layers, outlined
 from latently.nn._likelihoods import Likelihood, mean_offset, spread
 from latently.nn._map import MapModule
 from latently.nn._masked import ForestSize, MaskedModule
@@ -25,6 +25,7 @@ from latently.nn._memory import Memory
 from latently.nn._module import AutoencoderModule, Cells, RowLoss
 from latently.nn._networks import CustomNetwork, DenseNetwork, Network
 from latently.nn._part import Part, as_part
+from latently.nn._settings import OwnSettings, own_settings, with_own_settings
 from latently.nn._sparse import (
     KL,
     L1,
@@ -89,6 +90,10 @@ __all__ = [
     "hidden_layers",
     "larger",
     "mean_offset",
+    "foreign_norms",
+    "OwnSettings",
+    "own_settings",
+    "with_own_settings",
     "outlined",
     "prediction_error",
     "spread",

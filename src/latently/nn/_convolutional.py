@@ -156,7 +156,8 @@ class ConvNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         return [32 * 2**stage for stage in range(halvings)]
 
     def _plain(self, size: int, following: int, stride: int) -> nn.Module:
-        return nn.Conv2d(size, following, self.kernel_size, stride, self.kernel_size // 2)
+        side = int(self.kernel_size)
+        return nn.Conv2d(size, following, side, stride, side // 2)
 
     def _halving(self, size: int, following: int) -> list[nn.Module]:
         if self.downsampling == "stride":

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from latently.exceptions import ParameterError
 from latently.nn._part import batch_mean, current_part, drawn, n_in_batch
@@ -19,6 +20,8 @@ NormalizationName = Literal["batch", "layer"]
 #: More layers than this are a mistake, or somebody's attempt to stop the program.
 _MOST_LAYERS = 1_000
 
+#: Rows of an ordinary batch.
+_ORDINARY = 16
 #: Up to so many numbers, calling torch's library for this function takes longer than the function.
 _FEW = 16_384
 
@@ -88,6 +91,9 @@ def outlined(build: Callable[[], nn.Module]) -> nn.Module:
 class _NormalizesBatch:
     """Batch normalisation by the moments of the whole batch, where a part of it is here [1]_.
 
+    One row has no variance. A batch of one is normalised by the running moments, as in evaluation,
+    and moves them by as much as one row of an ordinary batch does.
+
     References
     ----------
     .. [1] Ioffe and Szegedy (2015), Batch Normalization; over processes as torch's SyncBatchNorm,
@@ -96,10 +102,22 @@ class _NormalizesBatch:
 
     def forward(self, values: Tensor) -> Tensor:
         """Return normalised rows or feature maps."""
+        if self.training and n_in_batch(values) == 1:  # type: ignore[attr-defined]
+            return self._by_running_moments(values)
         if current_part() is None or not self.training:  # type: ignore[attr-defined]
             normalized: Tensor = super().forward(values)  # type: ignore[misc]
             return normalized
         return self._by_whole_batch(values)
+
+    def _by_running_moments(self: Any, values: Tensor) -> Tensor:
+        maps = values.reshape(*values.shape[:2], values.shape[2:].numel())
+        with torch.no_grad():
+            distance = (maps - self.running_mean[:, None]).square().mean(2)
+            self.running_mean.lerp_(batch_mean(maps.mean(2)), self.momentum / _ORDINARY)
+            self.running_var.lerp_(batch_mean(distance), self.momentum / _ORDINARY)
+            moments = self.running_mean.clone(), self.running_var.clone()
+        answer: Tensor = F.batch_norm(values, *moments, self.weight, self.bias, eps=self.eps)
+        return answer
 
     def _by_whole_batch(self: Any, values: Tensor) -> Tensor:
         maps = values.reshape(*values.shape[:2], values.shape[2:].numel())
@@ -121,6 +139,23 @@ class BatchNorm1d(_NormalizesBatch, nn.BatchNorm1d):
 
 class BatchNorm2d(_NormalizesBatch, nn.BatchNorm2d):
     """Batch normalisation of feature maps."""
+
+
+def foreign_norms(module: nn.Module) -> list[nn.Module]:
+    """Return layers of batch normalisation that are torch's own, which need several rows.
+
+    Parameters
+    ----------
+    module : Module
+        That may hold some.
+
+    Returns
+    -------
+    list of Module
+        For a batch of one row they are set to evaluation.
+    """
+    norms = (m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
+    return [norm for norm in norms if not isinstance(norm, _NormalizesBatch)]
 
 
 class _DropsRows:

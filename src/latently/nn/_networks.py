@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, Self, runtime_checkable
 
 import torch
 from sklearn.base import BaseEstimator
@@ -165,7 +165,7 @@ class CustomNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         Maps (batch, \\*input_shape) to (batch, n_hidden), where ``n_hidden`` is ``n_components``,
         twice that for a variational model (mean and log variance). A callable is asked as
         ``encoder(input_shape, n_hidden)`` for a fresh module. A module is copied before it is
-        trained; yours stays as it was.
+        trained; yours stays as it was. Weights that encoder and decoder share stay shared.
     decoder : Module or callable
         Maps (batch, n_components) to as many numbers a row as the encoded row holds. A callable
         is asked as ``decoder(input_shape, n_components)``.
@@ -207,19 +207,30 @@ class CustomNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         ParameterError
             If a module takes or answers another shape.
         """
-        encoder = _fresh("encoder", self.encoder, input_shape, n_hidden)
-        decoder = _fresh("decoder", self.decoder, input_shape, n_components)
+        encoder = _made("encoder", self.encoder, input_shape, n_hidden)
+        decoder = _made("decoder", self.decoder, input_shape, n_components)
+        # Both at once: a weight that they share stays one weight. Training is in single precision.
+        encoder, decoder = (part.float() for part in copy.deepcopy((encoder, decoder)))
         _try_module("encoder", encoder, input_shape, n_hidden)
         _try_module("decoder", decoder, (n_components,), n_outputs)
         return encoder, decoder
 
+    def __sklearn_clone__(self) -> Self:
+        # Both are copied when they are built. Copies of each by itself would share no weights.
+        return type(self)(self.encoder, self.decoder)
 
-def _fresh(name: str, part: ModuleOrFactory, input_shape: tuple[int, ...], size: int) -> nn.Module:
-    module = copy.deepcopy(part) if isinstance(part, nn.Module) else part(input_shape, size)
+
+def _made(name: str, part: ModuleOrFactory, input_shape: tuple[int, ...], size: int) -> nn.Module:
+    module = part if isinstance(part, nn.Module) else part(input_shape, size)
     if not isinstance(module, nn.Module):
         raise ParameterError(
             f"{name} must be an nn.Module or a callable that returns one, got "
             f"{type(module).__name__}."
+        )
+    if any(weight.is_meta for weight in module.parameters()):
+        raise ParameterError(
+            f"{name} must have values for its weights, got some on the meta device. Build it on "
+            "the CPU."
         )
     return module
 

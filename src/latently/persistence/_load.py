@@ -77,6 +77,7 @@ CLASSES: dict[str, type] = {
 }
 
 
+@nn.with_own_settings
 def load(path: str | Path, *, network: nn.CustomNetwork | None = None) -> Any:
     """Read a model that ``save`` wrote; it answers bit for bit as the saved one did.
 

@@ -111,8 +111,7 @@ class TrainingData(NamedTuple):
     ) -> Iterator[Batch]:
         """Deal out every row once, in random order, but for those of the first ``skip`` batches.
 
-        A last batch of a single row joins the one before it, and a row that is alone all the same
-        is seen twice at once: batch normalisation cannot learn from one row.
+        A last batch of a single row joins the one before it.
         """
         places, at_once = self.places(batch_size, generator), self.at_once(batch_size)
         for start in range(skip // at_once * at_once, len(places), at_once):
@@ -129,8 +128,7 @@ class TrainingData(NamedTuple):
     def places(self, batch_size: int, generator: torch.Generator) -> list[Tensor]:
         """Return which rows belong to each batch of a pass."""
         order = torch.randperm(self.n_rows, generator=generator).to(self.device)
-        split = balanced_split(order, batch_size)
-        return [index.repeat(2) if len(index) == 1 else index for index in split]
+        return balanced_split(order, batch_size)
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
         """Deal out all rows in their order, for judging."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, vmap
+from torch.func import grad_and_value, vmap
 
 from latently.nn import AutoencoderModule, flushing_denormals
 from latently.training._callbacks import Callback, listeners
@@ -34,8 +34,9 @@ from latently.training._step import (
     batch_of,
     can_record,
     device_of,
-    inside,
+    loss_by,
     shape_of,
+    state_of,
     tensors_of,
 )
 from latently.training._stream import StreamedData
@@ -163,14 +164,15 @@ class GroupStep:
         return [*weights, *self.buffers.values(), *tensors_of(batch), self.penalty_weight]
 
     def _record(self, batch: Batch) -> Script:
-        loss_module = LossModule(self.largest)
+        own = [self.largest.get_parameter(name) for name in self.names]
+        own += [self.largest.get_buffer(name) for name in self.buffers]
         n_weights, n_buffers = len(self.names), len(self.buffers)
 
         def loss_of_one(weights: Sequence[Tensor], rest: Sequence[Tensor], penalty: Tensor) -> Any:
-            state = dict(zip((*self.names, *self.buffers), (*weights, *rest), strict=False))
+            state = state_of(self.largest, own, [*weights, *rest[:n_buffers]])
             again = batch_of(batch, rest[n_buffers:])
             with self.precision:
-                return functional_call(loss_module, inside(state), (again, penalty))
+                return loss_by(self.largest, state, again, penalty)
 
         every = vmap(grad_and_value(loss_of_one), in_dims=(0, 0, None), randomness="different")
 

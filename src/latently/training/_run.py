@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from latently._codec import MISFITS
+from latently._sklearn import plain_number
 from latently.exceptions import DivergenceError
-from latently.nn import AutoencoderModule, Cells, as_part
+from latently.nn import AutoencoderModule, Cells, as_part, foreign_norms
 from latently.training._checkpoint import TrainingCheckpoint
 from latently.training._data import Batch, TrainingData, n_batches
 from latently.training._engine import TrainingEngine
@@ -72,6 +73,11 @@ class TrainingOptions:
     keep_best: bool = True
     deadline: float = math.inf
 
+    def __post_init__(self) -> None:
+        # Parameters may be numbers of NumPy, of which torch takes some only.
+        for name, value in vars(self).items():
+            object.__setattr__(self, name, plain_number(value))
+
 
 class OutOfTime(Exception):
     """The deadline has passed."""
@@ -123,6 +129,7 @@ class Run:
         self.loss_sum = torch.zeros((), device=self.train_data.device)
         self.pass_began, self.n_dealt = self.generator.get_state(), 0
         self.batches = self._endless_batches()
+        self.foreign_norms = foreign_norms(self.module)
         self.best_weights = snapshot(self.module)
         self.started = time.perf_counter()
 
@@ -155,6 +162,8 @@ class Run:
         while self.left:
             self._pause()
             batch, progress = self.corrupted(next(self.batches)), self.step / self.options.n_steps
+            for norm in self.foreign_norms:
+                norm.train(batch.n_whole > 1)
             self.module.begin_step(progress)
             penalty_weight = self.module.latent.weight_at(progress)
             loss = stepper.gradients(batch, penalty_weight)

@@ -245,18 +245,17 @@ class RecordedStep(Step):
         """Record one step without taking it."""
         self._weights = [p.detach() for p in self.flat.parameters]
         self._buffers = list(self.module.buffers())
-        names = self.flat.names_in(self.module)
-        buffer_names = [name for name, _ in self.module.named_buffers()]
-        n_weights, n_buffers = len(names), len(buffer_names)
+        own = [*self.flat.parameters, *self._buffers]
+        n_weights, n_buffers = len(self._weights), len(self._buffers)
 
         def step(*tensors: Tensor) -> tuple[Tensor, ...]:
             weights = [w.detach().requires_grad_() for w in tensors[:n_weights]]
             buffers = tensors[n_weights : n_weights + n_buffers]
             rest = tensors[n_weights + n_buffers :]
-            state = dict(zip([*names, *buffer_names], [*weights, *buffers], strict=True))
+            state = state_of(self.module, own, [*weights, *buffers])
             again = batch_of(batch, rest[:-1])
             with self.precision:
-                loss = functional_call(LossModule(self.module), inside(state), (again, rest[-1]))
+                loss = loss_by(self.module, state, again, rest[-1])
             slopes = torch.autograd.grad(loss, weights, allow_unused=True)
             pairs = zip(weights, slopes, strict=True)
             return (loss.detach(), *(torch.zeros_like(w) if g is None else g for w, g in pairs))
@@ -295,9 +294,47 @@ class LossModule(nn.Module):
         return loss_of(self.inner, batch, penalty_weight)
 
 
-def inside(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return names as the loss module knows them."""
-    return {f"inner.{name}": value for name, value in state.items()}
+def state_of(
+    module: nn.Module, own: Sequence[Tensor], values: Sequence[Tensor]
+) -> dict[str, Tensor]:
+    """Return values by the names of the parameters and buffers that they stand for.
+
+    A parameter that several layers share has a name in each of them; a layer that is used at
+    several places has one name.
+
+    Parameters
+    ----------
+    module : Module
+        Whose parameters and buffers they are.
+    own : sequence of Tensor
+        Parameters and buffers.
+    values : sequence of Tensor
+        What stands for each.
+
+    Returns
+    -------
+    dict of str to Tensor
+        For ``loss_by``.
+    """
+    found = dict(zip(map(id, own), values, strict=True))
+    named = (
+        pair
+        for start, part in module.named_modules()
+        for find in (part.named_parameters, part.named_buffers)
+        for pair in find(start, recurse=False, remove_duplicate=False)
+    )
+    return {name: found[id(tensor)] for name, tensor in named if id(tensor) in found}
+
+
+def loss_by(
+    module: AutoencoderModule, state: dict[str, Tensor], batch: Batch, penalty_weight: Tensor
+) -> Tensor:
+    """Return the loss of a batch by other parameters and buffers than the module's own."""
+    inside = {f"inner.{name}": value for name, value in state.items()}
+    loss: Tensor = functional_call(
+        LossModule(module), inside, (batch, penalty_weight), tie_weights=False
+    )
+    return loss
 
 
 class _Flat:
@@ -356,11 +393,6 @@ class _Flat:
                 beta1=BETAS[0], beta2=BETAS[1], weight_decay=decay, eps=EPS, amsgrad=False,
                 maximize=False,
             )  # fmt: skip
-
-    def names_in(self, module: nn.Module) -> list[str]:
-        """Return the names of the parameters, in their order here."""
-        names = {id(p): name for name, p in module.named_parameters()}
-        return [names[id(p)] for p in self.parameters]
 
     def clear(self) -> None:
         """Forget the gradients of the layers."""

@@ -69,7 +69,7 @@ class StreamedData:
             moved = buffer.to(self.device)
             for index in balanced_split(torch.arange(moved.n_rows), batch_size):
                 run = slice(int(index[0]), int(index[-1]) + 1)
-                yield moved.take(index.repeat(2) if len(index) == 1 else run)
+                yield moved.take(run)
 
     def buffers(
         self, batch_size: int, seed: int, rank: int = 0, n_workers: int = 1

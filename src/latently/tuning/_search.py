@@ -17,6 +17,7 @@ from latently._sklearn import HasMethods, Interval, check_parameters
 from latently._validation import check_fitted
 from latently.estimators import EFFORT_CONSTRAINT, Autoencoder, BaseAutoencoder, Effort
 from latently.exceptions import ParameterError
+from latently.nn import OwnSettings
 from latently.tuning._hunt import Hunt
 from latently.tuning._objectives import ObjectiveName
 from latently.tuning._optuna import quiet
@@ -27,7 +28,7 @@ from latently.tuning._study import SearchTrial
 
 
 @dataclass(eq=False, repr=False)
-class AutoencoderSearchCV(TransformerMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
+class AutoencoderSearchCV(OwnSettings, TransformerMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     """Settings of an autoencoder, found by trying [1]_ and reported by rows that had no say.
 
     Outer rows are set apart first. Of the rest, inner rows judge each trial; trials that do worse
