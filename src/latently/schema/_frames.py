@@ -75,13 +75,22 @@ def _arrow_column(name: str, series: nw.Series[Any]) -> pa.ChunkedArray:
         if str(getattr(native, "dtype", "")).startswith("Sparse["):
             series = nw.from_native(native.sparse.to_dense(), series_only=True)
         column = series.to_arrow()
+        _check_dates(native, column)
     except (pa.ArrowException, OverflowError, TypeError) as error:
         types = sorted({type(v).__name__ for v in series.to_list() if v is not None})
         raise DataError(
             f"Column {name!r} holds values of types {', '.join(types[:4])}, which do not fit "
-            "together or are too large. Make them all numbers or all texts."
+            "together or are too large. Make them of one type, such as all numbers or all texts."
         ) from error
     return column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
+
+
+def _check_dates(native: Any, column: pa.ChunkedArray) -> None:
+    """Raise TypeError where dates are among moments, whose time of day Arrow would drop."""
+    if column.type == pa.date32() and str(getattr(native, "dtype", "")) == "object":
+        days = column.to_pandas(date_as_object=True).to_numpy()
+        if not (native.isna().to_numpy() | (native.to_numpy() == days)).all():
+            raise TypeError("dates among moments")
 
 
 def plain_frame(X: Any) -> Any:

@@ -38,7 +38,8 @@ def plain_rows(X: Any) -> Any:
     if isinstance(X, np.ma.MaskedArray):
         return _without_mask(X)
     if isinstance(X, np.ndarray):
-        return np.asarray(_refuse_fields(X))
+        # Texts of NumPy's newer type are texts, too, whatever numbers they may read as.
+        return np.array(X.tolist()) if X.dtype.kind == "T" else np.asarray(_refuse_fields(X))
     if isinstance(X, nw.DataFrame):
         return X.to_native()
     if isinstance(X, pa.RecordBatch):
@@ -50,6 +51,8 @@ def plain_rows(X: Any) -> Any:
     advice = _advice(X)
     if advice is not None:
         raise DataError(f"X must be rows in memory, got {_kind_of(X)}. {advice}")
+    if hasattr(X, "__array__") and not _is_of(X, "pandas", "polars", "pyarrow"):
+        return _copied(X)
     return X
 
 
@@ -90,6 +93,8 @@ def _without_mask(X: np.ma.MaskedArray[Any, Any]) -> np.ndarray:
         return values
     if values.dtype.kind == "f":
         return np.where(hidden, values.dtype.type(np.nan), values)
+    if values.dtype.kind in "SUT":
+        return values  # refused as any array of texts
     if values.dtype.kind not in "iub":
         return np.where(hidden, None, values.astype(object))
     if values.ndim > 2:
@@ -112,6 +117,18 @@ def _refuse_fields(X: np.ndarray) -> np.ndarray:
             "Give pandas.DataFrame(X)."
         )
     return X
+
+
+def _copied(X: Any) -> np.ndarray:
+    """Return an array of another library as one of NumPy."""
+    try:
+        return np.asarray(X)
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:120].rstrip(".")
+        raise DataError(
+            f"X must be an array that NumPy can read, got {_kind_of(X)}: {reason}. Copy it into "
+            "one."
+        ) from None
 
 
 def _is_tensor(X: Any) -> bool:
@@ -158,16 +175,18 @@ def _advice(X: Any) -> str | None:
             "Read the file first, such as latently.io.read(path), or give latently.TableDataset("
             "path), which stays on disk."
         )
+    if hasattr(X, "nnz") and hasattr(X, "todense"):
+        return "Sparse rows are not supported. Give X.toarray(), if it fits into memory."
     if isinstance(X, Mapping):
         return "Give pandas.DataFrame(X)."
+    if isinstance(X, type):
+        return f"Give an instance of {X.__name__}."
     if isinstance(X, Set) or (isinstance(X, Iterator) and not hasattr(X, "read_all")):
         return "Give a list of rows, or an array."
     if _is_of(X, "torch.utils.data"):
         return "Give its rows as one array or tensor, such as torch.stack([row for row, *_ in X])."
     if hasattr(X, "read_all"):
         return "Give X.read_all()."
-    if hasattr(X, "nnz") and hasattr(X, "todense"):
-        return "Sparse rows are not supported: give X.toarray(), if it fits into memory."
     if _is_of(X, "xarray") and hasattr(X, "data_vars"):
         return "Give X.to_dataframe() or one variable of it."
     return _advice_for_lazy(X)

@@ -49,7 +49,8 @@ class LatentSampler(AutoencoderTask):
         Most normals in the mixture; fewer where there are under twenty rows each. More follows
         the codes closer.
     conditional : bool, default=False
-        True fits a density to each class of ``y``.
+        True fits a density to each class of ``y``. A class of one row is drawn around that row, as
+        wide as the kernel density of all rows.
 
     Attributes
     ----------
@@ -142,10 +143,17 @@ class LatentSampler(AutoencoderTask):
     def _fit_classes(self, codes: np.ndarray, y: np.ndarray, seed: int) -> None:
         self.classes_, which = np.unique(y, return_inverse=True)
         parts = [codes[which == place] for place in range(len(self.classes_))]
-        found = [fit_density(part, self.density, self.n_modes, seed) for part in parts]
+        found = [self._of_class(part, codes, seed) for part in parts]
         self._keep(found, [len(part) / len(codes) for part in parts])
         sizes = [len(one.weights) for one in found]
         self.class_of_mode_ = np.repeat(np.arange(len(found)), sizes)
+
+    def _of_class(self, part: np.ndarray, codes: np.ndarray, seed: int) -> Density:
+        """Return the density of a class; one row has no width, and takes that of all rows."""
+        if len(part) > 1:
+            return fit_density(part, self.density, self.n_modes, seed)
+        around = fit_density(codes, "kernel", 1, seed)
+        return around._replace(weights=np.ones(1), means=part, shapes=np.zeros(1, dtype=np.intp))
 
     def _keep(self, found: list[Density], shares: list[float]) -> None:
         """Put densities side by side."""
@@ -251,4 +259,14 @@ def _classes_of(y: Any, n_rows: int) -> np.ndarray:
     classes = unmasked(y, "y").ravel()
     if len(classes) != n_rows:
         raise DataError(f"y must have one class a row, got {len(classes)} for {n_rows} rows.")
+    try:
+        missing = classes.dtype.kind == "f" and bool(np.isnan(classes).any())
+        np.unique(classes)
+    except TypeError:
+        missing = True
+    if missing:
+        raise DataError(
+            "y must hold labels of one type, got gaps or a mixture. Give missing labels a word of "
+            "their own, or leave those rows out."
+        )
     return classes
