@@ -63,7 +63,7 @@ def test_numbers_of_numpy_make_the_same_model(estimator, tmp_path):
     "estimator",
     [
         *IMAGE_AUTOENCODERS,
-        UNetAutoencoder(channels=(4, 8), patch_size=6, enlarge=2, max_epochs=1, random_state=0),
+        UNetAutoencoder(channels=(4, 8), patch_size=8, enlarge=2, max_epochs=1, random_state=0),
         Autoencoder(2, network=ConvNetwork((4, 8), kernel_size=5), max_epochs=1, random_state=0),
         Autoencoder(2, network=DenseNetwork((8, 4), dropout=0.1), max_epochs=1, random_state=0),
     ],

@@ -63,9 +63,8 @@ def matched_pieces(dataset: TableDataset, model: Any, source: Source) -> Iterato
 def known_columns(dataset: TableDataset, model: Any, source: Source) -> TableDataset:
     """Return the model's columns of a dataset; for a model of arrays, all that are no ids."""
     fitted = names_of_fit(model)
-    if fitted is None:
-        fitted = [name for name in dataset.column_names if name not in (source.ids or ())]
-    return dataset.select(list(fitted))
+    others = (name for name in dataset.column_names if name not in (source.ids or ()))
+    return dataset.select(list(others if fitted is None else fitted))
 
 
 def write_large(pieces: Iterator[pa.Table], n_rows: int, target: Target) -> None:

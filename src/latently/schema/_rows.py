@@ -77,7 +77,7 @@ def unmasked(values: Any, name: str) -> np.ndarray:
         If some are masked.
     """
     if np.ma.is_masked(values):
-        n_masked = int(np.ma.count_masked(values))
+        n_masked = int(np.ma.getmaskarray(values).sum())
         raise DataError(
             f"{name} must hold a value for each row, got {n_masked:,} masked ones. Fill them, or "
             "leave those rows out."
@@ -96,7 +96,9 @@ def _without_mask(X: np.ma.MaskedArray[Any, Any]) -> np.ndarray:
     if values.dtype.kind in "SUT":
         return values  # refused as any array of texts
     if values.dtype.kind not in "iub":
-        return np.where(hidden, None, values.astype(object))
+        objects = values.astype(object)
+        objects[hidden] = None
+        return objects
     if values.ndim > 2:
         raise DataError(
             f"X must mark missing pixels by NaN, got masked images of {values.dtype}. Scale them, "

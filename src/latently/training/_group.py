@@ -164,8 +164,8 @@ class GroupStep:
         return [*weights, *self.buffers.values(), *tensors_of(batch), self.penalty_weight]
 
     def _record(self, batch: Batch) -> Script:
-        own = [self.largest.get_parameter(name) for name in self.names]
-        own += [self.largest.get_buffer(name) for name in self.buffers]
+        weights_of, buffers_of = self.largest.get_parameter, self.largest.get_buffer
+        own = [*map(weights_of, self.names), *map(buffers_of, self.buffers)]
         n_weights, n_buffers = len(self.names), len(self.buffers)
 
         def loss_of_one(weights: Sequence[Tensor], rest: Sequence[Tensor], penalty: Tensor) -> Any:
