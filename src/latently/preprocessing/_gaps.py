@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from latently.preprocessing._columns import dictionary_values, plain
-from latently.schema import arrow_table, native_frame, rounded, table_spec
+from latently.preprocessing._columns import dictionary_values
+from latently.schema import arrow_table, native_frame, plain, rounded, table_spec
 
 
 def mark_missing(X: Any, value: Any) -> Any:
