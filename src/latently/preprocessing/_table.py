@@ -179,7 +179,7 @@ class TablePreprocessor:
         assert tally.moments is not None
         spec, positions, moments = tally.spec, tally.positions, tally.moments
         codecs = tally.codecs()
-        empty = [column_name(spec, int(place)) for place in positions[moments.n_values == 0]]
+        empty = [_called(spec, int(place)) for place in positions[moments.n_values == 0]]
         warn_columns(
             [*empty, *tally.empty_columns], "hold no value at all", "Leave them out of the table."
         )
@@ -515,7 +515,11 @@ def counted_from(start: int) -> Iterator[None]:
 
 def column_name(spec: TableSpec, position: int) -> str:
     """Return how to call a column in a message."""
-    return repr(spec.names[position]) if spec.names else str(position)
+    return repr(_called(spec, position))
+
+
+def _called(spec: TableSpec, position: int) -> str | int:
+    return spec.names[position] if spec.names else position
 
 
 def _refuse(

@@ -57,12 +57,11 @@ class Support:
     def check_consistent(self) -> None:
         """Raise DataError if the parts do not belong together, as those of a file may not."""
         n, m, c = self.low.shape[:1], self.mass_column.shape[:1], self.gaps.shape[:1]
-        shapes = {
-            n: (self.low, self.high, self.factor, self.step, self.anchor),
-            (4, *n): (self.day,), (3, *m): (self.masses,), (2, *m): (self.shares, self.beside),
-            c: (self.gaps,),
-        }  # fmt: skip
-        parts = [(part, shape) for shape, all_of in shapes.items() for part in all_of]
+        columns = (self.low, self.high, self.factor, self.step, self.anchor)
+        parts = [
+            *((part, n) for part in columns), (self.day, (4, *n)), (self.masses, (3, *m)),
+            (self.shares, (2, *m)), (self.beside, (2, *m)), (self.gaps, c),
+        ]  # fmt: skip
         finite = (self.factor, self.step, self.anchor, self.day, self.shares, self.beside)
         column = self.mass_column
         sound = (
