@@ -182,7 +182,9 @@ def _spans(values: pa.ChunkedArray, kind: ColumnType, name: str) -> pa.ChunkedAr
     noun = "durations" if kind.name == "duration" else "times of day"
     is_one = pa.types.is_duration if kind.name == "duration" else pa.types.is_time
     if is_text(values.type) and kind.name != "duration":
-        return _parsed(values, pa.time64("ns"), name, noun)
+        # Arrow reads a time of day only behind a date.
+        dated = pc.binary_join_element_wise("1970-01-01", pc.utf8_trim_whitespace(values), " ")
+        return _parsed(dated, pa.timestamp("us"), name, noun).cast(pa.time64("us"))
     if not is_one(values.type):
         raise _refusal(name, noun, values)
     return values

@@ -18,8 +18,8 @@ _EXACT = 2.0**53
 _DIGITS, _MOST_DECIMALS = 7, 12
 #: Fewer distinct values than this show no common step beyond the last digit.
 _MIN_DISTINCT = 8
-#: A value that at least this share of the observed cells hold is a point mass.
-_MIN_SHARE = 0.05
+#: A value that at least this share of the observed cells hold, and so many, is a point mass.
+_MIN_SHARE, _MIN_COUNT = 0.05, 5
 #: Rounding to a grid coarser than this share of the spread brings point masses back by itself.
 _COARSE = 0.1
 #: Distinct values are counted among this many rows of a piece.
@@ -190,6 +190,7 @@ class Evidence:
                 after if math.isfinite(after) else value,
             )
             for value, (equal, below, before, after) in sorted(self.counts.items())
+            if equal >= _MIN_COUNT
         )
         return [mass for mass in found if mass.upto - mass.below >= _MIN_SHARE]
 

@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 
 #: Nanoseconds of a tick, by its unit; "D" is the unit of dates.
 NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1, "D": 86_400 * 10**9}
-#: Ticks are added and multiplied as whole numbers up to here, as floats beyond.
-_EXACT = 2**62
+#: Ticks are added and multiplied as whole numbers up to here, as floats beyond: the largest
+#: number of 64 bits, less what rounding it to a float may add.
+_EXACT = 2**63 - 2**11
 
 
 class Ticks(NamedTuple):
@@ -57,7 +58,7 @@ class Ticks(NamedTuple):
         steps = _difference(self.counts, whole_origin)
         if factor == 1 or not len(steps):
             return steps
-        near = np.abs(steps) < _EXACT // factor
+        near = np.abs(steps) < _EXACT // factor - 1
         exact = (np.where(near, self.counts, whole_origin) - whole_origin) * factor - rest_origin
         return np.where(near, exact.astype(np.float64), steps * factor - rest_origin)
 
