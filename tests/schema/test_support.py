@@ -176,3 +176,19 @@ def test_pieces_give_the_support_of_the_whole(values, cut):
         assert np.array_equal(getattr(found, name), getattr(whole, name), equal_nan=True), name
     # A part with few values may show a common step of its own only by chance.
     assert (whole.step == 0).all() == (found.step == 0).all()
+
+
+def test_further_rows_widen_bounds_and_end_a_grid_that_they_do_not_lie_on():
+    found = support(np.arange(30.0), np.arange(30.0))
+    more = found.extended(np.array([[50.0, 3.5], [np.nan, np.nan]]), np.full(2, 1e-6))
+    assert more.snapped(np.array([[48.6, 3.4], [-1.0, 60.0]])).tolist() == [
+        [49.0, 3.4],
+        [0.0, 29.0],
+    ]
+
+
+def test_further_rows_within_the_support_change_nothing_but_rounding():
+    found = support(np.arange(30) / 10)
+    again = found.extended((np.arange(30) / 10)[:, None] * (1 + 1e-15), np.full(1, 1e-6))
+    for name in ("low", "high", "step"):
+        assert np.array_equal(getattr(again, name), getattr(found, name))

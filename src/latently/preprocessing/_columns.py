@@ -153,6 +153,11 @@ class TimeCodec:
         """Length of a tick."""
         return round(self.seconds_per_tick * 1e9)
 
+    @property
+    def ticks(self) -> float:
+        """Standard deviation in ticks."""
+        return self.scale / self.seconds_per_tick
+
     def encode(self, column: pa.ChunkedArray, *, fitting: bool) -> tuple[np.ndarray, np.ndarray]:
         ticks = ticks_of(column)
         seconds = ticks.since(self.origin, self.nanoseconds) * self.seconds_per_tick

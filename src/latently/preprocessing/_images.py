@@ -105,6 +105,10 @@ class ImagePreprocessor:
         spec = ImageSpec(axes, _shape(stack, axes), str(stack.dtype), *_range(stack))
         return cls(spec, "bernoulli" if likelihood == "auto" else likelihood)
 
+    def extended(self, values: np.ndarray, observed: np.ndarray | None) -> ImagePreprocessor:
+        """Return the same: the range of the pixels is that of their type."""
+        return self
+
     @property
     def layout(self) -> Layout:
         """One column a pixel and channel."""

@@ -409,6 +409,33 @@ class TablePreprocessor:
             return self
         return replace(self, support=self.support.calibrated(self.amounts(values)))
 
+    def extended(self, values: np.ndarray, observed: np.ndarray | None) -> TablePreprocessor:
+        """Return the same with the support of further rows.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_samples, width)
+            Encoded rows.
+        observed : ndarray of bool, shape (n_samples, n_columns), or None
+            Cells that hold a value; None where all do.
+
+        Returns
+        -------
+        TablePreprocessor
+            With wider bounds where rows lie beyond them.
+        """
+        if self.support is None or not len(values):
+            return self
+        amounts = self.amounts(values.astype(np.float64, copy=False))
+        if observed is not None:
+            amounts[~observed[:, : amounts.shape[1]]] = np.nan
+        slack = 1e-6 * np.concatenate([self.scale, *([c.ticks] for c in self._times)])
+        return replace(self, support=self.support.extended(amounts, slack))
+
+    @property
+    def _times(self) -> list[TimeCodec]:
+        return [codec for codec in self.codecs if isinstance(codec, TimeCodec)]
+
     @property
     def has_masses(self) -> bool:
         """True where a column has values that many rows share."""

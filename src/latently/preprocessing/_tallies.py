@@ -407,7 +407,7 @@ class TableTally:
         assert self.moments is not None
         n_rows = max(self.moments.n_rows, 1)
         gaps = 1 - self.moments.n_values / n_rows
-        spreads = [codec.scale / codec.seconds_per_tick for codec, _ in timed]
+        spreads = [codec.ticks for codec, _ in timed]
         n_numbers = len(self.evidence)
         return support_of(
             evidence,

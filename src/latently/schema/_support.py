@@ -12,6 +12,9 @@ from latently.exceptions import DataError
 #: How an answer is moved onto the values that a column can hold; "free" leaves it as it is.
 Rounding = Literal["nearest", "down", "up", "free"]
 
+#: Values further than this share of a step from the grid lie off it.
+_OFF_GRID = 1e-4
+
 
 @dataclass(frozen=True, eq=False)
 class Support:
@@ -140,6 +143,44 @@ class Support:
         outside = (phase < first) | (phase > last)
         phase = np.where(outside, np.where(evening, last, first), phase)
         answer[:, columns] = day * length + phase - offset
+
+    def extended(self, values: np.ndarray, slack: np.ndarray) -> Self:
+        """Return the support of the training rows and further ones.
+
+        Bounds and hours widen. A column with a value off its grid has no grid any more. Point
+        masses and shares of gaps stay.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n, n_measured)
+            Further rows in the units of the support, NaN where a cell is missing.
+        slack : ndarray of shape (n_measured,)
+            Smaller differences are of rounding.
+
+        Returns
+        -------
+        Support
+            Of all rows.
+        """
+        seen = ~np.isnan(values)
+        on_grid = self.step > 0
+        steps = (values * self.factor - self.anchor) / np.where(on_grid, self.step, 1.0)
+        with np.errstate(invalid="ignore"):
+            off = (np.abs(steps - np.rint(steps)) > _OFF_GRID) & seen
+            step = np.where(off.any(0), 0.0, self.step)
+            near = np.where(
+                on_grid, (self.anchor + np.rint(steps) * self.step) / self.factor, values
+            )
+            exact = np.where(off, values, near)
+            low, high = np.fmin.reduce(exact, axis=0), np.fmax.reduce(exact, axis=0)
+            low = np.where(self.low - low > slack, low, np.fmin(self.low, high))
+            high = np.where(high - self.high > slack, high, np.fmax(self.high, low))
+            phase = (exact + self.day[3]) % np.where(self.day[0] > 0, self.day[0], 1.0)
+        day = self.day.copy()
+        free = self.day[0] == 0
+        day[1] = np.where(free, 0.0, np.fmin(day[1], np.fmin.reduce(phase, axis=0)))
+        day[2] = np.where(free, 0.0, np.fmax(day[2], np.fmax.reduce(phase, axis=0)))
+        return replace(self, low=low, high=high, step=step, day=day)
 
     def calibrated(self, values: np.ndarray) -> Self:
         """Return the support with intervals of answers that are moved onto each point mass.
