@@ -97,6 +97,23 @@ def test_a_calibrated_mass_takes_its_share_of_the_answers():
     assert (found == 0).mean() == pytest.approx(0.7, abs=0.01)
 
 
+@pytest.mark.parametrize("levels", [[0, 1], [0, 1, 2, 3], [1, 2.5, 7]])
+def test_generated_rows_hold_few_levels_as_often_as_the_training_rows(levels):
+    shares = np.array([0.9, *([0.1 / (len(levels) - 1)] * (len(levels) - 1))])
+    values = np.repeat(levels, (1_000 * shares).round().astype(int))
+    drawn = RNG.normal(np.mean(values), np.std(values), size=(3_000, 1))
+    found = support(values).calibrated(drawn, generated=True).snapped(drawn)[:, 0]
+    for level, share in zip(levels, shares, strict=True):
+        assert (found == level).mean() == pytest.approx(share, abs=2e-3)
+
+
+def test_reconstructions_of_few_levels_go_to_the_nearest():
+    values = np.repeat([0.0, 1.0], [95, 5])
+    answers = RNG.uniform(0, 1, size=(100, 1))
+    found = support(values).calibrated(answers).snapped(answers)
+    assert np.array_equal(found, np.rint(answers))
+
+
 def test_masses_take_no_answer_nearer_to_another_mass():
     values = np.repeat([0.0, 100.0, 200.0], 50) + np.r_[1e-3, np.zeros(149)]
     crowded = np.r_[np.full(100, 1.0), np.full(50, 199.0)][:, None]

@@ -206,7 +206,8 @@ class Answers(BaseAutoencoder):
             return preprocessor.decode(values, rounding=rounding)
         if preprocessor.has_masses:
             with seeded(0), torch.no_grad():
-                preprocessor = preprocessor.calibrated(self._generated(draw(_REFERENCE_ROWS, 0)))
+                reference = self._generated(draw(_REFERENCE_ROWS, 0))
+            preprocessor = preprocessor.calibrated(reference, generated=True)
         missing = preprocessor.draw_gaps(n_samples, np.random.default_rng(seed))
         return preprocessor.decode(values, rounding=rounding, missing=missing)
 

@@ -392,13 +392,15 @@ class TablePreprocessor:
             start += codec.width
         return np.column_stack([numbers, *times])
 
-    def calibrated(self, values: np.ndarray) -> TablePreprocessor:
+    def calibrated(self, values: np.ndarray, *, generated: bool = False) -> TablePreprocessor:
         """Return the same with point masses that take as many answers as they have rows.
 
         Parameters
         ----------
         values : ndarray of shape (n_samples, width)
             Expected encoded rows.
+        generated : bool, default=False
+            True for rows that were generated, False for reconstructions.
 
         Returns
         -------
@@ -407,7 +409,9 @@ class TablePreprocessor:
         """
         if self.support is None or not self.has_masses:
             return self
-        return replace(self, support=self.support.calibrated(self.amounts(values)))
+        return replace(
+            self, support=self.support.calibrated(self.amounts(values), generated=generated)
+        )
 
     def extended(self, values: np.ndarray, observed: np.ndarray | None) -> TablePreprocessor:
         """Return the same with the support of further rows.

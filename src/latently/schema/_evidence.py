@@ -20,8 +20,10 @@ _DIGITS, _MOST_DECIMALS = 7, 12
 _MIN_DISTINCT = 8
 #: A value that at least this share of the observed cells hold, and so many, is a point mass.
 _MIN_SHARE, _MIN_COUNT = 0.05, 5
-#: Rounding to a grid coarser than this share of the spread brings point masses back by itself.
-_COARSE = 0.1
+#: ... if it is so many times as frequent as rounding makes the mode of a normal distribution.
+_EXCESS = 3 / math.sqrt(2 * math.pi)
+#: A column of at most so many distinct values, each held by so many rows on average, has no others.
+_MOST_LEVELS, _ROWS_A_LEVEL = 20, 10
 #: Distinct values are counted among this many rows of a piece.
 _COUNTED_ROWS = 20_000
 _COLUMNS_AT_ONCE = 32
@@ -64,6 +66,8 @@ class Mass(NamedTuple):
         Shares of the cells below it, and up to it.
     before, after : float
         The next smaller and the next larger value; the value itself where there is none.
+    is_excess : bool
+        True where rounding to the grid alone would not bring the value back as often.
     """
 
     value: float
@@ -71,6 +75,7 @@ class Mass(NamedTuple):
     upto: float
     before: float
     after: float
+    is_excess: bool
 
 
 @dataclass
@@ -138,8 +143,9 @@ class Evidence:
         some = values[:: math.ceil(len(values) / _COUNTED_ROWS)]
         distinct, counts = np.unique(some, return_counts=True)
         self.n_distinct = max(self.n_distinct, len(distinct))
-        often = distinct[counts >= _MIN_SHARE / 2 * len(some)].tolist()
-        for value in {*often, *self.counts}:
+        few = len(distinct) <= _MOST_LEVELS
+        often = distinct if few else distinct[counts >= _MIN_SHARE / 2 * len(some)]
+        for value in {*often.tolist(), *self.counts}:
             smaller, larger = values[values < value], values[values > value]
             n_equal = len(values) - len(smaller) - len(larger)
             before = smaller.max().item() if len(smaller) else -math.inf
@@ -177,22 +183,31 @@ class Evidence:
         return float(length), float(first), float(last), float(origin % length)
 
     def masses(self, spread: float) -> list[Mass]:
-        """Return the values that rounding alone does not bring back, in ascending order."""
-        grid = self.steps
-        if grid.step / 10**grid.decimals > _COARSE * spread or self.low == self.high:
+        """Return the values that many cells share, in ascending order.
+
+        These are the values that are too frequent for a smooth distribution, or all values where
+        the column has few.
+        """
+        if not (self.low < self.high and spread > 0):
             return []
-        found = (
+        grid = self.steps
+        least = max(_MIN_SHARE, _EXCESS * grid.step / 10**grid.decimals / spread)
+        found = [
             Mass(
                 value,
                 below / self.n_values,
                 (below + equal) / self.n_values,
                 before if math.isfinite(before) else value,
                 after if math.isfinite(after) else value,
+                equal >= max(least * self.n_values, _MIN_COUNT),
             )
             for value, (equal, below, before, after) in sorted(self.counts.items())
-            if equal >= _MIN_COUNT
-        )
-        return [mass for mass in found if mass.upto - mass.below >= _MIN_SHARE]
+        ]
+        n_counted = sum(equal for equal, *_ in self.counts.values())
+        levels = n_counted == self.n_values and len(found) <= _MOST_LEVELS
+        if levels and self.n_values >= _ROWS_A_LEVEL * len(found):
+            return found
+        return [mass for mass in found if mass.is_excess]
 
 
 def _grid_of_ticks(ticks: np.ndarray) -> Grid:
@@ -279,7 +294,7 @@ def support_of(
     Returns
     -------
     Support
-        Point masses take the answers that are nearer to them than to the next value.
+        Excessive point masses take the answers that are nearer to them than to the next value.
     """
     grids = [one.steps for one in evidence]
     start = np.array(origins, dtype=np.float64)
@@ -299,6 +314,7 @@ def support_of(
         dtype=np.float64,
     ).reshape(-1, 3)
     before, value, after = values.T.copy()
+    is_excess = np.array([mass.is_excess for _, mass in masses], dtype=bool)
     return Support(
         low=_numbers(one.low if one.n_values else math.nan for one in evidence) - start,
         high=_numbers(one.high if one.n_values else math.nan for one in evidence) - start,
@@ -312,7 +328,14 @@ def support_of(
             dtype=np.float64,
         ).reshape(-1, 4).T.copy(),
         mass_column=np.array([place for place, *_ in masses], dtype=np.int64),
-        masses=np.stack([value, (before + value) / 2, (value + after) / 2]),
+        masses=np.stack(
+            [
+                value,
+                np.where(is_excess, (before + value) / 2, value),
+                np.where(is_excess, (value + after) / 2, value),
+            ]
+        ),
+        is_excess=is_excess,
         shares=shares.reshape(-1, 2).T.copy(),
         beside=np.stack([before, after]),
         gaps=gaps,

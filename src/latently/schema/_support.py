@@ -35,6 +35,8 @@ class Support:
         zeros where times of day are free.
     mass_column : ndarray of int, shape (n_masses,)
         Columns of the point masses: values that many training rows share.
+    is_excess : ndarray of bool, shape (n_masses,)
+        True where rounding to the grid alone would not bring the mass back as often.
     masses : ndarray of shape (3, n_masses)
         The value of each mass, and the interval of answers that are moved onto it.
     shares : ndarray of shape (2, n_masses)
@@ -52,6 +54,7 @@ class Support:
     anchor: np.ndarray
     day: np.ndarray
     mass_column: np.ndarray
+    is_excess: np.ndarray
     masses: np.ndarray
     shares: np.ndarray
     beside: np.ndarray
@@ -70,6 +73,8 @@ class Support:
         sound = (
             all(part.shape == shape and part.dtype.kind == "f" for part, shape in parts)
             and column.dtype.kind in "iu"
+            and self.is_excess.dtype.kind == "b"
+            and self.is_excess.shape == m
             and bool(((column >= 0) & (column < self.low.size)).all())
             and not (self.low > self.high).any()
             and not np.isnan(self.masses).any()
@@ -182,17 +187,20 @@ class Support:
         day[2] = np.where(free, 0.0, np.fmax(day[2], np.fmax.reduce(phase, axis=0)))
         return replace(self, low=low, high=high, step=step, day=day)
 
-    def calibrated(self, values: np.ndarray) -> Self:
+    def calibrated(self, values: np.ndarray, *, generated: bool = False) -> Self:
         """Return the support with intervals of answers that are moved onto each point mass.
 
         A mass takes as many of the answers as it has of the training rows: those that stand where
-        it stands in the order of the values. It takes no answer nearer to another mass, and all
-        that are nearer to it than to the next value that occurs.
+        it stands in the order of the values.
 
         Parameters
         ----------
         values : ndarray of shape (n, n_measured)
             Answers of the model about training rows, or rows that it generated.
+        generated : bool, default=False
+            Generated rows have no true value: all masses take their share of them. Of
+            reconstructions, a mass that rounding does not bring back takes its share, but none
+            nearer to another mass, and all nearer to it than to the next value that occurs.
 
         Returns
         -------
@@ -200,21 +208,31 @@ class Support:
             The same values, with new intervals.
         """
         masses = self.masses.copy()
-        for place, column in enumerate(self.mass_column):
-            answers = values[:, column]
+        chosen = np.ones_like(self.is_excess) if generated else self.is_excess
+        for place in np.flatnonzero(chosen).tolist():
+            answers = values[:, self.mass_column[place]]
             answers = np.sort(answers[~np.isnan(answers)])
             if len(answers):
-                masses[1:, place] = self._interval(place, answers)
+                masses[1:, place] = self._quantiles(place, answers)
+                if not generated:
+                    masses[1:, place] = self._held(place, *masses[1:, place])
         return replace(self, masses=masses)
 
-    def _interval(self, place: int, answers: np.ndarray) -> tuple[float, float]:
+    def _quantiles(self, place: int, answers: np.ndarray) -> tuple[float, float]:
         """Return the answers between the shares below a mass and up to it."""
-        value, (below, upto), n = self.masses[0, place], self.shares[:, place], len(answers)
+        (below, upto), n = self.shares[:, place], len(answers)
         first, last = round(below * n), round(upto * n) - 1
+        if last < first:
+            return np.inf, np.inf
+        low = -np.inf if first <= 0 else answers[first]
+        return low, np.inf if last >= n - 1 else answers[last]
+
+    def _held(self, place: int, low: float, high: float) -> tuple[float, float]:
+        """Return an interval between the masses beside, that holds what is nearest to its own."""
+        value = self.masses[0, place]
         nearest = (value + self.beside[:, place]) / 2
-        low = min(-np.inf if first <= 0 else answers[min(first, n - 1)], nearest[0])
-        high = max(np.inf if last >= n - 1 else answers[max(last, 0)], nearest[1])
-        others = self.masses[0, self.mass_column == self.mass_column[place]]
+        low, high = min(low, nearest[0]), max(high, nearest[1])
+        others = self.masses[0, (self.mass_column == self.mass_column[place]) & self.is_excess]
         smaller, larger = others[others < value], others[others > value]
         if len(smaller):
             low = max(low, (value + smaller.max()) / 2)
