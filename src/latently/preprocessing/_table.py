@@ -348,9 +348,8 @@ class TablePreprocessor:
         ndarray, DataFrame or Table
             Whole numbers rounded, categories by the highest probability, in the types of ``fit``.
         """
-        amounts = self.amounts(values)
+        amounts = self.amounts(values, rounding)
         if self.support is not None:
-            amounts = self.support.snapped(amounts, rounding)
             empty = self.support.gaps == 1
             if empty.any():
                 missing = np.broadcast_to(empty, (len(values), len(empty))) | (
@@ -370,13 +369,15 @@ class TablePreprocessor:
         table = self._as_arrow(values, amounts, missing)
         return native_frame(table, self.spec, container, like)
 
-    def amounts(self, values: np.ndarray) -> np.ndarray:
+    def amounts(self, values: np.ndarray, rounding: Rounding = "free") -> np.ndarray:
         """Return encoded rows as numbers in the user's units, and times in ticks.
 
         Parameters
         ----------
         values : ndarray of shape (n_samples, width)
             Expected values.
+        rounding : {"nearest", "down", "up", "free"}, default="free"
+            How they are moved onto what their columns can hold.
 
         Returns
         -------
@@ -390,7 +391,8 @@ class TablePreprocessor:
             if isinstance(codec, TimeCodec):
                 times.append(codec.amounts(values[:, start : start + codec.width]))
             start += codec.width
-        return np.column_stack([numbers, *times])
+        amounts = np.column_stack([numbers, *times])
+        return amounts if self.support is None else self.support.snapped(amounts, rounding)
 
     def calibrated(self, values: np.ndarray, *, generated: bool = False) -> TablePreprocessor:
         """Return the same with point masses that take as many answers as they have rows.
@@ -433,12 +435,13 @@ class TablePreprocessor:
         amounts = self.amounts(values.astype(np.float64, copy=False))
         if observed is not None:
             amounts[~observed[:, : amounts.shape[1]]] = np.nan
-        slack = 1e-6 * np.concatenate([self.scale, *([c.ticks] for c in self._times)])
-        return replace(self, support=self.support.extended(amounts, slack))
+        return replace(self, support=self.support.extended(amounts, 1e-6 * self.spreads))
 
     @property
-    def _times(self) -> list[TimeCodec]:
-        return [codec for codec in self.codecs if isinstance(codec, TimeCodec)]
+    def spreads(self) -> np.ndarray:
+        """Standard deviation of numbers in the user's units, and of times in ticks."""
+        times = [codec.ticks for codec in self.codecs if isinstance(codec, TimeCodec)]
+        return np.concatenate([self.scale, times])
 
     @property
     def has_masses(self) -> bool:
