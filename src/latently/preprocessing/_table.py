@@ -113,7 +113,7 @@ class TablePreprocessor:
             return cls._of_tally(tally, likelihood)
         arrow = arrow_table(table)
         tally = TableTally(table_spec(table, arrow), arrow.schema)
-        return cls._of_tally(tally.see(arrow), likelihood)
+        return cls._of_tally(tally.update(arrow), likelihood)
 
     @classmethod
     def fit_pieces(
@@ -149,7 +149,7 @@ class TablePreprocessor:
     def of_tallies(
         cls,
         schema: pa.Schema,
-        told: Iterable[Mapping[str, Any]],
+        states: Iterable[Mapping[str, Any]],
         likelihood: LikelihoodChoice = "auto",
     ) -> TablePreprocessor:
         """Choose scaling, encoding and likelihood by what was gathered of parts of a table.
@@ -158,7 +158,7 @@ class TablePreprocessor:
         ----------
         schema : pyarrow.Schema
             Columns and types.
-        told : iterable of dict
+        states : iterable of dict
             What ``tallied`` returns, one for each part.
         likelihood : {"auto", "gaussian", "bernoulli", ...}, default="auto"
             Of the numbers.
@@ -170,8 +170,8 @@ class TablePreprocessor:
             and the counts of rare texts.
         """
         tally = _tally_of_schema(schema)
-        for part in told:
-            tally.hear(part)
+        for part in states:
+            tally.merge(part)
         return cls._of_tally(tally, likelihood)
 
     @classmethod
@@ -526,8 +526,8 @@ def tallied(schema: pa.Schema, pieces: Iterable[tuple[int, pa.Table]]) -> dict[s
     tally = _tally_of_schema(schema)
     for start, piece in pieces:
         with counted_from(start):
-            tally.see(arrow_table(nw.from_native(piece, eager_only=True)))
-    return tally.told()
+            tally.update(arrow_table(nw.from_native(piece, eager_only=True)))
+    return tally.state()
 
 
 def _tally_of_schema(schema: pa.Schema) -> TableTally:
