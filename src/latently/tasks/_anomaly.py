@@ -25,6 +25,7 @@ from latently.tasks._explanation import (
     ImageExplanation,
     explain_images,
     explain_rows,
+    row_labels,
 )
 from latently.tasks._repair import Repairs
 from latently.tasks._scores import SCORES, Score, fit_score
@@ -245,7 +246,10 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         if self.repairs_ is None:
             return explain_images(self.cell_scores(X), self.autoencoder_.preprocessor_, scores, cut)
         parts, repaired = explain_rows(self.autoencoder_, self.repairs_, X, n_reasons)
-        return Explanation(scores, self._unusual(repaired), cut, **parts)
+        p_values, index = self.calibration_.p_values(scores), row_labels(X)
+        return Explanation(
+            scores, self._unusual(repaired), cut, **parts, p_values=p_values, index=index
+        )
 
     def set_threshold(self, rule: ThresholdRule, X: Any = None, y: Any = None) -> Self:
         """Move the threshold; nothing is trained again.
