@@ -197,7 +197,7 @@ def _read_matrix(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> np.nd
             ensure_all_finite=False,
             ensure_min_samples=min_rows,
         )
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         # scikit-learn prints the whole array behind some of its messages.
         message = re.sub(r":?\narray=.*\n(?=Reshape)", ". ", str(error).strip(), flags=re.DOTALL)
         raise DataError(message.partition("\n[")[0]) from None

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from latently.nn import OwnSettings
 
-class ReportMixin:
+
+class ReportMixin(OwnSettings):
     """Adds ``report`` to an estimator.
 
     The page is made two floors above; it is looked up when asked for, so that nothing here is

@@ -15,10 +15,9 @@ from latently._codec import Arrays, to_plain
 from latently._validation import check_fitted
 from latently.estimators._reporting import ReportMixin
 from latently.io import write_model
-from latently.nn import OwnSettings
 
 
-class SaveMixin(ReportMixin, OwnSettings):
+class SaveMixin(ReportMixin):
     """Adds ``save`` and ``report`` to an estimator that knows its own fitted state."""
 
     def save(self, path: str | Path, *, overwrite: bool = True) -> None:
