@@ -416,3 +416,19 @@ def test_a_type_that_cannot_be_used_is_refused_with_what_to_make_of_it(values, w
     with pytest.raises(DataError, match=f"'odd'.*{words}") as caught:
         model().fit(with_numbers(values))
     assert len(str(caught.value)) <= 300
+
+
+def test_a_fit_on_an_array_forgets_the_names_of_an_earlier_one():
+    detector = AnomalyDetector(autoencoder=model(), random_state=0).fit(FRAME)
+    assert list(detector.feature_names_in_) == list("abcd")
+    assert not hasattr(detector.fit(X), "feature_names_in_")
+
+
+def test_what_was_given_is_not_written_to():
+    tensor, array = torch.tensor(X), masked()
+    tensor[0, 0] = float("nan")
+    before = tensor.clone(), array.copy()
+    for rows in (tensor, array):
+        AutoencoderImputer(autoencoder=model()).fit(rows).transform(rows)
+    torch.testing.assert_close(tensor, before[0], equal_nan=True, rtol=0, atol=0)
+    assert (array.mask == before[1].mask).all() and (array.data == before[1].data).all()

@@ -217,3 +217,27 @@ def test_grey_is_drawn_grey_and_coins_as_coins(binary):
     drawn = model.sample(50, random_state=0)
     assert np.isin(drawn, (0, 1)).all() == binary
     assert drawn.min() >= 0 and drawn.max() <= 1
+
+
+@pytest.mark.parametrize("density", ["mixture", "kernel"])
+def test_a_class_of_one_row_is_drawn_around_that_row(density):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 4)) + 5 * (np.arange(60) == 59)[:, None]
+    y = np.array(["many"] * 59 + ["one"])
+    sampler = LatentSampler(
+        autoencoder=Autoencoder(2, max_epochs=20), density=density, conditional=True, random_state=0
+    ).fit(X, y)
+    codes = sampler.autoencoder_.transform(sampler.sample(200, y="one", random_state=0))
+    own = sampler.autoencoder_.transform(X[-1:])[0]
+    assert np.isfinite(sampler.score_samples(X)).all()
+    assert np.abs(codes.mean(0) - own).max() < np.abs(own).max()
+    assert np.ptp(codes, axis=0).min() > 0
+
+
+@pytest.mark.parametrize(
+    "y", [["a"] * 59 + [None], [1.0] * 59 + [np.nan], [1] * 59 + ["a"]], ids=["None", "NaN", "both"]
+)
+def test_labels_with_gaps_are_refused(y):
+    sampler = LatentSampler(autoencoder=Autoencoder(2, max_epochs=1), conditional=True)
+    with pytest.raises(DataError, match="y must hold labels of one type"):
+        sampler.fit(np.random.default_rng(0).normal(size=(60, 4)), np.array(y, dtype=object))

@@ -106,12 +106,13 @@ def _check_names(spec: TableSpec, n_columns: int) -> None:
     n_names = len(spec.names)
     _hold(n_names == n_columns == len(spec.types), "names, types and columns differ in number")
     _hold(len(set(spec.names)) == n_names, "two columns have one name")
+    _hold(spec.labels is None or len(spec.labels) == n_names, "labels and columns differ in number")
     for kind in spec.types:
         _check_type(kind)
 
 
 def _check_type(kind: ColumnType) -> None:
-    if kind.name in ("dictionary", "null"):
+    if kind.levels is None and kind.name in ("dictionary", "null"):
         return
     try:
         arrow_type(kind)

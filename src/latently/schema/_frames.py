@@ -195,6 +195,8 @@ def typed_column(values: pa.Array, kind: ColumnType, categories: tuple[Any, ...]
         if kind.levels is None:
             return pa.DictionaryArray.from_arrays(codes, levels, ordered=kind.ordered)
         own = arrow_type(kind)
+        if pa.types.is_null(own.value_type):
+            return pa.nulls(len(values), own)
         codes, levels = codes.cast(own.index_type), levels.cast(own.value_type)
         return pa.DictionaryArray.from_arrays(codes, levels, ordered=kind.ordered)
     target = arrow_type(kind)

@@ -267,7 +267,7 @@ def _classes_of(y: Any, n_rows: int) -> np.ndarray:
     if len(classes) != n_rows:
         raise DataError(f"y must have one class a row, got {len(classes)} for {n_rows} rows.")
     try:
-        missing = classes.dtype.kind == "f" and bool(np.isnan(classes).any())
+        missing = bool(np.asarray(classes != classes, dtype=bool).any())  # NaN
         np.unique(classes)
     except TypeError:
         missing = True

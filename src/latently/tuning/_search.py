@@ -201,6 +201,7 @@ default="reconstruction"
 
     def _take_over(self, fitted: BaseAutoencoder) -> None:
         self.n_features_in_: int = fitted.n_features_in_
+        self.__dict__.pop("feature_names_in_", None)  # of an earlier fit
         if hasattr(fitted, "feature_names_in_"):
             self.feature_names_in_ = fitted.feature_names_in_
 
