@@ -42,7 +42,7 @@ class Ours:
     def __init__(self, seed: int, is_category: np.ndarray) -> None:
         from latently import AutoencoderImputer
 
-        # Squared errors are compared: expected values, as the peers answer, not rounded to the grid.
+        # Squared errors are compared: expected values, as those of the peers.
         self.model = AutoencoderImputer(random_state=seed, support="free")
         self.is_category = is_category
 

@@ -18,6 +18,7 @@ from latently._validation import MIN_ROWS, check_fitted, read_input, read_seed
 from latently.estimators import BaseAutoencoder, MemoryAutoencoder, by_pieces, take_rows
 from latently.exceptions import DataError, DataWarning, DriftWarning, ParameterError
 from latently.preprocessing import canonical_order
+from latently.schema import container_of
 from latently.tasks._base import AutoencoderTask
 from latently.tasks._calibration import Calibration, DriftTest, benjamini_hochberg
 from latently.tasks._explanation import (
@@ -248,8 +249,9 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         parts, repaired = explain_rows(self.autoencoder_, self.repairs_, X, n_reasons)
         p_values, index = self.calibration_.p_values(scores), row_labels(X)
         return Explanation(
-            scores, self._unusual(repaired), cut, **parts, p_values=p_values, index=index
-        )
+            scores, self._unusual(repaired), cut, **parts, p_values=p_values, index=index,
+            library=container_of(X),
+        )  # fmt: skip
 
     def set_threshold(self, rule: ThresholdRule, X: Any = None, y: Any = None) -> Self:
         """Move the threshold; nothing is trained again.

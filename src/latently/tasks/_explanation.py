@@ -13,10 +13,11 @@ import torch
 from scipy.ndimage import uniform_filter
 
 from latently._layout import Column, Layout
+from latently._tabular import Tabular
 from latently._validation import Input, read_input
 from latently.estimators import BaseAutoencoder
 from latently.nn import Cells
-from latently.schema import Rounding
+from latently.schema import Container, Rounding
 from latently.tasks._phases import Phase, cycles_of, outside_phases, phases_of
 from latently.tasks._repair import Repaired, Repairs
 
@@ -97,7 +98,7 @@ class RowReasons(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation:
+class Explanation(Tabular):
     """Why rows score as they do.
 
     Iterating gives a ``RowReasons`` a row; printing it, a line a row.
@@ -128,6 +129,8 @@ class Explanation:
         Share of normal rows that would score as high.
     index : list or None, default=None
         The labels of the rows in the user's frame; None counts them.
+    library : {"numpy", "pandas", "polars", "pyarrow"}
+        Of the rows.
     """
 
     scores: np.ndarray
@@ -144,6 +147,13 @@ class Explanation:
     phases: list[list[Phase | None]]
     p_values: np.ndarray
     index: list[Any] | None = None
+    library: Container = "numpy"
+
+    def columns(self) -> dict[str, list[Any]]:
+        lines = self.to_dict()
+        if self.index is not None:
+            lines["row"] = [str(self.index[row]) for row in lines["row"]]
+        return lines
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -199,7 +209,7 @@ class Explanation:
 
 
 @dataclass(frozen=True, eq=False)
-class ImageExplanation:
+class ImageExplanation(Tabular):
     """Where images differ from what was expected.
 
     Attributes
@@ -218,6 +228,9 @@ class ImageExplanation:
     cut: float
     heat: np.ndarray
     worst: np.ndarray
+
+    def columns(self) -> dict[str, list[Any]]:
+        return self.to_dict()
 
     def __len__(self) -> int:
         return len(self.scores)
