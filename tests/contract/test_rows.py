@@ -114,13 +114,12 @@ def test_masked_values_beside_the_rows_are_refused(name):
         torch.nn.Parameter(torch.tensor(X)),
         torch.tensor(X).t().contiguous().t(),
         list(torch.tensor(X)),
-        np.matrix(X),
         pa.RecordBatch.from_pandas(FRAME),
         nw.from_native(FRAME),
         dask.array.from_array(X),
     ],
     ids=[
-        "tensor", "gradient", "parameter", "strided", "list", "matrix", "batch", "narwhals", "dask"
+        "tensor", "gradient", "parameter", "strided", "list", "batch", "narwhals", "dask"
     ],
 )  # fmt: skip
 def test_rows_of_other_libraries_are_the_same_rows(rows):
@@ -131,6 +130,12 @@ def test_rows_of_other_libraries_are_the_same_rows(rows):
     )
     filled = AutoencoderImputer(autoencoder=model()).fit(rows).transform(rows)
     np.testing.assert_array_equal(np.asarray(filled), X)
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+def test_a_matrix_is_an_array():
+    rows = np.asmatrix(X)
+    assert same(model().fit(rows).transform(rows), model().fit(X).transform(X))
 
 
 def test_bfloat16_is_read_as_single_precision():
