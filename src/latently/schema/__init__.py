@@ -14,6 +14,14 @@ from latently.schema._frames import (
     table_spec,
     typed_column,
 )
+from latently.schema._images import (
+    FAR,
+    factor_to,
+    is_whole,
+    pixel_range,
+    unlike_channels,
+    why_no_images,
+)
 from latently.schema._records import (
     ColumnType,
     Container,
@@ -24,6 +32,7 @@ from latently.schema._records import (
 )
 
 __all__ = [
+    "FAR",
     "ColumnType",
     "Container",
     "Frames",
@@ -34,9 +43,14 @@ __all__ = [
     "arrow_table",
     "arrow_type",
     "container_of",
+    "factor_to",
     "frame_like",
+    "is_whole",
     "native_frame",
+    "pixel_range",
     "rounded",
     "table_spec",
     "typed_column",
+    "unlike_channels",
+    "why_no_images",
 ]
