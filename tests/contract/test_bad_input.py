@@ -86,7 +86,7 @@ def constant_columns():
 
 
 WORKS = Works()
-EMPTY = Warned("1 columns hold no value at all")
+EMPTY = Warned("hold no value at all")
 DAY = dt.datetime(2024, 5, 1)
 FIT_CASES = [
     # size
@@ -138,13 +138,13 @@ FIT_CASES = [
     ),
     Case("a tiny column", lambda: numbers() * [1, 1e-300, 1, 1], WORKS),
     Case("a missing cell", lambda: with_cell(np.nan), WORKS),
-    Case("a column all missing", lambda: numbers() * [1, np.nan, 1, 1], Warned("1 columns.*1")),
+    Case("a column all missing", lambda: numbers() * [1, np.nan, 1, 1], Warned("no value.*1")),
     Case(
         "a column all missing in a frame",
         lambda: frame().assign(b=np.nan),
-        Warned("1 columns.*'b'"),
+        Warned("no value.*'b'"),
     ),
-    Case("all cells missing", lambda: numbers() * np.nan, Warned("4 columns")),
+    Case("all cells missing", lambda: numbers() * np.nan, Warned("no value.*3")),
     Case("a column of None", lambda: with_column([None] * ROWS, dtype=object), Warned("'odd'")),
     Case("constant columns", constant_columns, WORKS),
     Case("all constant", lambda: np.full((ROWS, 3), 5.0), WORKS),
@@ -191,7 +191,7 @@ FIT_CASES = [
     ),
     Case("nulls in polars", lambda: polars(cycle(1.0, None, 2.0)), WORKS),
     Case("NaN in polars", lambda: polars(cycle(1.0, float("nan"), 2.0)), WORKS),
-    Case("a polars column of nulls", lambda: polars(cycle(None)), Warned("1 columns.*'odd'")),
+    Case("a polars column of nulls", lambda: polars(cycle(None)), Warned("no value.*'odd'")),
     Case("infinity in polars", lambda: polars(cycle(1.0, float("inf"))), Refused("row 1.*'odd'")),
     Case("lists in polars", lambda: polars(cycle([1], [2])), Refused("'odd'")),
     Case("structs in polars", lambda: polars(cycle({"a": 1})), Refused("'odd'")),
@@ -200,7 +200,7 @@ FIT_CASES = [
     Case("lists in arrow", lambda: arrow(cycle([1], [2])), Refused("'odd'")),
     Case("structs in arrow", lambda: arrow(cycle({"a": 1})), Refused("'odd'")),
     Case("bytes in arrow", lambda: arrow(cycle(b"x")), Refused("'odd'")),
-    Case("nulls in arrow", lambda: arrow(cycle(None)), Warned("1 columns.*'odd'")),
+    Case("nulls in arrow", lambda: arrow(cycle(None)), Warned("no value.*'odd'")),
     Case("text views in arrow", lambda: arrow(cycle("x", None), pa.string_view()), WORKS),
     Case("large text in arrow", lambda: arrow(cycle("x", None), pa.large_string()), WORKS),
     Case("dates in arrow", lambda: arrow(cycle(DAY.date(), None)), WORKS),
@@ -260,7 +260,7 @@ ASK_CASES = [
     Case(
         "text where numbers were",
         lambda: frame().assign(b="x"),
-        Refused("'b' was numeric in fit"),
+        Refused("'b' must hold numbers, as in fit"),
         frame,
     ),
     Case("whole numbers where reals were", lambda: frame().round().astype(int), WORKS, frame),

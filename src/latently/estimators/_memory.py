@@ -22,7 +22,7 @@ from latently._validation import (
 from latently.estimators._base import BaseAutoencoder
 from latently.estimators._common_docs import document
 from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
-from latently.estimators._fitting import encode, in_canonical_order, make_preprocessor
+from latently.estimators._fitting import encode, extended, in_canonical_order, make_preprocessor
 from latently.estimators._inference import cell_surprise_of, surprise_of
 from latently.nn import Cells, CrowdModule, MemoryModule, StoredRows
 from latently.nn._crowd import GROUP, tail_rows
@@ -189,6 +189,7 @@ class MemoryAutoencoder(BaseAutoencoder):
         data = read_input(self, X, reset=False, fitted_on=self._fitted_on)
         data = in_canonical_order(data, None, None).data
         cells = encode(self.preprocessor_, data)
+        self.preprocessor_ = extended(self.preprocessor_, cells)
         n_stored, seed = self.n_components_, self._next_seed
         n_new = min(len(cells.values), max(1, round(_RENEWED * n_stored)))
         stored = cast(StoredRows, self.module_).stored.take(

@@ -20,7 +20,7 @@ from latently._validation import (
     check_images,
     read_input,
 )
-from latently.estimators._base import BaseAutoencoder, seeded
+from latently.estimators._base import BaseAutoencoder, SupportName, rounding_of, seeded
 from latently.estimators._common_docs import document
 from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
 from latently.estimators._fitting import (
@@ -37,6 +37,7 @@ from latently.exceptions import DataError
 from latently.nn import Cells, Corruption, Downsampling, GaussianNoise, UNetModule, larger
 from latently.nn._layers import check_sizes
 from latently.preprocessing import ImagePreprocessor, LikelihoodChoice
+from latently.schema import Rounding
 from latently.training import (
     ENGINE_METHODS,
     Engine,
@@ -393,7 +394,7 @@ class UNetAutoencoder(BaseAutoencoder):
         return photographs if self.augment == "auto" else bool(self.augment)
 
     # ------------------------------------------------------------------ answers
-    def reconstruct(self, X: Any) -> Any:
+    def reconstruct(self, X: Any, *, support: SupportName = "column") -> Any:
         """Take the noise off images of any size; missing pixels come back filled.
 
         Large images are worked on in tiles that overlap, without a seam.
@@ -402,6 +403,8 @@ class UNetAutoencoder(BaseAutoencoder):
         ----------
         X : image stack or list of images
             Of the channels of ``fit``; a list may hold images of several sizes.
+        support : {"column", "free"}, default="column"
+            "column" answers with pixels of the type and range of ``fit``; "free" with floats.
 
         Returns
         -------
@@ -414,11 +417,12 @@ class UNetAutoencoder(BaseAutoencoder):
             If the images cannot be used.
         """
         check_fitted(self)
+        rounding = rounding_of(support, "reconstruct")
         stacks = self._read_stacks(X, reset=False)
-        answers = [self._rebuilt(stack) for stack in stacks]
+        answers = [self._rebuilt(stack, rounding) for stack in stacks]
         return answers[0] if len(answers) == 1 else [answer[0] for answer in answers]
 
-    def _rebuilt(self, stack: np.ndarray) -> np.ndarray:
+    def _rebuilt(self, stack: np.ndarray, rounding: Rounding) -> np.ndarray:
         values, observed = _encoded(self._unbounded, stack)
         cells = _as_cells(self._images.normal(values), observed)
         module = module_for(self.module_, self.engine, torch.float32)
@@ -426,7 +430,9 @@ class UNetAutoencoder(BaseAutoencoder):
         height, width = (self.enlarge * side for side in values.shape[2:])
         images = self._images.of_size(height, width)
         flat = rebuilt.reshape(len(rebuilt), -1)
-        return images.decode(flat) if self.enlarge > 1 else images.decode_beside(flat, values)
+        if self.enlarge > 1:
+            return images.decode(flat, rounding=rounding)
+        return images.decode_beside(flat, values, rounding=rounding)
 
     def _read(self, X: Any, *, fitting: bool = False) -> Cells:
         stacks = self._read_stacks(X, reset=False)
@@ -467,13 +473,15 @@ class UNetAutoencoder(BaseAutoencoder):
         errors = self._ask(cells, cell_errors)
         return self._images.of_size(*cells.values.shape[2:]).in_order(errors)
 
-    def inverse_transform(self, X: ArrayLike) -> Any:
+    def inverse_transform(self, X: ArrayLike, *, support: SupportName = "column") -> Any:
         """Refuse: a U-net rebuilds from the image itself, not from a code.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_components_)
             Codes.
+        support : {"column", "free"}, default="column"
+            As of every autoencoder.
 
         Raises
         ------

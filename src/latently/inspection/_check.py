@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 
+from latently._tabular import Tabular
 from latently._validation import check_fitted
 from latently.estimators import BaseAutoencoder, TrainedAutoencoder, VariationalAutoencoder
 from latently.exceptions import DataError
@@ -63,7 +64,7 @@ class Finding(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Health:
+class Health(Tabular):
     """What ``check`` found.
 
     Attributes
@@ -79,6 +80,18 @@ class Health:
     findings: tuple[Finding, ...]
     n_rows: int
     checked: tuple[str, ...]
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return one list an attribute of a finding.
+
+        Returns
+        -------
+        dict of str to list
+            An entry a finding.
+        """
+        return {
+            name: [getattr(finding, name) for finding in self.findings] for name in Finding._fields
+        }
 
     @property
     def is_healthy(self) -> bool:

@@ -11,6 +11,7 @@ from sklearn import config_context
 from sklearn.tree import DecisionTreeRegressor
 
 from latently._sklearn import Interval, check_parameters
+from latently._tabular import Tabular
 from latently._validation import check_fitted
 from latently.estimators import BaseAutoencoder, TrainedAutoencoder
 from latently.exceptions import DataError
@@ -110,7 +111,7 @@ class LatentCard:
 
 
 @dataclass(frozen=True)
-class LatentReport:
+class LatentReport(Tabular):
     """All latents that were described, the most important first.
 
     Attributes
@@ -127,6 +128,18 @@ class LatentReport:
     n_components: int
     n_dead: int
     n_collapsed: int
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return one list an attribute of a latent, what it moves in words.
+
+        Returns
+        -------
+        dict of str to list
+            An entry a latent.
+        """
+        names = ("latent", "status", "importance", "firing_rate", "rule", "r2")
+        columns = {name: [getattr(card, name) for card in self.cards] for name in names}
+        return {**columns, "moves": [", ".join(map(str, card.moves)) for card in self.cards]}
 
     def __len__(self) -> int:
         return len(self.cards)

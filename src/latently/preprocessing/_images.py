@@ -16,6 +16,7 @@ from latently.schema import (
     FAR,
     ImageAxes,
     ImageSpec,
+    Rounding,
     factor_to,
     is_whole,
     pixel_range,
@@ -152,6 +153,10 @@ class ImagePreprocessor:
         ends = [np.mean((stack <= low + near) | (stack >= high - near)) for stack in stacks]
         return float(np.mean(ends)) > _LINE_ART
 
+    def extended(self, values: np.ndarray, observed: np.ndarray | None) -> ImagePreprocessor:
+        """Return the same: the range of the pixels is that of their type."""
+        return self
+
     @property
     def layout(self) -> Layout:
         """One column a pixel and channel."""
@@ -230,7 +235,9 @@ class ImagePreprocessor:
         """Least and greatest encoded pixel that the likelihood permits."""
         return _NORMAL_ENDS if self.likelihood == "gaussian" else (0.0, 1.0)
 
-    def decode(self, values: np.ndarray, like: Any = None) -> np.ndarray:
+    def decode(
+        self, values: np.ndarray, like: Any = None, *, rounding: Rounding = "nearest"
+    ) -> np.ndarray:
         """Return pixels in the user's axes, range and type.
 
         Parameters
@@ -239,6 +246,8 @@ class ImagePreprocessor:
             Expected pixels.
         like : None
             Unused; tables need it.
+        rounding : {"nearest", "free"}, default="nearest"
+            "free" returns expected pixels as floats, in the range of ``fit`` but not held to it.
 
         Returns
         -------
@@ -246,6 +255,8 @@ class ImagePreprocessor:
             A stack like that of ``fit``.
         """
         images = self.in_order(values)
+        if rounding == "free":
+            return self._free(images)
         if self.likelihood != "gaussian" or self.spec.support == (self.spec.low, self.spec.high):
             images = np.clip(images, 0, 1)
         return self._typed(np.clip(self._unscaled(images), *self.spec.support))
@@ -266,7 +277,9 @@ class ImagePreprocessor:
         clipped: np.ndarray = np.clip(values, *_NORMAL_ENDS)
         return clipped
 
-    def decode_beside(self, values: np.ndarray, given: np.ndarray) -> np.ndarray:
+    def decode_beside(
+        self, values: np.ndarray, given: np.ndarray, *, rounding: Rounding = "nearest"
+    ) -> np.ndarray:
         """Return pixels that were rebuilt from those given, which may lie beyond the range.
 
         Hot and dead pixels are returned as they were given. Where white is not known, an answer
@@ -278,12 +291,16 @@ class ImagePreprocessor:
             Expected pixels.
         given : ndarray of shape (n, channels, height, width)
             The images before, as ``encode`` returned them without bounds.
+        rounding : {"nearest", "free"}, default="nearest"
+            As in ``decode``.
 
         Returns
         -------
         ndarray
             A stack like that of ``fit``.
         """
+        if rounding == "free":
+            return self._free(self.in_order(values))
         far = self.normal(given) != given
         least, most = self.spec.support
         images, before = (self._unscaled(self.in_order(one)) for one in (values, given))
@@ -317,6 +334,12 @@ class ImagePreprocessor:
     def _unscaled(self, values: np.ndarray) -> np.ndarray:
         pixels: np.ndarray = values * (self.spec.high - self.spec.low) + self.spec.low
         return pixels
+
+    def _free(self, images: np.ndarray) -> np.ndarray:
+        """Return the raw expectation of pixels, neither clipped nor rounded."""
+        dtype = np.dtype(self.spec.dtype)
+        pixels = self._unscaled(images)
+        return pixels.astype(np.float64 if dtype.kind in "iub" else dtype, copy=False)
 
     def _typed(self, images: np.ndarray) -> np.ndarray:
         """Return pixels in the type of ``fit``, whole where they were."""
