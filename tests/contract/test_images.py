@@ -501,3 +501,12 @@ def test_masked_pixels_are_missing():
     model = Autoencoder(2, **QUICK).fit(masked)
     assert model.preprocessor_.spec.most == 200
     assert (model.reconstruction_error(masked, per_feature=True)[masked.mask] == 0).all()
+
+
+@pytest.mark.parametrize("model", [Autoencoder(2, **QUICK), UNetAutoencoder(**QUICK)], ids=str)
+def test_free_answers_are_the_raw_expectation_of_each_pixel(model):
+    images = stack(30, 6, 6, dtype="uint8")
+    fitted = clone(model).fit(images)
+    free, whole = fitted.reconstruct(images, support="free"), fitted.reconstruct(images)
+    assert free.dtype == np.float64
+    np.testing.assert_allclose(np.clip(np.rint(free), 0, 255), whole, atol=1)
