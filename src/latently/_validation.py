@@ -13,11 +13,15 @@ from sklearn.exceptions import NotFittedError as _SklearnNotFittedError
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from latently._sklearn import check_n_features, check_sample_weight
+from latently._sklearn import StrOptions, check_n_features, check_sample_weight
 from latently.exceptions import DataError, NotFittedError, ParameterError
-from latently.schema import plain_frame, plain_rows, text_names, unmasked
+from latently.schema import plain_frame, plain_rows, text_names, unmasked, why_no_images
 
 Input = np.ndarray | nw.DataFrame[Any]
+
+#: Arrays of three or four axes are images by their type and values, or because the user says so.
+ArrayKind = Literal["auto", "images"]
+KIND_CONSTRAINT: list[Any] = [StrOptions({"auto", "images"})]
 
 #: Fewest rows that ``fit`` can learn anything from.
 MIN_ROWS = 2
@@ -30,6 +34,7 @@ def read_input(
     reset: bool,
     fitted_on: Literal["array", "frame"] | None = None,
     min_rows: int = 1,
+    is_declared: bool = False,
 ) -> Input:
     """Judge rows and return them as a numeric array, a stack of images or a frame.
 
@@ -45,6 +50,8 @@ def read_input(
         What ``fit`` saw; a frame given to a model of arrays is read as an array.
     min_rows : int, default=1
         Fewest rows allowed.
+    is_declared : bool, default=False
+        True takes every array of three or four axes for images.
 
     Returns
     -------
@@ -65,7 +72,12 @@ def read_input(
     if _is_frame(X) and (reset or fitted_on == "frame"):
         return _read_frame(estimator, X, reset=reset, min_rows=min_rows)
     if n_axes(X) in (3, 4):
-        return _read_images(estimator, X, reset=reset, min_rows=min_rows)
+        images = _read_images(estimator, X, min_rows=min_rows)
+        if reset:
+            if not (is_declared or declares_images(estimator)):
+                check_images(images)
+            check_n_features(estimator, images.reshape(len(images), -1), reset=True)
+        return images
     if n_axes(X) == 0 and is_pictures(X):
         sizes = sorted({str(np.shape(image)) for image in X})
         raise DataError(
@@ -223,8 +235,8 @@ def _check_finite(matrix: np.ndarray) -> None:
         )
 
 
-def _read_images(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> np.ndarray:
-    stack = np.asarray(X)
+def _read_images(estimator: Any, X: Any, *, min_rows: int) -> np.ndarray:
+    stack = np.asarray(_without_mask(X))
     if stack.dtype.kind not in "fiub":
         raise DataError(
             f"Images must hold numbers, got dtype {stack.dtype}. Give uint8 or float pixels."
@@ -232,14 +244,47 @@ def _read_images(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> np.nd
     if 0 in stack.shape[1:]:
         raise DataError(f"Images of shape {stack.shape[1:]} have no pixels. Give larger ones.")
     check_n_rows(estimator, stack.shape, min_rows)
-    if stack.dtype.kind == "b":
-        stack = stack.astype(np.float32)
     if stack.dtype.kind == "f" and np.isinf(stack).any():
         image = int(np.argwhere(np.isinf(stack))[0][0])
         raise DataError(f"Image {image} has infinite pixels. Mark them as missing (NaN).")
-    if reset:
-        check_n_features(estimator, stack.reshape(len(stack), -1), reset=True)
     return stack
+
+
+def _without_mask(X: Any) -> Any:
+    """Return a masked array with NaN where cells are masked, anything else as it is."""
+    if not isinstance(X, np.ma.MaskedArray):
+        return X
+    return np.ma.filled(X.astype(np.float64), np.nan) if np.ma.is_masked(X) else X.data
+
+
+def declares_images(estimator: Any) -> bool:
+    """Return True where an estimator, or the one inside it, says or was fitted on images."""
+    inner = getattr(estimator, "autoencoder", None)
+    inner = getattr(inner, "estimator", inner)  # of a FrozenEstimator
+    said = any(getattr(one, "kind", "auto") == "images" for one in (estimator, inner))
+    return said or hasattr(inner, "preprocessor_")
+
+
+def check_images(stack: np.ndarray) -> None:
+    """Raise DataError unless type and values show that an array holds images.
+
+    Parameters
+    ----------
+    stack : ndarray
+        Numbers of three or four axes.
+
+    Raises
+    ------
+    DataError
+        If they may as well be windows of a series.
+    """
+    wrong = why_no_images(stack)
+    if wrong:
+        raise DataError(
+            f"An array of shape {stack.shape} must hold unsigned integers, numbers within [0, 1] "
+            f'or whole numbers from 0 to 255 to count as images, {wrong}. Use kind="images" for '
+            "images, or flatten windows to a table: X.reshape(len(X), -1)."
+        )
 
 
 def check_n_rows(estimator: Any, shape: tuple[int, ...], min_rows: int) -> None:

@@ -12,8 +12,14 @@ from latently import (
     ConvNetwork,
     ConvolutionalAutoencoder,
     DenseNetwork,
+    EnsembleAutoencoder,
     FeatureExtractor,
+    LatentSampler,
+    MapAutoencoder,
+    MaskedAutoencoder,
     Masking,
+    MemoryAutoencoder,
+    UNetAutoencoder,
     VariationalAutoencoder,
 )
 from latently.exceptions import DataError, DataWarning, ParameterError
@@ -39,11 +45,12 @@ def test_every_variant_gives_back_the_axes_of_the_images(model, shape, network):
     assert fitted.score_samples(images).shape == (20,)
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32", "float16", "float32", "float64"])
+@pytest.mark.parametrize("dtype", ["uint8", ">u2", "int32", "bool", "float16", ">f4", "float64"])
 @pytest.mark.parametrize("network", NETWORKS[:2], ids=str)
 def test_pixels_come_back_in_their_type_and_range(network, dtype):
     images = stack(20, 5, 5, dtype=dtype)
-    rebuilt = Autoencoder(2, network=network, **QUICK).fit(images).reconstruct(images)
+    model = Autoencoder(2, network=network, kind="images", **QUICK)
+    rebuilt = model.fit(images).reconstruct(images)
     assert rebuilt.dtype == images.dtype
     assert images.min() <= rebuilt.min() and rebuilt.max() <= images.max()
 
@@ -107,8 +114,7 @@ def test_the_error_of_each_pixel_lies_where_the_pixel_lies(shape):
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_a_spoiled_pixel_shows_at_its_place(shape):
-    images = 0.5 + 0.01 * stack(*shape)
-    images.flat[:2] = 0, 1
+    images = 0.5 + 0.4 * stack(*shape)
     model = Autoencoder(1, **QUICK).fit(images)
     place = (2, *(1 for _ in shape[2:]))
     place = (0, 3, *place[1:])[:2] + place[1:]
@@ -196,7 +202,8 @@ def test_images_all_of_one_colour_do_no_harm(value):
     images = np.full((20, 5, 5), value, dtype="uint8")
     model = ConvolutionalAutoencoder(1, **QUICK).fit(images)
     assert np.isfinite(model.score_samples(images)).all()
-    assert model.reconstruct(images).dtype == np.uint8
+    rebuilt = model.reconstruct(images)
+    assert rebuilt.dtype == np.uint8 and (rebuilt == value).all()
 
 
 def test_pixels_brighter_than_any_in_fit_are_clipped_and_counted():
@@ -211,7 +218,8 @@ def test_pixels_brighter_than_any_in_fit_are_clipped_and_counted():
 def test_black_and_white_images_of_truths_come_back():
     images = stack(20, 5, 5) > 0.3
     model = ConvolutionalAutoencoder(2, **QUICK).fit(images)
-    assert model.reconstruct(images).shape == images.shape
+    rebuilt = model.reconstruct(images)
+    assert rebuilt.shape == images.shape and rebuilt.dtype == bool
     assert np.isfinite(model.score_samples(images)).all()
 
 
@@ -276,3 +284,229 @@ def test_a_code_larger_than_the_images_is_learnt():
     images = stack(30, 4, 4)
     model = Autoencoder(40, max_epochs=1, random_state=0, engine="cpu").fit(images)
     assert model.transform(images).shape == (30, 40)
+
+
+WINDOWS = np.random.default_rng(0).normal(size=(60, 24, 3))
+
+
+def windows(*scales):
+    """Return windows (n, steps, channels) of a series, of unlike scale."""
+    return WINDOWS * scales
+
+
+@pytest.mark.parametrize("scales", [(1, 1, 1), (1, 100, 1e4)], ids=str)
+@pytest.mark.parametrize(
+    "model",
+    [
+        Autoencoder(2, **QUICK),
+        ConvolutionalAutoencoder(2, **QUICK),
+        MapAutoencoder(2, **QUICK),
+        MemoryAutoencoder(),
+        EnsembleAutoencoder(Autoencoder(2, **QUICK), n_estimators=2),
+        UNetAutoencoder(kind="auto"),
+        AnomalyDetector(),
+        AutoencoderDenoiser(),
+        AutoencoderImputer(),
+        FeatureExtractor(),
+        LatentSampler(),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_windows_of_a_series_are_not_taken_for_images(model, scales):
+    for X in (windows(*scales), windows(*scales).transpose(0, 2, 1), windows(*scales)[..., None]):
+        with pytest.raises(DataError, match=r'kind="images".*flatten windows') as caught:
+            clone(model).fit(X)
+        assert len(str(caught.value)) <= 300
+
+
+def test_windows_are_refused_by_a_model_of_tables_with_what_to_do():
+    with pytest.raises(DataError, match=r"takes tables.*X\.reshape\(len\(X\), -1\)"):
+        MaskedAutoencoder().fit(WINDOWS)
+
+
+def test_windows_in_a_stream_are_refused_as_well():
+    with pytest.raises(DataError, match="flatten windows"):
+        Autoencoder(2, **QUICK).partial_fit(WINDOWS)
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        AnomalyDetector(kind="images", random_state=0),
+        AnomalyDetector(autoencoder=Autoencoder(2, kind="images", **QUICK), random_state=0),
+        FeatureExtractor(autoencoder=Autoencoder(2, **QUICK), kind="images"),
+        AutoencoderImputer(autoencoder=Autoencoder(2, **QUICK), kind="images"),
+        EnsembleAutoencoder(Autoencoder(2, **QUICK), n_estimators=2, kind="images"),
+    ],
+    ids=str,
+)
+def test_what_is_declared_is_an_image(task):
+    images = stack(40, 6, 6) * 3000 - 1000
+    assert clone(task).fit(images).n_features_in_ == 36
+
+
+def test_a_fitted_autoencoder_says_what_its_rows_are():
+    images = stack(40, 6, 6) * 3000 - 1000
+    fitted = Autoencoder(2, kind="images", **QUICK).fit(images).set_params(kind="auto")
+    assert AnomalyDetector(autoencoder=fitted).fit(images).predict(images).shape == (40,)
+
+
+def test_a_model_of_tables_cannot_be_told_to_take_images():
+    task = AutoencoderImputer(autoencoder=MaskedAutoencoder(), kind="images")
+    with pytest.raises(ParameterError, match="needs an autoencoder of images"):
+        task.fit(stack(20, 5, 5))
+
+
+def test_pairs_are_images_if_their_target_is():
+    clean = stack(30, 6, 6)
+    noisy = clean + np.random.default_rng(1).normal(scale=0.3, size=clean.shape)
+    with pytest.warns(DataWarning, match="pixels lie outside"):
+        fitted = Autoencoder(2, **QUICK).fit_pairs(noisy, clean)
+    assert fitted.preprocessor_.spec.high == 1
+
+
+def test_channels_of_unlike_range_are_warned_of():
+    images = stack(40, 8, 8, 3) * [1.0, 0.5, 0.01]
+    with pytest.warns(DataWarning, match="Channels have ranges as unlike as"):
+        Autoencoder(2, **QUICK).fit(images)
+
+
+def shown(images, dtype):
+    """Return images in [0, 1] in another type, white as it is there."""
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        return images.astype(kind)
+    return np.rint(images * np.iinfo(kind).max).astype(kind)
+
+
+@pytest.mark.parametrize("asked", ["uint8", ">u2", "uint16", "float32", "float64"])
+@pytest.mark.parametrize("fitted", ["uint8", "uint16", "float64"])
+@pytest.mark.parametrize("model", [Autoencoder(2, **QUICK), UNetAutoencoder(**QUICK)], ids=str)
+def test_images_of_another_type_are_converted(model, fitted, asked):
+    images = stack(30, 6, 6)
+    kept = clone(model).fit(shown(images, fitted))
+    expected, given = (kept.reconstruct(shown(images, kind)) for kind in (fitted, asked))
+    white = np.iinfo(fitted).max if fitted != "float64" else 1
+    assert given.dtype == expected.dtype
+    assert np.abs(given.astype(float) - expected).max() < 0.02 * white
+
+
+RAW = stack(30, 6, 6)
+SCALES = {
+    "uint8": shown(RAW, "uint8"),
+    "12 bits in 16": np.rint(RAW * 4095).astype("uint16"),
+    "floats to 255": RAW * 255,
+    "noisy floats to 1": RAW + np.random.default_rng(0).normal(scale=0.3, size=RAW.shape),
+    "whole to 16": np.rint(RAW * 16),
+    "floats to 1": RAW,
+}
+
+
+@pytest.mark.parametrize(
+    ("fitted", "asked"),
+    [
+        ("uint8", "12 bits in 16"),
+        ("12 bits in 16", "uint8"),
+        ("12 bits in 16", "floats to 1"),
+        ("floats to 1", "12 bits in 16"),
+        ("floats to 1", "floats to 255"),
+        ("floats to 255", "floats to 1"),
+        ("whole to 16", "floats to 1"),
+        ("whole to 16", "uint8"),
+        ("uint8", "noisy floats to 1"),
+    ],
+)
+def test_images_of_another_scale_are_refused(fitted, asked):
+    model = Autoencoder(2, kind="images", **QUICK).fit(SCALES[fitted])
+    for ask in (model.reconstruct, model.score_samples, model.transform):
+        with pytest.raises(DataError, match="on the scale of fit") as caught:
+            ask(SCALES[asked])
+        assert len(str(caught.value)) <= 300
+
+
+def test_the_same_grey_levels_in_another_type_are_the_same_images():
+    model = Autoencoder(2, **QUICK).fit(SCALES["uint8"])
+    expected = model.reconstruct(SCALES["uint8"])
+    for kind in ("int64", "float32", "float64"):
+        assert same(model.reconstruct(SCALES["uint8"].astype(kind)), expected)
+
+
+@pytest.mark.parametrize("kind", ["uint16", "int64", "float32"])
+def test_black_is_black_on_every_scale(kind):
+    model = Autoencoder(2, **QUICK).fit(SCALES["uint8"])
+    black = np.zeros((3, 6, 6))
+    assert same(model.reconstruct(black.astype(kind)), model.reconstruct(black.astype("uint8")))
+
+
+def test_a_mask_of_zeros_and_ones_is_no_image_of_8_bits():
+    mask = (RAW > 0.3).astype("uint8")
+    with pytest.raises(DataError, match="on the scale of fit"):
+        Autoencoder(2, **QUICK).fit(RAW).transform(mask)
+    of_truths = Autoencoder(2, **QUICK).fit(mask.astype(bool))
+    assert same(of_truths.transform(mask), of_truths.transform(mask.astype(bool)))
+
+
+def test_whole_grey_levels_kept_as_floats_stay_whole():
+    images = SCALES["whole to 16"]
+    model = VariationalAutoencoder(2, **QUICK).fit(images)
+    for answer in (model.reconstruct(images), model.sample(5, random_state=0)):
+        assert answer.dtype == np.float64
+        np.testing.assert_array_equal(answer, np.rint(answer))
+        assert answer.min() >= 0 and answer.max() <= 16
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "bool", "float32"])
+def test_every_answer_is_an_image_of_the_type_of_fit(dtype):
+    images = stack(30, 6, 6) > 0.3 if dtype == "bool" else stack(30, 6, 6, dtype=dtype)
+    model = VariationalAutoencoder(2, **QUICK).fit(images)
+    codes = model.transform(images)
+    for answer in (
+        model.reconstruct(images),
+        model.inverse_transform(100 * codes),
+        model.sample(5, random_state=0),
+        model.interpolate(images[:1], images[1:2]),
+    ):
+        assert answer.dtype == images.dtype
+        assert images.min() <= answer.min() and answer.max() <= images.max()
+
+
+def test_a_read_only_map_of_images_is_read(tmp_path):
+    np.save(tmp_path / "images.npy", stack(20, 6, 6, dtype="uint8"))
+    images = np.load(tmp_path / "images.npy", mmap_mode="r")
+    model = ConvolutionalAutoencoder(2, **QUICK).fit(images[:, ::-1, ::2])
+    assert model.reconstruct(images[:, ::-1, ::2]).shape == (20, 6, 3)
+
+
+def test_a_hot_pixel_is_clipped_and_counted():
+    images = np.rint(stack(40, 6, 6) * 400).astype("uint16")
+    images[0, 0, 0] = 65_535
+    with pytest.warns(DataWarning, match="1 pixels lie outside the range seen in fit, 0 to 511"):
+        model = Autoencoder(2, **QUICK).fit(images)
+    assert model.reconstruct(images[1:]).max() <= 511
+
+
+def test_gaps_are_filled_on_the_scale_and_in_the_axes_of_the_images_given():
+    images = stack(30, 6, 5, 3)
+    gaps = np.random.default_rng(0).random(images.shape) < 0.1
+    imputer = AutoencoderImputer(autoencoder=Autoencoder(2, **QUICK)).fit(shown(images, "uint8"))
+    filled = imputer.transform(np.where(gaps, np.nan, images))
+    assert filled.min() >= 0 and filled.max() <= 1
+    first = imputer.transform(np.moveaxis(np.where(gaps, np.nan, images), -1, 1))
+    assert same(np.ascontiguousarray(np.moveaxis(first, 1, -1)), filled)
+
+
+def test_masked_pixels_are_missing():
+    images = stack(30, 6, 5, dtype="uint8")
+    masked = np.ma.masked_array(images, mask=images > 200)
+    model = Autoencoder(2, **QUICK).fit(masked)
+    assert model.preprocessor_.spec.most == 200
+    assert (model.reconstruction_error(masked, per_feature=True)[masked.mask] == 0).all()
+
+
+@pytest.mark.parametrize("model", [Autoencoder(2, **QUICK), UNetAutoencoder(**QUICK)], ids=str)
+def test_free_answers_are_the_raw_expectation_of_each_pixel(model):
+    images = stack(30, 6, 6, dtype="uint8")
+    fitted = clone(model).fit(images)
+    free, whole = fitted.reconstruct(images, support="free"), fitted.reconstruct(images)
+    assert free.dtype == np.float64
+    np.testing.assert_allclose(np.clip(np.rint(free), 0, 255), whole, atol=1)

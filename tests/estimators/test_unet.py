@@ -251,3 +251,50 @@ def test_one_image_is_enough():
     picture = waves(1, 40, 40)
     model = UNetAutoencoder(corruption=GaussianNoise(0.1), **QUICK).fit(picture)
     assert model.set_params(engine=LocalEngine("cpu")).reconstruct(picture).shape == (1, 40, 40)
+
+
+def ratio(clean, given, **options):
+    """Return the squared error of denoised images over that of noisy ones."""
+    model = UNetAutoencoder(channels=(8, 16), max_epochs=12, random_state=0, **options)
+    answer = model.fit_pairs(given, clean).reconstruct(given)
+    return error(answer, clean) / error(given, clean)
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1, 0), (1 / 16, 0), (1 / 64, 0), (1 / 64, 0.7)])
+def test_noise_comes_off_images_that_fill_little_of_their_range(scale, offset):
+    clean = scale * waves(40, 32, 32) + offset
+    assert ratio(clean, noisy(clean, 0.1 * scale)) < 0.5
+
+
+@pytest.mark.parametrize("where", [np.s_[0, 0, 0], np.s_[:, 5, 5]], ids=["one", "one an image"])
+def test_hot_pixels_stay_as_they_are_and_spoil_no_other(where):
+    clean = (400 * waves(40, 32, 32)).astype(np.uint16)
+    hot = np.zeros(clean.shape, dtype=bool)
+    hot[where] = True
+    clean[hot] = 60_000
+    given = np.clip(noisy(clean, 40), 0, 65_535).astype(np.uint16)
+    model = UNetAutoencoder(channels=(8, 16), max_epochs=12, random_state=0)
+    answer = model.fit_pairs(given, clean).reconstruct(given)
+    np.testing.assert_array_equal(answer[hot], given[hot])
+    assert error(answer[~hot], clean[~hot]) < 0.5 * error(given[~hot], clean[~hot])
+
+
+def test_line_art_is_judged_by_the_range_that_is_used():
+    lit = np.random.default_rng(0).random((20, 16, 16)) > 0.5
+    assert UNetAutoencoder(**QUICK).fit(lit / 64).preprocessor_.likelihood == "bernoulli"
+    assert UNetAutoencoder(**QUICK).fit(waves(20, 16, 16) / 64).preprocessor_.likelihood == (
+        "gaussian"
+    )
+
+
+def test_images_brighter_than_those_of_fit_do_not_come_back_white():
+    images = (400 * waves(20, 16, 16)).astype(np.uint16)
+    answer = UNetAutoencoder(**QUICK).fit(images).reconstruct(2 * images)
+    assert np.abs(answer.astype(float) - 2 * images).max() < 100
+
+
+def test_missing_pixels_come_back_within_the_range():
+    images = waves(20, 16, 16)
+    holed = np.where(np.random.default_rng(0).random(images.shape) < 0.05, np.nan, images)
+    answer = UNetAutoencoder(**QUICK).fit(holed).reconstruct(holed)
+    assert np.isfinite(answer).all() and answer.min() >= 0 and answer.max() <= 1

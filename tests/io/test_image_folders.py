@@ -221,3 +221,142 @@ def test_a_size_must_be_positive(tmp_path: Path) -> None:
     save(tmp_path, "a.png", GREY[0])
     with pytest.raises(ParameterError, match="size"):
         read_images(tmp_path, size=0)
+
+
+SMOOTH = np.add.outer(np.arange(24) * 5, np.arange(20) * 6).astype(np.uint8)
+COLOUR = np.dstack([SMOOTH, 255 - SMOOTH, SMOOTH // 2])
+ALPHA = np.add.outer(np.arange(24), np.arange(20) * 13).astype(np.uint8)
+CLEAR = np.dstack([COLOUR, ALPHA])
+#: Name of the file, its pixels, and the mode that they are converted to.
+AS_THEY_WERE = {
+    "grey.png": (SMOOTH, None),
+    "colour.png": (COLOUR, None),
+    "clear.png": (CLEAR, None),
+    "clear grey.png": (np.dstack([SMOOTH, ALPHA]), None),
+    "deep.png": (SMOOTH.astype(np.uint16) * 250, None),
+    "one bit.png": (SMOOTH, "1"),
+    "real.tif": (SMOOTH * np.float32(3.3) - 20, None),
+    "deep.tif": (SMOOTH.astype(np.uint16) * 250, None),
+    "whole.tiff": (SMOOTH.astype(np.int32) * 250, None),
+    "clear.tif": (CLEAR, None),
+    "one bit.tif": (SMOOTH, "1"),
+    "colour.webp": (COLOUR, None),
+    "clear.webp": (CLEAR, None),
+    "colour.bmp": (COLOUR, None),
+    "colour.ppm": (COLOUR, None),
+    "deep.pgm": (SMOOTH.astype(np.uint16) * 250, None),
+}
+
+
+def opened(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        image.load()
+        return image
+
+
+@pytest.mark.parametrize("name", AS_THEY_WERE)
+def test_a_file_comes_back_as_it_was(name: str, tmp_path: Path) -> None:
+    pixels, mode = AS_THEY_WERE[name]
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    before = tmp_path / "in" / "sub" / name
+    image = Image.fromarray(pixels)
+    image = image if mode is None else image.convert(mode)
+    image.save(before, **({"lossless": True} if name.endswith("webp") else {}))
+
+    write(read_images(tmp_path / "in"), tmp_path / "out")
+
+    one, other = opened(before), opened(tmp_path / "out" / "sub" / name)
+    assert (one.format, one.mode, one.size) == (other.format, other.mode, other.size)
+    assert np.array_equal(np.asarray(one), np.asarray(other))
+
+
+def test_images_over_white_are_those_given_and_transparency_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    save(tmp_path / "in", "a.png", CLEAR)
+    read_ = read_images(tmp_path / "in")
+    darker = (read_.pixels * 0.9).astype(np.uint8)
+
+    write_images(darker, tmp_path / "out", like=read_)
+
+    back = np.asarray(opened(tmp_path / "out" / "a.png"))
+    opaque = ALPHA > 230
+    assert np.array_equal(back[..., 3], ALPHA)
+    assert np.array_equal(back[ALPHA == 0], CLEAR[ALPHA == 0])
+    assert (
+        np.abs(read_images(tmp_path / "out").pixels[0][opaque] - 1.0 * darker[0][opaque]).max() < 3
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "words"),
+    [
+        ("a.jpg", "RGB", "1 JPEG image written again"),
+        ("a.gif", "P", "1 image with a palette"),
+        ("a.png", "P", "1 image with a palette"),
+        ("a.tif", "CMYK", "1 image in CMYK or another space of colours written as RGB"),
+    ],
+)
+def test_what_a_file_cannot_keep_is_said(name: str, mode: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(COLOUR).convert(mode).save(tmp_path / "in" / name)
+    folder = read_images(tmp_path / "in")
+    with pytest.warns(DataWarning, match=words):
+        write(folder, tmp_path / "out")
+    kind = "RGB" if mode == "CMYK" else mode
+    assert opened(tmp_path / "out" / name).mode == kind
+    assert np.abs(read_images(tmp_path / "out").pixels - 1.0 * folder.pixels).max() < 12
+
+
+def test_a_transparent_colour_of_a_gif_stays(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(COLOUR).quantize(32).save(tmp_path / "in" / "a.gif", transparency=3)
+    with pytest.warns(DataWarning, match="palette"):
+        write(read_images(tmp_path / "in"), tmp_path / "out")
+    one, other = (opened(tmp_path / part / "a.gif").convert("RGBA") for part in ("in", "out"))
+    assert np.array_equal(np.asarray(one)[..., 3], np.asarray(other)[..., 3])
+
+
+def test_files_of_a_mixed_folder_come_back_each_in_its_mode(tmp_path: Path) -> None:
+    for name, pixels in {
+        "a.png": SMOOTH, "b.png": SMOOTH.astype(np.uint16) * 257,
+        "c.tif": (SMOOTH / 255).astype(np.float32), "d.png": COLOUR, "e.png": CLEAR,
+    }.items():  # fmt: skip
+        (tmp_path / "in").mkdir(exist_ok=True)
+        save(tmp_path / "in", name, pixels)
+    with pytest.warns(DataWarning, match="turned into colour|scaled to 8 bits"):
+        folder = read_images(tmp_path / "in")
+    write(folder, tmp_path / "out")
+    for name in folder.names:
+        one, other = (opened(tmp_path / part / name) for part in ("in", "out"))
+        assert one.mode == other.mode
+        top = {"I;16": 65_535, "F": 1}.get(one.mode, 255)
+        assert np.abs(np.asarray(one) - 1.0 * np.asarray(other)).max() < 0.005 * top
+
+
+def test_profile_resolution_and_packing_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    save(tmp_path / "in", "a.tif", COLOUR, compression="tiff_lzw", dpi=(300, 300))
+    save(tmp_path / "in", "b.png", COLOUR, icc_profile=b"profile")
+    write(read_images(tmp_path / "in"), tmp_path / "out")
+    packed, coloured = (opened(tmp_path / "out" / name) for name in ("a.tif", "b.png"))
+    assert packed.info["compression"] == "tiff_lzw" and packed.info["dpi"] == (300, 300)
+    assert coloured.info["icc_profile"] == b"profile"
+
+
+def test_16_bits_in_colour_are_said_to_be_read_with_8(tmp_path: Path) -> None:
+    raw = np.zeros((4, 5, 3), ">u2").tobytes()
+    (tmp_path / "a.ppm").write_bytes(b"P6 5 4 65535\n" + raw)
+    with pytest.warns(DataWarning, match="1 image of 1 of 16 bits in colour read with 8"):
+        read_images(tmp_path)
+
+
+def test_files_and_images_must_match(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    save(tmp_path / "in", "a.png", SMOOTH)
+    folder = read_images(tmp_path / "in")
+    with pytest.raises(ParameterError, match="one file an image"):
+        write_images(GREY, tmp_path / "out", like=folder)
+    with pytest.raises(ParameterError, match="names and like"):
+        write_images(folder.pixels, tmp_path / "out", ["b"], like=folder)
+    with pytest.raises(DataError, match="have no place in uint8"):
+        write_images(folder.pixels.astype(float), tmp_path / "out", like=folder)

@@ -1,10 +1,13 @@
 """Pixels are shares of the range seen; axes and types come back."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from latently.exceptions import DataError
 from latently.preprocessing import ImagePreprocessor
+from latently.schema import factor_to, pixel_range, why_no_images
 from tests.contract.samples import same, stack
 
 
@@ -84,3 +87,101 @@ def test_an_ambiguous_stack_has_its_channels_last():
 def test_images_without_an_axis_of_channels_are_refused():
     with pytest.raises(DataError, match="no axis of 1 to 4 channels"):
         ImagePreprocessor.fit(stack(5, 6, 7, 8))
+
+
+def dim(scale, offset=0.0, dtype="float64"):
+    """Return 4,000 pixels that fill a part of the range."""
+    return (
+        np.rint(stack(40, 10, 10) * scale + offset).astype(dtype)
+        if dtype[0] != "f"
+        else (stack(40, 10, 10) * scale + offset).astype(dtype)
+    )
+
+
+@pytest.mark.parametrize(
+    ("images", "scaled"),
+    [
+        (dim(1.0), (0, 1)),
+        (dim(0.3), (0, 1)),
+        (dim(1 / 64), (0, 1.0625 / 64)),
+        (dim(1 / 64, 0.5), (0.5 - 0.0625 / 64, 0.5 + 1.0625 / 64)),
+        (dim(255, dtype="uint8"), (0, 255)),
+        (dim(15, dtype="uint8"), (0, 15)),
+        (dim(10, 200, dtype="uint8"), (199, 211)),
+        (dim(100, 5_000, dtype="uint16"), (4_993, 5_107)),
+        (dim(400, dtype="uint16"), (0, 511)),
+        (dim(200, -100, dtype="int16"), (-128, 127)),
+    ],
+)
+def test_the_range_is_the_part_that_is_used_where_it_is_small(images, scaled):
+    assert pixel_range([images]).scaled == pytest.approx(scaled)
+
+
+@pytest.mark.parametrize(
+    ("images", "hot", "scaled"),
+    [
+        (dim(400, dtype="uint16"), 65_535, (0, 511)),
+        (dim(20, dtype="uint8"), 255, (0, 31)),
+        (dim(0.02), 1.0, (0, 0.02125)),
+        (dim(400.0), 1e6, (0, 400)),
+        (dim(100, 5_000, dtype="uint16"), 0, (4_993, 5_107)),
+    ],
+)
+@pytest.mark.parametrize("where", [np.s_[1, 0, 0], np.s_[::4, 3, 3], np.s_[:20, 5, 5]], ids=str)
+def test_hot_and_dead_pixels_do_not_decide_on_the_range(images, hot, scaled, where):
+    spoiled = images.copy()
+    spoiled[where] = hot
+    assert pixel_range([spoiled]).scaled == pytest.approx(scaled, rel=1e-3)
+
+
+def test_the_range_does_not_depend_on_the_order_of_images_nor_on_how_they_are_stacked():
+    images = dim(400, dtype="uint16")
+    images[3, 3, 3] = 65_535
+    whole = pixel_range([images])
+    assert pixel_range([images[::-1]]) == whole
+    assert pixel_range([images[:7], images[7:]]) == whole
+
+
+def test_few_lit_pixels_on_black_are_no_hot_ones():
+    images = np.zeros((20, 20, 20), dtype="uint8")
+    images[::3, 4, 4] = 255
+    assert pixel_range([images]).scaled == (0, 255)
+
+
+@pytest.mark.parametrize(
+    ("images", "taken"),
+    [
+        (stack(9, 4, 5, dtype="uint8"), True),
+        (stack(9, 4, 5, dtype="uint32"), True),
+        (stack(9, 4, 5) > 0.5, True),
+        (stack(9, 4, 5), True),
+        (stack(9, 4, 5, dtype="float16"), True),
+        (np.where(stack(9, 4, 5) < 0.1, np.nan, stack(9, 4, 5)), True),
+        (np.full((9, 4, 5), np.nan), True),
+        (np.rint(16 * stack(9, 4, 5)), True),
+        (np.rint(255 * stack(9, 4, 5)).astype("int64"), True),
+        (np.rint(255 * stack(9, 4, 5, 3)).astype("int64"), True),
+        (255 * stack(9, 4, 5), False),
+        (stack(9, 4, 5) - 0.5, False),
+        (np.rint(256 * stack(9, 4, 5)), False),
+        (np.rint(255 * stack(9, 4, 5)) - 1, False),
+        (np.rint(stack(9, 24, 3) * [2, 50, 255]), False),
+        (np.rint(stack(9, 3, 24) * np.reshape([2, 50, 255], (3, 1))), False),
+    ],
+)
+def test_type_and_values_show_what_is_an_image(images, taken):
+    assert (why_no_images(images) == "") == taken
+
+
+def test_a_pixel_of_a_normal_likelihood_is_not_clipped_unless_it_is_hot():
+    images = dim(400.0)
+    preprocessor = replace(ImagePreprocessor.fit(images), likelihood="gaussian")
+    values, _ = preprocessor.encode(images + 100)
+    assert values.max() == pytest.approx(1.25)
+
+
+def test_a_file_of_the_first_version_shows_its_white_by_its_range():
+    spec = ImagePreprocessor.fit(stack(9, 4, 5, dtype="uint8")).spec
+    old = replace(spec, least=None, most=None, known_white=None)
+    assert old.support == (0, 255) and old.white == 255
+    assert factor_to(old, stack(9, 4, 5)) == 255

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from latently.io import TableDataset
+    from latently.io import ImageFolder, TableDataset
 
 #: Rows of a large table that are drawn for what needs them in memory.
 _SAMPLE_ROWS = 200_000
@@ -30,6 +30,7 @@ class Source(NamedTuple):
     ids: Sequence[str] | None = None
     color: str | None = None
     own_sizes: bool = False
+    images: bool = False
 
 
 class Rows(NamedTuple):
@@ -41,8 +42,8 @@ class Rows(NamedTuple):
         What the model sees; a list of images where each has its own size.
     ids : pyarrow.Table or None
         Columns to put in front of every output: those asked for, or the names of the images.
-    names : tuple of str or None
-        The names of the images.
+    folder : ImageFolder or None
+        The images as they were read, with what is known of their files.
     colors : pyarrow.ChunkedArray or None
         The column that colours a picture.
     beside : dict of str to ndarray
@@ -51,7 +52,7 @@ class Rows(NamedTuple):
 
     values: Any
     ids: pa.Table | None = None
-    names: tuple[str, ...] | None = None
+    folder: ImageFolder | None = None
     colors: pa.ChunkedArray | None = None
     beside: Mapping[str, np.ndarray] = MappingProxyType({})
 
@@ -183,14 +184,14 @@ def _read_folder(source: Source, size: tuple[int, int] | None) -> Rows:
     _need_no_ids(source)
     if source.own_sizes:
         found = read_images(source.path, own_sizes=True, skip_bad=source.skip_bad)
-        return Rows(found.pixels, pa.table({"file": list(found.names)}), found.names)
+        return Rows(found.pixels, pa.table({"file": list(found.names)}), found)
     found = read_images(source.path, skip_bad=source.skip_bad)
     own_size = found.pixels.shape[1:3]
     if size is not None and own_size != size:
         words = [f"{height} x {width}" for height, width in (own_size, size)]
         say(f"warning: images of {words[0]} pixels are resized to the model's {words[1]}.")
         found = read_images(source.path, size=size, skip_bad=source.skip_bad)
-    return Rows(found.pixels, pa.table({"file": list(found.names)}), found.names)
+    return Rows(found.pixels, pa.table({"file": list(found.names)}), found)
 
 
 def read_training_rows(
@@ -224,6 +225,30 @@ def read_training_rows(
     if not kept:
         raise DataError(f"{source.path}: no column is left. Name fewer in --id and --ignore.")
     return rows._replace(values=rows.values.select(kept))
+
+
+def array_kind(rows: Rows, source: Source) -> str:
+    """Return ``kind`` of what is fitted to some rows: "images" for those of a folder."""
+    import numpy as np
+
+    from latently.exceptions import DataError, ParameterError
+    from latently.schema import why_no_images
+
+    if source.images and not rows.is_images:
+        raise ParameterError(
+            f"--images needs an array of 3 or 4 axes, {source.path} has none. Leave it out."
+        )
+    if source.images or source.own_sizes or rows.folder is not None:
+        return "images"
+    array = rows.values
+    wrong = rows.is_images and array.dtype.kind in "fiub" and not np.isinf(array).any()
+    if wrong and (why := why_no_images(array)):
+        raise DataError(
+            f"{source.path}: an array of shape {array.shape} must hold unsigned integers, numbers "
+            f"within [0, 1] or whole numbers from 0 to 255 to count as images, {why}. Add --images "
+            "for images, or flatten windows to a table."
+        )
+    return "auto"
 
 
 def _column(table: pa.Table | TableDataset, name: str, option: str) -> np.ndarray:

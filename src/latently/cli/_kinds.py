@@ -64,7 +64,7 @@ _NOISES = {
 }
 
 
-def make_autoencoder(recipe: Recipe, *, images: bool) -> Any:
+def make_autoencoder(recipe: Recipe, *, images: bool, array_kind: str = "auto") -> Any:
     """Return the unfitted autoencoder that the options describe.
 
     Parameters
@@ -73,6 +73,8 @@ def make_autoencoder(recipe: Recipe, *, images: bool) -> Any:
         The options.
     images : bool
         True if the data are images: every kind but plain and sparse is then convolutional.
+    array_kind : {"auto", "images"}, default="auto"
+        The autoencoder's ``kind``.
 
     Returns
     -------
@@ -101,6 +103,7 @@ def make_autoencoder(recipe: Recipe, *, images: bool) -> Any:
         ),
         "network": _network(recipe.hidden_sizes, convolutional=images and kind not in _FLAT),
         "corruption": _noise(recipe.noise),
+        "kind": None if array_kind == "auto" else array_kind,
         "effort": recipe.effort,
         "shuffle": None if recipe.shuffle else False,
         "refit": True if recipe.refit else None,

@@ -38,6 +38,10 @@ Key = Annotated[
     str | None, typer.Option("--key", metavar="NAME", help="Which array of an .npz file.")
 ]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Pass over images that cannot be read.")]
+Images = Annotated[
+    bool,
+    typer.Option("--images", help="Take an array of 3 or 4 axes for images, whatever its values."),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
 Plot = Annotated[
     str | None,

@@ -178,12 +178,34 @@ def as_table(answer: Any, model: Any) -> pa.Table:
 def _write_images(stack: Any, rows: Rows, model: Any, target: Target) -> None:
     from latently.io import write, write_images
 
+    spec = autoencoder_of(model).preprocessor_.spec
     if target.format_name != "images":
         write(stack, target.path, target.format_name, overwrite=target.overwrite)
+    elif rows.folder is not None:
+        files = _as_read(stack, rows.values, spec)
+        write_images(files, target.path, overwrite=target.overwrite, like=rows.folder)
     else:
-        spec = autoencoder_of(model).preprocessor_.spec
-        write_images(_for_png(stack, spec), target.path, rows.names, target.overwrite)
+        write_images(_for_png(stack, spec), target.path, overwrite=target.overwrite)
     announce(target, f"{len(stack):,} images")
+
+
+def _as_read(stack: Any, given: Any, spec: Any) -> Any:
+    """Return answers on the scale of the images that were read, channels last."""
+    import numpy as np
+
+    from latently.schema import factor_to, rounded
+
+    if isinstance(stack, list):
+        pairs = zip(stack, given, strict=True)
+        return [_as_read(one[None], other[None], spec)[0] for one, other in pairs]
+    given = np.asarray(given)  # images of one size may be a list, too
+    images, factor = _channels_last(stack, spec), factor_to(spec, given)
+    if factor == 1 and images.dtype == given.dtype:
+        return images
+    if images.dtype.itemsize < given.dtype.itemsize:
+        say(f"warning: {given.dtype} images have the grey levels of the model, {images.dtype}.")
+    scaled = images / factor
+    return rounded(scaled, given.dtype) if given.dtype.kind == "u" else scaled.astype(given.dtype)
 
 
 def _for_png(stack: Any, spec: Any) -> Any:
@@ -192,7 +214,15 @@ def _for_png(stack: Any, spec: Any) -> Any:
 
     if isinstance(stack, list):
         return [_for_png(image[None], spec)[0] for image in stack]
-    images = np.moveaxis(stack, 1, -1) if spec.axes == "chw" else stack
+    images = _channels_last(stack, spec)
     if images.dtype in (np.uint8, np.uint16):
         return images
-    return np.clip((images - spec.low) / (spec.high - spec.low), 0.0, 1.0)
+    say("warning: images are written with 8 bits a channel. -o FILE.npy keeps their values.")
+    low, high = (0.0, 1.0) if spec.white == 1 else spec.support
+    return np.clip((images - low) / (high - low), 0.0, 1.0)
+
+
+def _channels_last(stack: Any, spec: Any) -> Any:
+    import numpy as np
+
+    return np.moveaxis(stack, 1, -1) if spec.axes == "chw" else stack

@@ -48,6 +48,5 @@ def denoise(
 
 
 def _note_noise(autoencoder: Any) -> None:
-    denoising = type(autoencoder).__name__ in ("DenoisingAutoencoder", "UNetAutoencoder")
-    if not denoising and autoencoder.corruption is None:
+    if autoencoder.has_narrow_code and not autoencoder.is_denoiser:
         say("warning: the model was not trained with noise. Use `fit --kind denoising`, or `unet`.")

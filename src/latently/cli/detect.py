@@ -8,7 +8,7 @@ import typer
 
 from latently.cli import _alarms as alarms
 from latently.cli import _options as options
-from latently.cli._data import Rows, Source, read_training_rows
+from latently.cli._data import Rows, Source, array_kind, read_training_rows
 from latently.cli._guard import say
 from latently.cli._kinds import Kind, Recipe, make_autoencoder
 from latently.cli._output import check_picture, write_json, write_picture
@@ -53,6 +53,7 @@ def detect(
     key: options.Key = None,
     plot: options.Plot = None,
     skip_bad: options.SkipBad = False,
+    images: options.Images = False,
     overwrite: options.Overwrite = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No summary.")] = False,
     json: options.Json = False,
@@ -69,7 +70,7 @@ def detect(
     check_output(output, overwrite)
     check_picture(plot, overwrite)
     rule = alarms.chosen_rule(false_alarm_rate, alert_budget, contamination, cost_ratio)
-    source = Source(data, format, key, skip_bad, ids)
+    source = Source(data, format, key, skip_bad, ids, images=images)
     rows = read_training_rows(source, ignore, {"--label": label})
     known = rows.beside.get("--label")
     detector = AnomalyDetector(
@@ -77,6 +78,7 @@ def detect(
         scoring=score,  # type: ignore[arg-type]  # judged by the detector
         threshold=rule or _labelled_rule(known),
         random_state=seed,
+        kind=array_kind(rows, source),  # type: ignore[arg-type]
         effort=effort,  # type: ignore[arg-type]
     ).fit(rows.values, known)
     detector.save(output, overwrite=overwrite)

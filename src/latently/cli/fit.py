@@ -10,7 +10,7 @@ import typer
 from latently._launch import n_restarts, told_rank
 from latently.cli import _engine as engines
 from latently.cli import _options as options
-from latently.cli._data import Source, read_training_rows
+from latently.cli._data import Source, array_kind, read_training_rows
 from latently.cli._guard import interrupt_code, say
 from latently.cli._kinds import Kind, Recipe, make_autoencoder
 from latently.cli._output import check_picture, write_json, write_picture
@@ -146,6 +146,7 @@ def fit(
     key: options.Key = None,
     plot: options.Plot = None,
     skip_bad: options.SkipBad = False,
+    images: options.Images = False,
     overwrite: options.Overwrite = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
     json: options.Json = False,
@@ -172,12 +173,13 @@ def fit(
         noise, seed, where, verbose, refinement_steps, sparsity, effort, not no_shuffle, refit,
         group_by is not None, seconds_of(time_limit), bytes_of(max_memory), n_estimators,
     )  # fmt: skip
-    source = Source(data, format, key, skip_bad, ids, own_sizes=kind is Kind.unet)
+    source = Source(data, format, key, skip_bad, ids, own_sizes=kind is Kind.unet, images=images)
     beside, is_one = {"--group-by": group_by}, n_estimators is None
     rows = read_training_rows(source, ignore, beside, streams=is_one)
     groups = {} if group_by is None else {"groups": rows.beside["--group-by"]}
+    made = make_autoencoder(recipe, images=rows.is_images, array_kind=array_kind(rows, source))
     with checkpointing(folder):
-        model = make_autoencoder(recipe, images=rows.is_images).fit(rows.values, **groups)
+        model = made.fit(rows.values, **groups)
     if told_rank():
         raise typer.Exit(interrupt_code() if model.interrupted_ else 0)
     # The file shall be the same whoever watched, and be of use on a machine without that device.

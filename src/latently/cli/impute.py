@@ -12,6 +12,7 @@ from latently.cli import _engine as engines
 from latently.cli import _options as options
 from latently.cli._data import (
     Source,
+    array_kind,
     autoencoder_of,
     is_image_folder,
     match_rows,
@@ -116,6 +117,7 @@ def impute(
     key: options.Key = None,
     plot: options.Plot = None,
     skip_bad: options.SkipBad = False,
+    images: options.Images = False,
     overwrite: options.Overwrite = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
     engine: engines.Engine = engines.EngineName.local,
@@ -135,7 +137,7 @@ def impute(
     from latently.report import plot_fills
     from latently.tasks import AutoencoderImputer
 
-    source = Source(model if data is None else data, format, key, skip_bad, ids)
+    source = Source(model if data is None else data, format, key, skip_bad, ids, images=images)
     if engines.is_partitioned(source, output, engine, resume):
         engines.refuse_with_folder(
             draws=draws, interval=interval, column=columns, missing=missing, save=save, plot=plot,
@@ -225,7 +227,8 @@ def _impute_whole(model: Any, imputer: Any, source: Source, target: Target) -> A
         imputer = model
     else:
         given = None if model is None else autoencoder_of(model)
-        imputer.set_params(autoencoder=given).fit(rows.values)
+        kind = "auto" if model is not None else array_kind(rows, source)
+        imputer.set_params(autoencoder=given, kind=kind).fit(rows.values)
     write_rows(imputer.transform(rows.values), rows, imputer, target)
     say(f"filled {_count_missing(rows.values):,} missing cells")
     return imputer

@@ -9,7 +9,7 @@ import typer
 
 from latently.cli import _engine as engines
 from latently.cli import _options as options
-from latently.cli._data import Source, read_training_rows
+from latently.cli._data import Source, array_kind, read_training_rows
 from latently.cli._guard import interrupt_code, say
 from latently.cli._kinds import Kind, Recipe, make_autoencoder
 from latently.cli._output import check_picture, write_json, write_picture
@@ -100,6 +100,7 @@ def tune(
     ] = None,
     format: options.InputFormat = None,
     key: options.Key = None,
+    images: options.Images = False,
     plot: options.Plot = None,
     overwrite: options.Overwrite = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
@@ -118,7 +119,7 @@ def tune(
     check_picture(plot, overwrite)
     where = engines.make_engine(engine, workers, ray_address, device)
     seconds = seconds_of(time_limit)
-    source = Source(data, format, key, False, ids)
+    source = Source(data, format, key, False, ids, images=images)
     rows = read_training_rows(source, ignore, {"--label": label, "--group-by": group_by})
     recipe = Recipe(
         kind, n_components, max_epochs, None, None, None, None, None, None, seed, where, False
@@ -126,7 +127,8 @@ def tune(
     if n_trials is None and seconds is None:
         n_trials = 20
     search: Any = AutoencoderSearchCV(
-        make_autoencoder(recipe, images=rows.is_images), read_space(space),
+        make_autoencoder(recipe, images=rows.is_images, array_kind=array_kind(rows, source)),
+        read_space(space),
         objective=objective,  # type: ignore[arg-type]  # judged by the search
         n_trials=n_trials, time_limit=seconds, shuffle=not no_shuffle, n_jobs=n_jobs,
         n_seeds=n_seeds, storage=storage, effort=effort,  # type: ignore[arg-type]

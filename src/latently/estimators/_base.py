@@ -300,6 +300,16 @@ class BaseAutoencoder(
         lines += [str(getattr(self, name)) for name in _TOLD if hasattr(self, name)]
         return "\n".join(lines)
 
+    @property
+    def is_denoiser(self) -> bool:
+        """True where the model is built to take noise off: it was trained with some, or will be."""
+        return getattr(self, "corruption", None) is not None
+
+    @property
+    def has_narrow_code(self) -> bool:
+        """True where rows go through a code smaller than they are, in which noise has no room."""
+        return hasattr(self, "corruption")
+
     # ------------------------------------------------------------------ inside
     @property
     def _own_effort(self) -> Effort:

@@ -12,6 +12,12 @@ max_memory : float or None, default=None
     Bytes that a fit may need, as estimated before anything is allocated; None allows what is
     free."""
 
+KIND = """\
+kind : {"auto", "images"}, default="auto"
+    Arrays of three or four axes are images: "auto" takes unsigned integers and booleans, numbers
+    within [0, 1] and whole numbers from 0 to 255, and refuses others, which may be windows of a
+    series. "images" takes all."""
+
 COMMON_PARAMETERS = """\
 network : Network or None, default=None
     ``DenseNetwork``, ``ConvNetwork`` or ``CustomNetwork``; None takes {network}.
@@ -24,6 +30,7 @@ default="auto"
     [0, 1] on one common scale, else "gaussian". "continuous_bernoulli" is a density of grey in
     [0, 1]; "discretized_logistic", for images of whole numbers, gives each of them a chance and
     learns its spread. Categories, booleans and dates have their own.
+{kind}
 max_epochs : int or "auto", default="auto"
     Passes over the training rows. "auto" counts steps instead: a hundred passes, but at least
     2,000 and at most 10,000 steps. More fits closer, until early stopping ends it.
@@ -116,15 +123,19 @@ Class = TypeVar("Class", bound=type)
 def document(
     cls: Class, *, network: str = _DENSE, corruption: str = "none", learning_rate: str = "2e-3"
 ) -> Class:
-    """Fill the marks ``{common}``, ``{limits}``, ``{attributes}`` and others of a docstring."""
+    """Fill the marks ``{common}``, ``{kind}``, ``{limits}`` and others of a docstring."""
     common = COMMON_PARAMETERS.format(
-        network=network, corruption=corruption, learning_rate=learning_rate, limits=LIMITS
+        network=network,
+        corruption=corruption,
+        learning_rate=learning_rate,
+        limits=LIMITS,
+        kind=KIND,
     )
     doc = cls.__doc__ or ""
     adamw = f"{LOSHCHILOV}\n{NESTED}" if "{ordered}" in doc else LOSHCHILOV
     for mark, text in (
-        ("{common}", common), ("{limits}", LIMITS), ("{attributes}", COMMON_ATTRIBUTES),
-        ("{adamw}", adamw),
+        ("{common}", common), ("{limits}", LIMITS), ("{kind}", KIND),
+        ("{attributes}", COMMON_ATTRIBUTES), ("{adamw}", adamw),
         ("{auto}", AUTO), ("{ordered}", ORDERED), ("{curve}", CURVE),
     ):  # fmt: skip
         doc = doc.replace(mark, text.replace("\n", "\n    "))

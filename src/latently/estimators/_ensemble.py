@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from latently._sklearn import HasMethods, Interval
-from latently._validation import check_fitted, read_seed
+from latently._validation import KIND_CONSTRAINT, ArrayKind, check_fitted, read_seed
 from latently.estimators._answers import Answers
 from latently.estimators._effort import EFFORT_CONSTRAINT, Effort
 from latently.estimators._fitting import prior_rows
@@ -44,6 +44,9 @@ class EnsembleAutoencoder(Answers):
         Any that is trained from a seed; copies of it are fitted. None takes ``Autoencoder()``.
     n_estimators : int, default=8
         Members, 1,000 at most. More rebuild better, ever less so, and take time in proportion.
+    kind : {"auto", "images"}, default="auto"
+        "images" takes every array of three or four axes for images; "auto" leaves the members
+        their own.
     effort : {"fast", "balanced", "thorough"} or None, default=None
         Of the members; None leaves their own.
     engine : str or Engine, default="auto"
@@ -97,6 +100,7 @@ class EnsembleAutoencoder(Answers):
     autoencoder: TrainedAutoencoder | None = None
     _: KW_ONLY
     n_estimators: int = 8
+    kind: ArrayKind = "auto"
     effort: Effort | None = None  # type: ignore[assignment]  # members have their own
     engine: str | Engine = "auto"
     random_state: int | np.random.RandomState | None = None
@@ -105,6 +109,7 @@ class EnsembleAutoencoder(Answers):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "autoencoder": [TrainedAutoencoder, None],
         "n_estimators": [Interval(Integral, 1, _MOST, closed="both")],
+        "kind": KIND_CONSTRAINT,
         "effort": [*EFFORT_CONSTRAINT, None],
         "engine": [str, HasMethods(ENGINE_METHODS)],
         "random_state": ["random_state"],
@@ -220,6 +225,16 @@ class EnsembleAutoencoder(Answers):
         kind = type(self._given()).__name__
         return f"{super().summary()}\n{len(self.estimators_)} members, each of them {kind}"
 
+    @property
+    def is_denoiser(self) -> bool:
+        """True if the members are."""
+        return self._given().is_denoiser
+
+    @property
+    def has_narrow_code(self) -> bool:
+        """True: the members have."""
+        return True
+
     # ------------------------------------------------------------------ inside
     @property
     def _own_effort(self) -> Effort:
@@ -230,7 +245,12 @@ class EnsembleAutoencoder(Answers):
 
     def _fresh(self, seed: int) -> list[TrainedAutoencoder]:
         """Return unfitted members."""
-        told = {"effort": self.effort, "engine": self.engine, "verbose": self.verbose}
+        told = {
+            "kind": self.kind,
+            "effort": self.effort,
+            "engine": self.engine,
+            "verbose": self.verbose,
+        }
         own = {name: value for name, value in told.items() if value not in (None, "auto", False)}
         return [
             clone(self._given()).set_params(random_state=(seed + place) % 2**31, **own)

@@ -197,7 +197,7 @@ class MaskedAutoencoder(BaseAutoencoder):
             If training ran away three times.
         """
         self._check_parameters()
-        data = _table(read_input(self, X, reset=True, min_rows=MIN_ROWS))
+        data = _table(read_input(self, X, reset=True, min_rows=MIN_ROWS, is_declared=True))
         seed = self._draw_seed()
         data = in_canonical_order(data, None, None).data
         self.preprocessor_ = make_preprocessor(data, "gaussian")
@@ -345,8 +345,8 @@ def _automatic_trees(n_columns: int) -> int:
 def _table(data: Input) -> Input:
     if is_image_stack(data):
         raise DataError(
-            f"MaskedAutoencoder takes tables, got images of shape {np.shape(data)}. Use "
-            "DenoisingAutoencoder for images."
+            f"MaskedAutoencoder takes tables, got an array of shape {np.shape(data)}. Use "
+            "DenoisingAutoencoder for images, or flatten windows: X.reshape(len(X), -1)."
         )
     return data
 

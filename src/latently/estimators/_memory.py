@@ -12,8 +12,15 @@ import torch
 from torch import Tensor
 
 from latently._sklearn import HasMethods, Interval, StrOptions
-from latently._validation import MIN_ROWS, check_fitted, read_input
+from latently._validation import (
+    KIND_CONSTRAINT,
+    MIN_ROWS,
+    ArrayKind,
+    check_fitted,
+    read_input,
+)
 from latently.estimators._base import BaseAutoencoder
+from latently.estimators._common_docs import document
 from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
 from latently.estimators._fitting import encode, extended, in_canonical_order, make_preprocessor
 from latently.estimators._inference import cell_surprise_of, surprise_of
@@ -30,6 +37,7 @@ _MEMORIES = 64
 _RENEWED = 0.1
 
 
+@document
 @dataclass(eq=False, repr=False)
 class MemoryAutoencoder(BaseAutoencoder):
     r"""The semi-parametric denoising autoencoder: a row is rebuilt from the stored rows like it.
@@ -54,6 +62,7 @@ class MemoryAutoencoder(BaseAutoencoder):
         are fewer, it changes nothing.
     likelihood : {"auto", "gaussian", "bernoulli"}, default="auto"
         Of numbers and pixels; "bernoulli" keeps them within [0, 1].
+    {kind}
     engine : str or Engine, default="auto"
         Where to compute: "auto", "cpu", "cuda" or an ``Engine``.
     random_state : int, RandomState or None, default=None
@@ -97,6 +106,7 @@ class MemoryAutoencoder(BaseAutoencoder):
     robust: bool = False
     effort: Effort = "balanced"
     likelihood: LikelihoodChoice = "auto"
+    kind: ArrayKind = "auto"
     engine: str | Engine = "auto"
     random_state: int | np.random.RandomState | None = None
 
@@ -105,10 +115,16 @@ class MemoryAutoencoder(BaseAutoencoder):
         "robust": ["boolean"],
         "effort": EFFORT_CONSTRAINT,
         "likelihood": [StrOptions({"auto", "gaussian", "bernoulli"})],
+        "kind": KIND_CONSTRAINT,
         "engine": [str, HasMethods(ENGINE_METHODS)],
         "random_state": ["random_state"],
     }
     judges_own_rows: ClassVar[bool] = True
+
+    @property
+    def is_denoiser(self) -> bool:
+        """True of one memory of all rows, whose reconstruction is the least-squares denoiser."""
+        return not self.robust
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Keep rows to rebuild others from.

@@ -16,7 +16,9 @@ from torch import Tensor
 
 from latently._sklearn import HasMethods, Interval, StrOptions
 from latently._validation import (
+    KIND_CONSTRAINT,
     MIN_ROWS,
+    ArrayKind,
     Input,
     check_n_rows,
     read_input,
@@ -88,6 +90,7 @@ class TrainedAutoencoder(Answers):
     network: Network | None = None
     corruption: Corruption | None = None
     likelihood: LikelihoodChoice = "auto"
+    kind: ArrayKind = "auto"
     max_epochs: int | Literal["auto"] = "auto"
     batch_size: int | Literal["auto"] = "auto"
     learning_rate: float = 2e-3
@@ -110,6 +113,7 @@ class TrainedAutoencoder(Answers):
         "network": [HasMethods("build"), None],
         "corruption": [callable, None],
         "likelihood": [StrOptions(set(get_args(LikelihoodChoice)))],
+        "kind": KIND_CONSTRAINT,
         "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
@@ -247,7 +251,9 @@ class TrainedAutoencoder(Answers):
         labels: Any = None,
     ) -> PreparedRows:
         """Judge and encode rows, and choose how to hold some of them out."""
-        data = read_input(self, X, reset=True, min_rows=MIN_ROWS)
+        # Of pairs it is the target that shows what they are: noise takes X beyond any range.
+        paired = target is not None
+        data = read_input(self, X, reset=True, min_rows=MIN_ROWS, is_declared=paired)
         goal = None if target is None else self._read_target(target, data)
         weights = read_weights(sample_weight, X, len(data))
         n_given = len(data)

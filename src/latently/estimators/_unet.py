@@ -13,7 +13,13 @@ import torch
 from numpy.typing import ArrayLike
 
 from latently._sklearn import HasMethods, Interval, StrOptions, plain_number
-from latently._validation import check_fitted, read_input
+from latently._validation import (
+    KIND_CONSTRAINT,
+    ArrayKind,
+    check_fitted,
+    check_images,
+    read_input,
+)
 from latently.estimators._base import BaseAutoencoder, SupportName, rounding_of, seeded
 from latently.estimators._common_docs import document
 from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
@@ -43,8 +49,6 @@ from latently.training import (
 #: Steps of "auto" for line art and for photographs, and the pixels that one of them looks at.
 _STEPS = {"bernoulli": 1_600, "gaussian": 7_200}
 _PIXELS = 25_000
-#: Pixels so near to an end of the range are at it; from such a share on, images are line art.
-_END, _LINE_ART = 0.02, 0.5
 
 
 @document
@@ -68,6 +72,9 @@ class UNetAutoencoder(BaseAutoencoder):
     likelihood : {"auto", "gaussian", "bernoulli"}, default="auto"
         Of the pixels: "auto" takes "bernoulli" where most of them are at an end of their range
         (line art, digits), else "gaussian".
+    kind : {"auto", "images"}, default="images"
+        "images" takes every array of three or four axes for images; "auto" only one whose type
+        and values show that it holds some, as the other autoencoders do.
     patch_size : int, default=64
         Side of the squares that larger images are cut into for training.
     enlarge : int, default=1
@@ -137,6 +144,7 @@ class UNetAutoencoder(BaseAutoencoder):
     corruption: Corruption | None = None
     channels: tuple[int, ...] = (16, 32, 64)
     likelihood: LikelihoodChoice = "auto"
+    kind: ArrayKind = "images"
     patch_size: int = 64
     enlarge: int = 1
     augment: bool | Literal["auto"] = "auto"
@@ -157,6 +165,7 @@ class UNetAutoencoder(BaseAutoencoder):
         "corruption": [callable, None],
         "channels": ["array-like"],
         "likelihood": [StrOptions({"auto", "gaussian", "bernoulli"})],
+        "kind": KIND_CONSTRAINT,
         "patch_size": [Interval(Integral, 8, None, closed="left")],
         "enlarge": [Interval(Integral, 1, None, closed="left")],
         "augment": ["boolean", StrOptions({"auto"})],
@@ -173,6 +182,11 @@ class UNetAutoencoder(BaseAutoencoder):
         "verbose": ["boolean"],
     }
     takes_any_size: ClassVar[bool] = True
+
+    @property
+    def is_denoiser(self) -> bool:
+        """True: noise is what the U-net is trained with."""
+        return True
 
     # ------------------------------------------------------------------ fitting
     def fit(self, X: Any, y: Any = None, *, checkpoint: str | Path | None = None) -> Self:
@@ -243,6 +257,8 @@ class UNetAutoencoder(BaseAutoencoder):
         self, stacks: list[np.ndarray], goals: list[np.ndarray], corruption: Corruption | None
     ) -> Self:
         seed = self._draw_seed()
+        for stack in goals if self.kind == "auto" else ():
+            check_images(stack)
         stacks, goals = _in_canonical_order(stacks, goals)
         self.preprocessor_ = _fit_preprocessor(goals, self.likelihood)
         noisy, clean = self._encoded(stacks, goals)
@@ -312,7 +328,9 @@ class UNetAutoencoder(BaseAutoencoder):
         mixed = isinstance(X, list | tuple) and len({np.shape(image) for image in X}) > 1
         found = []
         for place, images in enumerate([np.asarray(image)[None] for image in X] if mixed else [X]):
-            stack = read_input(self, images, reset=reset and place == 0, min_rows=1)
+            stack = read_input(
+                self, images, reset=reset and place == 0, min_rows=1, is_declared=True
+            )
             if not isinstance(stack, np.ndarray) or stack.ndim == 2:
                 raise DataError(
                     f"UNetAutoencoder takes images, got rows of shape {np.shape(images)}. Give an "
@@ -325,7 +343,9 @@ class UNetAutoencoder(BaseAutoencoder):
         self, stacks: list[np.ndarray], goals: list[np.ndarray]
     ) -> tuple[list[Cells], list[Cells]]:
         """Return noisy and clean images of one size, each stack as cells."""
-        clean = [_cells(self._images, stack) for stack in goals]
+        # Normal pixels may lie beyond the range, those of line art are probabilities.
+        goal = self._unbounded if self._images.likelihood == "gaussian" else self._images
+        clean = [_cells(goal, stack) for stack in goals]
         if stacks is goals:
             return clean, clean
         noisy = [_cells(self._unbounded, stack) for stack in stacks]
@@ -406,12 +426,16 @@ class UNetAutoencoder(BaseAutoencoder):
         return answers[0] if len(answers) == 1 else [answer[0] for answer in answers]
 
     def _rebuilt(self, stack: np.ndarray, rounding: Rounding) -> np.ndarray:
-        cells = _cells(self._unbounded, stack)
+        values, observed = _encoded(self._unbounded, stack)
+        cells = _as_cells(self._images.normal(values), observed)
         module = module_for(self.module_, self.engine, torch.float32)
         rebuilt = ask(module, cells, reconstruction_of).numpy()
-        height, width = (self.enlarge * side for side in cells.values.shape[2:])
+        height, width = (self.enlarge * side for side in values.shape[2:])
         images = self._images.of_size(height, width)
-        return images.decode(rebuilt.reshape(len(rebuilt), -1), rounding=rounding)
+        flat = rebuilt.reshape(len(rebuilt), -1)
+        if self.enlarge > 1:
+            return images.decode(flat, rounding=rounding)
+        return images.decode_beside(flat, values, rounding=rounding)
 
     def _read(self, X: Any, *, fitting: bool = False) -> Cells:
         stacks = self._read_stacks(X, reset=False)
@@ -500,21 +524,24 @@ def _fits(noisy: tuple[int, ...], clean: tuple[int, ...], times: int) -> bool:
 
 def _fit_preprocessor(stacks: list[np.ndarray], likelihood: LikelihoodChoice) -> ImagePreprocessor:
     """Choose range and likelihood by all images."""
-    found = [ImagePreprocessor.fit(stack, likelihood) for stack in stacks]
-    spec = replace(
-        found[0].spec,
-        low=min(one.spec.low for one in found),
-        high=max(one.spec.high for one in found),
-    )
-    if likelihood != "auto":
-        return replace(found[0], spec=spec)
-    span = (spec.high - spec.low) * _END
-    ends = [np.mean((stack <= spec.low + span) | (stack >= spec.high - span)) for stack in stacks]
-    line_art = float(np.mean(ends)) > _LINE_ART
-    return ImagePreprocessor(spec, "bernoulli" if line_art else "gaussian")
+    found = ImagePreprocessor.fit(stacks, likelihood)
+    if likelihood == "auto" and not ImagePreprocessor.is_line_art(stacks):
+        return replace(found, likelihood="gaussian")
+    return found
 
 
 def _cells(preprocessor: ImagePreprocessor, stack: np.ndarray) -> Cells:
-    """Return images of any size as cells in single precision."""
-    values, observed = preprocessor.sized_like(stack).encode(stack.astype(np.float32))
+    """Return images of any size as cells in single precision, without hot and dead pixels."""
+    values, observed = _encoded(preprocessor, stack)
+    return _as_cells(preprocessor.normal(values), observed)
+
+
+def _encoded(
+    preprocessor: ImagePreprocessor, stack: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None]:
+    single = stack.astype(np.float32) if stack.dtype.kind == "f" else stack
+    return preprocessor.sized_like(stack).encode(single)
+
+
+def _as_cells(values: np.ndarray, observed: np.ndarray | None) -> Cells:
     return Cells(torch.from_numpy(values), None if observed is None else torch.from_numpy(observed))

@@ -405,5 +405,10 @@ class DenoisingAutoencoder(PlainAutoencoder):
     True
     """
 
+    @property
+    def is_denoiser(self) -> bool:
+        """True: some noise is put on in training in any case."""
+        return True
+
     def _make_corruption(self) -> Corruption | None:
         return Masking() if self.corruption is None else self.corruption

@@ -206,7 +206,7 @@ def compare(
     True
     """
     reader = BaseEstimator()
-    data = read_input(reader, real, reset=True, min_rows=_MIN_ROWS)
+    data = read_input(reader, real, reset=True, min_rows=_MIN_ROWS, is_declared=True)
     if isinstance(data, np.ndarray) and data.ndim > 2:
         raise DataError(f"compare takes tables, got images of shape {data.shape}. Flatten them.")
     preprocessor = TablePreprocessor.fit(data, "gaussian")

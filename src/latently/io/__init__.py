@@ -11,7 +11,8 @@ from latently.io._csv import DEFAULT_MISSING, read_csv, stream_csv
 from latently.io._dataset import Piece, RowPicker, TableDataset, as_dataset
 from latently.io._files import Data, write
 from latently.io._formats import FORMATS, Format, find_format
-from latently.io._images import ImageFolder, read_images, write_images
+from latently.io._image_write import write_images
+from latently.io._images import ImageFolder, read_images
 from latently.io._ipc import from_ipc, to_ipc
 from latently.io._model_file import read_model, write_model
 from latently.io._prefetch import prefetched

@@ -16,7 +16,8 @@ from latently.io._atomic import check_output, write_bytes
 from latently.io._bytes import DEFAULT_MAX_BYTES
 from latently.io._csv import DEFAULT_MISSING, fill_csv, read_csv
 from latently.io._formats import find_format
-from latently.io._images import ImageFolder, read_images, write_images
+from latently.io._image_write import write_images
+from latently.io._images import ImageFolder, read_images
 from latently.io._say import listing, refuse
 from latently.io._tables import fill_arrow, fill_parquet, read_arrow, read_parquet
 
@@ -70,7 +71,8 @@ def write(
     data : pyarrow.Table, ndarray or ImageFolder
         What to write. A table goes into npy or npz if all its columns are numbers, with NaN
         for missing cells; an array of one or two dimensions goes into a table format with
-        columns ``x0``, ``x1`` and so on.
+        columns ``x0``, ``x1`` and so on. The images of an ImageFolder come back in the formats
+        that they were read from.
     target : str or Path
         The file, the folder for images, or ``"-"`` for standard output.
     format : str, optional
@@ -97,7 +99,7 @@ def write(
     ['"x0","x1"', '1,0', '0,1']
     """
     if isinstance(data, ImageFolder):
-        write_images(data.pixels, target, data.names, overwrite)
+        write_images(data.pixels, target, overwrite=overwrite, like=data)
         return
     name = find_format(target, format).name
     if name == "images":

@@ -15,10 +15,21 @@ from latently.exceptions import DataError
 from latently.io._formats import IMAGE_SUFFIXES
 from latently.io._say import counted, refuse, warn
 
-__all__ = ["ImageHeader", "Plan", "find_images", "make_plans", "open_image", "read_header"]
+__all__ = [
+    "WHITE",
+    "ImageHeader",
+    "Plan",
+    "find_images",
+    "make_plans",
+    "open_image",
+    "over",
+    "read_header",
+]
 
 # EPS is left out on purpose: reading it starts Ghostscript, a program that runs the file.
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
+#: What transparency is laid over.
+WHITE = (255, 255, 255, 255)
 _BAD_REMEDY = "Mend or remove it, or pass it over with skip_bad"
 _IGNORED = frozenset(("thumbs.db", "desktop.ini"))
 _ORIENTATION = 0x0112
@@ -34,6 +45,10 @@ class ImageHeader(NamedTuple):
     dtype: str  # "uint8", "uint16" or "float32"
     is_colour: bool
     is_animated: bool
+    mode: str = "L"
+    format: str = "PNG"
+    is_transparent: bool = False
+    is_cut_to_8_bits: bool = False  # Pillow reads 16 bits a channel in grey only
 
 
 class Plan(NamedTuple):
@@ -83,6 +98,10 @@ def read_header(path: Path, name: str, max_pixels: int) -> ImageHeader:
             _dtype(image.mode),
             image.mode not in _GREY_MODES and not image.mode.startswith("I;16"),
             getattr(image, "n_frames", 1) > 1,
+            image.mode,
+            "JPEG" if image.format == "MPO" else str(image.format),
+            image.has_transparency_data,
+            _is_cut(image),
         )
 
 
@@ -120,6 +139,11 @@ def open_image(path: Path) -> Iterator[Image.Image]:
         # Pillow's decoders raise a dozen kinds of error on damaged files.
         wrong = f"the image cannot be read ({_reason(error)})"
         raise refuse(path, wrong, _BAD_REMEDY) from None
+
+
+def over(layer: Image.Image, colour: tuple[int, int, int, int]) -> Image.Image:
+    """Return an image with transparency as it looks over one colour."""
+    return Image.alpha_composite(Image.new("RGBA", layer.size, colour), layer)
 
 
 def _reason(error: Exception) -> str:
@@ -160,6 +184,14 @@ def _dtype(mode: str) -> str:
     return "uint16" if mode.startswith("I") else "uint8"
 
 
+def _is_cut(image: Image.Image) -> bool:
+    """Return True for 16 bits a channel that are read as 8, by the way that they are unpacked."""
+    if image.mode[:1] in ("I", "F"):
+        return False
+    unpacked = str(getattr(image, "tile", ""))
+    return ";16" in unpacked or (image.format == "PPM" and "65535" in unpacked)
+
+
 def _common_size(headers: Sequence[ImageHeader]) -> tuple[int, int]:
     counts = Counter(header.size for header in headers)
     return max(counts, key=lambda size: (counts[size], size[0] * size[1], size))
@@ -179,6 +211,9 @@ def _say_plan(headers: Sequence[ImageHeader], plan: Plan, is_asked: bool) -> Non
     deep = sum(header.dtype != plan.dtype for header in headers)
     if deep:
         warn(f"{counted(deep, 'image')} of {len(headers)} scaled to 8 bits a channel.")
+    cut = sum(header.is_cut_to_8_bits for header in headers)
+    if cut:
+        warn(f"{counted(cut, 'image')} of {len(headers)} of 16 bits in colour read with 8.")
     animated = sum(header.is_animated for header in headers)
     if animated:
         warn(f"{counted(animated, 'image')} with several frames; only the first is used.")

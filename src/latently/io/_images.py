@@ -1,8 +1,7 @@
 """Folders of images into one stack of pixels and back."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,21 +9,20 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from latently.exceptions import DataError, ParameterError
-from latently.io._atomic import atomic_path, check_output, sync_folder
 from latently.io._bytes import DEFAULT_MAX_BYTES, is_folder, too_large
 from latently.io._image_header import (
+    WHITE,
     ImageHeader,
     Plan,
     find_images,
     make_plans,
     open_image,
+    over,
     read_header,
 )
 from latently.io._say import clip, counted, listing, refuse, warn
 
-__all__ = ["ImageFolder", "read_images", "write_images"]
-
-_WHITE = (255, 255, 255, 255)
+__all__ = ["ImageFolder", "read_images"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,10 +36,13 @@ class ImageFolder:
         has kept its size.
     names : tuple of str
         The path of each image below the folder, with forward slashes, sorted.
+    files : tuple of ImageHeader, default=()
+        Where each image comes from, and its format and mode, so that it is written as it was.
     """
 
     pixels: Any
     names: tuple[str, ...]
+    files: tuple[ImageHeader, ...] = ()
 
 
 def read_images(
@@ -98,52 +99,7 @@ def read_images(
     images, kept, broken = _decode_all(headers, plans, skip_bad)
     _say_skipped(folder, [*bad, *broken], len(kept))
     pixels = images if own_sizes else np.stack(images)
-    return ImageFolder(pixels, tuple(header.name for header in kept))
-
-
-def write_images(
-    stack: Any,
-    folder: str | Path,
-    names: Sequence[str] | None = None,
-    overwrite: bool = False,
-) -> None:
-    """Write a stack of images as PNG files.
-
-    Parameters
-    ----------
-    stack : ndarray of shape (n, height, width) or (n, height, width, channels), or list of images
-        Of uint8, uint16 (grey only), or decimals from 0 to 1, which become 8 bits. Images of a
-        list may differ in size.
-    folder : str or Path
-        Where to write; it may exist if it is empty.
-    names : sequence of str, optional
-        Relative paths; their ending becomes ``.png``. By default ``image_000000.png`` and on.
-    overwrite : bool, default=False
-        Write into a folder that has files; those of the same name are replaced, each whole.
-
-    Raises
-    ------
-    DataError
-        If the stack cannot be written as PNG.
-    ParameterError
-        If the names do not fit the stack, repeat, or lead out of the folder.
-    OutputExistsError
-        If the folder has files and ``overwrite`` is False.
-    """
-    check_output(folder, overwrite, folder=True)
-    mixed = isinstance(stack, list)
-    ready = [_to_png_pixels(one[None])[0] for one in stack] if mixed else _to_png_pixels(stack)
-    targets = _targets(names, len(ready))
-    root = Path(folder)
-    try:
-        for target, pixels in zip(targets, ready, strict=True):
-            (root / target).parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(root / target, overwrite=True) as temporary:
-                Image.fromarray(pixels).save(temporary, "PNG")
-        root.mkdir(exist_ok=True)
-        sync_folder(root)
-    except OSError as error:
-        raise refuse(folder, f"it cannot be written ({error.strerror})", "Check it") from None
+    return ImageFolder(pixels, tuple(header.name for header in kept), tuple(kept))
 
 
 def _find(root: Path) -> list[Path]:
@@ -229,9 +185,7 @@ def _plain_mode(image: Image.Image) -> Image.Image:
 
 
 def _over_white(image: Image.Image) -> Image.Image:
-    layer = image.convert("RGBA")
-    white = Image.new("RGBA", layer.size, _WHITE)
-    flat = Image.alpha_composite(white, layer)
+    flat = over(image.convert("RGBA"), WHITE)
     return flat.convert("L" if image.mode in ("L", "LA", "La") else "RGB")
 
 
@@ -265,49 +219,3 @@ def _resize(values: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     decimals = Image.fromarray(values.astype(np.float32))
     resized = np.asarray(decimals.resize((width, height), Image.Resampling.BILINEAR))
     return resized if values.dtype == np.float32 else np.rint(resized).astype(values.dtype)
-
-
-def _to_png_pixels(stack: NDArray[Any]) -> NDArray[Any]:
-    grey = stack.ndim == 3 or (stack.ndim == 4 and stack.shape[3] == 1)
-    if stack.size == 0 or not (grey or (stack.ndim == 4 and stack.shape[3] in (3, 4))):
-        raise DataError(
-            f"Images must have the shape (n, height, width[, 1, 3 or 4]), got {stack.shape}. "
-            "Reshape the array."
-        )
-    flat: NDArray[Any] = stack[..., 0] if stack.ndim == 4 and grey else stack
-    if flat.dtype == np.uint8 or (flat.dtype == np.uint16 and grey):
-        return flat
-    # NaN fails both comparisons, so it is refused as well.
-    if flat.dtype.kind == "f" and flat.min() >= 0 and flat.max() <= 1:
-        return np.rint(flat * 255.0).astype(np.uint8)
-    raise DataError(
-        f"Images of type {flat.dtype} from {flat.min()} to {flat.max()} cannot become PNG. "
-        "Use uint8, grey uint16, or decimals from 0 to 1."
-    )
-
-
-def _targets(names: Sequence[str] | None, count: int) -> list[PurePosixPath]:
-    if names is None:
-        return [PurePosixPath(f"image_{place:06d}.png") for place in range(count)]
-    if len(names) != count:
-        raise ParameterError(
-            f"names must have one entry an image, got {len(names)} for {count}. Match the two."
-        )
-    paths = [PurePosixPath(name) for name in names]
-    astray = [path for path in paths if path.is_absolute() or ".." in path.parts or not path.name]
-    if astray:
-        raise ParameterError(
-            f"names must stay within the folder, got {listing(astray)}. Use relative paths."
-        )
-    return _distinct(paths)
-
-
-def _distinct(paths: list[PurePosixPath]) -> list[PurePosixPath]:
-    short = [path.with_suffix(".png") for path in paths]
-    if len(set(short)) == len(short):
-        return short
-    # a.jpg beside a.bmp: keep the old endings, so that each keeps a file of its own.
-    long = [path.with_name(f"{path.name}.png") for path in paths]
-    if len(set(long)) < len(long):
-        raise ParameterError("names must differ, got repeated ones. Give each image its own name.")
-    return long

@@ -95,6 +95,10 @@ def check_images(spec: ImageSpec) -> None:
     _hold(all(side > 0 for side in spec.shape), "an image has a side of no pixel")
     _hold(math.isfinite(spec.low) and math.isfinite(spec.high) and spec.low < spec.high,
           "the range of the pixels is none")  # fmt: skip
+    least, most = spec.support
+    _hold(math.isfinite(least) and math.isfinite(most) and least <= most,
+          "the values that pixels may have are none")  # fmt: skip
+    _hold(0 <= spec.white < math.inf, "the value of white is none")
     _check_dtype(spec.dtype)
 
 

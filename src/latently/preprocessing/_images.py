@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,14 +12,28 @@ import numpy as np
 from latently._layout import Block, Layout, LikelihoodChoice, LikelihoodName
 from latently.exceptions import DataError, DataWarning
 from latently.preprocessing._consistency import check_images
-from latently.schema import ImageAxes, ImageSpec, Rounding, rounded
+from latently.schema import (
+    FAR,
+    ImageAxes,
+    ImageSpec,
+    Rounding,
+    factor_to,
+    is_whole,
+    pixel_range,
+    rounded,
+    unlike_channels,
+)
 
 _CHANNEL_COUNTS = (1, 2, 3, 4)
+#: Ends of what is encoded of a normal pixel: what lies beyond is hot or dead.
+_NORMAL_ENDS = (-FAR, 1 + FAR)
+#: Pixels so near to an end of the range used are at it; from such a share on, images are line art.
+_END, _LINE_ART = 0.02, 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class ImagePreprocessor:
-    """Scale pixels to [0, 1] by the range of their type, and bring them back.
+    """Scale pixels to [0, 1] by the range that they use, and bring them back.
 
     Parameters
     ----------
@@ -80,14 +95,17 @@ class ImagePreprocessor:
         return replace(self, spec=replace(self.spec, shape=(self.spec.shape[0], height, width)))
 
     @classmethod
-    def fit(cls, stack: np.ndarray, likelihood: LikelihoodChoice = "auto") -> ImagePreprocessor:
-        """Look at a stack of images and choose axes and range.
+    def fit(
+        cls, stack: np.ndarray | Sequence[np.ndarray], likelihood: LikelihoodChoice = "auto"
+    ) -> ImagePreprocessor:
+        """Choose axes and range by some images.
 
         Parameters
         ----------
-        stack : ndarray of shape (n, h, w), (n, h, w, c) or (n, c, h, w)
-            Whole numbers span the bit depth seen (0 to 255, say); floats [0, 1] where they lie in
-            it, else the range seen.
+        stack : ndarray of shape (n, h, w), (n, h, w, c) or (n, c, h, w), or a sequence of them
+            Whole numbers span the bit depth that they need (0 to 255, say), floats within [0, 1]
+            that range, other floats the range seen. Pixels far from all others do not count; where
+            less than a quarter of the range is used, it is the part that is used.
         likelihood : {"auto", "gaussian", "bernoulli", ...}, default="auto"
             Of the pixels; "auto" is "bernoulli".
 
@@ -96,14 +114,44 @@ class ImagePreprocessor:
         ImagePreprocessor
             Ready to encode.
         """
-        axes = _axes(stack)
-        if likelihood == "discretized_logistic" and stack.dtype.kind not in "iu":
+        stacks = [stack] if isinstance(stack, np.ndarray) else stack
+        first = stacks[0]
+        axes, dtype = _axes(first), first.dtype
+        if likelihood == "discretized_logistic" and dtype.kind not in "iu":
             raise DataError(
                 'likelihood="discretized_logistic" needs images of whole numbers, got '
-                f'{stack.dtype}. Use "gaussian" or "continuous_bernoulli".'
+                f'{dtype}. Use "gaussian" or "continuous_bernoulli".'
             )
-        spec = ImageSpec(axes, _shape(stack, axes), str(stack.dtype), *_range(stack))
+        for one in stacks:
+            _warn_of_unlike_channels(one)
+        found = pixel_range(stacks)
+        # Where all pixels are the same, an answer can be nothing else.
+        support = found.used if found.used[0] == found.used[1] else found.natural
+        spec = ImageSpec(
+            axes, _shape(first, axes), str(dtype), *found.scaled, *support,
+            _white(dtype, found.natural),
+            dtype.kind == "f" and found.used[1] > 1 and all(map(is_whole, stacks)),
+        )  # fmt: skip
         return cls(spec, "bernoulli" if likelihood == "auto" else likelihood)
+
+    @staticmethod
+    def is_line_art(stacks: Sequence[np.ndarray]) -> bool:
+        """Return True where most pixels lie at an end of the range that they use.
+
+        Parameters
+        ----------
+        stacks : sequence of ndarray
+            Images.
+
+        Returns
+        -------
+        bool
+            False for photographs.
+        """
+        low, high = pixel_range(stacks).used
+        near = _END * (high - low)
+        ends = [np.mean((stack <= low + near) | (stack >= high - near)) for stack in stacks]
+        return float(np.mean(ends)) > _LINE_ART
 
     def extended(self, values: np.ndarray, observed: np.ndarray | None) -> ImagePreprocessor:
         """Return the same: the range of the pixels is that of their type."""
@@ -155,8 +203,12 @@ class ImagePreprocessor:
         """
         images = self._channels_first(stack)
         dtype: Any = np.float64 if images.dtype == np.float64 else np.float32
-        span = self.spec.high - self.spec.low
-        values: np.ndarray = np.divide(images.astype(dtype) - self.spec.low, span, dtype=dtype)
+        factor = factor_to(self.spec, stack)
+        values: np.ndarray = images.astype(dtype)
+        if factor != 1:
+            values *= factor
+        values -= self.spec.low
+        values /= self.spec.high - self.spec.low
         observed = ~np.isnan(values)
         all_seen = bool(observed.all())
         if not all_seen:
@@ -166,15 +218,22 @@ class ImagePreprocessor:
         return np.ascontiguousarray(values), None if all_seen else observed.reshape(len(values), -1)
 
     def _clip(self, values: np.ndarray) -> None:
-        n_outside = int(((values < 0) | (values > 1)).sum())
+        low, high = self._ends
+        n_outside = int(((values < low) | (values > high)).sum())
         if n_outside:
+            far = "far " if high > 1 else ""
             warnings.warn(
-                f"{n_outside:,} pixels lie outside the range seen in fit, {self.spec.low:g} to "
-                f"{self.spec.high:g}; they are clipped to it.",
+                f"{n_outside:,} pixels lie {far}outside the range seen in fit, {self.spec.low:g} "
+                f"to {self.spec.high:g}; they are clipped to it.",
                 DataWarning,
                 stacklevel=4,
             )
-            np.clip(values, 0.0, 1.0, out=values)
+            np.clip(values, low, high, out=values)
+
+    @property
+    def _ends(self) -> tuple[float, float]:
+        """Least and greatest encoded pixel that the likelihood permits."""
+        return _NORMAL_ENDS if self.likelihood == "gaussian" else (0.0, 1.0)
 
     def decode(
         self, values: np.ndarray, like: Any = None, *, rounding: Rounding = "nearest"
@@ -195,13 +254,102 @@ class ImagePreprocessor:
         ndarray
             A stack like that of ``fit``.
         """
-        dtype = np.dtype(self.spec.dtype)
         images = self.in_order(values)
-        images = images if rounding == "free" else np.clip(images, 0, 1)
-        images = images * (self.spec.high - self.spec.low) + self.spec.low
         if rounding == "free":
-            return images.astype(np.float64 if dtype.kind in "iub" else dtype, copy=False)
-        return rounded(images, dtype) if dtype.kind in "iu" else images.astype(dtype, copy=False)
+            return self._free(images)
+        if self.likelihood != "gaussian" or self.spec.support == (self.spec.low, self.spec.high):
+            images = np.clip(images, 0, 1)
+        return self._typed(np.clip(self._unscaled(images), *self.spec.support))
+
+    def normal(self, values: np.ndarray) -> np.ndarray:
+        """Return encoded pixels of which hot and dead ones are as near as noise takes others.
+
+        Parameters
+        ----------
+        values : ndarray
+            Encoded pixels that are not bounded.
+
+        Returns
+        -------
+        ndarray
+            Of the same shape.
+        """
+        clipped: np.ndarray = np.clip(values, *_NORMAL_ENDS)
+        return clipped
+
+    def decode_beside(
+        self, values: np.ndarray, given: np.ndarray, *, rounding: Rounding = "nearest"
+    ) -> np.ndarray:
+        """Return pixels that were rebuilt from those given, which may lie beyond the range.
+
+        Hot and dead pixels are returned as they were given. Where white is not known, an answer
+        may be as bright as the pixel given.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n, channels * height * width)
+            Expected pixels.
+        given : ndarray of shape (n, channels, height, width)
+            The images before, as ``encode`` returned them without bounds.
+        rounding : {"nearest", "free"}, default="nearest"
+            As in ``decode``.
+
+        Returns
+        -------
+        ndarray
+            A stack like that of ``fit``.
+        """
+        if rounding == "free":
+            return self._free(self.in_order(values))
+        far = self.normal(given) != given
+        least, most = self.spec.support
+        images, before = (self._unscaled(self.in_order(one)) for one in (values, given))
+        if self.spec.white:
+            images = np.clip(images, least, most)
+        else:
+            images = np.clip(images, np.minimum(least, before), np.maximum(most, before))
+        return self._typed(np.where(self.in_order(far), before, images) if far.any() else images)
+
+    def as_given(self, images: np.ndarray, stack: np.ndarray) -> np.ndarray:
+        """Return decoded images on the scale and in the axes of others.
+
+        Parameters
+        ----------
+        images : ndarray
+            What ``decode`` returned.
+        stack : ndarray
+            Images of any type and axes that ``encode`` takes.
+
+        Returns
+        -------
+        ndarray
+            As many images, in the axes of ``stack``.
+        """
+        factor, axes = factor_to(self.spec, stack), _axes(stack)
+        if axes != self.spec.axes:
+            first = self._channels_first(images)
+            images = replace(self, spec=replace(self.spec, axes=axes)).in_order(first)
+        return images if factor == 1 else images / factor
+
+    def _unscaled(self, values: np.ndarray) -> np.ndarray:
+        pixels: np.ndarray = values * (self.spec.high - self.spec.low) + self.spec.low
+        return pixels
+
+    def _free(self, images: np.ndarray) -> np.ndarray:
+        """Return the raw expectation of pixels, neither clipped nor rounded."""
+        dtype = np.dtype(self.spec.dtype)
+        pixels = self._unscaled(images)
+        return pixels.astype(np.float64 if dtype.kind in "iub" else dtype, copy=False)
+
+    def _typed(self, images: np.ndarray) -> np.ndarray:
+        """Return pixels in the type of ``fit``, whole where they were."""
+        dtype = np.dtype(self.spec.dtype)
+        if dtype.kind == "b":
+            return np.asarray(images >= 0.5)
+        if dtype.kind in "iu":
+            return rounded(images, dtype)
+        typed: np.ndarray = np.rint(images) if self.spec.is_whole else images
+        return typed.astype(dtype, copy=False)
 
     def in_order(self, per_pixel: np.ndarray) -> np.ndarray:
         """Return (n, n_pixels) numbers in the axes of the user's images.
@@ -254,15 +402,22 @@ def _shape(stack: np.ndarray, axes: ImageAxes) -> tuple[int, int, int]:
     return stack.shape[1], stack.shape[2], stack.shape[3]
 
 
-def _range(stack: np.ndarray) -> tuple[float, float]:
-    if stack.dtype.kind in "iu":
-        # The bit depth seen: 255 for most images, 4,095 for 12-bit ones kept in 16 bits.
-        n_bits = max(int(stack.max()).bit_length(), int(stack.min()).bit_length(), 1)
-        return 0.0 if stack.min() >= 0 else -float(2**n_bits), float(2**n_bits - 1)
-    low, high = float(np.nanmin(stack)), float(np.nanmax(stack))
-    if low >= 0 and high <= 1:
-        return 0.0, 1.0
-    return low, high if high > low else low + 1.0
+def _white(dtype: np.dtype[Any], natural: tuple[float, float]) -> float:
+    """Return the value of white where the type and the range show it, else 0."""
+    if dtype.kind == "u":
+        return natural[1] if natural == (0, float(np.iinfo(dtype).max)) else 0.0
+    return 1.0 if dtype.kind in "bf" and natural == (0, 1) else 0.0
+
+
+def _warn_of_unlike_channels(stack: np.ndarray) -> None:
+    ranges = unlike_channels(stack) if stack.dtype.kind == "f" else ""
+    if ranges:
+        warnings.warn(
+            f"Channels have ranges as unlike as {ranges}; all are scaled by one range, as pixels "
+            "are. Scale them yourself, or flatten windows to a table.",
+            DataWarning,
+            stacklevel=6,
+        )
 
 
 def _words(shape: tuple[int, int, int]) -> str:

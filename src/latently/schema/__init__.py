@@ -26,6 +26,14 @@ from latently.schema._frames import (
     text_names,
     typed_column,
 )
+from latently.schema._images import (
+    FAR,
+    factor_to,
+    is_whole,
+    pixel_range,
+    unlike_channels,
+    why_no_images,
+)
 from latently.schema._records import (
     ColumnType,
     Container,
@@ -41,6 +49,7 @@ from latently.schema._types import arrow_type
 from latently.schema._warn import warn_columns
 
 __all__ = [
+    "FAR",
     "NANOSECONDS",
     "Evidence",
     "Rounding",
@@ -68,13 +77,18 @@ __all__ = [
     "arrow_table",
     "arrow_type",
     "container_of",
+    "factor_to",
     "frame_like",
+    "is_whole",
     "native_frame",
     "plain_frame",
     "plain_rows",
+    "pixel_range",
     "rounded",
     "table_spec",
     "text_names",
     "typed_column",
     "unmasked",
+    "unlike_channels",
+    "why_no_images",
 ]

@@ -46,13 +46,36 @@ ImageAxes = Literal["hw", "hwc", "chw"]
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """A stack of images as ``fit`` saw it: axes, size, dtype and the range of the pixels."""
+    """A stack of images as ``fit`` saw it.
+
+    ``low`` and ``high`` are the range that is scaled to [0, 1]; ``least`` and ``most`` are the
+    values that an answer may have, None for that range. ``known_white`` is the value of white, 0
+    where type and values do not show it. ``is_whole`` is True for whole grey levels above 1.
+    """
 
     axes: ImageAxes
     shape: tuple[int, int, int]  # channels, height, width
     dtype: str
     low: float
     high: float
+    least: float | None = None
+    most: float | None = None
+    known_white: float | None = None
+    is_whole: bool = False
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """Least and greatest value of an answer."""
+        least = self.low if self.least is None else self.least
+        return least, self.high if self.most is None else self.most
+
+    @property
+    def white(self) -> float:
+        """Value of white, 0 where it is not known; files of 0.1.0 show it by their range."""
+        if self.known_white is not None:
+            return self.known_white
+        is_full = self.low == 0 and self.high in (1, 255, 65_535)
+        return self.high if is_full and self.dtype[:1] in ("u", "f") else 0.0
 
 
 InputSpec = TableSpec | ImageSpec

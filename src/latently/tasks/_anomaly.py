@@ -75,6 +75,9 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     effort : {"fast", "balanced", "thorough"} or None, default=None
         Of the autoencoder: a quarter, all or four times of what it does on its own; None leaves
         its own.
+    kind : {"auto", "images"}, default="auto"
+        "images" takes every array of three or four axes for images; "auto" leaves the autoencoder
+        its own ``kind``.
     scoring : {"auto", "surprise", "energy", "reconstruction", "elbo"}, default="auto"
         How the errors of a row's cells add up. "surprise" belongs to a memory; "energy" is the
         Mahalanobis length of the residual; "reconstruction" the mean error of a cell, in nats;

@@ -11,7 +11,7 @@ from sklearn.frozen import FrozenEstimator
 
 from latently._codec import check_state
 from latently._sklearn import HasMethods, check_parameters
-from latently._validation import check_fitted
+from latently._validation import KIND_CONSTRAINT, ArrayKind, check_fitted
 from latently.estimators import (
     EFFORT_CONSTRAINT,
     BaseAutoencoder,
@@ -19,7 +19,7 @@ from latently.estimators import (
     Effort,
     SaveMixin,
 )
-from latently.exceptions import ModelFileError
+from latently.exceptions import ModelFileError, ParameterError
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -29,11 +29,13 @@ class AutoencoderTask(SaveMixin, BaseEstimator):  # type: ignore[misc]  # sklear
     autoencoder: BaseAutoencoder | None = None
     random_state: int | np.random.RandomState | None = None
     effort: Effort | None = None
+    kind: ArrayKind = "auto"
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "autoencoder": [HasMethods(["fit", "transform"]), None],
         "random_state": ["random_state"],
         "effort": [*EFFORT_CONSTRAINT, None],
+        "kind": KIND_CONSTRAINT,
     }
 
     def _default_autoencoder(self) -> BaseAutoencoder:
@@ -64,8 +66,14 @@ class AutoencoderTask(SaveMixin, BaseEstimator):  # type: ignore[misc]  # sklear
 
     def _fresh(self, given: BaseAutoencoder | None, X: Any = None) -> BaseAutoencoder:
         made: BaseAutoencoder = self._default_autoencoder() if given is None else clone(given)
-        own = {"random_state": self.random_state, "effort": self.effort}
-        made.set_params(**{name: value for name, value in own.items() if value is not None})
+        told = {"random_state": self.random_state, "effort": self.effort, "kind": self.kind}
+        own = {name: value for name, value in told.items() if value not in (None, "auto")}
+        if "kind" in own and "kind" not in made.get_params(deep=False):
+            raise ParameterError(
+                f'kind="images" needs an autoencoder of images, got {type(made).__name__}. Use '
+                "a ConvolutionalAutoencoder."
+            )
+        made.set_params(**own)
         return made
 
     def _take_over(self) -> None:

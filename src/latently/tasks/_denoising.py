@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -10,6 +11,7 @@ from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 
 from latently._validation import check_fitted, is_pictures, n_axes
 from latently.estimators import BaseAutoencoder, DenoisingAutoencoder, UNetAutoencoder
+from latently.exceptions import DataWarning
 from latently.nn import GaussianNoise
 from latently.tasks._base import AutoencoderTask
 
@@ -28,6 +30,9 @@ class AutoencoderDenoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderTas
     effort : {"fast", "balanced", "thorough"} or None, default=None
         Of the autoencoder: a quarter, all or four times of what it does on its own; None leaves
         its own.
+    kind : {"auto", "images"}, default="auto"
+        "images" takes every array of three or four axes for images; "auto" leaves the autoencoder
+        its own ``kind``.
 
     Attributes
     ----------
@@ -73,6 +78,14 @@ class AutoencoderDenoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderTas
         self._is_images = is_pictures(X)
         same = is_pictures(y) if self._is_images else n_axes(y) > 1 and np.shape(y) == np.shape(X)
         self._fit_autoencoder(X, y if same else None)
+        model = self.autoencoder_
+        if not (model.is_denoiser or model.has_narrow_code):
+            warnings.warn(
+                f"{type(model).__name__} is not trained with noise and has no narrow code, so that "
+                "little noise comes off. Use a DenoisingAutoencoder, or a UNetAutoencoder.",
+                DataWarning,
+                stacklevel=2,
+            )
         return self
 
     def transform(self, X: Any) -> Any:
@@ -93,7 +106,7 @@ class AutoencoderDenoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderTas
 
     def _default_autoencoder(self) -> BaseAutoencoder:
         if getattr(self, "_is_images", False):
-            return UNetAutoencoder()
+            return UNetAutoencoder(kind="auto")
         return DenoisingAutoencoder(corruption=GaussianNoise(0.3))
 
     def __sklearn_tags__(self) -> Any:

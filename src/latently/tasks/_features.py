@@ -37,6 +37,9 @@ class FeatureExtractor(TransformerMixin, AutoencoderTask):  # type: ignore[misc]
     effort : {"fast", "balanced", "thorough"} or None, default=None
         Of the autoencoder: a quarter, all or four times of what it does on its own; None leaves
         its own.
+    kind : {"auto", "images"}, default="auto"
+        "images" takes every array of three or four axes for images; "auto" leaves the autoencoder
+        its own ``kind``.
     layers : {"code", "all"}, default="code"
         "all" puts the hidden layers of the encoder before the code: more features, of which the
         first are nearest to the columns.

@@ -42,6 +42,9 @@ class LatentSampler(AutoencoderTask):
     effort : {"fast", "balanced", "thorough"} or None, default=None
         Of the autoencoder: a quarter, all or four times of what it does on its own; None leaves
         its own.
+    kind : {"auto", "images"}, default="auto"
+        "images" takes every array of three or four axes for images; "auto" leaves the autoencoder
+        its own ``kind``.
     density : {"mixture", "kernel"}, default="mixture"
         A mixture of normals; or a normal around the code of every row, as wide as left-out codes
         like best: closer to the rows, with less that is new.

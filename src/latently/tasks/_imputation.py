@@ -57,6 +57,9 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
     effort : {"fast", "balanced", "thorough"} or None, default=None
         Of the autoencoder: a quarter, all or four times of what it does on its own; None leaves
         its own.
+    kind : {"auto", "images"}, default="auto"
+        "images" takes every array of three or four axes for images; "auto" leaves the autoencoder
+        its own ``kind``.
     n_iterations : int, default=1
         Passes. Each pass after the first shows the autoencoder the cells filled before, which
         helps models that never saw a gap in training.
@@ -183,7 +186,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
             shown, model._ask(cells, filled_of), self._positions(), self._rounding
         )
         for _ in range(self.n_iterations - 1):
-            again = model.reconstruct(filled, support=self.support)
+            again = self._on_scale_of(model.reconstruct(filled, support=self.support), shown)
             filled = fill_missing(_given(shown), again, self._positions())
         return self._answer(X, shown, filled)
 
@@ -310,8 +313,15 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         if isinstance(preprocessor, TablePreprocessor):
             decoded = preprocessor.decode(values, like=given, rounding=rounding)
         else:
-            decoded = preprocessor.decode(values, like=given)
+            decoded = self._on_scale_of(preprocessor.decode(values, like=given), given)
         return fill_missing(given, decoded, columns)
+
+    def _on_scale_of(self, rebuilt: Any, shown: Any) -> Any:
+        """Return rebuilt images on the scale and in the axes of those given; tables as they are."""
+        preprocessor = self.autoencoder_.preprocessor_
+        if isinstance(preprocessor, TablePreprocessor):
+            return rebuilt
+        return preprocessor.as_given(rebuilt, np.asarray(shown))
 
     @property
     def _rounding(self) -> Rounding:

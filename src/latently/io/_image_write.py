@@ -1,0 +1,164 @@
+"""Stacks of pixels into files: PNG, or each as the file that it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from latently.exceptions import DataError, ParameterError
+from latently.io._atomic import atomic_path, check_output, sync_folder
+from latently.io._image_restore import restored, say_losses
+from latently.io._images import ImageFolder
+from latently.io._say import listing, refuse
+
+__all__ = ["write_images"]
+
+Save = Callable[[Path], None]
+
+
+def write_images(
+    stack: Any,
+    folder: str | Path,
+    names: Sequence[str] | None = None,
+    overwrite: bool = False,
+    *,
+    like: ImageFolder | None = None,
+) -> None:
+    """Write a stack of images as PNG files, or as the files that they come from.
+
+    Parameters
+    ----------
+    stack : ndarray of shape (n, height, width) or (n, height, width, channels), or list of images
+        Of uint8, uint16 (grey only), or decimals from 0 to 1, which become 8 bits. Images of a
+        list may differ in size.
+    folder : str or Path
+        Where to write; it may exist if it is empty.
+    names : sequence of str, optional
+        Relative paths; their ending becomes ``.png``. By default ``image_000000.png`` and on.
+        Not together with ``like``.
+    overwrite : bool, default=False
+        Write into a folder that has files; those of the same name are replaced, each whole.
+    like : ImageFolder or None, default=None
+        The images as ``read_images`` returned them. Each is written under its name in its format,
+        bit depth and mode; transparency is taken from the file, unchanged. What cannot be kept,
+        such as every bit of a JPEG, is counted in a warning. None writes PNG.
+
+    Raises
+    ------
+    DataError
+        If the stack cannot be written as PNG.
+    ParameterError
+        If the names do not fit the stack, repeat, or lead out of the folder.
+    OutputExistsError
+        If the folder has files and ``overwrite`` is False.
+    """
+    check_output(folder, overwrite, folder=True)
+    if like is not None and like.files:
+        if names is not None:
+            raise ParameterError("names and like exclude each other. Leave names out.")
+        targets, saves = _as_they_were(stack, like)
+    else:
+        targets, saves = _as_png(stack, names if like is None else like.names)
+    root = Path(folder)
+    try:
+        for target, save in zip(targets, saves, strict=True):
+            (root / target).parent.mkdir(parents=True, exist_ok=True)
+            with atomic_path(root / target, overwrite=True) as temporary:
+                save(temporary)
+        root.mkdir(exist_ok=True)
+        sync_folder(root)
+    except OSError as error:
+        raise refuse(folder, f"it cannot be written ({error.strerror})", "Check it") from None
+
+
+def _as_png(stack: Any, names: Sequence[str] | None) -> tuple[list[PurePosixPath], Iterator[Save]]:
+    ready = _each(stack, _to_png_pixels)
+
+    def save(pixels: NDArray[Any], path: Path) -> None:
+        Image.fromarray(pixels).save(path, "PNG")
+
+    return _targets(names, len(ready)), (partial(save, pixels) for pixels in ready)
+
+
+def _as_they_were(stack: Any, like: ImageFolder) -> tuple[list[PurePosixPath], Iterator[Save]]:
+    ready = _each(stack, _grey_or_colour)
+    if len(ready) != len(like.files):
+        raise ParameterError(
+            f"like must have one file an image, got {len(like.files)} for {len(ready)}. Match the "
+            "two."
+        )
+    say_losses(like.files)
+
+    def save(place: int, path: Path) -> None:
+        image, options = restored(ready[place], like.files[place])
+        image.save(path, **options)
+
+    targets = _within([PurePosixPath(file.name) for file in like.files])
+    return targets, (partial(save, place) for place in range(len(ready)))
+
+
+def _each(
+    stack: Any, judge: Callable[[NDArray[Any]], NDArray[Any]]
+) -> NDArray[Any] | list[NDArray[Any]]:
+    """Return the images of a stack, or of a list of several sizes, once they are judged."""
+    return [judge(one[None])[0] for one in stack] if isinstance(stack, list) else judge(stack)
+
+
+def _grey_or_colour(stack: NDArray[Any]) -> NDArray[Any]:
+    """Return grey images without an axis of channels, colour ones with three or four."""
+    grey = stack.ndim == 3 or (stack.ndim == 4 and stack.shape[3] == 1)
+    if stack.size == 0 or not (grey or (stack.ndim == 4 and stack.shape[3] in (3, 4))):
+        raise DataError(
+            f"Images must have the shape (n, height, width[, 1, 3 or 4]), got {stack.shape}. "
+            "Reshape the array."
+        )
+    flat: NDArray[Any] = stack[..., 0] if stack.ndim == 4 and grey else stack
+    return flat
+
+
+def _to_png_pixels(stack: NDArray[Any]) -> NDArray[Any]:
+    flat = _grey_or_colour(stack)
+    if flat.dtype == np.uint8 or (flat.dtype == np.uint16 and flat.ndim == 3):
+        return flat
+    # NaN fails both comparisons, so it is refused as well.
+    if flat.dtype.kind == "f" and flat.min() >= 0 and flat.max() <= 1:
+        return np.rint(flat * 255.0).astype(np.uint8)
+    raise DataError(
+        f"Images of type {flat.dtype} from {flat.min()} to {flat.max()} cannot become PNG. "
+        "Use uint8, grey uint16, or decimals from 0 to 1."
+    )
+
+
+def _targets(names: Sequence[str] | None, count: int) -> list[PurePosixPath]:
+    if names is None:
+        return [PurePosixPath(f"image_{place:06d}.png") for place in range(count)]
+    if len(names) != count:
+        raise ParameterError(
+            f"names must have one entry an image, got {len(names)} for {count}. Match the two."
+        )
+    return _distinct(_within([PurePosixPath(name) for name in names]))
+
+
+def _within(paths: list[PurePosixPath]) -> list[PurePosixPath]:
+    astray = [path for path in paths if path.is_absolute() or ".." in path.parts or not path.name]
+    if astray:
+        wrong = listing([str(path) for path in astray])
+        raise ParameterError(f"names must stay within the folder, got {wrong}. Use relative paths.")
+    return paths
+
+
+def _distinct(paths: list[PurePosixPath]) -> list[PurePosixPath]:
+    short = [path.with_suffix(".png") for path in paths]
+    if len(set(short)) == len(short):
+        return short
+    # a.jpg beside a.bmp: keep the old endings, so that each keeps a file of its own.
+    long = [path.with_name(f"{path.name}.png") for path in paths]
+    if len(set(long)) < len(long):
+        raise ParameterError("names must differ, got repeated ones. Give each image its own name.")
+    return long
