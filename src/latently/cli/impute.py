@@ -281,12 +281,13 @@ def _fill(
 
     def answers() -> Iterator[pa.Table]:
         nonlocal n_filled
-        for piece in watched(prefetched(pieces), "filling", pieces.n_rows, verbose):
-            own = [name for name in piece.column_names if name in known]
-            rows = match_rows(piece.select(own), imputer, source)
-            n_filled += _count_missing(imputer._shown(rows.values))
-            for table in _answered(imputer, rows.values, wanted):
-                yield with_ids(table, rows)
+        with prefetched(pieces) as ahead:
+            for piece in watched(ahead, "filling", pieces.n_rows, verbose):
+                own = [name for name in piece.column_names if name in known]
+                rows = match_rows(piece.select(own), imputer, source)
+                n_filled += _count_missing(imputer._shown(rows.values))
+                for table in _answered(imputer, rows.values, wanted):
+                    yield with_ids(table, rows)
 
     write_large(answers(), pieces.n_rows * (wanted.n_draws or 1), target)
     return n_filled

@@ -103,10 +103,11 @@ def by_pieces(X: Any, answer: Callable[[Any], np.ndarray]) -> np.ndarray:
     if dataset is None:
         return answer(X)
     answers, start = [], 0
-    for piece in prefetched(dataset):
-        with counted_from(start):
-            answers.append(answer(piece))
-        start += piece.num_rows
+    with prefetched(dataset) as pieces:
+        for piece in pieces:
+            with counted_from(start):
+                answers.append(answer(piece))
+            start += piece.num_rows
     return np.concatenate(answers)
 
 

@@ -159,12 +159,13 @@ def _looked_at(
     """Read this worker's parts of a dataset once; return what all workers found in theirs."""
     _check_agreement(dataset, workers)
     pickers = [RowPicker(side) for side in places]
-    pieces = prefetched(dataset.pieces(workers.rank, workers.n_workers))
     n_own = sum(map(len, dataset.places(workers.n_workers)[workers.rank]))
-    seen = _seen_by(pickers, watched(pieces, "reading", n_own, verbose), ignored)
+    with prefetched(dataset.pieces(workers.rank, workers.n_workers)) as pieces:
+        seen = _seen_by(pickers, watched(pieces, "reading", n_own, verbose), ignored)
+        tally = tallied(dataset.schema, seen)
     held, nothing = places[0], dataset.schema.empty_table()
     found = {
-        "tally": tallied(dataset.schema, seen),
+        "tally": tally,
         "places": [np.concatenate([held[:0], *picker.seen]) for picker in pickers],
         "rows": [to_ipc(picker.table() if picker.seen else nothing) for picker in pickers],
     }
