@@ -42,6 +42,7 @@ class Recipe(NamedTuple):
     max_seconds: float | None = None
     max_memory: float | None = None
     n_estimators: int | None = None
+    max_categories: int | None = None
 
 
 _CLASSES = {
@@ -106,6 +107,7 @@ def make_autoencoder(recipe: Recipe, *, images: bool) -> Any:
         "refit": True if recipe.refit else None,
         "max_seconds": recipe.max_seconds,
         "max_memory": recipe.max_memory,
+        "max_categories": recipe.max_categories,
     }
     if kind is Kind.unet:
         chosen = _of_unet(chosen, recipe)
@@ -120,7 +122,7 @@ def make_autoencoder(recipe: Recipe, *, images: bool) -> Any:
 
 
 #: Options of the others that a U-net does without.
-_NOT_OF_UNET = ("n_components", "network", "shuffle", "refit")
+_NOT_OF_UNET = ("n_components", "network", "shuffle", "refit", "max_categories")
 
 
 def _of_unet(chosen: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
@@ -129,6 +131,8 @@ def _of_unet(chosen: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
 
     if recipe.n_components != "auto":
         raise ParameterError("--n-components does not belong to --kind unet. Drop it.")
+    if recipe.max_categories is not None:
+        raise ParameterError("--max-categories does not belong to --kind unet. Drop it.")
     if recipe.refit or recipe.grouped or not recipe.shuffle:
         raise ParameterError(
             "--kind unet holds no images out. Drop --refit, --group-by and --no-shuffle."

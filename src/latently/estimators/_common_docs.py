@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+CATEGORIES = """\
+max_categories : int, default=100
+    Most categories kept of each column of texts or unordered categories, by frequency; the others
+    count as one unknown value. More make the network wider and slower."""
+
 LIMITS = """\
 max_seconds : float or None, default=None
     Time to train for at most; the step that is being taken is finished, the best weights so far
@@ -24,6 +29,7 @@ default="auto"
     [0, 1] on one common scale, else "gaussian". "continuous_bernoulli" is a density of grey in
     [0, 1]; "discretized_logistic", for images of whole numbers, gives each of them a chance and
     learns its spread. Categories, booleans and dates have their own.
+{categories}
 max_epochs : int or "auto", default="auto"
     Passes over the training rows. "auto" counts steps instead: a hundred passes, but at least
     2,000 and at most 10,000 steps. More fits closer, until early stopping ends it.
@@ -118,13 +124,17 @@ def document(
 ) -> Class:
     """Fill the marks ``{common}``, ``{limits}``, ``{attributes}`` and others of a docstring."""
     common = COMMON_PARAMETERS.format(
-        network=network, corruption=corruption, learning_rate=learning_rate, limits=LIMITS
+        network=network,
+        corruption=corruption,
+        learning_rate=learning_rate,
+        limits=LIMITS,
+        categories=CATEGORIES,
     )
     doc = cls.__doc__ or ""
     adamw = f"{LOSHCHILOV}\n{NESTED}" if "{ordered}" in doc else LOSHCHILOV
     for mark, text in (
-        ("{common}", common), ("{limits}", LIMITS), ("{attributes}", COMMON_ATTRIBUTES),
-        ("{adamw}", adamw),
+        ("{common}", common), ("{limits}", LIMITS), ("{categories}", CATEGORIES),
+        ("{attributes}", COMMON_ATTRIBUTES), ("{adamw}", adamw),
         ("{auto}", AUTO), ("{ordered}", ORDERED), ("{curve}", CURVE),
     ):  # fmt: skip
         doc = doc.replace(mark, text.replace("\n", "\n    "))

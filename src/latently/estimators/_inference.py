@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latently._notices import joined
 from latently.io import as_dataset, prefetched
 from latently.nn import (
     AutoencoderModule,
@@ -103,7 +104,7 @@ def by_pieces(X: Any, answer: Callable[[Any], np.ndarray]) -> np.ndarray:
     if dataset is None:
         return answer(X)
     answers, start = [], 0
-    with prefetched(dataset) as pieces:
+    with joined(), prefetched(dataset) as pieces:
         for piece in pieces:
             with counted_from(start):
                 answers.append(answer(piece))

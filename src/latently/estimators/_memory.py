@@ -14,12 +14,18 @@ from torch import Tensor
 from latently._sklearn import HasMethods, Interval, StrOptions
 from latently._validation import MIN_ROWS, check_fitted, read_input
 from latently.estimators._base import BaseAutoencoder
+from latently.estimators._common_docs import document
 from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
-from latently.estimators._fitting import encode, in_canonical_order, make_preprocessor
+from latently.estimators._fitting import (
+    MAX_CATEGORIES_CONSTRAINT,
+    encode,
+    in_canonical_order,
+    make_preprocessor,
+)
 from latently.estimators._inference import cell_surprise_of, surprise_of
 from latently.nn import Cells, CrowdModule, MemoryModule, StoredRows
 from latently.nn._crowd import GROUP, tail_rows
-from latently.preprocessing import LikelihoodChoice
+from latently.preprocessing import MAX_CATEGORIES, LikelihoodChoice
 from latently.training import ENGINE_METHODS, Engine, History
 
 #: Rows kept by default: more find anomalies hardly better and cost time in proportion.
@@ -30,6 +36,7 @@ _MEMORIES = 64
 _RENEWED = 0.1
 
 
+@document
 @dataclass(eq=False, repr=False)
 class MemoryAutoencoder(BaseAutoencoder):
     r"""The semi-parametric denoising autoencoder: a row is rebuilt from the stored rows like it.
@@ -54,6 +61,7 @@ class MemoryAutoencoder(BaseAutoencoder):
         are fewer, it changes nothing.
     likelihood : {"auto", "gaussian", "bernoulli"}, default="auto"
         Of numbers and pixels; "bernoulli" keeps them within [0, 1].
+    {categories}
     engine : str or Engine, default="auto"
         Where to compute: "auto", "cpu", "cuda" or an ``Engine``.
     random_state : int, RandomState or None, default=None
@@ -97,6 +105,7 @@ class MemoryAutoencoder(BaseAutoencoder):
     robust: bool = False
     effort: Effort = "balanced"
     likelihood: LikelihoodChoice = "auto"
+    max_categories: int = MAX_CATEGORIES
     engine: str | Engine = "auto"
     random_state: int | np.random.RandomState | None = None
 
@@ -105,6 +114,7 @@ class MemoryAutoencoder(BaseAutoencoder):
         "robust": ["boolean"],
         "effort": EFFORT_CONSTRAINT,
         "likelihood": [StrOptions({"auto", "gaussian", "bernoulli"})],
+        "max_categories": MAX_CATEGORIES_CONSTRAINT,
         "engine": [str, HasMethods(ENGINE_METHODS)],
         "random_state": ["random_state"],
     }
@@ -136,7 +146,7 @@ class MemoryAutoencoder(BaseAutoencoder):
         data = read_input(self, X, reset=True, min_rows=MIN_ROWS)
         seed = self._draw_seed()
         data = in_canonical_order(data, None, None).data
-        self.preprocessor_ = make_preprocessor(data, self.likelihood)
+        self.preprocessor_ = make_preprocessor(data, self.likelihood, self.max_categories)
         cells = encode(self.preprocessor_, data, fitting=True)
         self._keep(cells.take(self._chosen(len(cells.values), seed)), cells, seed)
         self.history_ = History(stopped="finished")

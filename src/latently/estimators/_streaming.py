@@ -53,6 +53,7 @@ class Stream(NamedTuple):
 def open_stream(
     dataset: TableDataset,
     likelihood: LikelihoodChoice,
+    max_categories: int,
     rule: SplitRule,
     seed: int,
     verbose: bool,
@@ -72,11 +73,11 @@ def open_stream(
 
     def look(engine: TrainingEngine, callbacks: Sequence[Callback]) -> list[dict[str, Any]]:
         is_watched = verbose and engine.workers.rank == 0
-        return _looked_at(dataset, places, ignored, engine.workers, is_watched)
+        return _looked_at(dataset, places, ignored, engine.workers, is_watched, max_categories)
 
     found = engine.launch(look)
     preprocessor = TablePreprocessor.of_tallies(
-        dataset.schema, [part["tally"] for part in found], likelihood
+        dataset.schema, [part["tally"] for part in found], likelihood, max_categories
     )
     valid, sample = (
         _encoded(preprocessor, _in_order(found, side), None if weights is None else weights[own])
@@ -155,6 +156,7 @@ def _looked_at(
     ignored: np.ndarray,
     workers: Workers,
     verbose: bool,
+    max_categories: int,
 ) -> list[dict[str, Any]]:
     """Read this worker's parts of a dataset once; return what all workers found in theirs."""
     _check_agreement(dataset, workers)
@@ -162,7 +164,7 @@ def _looked_at(
     n_own = sum(map(len, dataset.places(workers.n_workers)[workers.rank]))
     with prefetched(dataset.pieces(workers.rank, workers.n_workers)) as pieces:
         seen = _seen_by(pickers, watched(pieces, "reading", n_own, verbose), ignored)
-        tally = tallied(dataset.schema, seen)
+        tally = tallied(dataset.schema, seen, max_categories)
     held, nothing = places[0], dataset.schema.empty_table()
     found = {
         "tally": tally,

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 from torch import Tensor
 
+from latently._notices import each_once
 from latently._sklearn import Interval, check_parameters
 from latently._validation import read_seed
 from latently.estimators._base import seeded
@@ -27,6 +28,7 @@ _OF_THE_ROWS = ("n_features_in_", "feature_names_in_", "preprocessor_")
 Model = TypeVar("Model", bound=TrainedAutoencoder)
 
 
+@each_once()
 def fit_seeds(
     model: Model,
     X: Any,
@@ -82,6 +84,7 @@ def fit_seeds(
     return models
 
 
+@each_once()
 def fit_sizes(
     model: Model, X: Any, n_components: Sequence[int], *, groups: ArrayLike | None = None
 ) -> list[Model]:

@@ -5,10 +5,12 @@ from latently.preprocessing._gaps import fill_missing, mark_missing, restore
 from latently.preprocessing._images import ImagePreprocessor
 from latently.preprocessing._order import canonical_order
 from latently.preprocessing._table import Table, TablePreprocessor, counted_from, tallied
+from latently.preprocessing._tallies import MAX_CATEGORIES
 
 Preprocessor = TablePreprocessor | ImagePreprocessor
 
 __all__ = [
+    "MAX_CATEGORIES",
     "ImagePreprocessor",
     "LikelihoodChoice",
     "Preprocessor",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from latently._layout import LikelihoodName
-from latently.exceptions import DataError, DataWarning
+from latently._notices import warn_of_column
+from latently.exceptions import DataError
 
 #: Seconds of a tick, by its unit.
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
@@ -66,12 +66,16 @@ class BooleanCodec:
 
 @dataclass(frozen=True)
 class CategoryCodec:
-    """A category as one element each, and a last one for values never seen in ``fit``."""
+    """A category as one element each, and a last one for values that are none of them.
+
+    ``complete`` is False where ``fit`` saw more categories than it kept.
+    """
 
     name: str
     position: int
     categories: tuple[str | int | float | bool, ...]
     likelihood: LikelihoodName = "categorical"
+    complete: bool = True
 
     @property
     def width(self) -> int:
@@ -82,11 +86,16 @@ class CategoryCodec:
         codes = _codes(column, self.categories)
         unknown = observed & (codes < 0)
         if unknown.any() and not fitting:
-            _warn_unknown(self.name, column, unknown, "count as unknown")
+            what = "never seen in fit" if self.complete else self._beyond
+            _warn_unknown(self.name, column, unknown, what, "count as unknown")
         elements = np.zeros((len(codes), self.width))
         elements[np.arange(len(codes)), np.where(codes < 0, len(self.categories), codes)] = 1.0
         elements[~observed] = 0.0
         return elements, observed
+
+    @property
+    def _beyond(self) -> str:
+        return f"that are not among the {len(self.categories):,} categories kept in fit"
 
     def decode(self, elements: np.ndarray) -> pa.Array:
         if not self.categories:
@@ -112,7 +121,7 @@ class OrdinalCodec:
         codes = _codes(column, self.categories)
         unknown = observed & (codes < 0)
         if unknown.any():
-            _warn_unknown(self.name, column, unknown, "count as missing")
+            _warn_unknown(self.name, column, unknown, "never seen in fit", "count as missing")
         steps = np.arange(self.width)
         return (codes[:, None] > steps).astype(np.float64), observed & ~unknown
 
@@ -201,13 +210,16 @@ def _codes(column: pa.ChunkedArray, categories: tuple[str | int | float | bool, 
     return places
 
 
-def _warn_unknown(name: str, column: pa.ChunkedArray, unknown: np.ndarray, fate: str) -> None:
-    example = column[int(np.flatnonzero(unknown)[0])].as_py()
-    warnings.warn(
-        f"Column {name!r} holds {int(unknown.sum()):,} values never seen in fit, for example "
-        f"{example!r}; they {fate}.",
-        DataWarning,
-        stacklevel=2,
+def _warn_unknown(
+    name: str, column: pa.ChunkedArray, unknown: np.ndarray, what: str, fate: str
+) -> None:
+    example = f"for example {column[int(np.flatnonzero(unknown)[0])].as_py()!r:.60}"
+    warn_of_column(
+        repr(name),
+        f"holds values {what}; they {fate}",
+        alone=f"holds {{n}} values {what}, {example}; they {fate}",
+        detail=f"{{n}}, {example}",
+        n_cells=int(unknown.sum()),
     )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from latently._layout import Block, Layout, LikelihoodChoice, LikelihoodName
-from latently.exceptions import DataError, DataWarning
+from latently._notices import warn
+from latently.exceptions import DataError
 from latently.preprocessing._consistency import check_images
 from latently.schema import ImageAxes, ImageSpec, rounded
 
@@ -164,11 +164,9 @@ class ImagePreprocessor:
     def _clip(self, values: np.ndarray) -> None:
         n_outside = int(((values < 0) | (values > 1)).sum())
         if n_outside:
-            warnings.warn(
+            warn(
                 f"{n_outside:,} pixels lie outside the range seen in fit, {self.spec.low:g} to "
-                f"{self.spec.high:g}; they are clipped to it.",
-                DataWarning,
-                stacklevel=4,
+                f"{self.spec.high:g}; they are clipped to it."
             )
             np.clip(values, 0.0, 1.0, out=values)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,11 +13,12 @@ import numpy as np
 import pyarrow as pa
 
 from latently._layout import Block, Layout, LikelihoodChoice, LikelihoodName
-from latently.exceptions import DataError, DataWarning
+from latently._notices import joined, warn
+from latently.exceptions import DataError
 from latently.preprocessing._columns import ColumnCodec, number_matrix
 from latently.preprocessing._consistency import check_table
 from latently.preprocessing._scaling import Scaling
-from latently.preprocessing._tallies import Moments, TableTally
+from latently.preprocessing._tallies import MAX_CATEGORIES, Moments, TableTally
 from latently.schema import (
     TableSpec,
     arrow_table,
@@ -79,7 +79,12 @@ class TablePreprocessor:
         check_table(self.spec, self.positions, self.center, self.scale, self.codecs)
 
     @classmethod
-    def fit(cls, table: Table, likelihood: LikelihoodChoice = "auto") -> TablePreprocessor:
+    def fit(
+        cls,
+        table: Table,
+        likelihood: LikelihoodChoice = "auto",
+        max_categories: int = MAX_CATEGORIES,
+    ) -> TablePreprocessor:
         """Look at a table and choose scaling, encoding and likelihood of each column.
 
         Parameters
@@ -88,6 +93,8 @@ class TablePreprocessor:
             What ``fit`` was given.
         likelihood : {"auto", "gaussian", "bernoulli", ...}, default="auto"
             Of the numbers.
+        max_categories : int, default=100
+            Most categories kept for a column.
 
         Returns
         -------
@@ -95,10 +102,12 @@ class TablePreprocessor:
             Ready to encode.
         """
         if isinstance(table, np.ndarray):
-            spec = TableSpec("numpy", str(table.dtype))
-            return cls._chosen(spec, np.arange(table.shape[1]), Moments.of(table), (), likelihood)
+            spec, moments = TableSpec("numpy", str(table.dtype)), Moments.of(table)
+            positions = np.arange(table.shape[1])
+            _warn_empty(spec, moments, positions, ())
+            return cls._chosen(spec, positions, moments, (), likelihood)
         arrow = arrow_table(table)
-        tally = TableTally(table_spec(table, arrow), arrow.schema)
+        tally = TableTally(table_spec(table, arrow), arrow.schema, max_categories)
         return cls._of_tally(tally.see(arrow), likelihood)
 
     @classmethod
@@ -137,6 +146,7 @@ class TablePreprocessor:
         schema: pa.Schema,
         told: Iterable[Mapping[str, Any]],
         likelihood: LikelihoodChoice = "auto",
+        max_categories: int = MAX_CATEGORIES,
     ) -> TablePreprocessor:
         """Choose scaling, encoding and likelihood by what was gathered of parts of a table.
 
@@ -148,6 +158,8 @@ class TablePreprocessor:
             What ``tallied`` returns, one for each part.
         likelihood : {"auto", "gaussian", "bernoulli", ...}, default="auto"
             Of the numbers.
+        max_categories : int, default=100
+            Most categories kept for a column.
 
         Returns
         -------
@@ -155,7 +167,7 @@ class TablePreprocessor:
             As ``fit`` on all rows would choose it, but for the last digits of means and deviations
             and the counts of rare texts.
         """
-        tally = _tally_of_schema(schema)
+        tally = _tally_of_schema(schema, max_categories)
         for part in told:
             tally.hear(part)
         return cls._of_tally(tally, likelihood)
@@ -163,8 +175,9 @@ class TablePreprocessor:
     @classmethod
     def _of_tally(cls, tally: TableTally, likelihood: LikelihoodChoice) -> TablePreprocessor:
         assert tally.moments is not None
-        codecs = tally.codecs()
-        _warn_empty(list(tally.empty_columns))
+        with joined():
+            codecs = tally.codecs()
+        _warn_empty(tally.spec, tally.moments, tally.positions, tally.empty_columns)
         return cls._chosen(tally.spec, tally.positions, tally.moments, codecs, likelihood)
 
     @classmethod
@@ -176,8 +189,6 @@ class TablePreprocessor:
         codecs: tuple[ColumnCodec, ...],
         likelihood: LikelihoodChoice,
     ) -> TablePreprocessor:
-        empty = positions[moments.n_values == 0]
-        _warn_empty([column_name(spec, int(position)) for position in empty])
         chosen: LikelihoodName = _number_likelihood(moments, likelihood)
         center, scale = moments.center, moments.scale
         if chosen == "gaussian" and _number_likelihood(moments, "auto") == "bernoulli":
@@ -253,9 +264,10 @@ class TablePreprocessor:
         if not self.codecs:
             return values, observed
         parts = [(values, np.ones(values.shape, dtype=bool) if observed is None else observed)]
-        for codec in self.codecs:
-            elements, seen = _encode_column(codec, arrow.column(codec.position), fitting)
-            parts.append((elements, seen[:, None]))
+        with joined():
+            for codec in self.codecs:
+                elements, seen = _encode_column(codec, arrow.column(codec.position), fitting)
+                parts.append((elements, seen[:, None]))
         observed = np.hstack([part[1] for part in parts])
         return np.hstack([part[0] for part in parts]), None if observed.all() else observed
 
@@ -286,12 +298,10 @@ class TablePreprocessor:
         if not outside.any():
             return
         row, column = (int(i) for i in np.argwhere(outside)[0])
-        warnings.warn(
+        warn(
             f"{int(outside.sum()):,} values lie outside [0, 1], the range seen in fit, for example "
             f"{numbers[row, column]:g} at row {row}; they are clipped. Give likelihood='gaussian' "
-            "for numbers without such bounds.",
-            DataWarning,
-            stacklevel=2,
+            "for numbers without such bounds."
         )
         np.clip(values, 0.0, 1.0, out=values)
 
@@ -374,7 +384,11 @@ def _tidied(numbers: np.ndarray, scale: np.ndarray, push: int) -> np.ndarray:
     return tidied
 
 
-def tallied(schema: pa.Schema, pieces: Iterable[tuple[int, pa.Table]]) -> dict[str, Any]:
+def tallied(
+    schema: pa.Schema,
+    pieces: Iterable[tuple[int, pa.Table]],
+    max_categories: int = MAX_CATEGORIES,
+) -> dict[str, Any]:
     """Look at part of a table, once.
 
     Parameters
@@ -384,23 +398,25 @@ def tallied(schema: pa.Schema, pieces: Iterable[tuple[int, pa.Table]]) -> dict[s
     pieces : iterable of (int, pyarrow.Table)
         Where the first row of each piece stands in the whole table, and the piece; there may be
         none.
+    max_categories : int, default=100
+        Most categories kept for a column.
 
     Returns
     -------
     dict
         What was gathered, as plain values and arrays.
     """
-    tally = _tally_of_schema(schema)
+    tally = _tally_of_schema(schema, max_categories)
     for start, piece in pieces:
         with counted_from(start):
             tally.see(arrow_table(nw.from_native(piece, eager_only=True)))
     return tally.told()
 
 
-def _tally_of_schema(schema: pa.Schema) -> TableTally:
+def _tally_of_schema(schema: pa.Schema, max_categories: int) -> TableTally:
     frame: nw.DataFrame[Any] = nw.from_native(schema.empty_table(), eager_only=True)
     arrow = arrow_table(frame)
-    return TableTally(table_spec(frame, arrow), arrow.schema)
+    return TableTally(table_spec(frame, arrow), arrow.schema, max_categories)
 
 
 @contextmanager
@@ -475,11 +491,14 @@ def _number_likelihood(moments: Moments, choice: LikelihoodChoice) -> Likelihood
     return "bernoulli" if moments.all_binary or shared_scale else "gaussian"
 
 
-def _warn_empty(names: list[str]) -> None:
+def _warn_empty(
+    spec: TableSpec, moments: Moments, positions: np.ndarray, others: Iterable[str]
+) -> None:
+    """Warn of columns without any value, of numbers and of others."""
+    numbers = positions[moments.n_values == 0]
+    names = [column_name(spec, int(place)) for place in numbers] + [repr(name) for name in others]
     if names:
-        warnings.warn(
+        warn(
             f"{len(names)} columns hold no value at all ({', '.join(names[:5])}); nothing can be "
-            "learnt of them.",
-            DataWarning,
-            stacklevel=2,
+            "learnt of them."
         )

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 
+from latently._notices import each_once
 from latently._validation import check_fitted, is_pictures, n_axes
 from latently.estimators import BaseAutoencoder, DenoisingAutoencoder, UNetAutoencoder
 from latently.nn import GaussianNoise
@@ -49,6 +50,7 @@ class AutoencoderDenoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderTas
     True
     """
 
+    @each_once()
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn what rows look like without noise.
 

@@ -12,6 +12,7 @@ import torch
 from sklearn.base import TransformerMixin
 from torch import Tensor
 
+from latently._notices import each_once
 from latently._sklearn import StrOptions
 from latently._validation import check_fitted
 from latently.estimators import BaseAutoencoder, DenoisingAutoencoder, scaled
@@ -85,6 +86,7 @@ class FeatureExtractor(TransformerMixin, AutoencoderTask):  # type: ignore[misc]
             max_epochs=scaled(_EPOCHS, self.effort or "balanced"),
         )
 
+    @each_once()
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the code; labels are not looked at.
 

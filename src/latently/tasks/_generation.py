@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 
+from latently._notices import each_once
 from latently._sklearn import Interval, StrOptions, check_parameters
 from latently._validation import check_fitted, read_seed
 from latently.estimators import (
@@ -105,6 +106,7 @@ class LatentSampler(AutoencoderTask):
     def _default_autoencoder(self) -> BaseAutoencoder:
         return VariationalAutoencoder()
 
+    @each_once()
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the density of the codes.
 
