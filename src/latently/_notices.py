@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from latently.exceptions import DataWarning, LatentlyWarning
 
-#: Packages whose frames do not count as the caller.
-_PASSED = frozenset({"latently", "sklearn", "joblib", "contextlib"})
+#: Packages whose frames, beside those of the standard library, do not count as the caller.
+_PASSED = frozenset({"latently", "sklearn", "joblib"})
 #: Modules of scikit-learn that stand around any method; the others fit models of the user's.
 _AROUND = ("sklearn.base", "sklearn.utils")
 #: Columns that are named in one warning.
@@ -182,15 +182,16 @@ def _caller() -> tuple[FrameType, set[Key] | None]:
     """Return the innermost frame outside of the library, and the warnings of a search around it."""
     frame = entry = sys._getframe()
     searches = False
-    while _package(frame) in _PASSED and frame.f_back is not None:
+    while _is_passed(frame) and frame.f_back is not None:
         name = frame.f_globals.get("__name__", "")
         searches |= name.startswith(("sklearn.", "joblib.")) and not name.startswith(_AROUND)
         entry, frame = frame, frame.f_back
     return frame, _issued_by_search(entry, frame) if searches else None
 
 
-def _package(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+def _is_passed(frame: FrameType) -> bool:
+    package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+    return package in _PASSED or package in sys.stdlib_module_names
 
 
 def _issued_by_search(entry: FrameType, caller: FrameType) -> set[Key]:

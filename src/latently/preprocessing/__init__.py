@@ -1,11 +1,13 @@
 """Mixed tables or images <-> the encoded float matrix, both ways. Never torch."""
 
 from latently._layout import LikelihoodChoice
+from latently.preprocessing._columns import plain
 from latently.preprocessing._gaps import fill_missing, mark_missing, restore
 from latently.preprocessing._images import ImagePreprocessor
 from latently.preprocessing._order import canonical_order
 from latently.preprocessing._table import Table, TablePreprocessor, counted_from, tallied
 from latently.preprocessing._tallies import MAX_CATEGORIES
+from latently.preprocessing._values import cell_lists, python_values
 
 Preprocessor = TablePreprocessor | ImagePreprocessor
 
@@ -17,9 +19,12 @@ __all__ = [
     "Table",
     "TablePreprocessor",
     "canonical_order",
+    "cell_lists",
     "counted_from",
     "fill_missing",
     "mark_missing",
+    "plain",
+    "python_values",
     "restore",
     "tallied",
 ]

@@ -23,6 +23,7 @@ from latently.report._anomalies import plot_anomalies
 from latently.report._contents import gather, rows_at
 from latently.report._explanation import plot_explanation
 from latently.report._history import plot_history
+from latently.report._labels import as_labels
 from latently.report._map import plot_map
 from latently.report._reconstructions import plot_reconstructions, plot_stacks
 from latently.report._style import BLUE, DARK, GREY, PALE
@@ -224,8 +225,8 @@ def _colors(data: Any, color: Any) -> tuple[np.ndarray | None, str | None]:
         names = [] if isinstance(data, np.ndarray) else data.columns
         if color not in names:
             raise DataError(f"There is no column {color!r:.40} to colour the map by.")
-        return data[color].to_numpy(), color
-    values = np.asarray(color)
+        return as_labels(data[color].to_native()), color
+    values = as_labels(color)
     if values.shape != (len(data),):
         raise DataError(
             f"color must have a value for each of {len(data)} rows, got {values.shape}."

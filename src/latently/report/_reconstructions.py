@@ -49,7 +49,7 @@ def plot_reconstructions(model: Any, X: Any, n: int = 8) -> Figure:
     autoencoder = getattr(model, "autoencoder_", model)
     if hasattr(autoencoder.preprocessor_.spec, "axes"):
         return _plot_stacks(autoencoder, np.asarray(X)[:n])
-    return plot_rows(autoencoder, X[: min(n, _MAX_TABLE_ROWS)])
+    return plot_rows(autoencoder, X, min(n, _MAX_TABLE_ROWS))
 
 
 def _plot_stacks(model: Any, originals: NDArray[Any]) -> Figure:

@@ -13,9 +13,10 @@ import torch
 from scipy.ndimage import uniform_filter
 
 from latently._layout import Column, Layout
-from latently._validation import Input, read_input
+from latently._validation import read_input
 from latently.estimators import BaseAutoencoder
 from latently.nn import Cells
+from latently.preprocessing import cell_lists
 from latently.tasks._repair import Repaired, Repairs
 
 #: Patches along the shorter side of an image.
@@ -277,7 +278,7 @@ def explain_rows(
         "blame": preprocessor.in_order(found[0].blame.numpy()),
         "guilty": in_user_order,
         "guilt": torch.stack(guilt, 1).numpy(),
-        "got": _values(data, preprocessor.column_names),
+        "got": cell_lists(data, preprocessor.column_names),
         "expected": [_columns(preprocessor, one.expected.numpy()) for one in found],
         "low": [_ends(preprocessor, one.low.numpy(), numbers) for one in found],
         "high": [_ends(preprocessor, one.high.numpy(), numbers) for one in found],
@@ -319,13 +320,7 @@ def _columns(preprocessor: Any, values: np.ndarray) -> dict[str, Any]:
     decoded = preprocessor.decode(values, tidy=0)
     if not isinstance(decoded, np.ndarray):
         decoded = nw.from_native(decoded, eager_only=True)
-    return _values(decoded, preprocessor.column_names)
-
-
-def _values(data: Input, names: tuple[str, ...]) -> dict[str, Any]:
-    if isinstance(data, np.ndarray):
-        return {name: data[:, place].tolist() for place, name in enumerate(names)}
-    return {name: data[name].to_list() for name in names}
+    return cell_lists(decoded, preprocessor.column_names)
 
 
 def _ends(preprocessor: Any, values: np.ndarray, ranged: set[str]) -> dict[str, Any]:
