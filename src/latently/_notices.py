@@ -7,7 +7,7 @@ import sys
 import threading
 import warnings
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import FrameType
@@ -41,8 +41,17 @@ class _Detail(NamedTuple):
         return text.replace("{n}", f"{self.n_cells:,}")
 
 
+class _Plural(NamedTuple):
+    """A trouble whose columns are always listed, even a single one."""
+
+    what: str
+    remedy: str
+
+
+Trouble = str | _Plural
+
 #: Troubles of columns that wait to be joined; None outside ``joined``.
-_WAITING: ContextVar[dict[str, dict[str, _Detail]] | None] = ContextVar("waiting", default=None)
+_WAITING: ContextVar[dict[Trouble, dict[str, _Detail]] | None] = ContextVar("waiting", default=None)
 #: Warnings that were issued in this call; None outside ``each_once``.
 _ISSUED: ContextVar[set[Key] | None] = ContextVar("issued", default=None)
 _SILENCED: ContextVar[tuple[type[Warning], ...]] = ContextVar("silenced", default=())
@@ -97,13 +106,34 @@ def warn_of_column(
     n_cells : int, default=0
         Stands for ``{n}`` in ``alone`` and ``detail``; those of several batches are added up.
     """
-    waiting = _WAITING.get()
     own = _Detail(alone or trouble, f" ({detail})" if detail else "", n_cells)
+    _wait_or_warn(trouble, {name: own})
+
+
+def warn_columns(names: Sequence[str | int], what: str, remedy: str) -> None:
+    """Warn of some columns at once, at most five of them by name.
+
+    Parameters
+    ----------
+    names : sequence of str or int
+        The columns, by name or position; none gives no warning.
+    what : str
+        Verb and object, in the plural: "hold no value".
+    remedy : str
+        What to do, a sentence.
+    """
+    if names:
+        _wait_or_warn(_Plural(what, remedy), {repr(n): _Detail("", "", 0) for n in names})
+
+
+def _wait_or_warn(trouble: Trouble, columns: dict[str, _Detail]) -> None:
+    waiting = _WAITING.get()
     if waiting is None:
-        _warn_of_columns(trouble, {name: own})
+        _warn_of_columns(trouble, columns)
         return
-    columns = waiting.setdefault(trouble, {})
-    columns[name] = columns[name].with_more(n_cells) if name in columns else own
+    before = waiting.setdefault(trouble, {})
+    for name, own in columns.items():
+        before[name] = before[name].with_more(own.n_cells) if name in before else own
 
 
 @contextmanager
@@ -112,7 +142,7 @@ def joined() -> Iterator[None]:
     if _WAITING.get() is not None:
         yield
         return
-    waiting: dict[str, dict[str, _Detail]] = {}
+    waiting: dict[Trouble, dict[str, _Detail]] = {}
     token = _WAITING.set(waiting)
     try:
         yield
@@ -142,20 +172,23 @@ def silenced(category: type[Warning] = LatentlyWarning) -> Iterator[None]:
         _SILENCED.reset(token)
 
 
-def _warn_of_columns(trouble: str, columns: Mapping[str, _Detail]) -> None:
+def _warn_of_columns(trouble: Trouble, columns: Mapping[str, _Detail]) -> None:
     issued = _ISSUED.get() or ()
-    new = {name: told for name, told in columns.items() if (trouble, name) not in issued}
-    if not new:
-        return
-    keys: list[Key] = [(trouble, name) for name in new]
-    if len(new) == 1:
-        ((name, detail),) = new.items()
-        _issue(f"Column {name} {detail.counted(detail.alone)}.", DataWarning, keys)
-        return
-    first = list(new.items())[:_MOST_NAMES]
-    shown = [f"{name}{told.counted(told.among_others)}" for name, told in first]
-    more = f" and {len(new) - _MOST_NAMES} more" if len(new) > _MOST_NAMES else ""
-    _issue(f"Each of the columns {', '.join(shown)}{more} {trouble}.", DataWarning, keys)
+    new = {name: own for name, own in columns.items() if (trouble, name) not in issued}
+    if new:
+        _issue(_sentence(trouble, new), DataWarning, [(trouble, name) for name in new])
+
+
+def _sentence(trouble: Trouble, columns: Mapping[str, _Detail]) -> str:
+    first = list(columns.items())[:_MOST_NAMES]
+    more = f" and {len(columns) - _MOST_NAMES} more" if len(columns) > _MOST_NAMES else ""
+    shown = ", ".join(f"{name}{own.counted(own.among_others)}" for name, own in first) + more
+    if isinstance(trouble, _Plural):
+        return f"These columns {trouble.what}: {shown}. {trouble.remedy}"
+    if len(columns) == 1:
+        ((name, own),) = first
+        return f"Column {name} {own.counted(own.alone)}."
+    return f"Each of the columns {shown} {trouble}."
 
 
 def _issue(message: str, category: type[Warning], keys: list[Key]) -> None:

@@ -86,7 +86,7 @@ def constant_columns():
 
 
 WORKS = Works()
-EMPTY = Warned("1 columns hold no value at all")
+EMPTY = Warned("hold no value at all")
 DAY = dt.datetime(2024, 5, 1)
 FIT_CASES = [
     # size

@@ -90,7 +90,7 @@ def test_the_second_pass_sees_what_the_first_one_filled():
 def test_a_column_without_any_value_stays_missing_and_is_named():
     X = matrix(60)
     X[:, 2] = np.nan
-    with pytest.warns(DataWarning, match=r"hold no value at all \(2\)"):
+    with pytest.warns(DataWarning, match=r"hold no value at all: 2"):
         fitted = imputer(max_epochs=1).fit(X)
     filled = fitted.transform(X)
     assert np.isnan(filled[:, 2]).all()

@@ -1,6 +1,6 @@
 """The spine and the five named autoencoders."""
 
-from latently.estimators._base import BaseAutoencoder, seeded
+from latently.estimators._base import BaseAutoencoder, SupportName, seeded
 from latently.estimators._baselines import Baselines, Spectrum, fit_spectrum
 from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
 from latently.estimators._ensemble import EnsembleAutoencoder
@@ -47,6 +47,7 @@ __all__ = [
     "Rotation",
     "SaveMixin",
     "SparseAutoencoder",
+    "SupportName",
     "TrainedAutoencoder",
     "UNetAutoencoder",
     "VariationalAutoencoder",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any, Self, get_args
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from latently._sklearn import Interval, StrOptions, check_parameters
 from latently._validation import check_fitted, read_seed
-from latently.estimators._base import BaseAutoencoder, seeded
+from latently.estimators._base import BaseAutoencoder, SupportName, rounding_of, seeded
 from latently.estimators._baselines import Spectrum, compare
 from latently.estimators._inference import (
     as_tensor,
@@ -27,6 +28,9 @@ from latently.exceptions import DataError
 from latently.nn import Cells, SparseLatent
 from latently.preprocessing import TablePreprocessor
 from latently.training import TrainingData
+
+#: Rows that a generator draws to find which of its numbers stand for a point mass.
+_REFERENCE_ROWS = 4_096
 
 
 class Answers(BaseAutoencoder):
@@ -130,7 +134,11 @@ class Answers(BaseAutoencoder):
         return float(1 - left / whole)
 
     def sample(
-        self, n_samples: int = 1, *, random_state: int | np.random.RandomState | None = None
+        self,
+        n_samples: int = 1,
+        *,
+        random_state: int | np.random.RandomState | None = None,
+        support: SupportName = "column",
     ) -> Any:
         """Generate new rows from the prior of the code.
 
@@ -143,6 +151,10 @@ class Answers(BaseAutoencoder):
             Rows to generate.
         random_state : int, RandomState or None, default=None
             Seed; None differs from call to call.
+        support : {"column", "free"}, default="column"
+            "column" generates values that each column can hold: within the bounds of the training
+            rows, on their grid of decimals or steps, with their point masses and as many gaps.
+            "free" generates numbers as the decoder draws them, without gaps.
 
         Returns
         -------
@@ -158,8 +170,8 @@ class Answers(BaseAutoencoder):
             {"n_samples": n_samples, "random_state": random_state},
             f"{type(self).__name__}.sample",
         )
-        with seeded(read_seed(random_state)), torch.no_grad():
-            return self._generate(self.module_.latent.draw(n_samples))
+        seed = read_seed(random_state)
+        return self._generate(lambda n, _: self.module_.latent.draw(n), n_samples, seed, support)
 
     def _judge(
         self, train_rows: TrainingData, valid_rows: TrainingData | None, spectrum: Spectrum
@@ -167,6 +179,8 @@ class Answers(BaseAutoencoder):
         """Hold the model against the column means and PCA, on rows that it has not seen."""
         judged = train_rows if valid_rows is None else valid_rows
         rebuilt = ask(self.module_, judged.inputs, reconstruction_of)
+        if isinstance(self.preprocessor_, TablePreprocessor):
+            self.preprocessor_ = self.preprocessor_.calibrated(rebuilt.double().numpy())
         target = judged.take(slice(None)).target
         self.baselines_ = compare(
             self.module_,
@@ -176,15 +190,37 @@ class Answers(BaseAutoencoder):
             "training" if valid_rows is None else "validation",
         )
 
-    def _generate(self, codes: Tensor) -> Any:
-        """Decode codes into new rows; with the noise of the likelihood, where it was learnt."""
+    def _generate(
+        self, draw: Callable[[int, int], Tensor], n_samples: int, seed: int, support: SupportName
+    ) -> Any:
+        """Return new rows, decoded from the codes that ``draw`` returns for a number and a seed.
+
+        Point masses take as many rows of a reference sample of the same generator as they have
+        training rows, and cells are left missing as often as there.
+        """
+        rounding = rounding_of(support, "sample")
+        with seeded(seed), torch.no_grad():
+            values = self._generated(draw(n_samples, seed))
+        preprocessor = self.preprocessor_
+        if not isinstance(preprocessor, TablePreprocessor) or rounding == "free":
+            return preprocessor.decode(values, rounding=rounding)
+        if preprocessor.has_masses:
+            with seeded(0), torch.no_grad():
+                reference = self._generated(draw(_REFERENCE_ROWS, 0))
+            preprocessor = preprocessor.calibrated(reference, generated=True)
+        missing = preprocessor.draw_gaps(n_samples, np.random.default_rng(seed))
+        return preprocessor.decode(values, rounding=rounding, missing=missing)
+
+    def _generated(self, codes: Tensor) -> np.ndarray:
+        """Return encoded rows of codes; with the noise of the likelihood, where it was learnt."""
         parameters, likelihood = self.module_.decode(codes), self.module_.likelihood
         values, preprocessor = likelihood.mean(parameters), self.preprocessor_
         if self._learns_scale and isinstance(preprocessor, TablePreprocessor):
             # The chance of a grey pixel is its grey; a coin would be none of the values seen.
             n_grey = len(preprocessor.positions) if preprocessor.grey else 0
             values = torch.cat([values[:, :n_grey], likelihood.draw(parameters)[:, n_grey:]], 1)
-        return self.preprocessor_.decode(values.double().numpy())
+        rows: np.ndarray = values.double().numpy()
+        return rows
 
     def _draw_codes(self, X: Any) -> np.ndarray:
         """Return a draw from the posterior of each row's code, as what is generated follows."""

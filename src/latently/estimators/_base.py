@@ -14,7 +14,7 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
-from latently._sklearn import Interval, check_parameters
+from latently._sklearn import Interval, StrOptions, check_parameters
 from latently._validation import check_fitted, read_codes, read_input, read_seed
 from latently.estimators._effort import Effort
 from latently.estimators._fitting import encode
@@ -38,8 +38,11 @@ from latently.exceptions import DataError, ModelFileError
 from latently.io import as_dataset
 from latently.nn import AutoencoderModule, Cells
 from latently.preprocessing import Preprocessor
+from latently.schema import Rounding
 from latently.training import Engine, History, resolve_engine
 
+#: Whether answers are values that their columns can hold, or expected values.
+SupportName = Literal["column", "free"]
 _ONE_AT_A_TIME = threading.RLock()
 #: Fitted attributes that are written to a model file beside weights and history.
 _SAVED = (
@@ -125,13 +128,17 @@ class BaseAutoencoder(
         codes, rotation = self._infer(X, code_of), self._rotation
         return codes if rotation is None else rotation.apply(codes)
 
-    def inverse_transform(self, X: ArrayLike) -> Any:
+    def inverse_transform(self, X: ArrayLike, *, support: SupportName = "column") -> Any:
         """Decode codes into rows of the kind that ``fit`` saw.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_components_)
             Codes, as ``transform`` returns them.
+        support : {"column", "free"}, default="column"
+            "column" answers with values that each column can hold: within the bounds of the
+            training rows, on their grid of decimals or steps. "free" answers with the expected
+            value of each number, which has the least squared error.
 
         Returns
         -------
@@ -144,9 +151,13 @@ class BaseAutoencoder(
             If the codes have another shape.
         """
         check_fitted(self)
-        return self.preprocessor_.decode(self._decoded(read_codes(X, self.n_components_)))
+        rounding = rounding_of(support, "inverse_transform")
+        values = self._decoded(read_codes(X, self.n_components_))
+        return self.preprocessor_.decode(values, rounding=rounding)
 
-    def interpolate(self, first: Any, last: Any, n_steps: int = 8) -> Any:
+    def interpolate(
+        self, first: Any, last: Any, n_steps: int = 8, *, support: SupportName = "column"
+    ) -> Any:
         """Walk from one row to another, on the straight line between their codes.
 
         Straight, for codes need not lie on a sphere: not those of a plain model, nor the means
@@ -158,6 +169,10 @@ class BaseAutoencoder(
             One row each, with the columns of ``fit``.
         n_steps : int, default=8
             Rows of the answer, both ends included.
+        support : {"column", "free"}, default="column"
+            "column" answers with values that each column can hold: within the bounds of the
+            training rows, on their grid of decimals or steps. "free" answers with the expected
+            value of each number, which has the least squared error.
 
         Returns
         -------
@@ -177,15 +192,20 @@ class BaseAutoencoder(
             raise DataError(
                 f"interpolate walks from one row to one row, got {len(ends[0])} and {len(ends[1])}."
             )
-        return self.inverse_transform(np.linspace(ends[0][0], ends[1][0], n_steps))
+        codes = np.linspace(ends[0][0], ends[1][0], n_steps)
+        return self.inverse_transform(codes, support=support)
 
-    def reconstruct(self, X: Any) -> Any:
+    def reconstruct(self, X: Any, *, support: SupportName = "column") -> Any:
         """Rebuild rows through the code; missing cells come back filled.
 
         Parameters
         ----------
         X : array-like, DataFrame, Table or image stack
             Rows with the columns of ``fit``.
+        support : {"column", "free"}, default="column"
+            "column" answers with values that each column can hold: within the bounds of the
+            training rows, on their grid of decimals or steps. "free" answers with the expected
+            value of each number, which has the least squared error.
 
         Returns
         -------
@@ -198,9 +218,11 @@ class BaseAutoencoder(
             If the rows cannot be used.
         """
         check_fitted(self)
+        rounding = rounding_of(support, "reconstruct")
         dataset = as_dataset(X)
         like = X if dataset is None else dataset.schema.empty_table()
-        return self.preprocessor_.decode(self._infer(X, reconstruction_of), like=like)
+        values = self._infer(X, reconstruction_of)
+        return self.preprocessor_.decode(values, like=like, rounding=rounding)
 
     def reconstruction_error(self, X: Any, *, per_feature: bool = False) -> np.ndarray:
         """Return how badly each row, or each cell, is rebuilt.
@@ -368,6 +390,12 @@ class BaseAutoencoder(
             self.module_ = build()
         self.module_.load_state_dict(tensors)
         self.module_.eval()
+
+
+def rounding_of(support: SupportName, method: str) -> Rounding:
+    """Return how the answers of a method are moved onto what columns can hold."""
+    check_parameters({"support": [StrOptions({"column", "free"})]}, {"support": support}, method)
+    return "nearest" if support == "column" else "free"
 
 
 @contextmanager

@@ -136,6 +136,12 @@ def encode(preprocessor: Preprocessor, data: Input, *, fitting: bool = False) ->
     return Cells(_tensor(values), None if observed is None else _tensor(observed))
 
 
+def extended(preprocessor: Preprocessor, cells: Cells) -> Preprocessor:
+    """Return a preprocessor whose columns can also hold the values of further rows."""
+    observed = None if cells.observed is None else cells.observed.numpy()
+    return preprocessor.extended(cells.values.numpy(), observed)
+
+
 def _tensor(array: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.require(array, requirements=["C", "W"]))
 
@@ -144,12 +150,14 @@ def training_data(
     preprocessor: Preprocessor, data: Input, target: Input | None, weights: np.ndarray | None
 ) -> TrainingData:
     """Encode rows as float32 tensors; weights have mean one over all of them."""
-    inputs = _single(encode(preprocessor, data, fitting=True))
     goal = None if target is None else _single(encode(preprocessor, target, fitting=True))
-    weight = None
-    if weights is not None:
-        weight = torch.as_tensor(weights, dtype=torch.float32)
-    return TrainingData(inputs, goal, weight)
+    return weighted(encode(preprocessor, data, fitting=True), goal, weights)
+
+
+def weighted(cells: Cells, goal: Cells | None, weights: np.ndarray | None) -> TrainingData:
+    """Return encoded rows as training data in single precision."""
+    weight = None if weights is None else torch.as_tensor(weights, dtype=torch.float32)
+    return TrainingData(_single(cells), goal, weight)
 
 
 def mean_one(weights: np.ndarray | None) -> np.ndarray | None:

@@ -24,10 +24,11 @@ from latently.estimators._fitting import (
     chunk_options,
     deadline,
     encode,
+    extended,
     in_canonical_order,
     is_image_stack,
     make_preprocessor,
-    training_data,
+    weighted,
 )
 from latently.estimators._running import run_loop
 from latently.exceptions import DataError
@@ -238,7 +239,9 @@ class MaskedAutoencoder(BaseAutoencoder):
         if not hasattr(self, "module_"):
             return self.fit(X)
         data = _table(read_input(self, X, reset=False, fitted_on=self._fitted_on))
-        rows = training_data(self.preprocessor_, data, None, None)
+        cells = encode(self.preprocessor_, data, fitting=True)
+        self.preprocessor_ = extended(self.preprocessor_, cells)
+        rows = weighted(cells, None, None)
         with seeded(self._next_seed):
             run_loop(self, rows, None, chunk_options(self, rows.n_rows, self._next_seed), _MASKING)
         self._next_seed += 1

@@ -19,6 +19,7 @@ from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
 from latently.estimators._fitting import (
     MAX_CATEGORIES_CONSTRAINT,
     encode,
+    extended,
     in_canonical_order,
     make_preprocessor,
 )
@@ -183,6 +184,7 @@ class MemoryAutoencoder(BaseAutoencoder):
         data = read_input(self, X, reset=False, fitted_on=self._fitted_on)
         data = in_canonical_order(data, None, None).data
         cells = encode(self.preprocessor_, data)
+        self.preprocessor_ = extended(self.preprocessor_, cells)
         n_stored, seed = self.n_components_, self._next_seed
         n_new = min(len(cells.values), max(1, round(_RENEWED * n_stored)))
         stored = cast(StoredRows, self.module_).stored.take(

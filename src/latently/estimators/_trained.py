@@ -33,12 +33,15 @@ from latently.estimators._fitting import (
     check_module_fits,
     chunk_options,
     default_network,
+    encode,
+    extended,
     in_canonical_order,
     make_preprocessor,
     mean_one,
     prior_rows,
     training_data,
     training_options,
+    weighted,
 )
 from latently.estimators._running import run_loop
 from latently.estimators._split import PreparedRows, Splitter, split_rule
@@ -336,7 +339,10 @@ class TrainedAutoencoder(Answers):
         seed = self._draw_seed() if first else self._next_seed
         if first:
             self.preprocessor_ = self._make_preprocessor(data)
-        rows = training_data(self.preprocessor_, data, None, mean_one(weights))
+        cells = encode(self.preprocessor_, data, fitting=True)
+        if not first:
+            self.preprocessor_ = extended(self.preprocessor_, cells)
+        rows = weighted(cells, None, mean_one(weights))
         with seeded(seed):
             if first:
                 spectrum = fit_spectrum(rows.inputs, self.preprocessor_.layout)

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from latently._sklearn import HasMethods, Interval, StrOptions
 from latently._validation import check_fitted, read_input
-from latently.estimators._base import BaseAutoencoder, seeded
+from latently.estimators._base import BaseAutoencoder, SupportName, rounding_of, seeded
 from latently.estimators._common_docs import document
 from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
 from latently.estimators._fitting import (
@@ -31,6 +31,7 @@ from latently.exceptions import DataError
 from latently.nn import Cells, Corruption, Downsampling, GaussianNoise, UNetModule, larger
 from latently.nn._layers import check_sizes
 from latently.preprocessing import ImagePreprocessor, LikelihoodChoice
+from latently.schema import Rounding
 from latently.training import (
     ENGINE_METHODS,
     Engine,
@@ -373,7 +374,7 @@ class UNetAutoencoder(BaseAutoencoder):
         return photographs if self.augment == "auto" else bool(self.augment)
 
     # ------------------------------------------------------------------ answers
-    def reconstruct(self, X: Any) -> Any:
+    def reconstruct(self, X: Any, *, support: SupportName = "column") -> Any:
         """Take the noise off images of any size; missing pixels come back filled.
 
         Large images are worked on in tiles that overlap, without a seam.
@@ -382,6 +383,8 @@ class UNetAutoencoder(BaseAutoencoder):
         ----------
         X : image stack or list of images
             Of the channels of ``fit``; a list may hold images of several sizes.
+        support : {"column", "free"}, default="column"
+            "column" answers with pixels of the type and range of ``fit``; "free" with floats.
 
         Returns
         -------
@@ -394,16 +397,18 @@ class UNetAutoencoder(BaseAutoencoder):
             If the images cannot be used.
         """
         check_fitted(self)
+        rounding = rounding_of(support, "reconstruct")
         stacks = self._read_stacks(X, reset=False)
-        answers = [self._rebuilt(stack) for stack in stacks]
+        answers = [self._rebuilt(stack, rounding) for stack in stacks]
         return answers[0] if len(answers) == 1 else [answer[0] for answer in answers]
 
-    def _rebuilt(self, stack: np.ndarray) -> np.ndarray:
+    def _rebuilt(self, stack: np.ndarray, rounding: Rounding) -> np.ndarray:
         cells = _cells(self._unbounded, stack)
         module = module_for(self.module_, self.engine, torch.float32)
         rebuilt = ask(module, cells, reconstruction_of).numpy()
         height, width = (self.enlarge * side for side in cells.values.shape[2:])
-        return self._images.of_size(height, width).decode(rebuilt.reshape(len(rebuilt), -1))
+        images = self._images.of_size(height, width)
+        return images.decode(rebuilt.reshape(len(rebuilt), -1), rounding=rounding)
 
     def _read(self, X: Any, *, fitting: bool = False) -> Cells:
         stacks = self._read_stacks(X, reset=False)
@@ -444,13 +449,15 @@ class UNetAutoencoder(BaseAutoencoder):
         errors = self._ask(cells, cell_errors)
         return self._images.of_size(*cells.values.shape[2:]).in_order(errors)
 
-    def inverse_transform(self, X: ArrayLike) -> Any:
+    def inverse_transform(self, X: ArrayLike, *, support: SupportName = "column") -> Any:
         """Refuse: a U-net rebuilds from the image itself, not from a code.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_components_)
             Codes.
+        support : {"column", "free"}, default="column"
+            As of every autoencoder.
 
         Raises
         ------

@@ -15,8 +15,7 @@ from sklearn.base import BaseEstimator
 from latently._notices import warn
 from latently._validation import Input, read_input
 from latently.exceptions import DataError
-from latently.preprocessing import plain
-from latently.schema import arrow_table
+from latently.schema import arrow_table, plain
 
 Tables = dict[str, Input]
 

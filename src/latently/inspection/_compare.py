@@ -274,14 +274,14 @@ def _mark_missing(rows: _Encoded, observed: np.ndarray | None, empty: np.ndarray
 
 
 def _warn_of_empty(filled: dict[str, np.ndarray], names: tuple[str, ...]) -> None:
+    parts = []
     for table, cells in filled.items():
         empty = [repr(names[place]) for place in np.flatnonzero(~cells)]
+        more = f" and {len(empty) - 5} more" if len(empty) > 5 else ""
         if empty:
-            more = f" and {len(empty) - 5} more" if len(empty) > 5 else ""
-            warn(
-                f"{table} holds no value of {', '.join(empty[:5])}{more}; only the shares of "
-                "missing cells are compared."
-            )
+            parts.append(f"{table} holds no value of {', '.join(empty[:5])}{more}")
+    if parts:
+        warn(f"{'; '.join(parts)}. Only the shares of missing cells are compared there.")
 
 
 def _compare_columns(

@@ -480,8 +480,13 @@ def _joined_field(field: pa.Field, file: TableFile, first: str) -> pa.Field:
         return field.with_type(other)
     if _plain(kind) == _plain(other):
         return field.with_type(_plain(kind))
-    wrong = f"column {field.name!r:.40} holds {other}, in {Path(first).name} it holds {kind}"
-    raise refuse(file.path, wrong, "Write all files alike")
+    try:
+        # The finer unit of two times, and floats for whole numbers where a file has gaps.
+        pair = (pa.schema([pa.field(field.name, one)]) for one in (_plain(kind), _plain(other)))
+        return pa.unify_schemas(list(pair), promote_options="permissive").field(0)
+    except (pa.ArrowTypeError, pa.ArrowInvalid):
+        wrong = f"column {field.name!r:.40} holds {other}, in {Path(first).name} it holds {kind}"
+        raise refuse(file.path, wrong, "Write all files alike") from None
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

@@ -12,7 +12,7 @@ from latently.exceptions import LatentlyError, ModelFileError
 from latently.io import read_model, show
 from latently.preprocessing import ImagePreprocessor, TablePreprocessor
 from latently.preprocessing._columns import BooleanCodec, CategoryCodec, OrdinalCodec, TimeCodec
-from latently.schema import ColumnType, ImageSpec, TableSpec
+from latently.schema import ColumnType, ImageSpec, Support, TableSpec
 
 #: The only classes that a model file may name.
 CLASSES: dict[str, type] = {
@@ -68,6 +68,7 @@ CLASSES: dict[str, type] = {
         CategoryCodec,
         OrdinalCodec,
         TimeCodec,
+        Support,
         TableSpec,
         ImageSpec,
         ColumnType,

@@ -1,7 +1,6 @@
 """Mixed tables or images <-> the encoded float matrix, both ways. Never torch."""
 
 from latently._layout import LikelihoodChoice
-from latently.preprocessing._columns import plain
 from latently.preprocessing._gaps import fill_missing, mark_missing, restore
 from latently.preprocessing._images import ImagePreprocessor
 from latently.preprocessing._order import canonical_order
@@ -23,7 +22,6 @@ __all__ = [
     "counted_from",
     "fill_missing",
     "mark_missing",
-    "plain",
     "python_values",
     "restore",
     "tallied",

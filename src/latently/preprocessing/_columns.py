@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,13 +12,15 @@ import pyarrow.compute as pc
 
 from latently._layout import LikelihoodName
 from latently._notices import warn_of_column
-from latently.exceptions import DataError
+from latently.schema import as_numbers, is_empty, like_categories, plain, ticks_of
 
 #: Seconds of a tick, by its unit.
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 #: Seconds of the cycles that moments may run through: a day, a week, a year.
 CYCLES = (86_400.0, 7 * 86_400.0, 365.2425 * 86_400.0)
 DAY = CYCLES[0]
+#: Largest tick of a date, and of any other time.
+_LAST_DATE, _LAST_TICK = float(2**31 - 1), float(2**62)
 
 
 class ColumnCodec(Protocol):
@@ -57,7 +60,7 @@ class BooleanCodec:
     width: int = 1
 
     def encode(self, column: pa.ChunkedArray, *, fitting: bool) -> tuple[np.ndarray, np.ndarray]:
-        values = pc.fill_null(column.cast(pa.bool_()), False).to_numpy(zero_copy_only=False)
+        values = pc.fill_null(column, False).to_numpy(zero_copy_only=False)
         return values.astype(np.float64)[:, None], observed_cells(column)
 
     def decode(self, elements: np.ndarray) -> pa.Array:
@@ -82,8 +85,8 @@ class CategoryCodec:
         return len(self.categories) + 1
 
     def encode(self, column: pa.ChunkedArray, *, fitting: bool) -> tuple[np.ndarray, np.ndarray]:
-        column, observed = plain(column), observed_cells(column)
-        codes = _codes(column, self.categories)
+        column = like_categories(plain(column), self.categories, self.name)
+        observed, codes = observed_cells(column), _codes(column, self.categories)
         unknown = observed & (codes < 0)
         if unknown.any() and not fitting:
             what = "never seen in fit" if self.complete else self._beyond
@@ -117,8 +120,8 @@ class OrdinalCodec:
         return max(1, len(self.categories) - 1)
 
     def encode(self, column: pa.ChunkedArray, *, fitting: bool) -> tuple[np.ndarray, np.ndarray]:
-        column, observed = plain(column), observed_cells(column)
-        codes = _codes(column, self.categories)
+        column = like_categories(plain(column), self.categories, self.name)
+        observed, codes = observed_cells(column), _codes(column, self.categories)
         unknown = observed & (codes < 0)
         if unknown.any():
             _warn_unknown(self.name, column, unknown, "never seen in fit", "count as missing")
@@ -135,7 +138,8 @@ class TimeCodec:
     """A date, time or duration as one standardised number, and the cycles that its span shows.
 
     The cycles (day, week, year) let a network see that Mondays differ from Sundays; the value
-    itself comes back from the number alone.
+    itself comes back from the number alone. Ticks are counted from ``origin``, a whole number, so
+    that stamps a microsecond apart differ in any year.
     """
 
     name: str
@@ -145,42 +149,72 @@ class TimeCodec:
     scale: float
     periods: tuple[float, ...]
     likelihood: LikelihoodName = "gaussian"
+    origin: int = 0
+    zone: str | None = None
 
     @property
     def width(self) -> int:
         return 1 + 2 * len(self.periods)
 
+    @property
+    def nanoseconds(self) -> int:
+        """Length of a tick."""
+        return round(self.seconds_per_tick * 1e9)
+
+    @property
+    def ticks(self) -> float:
+        """Standard deviation in ticks."""
+        return self.scale / self.seconds_per_tick
+
     def encode(self, column: pa.ChunkedArray, *, fitting: bool) -> tuple[np.ndarray, np.ndarray]:
-        ticks, observed = ticks_of(column)
-        seconds = ticks * self.seconds_per_tick
+        ticks = ticks_of(column)
+        seconds = ticks.since(self.origin, self.nanoseconds) * self.seconds_per_tick
         elements = [(seconds - self.center) / self.scale]
         for period in self.periods:
-            angle = 2 * np.pi * (seconds % period) / period
+            angle = 2 * np.pi * ticks.phase(period) / period
             elements += [np.sin(angle), np.cos(angle)]
-        return np.where(observed[:, None], np.stack(elements, 1), 0.0), observed
+        return np.where(ticks.observed[:, None], np.stack(elements, 1), 0.0), ticks.observed
 
     def decode(self, elements: np.ndarray) -> pa.Array:
+        return self.values(self.amounts(elements))
+
+    def amounts(self, elements: np.ndarray) -> np.ndarray:
+        """Return ticks since the origin on the clock of the zone, from elements (n, width)."""
         seconds = elements[:, 0].astype(np.float64) * self.scale + self.center
-        ticks = np.rint(seconds / self.seconds_per_tick)
-        limit = float(2**31 - 1) if self.seconds_per_tick == DAY else float(2**62)
-        return pa.array(np.clip(ticks, -limit, limit).astype(np.int64))
+        ticks = seconds / self.seconds_per_tick
+        return ticks if self.zone is None else self._moved(ticks, pc.local_timestamp)
 
+    def values(self, amounts: np.ndarray) -> pa.Array:
+        """Return whole ticks since 1970 or midnight from ticks since the origin."""
+        if self.zone is not None:
+            amounts = self._moved(amounts, self._from_clock)
+        return pa.array(self._whole(amounts), mask=np.isnan(amounts))
 
-def ticks_of(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
-    """Return whole ticks of the column's unit as floats, and which cells hold one."""
-    whole = (
-        column.cast(pa.int32())
-        if column.type in (pa.date32(), pa.time32("s"), pa.time32("ms"))
-        else column
-    )
-    ticks = pc.fill_null(whole.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
-    return ticks.astype(np.float64), observed_cells(column)
+    def _whole(self, amounts: np.ndarray) -> np.ndarray:
+        limit = _LAST_DATE if self.seconds_per_tick == DAY else _LAST_TICK
+        steps = np.clip(np.rint(np.nan_to_num(amounts)), -_LAST_TICK, _LAST_TICK)
+        rough = steps + float(self.origin)
+        whole = np.where(np.abs(rough) < limit, steps, 0.0).astype(np.int64) + self.origin
+        answer: np.ndarray = np.where(
+            np.abs(rough) < limit, whole, np.clip(rough, -limit, limit).astype(np.int64)
+        )
+        return answer
 
+    def _moved(self, amounts: np.ndarray, move: Callable[[pa.Array], pa.Array]) -> np.ndarray:
+        """Return ticks on another clock; the fraction of a tick stays."""
+        whole = self._whole(amounts)
+        moments = pa.array(whole).cast(pa.timestamp(self._unit, self.zone))
+        moved = move(moments).cast(pa.int64()).to_numpy(zero_copy_only=False)
+        elsewhere: np.ndarray = amounts + (moved - whole)
+        return elsewhere
 
-def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a dictionary column as a column of its values, any other as it is."""
-    kind = column.type
-    return column.cast(kind.value_type) if pa.types.is_dictionary(kind) else column
+    def _from_clock(self, moments: pa.Array) -> pa.Array:
+        clock = moments.cast(pa.int64()).cast(pa.timestamp(self._unit))
+        return pc.assume_timezone(clock, self.zone, ambiguous="earliest", nonexistent="latest")
+
+    @property
+    def _unit(self) -> str:
+        return next(unit for unit, seconds in SECONDS.items() if seconds == self.seconds_per_tick)
 
 
 def dictionary_values(column: pa.ChunkedArray) -> pa.Array:
@@ -190,21 +224,11 @@ def dictionary_values(column: pa.ChunkedArray) -> pa.Array:
     return column.unify_dictionaries().chunk(0).dictionary
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    text: bool = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    return text or kind == pa.string_view()
-
-
 def _codes(column: pa.ChunkedArray, categories: tuple[str | int | float | bool, ...]) -> np.ndarray:
     """Return the place of each value among the categories, -1 where it has none."""
     if not categories or pa.types.is_null(column.type):
         return np.full(len(column), -1)
-    known = pa.array(categories)
-    if pa.types.is_string(known.type) != _is_text(column.type):
-        raise pa.ArrowTypeError("text and other values do not compare")
-    if _is_text(column.type):
-        column = column.cast(pa.string())
-    codes = pc.fill_null(pc.index_in(column, value_set=known.cast(column.type)), -1)
+    codes = pc.fill_null(pc.index_in(column, value_set=pa.array(categories)), -1)
     places: np.ndarray = codes.to_numpy(zero_copy_only=False).astype(np.int64)
     places[~observed_cells(column)] = -1
     return places
@@ -228,17 +252,9 @@ def number_matrix(arrow: pa.Table, positions: np.ndarray) -> np.ndarray:
     numbers = np.empty((arrow.num_rows, len(positions)), dtype=np.float64)
     for place, position in enumerate(positions):
         column = arrow.column(int(position))
-        numbers[:, place] = _number_column(column, arrow.column_names[position])
+        if is_empty(column):
+            numbers[:, place] = np.nan
+            continue
+        values = as_numbers(plain(column), arrow.column_names[position])
+        numbers[:, place] = pc.fill_null(values.cast(pa.float64(), safe=False), np.nan).to_numpy()
     return numbers
-
-
-def _number_column(column: pa.ChunkedArray, name: str) -> np.ndarray:
-    if pa.types.is_null(column.type):
-        return np.full(len(column), np.nan)
-    try:
-        values: np.ndarray = pc.fill_null(column.cast(pa.float64(), safe=False), np.nan).to_numpy()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise DataError(
-            f"Column {name!r} was numeric in fit and is {column.type} now. Give numbers."
-        ) from None
-    return values

@@ -18,7 +18,7 @@ from latently.preprocessing._columns import (
     OrdinalCodec,
     TimeCodec,
 )
-from latently.schema import ColumnType, ImageSpec, TableSpec, arrow_type
+from latently.schema import ColumnType, ImageSpec, Support, TableSpec, arrow_type
 
 _CODECS = (BooleanCodec, CategoryCodec, OrdinalCodec, TimeCodec)
 #: Beyond this, numbers do not fit into single precision once they are scaled.
@@ -62,6 +62,26 @@ def check_table(
               f"column {codec.name[:30]!r} stands elsewhere")  # fmt: skip
         timed = kind.startswith(("timestamp", "date", "time", "duration"))
         _hold(timed == isinstance(codec, TimeCodec), f"column {codec.name[:30]!r} is {kind[:20]}")
+
+
+def check_support(support: Support, n_numbers: int, codecs: Iterable[Any]) -> None:
+    """Raise DataError unless a support is one of these columns.
+
+    Parameters
+    ----------
+    support : Support
+        Values that the columns can hold.
+    n_numbers : int
+        Numeric columns.
+    codecs : iterable of ColumnCodec
+        The others.
+    """
+    codecs = list(codecs)
+    n_times = sum(isinstance(codec, TimeCodec) for codec in codecs)
+    _hold(
+        len(support.low) == n_numbers + n_times and len(support.gaps) == n_numbers + len(codecs),
+        "the bounds are of other columns",
+    )
 
 
 def check_images(spec: ImageSpec) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from latently.preprocessing._columns import dictionary_values, plain
-from latently.schema import arrow_table, native_frame, rounded, table_spec
+from latently.preprocessing._columns import dictionary_values
+from latently.schema import arrow_table, in_zone, native_frame, plain, rounded, table_spec
 
 
 def mark_missing(X: Any, value: Any) -> Any:
@@ -155,10 +155,17 @@ def _filled_column(gaps: pa.ChunkedArray, whole: pa.ChunkedArray, ordered: bool)
         return gaps
     if pa.types.is_null(values.type):
         return whole
-    answer = pc.if_else(values.is_valid(), values, plain(whole).cast(values.type, safe=False))
+    answer = pc.if_else(values.is_valid(), values, _in_type(plain(whole), values.type))
     if not pa.types.is_dictionary(gaps.type):
         return answer
     return _as_categories(answer, gaps, ordered)
+
+
+def _in_type(values: pa.ChunkedArray, target: pa.DataType) -> pa.ChunkedArray:
+    """Return values in the type of the cells that they fill; clocks agree, zone or not."""
+    if pa.types.is_timestamp(values.type) and pa.types.is_timestamp(target):
+        values = in_zone(values, target.tz)
+    return values.cast(target, safe=False)
 
 
 def _as_categories(

@@ -11,7 +11,7 @@ from latently._layout import Block, Layout, LikelihoodChoice, LikelihoodName
 from latently._notices import warn
 from latently.exceptions import DataError
 from latently.preprocessing._consistency import check_images
-from latently.schema import ImageAxes, ImageSpec, rounded
+from latently.schema import ImageAxes, ImageSpec, Rounding, rounded
 
 _CHANNEL_COUNTS = (1, 2, 3, 4)
 
@@ -105,6 +105,10 @@ class ImagePreprocessor:
         spec = ImageSpec(axes, _shape(stack, axes), str(stack.dtype), *_range(stack))
         return cls(spec, "bernoulli" if likelihood == "auto" else likelihood)
 
+    def extended(self, values: np.ndarray, observed: np.ndarray | None) -> ImagePreprocessor:
+        """Return the same: the range of the pixels is that of their type."""
+        return self
+
     @property
     def layout(self) -> Layout:
         """One column a pixel and channel."""
@@ -170,7 +174,9 @@ class ImagePreprocessor:
             )
             np.clip(values, 0.0, 1.0, out=values)
 
-    def decode(self, values: np.ndarray, like: Any = None) -> np.ndarray:
+    def decode(
+        self, values: np.ndarray, like: Any = None, *, rounding: Rounding = "nearest"
+    ) -> np.ndarray:
         """Return pixels in the user's axes, range and type.
 
         Parameters
@@ -179,6 +185,8 @@ class ImagePreprocessor:
             Expected pixels.
         like : None
             Unused; tables need it.
+        rounding : {"nearest", "free"}, default="nearest"
+            "free" returns expected pixels as floats, in the range of ``fit`` but not held to it.
 
         Returns
         -------
@@ -186,8 +194,11 @@ class ImagePreprocessor:
             A stack like that of ``fit``.
         """
         dtype = np.dtype(self.spec.dtype)
-        images = np.clip(self.in_order(values), 0, 1)
+        images = self.in_order(values)
+        images = images if rounding == "free" else np.clip(images, 0, 1)
         images = images * (self.spec.high - self.spec.low) + self.spec.low
+        if rounding == "free":
+            return images.astype(np.float64 if dtype.kind in "iub" else dtype, copy=False)
         return rounded(images, dtype) if dtype.kind in "iu" else images.astype(dtype, copy=False)
 
     def in_order(self, per_pixel: np.ndarray) -> np.ndarray:

@@ -10,8 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from latently.preprocessing._columns import observed_cells, plain, ticks_of
-from latently.schema import arrow_table
+from latently.schema import arrow_table, plain, ticks_of
 
 _CHUNK_ELEMENTS = 1 << 22
 
@@ -80,8 +79,8 @@ def _ranks(column: pa.ChunkedArray) -> np.ndarray:
     if pa.types.is_null(kind):
         return np.zeros(len(column))
     if pa.types.is_temporal(kind):
-        ticks: np.ndarray = ticks_of(column)[0]
-        return np.where(observed_cells(column), ticks, np.nan)
+        ticks = ticks_of(column)
+        return np.where(ticks.observed, ticks.counts.astype(np.float64), np.nan)
     values = column.unique().drop_null()
     digests = np.array([_digest(value) for value in values.to_pylist()] or [0.0])
     places = pc.fill_null(pc.index_in(column, value_set=values), -1).to_numpy()

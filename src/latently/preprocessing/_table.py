@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, groupby
-from typing import Any, Literal
+from typing import Any
 
 import narwhals as nw
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from latently._layout import Block, Layout, LikelihoodChoice, LikelihoodName
-from latently._notices import joined, warn
+from latently._notices import joined, warn, warn_columns
 from latently.exceptions import DataError
-from latently.preprocessing._columns import ColumnCodec, number_matrix
-from latently.preprocessing._consistency import check_table
+from latently.preprocessing._columns import ColumnCodec, TimeCodec, number_matrix
+from latently.preprocessing._consistency import check_support, check_table
 from latently.preprocessing._scaling import Scaling
 from latently.preprocessing._tallies import MAX_CATEGORIES, Moments, TableTally
 from latently.schema import (
+    Rounding,
+    Support,
     TableSpec,
     arrow_table,
+    conform,
     container_of,
     frame_like,
     native_frame,
@@ -39,6 +43,8 @@ _BLOCK_ELEMENTS = 1 << 16
 #: Likelihoods of numbers that are left as they are.
 _IN_UNIT_INTERVAL = ("bernoulli", "continuous_bernoulli")
 
+#: Where numbers off every grid are moved by what scaling may have added.
+_PUSHES: dict[Rounding, int] = {"nearest": 0, "down": -1, "up": 1}
 #: Digits of a short number, from the first of the column's scale on, and what scaling may add.
 _DIGITS, _ROUNDING = 8, 1e-12
 
@@ -64,6 +70,9 @@ class TablePreprocessor:
         The other columns, in encoded order.
     grey : bool, default=False
         True where numbers with a Bernoulli likelihood are not all zero or one, as pixels.
+    support : Support or None, default=None
+        Values that the columns can hold; None, as in model files of old, leaves answers as they
+        are.
     """
 
     spec: TableSpec
@@ -73,10 +82,14 @@ class TablePreprocessor:
     number_likelihood: LikelihoodName
     codecs: tuple[Any, ...] = ()
     grey: bool = False
+    support: Support | None = None
 
     def check_consistent(self) -> None:
         """Raise DataError if the parts do not belong together, as those of a file may not."""
         check_table(self.spec, self.positions, self.center, self.scale, self.codecs)
+        if self.support is not None:
+            self.support.check_consistent()
+            check_support(self.support, len(self.positions), self.codecs)
 
     @classmethod
     def fit(
@@ -102,10 +115,8 @@ class TablePreprocessor:
             Ready to encode.
         """
         if isinstance(table, np.ndarray):
-            spec, moments = TableSpec("numpy", str(table.dtype)), Moments.of(table)
-            positions = np.arange(table.shape[1])
-            _warn_empty(spec, moments, positions, ())
-            return cls._chosen(spec, positions, moments, (), likelihood)
+            tally = TableTally.of_array(TableSpec("numpy", str(table.dtype)), table)
+            return cls._of_tally(tally, likelihood)
         arrow = arrow_table(table)
         tally = TableTally(table_spec(table, arrow), arrow.schema, max_categories)
         return cls._of_tally(tally.see(arrow), likelihood)
@@ -175,20 +186,13 @@ class TablePreprocessor:
     @classmethod
     def _of_tally(cls, tally: TableTally, likelihood: LikelihoodChoice) -> TablePreprocessor:
         assert tally.moments is not None
+        spec, positions, moments = tally.spec, tally.positions, tally.moments
         with joined():
             codecs = tally.codecs()
-        _warn_empty(tally.spec, tally.moments, tally.positions, tally.empty_columns)
-        return cls._chosen(tally.spec, tally.positions, tally.moments, codecs, likelihood)
-
-    @classmethod
-    def _chosen(
-        cls,
-        spec: TableSpec,
-        positions: np.ndarray,
-        moments: Moments,
-        codecs: tuple[ColumnCodec, ...],
-        likelihood: LikelihoodChoice,
-    ) -> TablePreprocessor:
+        empty = [_called(spec, int(place)) for place in positions[moments.n_values == 0]]
+        warn_columns(
+            [*empty, *tally.empty_columns], "hold no value at all", "Leave them out of the table."
+        )
         chosen: LikelihoodName = _number_likelihood(moments, likelihood)
         center, scale = moments.center, moments.scale
         if chosen == "gaussian" and _number_likelihood(moments, "auto") == "bernoulli":
@@ -204,7 +208,8 @@ class TablePreprocessor:
                 "Take their logarithm, or look for wrong cells."
             )
         grey = chosen == "bernoulli" and not moments.all_binary
-        return cls(spec, positions, center, scale, chosen, codecs, grey)
+        support = tally.support(codecs, masses=chosen == "gaussian")
+        return cls(spec, positions, center, scale, chosen, codecs, grey, support)
 
     @property
     def order(self) -> np.ndarray:
@@ -266,7 +271,9 @@ class TablePreprocessor:
         parts = [(values, np.ones(values.shape, dtype=bool) if observed is None else observed)]
         with joined():
             for codec in self.codecs:
-                elements, seen = _encode_column(codec, arrow.column(codec.position), fitting)
+                column = arrow.column(codec.position)
+                column = conform(column, self.spec.types[codec.position], codec.name)
+                elements, seen = _encode_column(codec, column, fitting)
                 parts.append((elements, seen[:, None]))
         observed = np.hstack([part[1] for part in parts])
         return np.hstack([part[0] for part in parts]), None if observed.all() else observed
@@ -323,7 +330,12 @@ class TablePreprocessor:
         return ordered
 
     def decode(
-        self, values: np.ndarray, like: Any = None, *, tidy: Literal[-1, 0, 1] | None = None
+        self,
+        values: np.ndarray,
+        like: Any = None,
+        *,
+        rounding: Rounding = "nearest",
+        missing: np.ndarray | None = None,
     ) -> Any:
         """Return expected encoded rows as rows of the user's table.
 
@@ -333,25 +345,133 @@ class TablePreprocessor:
             Expected values and probabilities.
         like : array, DataFrame, Table or None, default=None
             The answer is of its kind, and takes over its row index; None is the kind of ``fit``.
-        tidy : {-1, 0, 1} or None, default=None
-            Take off what scaling there and back adds to numbers of few digits, so that 0.05 comes
-            back as 0.05; any other number is moved down or up by as much, for the end of an
-            interval. None leaves numbers as they are.
+        rounding : {"nearest", "down", "up", "free"}, default="nearest"
+            Numbers and times are moved to the nearest value that their column can hold, or to the
+            next one below or above, as the ends of an interval are. "free" leaves them as they
+            are.
+        missing : ndarray of bool, shape (n_samples, n_columns), or None, default=None
+            Cells in encoded order that are answered as missing.
 
         Returns
         -------
         ndarray, DataFrame or Table
             Whole numbers rounded, categories by the highest probability, in the types of ``fit``.
         """
-        numbers = values[:, : len(self.positions)] * self.scale + self.center
-        if tidy is not None:
-            numbers = _tidied(numbers, self.scale, tidy)
+        amounts = self.amounts(values)
+        if self.support is not None:
+            amounts = self.support.snapped(amounts, rounding)
+            empty = self.support.gaps == 1
+            if empty.any():
+                missing = np.broadcast_to(empty, (len(values), len(empty))) | (
+                    False if missing is None else missing
+                )
+        if rounding != "free":
+            amounts[:, : len(self.scale)] = _tidied(
+                amounts[:, : len(self.scale)], self.scale, _PUSHES[rounding]
+            )
+        if missing is not None:
+            amounts[missing[:, : amounts.shape[1]]] = np.nan
         container = self.spec.container if like is None else container_of(like)
         if container == "numpy":
-            return self._as_array(numbers)
+            return self._as_array(amounts)
         if self.spec.container == "numpy":
-            return frame_like(self._as_array(numbers), like)
-        return native_frame(self._as_arrow(values, numbers), self.spec, container, like)
+            return frame_like(self._as_array(amounts), like)
+        table = self._as_arrow(values, amounts, missing)
+        return native_frame(table, self.spec, container, like)
+
+    def amounts(self, values: np.ndarray) -> np.ndarray:
+        """Return encoded rows as numbers in the user's units, and times in ticks.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_samples, width)
+            Expected values.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_measured)
+            Numbers, then times, as the support counts them.
+        """
+        start = len(self.positions)
+        numbers = values[:, :start] * self.scale + self.center
+        times = []
+        for codec in self.codecs:
+            if isinstance(codec, TimeCodec):
+                times.append(codec.amounts(values[:, start : start + codec.width]))
+            start += codec.width
+        return np.column_stack([numbers, *times])
+
+    def calibrated(self, values: np.ndarray, *, generated: bool = False) -> TablePreprocessor:
+        """Return the same with point masses that take as many answers as they have rows.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_samples, width)
+            Expected encoded rows.
+        generated : bool, default=False
+            True for rows that were generated, False for reconstructions.
+
+        Returns
+        -------
+        TablePreprocessor
+            Itself where no column has a point mass.
+        """
+        if self.support is None or not self.has_masses:
+            return self
+        return replace(
+            self, support=self.support.calibrated(self.amounts(values), generated=generated)
+        )
+
+    def extended(self, values: np.ndarray, observed: np.ndarray | None) -> TablePreprocessor:
+        """Return the same with the support of further rows.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_samples, width)
+            Encoded rows.
+        observed : ndarray of bool, shape (n_samples, n_columns), or None
+            Cells that hold a value; None where all do.
+
+        Returns
+        -------
+        TablePreprocessor
+            With wider bounds where rows lie beyond them.
+        """
+        if self.support is None or not len(values):
+            return self
+        amounts = self.amounts(values.astype(np.float64, copy=False))
+        if observed is not None:
+            amounts[~observed[:, : amounts.shape[1]]] = np.nan
+        slack = 1e-6 * np.concatenate([self.scale, *([c.ticks] for c in self._times)])
+        return replace(self, support=self.support.extended(amounts, slack))
+
+    @property
+    def _times(self) -> list[TimeCodec]:
+        return [codec for codec in self.codecs if isinstance(codec, TimeCodec)]
+
+    @property
+    def has_masses(self) -> bool:
+        """True where a column has values that many rows share."""
+        return self.support is not None and len(self.support.mass_column) > 0
+
+    def draw_gaps(self, n_samples: int, rng: np.random.Generator) -> np.ndarray | None:
+        """Return cells to leave missing, as often as in the training rows; None for none.
+
+        Parameters
+        ----------
+        n_samples : int
+            Rows.
+        rng : numpy.random.Generator
+            Random state.
+
+        Returns
+        -------
+        ndarray of bool, shape (n_samples, n_columns), or None
+            In encoded order.
+        """
+        if self.support is None or not self.support.gaps.any():
+            return None
+        return rng.random((n_samples, len(self.support.gaps))) < self.support.gaps
 
     def _as_array(self, numbers: np.ndarray) -> np.ndarray:
         dtype = np.dtype(self.spec.dtype)
@@ -359,14 +479,23 @@ class TablePreprocessor:
             return numbers > 0.5
         return rounded(numbers, dtype) if dtype.kind in "iu" else numbers.astype(dtype, copy=False)
 
-    def _as_arrow(self, values: np.ndarray, numbers: np.ndarray) -> pa.Table:
+    def _as_arrow(
+        self, values: np.ndarray, amounts: np.ndarray, missing: np.ndarray | None
+    ) -> pa.Table:
         names, types = self.column_names, self.spec.types
         columns: dict[int, pa.Array] = {}
-        for place, position in enumerate(self.positions):
-            columns[position] = typed_column(pa.array(numbers[:, place]), types[position], ())
-        start = len(self.positions)
-        for codec in self.codecs:
-            decoded = codec.decode(values[:, start : start + codec.width])
+        place, start = len(self.positions), len(self.positions)
+        for number, position in enumerate(self.positions):
+            numbers = pa.array(amounts[:, number], from_pandas=True)
+            columns[int(position)] = typed_column(numbers, types[position], ())
+        for encoded, codec in enumerate(self.codecs, len(self.positions)):
+            if isinstance(codec, TimeCodec):
+                decoded, place = codec.values(amounts[:, place]), place + 1
+            else:
+                decoded = codec.decode(values[:, start : start + codec.width])
+            if missing is not None:
+                gaps = pa.array(missing[:, encoded])
+                decoded = pc.if_else(gaps, pa.scalar(None, decoded.type), decoded)
             categories = getattr(codec, "categories", ())
             columns[codec.position] = typed_column(decoded, types[codec.position], categories)
             start += codec.width
@@ -432,7 +561,11 @@ def counted_from(start: int) -> Iterator[None]:
 
 def column_name(spec: TableSpec, position: int) -> str:
     """Return how to call a column in a message."""
-    return repr(spec.names[position]) if spec.names else str(position)
+    return repr(_called(spec, position))
+
+
+def _called(spec: TableSpec, position: int) -> str | int:
+    return spec.names[position] if spec.names else position
 
 
 def _refuse(
@@ -489,16 +622,3 @@ def _number_likelihood(moments: Moments, choice: LikelihoodChoice) -> Likelihood
         return "gaussian"
     shared_scale = bool(((low < high) & ((low > 0) | (high < 1))).any())
     return "bernoulli" if moments.all_binary or shared_scale else "gaussian"
-
-
-def _warn_empty(
-    spec: TableSpec, moments: Moments, positions: np.ndarray, others: Iterable[str]
-) -> None:
-    """Warn of columns without any value, of numbers and of others."""
-    numbers = positions[moments.n_values == 0]
-    names = [column_name(spec, int(place)) for place in numbers] + [repr(name) for name in others]
-    if names:
-        warn(
-            f"{len(names)} columns hold no value at all ({', '.join(names[:5])}); nothing can be "
-            "learnt of them."
-        )

@@ -23,10 +23,18 @@ from latently.preprocessing._columns import (
     TimeCodec,
     dictionary_values,
     number_matrix,
+)
+from latently.schema import (
+    ColumnType,
+    Evidence,
+    Support,
+    TableSpec,
+    arrow_type,
+    evidence_of,
     plain,
+    support_of,
     ticks_of,
 )
-from latently.schema import ColumnType, TableSpec
 
 #: Categories kept for a text column by default; the rest of its values count as unknown.
 MAX_CATEGORIES = 100
@@ -93,16 +101,19 @@ class Moments(NamedTuple):
             self.all_binary and other.all_binary,
         )
 
+    def moved(self, by: np.ndarray) -> Moments:
+        """Return those of the same rows with a number added to each column."""
+        return self._replace(center=self.center + by, low=self.low + by, high=self.high + by)
+
     @property
     def scale(self) -> np.ndarray:
         """Standard deviation of each column, never zero.
 
-        A column of one value has scale one; so has a column whose spread is lost in rounding. The
-        centre of a column without any value is NaN: nothing is known of it, now or later.
+        A column of one value has scale one; so has a column that varies by less than two of the
+        neighbouring floats of its mean. The centre of a column without any value is NaN.
         """
         scale = np.sqrt(self.squares / np.maximum(self.n_values, 1))
-        rounding = 10 * np.finfo(np.float64).eps * np.abs(self.center) * math.sqrt(self.n_rows or 1)
-        return np.where(scale > rounding, scale, 1.0)
+        return np.where(scale > 2 * np.spacing(np.abs(self.center)), scale, 1.0)
 
 
 def joined(first: Moments | None, second: Moments | None) -> Moments | None:
@@ -130,19 +141,26 @@ class Tally(ABC):
     ) -> None:
         self.name, self.position, self.kind = name, position, kind
         self.max_categories = max_categories
-        self.n_values = 0
+        self.n_rows = self.n_values = 0
 
     def see(self, column: pa.ChunkedArray) -> None:
         """Take the next rows of the column."""
+        self.n_rows += len(column)
         self.n_values += len(column) - int(plain(column).null_count)
 
     def told(self) -> dict[str, Any]:
         """Return what was gathered, for a tally of other rows to hear."""
-        return {"n_values": self.n_values}
+        return {"n_rows": self.n_rows, "n_values": self.n_values}
 
     def hear(self, told: Mapping[str, Any]) -> None:
         """Add what a tally of other rows has gathered."""
+        self.n_rows += told["n_rows"]
         self.n_values += told["n_values"]
+
+    @property
+    def gaps(self) -> float:
+        """Share of missing cells."""
+        return 1 - self.n_values / self.n_rows if self.n_rows else 0.0
 
     @abstractmethod
     def codec(self) -> ColumnCodec:
@@ -266,34 +284,56 @@ class TimeTally(Tally):
         unit = self.kind.unit or "ms"
         self._seconds_per_tick = DAY if self.kind.name == "date32" else SECONDS[unit]
         self._moments: Moments | None = None
+        self._is_instant = self.kind.name in ("timestamp", "date32", "date64")
+        self.origin = 0
+        self.evidence = Evidence(round(self._seconds_per_tick * 1e9), self._is_instant)
 
     def see(self, column: pa.ChunkedArray) -> None:
         super().see(column)
-        ticks, observed = ticks_of(column)
-        if not observed.any():
+        if column.type != arrow_type(self.kind):
+            column = column.cast(arrow_type(self.kind), safe=False)
+        ticks = ticks_of(column)
+        if not ticks.observed.any():
+            self.evidence.see(ticks.counts[:0], len(column))
             return
-        seconds = ticks[observed] * self._seconds_per_tick
-        new = Moments.of(np.stack([seconds, *(seconds % cycle for cycle in CYCLES)], 1))
+        if self._moments is None:
+            self.origin = int(ticks.counts[ticks.observed].min())
+        seconds = ticks.since(self.origin, ticks.nanoseconds) * self._seconds_per_tick
+        phases = (ticks.phase(cycle) for cycle in CYCLES)
+        new = Moments.of(np.stack([seconds, *phases], 1)[ticks.observed])
         self._moments = joined(self._moments, new)
+        clock = column if self.kind.zone is None else pc.local_timestamp(column)
+        self.evidence.see(ticks_of(clock).counts[ticks.observed], len(column))
 
     def told(self) -> dict[str, Any]:
-        return {**super().told(), "moments": listed(self._moments)}
+        gathered = {"moments": listed(self._moments), "evidence": self.evidence.told()}
+        return {**super().told(), **gathered, "origin": self.origin}
 
     def hear(self, told: Mapping[str, Any]) -> None:
         super().hear(told)
-        self._moments = joined(self._moments, unlisted(told["moments"]))
+        self.evidence.hear(told["evidence"])
+        moments = unlisted(told["moments"])
+        if self._moments is None:
+            self.origin, self._moments = told["origin"], moments
+        elif moments is not None:
+            apart = (told["origin"] - self.origin) * self._seconds_per_tick
+            moved = np.array([apart] + [0.0] * len(CYCLES))
+            self._moments = self._moments.joined(moments.moved(moved))
 
     def codec(self) -> TimeCodec:
         named = self.name, self.position, self._seconds_per_tick
+        zone = self.kind.zone
         if self._moments is None:
-            return TimeCodec(*named, 0.0, 1.0, ())
+            return TimeCodec(*named, 0.0, 1.0, (), zone=zone)
         found = self._moments
         span, *turns = (found.high - found.low).tolist()
-        is_moment = self.kind.name in ("timestamp", "date32", "date64")
         # A cycle that the span does not fill, or that all moments meet at one phase, shows nothing.
         shown = [c for c, turn in zip(CYCLES, turns, strict=True) if span >= c and turn > 0]
         scale = math.sqrt(found.squares[0] / found.n_values[0]) or 1.0
-        return TimeCodec(*named, float(found.center[0]), scale, tuple(shown) if is_moment else ())
+        periods = tuple(shown) if self._is_instant else ()
+        return TimeCodec(
+            *named, float(found.center[0]), scale, periods, "gaussian", self.origin, zone
+        )
 
 
 class TableTally:
@@ -313,21 +353,38 @@ class TableTally:
                 self.tallies.append(tally(name, position, kind, max_categories))
         self.positions = np.array(numbers, dtype=np.intp)
         self.moments: Moments | None = None
+        self.evidence = [Evidence() for _ in numbers]
+
+    @classmethod
+    def of_array(cls, spec: TableSpec, numbers: np.ndarray) -> Self:
+        """Return the tally of an array."""
+        tally = cls(spec, pa.schema([]))
+        tally.positions = np.arange(numbers.shape[1])
+        tally.moments, tally.evidence = Moments.of(numbers), evidence_of(numbers)
+        return tally
 
     def see(self, arrow: pa.Table) -> Self:
         """Take the next rows."""
-        self.moments = joined(self.moments, Moments.of(number_matrix(arrow, self.positions)))
+        matrix = number_matrix(arrow, self.positions)
+        self.moments = joined(self.moments, Moments.of(matrix))
+        evidence_of(matrix, self.evidence)
         for tally in self.tallies:
             tally.see(arrow.column(tally.position))
         return self
 
     def told(self) -> dict[str, Any]:
         """Return what was gathered as plain values and arrays, for another tally to hear."""
-        return {"moments": listed(self.moments), "tallies": [t.told() for t in self.tallies]}
+        return {
+            "moments": listed(self.moments),
+            "evidence": [one.told() for one in self.evidence],
+            "tallies": [tally.told() for tally in self.tallies],
+        }
 
     def hear(self, told: Mapping[str, Any]) -> Self:
         """Add what was gathered of other rows of the same columns."""
         self.moments = joined(self.moments, unlisted(told["moments"]))
+        for evidence, one in zip(self.evidence, told["evidence"], strict=True):
+            evidence.hear(one)
         for tally, one in zip(self.tallies, told["tallies"], strict=True):
             tally.hear(one)
         return self
@@ -342,6 +399,33 @@ class TableTally:
         kinds = ("gaussian", "bernoulli", "categorical")
         found = [tally.codec() for tally in self.tallies]
         return tuple(sorted(found, key=lambda c: (kinds.index(c.likelihood), c.width)))
+
+    def support(self, codecs: tuple[ColumnCodec, ...], *, masses: bool) -> Support:
+        """Return what the columns can hold.
+
+        Parameters
+        ----------
+        codecs : tuple of ColumnCodec
+            What ``codecs`` returned.
+        masses : bool
+            Whether numbers have point masses.
+        """
+        tallies = {tally.position: tally for tally in self.tallies}
+        chosen = [(codec, tallies[codec.position]) for codec in codecs]
+        timed = [(c, t) for c, t in chosen if isinstance(c, TimeCodec) and isinstance(t, TimeTally)]
+        evidence = [*self.evidence, *(tally.evidence for _, tally in timed)]
+        assert self.moments is not None
+        n_rows = max(self.moments.n_rows, 1)
+        gaps = 1 - self.moments.n_values / n_rows
+        spreads = [codec.ticks for codec, _ in timed]
+        n_numbers = len(self.evidence)
+        return support_of(
+            evidence,
+            [0] * n_numbers + [codec.origin for codec, _ in timed],
+            np.concatenate([self.moments.scale, spreads]),
+            np.concatenate([gaps, [tally.gaps for _, tally in chosen]]),
+            [masses] * n_numbers + [True] * len(timed),
+        )
 
 
 def _tally_of(kind: ColumnType, arrow: pa.DataType) -> type[Tally] | None:

@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from latently.preprocessing._columns import plain
-from latently.schema import arrow_table
+from latently.schema import arrow_table, plain
 
 
 def cell_lists(data: np.ndarray | nw.DataFrame[Any], names: tuple[str, ...]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from latently.exceptions import DataError
-from latently.preprocessing import plain, python_values
+from latently.preprocessing import python_values
+from latently.schema import plain
 
 #: Microseconds of a year.
 _YEAR = 365.2425 * 86_400e6

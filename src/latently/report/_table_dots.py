@@ -85,7 +85,8 @@ def _scales(preprocessor: Any) -> dict[int, Callable[[Any], float]]:
         found[int(position)] = partial(_standardise, center=float(center), scale=float(scale))
     for codec in preprocessor.codecs:
         if hasattr(codec, "seconds_per_tick"):
-            found[codec.position] = partial(_standardise, center=codec.center, scale=codec.scale)
+            center = codec.center + codec.origin * codec.seconds_per_tick
+            found[codec.position] = partial(_standardise, center=center, scale=codec.scale)
     return found
 
 

@@ -3,6 +3,17 @@
 Nothing here imports torch.
 """
 
+from latently.schema._conform import (
+    as_numbers,
+    conform,
+    in_zone,
+    is_empty,
+    is_number,
+    is_text,
+    like_categories,
+    plain,
+)
+from latently.schema._evidence import Evidence, evidence_of, support_of
 from latently.schema._frames import (
     Frames,
     arrow_table,
@@ -22,8 +33,26 @@ from latently.schema._records import (
     InputSpec,
     TableSpec,
 )
+from latently.schema._support import Rounding, Support
+from latently.schema._times import NANOSECONDS, Ticks, ticks_of
 
 __all__ = [
+    "NANOSECONDS",
+    "Evidence",
+    "Rounding",
+    "Support",
+    "Ticks",
+    "as_numbers",
+    "conform",
+    "evidence_of",
+    "in_zone",
+    "is_empty",
+    "is_number",
+    "is_text",
+    "like_categories",
+    "plain",
+    "support_of",
+    "ticks_of",
     "ColumnType",
     "Container",
     "Frames",

@@ -317,7 +317,7 @@ def _with_repaired(cells: Cells, repaired: Repaired, place: torch.Tensor, layout
 
 def _columns(preprocessor: Any, values: np.ndarray) -> dict[str, Any]:
     """Return encoded rows as lists of the user's values."""
-    decoded = preprocessor.decode(values, tidy=0)
+    decoded = preprocessor.decode(values)
     if not isinstance(decoded, np.ndarray):
         decoded = nw.from_native(decoded, eager_only=True)
     return cell_lists(decoded, preprocessor.column_names)

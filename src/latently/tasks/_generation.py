@@ -14,10 +14,10 @@ from latently._sklearn import Interval, StrOptions, check_parameters
 from latently._validation import check_fitted, read_seed
 from latently.estimators import (
     BaseAutoencoder,
+    SupportName,
     TrainedAutoencoder,
     VariationalAutoencoder,
     code_of,
-    seeded,
 )
 from latently.exceptions import DataError, ParameterError
 from latently.tasks._base import AutoencoderTask
@@ -174,6 +174,7 @@ class LatentSampler(AutoencoderTask):
         *,
         y: Any = None,
         random_state: int | np.random.RandomState | None = None,
+        support: SupportName = "column",
     ) -> Any:
         """Generate rows.
 
@@ -186,6 +187,9 @@ class LatentSampler(AutoencoderTask):
             often as ``fit`` saw them.
         random_state : int, RandomState or None, default=None
             Seed; None differs from call to call.
+        support : {"column", "free"}, default="column"
+            "column" generates values that each column can hold, with as many gaps as the training
+            rows; "free" generates numbers as the decoder draws them, without gaps.
 
         Returns
         -------
@@ -200,11 +204,14 @@ class LatentSampler(AutoencoderTask):
         check_fitted(self)
         limits = {"n_samples": [Interval(Integral, 1, None, closed="left")]}
         check_parameters(limits, {"n_samples": n_samples}, "LatentSampler.sample")
-        seed = read_seed(random_state)
-        rng = np.random.default_rng(seed)
-        codes = self._density.draw(n_samples, rng) if y is None else self._of(y, n_samples, rng)
-        with seeded(seed), torch.no_grad():
-            return self.autoencoder_._generate(torch.from_numpy(codes).float())
+
+        def draw(n: int, seed: int) -> torch.Tensor:
+            rng = np.random.default_rng(seed)
+            asked = y is not None and n == n_samples
+            codes = self._of(y, n, rng) if asked else self._density.draw(n, rng)
+            return torch.from_numpy(codes).float()
+
+        return self.autoencoder_._generate(draw, n_samples, read_seed(random_state), support)
 
     def _of(self, y: Any, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         """Draw codes of wanted classes."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from latently._notices import each_once, warn
 from latently._sklearn import Interval as Range
-from latently._sklearn import check_parameters
+from latently._sklearn import StrOptions, check_parameters
 from latently._validation import check_fitted, n_axes, read_seed
 from latently.estimators import (
     BaseAutoencoder,
@@ -27,10 +27,9 @@ from latently.estimators import (
 from latently.exceptions import DataError, ParameterError
 from latently.nn import AutoencoderModule, Cells, MaskedModule
 from latently.preprocessing import TablePreprocessor, fill_missing, mark_missing, restore
+from latently.schema import Rounding
 from latently.tasks._base import AutoencoderTask
 from latently.tasks._fill_report import report_fill
-
-Tidy = Literal[-1, 0, 1]
 
 
 class Bounds(NamedTuple):
@@ -69,6 +68,10 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         or "?".
     add_indicator : bool, default=False
         True adds a column for each that had gaps in ``fit``, which says where they were.
+    support : {"column", "free"}, default="column"
+        "column" fills each gap with a value that its column can hold: within the bounds of the
+        training rows, on their grid of decimals or steps. "free" fills numbers with the expected
+        value itself, which has the least squared error.
 
     Attributes
     ----------
@@ -109,6 +112,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
     columns: Sequence[str | int] | None = None
     missing_values: float | str | None = None
     add_indicator: bool = False
+    support: Literal["column", "free"] = "column"
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **AutoencoderTask._parameter_constraints,
@@ -116,6 +120,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         "columns": ["array-like", None],
         "missing_values": [Real, str, None],
         "add_indicator": ["boolean"],
+        "support": [StrOptions({"column", "free"})],
     }
 
     @each_once()
@@ -175,9 +180,12 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         cells = model._read(shown)
         if _is_table(model):
             self._warn_of_gaps(cells)
-        filled = self._filled(shown, model._ask(cells, filled_of), self._positions())
+        filled = self._filled(
+            shown, model._ask(cells, filled_of), self._positions(), self._rounding
+        )
         for _ in range(self.n_iterations - 1):
-            filled = fill_missing(_given(shown), model.reconstruct(filled), self._positions())
+            again = model.reconstruct(filled, support=self.support)
+            filled = fill_missing(_given(shown), again, self._positions())
         return self._answer(X, shown, filled)
 
     def impute(
@@ -271,11 +279,11 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
             levels = torch.stack([0.5 - reach, 0.5 + reach])[:, None]
             return module.quantiles(cells, levels.expand(2, len(cells.values), -1)).transpose(0, 1)
 
-        return Bounds(*self._tables(X, bounds, "interval", (-1, 1)))
+        return Bounds(*self._tables(X, bounds, "interval", ("down", "up")))
 
     # ------------------------------------------------------------------ inside
     def _tables(
-        self, X: Any, question: Question, asked: str, tidies: tuple[Tidy, ...] = ()
+        self, X: Any, question: Question, asked: str, ends: tuple[Rounding, ...] = ()
     ) -> list[Any]:
         """Ask for several filled tables at once; ends of intervals are pushed outwards."""
         model = self.autoencoder_
@@ -289,22 +297,26 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         self._warn_of_gaps(cells)
         answers = model._ask(cells, question)
         chosen = self._positions() or set()
-        if tidies:
+        if ends:
             chosen -= self._unordered()
         return [
-            self._answer(X, shown, self._filled(shown, answers[:, place], chosen, tidy))
-            for place, tidy in enumerate(tidies or (0,) * answers.shape[1])
+            self._answer(X, shown, self._filled(shown, answers[:, place], chosen, rounding))
+            for place, rounding in enumerate(ends or (self._rounding,) * answers.shape[1])
         ]
 
     def _filled(
-        self, shown: Any, values: np.ndarray, columns: set[int] | None, tidy: Tidy | None = None
+        self, shown: Any, values: np.ndarray, columns: set[int] | None, rounding: Rounding
     ) -> Any:
         given, preprocessor = _given(shown), self.autoencoder_.preprocessor_
         if isinstance(preprocessor, TablePreprocessor):
-            decoded = preprocessor.decode(values, like=given, tidy=tidy)
+            decoded = preprocessor.decode(values, like=given, rounding=rounding)
         else:
             decoded = preprocessor.decode(values, like=given)
         return fill_missing(given, decoded, columns)
+
+    @property
+    def _rounding(self) -> Rounding:
+        return "nearest" if self.support == "column" else "free"
 
     def _shown(self, X: Any) -> Any:
         """Return rows as the autoencoder shall see them, what stands for a gap marked."""

@@ -16,7 +16,13 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin
 from latently._notices import each_once
 from latently._sklearn import HasMethods, Interval, check_parameters
 from latently._validation import check_fitted
-from latently.estimators import EFFORT_CONSTRAINT, Autoencoder, BaseAutoencoder, Effort
+from latently.estimators import (
+    EFFORT_CONSTRAINT,
+    Autoencoder,
+    BaseAutoencoder,
+    Effort,
+    SupportName,
+)
 from latently.exceptions import ParameterError
 from latently.tuning._hunt import Hunt
 from latently.tuning._objectives import ObjectiveName
@@ -237,20 +243,22 @@ default="reconstruction"
         """
         return self._best().transform(X)
 
-    def reconstruct(self, X: Any) -> Any:
+    def reconstruct(self, X: Any, *, support: SupportName = "column") -> Any:
         """Rebuild rows by the best model.
 
         Parameters
         ----------
         X : array-like, DataFrame, Table or image stack
             Rows with the columns of ``fit``.
+        support : {"column", "free"}, default="column"
+            Whether answers are values that their columns can hold, or expected values.
 
         Returns
         -------
         ndarray, DataFrame, Table or image stack
             In the columns, types and units of ``fit``.
         """
-        return self._best().reconstruct(X)
+        return self._best().reconstruct(X, support=support)
 
     def _best(self) -> BaseAutoencoder:
         check_fitted(self)

@@ -1,0 +1,307 @@
+"""A column of a batch, read into the kind that the column had in ``fit``, or refused."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from latently._notices import warn_columns
+from latently.exceptions import DataError
+from latently.schema._records import ColumnType
+
+_DATES = ("date32", "date64")
+_INSTANTS = ("timestamp", *_DATES)
+_TIMES_OF_DAY = ("time32", "time64")
+#: Whole floats up to here are whole numbers of their own.
+_EXACT = 2.0**53
+#: Stands for a number that can be none of the categories.
+_NO_CATEGORY = -(2**31) + 1
+#: Spellings that stand for true and false, beside those of Arrow.
+_TRUTHS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
+
+
+def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a dictionary column as a column of its values, any other as it is."""
+    kind = column.type
+    return column.cast(kind.value_type) if pa.types.is_dictionary(kind) else column
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Return True for any Arrow type of texts."""
+    text: bool = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return text or kind == pa.string_view()
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Return True for whole, floating-point and decimal numbers; booleans are none."""
+    return bool(
+        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    )
+
+
+def is_empty(column: pa.ChunkedArray) -> bool:
+    """Return True where no cell holds a value, NaN counted as missing."""
+    if pa.types.is_floating(column.type):
+        return bool(pc.all(pc.is_null(column, nan_is_null=True)).as_py())
+    return bool(plain(column).null_count == len(column))
+
+
+def conform(column: pa.ChunkedArray, kind: ColumnType, name: str) -> pa.ChunkedArray:
+    """Return a column of a batch in the kind of ``fit``; its unit of time may differ.
+
+    A column without any value is missing, whatever its type. Texts are parsed where ``fit`` saw
+    numbers, truths or times. Times may come in any unit, dates beside instants, and instants in
+    any zone.
+
+    Parameters
+    ----------
+    column : pyarrow.ChunkedArray
+        Values of the batch.
+    kind : ColumnType
+        The column in ``fit``.
+    name : str
+        Of the column, for messages.
+
+    Returns
+    -------
+    pyarrow.ChunkedArray
+        Numbers, booleans, texts, categories or times.
+
+    Raises
+    ------
+    DataError
+        If the values are of another kind.
+
+    Warns
+    -----
+    DataWarning
+        If instants come with a zone and had none in ``fit``, or the other way round.
+    """
+    if is_empty(column):
+        return pa.chunked_array([pa.nulls(len(column))])
+    if kind.name in ("dictionary", "string", "large_string"):
+        return column  # the codec compares it with its categories
+    values = plain(column)
+    if kind.name == "bool":
+        return _truths(values, name)
+    if kind.name in _INSTANTS:
+        return _instants(values, kind, name)
+    if kind.name == "duration" or kind.name in _TIMES_OF_DAY:
+        return _spans(values, kind, name)
+    return as_numbers(values, name)
+
+
+def as_numbers(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """Return a column as numbers; texts are parsed, booleans are 0 and 1.
+
+    Raises
+    ------
+    DataError
+        If a value is none.
+    """
+    if is_number(values.type) or pa.types.is_null(values.type):
+        return values
+    if pa.types.is_boolean(values.type):
+        return values.cast(pa.int8())
+    if not is_text(values.type):
+        raise _refusal(name, "numbers", values)
+    return _parsed(values, pa.float64(), name, "numbers")
+
+
+def _truths(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    if pa.types.is_boolean(values.type):
+        return values
+    if is_number(values.type):
+        known = pc.is_in(values.cast(pa.float64()), value_set=pa.array([0.0, 1.0, None]))
+        if pc.all(known).as_py():
+            return pc.equal(values.cast(pa.float64()), 1.0)
+    if is_text(values.type):
+        words = pc.utf8_lower(pc.utf8_trim_whitespace(values))
+        place = pc.index_in(words, value_set=pa.array(list(_TRUTHS)))
+        if place.null_count == values.null_count:
+            return pa.chunked_array([pa.array(list(_TRUTHS.values())).take(place.combine_chunks())])
+    raise _refusal(name, "true and false", values)
+
+
+def _instants(values: pa.ChunkedArray, kind: ColumnType, name: str) -> pa.ChunkedArray:
+    if is_text(values.type):
+        values = _parsed_instants(values, name)
+    if pa.types.is_date(values.type):
+        values = values.cast(pa.timestamp("ms")) if kind.zone else values
+    elif not pa.types.is_timestamp(values.type):
+        raise _refusal(name, "dates", values)
+    return in_zone(values, kind.zone, name)
+
+
+def in_zone(values: pa.ChunkedArray, zone: str | None, name: str = "") -> pa.ChunkedArray:
+    """Return instants with the zone of ``fit``, or without one where it had none.
+
+    Instants with a zone become the time on the clock of their own zone; instants without one are
+    taken as the time on the clock of ``zone``.
+
+    Parameters
+    ----------
+    values : pyarrow.ChunkedArray
+        Timestamps or dates.
+    zone : str or None
+        Of ``fit``.
+    name : str, default=""
+        Of the column; empty leaves the warning out.
+
+    Returns
+    -------
+    pyarrow.ChunkedArray
+        The instants.
+
+    Warns
+    -----
+    DataWarning
+        If only one side has a zone.
+    """
+    own = getattr(values.type, "tz", None)
+    if (own is None) == (zone is None):
+        return values
+    if own is not None:
+        if name:
+            warn_columns(
+                [name],
+                "come with a time zone and had none in fit; the time on their clock is used",
+                "Give times without a zone.",
+            )
+        return pc.local_timestamp(values)
+    if name:
+        warn_columns(
+            [name],
+            f"come without a time zone and had one in fit; they are taken for times in {zone}",
+            "Give times with their zone.",
+        )
+    return pc.assume_timezone(values, zone, ambiguous="earliest", nonexistent="latest")
+
+
+def _spans(values: pa.ChunkedArray, kind: ColumnType, name: str) -> pa.ChunkedArray:
+    noun = "durations" if kind.name == "duration" else "times of day"
+    is_one = pa.types.is_duration if kind.name == "duration" else pa.types.is_time
+    if is_text(values.type) and kind.name != "duration":
+        # Arrow reads a time of day only behind a date.
+        dated = pc.binary_join_element_wise("1970-01-01", pc.utf8_trim_whitespace(values), " ")
+        return _parsed(dated, pa.timestamp("us"), name, noun).cast(pa.time64("us"))
+    if not is_one(values.type):
+        raise _refusal(name, noun, values)
+    return values
+
+
+def _parsed_instants(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """Return texts in ISO form as instants, with a zone where they have one."""
+    trimmed = pc.utf8_trim_whitespace(values)
+    for target in (pa.timestamp("ns"), pa.timestamp("ns", "UTC"), pa.timestamp("us")):
+        try:
+            return trimmed.cast(target)
+        except pa.ArrowInvalid:
+            continue
+    return _parsed(values, pa.timestamp("us", "UTC"), name, "dates")
+
+
+def _parsed(values: pa.ChunkedArray, target: pa.DataType, name: str, noun: str) -> pa.ChunkedArray:
+    """Return texts as values of a type; name the first that is none."""
+    trimmed = pc.utf8_trim_whitespace(values)
+    gaps = pc.is_in(trimmed, value_set=pa.array(["", "NaN", "nan"]))
+    trimmed = pc.if_else(gaps, pa.scalar(None, trimmed.type), trimmed)
+    try:
+        return trimmed.cast(target)
+    except pa.ArrowInvalid:
+        row = _first_failure(trimmed, target)
+        raise DataError(
+            f"Column {name!r} must hold {noun}, as in fit, got the text {values[row].as_py()!r} in "
+            f"row {row}. Correct the cell, or mark it as missing."
+        ) from None
+
+
+def _first_failure(values: pa.ChunkedArray, target: pa.DataType) -> int:
+    """Return the index of the first cell that cannot be cast, found by halving."""
+    low, high = 0, len(values)
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            values[low:middle].cast(target)
+            low = middle
+        except pa.ArrowInvalid:
+            high = middle
+    return low
+
+
+def _refusal(name: str, noun: str, values: pa.ChunkedArray) -> DataError:
+    return DataError(
+        f"Column {name!r} must hold {noun}, as in fit, got {values.type}. Give {noun}."
+    )
+
+
+def like_categories(
+    values: pa.ChunkedArray, categories: tuple[str | int | float | bool, ...], name: str
+) -> pa.ChunkedArray:
+    """Return values in the type of the categories of ``fit``, so that equal ones compare equal.
+
+    Whole numbers become the texts of their digits where categories are texts, and texts of
+    numbers become numbers where categories are numbers.
+
+    Parameters
+    ----------
+    values : pyarrow.ChunkedArray
+        Values of the batch.
+    categories : tuple
+        Of one type; empty where ``fit`` saw no value.
+    name : str
+        Of the column, for messages.
+
+    Returns
+    -------
+    pyarrow.ChunkedArray
+        Missing where a cell was missing.
+
+    Raises
+    ------
+    DataError
+        If the values cannot be compared with the categories.
+    """
+    if not categories or pa.types.is_null(values.type):
+        return values
+    wanted = pa.array(categories).type
+    if is_text(wanted):
+        return _texts(values, categories, name)
+    if pa.types.is_boolean(wanted):
+        return _truths(values, name)
+    if not is_number(wanted):
+        if values.type != wanted:
+            raise _refusal(name, f"categories of {wanted}", values)
+        return values
+    amounts = as_numbers(values, name).cast(pa.float64(), safe=False)
+    if pa.types.is_floating(wanted):
+        return amounts
+    whole = pc.equal(pc.round(amounts), amounts)
+    # A number with decimals is none of whole categories: it is unknown, not missing.
+    kept = pc.if_else(pc.or_kleene(whole, pc.is_null(amounts)), amounts, float(_NO_CATEGORY))
+    return kept.cast(wanted, safe=False)
+
+
+def _texts(
+    values: pa.ChunkedArray, categories: tuple[str | int | float | bool, ...], name: str
+) -> pa.ChunkedArray:
+    if is_text(values.type):
+        return values.cast(pa.string())
+    if pa.types.is_boolean(values.type):
+        spelt = ("True", "False") if {"True", "False"} & set(categories) else ("true", "false")
+        return pc.if_else(values, *spelt)
+    if pa.types.is_integer(values.type):
+        return values.cast(pa.string())
+    if pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):
+        return _digits(values)
+    raise _refusal(name, "texts", values)
+
+
+def _digits(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return numbers as texts; 12.0 becomes "12", for gaps turn whole numbers into floats."""
+    amounts = values.cast(pa.float64())
+    if pc.any(pc.is_nan(amounts)).as_py():
+        amounts = pc.if_else(pc.is_nan(amounts), None, amounts)
+    whole = pc.and_(pc.equal(pc.round(amounts), amounts), pc.less(pc.abs(amounts), _EXACT))
+    digits = pc.if_else(whole, amounts, 0.0).cast(pa.int64()).cast(pa.string())
+    return pc.if_else(whole, digits, amounts.cast(pa.string()))

@@ -1,0 +1,346 @@
+"""Evidence of the values that a column with distances can hold, gathered piece by piece."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from latently.schema._support import Support
+from latently.schema._times import NANOSECONDS
+
+#: Whole numbers up to here have their own float.
+_EXACT = 2.0**53
+#: Digits after the first digit of the largest value that a grid may have, and most decimals.
+_DIGITS, _MOST_DECIMALS = 7, 12
+#: Fewer distinct values than this show no common step beyond the last digit.
+_MIN_DISTINCT = 8
+#: A value that at least this share of the observed cells hold, and so many, is a point mass.
+_MIN_SHARE, _MIN_COUNT = 0.05, 5
+#: ... if it is so many times as frequent as rounding makes the mode of a normal distribution.
+_EXCESS = 3 / math.sqrt(2 * math.pi)
+#: A column of at most so many distinct values, each held by so many rows on average, has no others.
+_MOST_LEVELS, _ROWS_A_LEVEL = 20, 10
+#: Distinct values are counted among this many rows of a piece.
+_COUNTED_ROWS = 20_000
+_COLUMNS_AT_ONCE = 32
+#: Natural steps of times, in nanoseconds.
+_NATURAL = (86_400 * 10**9, 3_600 * 10**9, 60 * 10**9, 10**9, 10**6, 10**3)
+
+
+class Grid(NamedTuple):
+    """Values that are ``(anchor + k * step) / 10 ** decimals`` for whole k; no step, no grid."""
+
+    decimals: int
+    anchor: int
+    step: int
+
+    def joined(self, other: Grid) -> Grid:
+        """Return the grid of the values of both."""
+        if not (self.step and other.step):
+            return _NO_GRID
+        decimals = max(self.decimals, other.decimals)
+        first, second = self._scaled(decimals), other._scaled(decimals)
+        step = math.gcd(first.step, second.step, abs(first.anchor - second.anchor))
+        return Grid(decimals, min(first.anchor, second.anchor), step)
+
+    def _scaled(self, decimals: int) -> Grid:
+        factor = 10 ** (decimals - self.decimals)
+        return Grid(decimals, self.anchor * factor, self.step * factor)
+
+
+_NO_GRID = Grid(0, 0, 0)
+
+
+class Mass(NamedTuple):
+    """A value that many cells share.
+
+    Attributes
+    ----------
+    value : float
+        The value.
+    below, upto : float
+        Shares of the cells below it, and up to it.
+    before, after : float
+        The next smaller and the next larger value; the value itself where there is none.
+    is_excess : bool
+        True where rounding to the grid alone would not bring the value back as often.
+    """
+
+    value: float
+    below: float
+    upto: float
+    before: float
+    after: float
+    is_excess: bool
+
+
+@dataclass
+class Evidence:
+    """Evidence of one column: numbers, or whole ticks of times.
+
+    Parameters
+    ----------
+    tick : int, default=0
+        Nanoseconds of a tick; 0 for numbers.
+    is_instant : bool, default=False
+        True for times that have a place within a day.
+    """
+
+    tick: int = 0
+    is_instant: bool = False
+    n_rows: int = 0
+    n_values: int = 0
+    low: float = math.inf
+    high: float = -math.inf
+    grid: list[int] | None = None
+    n_distinct: int = 0
+    counts: dict[float, list[float]] = field(default_factory=dict)
+    hours: list[float] | None = None
+
+    def see(self, values: np.ndarray, n_rows: int) -> Self:
+        """Take the observed values of the next rows: floats, or int64 ticks."""
+        self.n_rows += n_rows
+        if not len(values):
+            return self
+        self.n_values += len(values)
+        low, high = values.min().item(), values.max().item()
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        self._count(values)
+        grid = _grid_of_ticks(values) if self.tick else _grid_of(values)
+        self.grid = list(grid if self.grid is None else Grid(*self.grid).joined(grid))
+        if self.is_instant:
+            phase = values % (NANOSECONDS["D"] // self.tick)
+            ends = [int(phase.min()), int(phase.max())]
+            known = self.hours or ends
+            self.hours = [min(known[0], ends[0]), max(known[1], ends[1])]
+        return self
+
+    def told(self) -> dict[str, Any]:
+        """Return what was gathered, as plain values."""
+        return asdict(self) | {"counts": [*self.counts.items()]}
+
+    def hear(self, told: dict[str, Any]) -> None:
+        """Add what was gathered of other rows."""
+        self.n_rows += told["n_rows"]
+        self.n_values += told["n_values"]
+        self.low, self.high = min(self.low, told["low"]), max(self.high, told["high"])
+        self.n_distinct = max(self.n_distinct, told["n_distinct"])
+        for value, counted in told["counts"]:
+            self._add(value, *counted)
+        if told["grid"] is not None:
+            grid = Grid(*told["grid"])
+            self.grid = list(grid if self.grid is None else Grid(*self.grid).joined(grid))
+        if told["hours"] is not None:
+            known = self.hours or told["hours"]
+            self.hours = [min(known[0], told["hours"][0]), max(known[1], told["hours"][1])]
+
+    def _count(self, values: np.ndarray) -> None:
+        """Count the values that many of these rows, or of those before, hold."""
+        some = values[:: math.ceil(len(values) / _COUNTED_ROWS)]
+        distinct, counts = np.unique(some, return_counts=True)
+        self.n_distinct = max(self.n_distinct, len(distinct))
+        few = len(distinct) <= _MOST_LEVELS
+        often = distinct if few else distinct[counts >= _MIN_SHARE / 2 * len(some)]
+        for value in {*often.tolist(), *self.counts}:
+            smaller, larger = values[values < value], values[values > value]
+            n_equal = len(values) - len(smaller) - len(larger)
+            before = smaller.max().item() if len(smaller) else -math.inf
+            after = larger.min().item() if len(larger) else math.inf
+            self._add(value, n_equal, len(smaller), before, after)
+
+    def _add(self, value: float, equal: int, below: int, before: float, after: float) -> None:
+        known = self.counts.get(value, [0, 0, -math.inf, math.inf])
+        sums = known[0] + equal, known[1] + below
+        self.counts[value] = [*sums, max(known[2], before), min(known[3], after)]
+
+    @property
+    def steps(self) -> Grid:
+        """The grid, its step no coarser than the evidence shows."""
+        grid = _NO_GRID if self.grid is None else Grid(*self.grid)
+        if not grid.step or self.n_distinct >= _MIN_DISTINCT:
+            return grid
+        if not self.tick:
+            return grid._replace(step=1)
+        # A common step of few times is a natural one, at which all of them lie.
+        natural = (n // self.tick for n in _NATURAL if n % self.tick == 0 and n >= self.tick)
+        whole = math.gcd(grid.anchor, grid.step)
+        return grid._replace(step=next((n for n in natural if whole % n == 0), 1))
+
+    def day(self, origin: int) -> tuple[float, float, float, float]:
+        """Return the length of a day in ticks, the hours that occur, and that of the origin."""
+        length = NANOSECONDS["D"] // self.tick if self.tick else 0
+        if (
+            self.hours is None
+            or self.high - self.low < 2 * length
+            or self.n_distinct < _MIN_DISTINCT
+        ):
+            return 0.0, 0.0, 0.0, 0.0
+        first, last = self.hours
+        return float(length), float(first), float(last), float(origin % length)
+
+    def masses(self, spread: float) -> list[Mass]:
+        """Return the values that many cells share, in ascending order.
+
+        These are the values that are too frequent for a smooth distribution, or all values where
+        the column has few.
+        """
+        if not (self.low < self.high and spread > 0):
+            return []
+        grid = self.steps
+        least = max(_MIN_SHARE, _EXCESS * grid.step / 10**grid.decimals / spread)
+        found = [
+            Mass(
+                value,
+                below / self.n_values,
+                (below + equal) / self.n_values,
+                before if math.isfinite(before) else value,
+                after if math.isfinite(after) else value,
+                equal >= max(least * self.n_values, _MIN_COUNT),
+            )
+            for value, (equal, below, before, after) in sorted(self.counts.items())
+        ]
+        n_counted = sum(equal for equal, *_ in self.counts.values())
+        levels = n_counted == self.n_values and len(found) <= _MOST_LEVELS
+        if levels and self.n_values >= _ROWS_A_LEVEL * len(found):
+            return found
+        return [mass for mass in found if mass.is_excess]
+
+
+def _grid_of_ticks(ticks: np.ndarray) -> Grid:
+    anchor = int(ticks.min())
+    return Grid(0, anchor, int(np.gcd.reduce(ticks - anchor)) or 1)
+
+
+def _grid_of(values: np.ndarray) -> Grid:
+    """Return the coarsest grid of decimal numbers that all values lie on."""
+    largest = float(np.abs(values).max())
+    if not 0 < largest < _EXACT:
+        return Grid(0, 0, 1) if largest == 0 else _NO_GRID
+    most = min(_DIGITS - math.ceil(math.log10(largest)) + 1, _MOST_DECIMALS)
+    some = values[:: math.ceil(len(values) / 200)]
+    decimals = next((d for d in range(max(most, 0) + 1) if _lies_on(some, d)), None)
+    while decimals is not None and not _lies_on(values, decimals):
+        decimals = decimals + 1 if decimals < most else None
+    if decimals is None or largest * 10.0**decimals >= _EXACT:
+        return _NO_GRID
+    whole = np.rint(values * 10.0**decimals).astype(np.int64)
+    return _grid_of_ticks(whole)._replace(decimals=decimals)
+
+
+def _lies_on(values: np.ndarray, decimals: int) -> bool:
+    """Return True where all values are decimal numbers of so few decimals, or their float32."""
+    factor = 10.0**decimals
+    rounded = np.rint(values * factor) / factor
+    if np.array_equal(rounded, values):
+        return True
+    single = rounded.astype(np.float32)
+    return np.array_equal(single, values.astype(np.float32)) and np.array_equal(
+        values.astype(np.float32).astype(np.float64), values
+    )
+
+
+def evidence_of(matrix: np.ndarray, evidence: Sequence[Evidence] | None = None) -> list[Evidence]:
+    """Return the evidence of each column of a matrix of numbers, NaN left out.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n_samples, n_columns)
+        The next rows.
+    evidence : sequence of Evidence or None, default=None
+        Of the rows before, which is added to; None begins anew.
+
+    Returns
+    -------
+    list of Evidence
+        One a column.
+    """
+    found = [Evidence() for _ in matrix.T] if evidence is None else list(evidence)
+    for start in range(0, len(found), _COLUMNS_AT_ONCE):
+        # Columns of a row-major matrix are read one cache line at a time: copy some together.
+        columns = matrix[:, start : start + _COLUMNS_AT_ONCE].T
+        block = np.ascontiguousarray(columns, dtype=np.float64)
+        for one, column in zip(found[start:], block, strict=False):
+            seen = ~np.isnan(column)
+            one.see(column if seen.all() else column[seen], len(matrix))
+    return found
+
+
+def support_of(
+    evidence: Sequence[Evidence],
+    origins: Sequence[int],
+    spreads: np.ndarray,
+    gaps: np.ndarray,
+    has_masses: Sequence[bool],
+) -> Support:
+    """Return the support of the measured columns.
+
+    Parameters
+    ----------
+    evidence : sequence of Evidence
+        One a measured column, in encoded order.
+    origins : sequence of int
+        Ticks that times are counted from; 0 for numbers.
+    spreads : ndarray of shape (n_measured,)
+        Standard deviation of each column, in its own unit.
+    gaps : ndarray of shape (n_columns,)
+        Share of missing cells.
+    has_masses : sequence of bool
+        False for columns whose likelihood has point masses of its own.
+
+    Returns
+    -------
+    Support
+        Excessive point masses take the answers that are nearer to them than to the next value.
+    """
+    grids = [one.steps for one in evidence]
+    start = np.array(origins, dtype=np.float64)
+    masses = [
+        (place, mass)
+        for place, one in enumerate(evidence)
+        if has_masses[place]
+        for mass in one.masses(float(spreads[place]))
+    ]
+    shares = np.array([[mass.below, mass.upto] for _, mass in masses], dtype=np.float64)
+    # Whole ticks are subtracted before they become floats.
+    values = np.array(
+        [
+            [value - origins[place] for value in (mass.before, mass.value, mass.after)]
+            for place, mass in masses
+        ],
+        dtype=np.float64,
+    ).reshape(-1, 3)
+    before, value, after = values.T.copy()
+    is_excess = np.array([mass.is_excess for _, mass in masses], dtype=bool)
+    return Support(
+        low=_numbers(one.low if one.n_values else math.nan for one in evidence) - start,
+        high=_numbers(one.high if one.n_values else math.nan for one in evidence) - start,
+        factor=_numbers(10.0**grid.decimals for grid in grids),
+        step=_numbers(grid.step for grid in grids),
+        anchor=_numbers(
+            grid.anchor - origin for grid, origin in zip(grids, origins, strict=True)
+        ),
+        day=np.array(
+            [one.day(origin) for one, origin in zip(evidence, origins, strict=True)],
+            dtype=np.float64,
+        ).reshape(-1, 4).T.copy(),
+        mass_column=np.array([place for place, *_ in masses], dtype=np.int64),
+        masses=np.stack(
+            [
+                value,
+                np.where(is_excess, (before + value) / 2, value),
+                np.where(is_excess, (value + after) / 2, value),
+            ]
+        ),
+        is_excess=is_excess,
+        shares=shares.reshape(-1, 2).T.copy(),
+        beside=np.stack([before, after]),
+        gaps=gaps,
+    )  # fmt: skip
+
+
+def _numbers(values: Iterable[float]) -> np.ndarray:
+    return np.array([float(value) for value in values], dtype=np.float64)

@@ -1,0 +1,241 @@
+"""Values that columns with distances can hold: bounds, grids, and values that occur often."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+
+import numpy as np
+
+from latently.exceptions import DataError
+
+#: How an answer is moved onto the values that a column can hold; "free" leaves it as it is.
+Rounding = Literal["nearest", "down", "up", "free"]
+
+#: Values further than this share of a step from the grid lie off it.
+_OFF_GRID = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class Support:
+    """Values that the measured columns of a table can hold, one entry a column.
+
+    Measured columns are numbers, in the user's units, and times, in ticks since the origin of the
+    column.
+
+    Parameters
+    ----------
+    low, high : ndarray of shape (n_measured,)
+        Bounds: the least and the largest value of the training rows; NaN without any.
+    factor, step, anchor : ndarray of shape (n_measured,)
+        The grid: values times ``factor`` are ``anchor`` plus multiples of ``step``, all whole
+        numbers; a step of zero is no grid.
+    day : ndarray of shape (4, n_measured)
+        Ticks of a day, the least and the largest time within the day, and that of the origin;
+        zeros where times of day are free.
+    mass_column : ndarray of int, shape (n_masses,)
+        Columns of the point masses: values that many training rows share.
+    is_excess : ndarray of bool, shape (n_masses,)
+        True where rounding to the grid alone would not bring the mass back as often.
+    masses : ndarray of shape (3, n_masses)
+        The value of each mass, and the interval of answers that are moved onto it.
+    shares : ndarray of shape (2, n_masses)
+        Shares of the observed cells below each mass, and up to it.
+    beside : ndarray of shape (2, n_masses)
+        The next smaller and the next larger value that occur; the mass itself where it is an end.
+    gaps : ndarray of shape (n_columns,)
+        Share of missing cells of each column in encoded order.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    factor: np.ndarray
+    step: np.ndarray
+    anchor: np.ndarray
+    day: np.ndarray
+    mass_column: np.ndarray
+    is_excess: np.ndarray
+    masses: np.ndarray
+    shares: np.ndarray
+    beside: np.ndarray
+    gaps: np.ndarray
+
+    def check_consistent(self) -> None:
+        """Raise DataError if the parts do not belong together, as those of a file may not."""
+        n, m, c = self.low.shape[:1], self.mass_column.shape[:1], self.gaps.shape[:1]
+        columns = (self.low, self.high, self.factor, self.step, self.anchor)
+        parts = [
+            *((part, n) for part in columns), (self.day, (4, *n)), (self.masses, (3, *m)),
+            (self.shares, (2, *m)), (self.beside, (2, *m)), (self.gaps, c),
+        ]  # fmt: skip
+        finite = (self.factor, self.step, self.anchor, self.day, self.shares, self.beside)
+        column = self.mass_column
+        sound = (
+            all(part.shape == shape and part.dtype.kind == "f" for part, shape in parts)
+            and column.dtype.kind in "iu"
+            and self.is_excess.dtype.kind == "b"
+            and self.is_excess.shape == m
+            and bool(((column >= 0) & (column < self.low.size)).all())
+            and not (self.low > self.high).any()
+            and not np.isnan(self.masses).any()
+            and all(bool(np.isfinite(part).all()) for part in finite)
+            and bool((self.factor > 0).all() and (self.step >= 0).all())
+            and bool(((self.gaps >= 0) & (self.gaps <= 1)).all())
+        )
+        if not sound:
+            raise DataError("The model's columns do not fit together: their support is wrong.")
+
+    def snapped(self, values: np.ndarray, rounding: Rounding = "nearest") -> np.ndarray:
+        """Return answers moved onto values that their columns can hold.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n, n_measured)
+            Answers in the units of the support; NaN stays NaN.
+        rounding : {"nearest", "down", "up", "free"}, default="nearest"
+            To which value of the grid; ends of intervals are moved outwards, and onto no point
+            mass.
+
+        Returns
+        -------
+        ndarray of shape (n, n_measured)
+            Values within the support.
+        """
+        if rounding == "free":
+            return values
+        answer = values.copy()
+        if rounding == "nearest":
+            self._to_masses(values, answer)
+        self._to_grid(answer, rounding)
+        with np.errstate(invalid="ignore"):
+            self._to_hours(answer)
+            within: np.ndarray = np.clip(answer, self.low, self.high)
+        return within
+
+    def _to_masses(self, values: np.ndarray, answer: np.ndarray) -> None:
+        for column, (value, low, high) in zip(self.mass_column, self.masses.T, strict=True):
+            answer[(values[:, column] >= low) & (values[:, column] <= high), column] = value
+        for column, value in zip(self.mass_column, self.masses[0], strict=True):
+            answer[values[:, column] == value, column] = value
+
+    def _to_grid(self, answer: np.ndarray, rounding: Rounding) -> None:
+        columns = np.flatnonzero(self.step > 0)
+        if not len(columns):
+            return
+        factor, step, anchor = self.factor[columns], self.step[columns], self.anchor[columns]
+        steps = (answer[:, columns] * factor - anchor) / step
+        if rounding == "nearest":
+            steps = np.rint(steps)
+        else:
+            # A value of the grid itself, but for what scaling there and back adds, stays.
+            near = np.rint(steps)
+            outward = np.floor(steps) if rounding == "down" else np.ceil(steps)
+            steps = np.where(np.abs(steps - near) < 1e-6, near, outward)
+        answer[:, columns] = (anchor + step * steps) / factor
+
+    def _to_hours(self, answer: np.ndarray) -> None:
+        """Move times outside the hours of the day that occur to the nearer end of them."""
+        columns = np.flatnonzero(self.day[0] > 0)
+        if not len(columns):
+            return
+        length, first, last, offset = self.day[:, columns]
+        day, phase = np.divmod(answer[:, columns] + offset, length)
+        # From the last time of one day to the first of the next, the middle parts the two.
+        middle = (last + first + length) / 2
+        evening = (phase > last) & (phase < middle) | (phase < first) & (phase + length < middle)
+        day -= evening & (phase < first)
+        day += ~evening & (phase > last)
+        outside = (phase < first) | (phase > last)
+        phase = np.where(outside, np.where(evening, last, first), phase)
+        answer[:, columns] = day * length + phase - offset
+
+    def extended(self, values: np.ndarray, slack: np.ndarray) -> Self:
+        """Return the support of the training rows and further ones.
+
+        Bounds and hours widen. A column with a value off its grid has no grid any more. Point
+        masses and shares of gaps stay.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n, n_measured)
+            Further rows in the units of the support, NaN where a cell is missing.
+        slack : ndarray of shape (n_measured,)
+            Smaller differences are of rounding.
+
+        Returns
+        -------
+        Support
+            Of all rows.
+        """
+        seen = ~np.isnan(values)
+        on_grid = self.step > 0
+        steps = (values * self.factor - self.anchor) / np.where(on_grid, self.step, 1.0)
+        with np.errstate(invalid="ignore"):
+            off = (np.abs(steps - np.rint(steps)) > _OFF_GRID) & seen
+            step = np.where(off.any(0), 0.0, self.step)
+            near = np.where(
+                on_grid, (self.anchor + np.rint(steps) * self.step) / self.factor, values
+            )
+            exact = np.where(off, values, near)
+            low, high = np.fmin.reduce(exact, axis=0), np.fmax.reduce(exact, axis=0)
+            low = np.where(self.low - low > slack, low, np.fmin(self.low, high))
+            high = np.where(high - self.high > slack, high, np.fmax(self.high, low))
+            phase = (exact + self.day[3]) % np.where(self.day[0] > 0, self.day[0], 1.0)
+        day = self.day.copy()
+        free = self.day[0] == 0
+        day[1] = np.where(free, 0.0, np.fmin(day[1], np.fmin.reduce(phase, axis=0)))
+        day[2] = np.where(free, 0.0, np.fmax(day[2], np.fmax.reduce(phase, axis=0)))
+        return replace(self, low=low, high=high, step=step, day=day)
+
+    def calibrated(self, values: np.ndarray, *, generated: bool = False) -> Self:
+        """Return the support with intervals of answers that are moved onto each point mass.
+
+        A mass takes as many of the answers as it has of the training rows: those that stand where
+        it stands in the order of the values.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n, n_measured)
+            Answers of the model about training rows, or rows that it generated.
+        generated : bool, default=False
+            Generated rows have no true value: all masses take their share of them. Of
+            reconstructions, a mass that rounding does not bring back takes its share, but none
+            nearer to another mass, and all nearer to it than to the next value that occurs.
+
+        Returns
+        -------
+        Support
+            The same values, with new intervals.
+        """
+        masses = self.masses.copy()
+        chosen = np.ones_like(self.is_excess) if generated else self.is_excess
+        for place in np.flatnonzero(chosen).tolist():
+            answers = values[:, self.mass_column[place]]
+            answers = np.sort(answers[~np.isnan(answers)])
+            if len(answers):
+                masses[1:, place] = self._quantiles(place, answers)
+                if not generated:
+                    masses[1:, place] = self._held(place, *masses[1:, place])
+        return replace(self, masses=masses)
+
+    def _quantiles(self, place: int, answers: np.ndarray) -> tuple[float, float]:
+        """Return the answers between the shares below a mass and up to it."""
+        (below, upto), n = self.shares[:, place], len(answers)
+        first, last = round(below * n), round(upto * n) - 1
+        if last < first:
+            return np.inf, np.inf
+        low = -np.inf if first <= 0 else answers[first]
+        return low, np.inf if last >= n - 1 else answers[last]
+
+    def _held(self, place: int, low: float, high: float) -> tuple[float, float]:
+        """Return an interval between the masses beside, that holds what is nearest to its own."""
+        value = self.masses[0, place]
+        nearest = (value + self.beside[:, place]) / 2
+        low, high = min(low, nearest[0]), max(high, nearest[1])
+        others = self.masses[0, (self.mass_column == self.mass_column[place]) & self.is_excess]
+        smaller, larger = others[others < value], others[others > value]
+        if len(smaller):
+            low = max(low, (value + smaller.max()) / 2)
+        if len(larger):
+            high = min(high, (value + larger.min()) / 2)
+        return low, high
