@@ -173,6 +173,7 @@ class _Encoded(NamedTuple):
         return self._replace(values=self.values[places], given=self.given[places])
 
 
+@each_once()
 def compare(
     real: Any,
     synthetic: Any,

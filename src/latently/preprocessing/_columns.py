@@ -129,6 +129,8 @@ class OrdinalCodec:
         return (codes[:, None] > steps).astype(np.float64), observed & ~unknown
 
     def decode(self, elements: np.ndarray) -> pa.Array:
+        if not self.categories:
+            return pa.nulls(len(elements), pa.string())
         above = (elements > 0.5).sum(1)
         return pa.array(self.categories).take(pa.array(np.minimum(above, len(self.categories) - 1)))
 

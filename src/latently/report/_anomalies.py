@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latently._notices import each_once
 from latently.exceptions import DataError
 from latently.report._labels import as_labels
 from latently.report._style import BLUE, DARK, PALE, RED, axes_of, headline
@@ -23,6 +24,7 @@ Scores = NDArray[np.float64]
 Truths = NDArray[np.bool_]
 
 
+@each_once()
 def plot_anomalies(
     scores_or_model: Any,
     X: Any = None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from latently._notices import each_once
 from latently.exceptions import DataError
 from latently.report._labels import read_labels
 from latently.report._style import GREY, MANY, MARKERS, PALETTE, axes_of, halo, headline
@@ -31,6 +32,7 @@ class _Places(NamedTuple):
     labels: tuple[str, str]
 
 
+@each_once()
 def plot_map(
     model: Any,
     X: Any,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jinja2 import Environment
 
+from latently._notices import each_once
 from latently._validation import read_input
 from latently.estimators import REASONS, BaseAutoencoder, TrainedAutoencoder
 from latently.exceptions import DataError
@@ -118,6 +119,7 @@ class Report:
         return str(self.contents["verdict"])
 
 
+@each_once()
 def make_report(model: Any, X: Any, *, color: Any = None, label: str | None = None) -> Report:
     """Report on a model and some rows: is it worth it, is it well, what stands out, and why.
 

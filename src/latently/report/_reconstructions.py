@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latently._notices import each_once
 from latently.exceptions import ParameterError
 from latently.report._images import channels_last, draw_image, value_range
 from latently.report._style import WIDTH, bare, new_figure
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _MAX_TABLE_ROWS = 6
 
 
+@each_once()
 def plot_reconstructions(model: Any, X: Any, n: int = 8) -> Figure:
     """Plot the first rows of ``X`` beside their reconstructions.
 

@@ -20,6 +20,7 @@ from latently.exceptions import DataError, DataWarning, DriftWarning, ParameterE
 from latently.preprocessing import canonical_order
 from latently.tasks._base import AutoencoderTask
 from latently.tasks._calibration import Calibration, DriftTest, benjamini_hochberg
+from latently.tasks._doubts import warn_of_doubts
 from latently.tasks._explanation import (
     Explanation,
     ImageExplanation,
@@ -183,6 +184,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         rule = self._rule()
         self.__dict__.pop("threshold_", None)  # unfitted until all is there
         data = read_input(copy.copy(self), X, reset=True, min_rows=MIN_ROWS)
+        warn_of_doubts(data if isinstance(data, np.ndarray) else data.to_native())
         order, shuffled = self._ordered(data)
         n_held = self._count_held(len(data))
         learnt = _rows(data, order[~np.isin(order, shuffled[:n_held])])

@@ -18,6 +18,7 @@ from latently._validation import check_fitted
 from latently.estimators import BaseAutoencoder, DenoisingAutoencoder, scaled
 from latently.nn import AutoencoderModule, Cells, DenseNetwork, Masking, hidden_layers
 from latently.tasks._base import AutoencoderTask
+from latently.tasks._doubts import warn_of_doubts
 
 #: Width of the default code, and passes over the rows: more of either gained little.
 _WIDTH, _EPOCHS = 512, 50
@@ -108,6 +109,7 @@ class FeatureExtractor(TransformerMixin, AutoencoderTask):  # type: ignore[misc]
             If the rows cannot be used.
         """
         self._fit_autoencoder(X)
+        warn_of_doubts(X)
         return self
 
     def transform(self, X: Any) -> np.ndarray:

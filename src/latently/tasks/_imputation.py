@@ -29,6 +29,7 @@ from latently.nn import AutoencoderModule, Cells, MaskedModule
 from latently.preprocessing import TablePreprocessor, fill_missing, mark_missing, restore
 from latently.schema import Rounding
 from latently.tasks._base import AutoencoderTask
+from latently.tasks._doubts import warn_of_doubts
 from latently.tasks._fill_report import report_fill
 
 
@@ -148,6 +149,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         """
         shown = self._shown(X)
         model = self._fit_autoencoder(shown)
+        warn_of_doubts(X)
         if _is_table(model):
             self.fill_report_ = report_fill(model, model._read(shown, fitting=True))
             fitted_here = model is not getattr(self.autoencoder, "estimator", self.autoencoder)
@@ -188,6 +190,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
             filled = fill_missing(_given(shown), again, self._positions())
         return self._answer(X, shown, filled)
 
+    @each_once()
     def impute(
         self,
         X: Any,
@@ -244,6 +247,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
 
         return self._tables(X, drawn, "n_draws")
 
+    @each_once()
     def interval(self, X: Any, coverage: float = 0.9) -> Bounds:
         """Return between which values each missing cell lies, with a chance of ``coverage``.
 
