@@ -22,7 +22,7 @@ Tables = dict[str, Input]
 #: Kinds between which cells are converted where every one of them has a counterpart.
 _CONVERTED = {
     ("number", "boolean"), ("number", "text"), ("boolean", "number"), ("boolean", "text"),
-    ("text", "number"), ("text", "boolean"), ("time", "text"),
+    ("text", "number"), ("time", "text"),
 }  # fmt: skip
 
 
@@ -217,14 +217,14 @@ def _converted(
 
 def _cast(cells: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
     """Convert cells; raise ArrowInvalid where one would change."""
-    if pa.types.is_boolean(wanted) and not pa.types.is_boolean(cells.type):
+    from_text = pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type)
+    if pa.types.is_boolean(wanted) and not pa.types.is_boolean(cells.type) and not from_text:
         numbers = cells.cast(pa.float64())
         if not pc.all(pc.is_in(numbers.drop_null(), value_set=pa.array([0.0, 1.0]))).as_py():
             raise pa.ArrowInvalid("neither 0 nor 1")
         return pc.equal(numbers, 1.0)
     if pa.types.is_boolean(cells.type) and not pa.types.is_boolean(wanted):
-        is_text = pa.types.is_string(wanted) or pa.types.is_large_string(wanted)
-        return cells.cast(wanted) if is_text else cells.cast(pa.int8()).cast(wanted)
+        return cells.cast(pa.int8()).cast(wanted)
     if pa.types.is_decimal(wanted) or pa.types.is_integer(wanted):
         wanted = pa.float64()
     return cells.cast(wanted)

@@ -14,11 +14,11 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
 from latently._layout import Column
-from latently._notices import each_once, silenced, warn
+from latently._notices import each_once, silenced, warn, warn_columns
 from latently._validation import Input
 from latently.exceptions import DataError, DataWarning
 from latently.inspection._alike import given_cells, read_alike
-from latently.preprocessing import TablePreprocessor
+from latently.preprocessing import MAX_CATEGORIES, TablePreprocessor
 
 #: Rows of each side that a judge is trained on, and that distances are taken between.
 _JUDGED_ROWS, _NEAR_ROWS = 5_000, 4_000
@@ -245,10 +245,16 @@ def _encoded(tables: dict[str, Input]) -> tuple[TablePreprocessor, dict[str, _En
     """Encode tables by the first of them."""
     given = {name: given_cells(table) for name, table in tables.items()}
     filled = {name: np.asarray(cells.any(0)) for name, cells in given.items()}
-    with silenced(DataWarning), each_once():
+    with silenced(DataWarning):
         preprocessor = TablePreprocessor.fit(tables["real"], "gaussian")
     order = preprocessor.order
     _warn_of_empty(filled, preprocessor.column_names)
+    cut = [codec.name for codec in preprocessor.codecs if not getattr(codec, "complete", True)]
+    warn_columns(
+        cut,
+        f"hold more than {MAX_CATEGORIES} categories in real, of which the rarest count as one",
+        "Leave out identifiers and free text.",
+    )
     nowhere = ~(filled["real"] & filled["synthetic"])
     encoded = {}
     for name, table in tables.items():

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jinja2 import Environment
 
-from latently._notices import each_once
+from latently._notices import each_once, warn
 from latently._validation import read_input
 from latently.estimators import REASONS, BaseAutoencoder, TrainedAutoencoder
 from latently.exceptions import DataError
@@ -196,6 +196,8 @@ def _pictures(
             "Each row as a point where its code lies."
             + ("" if label is None else f" Coloured by {label}."),
         )
+    elif values is not None:
+        warn(f"color is for the map, of which a report on {type(model).__name__} has none.")
     drawn["reconstructions"] = (
         plot_reconstructions(autoencoder, X),
         "Rows beside their reconstructions.",
