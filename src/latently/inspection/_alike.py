@@ -176,8 +176,8 @@ def _common_type(column: str, tables: Mapping[str, pa.Table]) -> pa.DataType | N
 
 
 def _finest(types: list[pa.DataType]) -> pa.DataType:
-    """Return the type of times that holds those of all tables; aware where one of them is."""
-    zone = next((kind.tz for kind in types if getattr(kind, "tz", None)), None)
+    """Return the type of times that holds those of all tables, in the zone of the first."""
+    zone = getattr(types[0], "tz", None)
     bare = [pa.timestamp(kind.unit) if pa.types.is_timestamp(kind) else kind for kind in types]
     fields = [pa.schema([pa.field("x", kind)]) for kind in bare]
     finest = pa.unify_schemas(fields, promote_options="permissive").field("x").type
@@ -203,16 +203,35 @@ def _converted(
     if kind == other and kind in ("number", "text", "boolean"):
         return cells
     if kind == other or (other, kind) in _CONVERTED:
-        if pa.types.is_timestamp(wanted) and wanted.tz and getattr(cells.type, "tz", "") is None:
-            warn(f"Column {column!r} of {name} has times without a zone; they count as UTC.")
         try:
-            return _cast(plain(cells), wanted)
+            return _cast(_on_clock(plain(cells), wanted, column, name), wanted)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             pass
     raise DataError(
         f"Column {column!r} holds {_words(_kind(model))} ({plain(model).type}) in {first} and "
         f"{_words(kind)} ({plain(cells).type}) in {name}. Give both tables the same kind of values."
     )
+
+
+def _on_clock(
+    cells: pa.ChunkedArray, wanted: pa.DataType, column: str, name: str
+) -> pa.ChunkedArray:
+    """Return times with or without a zone, as a model reads those of a batch."""
+    if not (pa.types.is_timestamp(wanted) and pa.types.is_timestamp(cells.type)):
+        return cells
+    if wanted.tz and not cells.type.tz:
+        warn(
+            f"Column {column!r} of {name} has times without a zone; they are taken as clock "
+            f"times in {wanted.tz}."
+        )
+        return pc.assume_timezone(cells, wanted.tz, ambiguous="earliest", nonexistent="latest")
+    if cells.type.tz and not wanted.tz:
+        warn(
+            f"Column {column!r} of {name} has times with a zone; the time on their own clock is "
+            "taken."
+        )
+        return pc.local_timestamp(cells)
+    return cells
 
 
 def _cast(cells: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
