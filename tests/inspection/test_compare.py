@@ -270,3 +270,18 @@ def test_a_target_may_be_the_only_column_or_have_one_class():
     constant = mixed().assign(k="x")
     assert compare(constant, constant, target="k").utility.real == 1
     assert compare(constant, constant, target=np.int64(1)).utility.target == "k"
+
+
+def test_dates_beside_times_are_the_same_instants_and_far_ones_are_refused():
+    days = pa.array(range(20), pa.int32())
+    dates = pa.table({"t": days.cast(pa.date32())})
+    found = compare(dates, pa.table({"t": days.cast(pa.date32()).cast(pa.timestamp("ns"))}))
+    assert found.privacy.copies == 1
+    far = pa.table({"t": pa.array(range(10**11, 10**11 + 20)).cast(pa.timestamp("s"))})
+    with pytest.raises(DataError, match=r"'t' of real holds dates or times beyond the range"):
+        compare(far, pa.table({"t": pa.array(range(20)).cast(pa.timestamp("ns"))}))
+
+
+def test_a_table_that_is_none_is_refused():
+    with pytest.raises(DataError, match="real: "):
+        compare(None, mixed())

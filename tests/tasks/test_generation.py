@@ -217,3 +217,18 @@ def test_grey_is_drawn_grey_and_coins_as_coins(binary):
     drawn = model.sample(50, random_state=0)
     assert np.isin(drawn, (0, 1)).all() == binary
     assert drawn.min() >= 0 and drawn.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("classes", "words"),
+    [
+        (["u"] * 59 + ["v"], "Each class needs at least 2 rows, got one of v"),
+        ([None, "u", "v"] * 20, "must have a class for each row, got none in 20 rows"),
+        ([np.nan, 1.0, 2.0] * 20, "got none in 20 rows, the first of them row 0"),
+    ],
+)
+def test_classes_of_one_row_and_rows_without_a_class_are_refused(classes, words):
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    model = Autoencoder(1, max_epochs=1, random_state=0)
+    with pytest.raises(DataError, match=words):
+        LatentSampler(autoencoder=model, conditional=True, random_state=0).fit(X, classes)

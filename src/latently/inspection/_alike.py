@@ -178,6 +178,8 @@ def _common_type(column: str, tables: Mapping[str, pa.Table]) -> pa.DataType | N
 def _finest(types: list[pa.DataType]) -> pa.DataType:
     """Return the type of times that holds those of all tables, in the zone of the first."""
     zone = getattr(types[0], "tz", None)
+    if len({str(kind) for kind in types}) > 1:
+        types = [pa.timestamp("s") if pa.types.is_date(kind) else kind for kind in types]
     bare = [pa.timestamp(kind.unit) if pa.types.is_timestamp(kind) else kind for kind in types]
     fields = [pa.schema([pa.field("x", kind)]) for kind in bare]
     finest = pa.unify_schemas(fields, promote_options="permissive").field("x").type
@@ -206,7 +208,11 @@ def _converted(
         try:
             return _cast(_on_clock(plain(cells), wanted, column, name), wanted)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            pass
+            if kind == other:
+                raise DataError(
+                    f"Column {column!r} of {name} holds {_words(kind)} beyond the range of "
+                    f"{wanted}, the finest unit of the tables. Give all tables a coarser unit."
+                ) from None
     raise DataError(
         f"Column {column!r} holds {_words(_kind(model))} ({plain(model).type}) in {first} and "
         f"{_words(kind)} ({plain(cells).type}) in {name}. Give both tables the same kind of values."

@@ -225,7 +225,9 @@ def compare(
     True
     """
     given = {"real": real, "synthetic": synthetic, "holdout": holdout}
-    tables = read_alike({n: rows for n, rows in given.items() if rows is not None}, _MIN_ROWS)
+    tables = read_alike(
+        {n: rows for n, rows in given.items() if rows is not None or n != "holdout"}, _MIN_ROWS
+    )
     preprocessor, encoded = _encoded(tables)
     rng = np.random.default_rng(random_state)
     one, other, kept = encoded["real"], encoded["synthetic"], encoded.get("holdout")

@@ -6,7 +6,7 @@ from latently.preprocessing._images import ImagePreprocessor
 from latently.preprocessing._order import canonical_order
 from latently.preprocessing._table import Table, TablePreprocessor, counted_from, tallied
 from latently.preprocessing._tallies import MAX_CATEGORIES
-from latently.preprocessing._values import cell_lists, python_values
+from latently.preprocessing._values import cell_lists, is_missing, python_values
 
 Preprocessor = TablePreprocessor | ImagePreprocessor
 
@@ -21,6 +21,7 @@ __all__ = [
     "cell_lists",
     "counted_from",
     "fill_missing",
+    "is_missing",
     "mark_missing",
     "python_values",
     "restore",

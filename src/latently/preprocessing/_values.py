@@ -48,6 +48,16 @@ def python_values(column: pa.ChunkedArray) -> list[Any]:
     return found
 
 
+def is_missing(value: Any) -> bool:
+    """Return True for None, NaN, and the NA and NaT of pandas, which equal nothing."""
+    if value is None:
+        return True
+    try:
+        return bool(value != value)
+    except (TypeError, ValueError):  # NA of pandas, or an array
+        return type(value).__name__ == "NAType"
+
+
 def _in_microseconds(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_timestamp(kind):
         return pa.timestamp("us", kind.tz)

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from latently.exceptions import DataError
-from latently.preprocessing import python_values
+from latently.preprocessing import is_missing, python_values
 from latently.schema import plain
 
 #: Microseconds of a year.
@@ -92,7 +92,7 @@ def _of_arrow(column: pa.ChunkedArray) -> NDArray[Any]:
 
 def _of_objects(values: list[Any]) -> NDArray[Any]:
     """Return numbers where all values are some, else texts; None where one is missing."""
-    missing = [_is_missing(value) for value in values]
+    missing = [is_missing(value) for value in values]
     kept = [value for value, gone in zip(values, missing, strict=True) if not gone]
     if kept and all(_is_number(value) for value in kept):
         pairs = zip(values, missing, strict=True)
@@ -104,13 +104,3 @@ def _of_objects(values: list[Any]) -> NDArray[Any]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
-
-
-def _is_missing(value: Any) -> bool:
-    """Return True for None, NaN, and the NA and NaT of pandas, which equal nothing."""
-    if value is None:
-        return True
-    try:
-        return bool(value != value)
-    except (TypeError, ValueError):  # NA of pandas, or an array
-        return type(value).__name__ == "NAType"

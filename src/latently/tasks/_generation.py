@@ -11,7 +11,7 @@ import torch
 
 from latently._notices import each_once
 from latently._sklearn import Interval, StrOptions, check_parameters
-from latently._validation import check_fitted, read_seed
+from latently._validation import MIN_ROWS, check_fitted, read_seed
 from latently.estimators import (
     BaseAutoencoder,
     SupportName,
@@ -20,6 +20,7 @@ from latently.estimators import (
     code_of,
 )
 from latently.exceptions import DataError, ParameterError
+from latently.preprocessing import is_missing
 from latently.tasks._base import AutoencoderTask
 from latently.tasks._density import Density, DensityName, fit_density
 
@@ -141,7 +142,13 @@ class LatentSampler(AutoencoderTask):
         return self
 
     def _fit_classes(self, codes: np.ndarray, y: np.ndarray, seed: int) -> None:
-        self.classes_, which = np.unique(y, return_inverse=True)
+        self.classes_, which, counts = np.unique(y, return_inverse=True, return_counts=True)
+        single = [str(label) for label in self.classes_[counts < MIN_ROWS]]
+        if single:
+            raise DataError(
+                f"Each class needs at least {MIN_ROWS} rows, got one of {', '.join(single[:5])}. "
+                "Give more rows, or join classes."
+            )
         parts = [codes[which == place] for place in range(len(self.classes_))]
         found = [fit_density(part, self.density, self.n_modes, seed) for part in parts]
         self._keep(found, [len(part) / len(codes) for part in parts])
@@ -259,4 +266,10 @@ def _classes_of(y: Any, n_rows: int) -> np.ndarray:
     classes = np.asarray(y).ravel()
     if len(classes) != n_rows:
         raise DataError(f"y must have one class a row, got {len(classes)} for {n_rows} rows.")
+    missing = [row for row, label in enumerate(classes.tolist()) if is_missing(label)]
+    if missing:
+        raise DataError(
+            f"y must have a class for each row, got none in {len(missing):,} rows, the first of "
+            f"them row {missing[0]}. Leave those rows out."
+        )
     return classes
