@@ -16,11 +16,12 @@ from latently import (
     Autoencoder,
     AutoencoderImputer,
     AutoencoderSearchCV,
+    DenoisingAutoencoder,
     EnsembleAutoencoder,
     FeatureExtractor,
-    LatentSampler,
     MaskedAutoencoder,
     MemoryAutoencoder,
+    SparseAutoencoder,
 )
 from latently.exceptions import DataWarning
 from latently.io import TableDataset, write
@@ -210,9 +211,14 @@ def test_three_rows_are_called_very_few(task):
     assert "3 rows are very few to learn from" in " ".join(texts)
 
 
-def test_a_code_larger_than_the_row_is_warned_of_where_nothing_keeps_it_from_copying():
+def test_a_task_warns_of_a_code_larger_than_the_row_where_it_may_copy_it():
     X = np.random.default_rng(0).normal(size=(60, 4))
-    (text,) = (text for text, _ in said(lambda: Autoencoder(5, max_epochs=1).fit(X)))
+
+    def found(model):
+        return [text for text, _ in said(lambda: FeatureExtractor(autoencoder=model).fit(X))]
+
+    (text,) = found(Autoencoder(5, max_epochs=1))
     assert text.startswith("n_components=5 is more than the 4 numbers")
-    assert said(lambda: Autoencoder(4, max_epochs=1).fit(X)) == []
-    assert said(lambda: LatentSampler(autoencoder=Autoencoder(2, max_epochs=1)).fit(X)) == []
+    assert found(Autoencoder(4, max_epochs=1)) == []
+    assert found(DenoisingAutoencoder(5, max_epochs=1)) == []
+    assert found(SparseAutoencoder(8, max_epochs=1)) == []

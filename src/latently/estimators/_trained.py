@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 from torch import Tensor
 
-from latently._notices import warn
 from latently._sklearn import HasMethods, Interval, StrOptions
 from latently._validation import (
     MIN_ROWS,
@@ -461,19 +460,15 @@ class TrainedAutoencoder(Answers):
 
     def _count_components(self, spectrum: Spectrum) -> int:
         """Return the size of the code, by parameters and a PCA alone."""
-        if self.n_components == "auto":
-            return automatic_components(spectrum)
-        self._warn_of_copying(len(spectrum.mean))
-        return int(self.n_components)
+        if self.n_components != "auto":
+            return int(self.n_components)
+        return automatic_components(spectrum)
 
-    def _warn_of_copying(self, width: int) -> None:
-        """Warn of a code that has room for a copy of the row, where nothing speaks against one."""
-        if 1 < width < int(self.n_components) and self._make_corruption() is None:
-            warn(
-                f"n_components={self.n_components} is more than the {width:,} numbers that a row "
-                "is encoded in, so that the code can copy the row. Take fewer, a corruption, or "
-                "a SparseAutoencoder."
-            )
+    @property
+    def can_copy_rows(self) -> bool:
+        """True if the code has room for a copy of the row and no corruption speaks against one."""
+        width = self.preprocessor_.layout.width
+        return 1 < width < self.n_components_ and self._make_corruption() is None
 
     def _build_module(self, mean: Tensor) -> AutoencoderModule:
         layout = self.preprocessor_.layout

@@ -184,11 +184,11 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         rule = self._rule()
         self.__dict__.pop("threshold_", None)  # unfitted until all is there
         data = read_input(copy.copy(self), X, reset=True, min_rows=MIN_ROWS)
-        warn_of_doubts(data if isinstance(data, np.ndarray) else data.to_native())
         order, shuffled = self._ordered(data)
         n_held = self._count_held(len(data))
         learnt = _rows(data, order[~np.isin(order, shuffled[:n_held])])
-        self._fit_autoencoder(learnt if n_held else X)
+        model = self._fit_autoencoder(learnt if n_held else X)
+        warn_of_doubts(model, data if isinstance(data, np.ndarray) else data.to_native())
         self.score_: Score = fit_score(self.scoring, self.autoencoder_, learnt)
         self.repairs_ = self._learn_repairs(learnt)
         self.calibration_ = Calibration.of(self._calibration_scores(data, shuffled, n_held))

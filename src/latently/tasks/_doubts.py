@@ -8,6 +8,7 @@ import narwhals as nw
 import numpy as np
 
 from latently._notices import warn, warn_columns
+from latently.estimators import BaseAutoencoder
 
 #: Fewer rows than this are very few; below the second number, no column counts as an index.
 _FEW_ROWS, _MIN_INDEX_ROWS = 10, 20
@@ -15,14 +16,22 @@ _FEW_ROWS, _MIN_INDEX_ROWS = 10, 20
 _MAX_TEXT_ROWS = 100
 
 
-def warn_of_doubts(X: Any) -> None:
-    """Warn of columns that look like identifiers, and of very few rows.
+def warn_of_doubts(model: BaseAutoencoder, X: Any) -> None:
+    """Warn of columns that look like identifiers, of very few rows, and of a code that copies.
 
     Parameters
     ----------
+    model : BaseAutoencoder
+        Fitted.
     X : array-like, DataFrame, Table or image stack
-        The rows of a fit, in the user's order.
+        The rows of the fit, in the user's order.
     """
+    if model.can_copy_rows:
+        warn(
+            f"n_components={model.n_components_} is more than the "
+            f"{model.preprocessor_.layout.width:,} numbers that a row is encoded in, so that the "
+            "code can copy the row. Take fewer, a corruption, or a SparseAutoencoder."
+        )
     is_frame = nw.dependencies.is_into_dataframe(X)
     data: Any = nw.from_native(X, eager_only=True) if is_frame else np.asarray(X)
     n_rows = len(data)

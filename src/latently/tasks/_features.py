@@ -108,8 +108,7 @@ class FeatureExtractor(TransformerMixin, AutoencoderTask):  # type: ignore[misc]
         DataError
             If the rows cannot be used.
         """
-        self._fit_autoencoder(X)
-        warn_of_doubts(X)
+        warn_of_doubts(self._fit_autoencoder(X), X)
         return self
 
     def transform(self, X: Any) -> np.ndarray:

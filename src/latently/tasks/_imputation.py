@@ -149,7 +149,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         """
         shown = self._shown(X)
         model = self._fit_autoencoder(shown)
-        warn_of_doubts(X)
+        warn_of_doubts(model, X)
         if _is_table(model):
             self.fill_report_ = report_fill(model, model._read(shown, fitting=True))
             fitted_here = model is not getattr(self.autoencoder, "estimator", self.autoencoder)
