@@ -4,11 +4,16 @@ import os
 from collections import Counter
 
 import pytest
+from hypothesis import settings
 
 # scikit-learn's array API checks are skipped without it.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 # Two threads fighting over tiny matrices are three to ten times slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# No example may fail because a machine is slow, and all machines try the same ones.
+settings.register_profile("suite", deadline=None, derandomize=True)
+settings.load_profile("suite")
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def spread(values):
 
 
 def of_times(seconds, **kind):
-    evidence = Evidence(10**9, **kind).see(np.asarray(seconds, np.int64), len(seconds))
+    evidence = Evidence(10**9, **kind).update(np.asarray(seconds, np.int64), len(seconds))
     origin = int(min(seconds))
     found = support_of([evidence], [origin], np.array([np.std(seconds)]), np.zeros(1), [True])
     return lambda answers: found.snapped(np.array(answers, float)[:, None] - origin)[:, 0] + origin
@@ -184,11 +184,11 @@ def test_answers_lie_within_the_support_and_stay_there(values, answers):
 def test_pieces_give_the_support_of_the_whole(values, cut):
     whole = support(values)
     first = evidence_of(values[:cut, None])
-    heard = Evidence()
+    merged = Evidence()
     for part in (first[0], evidence_of(values[cut:, None])[0]):
-        heard.hear(part.told())
+        merged.merge(part.state())
     gaps = np.array([np.isnan(values).mean()])
-    found = support_of([heard], [0], np.array([spread(values)]), gaps, [True])
+    found = support_of([merged], [0], np.array([spread(values)]), gaps, [True])
     for name in ("low", "high", "factor"):
         assert np.array_equal(getattr(found, name), getattr(whole, name), equal_nan=True), name
     # A part with few values may show a common step of its own only by chance.

@@ -166,11 +166,79 @@ def test_a_date_is_expected_between_dates(shop):
     assert isinstance(reason.high, datetime) and reason.high < datetime(2027, 1, 1)
 
 
+def past_payments(n_rows, seed=0):
+    """Return payments of working hours, Monday to Friday, of which the fee is a rare constant."""
+    rng = np.random.default_rng(seed)
+    days = pd.to_datetime("2026-01-05") + pd.to_timedelta(rng.integers(0, 40, n_rows) // 5 * 7
+                                                          + rng.integers(0, 5, n_rows), unit="D")  # fmt: skip # noqa: E501
+    times = days + pd.to_timedelta(rng.integers(9 * 60, 17 * 60, n_rows), unit="min")
+    amount = rng.gamma(3, 10, n_rows).round(2)
+    fee = np.where(rng.random(n_rows) < 0.02, 1.5, 0.0)
+    return pd.DataFrame({"when": times, "amount": amount, "vat": (amount / 5).round(2), "fee": fee})
+
+
+@pytest.fixture(scope="module")
+def payments():
+    return AnomalyDetector(random_state=0).fit(past_payments(1_500))
+
+
+def test_no_reason_lies_inside_its_own_range(payments):
+    rows = past_payments(300, seed=1)
+    rows.loc[::3, "vat"] += 30
+    rows.loc[1::3, "when"] += pd.Timedelta("14h")
+    reasons = [reason for one in payments.explain(rows) for reason in one.reasons]
+    ranged = [reason for reason in reasons if reason.low is not None]
+    assert len(ranged) > 90
+    assert not [reason for reason in ranged if reason.low <= reason.got <= reason.high]
+    assert not [r for r in reasons if r.low is None and r.phase is None and r.got == r.expected]
+
+
+def test_a_time_is_blamed_for_its_hour_in_words(payments):
+    rows = past_payments(50, seed=2).assign(fee=0.0)
+    rows["when"] = rows.when.dt.normalize() + pd.Timedelta("3h")
+    first = [one.reasons[0] for one in payments.explain(rows)]
+    assert {reason.column for reason in first} == {"when"}
+    assert {reason.phase.unit for reason in first} == {"hour"}
+    assert str(first[0]).startswith("when hour 03, expected ")
+    hours = [int(first[0].phase.words(end)) for end in (first[0].phase.low, first[0].phase.high)]
+    assert 8 <= hours[0] <= 10 and 15 <= hours[1] <= 17
+
+
+def test_a_time_is_blamed_for_its_weekday_in_words(payments):
+    rows = past_payments(50, seed=3)
+    rows["when"] += pd.to_timedelta(6 - rows.when.dt.day_of_week, unit="D")
+    units = [r.phase.unit for one in payments.explain(rows) for r in one.reasons if r.phase]
+    assert units.count("weekday") > 40
+    assert "weekday Sun, expected" in str(payments.explain(rows[:1]))
+
+
+def test_point_masses_are_expected_as_they_are(payments):
+    rows = past_payments(40, seed=4)
+    rows["fee"] = 90.0
+    reasons = [r for one in payments.explain(rows) for r in one.reasons if r.column == "fee"]
+    assert len(reasons) == 40
+    assert {reason.expected for reason in reasons} <= {0.0, 1.5}
+
+
+def test_rows_are_named_by_the_users_index_and_have_p_values(payments):
+    rows = past_payments(3, seed=5).set_axis(["A7", "B1", "C9"])
+    found = payments.explain(rows)
+    assert str(found[1]).startswith("row B1, score ")
+    assert np.array_equal([one.p_value for one in found], payments.p_values(rows))
+
+
+def test_rows_without_a_reason_have_a_line_of_rank_zero(payments):
+    lines = pd.DataFrame(payments.explain(past_payments(30, seed=6)).to_dict())
+    assert set(lines.row) == set(range(30))
+    assert (lines.column.isna() == (lines["rank"] == 0)).all()
+
+
 def test_reasons_become_a_table(shop):
     rows = table(30, seed=3)
     rows.loc[4, "paid"] = -5e5
     lines = shop.explain(rows).to_dict()
-    assert set(lines) == {"row", "rank", "column", "got", "expected", "low", "high", "blame"}
+    heads = ["row", "anomaly_score", "p_value", "rank", "column", "part", "got", "expected"]
+    assert list(lines) == [*heads, "low", "high", "blame"]
     assert len({len(column) for column in lines.values()}) == 1
     frame = pd.DataFrame(lines)
     assert frame[(frame.row == 4) & (frame["rank"] == 1)].column.item() == "paid"

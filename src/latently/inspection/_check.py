@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from latently._notices import each_once
+from latently._tabular import Tabular
 from latently._validation import check_fitted
 from latently.estimators import BaseAutoencoder, TrainedAutoencoder, VariationalAutoencoder
 from latently.exceptions import DataError
@@ -64,7 +65,7 @@ class Finding(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Health:
+class Health(Tabular):
     """What ``check`` found.
 
     Attributes
@@ -80,6 +81,18 @@ class Health:
     findings: tuple[Finding, ...]
     n_rows: int
     checked: tuple[str, ...]
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return one list an attribute of a finding.
+
+        Returns
+        -------
+        dict of str to list
+            An entry a finding.
+        """
+        return {
+            name: [getattr(finding, name) for finding in self.findings] for name in Finding._fields
+        }
 
     @property
     def is_healthy(self) -> bool:

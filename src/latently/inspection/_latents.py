@@ -12,6 +12,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from latently._notices import each_once
 from latently._sklearn import Interval, check_parameters
+from latently._tabular import Tabular
 from latently._validation import check_fitted
 from latently.estimators import BaseAutoencoder, TrainedAutoencoder
 from latently.exceptions import DataError
@@ -111,7 +112,7 @@ class LatentCard:
 
 
 @dataclass(frozen=True)
-class LatentReport:
+class LatentReport(Tabular):
     """All latents that were described, the most important first.
 
     Attributes
@@ -128,6 +129,18 @@ class LatentReport:
     n_components: int
     n_dead: int
     n_collapsed: int
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return one list an attribute of a latent, what it moves in words.
+
+        Returns
+        -------
+        dict of str to list
+            An entry a latent.
+        """
+        names = ("latent", "status", "importance", "firing_rate", "rule", "r2")
+        columns = {name: [getattr(card, name) for card in self.cards] for name in names}
+        return {**columns, "moves": [", ".join(map(str, card.moves)) for card in self.cards]}
 
     def __len__(self) -> int:
         return len(self.cards)

@@ -186,6 +186,12 @@ class TimeCodec:
         ticks = seconds / self.seconds_per_tick
         return ticks if self.zone is None else self._moved(ticks, pc.local_timestamp)
 
+    def seconds_ahead(self, elements: np.ndarray) -> np.ndarray:
+        """Return by how many seconds the clock of the zone is ahead of UTC, shape (n,)."""
+        seconds = elements[:, 0].astype(np.float64) * self.scale + self.center
+        ahead: np.ndarray = self.amounts(elements) * self.seconds_per_tick - seconds
+        return ahead
+
     def values(self, amounts: np.ndarray) -> pa.Array:
         """Return whole ticks since 1970 or midnight from ticks since the origin."""
         if self.zone is not None:

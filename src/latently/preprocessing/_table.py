@@ -119,7 +119,7 @@ class TablePreprocessor:
             return cls._of_tally(tally, likelihood)
         arrow = arrow_table(table)
         tally = TableTally(table_spec(table, arrow), arrow.schema, max_categories)
-        return cls._of_tally(tally.see(arrow), likelihood)
+        return cls._of_tally(tally.update(arrow), likelihood)
 
     @classmethod
     def fit_pieces(
@@ -155,7 +155,7 @@ class TablePreprocessor:
     def of_tallies(
         cls,
         schema: pa.Schema,
-        told: Iterable[Mapping[str, Any]],
+        states: Iterable[Mapping[str, Any]],
         likelihood: LikelihoodChoice = "auto",
         max_categories: int = MAX_CATEGORIES,
     ) -> TablePreprocessor:
@@ -165,7 +165,7 @@ class TablePreprocessor:
         ----------
         schema : pyarrow.Schema
             Columns and types.
-        told : iterable of dict
+        states : iterable of dict
             What ``tallied`` returns, one for each part.
         likelihood : {"auto", "gaussian", "bernoulli", ...}, default="auto"
             Of the numbers.
@@ -179,8 +179,8 @@ class TablePreprocessor:
             and the counts of rare texts.
         """
         tally = _tally_of_schema(schema, max_categories)
-        for part in told:
-            tally.hear(part)
+        for part in states:
+            tally.merge(part)
         return cls._of_tally(tally, likelihood)
 
     @classmethod
@@ -357,9 +357,8 @@ class TablePreprocessor:
         ndarray, DataFrame or Table
             Whole numbers rounded, categories by the highest probability, in the types of ``fit``.
         """
-        amounts = self.amounts(values)
+        amounts = self.amounts(values, rounding)
         if self.support is not None:
-            amounts = self.support.snapped(amounts, rounding)
             empty = self.support.gaps == 1
             if empty.any():
                 missing = np.broadcast_to(empty, (len(values), len(empty))) | (
@@ -379,13 +378,15 @@ class TablePreprocessor:
         table = self._as_arrow(values, amounts, missing)
         return native_frame(table, self.spec, container, like)
 
-    def amounts(self, values: np.ndarray) -> np.ndarray:
+    def amounts(self, values: np.ndarray, rounding: Rounding = "free") -> np.ndarray:
         """Return encoded rows as numbers in the user's units, and times in ticks.
 
         Parameters
         ----------
         values : ndarray of shape (n_samples, width)
             Expected values.
+        rounding : {"nearest", "down", "up", "free"}, default="free"
+            How they are moved onto what their columns can hold.
 
         Returns
         -------
@@ -399,7 +400,8 @@ class TablePreprocessor:
             if isinstance(codec, TimeCodec):
                 times.append(codec.amounts(values[:, start : start + codec.width]))
             start += codec.width
-        return np.column_stack([numbers, *times])
+        amounts = np.column_stack([numbers, *times])
+        return amounts if self.support is None else self.support.snapped(amounts, rounding)
 
     def calibrated(self, values: np.ndarray, *, generated: bool = False) -> TablePreprocessor:
         """Return the same with point masses that take as many answers as they have rows.
@@ -442,12 +444,13 @@ class TablePreprocessor:
         amounts = self.amounts(values.astype(np.float64, copy=False))
         if observed is not None:
             amounts[~observed[:, : amounts.shape[1]]] = np.nan
-        slack = 1e-6 * np.concatenate([self.scale, *([c.ticks] for c in self._times)])
-        return replace(self, support=self.support.extended(amounts, slack))
+        return replace(self, support=self.support.extended(amounts, 1e-6 * self.spreads))
 
     @property
-    def _times(self) -> list[TimeCodec]:
-        return [codec for codec in self.codecs if isinstance(codec, TimeCodec)]
+    def spreads(self) -> np.ndarray:
+        """Standard deviation of numbers in the user's units, and of times in ticks."""
+        times = [codec.ticks for codec in self.codecs if isinstance(codec, TimeCodec)]
+        return np.concatenate([self.scale, times])
 
     @property
     def has_masses(self) -> bool:
@@ -538,8 +541,8 @@ def tallied(
     tally = _tally_of_schema(schema, max_categories)
     for start, piece in pieces:
         with counted_from(start):
-            tally.see(arrow_table(nw.from_native(piece, eager_only=True)))
-    return tally.told()
+            tally.update(arrow_table(nw.from_native(piece, eager_only=True)))
+    return tally.state()
 
 
 def _tally_of_schema(schema: pa.Schema, max_categories: int) -> TableTally:

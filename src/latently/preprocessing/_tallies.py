@@ -143,19 +143,19 @@ class Tally(ABC):
         self.max_categories = max_categories
         self.n_rows = self.n_values = 0
 
-    def see(self, column: pa.ChunkedArray) -> None:
-        """Take the next rows of the column."""
+    def update(self, column: pa.ChunkedArray) -> None:
+        """Add the next rows of the column."""
         self.n_rows += len(column)
         self.n_values += len(column) - int(plain(column).null_count)
 
-    def told(self) -> dict[str, Any]:
-        """Return what was gathered, for a tally of other rows to hear."""
+    def state(self) -> dict[str, Any]:
+        """Return what was gathered, to be merged into a tally of other rows."""
         return {"n_rows": self.n_rows, "n_values": self.n_values}
 
-    def hear(self, told: Mapping[str, Any]) -> None:
+    def merge(self, state: Mapping[str, Any]) -> None:
         """Add what a tally of other rows has gathered."""
-        self.n_rows += told["n_rows"]
-        self.n_values += told["n_values"]
+        self.n_rows += state["n_rows"]
+        self.n_values += state["n_values"]
 
     @property
     def gaps(self) -> float:
@@ -181,16 +181,16 @@ class OrdinalTally(Tally):
         super().__init__(*args)
         self._levels: dict[str | int | float | bool, None] = {}
 
-    def see(self, column: pa.ChunkedArray) -> None:
-        super().see(column)
+    def update(self, column: pa.ChunkedArray) -> None:
+        super().update(column)
         self._levels |= dict.fromkeys(dictionary_values(column).to_pylist())
 
-    def told(self) -> dict[str, Any]:
-        return {**super().told(), "levels": list(self._levels)}
+    def state(self) -> dict[str, Any]:
+        return {**super().state(), "levels": list(self._levels)}
 
-    def hear(self, told: Mapping[str, Any]) -> None:
-        super().hear(told)
-        self._levels |= dict.fromkeys(told["levels"])
+    def merge(self, state: Mapping[str, Any]) -> None:
+        super().merge(state)
+        self._levels |= dict.fromkeys(state["levels"])
 
     def codec(self) -> OrdinalCodec:
         return OrdinalCodec(self.name, self.position, tuple(self._levels))
@@ -214,25 +214,25 @@ class CategoryTally(Tally):
         self._dropped = 0
         self._named = self.kind.name == "dictionary"
 
-    def see(self, column: pa.ChunkedArray) -> None:
-        super().see(column)
+    def update(self, column: pa.ChunkedArray) -> None:
+        super().update(column)
         self._named = self._named and pa.types.is_dictionary(column.type)
         if self._named and len(self._levels) <= self.max_categories:
             self._levels |= dict.fromkeys(dictionary_values(column).to_pylist())
         self._count(plain(column).drop_null())
 
-    def told(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
         counted = None if self._counts is None else self._counts.to_pydict()
         found = {"levels": list(self._levels), "named": self._named, "dropped": self._dropped}
-        return {**super().told(), **found, "counts": counted}
+        return {**super().state(), **found, "counts": counted}
 
-    def hear(self, told: Mapping[str, Any]) -> None:
-        super().hear(told)
-        self._named = self._named and told["named"]
-        self._levels |= dict.fromkeys(told["levels"])
-        self._dropped += told["dropped"]
-        if told["counts"] is not None:
-            self._add(pa.table(told["counts"]))
+    def merge(self, state: Mapping[str, Any]) -> None:
+        super().merge(state)
+        self._named = self._named and state["named"]
+        self._levels |= dict.fromkeys(state["levels"])
+        self._dropped += state["dropped"]
+        if state["counts"] is not None:
+            self._add(pa.table(state["counts"]))
 
     def _count(self, values: pa.ChunkedArray) -> None:
         found = pc.value_counts(values)
@@ -288,13 +288,13 @@ class TimeTally(Tally):
         self.origin = 0
         self.evidence = Evidence(round(self._seconds_per_tick * 1e9), self._is_instant)
 
-    def see(self, column: pa.ChunkedArray) -> None:
-        super().see(column)
+    def update(self, column: pa.ChunkedArray) -> None:
+        super().update(column)
         if column.type != arrow_type(self.kind):
             column = column.cast(arrow_type(self.kind), safe=False)
         ticks = ticks_of(column)
         if not ticks.observed.any():
-            self.evidence.see(ticks.counts[:0], len(column))
+            self.evidence.update(ticks.counts[:0], len(column))
             return
         if self._moments is None:
             self.origin = int(ticks.counts[ticks.observed].min())
@@ -303,20 +303,20 @@ class TimeTally(Tally):
         new = Moments.of(np.stack([seconds, *phases], 1)[ticks.observed])
         self._moments = joined(self._moments, new)
         clock = column if self.kind.zone is None else pc.local_timestamp(column)
-        self.evidence.see(ticks_of(clock).counts[ticks.observed], len(column))
+        self.evidence.update(ticks_of(clock).counts[ticks.observed], len(column))
 
-    def told(self) -> dict[str, Any]:
-        gathered = {"moments": listed(self._moments), "evidence": self.evidence.told()}
-        return {**super().told(), **gathered, "origin": self.origin}
+    def state(self) -> dict[str, Any]:
+        gathered = {"moments": listed(self._moments), "evidence": self.evidence.state()}
+        return {**super().state(), **gathered, "origin": self.origin}
 
-    def hear(self, told: Mapping[str, Any]) -> None:
-        super().hear(told)
-        self.evidence.hear(told["evidence"])
-        moments = unlisted(told["moments"])
+    def merge(self, state: Mapping[str, Any]) -> None:
+        super().merge(state)
+        self.evidence.merge(state["evidence"])
+        moments = unlisted(state["moments"])
         if self._moments is None:
-            self.origin, self._moments = told["origin"], moments
+            self.origin, self._moments = state["origin"], moments
         elif moments is not None:
-            apart = (told["origin"] - self.origin) * self._seconds_per_tick
+            apart = (state["origin"] - self.origin) * self._seconds_per_tick
             moved = np.array([apart] + [0.0] * len(CYCLES))
             self._moments = self._moments.joined(moments.moved(moved))
 
@@ -363,30 +363,30 @@ class TableTally:
         tally.moments, tally.evidence = Moments.of(numbers), evidence_of(numbers)
         return tally
 
-    def see(self, arrow: pa.Table) -> Self:
-        """Take the next rows."""
+    def update(self, arrow: pa.Table) -> Self:
+        """Add the next rows."""
         matrix = number_matrix(arrow, self.positions)
         self.moments = joined(self.moments, Moments.of(matrix))
         evidence_of(matrix, self.evidence)
         for tally in self.tallies:
-            tally.see(arrow.column(tally.position))
+            tally.update(arrow.column(tally.position))
         return self
 
-    def told(self) -> dict[str, Any]:
-        """Return what was gathered as plain values and arrays, for another tally to hear."""
+    def state(self) -> dict[str, Any]:
+        """Return what was gathered as plain values and arrays, to be merged into another tally."""
         return {
             "moments": listed(self.moments),
-            "evidence": [one.told() for one in self.evidence],
-            "tallies": [tally.told() for tally in self.tallies],
+            "evidence": [one.state() for one in self.evidence],
+            "tallies": [tally.state() for tally in self.tallies],
         }
 
-    def hear(self, told: Mapping[str, Any]) -> Self:
+    def merge(self, state: Mapping[str, Any]) -> Self:
         """Add what was gathered of other rows of the same columns."""
-        self.moments = joined(self.moments, unlisted(told["moments"]))
-        for evidence, one in zip(self.evidence, told["evidence"], strict=True):
-            evidence.hear(one)
-        for tally, one in zip(self.tallies, told["tallies"], strict=True):
-            tally.hear(one)
+        self.moments = joined(self.moments, unlisted(state["moments"]))
+        for evidence, one in zip(self.evidence, state["evidence"], strict=True):
+            evidence.merge(one)
+        for tally, one in zip(self.tallies, state["tallies"], strict=True):
+            tally.merge(one)
         return self
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Self
 
@@ -101,8 +101,8 @@ class Evidence:
     counts: dict[float, list[float]] = field(default_factory=dict)
     hours: list[float] | None = None
 
-    def see(self, values: np.ndarray, n_rows: int) -> Self:
-        """Take the observed values of the next rows: floats, or int64 ticks."""
+    def update(self, values: np.ndarray, n_rows: int) -> Self:
+        """Add the observed values of the next rows: floats, or int64 ticks."""
         self.n_rows += n_rows
         if not len(values):
             return self
@@ -119,24 +119,24 @@ class Evidence:
             self.hours = [min(known[0], ends[0]), max(known[1], ends[1])]
         return self
 
-    def told(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
         """Return what was gathered, as plain values."""
         return asdict(self) | {"counts": [*self.counts.items()]}
 
-    def hear(self, told: dict[str, Any]) -> None:
+    def merge(self, state: Mapping[str, Any]) -> None:
         """Add what was gathered of other rows."""
-        self.n_rows += told["n_rows"]
-        self.n_values += told["n_values"]
-        self.low, self.high = min(self.low, told["low"]), max(self.high, told["high"])
-        self.n_distinct = max(self.n_distinct, told["n_distinct"])
-        for value, counted in told["counts"]:
+        self.n_rows += state["n_rows"]
+        self.n_values += state["n_values"]
+        self.low, self.high = min(self.low, state["low"]), max(self.high, state["high"])
+        self.n_distinct = max(self.n_distinct, state["n_distinct"])
+        for value, counted in state["counts"]:
             self._add(value, *counted)
-        if told["grid"] is not None:
-            grid = Grid(*told["grid"])
+        if state["grid"] is not None:
+            grid = Grid(*state["grid"])
             self.grid = list(grid if self.grid is None else Grid(*self.grid).joined(grid))
-        if told["hours"] is not None:
-            known = self.hours or told["hours"]
-            self.hours = [min(known[0], told["hours"][0]), max(known[1], told["hours"][1])]
+        if state["hours"] is not None:
+            known = self.hours or state["hours"]
+            self.hours = [min(known[0], state["hours"][0]), max(known[1], state["hours"][1])]
 
     def _count(self, values: np.ndarray) -> None:
         """Count the values that many of these rows, or of those before, hold."""
@@ -265,7 +265,7 @@ def evidence_of(matrix: np.ndarray, evidence: Sequence[Evidence] | None = None) 
         block = np.ascontiguousarray(columns, dtype=np.float64)
         for one, column in zip(found[start:], block, strict=False):
             seen = ~np.isnan(column)
-            one.see(column if seen.all() else column[seen], len(matrix))
+            one.update(column if seen.all() else column[seen], len(matrix))
     return found
 
 

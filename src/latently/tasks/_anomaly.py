@@ -18,6 +18,7 @@ from latently._validation import MIN_ROWS, check_fitted, read_input, read_seed
 from latently.estimators import BaseAutoencoder, MemoryAutoencoder, by_pieces, take_rows
 from latently.exceptions import DataError, DataWarning, DriftWarning, ParameterError
 from latently.preprocessing import canonical_order
+from latently.schema import container_of
 from latently.tasks._base import AutoencoderTask
 from latently.tasks._calibration import Calibration, DriftTest, benjamini_hochberg
 from latently.tasks._doubts import warn_of_doubts
@@ -26,6 +27,7 @@ from latently.tasks._explanation import (
     ImageExplanation,
     explain_images,
     explain_rows,
+    row_labels,
 )
 from latently.tasks._repair import Repairs
 from latently.tasks._scores import SCORES, Score, fit_score
@@ -248,7 +250,11 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         if self.repairs_ is None:
             return explain_images(self.cell_scores(X), self.autoencoder_.preprocessor_, scores, cut)
         parts, repaired = explain_rows(self.autoencoder_, self.repairs_, X, n_reasons)
-        return Explanation(scores, self._unusual(repaired), cut, **parts)
+        p_values, index = self.calibration_.p_values(scores), row_labels(X)
+        return Explanation(
+            scores, self._unusual(repaired), cut, **parts, p_values=p_values, index=index,
+            library=container_of(X),
+        )  # fmt: skip
 
     def set_threshold(self, rule: ThresholdRule, X: Any = None, y: Any = None) -> Self:
         """Move the threshold; nothing is trained again.

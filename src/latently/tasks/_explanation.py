@@ -13,12 +13,19 @@ import torch
 from scipy.ndimage import uniform_filter
 
 from latently._layout import Column, Layout
+from latently._tabular import Tabular
 from latently._validation import read_input
 from latently.estimators import BaseAutoencoder
 from latently.nn import Cells
 from latently.preprocessing import cell_lists
+from latently.schema import Container, Rounding
+from latently.tasks._phases import Phase, cycles_of, outside_phases, phases_of
 from latently.tasks._repair import Repaired, Repairs
 
+#: What is told of each reason.
+_TOLD = ("column", "part", "got", "expected", "low", "high")
+#: Ends of a range are compared with a share of themselves to spare, for rounding.
+_SLACK = 1e-9
 #: Patches along the shorter side of an image.
 _PATCHES = 8
 
@@ -35,9 +42,12 @@ class Reason(NamedTuple):
     expected : value of the column's type
         What the other columns let expect.
     low, high : value of the column's type, or None
-        Where 95 % of the training rows lie, given their other columns; None for categories.
+        Where 95 % of the training rows lie, given their other columns; None for categories, and
+        where ``phase`` holds the range.
     blame : float
         How much more likely the row would be with this cell repaired, in nats.
+    phase : Phase or None, default=None
+        The hour, weekday or month that makes a time unusual; None where the value itself does.
     """
 
     column: str
@@ -46,8 +56,11 @@ class Reason(NamedTuple):
     low: Any
     high: Any
     blame: float
+    phase: Phase | None = None
 
     def __str__(self) -> str:
+        if self.phase is not None:
+            return f"{self.column} {self.phase}"
         got = f"{self.column} {_words(self.got)}, expected "
         if self.low is None or _words(self.low) == _words(self.high):
             return got + _words(self.expected)
@@ -67,20 +80,26 @@ class RowReasons(NamedTuple):
         The score it would have with all guilty cells repaired.
     reasons : tuple of Reason
         The most guilty column first.
+    p_value : float
+        Share of normal rows that would score as high.
+    label : object
+        The label of the row in the user's frame; its place where it has none.
     """
 
     row: int
     score: float
     repaired: float
     reasons: tuple[Reason, ...]
+    p_value: float
+    label: Any
 
     def __str__(self) -> str:
         why = "; ".join(map(str, self.reasons)) or "no column stands out"
-        return f"row {self.row}, score {self.score:.3g}, {self.repaired:.3g} repaired: {why}"
+        return f"row {self.label}, score {self.score:.3g}, {self.repaired:.3g} repaired: {why}"
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation:
+class Explanation(Tabular):
     """Why rows score as they do.
 
     Iterating gives a ``RowReasons`` a row; printing it, a line a row.
@@ -105,6 +124,14 @@ class Explanation:
         The cells of each column.
     expected, low, high : list of dict of str to list
         What should be there at each rank, the reasons before it repaired.
+    phases : list of list of Phase or None
+        The hour, weekday or month to blame at each rank.
+    p_values : ndarray of shape (n_samples,)
+        Share of normal rows that would score as high.
+    index : list or None, default=None
+        The labels of the rows in the user's frame; None counts them.
+    library : {"numpy", "pandas", "polars", "pyarrow"}
+        Of the rows.
     """
 
     scores: np.ndarray
@@ -118,6 +145,16 @@ class Explanation:
     expected: list[dict[str, list[Any]]]
     low: list[dict[str, list[Any] | None]]
     high: list[dict[str, list[Any] | None]]
+    phases: list[list[Phase | None]]
+    p_values: np.ndarray
+    index: list[Any] | None = None
+    library: Container = "numpy"
+
+    def columns(self) -> dict[str, list[Any]]:
+        lines = self.to_dict()
+        if self.index is not None:
+            lines["row"] = [str(self.index[row]) for row in lines["row"]]
+        return lines
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -131,17 +168,19 @@ class Explanation:
         row %= len(self)
         ranks = [rank for rank, place in enumerate(self.guilty[row]) if place >= 0]
         reasons = tuple(self._reason(row, rank) for rank in ranks)
-        return RowReasons(row, float(self.scores[row]), float(self.repaired_scores[row]), reasons)
+        label = row if self.index is None else self.index[row]
+        scores = float(self.scores[row]), float(self.repaired_scores[row])
+        return RowReasons(row, *scores, reasons, float(self.p_values[row]), label)
 
     def _reason(self, row: int, rank: int) -> Reason:
         place = int(self.guilty[row, rank])
         name = self.names[place]
+        got, expected = self.got[name][row], self.expected[rank][name][row]
+        blame, phase = float(self.guilt[row, rank]), self.phases[rank][row]
         low, high = self.low[rank][name], self.high[rank][name]
-        return Reason(
-            name, self.got[name][row], self.expected[rank][name][row],
-            None if low is None else low[row], None if high is None else high[row],
-            float(self.guilt[row, rank]),
-        )  # fmt: skip
+        if low is None or high is None or phase is not None:
+            return Reason(name, got, expected, None, None, blame, phase)
+        return Reason(name, got, expected, low[row], high[row], blame)
 
     def to_dict(self) -> dict[str, list[Any]]:
         """Return one entry a reason, as columns, which every frame library takes.
@@ -149,14 +188,20 @@ class Explanation:
         Returns
         -------
         dict of str to list
-            Row, rank, column, got, expected, low, high and blame; values as text.
+            Row, anomaly score, p-value, rank, column, part of a time (hour, weekday, month), got,
+            expected, low, high and blame; values as text. A row of which no column stands out has
+            one entry of rank 0.
         """
+        nothing = (0, *[None] * len(_TOLD), 0.0)
         lines = [
-            (found.row, rank, *(_plain(value) for value in reason[:5]), reason.blame)
+            (found.row, found.score, found.p_value, *line)
             for found in self
-            for rank, reason in enumerate(found.reasons, 1)
+            for line in [
+                (rank, *_told(reason), reason.blame) for rank, reason in enumerate(found.reasons, 1)
+            ]
+            or [nothing]
         ]
-        heads = ("row", "rank", *Reason._fields)
+        heads = ("row", "anomaly_score", "p_value", "rank", *_TOLD, "blame")
         columns = list(zip(*lines, strict=True)) or [()] * len(heads)
         return {head: list(column) for head, column in zip(heads, columns, strict=True)}
 
@@ -165,7 +210,7 @@ class Explanation:
 
 
 @dataclass(frozen=True, eq=False)
-class ImageExplanation:
+class ImageExplanation(Tabular):
     """Where images differ from what was expected.
 
     Attributes
@@ -184,6 +229,9 @@ class ImageExplanation:
     cut: float
     heat: np.ndarray
     worst: np.ndarray
+
+    def columns(self) -> dict[str, list[Any]]:
+        return self.to_dict()
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -242,60 +290,104 @@ def explain_images(
     return ImageExplanation(scores, cut, heat, np.hstack([first, last]))
 
 
+def row_labels(X: Any) -> list[Any] | None:
+    """Return the labels of the rows of a frame that has some."""
+    index: Any = getattr(X, "index", None)
+    return list(index.tolist()) if hasattr(index, "tolist") else None
+
+
 def explain_rows(
     autoencoder: BaseAutoencoder, repairs: Repairs, X: Any, n_reasons: int
 ) -> tuple[dict[str, Any], Any]:
     """Name the guilty columns one after another, each repaired before the next is looked for.
 
-    Returns what an ``Explanation`` holds beside the scores, and the rows with their guilty cells
-    repaired, as rows of the user's table.
+    A cell within its expected range is not guilty, whatever its blame.
+
+    Returns
+    -------
+    parts : dict of str to list or ndarray
+        What an ``Explanation`` holds beside the scores.
+    repaired : ndarray, DataFrame or Table
+        The rows with their guilty cells repaired.
     """
     preprocessor = autoencoder.preprocessor_
     data = read_input(autoencoder, X, reset=False, fitted_on=autoencoder._fitted_on)
-    cells = autoencoder._read(X)
+    current = autoencoder._read(X)
     layout, order = preprocessor.layout, preprocessor.order
     usual = torch.from_numpy(repairs.usual)
-    current = cells
-    found: list[Repaired] = []
-    guilty: list[torch.Tensor] = []
-    guilt: list[torch.Tensor] = []
+    found: list[_Found] = []
     for _ in range(min(n_reasons, layout.n_columns)):
         repaired = repairs.repair(current, layout)
-        _pardon(repaired, current, layout)
-        if guilty:
-            repaired.blame.scatter_(1, torch.stack(guilty, 1).clamp(min=0), 0.0)
-        worst, place = repaired.blame.max(1)
-        counts = worst > usual[place] if found else worst > 0
-        guilty.append(torch.where(counts, place, -1))
-        guilt.append(worst)
-        found.append(repaired)
-        current = _with_repaired(current, repaired, guilty[-1], layout)
-    ranks = torch.stack(guilty, 1).numpy()
-    in_user_order = np.where(ranks >= 0, order[ranks.clip(0)], -1)
-    numbers = _with_range(preprocessor)
+        beyond = _beyond(preprocessor, current, repaired)
+        blame = torch.where(_suspects(preprocessor, repairs, current, repaired, beyond),
+                            repaired.blame, 0.0)  # fmt: skip
+        for earlier in found:
+            blame.scatter_(1, torch.from_numpy(earlier.guilty.clip(0))[:, None], 0.0)
+        worst, place = blame.max(1)
+        counts = worst > (usual[place] if found else 0.0)
+        guilty = torch.where(counts, place, -1)
+        phases = phases_of(preprocessor, repairs, current, repaired, guilty.numpy(), beyond)
+        found.append(_Found(repaired, guilty.numpy(), worst.numpy(), phases))
+        current = _with_repaired(current, repaired, guilty, layout)
+    ranks = np.stack([one.guilty for one in found], 1)
+    ranged = _with_range(preprocessor)
     parts = {
         "names": preprocessor.column_names,
-        "blame": preprocessor.in_order(found[0].blame.numpy()),
-        "guilty": in_user_order,
-        "guilt": torch.stack(guilt, 1).numpy(),
+        "blame": preprocessor.in_order(found[0].repaired.blame.numpy()),
+        "guilty": np.where(ranks >= 0, order[ranks.clip(0)], -1),
+        "guilt": np.stack([one.guilt for one in found], 1),
         "got": cell_lists(data, preprocessor.column_names),
-        "expected": [_columns(preprocessor, one.expected.numpy()) for one in found],
-        "low": [_ends(preprocessor, one.low.numpy(), numbers) for one in found],
-        "high": [_ends(preprocessor, one.high.numpy(), numbers) for one in found],
+        "expected": [_columns(preprocessor, one.repaired.expected) for one in found],
+        "low": [_ends(preprocessor, one.repaired.low, ranged, "down") for one in found],
+        "high": [_ends(preprocessor, one.repaired.high, ranged, "up") for one in found],
+        "phases": [one.phases for one in found],
     }
     return parts, preprocessor.decode(repairs.filled(current, layout).numpy(), like=X)
 
 
-def _pardon(repaired: Repaired, cells: Cells, layout: Layout) -> None:
-    """Take the blame off cells that hold the very category that is expected."""
+class _Found(NamedTuple):
+    """The guilty column of each row at one rank, in encoded order; -1 for none."""
+
+    repaired: Repaired
+    guilty: np.ndarray
+    guilt: np.ndarray
+    phases: list[Phase | None]
+
+
+def _beyond(preprocessor: Any, cells: Cells, repaired: Repaired) -> np.ndarray:
+    """Return which values lie outside their expected range, (n, n_columns); others have none."""
+    beyond = np.ones((len(cells.values), preprocessor.layout.n_columns), dtype=bool)
+    ranged = np.flatnonzero(_is_ranged(preprocessor))
+    got, low, high = (
+        preprocessor.amounts(rows.numpy(), rounding)[:, ranged]
+        for rows, rounding in (
+            (cells.values.double().flatten(1), "free"),
+            (repaired.low, "down"),
+            (repaired.high, "up"),
+        )
+    )
+    slack = _SLACK * (np.maximum(np.abs(low), np.abs(high)) + preprocessor.spreads[ranged])
+    beyond[:, ranged] = (got < low - slack) | (got > high + slack)
+    return beyond
+
+
+def _suspects(
+    preprocessor: Any, repairs: Repairs, cells: Cells, repaired: Repaired, beyond: np.ndarray
+) -> torch.Tensor:
+    """Return which cells may be guilty: outside their range or phases, or another category."""
+    suspects = beyond.copy()
+    outside = outside_phases(repairs, cells, repaired, preprocessor.layout)
+    for number, cycle in enumerate(cycles_of(preprocessor)):
+        suspects[:, cycle.column] |= outside[:, number]
     values = cells.values.flatten(1)
-    for column in layout.columns:
+    for column in preprocessor.layout.columns:
         if column.is_number:
             continue
         got, expected = (
             _chosen(part[:, column.elements], column) for part in (values, repaired.expected)
         )
-        repaired.blame[:, column.place].masked_fill_(got == expected, 0.0)
+        suspects[:, column.place] &= (got != expected).numpy()
+    return torch.from_numpy(suspects)
 
 
 def _chosen(elements: torch.Tensor, column: Column) -> torch.Tensor:
@@ -315,29 +407,43 @@ def _with_repaired(cells: Cells, repaired: Repaired, place: torch.Tensor, layout
     return cells._replace(values=values)
 
 
-def _columns(preprocessor: Any, values: np.ndarray) -> dict[str, Any]:
+def _columns(
+    preprocessor: Any, values: torch.Tensor, rounding: Rounding = "nearest"
+) -> dict[str, Any]:
     """Return encoded rows as lists of the user's values."""
-    decoded = preprocessor.decode(values)
+    decoded = preprocessor.decode(values.numpy(), rounding=rounding)
     if not isinstance(decoded, np.ndarray):
         decoded = nw.from_native(decoded, eager_only=True)
     return cell_lists(decoded, preprocessor.column_names)
 
 
-def _ends(preprocessor: Any, values: np.ndarray, ranged: set[str]) -> dict[str, Any]:
-    columns = _columns(preprocessor, values)
+def _ends(
+    preprocessor: Any, values: torch.Tensor, ranged: set[str], rounding: Rounding
+) -> dict[str, Any]:
+    columns = _columns(preprocessor, values, rounding)
     return {name: column if name in ranged else None for name, column in columns.items()}
 
 
+def _is_ranged(preprocessor: Any) -> np.ndarray:
+    """Return which columns have a range: numbers and times, but not those of zeros and ones."""
+    n_numbers, layout = len(preprocessor.positions), preprocessor.layout
+    grey = preprocessor.grey
+    return np.array([c.is_number or (grey and c.place < n_numbers) for c in layout.columns])
+
+
 def _with_range(preprocessor: Any) -> set[str]:
-    """Return the columns between whose values others lie: numbers and dates."""
     names, order = preprocessor.column_names, preprocessor.order
-    numbers = range(len(preprocessor.positions))
-    coded = (
-        len(preprocessor.positions) + place
-        for place, codec in enumerate(preprocessor.codecs)
-        if codec.likelihood == "gaussian"
-    )
-    return {names[order[place]] for place in (*numbers, *coded)}
+    return {names[place] for place in order[_is_ranged(preprocessor)]}
+
+
+def _told(reason: Reason) -> tuple[str | None, ...]:
+    """Return what a reason says as texts: column, part, got, expected, low and high."""
+    if reason.phase is None:
+        values = (reason.got, reason.expected, reason.low, reason.high)
+        return reason.column, None, *map(_plain, values)
+    phase = reason.phase
+    ends = phase.words(phase.low), phase.words(phase.high)
+    return reason.column, phase.unit, phase.words(phase.got), None, *ends
 
 
 def _plain(value: Any) -> str | None:

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from latently._layout import Column, Layout
+from latently._tabular import Tabular
 from latently.estimators import BaseAutoencoder, filled_of
 from latently.nn import Cells, MaskedModule, prediction_error
+from latently.schema import Container
 
 #: Rows on which an autoencoder that holds out no cells is judged, and the share of cells hidden.
 _JUDGED_ROWS, _HIDDEN = 1_000, 0.1
@@ -21,7 +23,7 @@ _DAY = 86_400.0
 
 
 @dataclass(frozen=True, eq=False)
-class FillReport:
+class FillReport(Tabular):
     """What filling the columns of a table comes to.
 
     Attributes
@@ -41,6 +43,8 @@ class FillReport:
     leaned_on : tuple of tuple of str
         The columns that the fill of a column rests on most, the most important first; empty
         unless a ``MaskedAutoencoder`` fills.
+    library : {"numpy", "pandas", "polars", "pyarrow"}
+        Of the rows of ``fit``.
     """
 
     names: tuple[str, ...]
@@ -49,6 +53,10 @@ class FillReport:
     explained: np.ndarray
     units: tuple[str, ...]
     leaned_on: tuple[tuple[str, ...], ...]
+    library: Container = "numpy"
+
+    def columns(self) -> dict[str, list[Any]]:
+        return self.to_dict()
 
     def to_dict(self) -> dict[str, list[Any]]:
         """Return the report as columns, which every frame library takes.
@@ -139,6 +147,7 @@ def report_fill(model: BaseAutoencoder, cells: Cells) -> FillReport:
         explained.double().clamp(min=0).numpy()[back],
         tuple(units[j] for j in back),
         tuple(leaned_on[j] for j in back),
+        getattr(preprocessor.spec, "container", "numpy"),
     )
 
 

@@ -10,6 +10,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from latently._tabular import Tabular
+
 StopReason = Literal[
     "running", "finished", "early stopping", "interrupted", "time limit", "diverged"
 ]
@@ -32,7 +34,7 @@ _REST = ("events", "stopped", "best_step")
 
 
 @dataclass
-class History:
+class History(Tabular):
     """The record of one fit.
 
     ``history["valid_loss"]`` is a column as an array, ``history["l0"]`` a metric of a sparse model;
@@ -72,6 +74,16 @@ class History:
             raise KeyError(f"no column {name!r} in the history; there are {columns}")
         return np.array([getattr(record, name) for record in self.records])
 
+    def columns(self) -> dict[str, list[Any]]:
+        """Return one list a column and metric.
+
+        Returns
+        -------
+        dict of str to list
+            An entry an evaluation.
+        """
+        return {name: self[name].tolist() for name in (*_COLUMNS, *self.metric_names)}
+
     @property
     def metric_names(self) -> tuple[str, ...]:
         """Figures of its own that the kind of model leaves at each evaluation."""
@@ -96,10 +108,8 @@ class History:
         dict
             One list a column and metric, then "events", "stopped" and "best_step".
         """
-        names = [*_COLUMNS, *self.metric_names]
-        columns = {name: self[name].tolist() for name in names}
         rest = {"events": self.events, "stopped": self.stopped, "best_step": self.best_step}
-        return {**columns, **rest}
+        return {**self.columns(), **rest}
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> History:

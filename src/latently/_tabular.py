@@ -1,0 +1,81 @@
+"""Answers that become a frame of the user's library, and a table in a notebook."""
+
+from __future__ import annotations
+
+import importlib.util
+from abc import ABC, abstractmethod
+from html import escape
+from typing import Any, Literal, get_args
+
+import narwhals as nw
+import pyarrow as pa
+
+from latently._sklearn import StrOptions, check_parameters
+from latently.schema import Container
+
+Library = Literal["pandas", "polars", "pyarrow"]
+#: Most rows of a table in a notebook.
+_MAX_ROWS = 60
+
+
+class Tabular(ABC):
+    """Base class of answers with a row for each thing that they list."""
+
+    #: The library of the rows that the answer is about; "numpy" where they had none.
+    library: Container = "numpy"
+
+    @abstractmethod
+    def columns(self) -> dict[str, list[Any]]:
+        """Return the answer as columns of plain values, all of one length."""
+
+    def to_frame(self, library: Library | None = None) -> Any:
+        """Return the answer as a frame, a row for each entry.
+
+        Parameters
+        ----------
+        library : {"pandas", "polars", "pyarrow"} or None, default=None
+            None takes the library of the rows that the answer is about. For arrays it takes the
+            first of pandas, polars and pyarrow that is installed.
+
+        Returns
+        -------
+        DataFrame or Table
+            Texts, numbers and missing values.
+
+        Raises
+        ------
+        ParameterError
+            If the library has another name.
+        """
+        limits = {"library": [StrOptions(set(get_args(Library))), None]}
+        check_parameters(limits, {"library": library}, f"{type(self).__name__}.to_frame")
+        chosen = library or (_installed() if self.library == "numpy" else self.library)
+        table = pa.table(self.columns())
+        if chosen == "pyarrow":
+            return table
+        return nw.from_arrow(table, backend=chosen).to_native()
+
+    def _repr_html_(self) -> str:
+        """Return the answer as a table of a notebook."""
+        columns = self.columns()
+        n_rows = len(next(iter(columns.values()), []))
+        head = "".join(f"<th>{escape(name.replace('_', ' '))}</th>" for name in columns)
+        lines = zip(*(values[:_MAX_ROWS] for values in columns.values()), strict=True)
+        body = "".join(
+            f"<tr>{''.join(f'<td>{escape(_words(value))}</td>' for value in line)}</tr>"
+            for line in lines
+        )
+        more = f"<p>and {n_rows - _MAX_ROWS:,} more</p>" if n_rows > _MAX_ROWS else ""
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+
+
+def _words(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _installed() -> Library:
+    found = (name for name in get_args(Library) if importlib.util.find_spec(name) is not None)
+    library: Library = next(found)
+    return library
