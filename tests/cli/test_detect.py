@@ -186,3 +186,23 @@ def test_a_pipe_that_brings_no_rows_is_refused_in_one_line(desk, sent):
 def test_the_command_is_listed():
     assert "detect" in run("--help").output
     assert app is not None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("fit", "rows.csv", "-o", "own.st", "--max-epochs", "1", "--n-components", "1"),
+        ("detect", "rows.csv", "-o", "own.st"),
+        ("impute", "rows.csv", "-o", "filled.csv", "--save", "own.st", "--effort", "fast"),
+    ],
+)
+def test_max_categories_sets_the_limit_of_a_column_of_texts(tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    names = [f"n{i % 3}" for i in range(60)]
+    write(pa.table({"x": np.linspace(0, 1, 60), "name": names}), "rows.csv")
+    result = run(*words, "--max-categories", "2")
+    assert result.exit_code == 0, result.output
+    assert "holds 3 different values; the 2 most frequent are kept" in result.output
+    model = latently.load("own.st")
+    (codec,) = getattr(model, "autoencoder_", model).preprocessor_.codecs
+    assert codec.categories == ("n0", "n1")

@@ -3,7 +3,6 @@
 import gzip
 import shutil
 import tempfile
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,6 @@ from latently.io import (
     _dataset,
     _find_tables,
     _staging,
-    prefetched,
     read,
     write,
     write_images,
@@ -341,27 +339,3 @@ def test_too_little_disk_is_said_before_anything_is_written(tmp_path, monkeypatc
     with pytest.raises(ResourceError, match=r"100,000 rows of output needs about .* of disk"):
         write_pieces([table()], tmp_path / "out.parquet", n_rows=100_000)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_what_was_read_ahead_comes_in_order_and_errors_come_where_they_are_read():
-    def items():
-        yield from range(5)
-        raise DataError("the sixth is bad")
-
-    seen = []
-    with pytest.raises(DataError, match="the sixth is bad"):
-        for item in prefetched(items()):
-            seen.append(item)  # noqa: PERF402 - what came before the error counts
-    assert seen == [0, 1, 2, 3, 4]
-
-
-def test_reading_ahead_ends_with_its_reader():
-    def endless():
-        while True:
-            yield 0
-
-    before = threading.active_count()
-    ahead = prefetched(endless())
-    assert next(ahead) == 0 and threading.active_count() == before + 1
-    ahead.close()
-    assert threading.active_count() == before

@@ -234,10 +234,22 @@ def test_a_class_of_one_row_is_drawn_around_that_row(density):
     assert np.ptp(codes, axis=0).min() > 0
 
 
-@pytest.mark.parametrize(
-    "y", [["a"] * 59 + [None], [1.0] * 59 + [np.nan], [1] * 59 + ["a"]], ids=["None", "NaN", "both"]
-)
-def test_labels_with_gaps_are_refused(y):
+def test_labels_of_several_types_are_refused():
+    y = [1] * 59 + ["a"]
     sampler = LatentSampler(autoencoder=Autoencoder(2, max_epochs=1), conditional=True)
     with pytest.raises(DataError, match="y must hold labels of one type"):
         sampler.fit(np.random.default_rng(0).normal(size=(60, 4)), np.array(y, dtype=object))
+
+
+@pytest.mark.parametrize(
+    ("classes", "words"),
+    [
+        ([None, "u", "v"] * 20, "must have a class for each row, got none in 20 rows"),
+        ([np.nan, 1.0, 2.0] * 20, "got none in 20 rows, the first of them row 0"),
+    ],
+)
+def test_rows_without_a_class_are_refused(classes, words):
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    model = Autoencoder(1, max_epochs=1, random_state=0)
+    with pytest.raises(DataError, match=words):
+        LatentSampler(autoencoder=model, conditional=True, random_state=0).fit(X, classes)

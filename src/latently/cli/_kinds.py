@@ -42,6 +42,7 @@ class Recipe(NamedTuple):
     max_seconds: float | None = None
     max_memory: float | None = None
     n_estimators: int | None = None
+    max_categories: int | None = None
 
 
 _CLASSES = {
@@ -109,6 +110,7 @@ def make_autoencoder(recipe: Recipe, *, images: bool, array_kind: str = "auto") 
         "refit": True if recipe.refit else None,
         "max_seconds": recipe.max_seconds,
         "max_memory": recipe.max_memory,
+        "max_categories": recipe.max_categories,
     }
     if kind is Kind.unet:
         chosen = _of_unet(chosen, recipe)
@@ -123,7 +125,7 @@ def make_autoencoder(recipe: Recipe, *, images: bool, array_kind: str = "auto") 
 
 
 #: Options of the others that a U-net does without.
-_NOT_OF_UNET = ("n_components", "network", "shuffle", "refit")
+_NOT_OF_UNET = ("n_components", "network", "shuffle", "refit", "max_categories")
 
 
 def _of_unet(chosen: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
@@ -132,6 +134,8 @@ def _of_unet(chosen: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
 
     if recipe.n_components != "auto":
         raise ParameterError("--n-components does not belong to --kind unet. Drop it.")
+    if recipe.max_categories is not None:
+        raise ParameterError("--max-categories does not belong to --kind unet. Drop it.")
     if recipe.refit or recipe.grouped or not recipe.shuffle:
         raise ParameterError(
             "--kind unet holds no images out. Drop --refit, --group-by and --no-shuffle."

@@ -55,9 +55,9 @@ def matched_pieces(dataset: TableDataset, model: Any, source: Source) -> Iterato
     if fitted is not None:
         known = [*fitted, *(source.ids or ())]
         dataset = dataset.select([name for name in dataset.column_names if name in known])
-    pieces = prefetched(dataset)
-    for piece in watched(pieces, "rows", dataset.n_rows, sys.stderr.isatty()):
-        yield match_rows(piece, model, source)
+    with prefetched(dataset) as pieces:
+        for piece in watched(pieces, "rows", dataset.n_rows, sys.stderr.isatty()):
+            yield match_rows(piece, model, source)
 
 
 def known_columns(dataset: TableDataset, model: Any, source: Source) -> TableDataset:

@@ -54,6 +54,12 @@ Effort = Annotated[
         help="How hard to try: fast (a quarter of the work), balanced, thorough (four times).",
     ),
 ]
+MaxCategories = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", min=1, help="Most categories kept of a column of texts; default 100."
+    ),
+]
 Groups = Annotated[
     str | None,
     typer.Option(

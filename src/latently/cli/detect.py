@@ -44,6 +44,7 @@ def detect(
     seed: Annotated[int, typer.Option(help="Same seed, same model.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     effort: options.Effort = None,
+    max_categories: options.MaxCategories = None,
     ids: options.Ids = None,
     ignore: Annotated[
         list[str] | None,
@@ -74,7 +75,7 @@ def detect(
     rows = read_training_rows(source, ignore, {"--label": label})
     known = rows.beside.get("--label")
     detector = AnomalyDetector(
-        autoencoder=_autoencoder(kind, rows, max_epochs, seed, device, robust),
+        autoencoder=_autoencoder(kind, rows, max_epochs, seed, device, robust, max_categories),
         scoring=score,  # type: ignore[arg-type]  # judged by the detector
         threshold=rule or _labelled_rule(known),
         random_state=seed,
@@ -91,19 +92,39 @@ def detect(
 
 
 def _autoencoder(
-    kind: Kind | None, rows: Rows, max_epochs: int | None, seed: int, device: str, robust: bool
+    kind: Kind | None,
+    rows: Rows,
+    max_epochs: int | None,
+    seed: int,
+    device: str,
+    robust: bool,
+    max_categories: int | None,
 ) -> Any:
     from latently.estimators import MemoryAutoencoder
     from latently.exceptions import ParameterError
+    from latently.preprocessing import MAX_CATEGORIES
 
     if kind is None:
         if max_epochs is not None:
             raise ParameterError("--max-epochs needs --kind: a memory is not trained. Drop it.")
-        return MemoryAutoencoder(robust=robust, engine=device)
+        most = max_categories or MAX_CATEGORIES
+        return MemoryAutoencoder(robust=robust, engine=device, max_categories=most)
     if robust:
         raise ParameterError("--robust chooses the autoencoder. Leave --kind out.")
     recipe = Recipe(
-        kind, "auto", max_epochs, None, None, None, None, None, None, seed, device, False
+        kind,
+        "auto",
+        max_epochs,
+        None,
+        None,
+        None,
+        None,
+        None,
+        None,
+        seed,
+        device,
+        False,
+        max_categories=max_categories,
     )
     return make_autoencoder(recipe, images=rows.is_images)
 

@@ -86,6 +86,7 @@ def fit(
         float | None, typer.Option(help="Highest step size.", rich_help_panel=_TRAINING)
     ] = None,
     effort: options.Effort = None,
+    max_categories: options.MaxCategories = None,
     group_by: options.Groups = None,
     no_shuffle: options.NoShuffle = False,
     refit: Annotated[
@@ -172,6 +173,7 @@ def fit(
         kind, n_components, max_epochs, batch_size, learning_rate, beta, n_active, hidden_sizes,
         noise, seed, where, verbose, refinement_steps, sparsity, effort, not no_shuffle, refit,
         group_by is not None, seconds_of(time_limit), bytes_of(max_memory), n_estimators,
+        max_categories,
     )  # fmt: skip
     source = Source(data, format, key, skip_bad, ids, own_sizes=kind is Kind.unet, images=images)
     beside, is_one = {"--group-by": group_by}, n_estimators is None

@@ -111,6 +111,7 @@ def impute(
         int, typer.Option(help="Same seed, same fills.", rich_help_panel=_LEARNING)
     ] = 0,
     effort: options.Effort = None,
+    max_categories: options.MaxCategories = None,
     ids: options.Ids = None,
     format: options.InputFormat = None,
     output_format: options.OutputFormat = None,
@@ -158,7 +159,11 @@ def impute(
     check_picture(plot, overwrite)
     if save is not None:
         check_output(save, overwrite)
-    _check_options(loaded, interval, bool(columns or missing or add_indicator))
+    learns = bool(columns or missing or add_indicator or max_categories)
+    _check_options(loaded, interval, learns)
+    if max_categories is not None:
+        own = imputer._default_autoencoder().set_params(max_categories=max_categories)
+        imputer.set_params(autoencoder=own)
     if not _streams(source, loaded):
         if draws is not None or interval is not None:
             raise ParameterError(
@@ -201,8 +206,8 @@ def _check_options(model: Any, coverage: float | None, learns: bool) -> None:
         raise ParameterError(f"coverage must be between 0 and 1, got {coverage}. Try 0.9.")
     if isinstance(model, AutoencoderImputer) and learns:
         raise ParameterError(
-            "--column, --missing and --add-indicator are kept in an imputer's file. Leave them or "
-            "MODEL out."
+            "--column, --missing, --add-indicator and --max-categories are kept in an imputer's "
+            "file. Leave them or MODEL out."
         )
 
 
@@ -236,15 +241,18 @@ def _impute_whole(model: Any, imputer: Any, source: Source, target: Target) -> A
 
 def _fitted(model: Any, imputer: Any, pieces: Any, source: Source, seed: int, verbose: bool) -> Any:
     """Return the imputer in a model file, one around its autoencoder, or one fitted to DATA."""
+    from sklearn.base import clone
+
     from latently.tasks import AutoencoderImputer
 
     if model is None:
-        watched = imputer._default_autoencoder().set_params(verbose=verbose)
+        given = imputer.autoencoder
+        watched = clone(given or imputer._default_autoencoder()).set_params(verbose=verbose)
         imputer.set_params(autoencoder=watched)
         imputer.fit(_unnamed(pieces.sample(_FIT_ROWS, seed), source.ids))
         # A model file shall be the same whoever watched.
         imputer.autoencoder_.set_params(verbose=False)
-        return imputer.set_params(autoencoder=None)
+        return imputer.set_params(autoencoder=given)
     # Says which columns the model does not know, once.
     first = match_rows(next(iter(pieces)), model, source)
     if isinstance(model, AutoencoderImputer):
@@ -285,12 +293,13 @@ def _fill(
 
     def answers() -> Iterator[pa.Table]:
         nonlocal n_filled
-        for piece in watched(prefetched(pieces), "filling", pieces.n_rows, verbose):
-            own = [name for name in piece.column_names if name in known]
-            rows = match_rows(piece.select(own), imputer, source)
-            n_filled += _count_missing(imputer._shown(rows.values))
-            for table in _answered(imputer, rows.values, wanted):
-                yield with_ids(table, rows)
+        with prefetched(pieces) as ahead:
+            for piece in watched(ahead, "filling", pieces.n_rows, verbose):
+                own = [name for name in piece.column_names if name in known]
+                rows = match_rows(piece.select(own), imputer, source)
+                n_filled += _count_missing(imputer._shown(rows.values))
+                for table in _answered(imputer, rows.values, wanted):
+                    yield with_ids(table, rows)
 
     write_large(answers(), pieces.n_rows * (wanted.n_draws or 1), target)
     return n_filled

@@ -231,16 +231,16 @@ def cut_of(model: Any, X: Any, rule: Any) -> float | None:
 
 
 def _warn_of_drift(model: Any, digest: Digest) -> None:
-    import warnings
     from dataclasses import replace
 
+    from latently._notices import warn
     from latently.exceptions import DriftWarning
 
     if not hasattr(model, "calibration_"):
         return
     found = replace(model.calibration_.drift(digest.sample), n_rows=digest.n_rows)
     if found.drifted and found.higher:
-        warnings.warn(str(found), DriftWarning, stacklevel=2)
+        warn(str(found), DriftWarning)
 
 
 def _cut_of_batch(rule: Any, scores: NDArray[np.float64]) -> float:

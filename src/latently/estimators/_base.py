@@ -105,6 +105,11 @@ class BaseAutoencoder(
         params = self.get_params(deep=False)
         check_parameters(self._parameter_constraints, params, type(self).__name__)
 
+    @property
+    def can_copy_rows(self) -> bool:
+        """True if the code may be a copy of the row, so that any row is rebuilt."""
+        return False
+
     # ------------------------------------------------------------------ answers
     def transform(self, X: Any) -> np.ndarray:
         """Return the code of each row.

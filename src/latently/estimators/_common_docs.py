@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+CATEGORIES = """\
+max_categories : int, default=100
+    Most categories kept of each column of texts or unordered categories, by frequency; the others
+    count as one unknown value. More make the network wider and slower."""
+
 LIMITS = """\
 max_seconds : float or None, default=None
     Time to train for at most; the step that is being taken is finished, the best weights so far
@@ -31,6 +36,7 @@ default="auto"
     [0, 1]; "discretized_logistic", for images of whole numbers, gives each of them a chance and
     learns its spread. Categories, booleans and dates have their own.
 {kind}
+{categories}
 max_epochs : int or "auto", default="auto"
     Passes over the training rows. "auto" counts steps instead: a hundred passes, but at least
     2,000 and at most 10,000 steps. More fits closer, until early stopping ends it.
@@ -130,11 +136,13 @@ def document(
         learning_rate=learning_rate,
         limits=LIMITS,
         kind=KIND,
+        categories=CATEGORIES,
     )
     doc = cls.__doc__ or ""
     adamw = f"{LOSHCHILOV}\n{NESTED}" if "{ordered}" in doc else LOSHCHILOV
     for mark, text in (
         ("{common}", common), ("{limits}", LIMITS), ("{kind}", KIND),
+        ("{common}", common), ("{limits}", LIMITS), ("{categories}", CATEGORIES),
         ("{attributes}", COMMON_ATTRIBUTES), ("{adamw}", adamw),
         ("{auto}", AUTO), ("{ordered}", ORDERED), ("{curve}", CURVE),
     ):  # fmt: skip

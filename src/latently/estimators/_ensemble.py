@@ -11,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
+from latently._notices import each_once
 from latently._sklearn import HasMethods, Interval
 from latently._validation import KIND_CONSTRAINT, ArrayKind, check_fitted, read_seed
 from latently.estimators._answers import Answers
@@ -116,6 +117,7 @@ class EnsembleAutoencoder(Answers):
         "verbose": ["boolean"],
     }
 
+    @each_once()
     def fit(
         self,
         X: Any,
@@ -159,6 +161,7 @@ class EnsembleAutoencoder(Answers):
         self._judge(train_rows, None if members[0].refit else valid_rows, group.spectra[0])
         return self
 
+    @each_once()
     def partial_fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Let each member pass once over a chunk of rows, at a constant learning rate.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -103,11 +103,17 @@ def in_canonical_order(data: Input, target: Input | None, weights: np.ndarray | 
     return SortedRows(take_rows(data, order), goal, weights, positions, content)
 
 
-def make_preprocessor(data: Input, likelihood: LikelihoodChoice) -> Preprocessor:
+#: May be given for the categories kept of each column.
+MAX_CATEGORIES_CONSTRAINT: list[Any] = [Interval(Integral, 1, None, closed="left")]
+
+
+def make_preprocessor(
+    data: Input, likelihood: LikelihoodChoice, max_categories: int
+) -> Preprocessor:
     """Return the preprocessor for images or for a table, fitted."""
     if isinstance(data, np.ndarray) and data.ndim > 2:
         return ImagePreprocessor.fit(data, likelihood)
-    return TablePreprocessor.fit(data, likelihood)
+    return TablePreprocessor.fit(data, likelihood, max_categories)
 
 
 def is_image_stack(data: Input) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latently._notices import joined
 from latently.io import as_dataset, prefetched
 from latently.nn import (
     AutoencoderModule,
@@ -105,10 +106,11 @@ def by_pieces(X: Any, answer: Callable[[Any], np.ndarray]) -> np.ndarray:
     if dataset is None:
         return answer(X)
     answers, start = [], 0
-    for piece in prefetched(dataset):
-        with counted_from(start):
-            answers.append(answer(piece))
-        start += piece.num_rows
+    with joined(), prefetched(dataset) as pieces:
+        for piece in pieces:
+            with counted_from(start):
+                answers.append(answer(piece))
+            start += piece.num_rows
     return np.concatenate(answers)
 
 

@@ -19,6 +19,7 @@ from latently.estimators._common_docs import document
 from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
 from latently.estimators._fitting import (
     LIMITS,
+    MAX_CATEGORIES_CONSTRAINT,
     check_fits,
     chunk_options,
     deadline,
@@ -32,6 +33,7 @@ from latently.estimators._fitting import (
 from latently.estimators._running import run_loop
 from latently.exceptions import DataError
 from latently.nn import Cells, ForestSize, MaskedModule, Masking
+from latently.preprocessing import MAX_CATEGORIES
 from latently.training import (
     ENGINE_METHODS,
     Engine,
@@ -93,6 +95,7 @@ class MaskedAutoencoder(BaseAutoencoder):
     validation_fraction : float, default=0.1
         Share of the cells held out to weigh the ways to predict and to learn how far they go
         wrong. With zero, they weigh the same and no interval is calibrated.
+    {categories}
     {limits}
     engine : str or Engine, default="auto"
         Where to train: "auto", "cpu", "cuda", "mps", "torchrun", "ray" or an engine, such as
@@ -147,6 +150,7 @@ class MaskedAutoencoder(BaseAutoencoder):
     gradient_clip: float | None = 0.3
     effort: Effort = "balanced"
     validation_fraction: float = 0.1
+    max_categories: int = MAX_CATEGORIES
     max_seconds: float | None = None
     max_memory: float | None = None
     engine: str | Engine = "auto"
@@ -164,6 +168,7 @@ class MaskedAutoencoder(BaseAutoencoder):
         "gradient_clip": [Interval(Real, 0, None, closed="neither"), None],
         "effort": EFFORT_CONSTRAINT,
         "validation_fraction": [Interval(Real, 0, 0.5, closed="left")],
+        "max_categories": MAX_CATEGORIES_CONSTRAINT,
         **LIMITS,
         "engine": [str, HasMethods(ENGINE_METHODS)],
         "random_state": ["random_state"],
@@ -200,7 +205,7 @@ class MaskedAutoencoder(BaseAutoencoder):
         data = _table(read_input(self, X, reset=True, min_rows=MIN_ROWS, is_declared=True))
         seed = self._draw_seed()
         data = in_canonical_order(data, None, None).data
-        self.preprocessor_ = make_preprocessor(data, "gaussian")
+        self.preprocessor_ = make_preprocessor(data, "gaussian", self.max_categories)
         check_fits(self.preprocessor_, data, None, self.max_memory)
         cells = encode(self.preprocessor_, data, fitting=True)
         with checkpointing(checkpoint), seeded(seed):

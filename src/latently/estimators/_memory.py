@@ -22,11 +22,17 @@ from latently._validation import (
 from latently.estimators._base import BaseAutoencoder
 from latently.estimators._common_docs import document
 from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
-from latently.estimators._fitting import encode, extended, in_canonical_order, make_preprocessor
+from latently.estimators._fitting import (
+    MAX_CATEGORIES_CONSTRAINT,
+    encode,
+    extended,
+    in_canonical_order,
+    make_preprocessor,
+)
 from latently.estimators._inference import cell_surprise_of, surprise_of
 from latently.nn import Cells, CrowdModule, MemoryModule, StoredRows
 from latently.nn._crowd import GROUP, tail_rows
-from latently.preprocessing import LikelihoodChoice
+from latently.preprocessing import MAX_CATEGORIES, LikelihoodChoice
 from latently.training import ENGINE_METHODS, Engine, History
 
 #: Rows kept by default: more find anomalies hardly better and cost time in proportion.
@@ -63,6 +69,7 @@ class MemoryAutoencoder(BaseAutoencoder):
     likelihood : {"auto", "gaussian", "bernoulli"}, default="auto"
         Of numbers and pixels; "bernoulli" keeps them within [0, 1].
     {kind}
+    {categories}
     engine : str or Engine, default="auto"
         Where to compute: "auto", "cpu", "cuda" or an ``Engine``.
     random_state : int, RandomState or None, default=None
@@ -107,6 +114,7 @@ class MemoryAutoencoder(BaseAutoencoder):
     effort: Effort = "balanced"
     likelihood: LikelihoodChoice = "auto"
     kind: ArrayKind = "auto"
+    max_categories: int = MAX_CATEGORIES
     engine: str | Engine = "auto"
     random_state: int | np.random.RandomState | None = None
 
@@ -116,6 +124,7 @@ class MemoryAutoencoder(BaseAutoencoder):
         "effort": EFFORT_CONSTRAINT,
         "likelihood": [StrOptions({"auto", "gaussian", "bernoulli"})],
         "kind": KIND_CONSTRAINT,
+        "max_categories": MAX_CATEGORIES_CONSTRAINT,
         "engine": [str, HasMethods(ENGINE_METHODS)],
         "random_state": ["random_state"],
     }
@@ -152,7 +161,7 @@ class MemoryAutoencoder(BaseAutoencoder):
         data = read_input(self, X, reset=True, min_rows=MIN_ROWS)
         seed = self._draw_seed()
         data = in_canonical_order(data, None, None).data
-        self.preprocessor_ = make_preprocessor(data, self.likelihood)
+        self.preprocessor_ = make_preprocessor(data, self.likelihood, self.max_categories)
         cells = encode(self.preprocessor_, data, fitting=True)
         self._keep(cells.take(self._chosen(len(cells.values), seed)), cells, seed)
         self.history_ = History(stopped="finished")

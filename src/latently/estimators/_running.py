@@ -6,13 +6,13 @@ import copy
 import hashlib
 import re
 import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 from torch import Tensor
 
+from latently._notices import warn
 from latently._sklearn import plain_number
 from latently.exceptions import DataError, TrainingWarning
 from latently.io import memory_errors_named
@@ -188,4 +188,4 @@ def _warn_of_trouble(model: Trainable) -> None:
             "were kept."
         )
     for trouble in troubles:
-        warnings.warn(trouble, TrainingWarning, stacklevel=7)
+        warn(trouble, TrainingWarning)

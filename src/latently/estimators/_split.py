@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -14,7 +13,8 @@ from numpy.typing import ArrayLike
 from sklearn.model_selection import GroupShuffleSplit
 from torch import Tensor
 
-from latently.exceptions import DataError, DataWarning, ParameterError
+from latently._notices import warn
+from latently.exceptions import DataError, ParameterError
 from latently.nn import Cells
 from latently.schema import unmasked
 from latently.training import TrainingData
@@ -258,11 +258,10 @@ def warn_of_twins(cells: Cells, content: np.ndarray, split: Split) -> None:
     n_twins = int(is_learnt[content[split.valid]].sum())
     if n_twins < max(_MIN_TWINS, _TWIN_SHARE * n_valid) or _repeat_by_nature(cells.values):
         return
-    warnings.warn(
+    warn(
         f"{n_twins:,} of {n_valid:,} validation rows are in training, too, so that overfitting "
-        "stays unseen. Drop duplicates, or give fit groups that hold them together.",
-        DataWarning, stacklevel=4,
-    )  # fmt: skip
+        "stays unseen. Drop duplicates, or give fit groups that hold them together."
+    )
 
 
 def _repeat_by_nature(values: Tensor) -> bool:

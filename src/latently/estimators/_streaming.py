@@ -53,6 +53,7 @@ class Stream(NamedTuple):
 def open_stream(
     dataset: TableDataset,
     likelihood: LikelihoodChoice,
+    max_categories: int,
     rule: SplitRule,
     seed: int,
     verbose: bool,
@@ -72,11 +73,11 @@ def open_stream(
 
     def look(engine: TrainingEngine, callbacks: Sequence[Callback]) -> list[dict[str, Any]]:
         is_watched = verbose and engine.workers.rank == 0
-        return _looked_at(dataset, places, ignored, engine.workers, is_watched)
+        return _looked_at(dataset, places, ignored, engine.workers, is_watched, max_categories)
 
     found = engine.launch(look)
     preprocessor = TablePreprocessor.of_tallies(
-        dataset.schema, [part["tally"] for part in found], likelihood
+        dataset.schema, [part["tally"] for part in found], likelihood, max_categories
     )
     valid, sample = (
         _encoded(preprocessor, _in_order(found, side), None if weights is None else weights[own])
@@ -155,16 +156,18 @@ def _looked_at(
     ignored: np.ndarray,
     workers: Workers,
     verbose: bool,
+    max_categories: int,
 ) -> list[dict[str, Any]]:
     """Read this worker's parts of a dataset once; return what all workers found in theirs."""
     _check_agreement(dataset, workers)
     pickers = [RowPicker(side) for side in places]
-    pieces = prefetched(dataset.pieces(workers.rank, workers.n_workers))
     n_own = sum(map(len, dataset.places(workers.n_workers)[workers.rank]))
-    seen = _seen_by(pickers, watched(pieces, "reading", n_own, verbose), ignored)
+    with prefetched(dataset.pieces(workers.rank, workers.n_workers)) as pieces:
+        seen = _seen_by(pickers, watched(pieces, "reading", n_own, verbose), ignored)
+        tally = tallied(dataset.schema, seen, max_categories)
     held, nothing = places[0], dataset.schema.empty_table()
     found = {
-        "tally": tallied(dataset.schema, seen),
+        "tally": tally,
         "places": [np.concatenate([held[:0], *picker.seen]) for picker in pickers],
         "rows": [to_ipc(picker.table() if picker.seen else nothing) for picker in pickers],
     }

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 from torch import Tensor
 
+from latently._notices import each_once
 from latently._sklearn import Interval, check_parameters
 from latently._validation import read_seed
 from latently.estimators._base import seeded
@@ -29,6 +30,7 @@ Model = TypeVar("Model", bound=TrainedAutoencoder)
 
 
 @with_own_settings
+@each_once()
 def fit_seeds(
     model: Model,
     X: Any,
@@ -85,6 +87,7 @@ def fit_seeds(
 
 
 @with_own_settings
+@each_once()
 def fit_sizes(
     model: Model, X: Any, n_components: Sequence[int], *, groups: ArrayLike | None = None
 ) -> list[Model]:

@@ -30,6 +30,7 @@ from latently.estimators._baselines import Spectrum, automatic_components, fit_s
 from latently.estimators._effort import EFFORT_CONSTRAINT, Effort
 from latently.estimators._fitting import (
     LIMITS,
+    MAX_CATEGORIES_CONSTRAINT,
     check_fits,
     check_module_fits,
     chunk_options,
@@ -60,7 +61,7 @@ from latently.nn import (
     Network,
     mean_offset,
 )
-from latently.preprocessing import LikelihoodChoice
+from latently.preprocessing import MAX_CATEGORIES, LikelihoodChoice, Preprocessor
 from latently.training import (
     ENGINE_METHODS,
     Engine,
@@ -91,6 +92,7 @@ class TrainedAutoencoder(Answers):
     corruption: Corruption | None = None
     likelihood: LikelihoodChoice = "auto"
     kind: ArrayKind = "auto"
+    max_categories: int = MAX_CATEGORIES
     max_epochs: int | Literal["auto"] = "auto"
     batch_size: int | Literal["auto"] = "auto"
     learning_rate: float = 2e-3
@@ -114,6 +116,7 @@ class TrainedAutoencoder(Answers):
         "corruption": [callable, None],
         "likelihood": [StrOptions(set(get_args(LikelihoodChoice)))],
         "kind": KIND_CONSTRAINT,
+        "max_categories": MAX_CATEGORIES_CONSTRAINT,
         "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
@@ -136,6 +139,9 @@ class TrainedAutoencoder(Answers):
     def _likelihood(self) -> LikelihoodChoice:
         """The likelihood asked for, or the one that the kind of model needs."""
         return self.likelihood
+
+    def _make_preprocessor(self, data: Input) -> Preprocessor:
+        return make_preprocessor(data, self._likelihood, self.max_categories)
 
     def _make_network(self) -> Network:
         return default_network(self.preprocessor_.layout) if self.network is None else self.network
@@ -263,7 +269,7 @@ class TrainedAutoencoder(Answers):
         for name in _OF_ONE_FIT:
             self.__dict__.pop(name, None)
         data, goal, weights, positions, content = in_canonical_order(data, goal, weights)
-        self.preprocessor_ = make_preprocessor(data if goal is None else goal, self._likelihood)
+        self.preprocessor_ = self._make_preprocessor(data if goal is None else goal)
         check_fits(self.preprocessor_, data, goal, self.max_memory)
         rows = training_data(self.preprocessor_, data, goal, mean_one(weights))
         distinct = content if sample_weight is None else None
@@ -294,7 +300,16 @@ class TrainedAutoencoder(Answers):
         for name in _OF_ONE_FIT:
             self.__dict__.pop(name, None)
         engine = resolve_engine(self.engine)
-        stream = open_stream(dataset, self._likelihood, rule, seed, self.verbose, engine, weights)
+        stream = open_stream(
+            dataset,
+            self._likelihood,
+            self.max_categories,
+            rule,
+            seed,
+            self.verbose,
+            engine,
+            weights,
+        )
         self.preprocessor_ = stream.preprocessor
         return self._learn(stream.train, stream.valid, stream.every, seed)
 
@@ -329,7 +344,7 @@ class TrainedAutoencoder(Answers):
         weights = read_weights(sample_weight, X, len(data))
         seed = self._draw_seed() if first else self._next_seed
         if first:
-            self.preprocessor_ = make_preprocessor(data, self._likelihood)
+            self.preprocessor_ = self._make_preprocessor(data)
         cells = encode(self.preprocessor_, data, fitting=True)
         if not first:
             self.preprocessor_ = extended(self.preprocessor_, cells)
@@ -358,7 +373,7 @@ class TrainedAutoencoder(Answers):
         copy: Self = clone(self)
         copy._check_parameters()
         data = read_input(copy, X, reset=True, min_rows=MIN_ROWS)
-        copy.preprocessor_ = make_preprocessor(data, copy._likelihood)
+        copy.preprocessor_ = copy._make_preprocessor(data)
         fresh: Self = clone(self).set_params(network=copy._make_network())
         return fresh
 
@@ -454,6 +469,12 @@ class TrainedAutoencoder(Answers):
         if self.n_components != "auto":
             return int(self.n_components)
         return automatic_components(spectrum)
+
+    @property
+    def can_copy_rows(self) -> bool:
+        """True if the code has room for a copy of the row and no corruption speaks against one."""
+        width = self.preprocessor_.layout.width
+        return 1 < width < self.n_components_ and self._make_corruption() is None
 
     def _build_module(self, mean: Tensor) -> AutoencoderModule:
         layout = self.preprocessor_.layout

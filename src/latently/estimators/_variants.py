@@ -304,6 +304,11 @@ class SparseAutoencoder(TrainedAutoencoder):
     def _make_network(self) -> Network:
         return DictionaryNetwork() if self.network is None else self.network
 
+    @property
+    def can_copy_rows(self) -> bool:
+        """False: few components are active at once."""
+        return False
+
     def _count_components(self, spectrum: Spectrum) -> int:
         auto = self.n_active == "auto"
         self.n_active_ = automatic_components(spectrum) if auto else int(self.n_active)

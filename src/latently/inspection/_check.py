@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 
+from latently._notices import each_once
 from latently._tabular import Tabular
 from latently._validation import check_fitted
 from latently.estimators import BaseAutoencoder, TrainedAutoencoder, VariationalAutoencoder
@@ -136,6 +137,7 @@ class _Case(NamedTuple):
         return len(self.model.preprocessor_.layout.shape) == 1
 
 
+@each_once()
 def check(model: Any, X: Any) -> Health:
     """Look for what commonly goes wrong with an autoencoder.
 

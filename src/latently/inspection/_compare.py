@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple
+from numbers import Integral
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.spatial.distance import cdist
 from scipy.stats import ks_2samp
-from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.model_selection import StratifiedKFold
 
-from latently._layout import Column, Layout
-from latently._validation import read_input
-from latently.exceptions import DataError
-from latently.preprocessing import TablePreprocessor
+from latently._layout import Column
+from latently._notices import each_once, silenced, warn, warn_columns
+from latently._validation import Input
+from latently.exceptions import DataError, DataWarning
+from latently.inspection._alike import given_cells, read_alike
+from latently.preprocessing import MAX_CATEGORIES, TablePreprocessor
 
 #: Rows of each side that a judge is trained on, and that distances are taken between.
 _JUDGED_ROWS, _NEAR_ROWS = 5_000, 4_000
@@ -25,6 +27,8 @@ _NEAR = 0.05
 #: A squared distance below this, in deviations, is a copy.
 _COPY = 1e-9
 _N_FOLDS, _HOLDOUT, _MIN_ROWS = 3, 0.3, 10
+#: Fewest values of a target on each side: the R2 of one value is undefined.
+_MIN_TARGETS = 2
 
 
 @dataclass(frozen=True)
@@ -153,15 +157,23 @@ class Comparison:
 
 
 class _Encoded(NamedTuple):
-    """Rows in standard deviations, NaN where missing, and where each column lies."""
+    """Rows in standard deviations, NaN where missing, and where each column lies.
+
+    ``given`` says which cells hold a value, in the order of ``columns``.
+    """
 
     values: np.ndarray
+    given: np.ndarray
     columns: tuple[Column, ...]
 
     def of(self, column: Column) -> np.ndarray:
         return self.values[:, column.elements]
 
+    def take(self, places: np.ndarray) -> _Encoded:
+        return self._replace(values=self.values[places], given=self.given[places])
 
+
+@each_once()
 def compare(
     real: Any,
     synthetic: Any,
@@ -194,7 +206,14 @@ def compare(
     Raises
     ------
     DataError
-        If the tables have other columns, or fewer than ten rows.
+        If the tables differ in their columns or in the kind of a column's values, have fewer than
+        ten rows, or hold fewer than two values of the target.
+
+    Warns
+    -----
+    DataWarning
+        If a table has a column without any value: only the shares of its missing cells are
+        compared.
 
     Examples
     --------
@@ -205,22 +224,14 @@ def compare(
     >>> found.discriminator < 0.65
     True
     """
-    reader = BaseEstimator()
-    data = read_input(reader, real, reset=True, min_rows=_MIN_ROWS, is_declared=True)
-    if isinstance(data, np.ndarray) and data.ndim > 2:
-        raise DataError(f"compare takes tables, got images of shape {data.shape}. Flatten them.")
-    preprocessor = TablePreprocessor.fit(data, "gaussian")
-
-    kind: Literal["array", "frame"] = "array" if isinstance(data, np.ndarray) else "frame"
-
-    def encoded(rows: Any) -> _Encoded:
-        judged = read_input(reader, rows, reset=False, fitted_on=kind, min_rows=_MIN_ROWS)
-        return _encoded(preprocessor, judged)
-
+    given = {"real": real, "synthetic": synthetic, "holdout": holdout}
+    tables = read_alike(
+        {n: rows for n, rows in given.items() if rows is not None or n != "holdout"}, _MIN_ROWS
+    )
+    preprocessor, encoded = _encoded(tables)
     rng = np.random.default_rng(random_state)
-    one, other = encoded(real), encoded(synthetic)
+    one, other, kept = encoded["real"], encoded["synthetic"], encoded.get("holdout")
     names = preprocessor.column_names
-    kept = None if holdout is None else encoded(holdout)
     return Comparison(
         columns=_compare_columns(one, other, [names[place] for place in preprocessor.order]),
         dependence=float(np.abs(_dependence(one) - _dependence(other)).mean()),
@@ -232,14 +243,54 @@ def compare(
     )
 
 
-def _encoded(preprocessor: TablePreprocessor, rows: Any) -> _Encoded:
-    values, observed = preprocessor.encode(rows, fitting=True)
-    layout: Layout = preprocessor.layout
-    values = values.astype(np.float64)
-    if observed is not None:
-        for column in layout.columns:
-            values[~observed[:, column.place], column.elements] = np.nan
-    return _Encoded(values, layout.columns)
+def _encoded(tables: dict[str, Input]) -> tuple[TablePreprocessor, dict[str, _Encoded]]:
+    """Encode tables by the first of them."""
+    given = {name: given_cells(table) for name, table in tables.items()}
+    filled = {name: np.asarray(cells.any(0)) for name, cells in given.items()}
+    with silenced(DataWarning):
+        preprocessor = TablePreprocessor.fit(tables["real"], "gaussian")
+    order = preprocessor.order
+    _warn_of_empty(filled, preprocessor.column_names)
+    cut = [codec.name for codec in preprocessor.codecs if not getattr(codec, "complete", True)]
+    warn_columns(
+        cut,
+        f"hold more than {MAX_CATEGORIES} categories in real, of which the rarest count as one",
+        "Leave out identifiers and free text.",
+    )
+    nowhere = ~(filled["real"] & filled["synthetic"])
+    encoded = {}
+    for name, table in tables.items():
+        try:
+            values, observed = preprocessor.encode(table, fitting=True)
+        except DataError as error:
+            raise DataError(f"{name}: {error}") from None
+        rows = _Encoded(
+            values.astype(np.float64), given[name][:, order], preprocessor.layout.columns
+        )
+        _mark_missing(rows, observed, nowhere[order])
+        encoded[name] = rows
+    return preprocessor, encoded
+
+
+def _mark_missing(rows: _Encoded, observed: np.ndarray | None, empty: np.ndarray) -> None:
+    """Put NaN where a cell is missing; of columns without values, only the gaps are kept."""
+    for column in rows.columns:
+        if empty[column.place]:
+            rows.values[:, column.elements] = 0.0
+            rows.values[~rows.given[:, column.place], column.elements] = np.nan
+        elif observed is not None:
+            rows.values[~observed[:, column.place], column.elements] = np.nan
+
+
+def _warn_of_empty(filled: dict[str, np.ndarray], names: tuple[str, ...]) -> None:
+    parts = []
+    for table, cells in filled.items():
+        empty = [repr(names[place]) for place in np.flatnonzero(~cells)]
+        more = f" and {len(empty) - 5} more" if len(empty) > 5 else ""
+        if empty:
+            parts.append(f"{table} holds no value of {', '.join(empty[:5])}{more}")
+    if parts:
+        warn(f"{'; '.join(parts)}. Only the shares of missing cells are compared there.")
 
 
 def _compare_columns(
@@ -247,9 +298,11 @@ def _compare_columns(
 ) -> tuple[ColumnComparison, ...]:
     found = []
     for column, name in zip(real.columns, names, strict=True):
-        sides = real.of(column), synthetic.of(column)
-        missing = [float(np.isnan(side[:, 0]).mean()) for side in sides]
-        seen = [side[~np.isnan(side[:, 0])] for side in sides]
+        given = [rows.given[:, column.place] for rows in (real, synthetic)]
+        missing = [float(1 - cells.mean()) for cells in given]
+        seen = [
+            rows.of(column)[cells] for rows, cells in zip((real, synthetic), given, strict=True)
+        ]
         found.append(ColumnComparison(name, _distance(column, *seen), (missing[0], missing[1])))
     return tuple(sorted(found, key=lambda one: -one.distance))
 
@@ -260,20 +313,23 @@ def _distance(column: Column, real: np.ndarray, synthetic: np.ndarray) -> float:
     if column.is_number:
         pairs = zip(real.T, synthetic.T, strict=True)
         return float(np.mean([ks_2samp(a, b).statistic for a, b in pairs]))
-    shares = [_shares(side) for side in (real, synthetic)]
+    shares = [_shares(column, side) for side in (real, synthetic)]
     return float(np.abs(shares[0] - shares[1]).sum() / 2)
 
 
-def _shares(cells: np.ndarray) -> np.ndarray:
-    """Return the share of each category; what is none of them is the last."""
-    shares = cells.mean(0)
-    return np.append(shares, 1 - shares.sum())
+def _shares(column: Column, cells: np.ndarray) -> np.ndarray:
+    """Return the share of each category; values that are none of them are the last."""
+    unknown = np.isnan(cells[:, 0])
+    chosen = cells.argmax(1) if column.likelihood == "categorical" else (cells > 0.5).sum(1)
+    places = np.where(unknown, column.width + 1, chosen)
+    shares: np.ndarray = np.bincount(places, minlength=column.width + 2) / len(cells)
+    return shares
 
 
 def _dependence(rows: _Encoded) -> np.ndarray:
     """Return the strongest correlation between the elements of each two columns."""
-    values = rows.values - np.nanmean(rows.values, axis=0, keepdims=True)
-    values = np.nan_to_num(values)
+    n_values = np.maximum((~np.isnan(rows.values)).sum(0), 1)
+    values = np.nan_to_num(rows.values - np.nansum(rows.values, axis=0) / n_values)
     values /= np.maximum(np.sqrt(np.square(values).mean(0)), 1e-12)
     correlation = np.abs(values.T @ values) / len(values)
     starts = [column.elements.start for column in rows.columns]
@@ -292,9 +348,22 @@ def _discriminate(real: np.ndarray, synthetic: np.ndarray, rng: np.random.Genera
     labels = np.repeat([0, 1], size)
     seed = int(rng.integers(2**31))
     folds = StratifiedKFold(_N_FOLDS, shuffle=True, random_state=seed)
-    judge = HistGradientBoostingClassifier(max_iter=60, random_state=seed)
-    guessed = cross_val_predict(judge, rows, labels, cv=folds, method="predict_proba")[:, 1]
+    judge = HistGradientBoostingClassifier(max_iter=60, random_state=seed, early_stopping=False)
+    guessed = np.empty(len(rows))
+    for train, test in folds.split(rows, labels):
+        known = _with_values(rows[train])
+        if known.any():
+            judge.fit(rows[train][:, known], labels[train])
+            guessed[test] = judge.predict_proba(rows[test][:, known])[:, 1]
+        else:
+            guessed[test] = 0.5
     return float(roc_auc_score(labels, guessed))
+
+
+def _with_values(rows: np.ndarray) -> np.ndarray:
+    """Return True for each element of which some row holds a value: trees need one."""
+    known: np.ndarray = ~np.isnan(rows).all(0)
+    return known
 
 
 def _nearness(
@@ -339,7 +408,7 @@ def _use(
 ) -> Utility:
     names = list(preprocessor.column_names)
     place = names.index(target) if target in names else target
-    if not isinstance(place, int) or not 0 <= place < len(names):
+    if isinstance(place, bool) or not isinstance(place, Integral) or not 0 <= place < len(names):
         raise DataError(
             f"target must name a column, got {target!r}. There are {', '.join(names[:8])}."
         )
@@ -347,11 +416,22 @@ def _use(
     if holdout is None:
         order = rng.permutation(len(real.values))
         n_kept = round(_HOLDOUT * len(order))
-        holdout = real._replace(values=real.values[order[:n_kept]])
-        real = real._replace(values=real.values[order[n_kept:]])
+        holdout, real = real.take(order[:n_kept]), real.take(order[n_kept:])
+    _check_target(names[place], column, {"real": real, "synthetic": synthetic, "holdout": holdout})
     seed = int(rng.integers(2**31))
     scores = [_score(column, rows, holdout, seed) for rows in (real, synthetic)]
     return Utility(names[place], "R2" if column.is_number else "accuracy", *scores)
+
+
+def _check_target(name: str, column: Column, tables: dict[str, _Encoded]) -> None:
+    for table, rows in tables.items():
+        n_values = int((~np.isnan(rows.of(column)[:, 0])).sum())
+        if n_values < _MIN_TARGETS:
+            raise DataError(
+                f"target {name!r} must hold at least {_MIN_TARGETS} values among the rows that "
+                f"models learn from and are judged by, got {n_values} in {table}. Choose another "
+                "column, or give more rows."
+            )
 
 
 def _score(column: Column, train: _Encoded, test: _Encoded, seed: int) -> float:
@@ -359,8 +439,12 @@ def _score(column: Column, train: _Encoded, test: _Encoded, seed: int) -> float:
     (X, y), (X_test, y_test) = (_parted(column, rows) for rows in (train, test))
     if not column.is_number and len(np.unique(y)) < 2:
         return float((y_test == y[0]).mean()) if len(y) else 0.0
+    known = _with_values(X)
+    if not known.any():
+        X, X_test, known = np.zeros((len(X), 1)), np.zeros((len(X_test), 1)), np.ones(1, bool)
     make = HistGradientBoostingRegressor if column.is_number else HistGradientBoostingClassifier
-    return float(make(max_iter=60, random_state=seed).fit(X, y).score(X_test, y_test))
+    model = make(max_iter=60, random_state=seed, early_stopping=False)
+    return float(model.fit(X[:, known], y).score(X_test[:, known], y_test))
 
 
 def _parted(column: Column, rows: _Encoded) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn import config_context
 from sklearn.tree import DecisionTreeRegressor
 
+from latently._notices import each_once
 from latently._sklearn import Interval, check_parameters
 from latently._tabular import Tabular
 from latently._validation import check_fitted
@@ -164,6 +165,7 @@ class LatentReport(Tabular):
         return "\n".join([head, *map(str, self.cards)])
 
 
+@each_once()
 def describe_latents(model: Any, X: Any, *, n_latents: int = 32, n_rows: int = 5) -> LatentReport:
     """Say what each latent means.
 
@@ -337,6 +339,7 @@ class _Trees:
         return f"{name} {'>' if above else '<='} {threshold:.4g}"
 
 
+@each_once()
 def traverse(model: Any, X: Any, latent: int, n_steps: int = 7) -> Any:
     """Walk along one latent, through what it is on the data, the others at their medians.
 

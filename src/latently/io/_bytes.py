@@ -8,10 +8,20 @@ import sys
 import zlib
 from pathlib import Path
 
+import pyarrow as pa
+
 from latently.exceptions import DataError
 from latently.io._say import refuse
 
-__all__ = ["DEFAULT_MAX_BYTES", "check_regular", "gunzip", "is_folder", "load_bytes", "too_large"]
+__all__ = [
+    "DEFAULT_MAX_BYTES",
+    "arrow_reader",
+    "check_regular",
+    "gunzip",
+    "is_folder",
+    "load_bytes",
+    "too_large",
+]
 
 # One gibibyte: ten times the tables people train on, and a small machine survives it.
 DEFAULT_MAX_BYTES = 2**30
@@ -48,6 +58,28 @@ def load_bytes(source: str | Path, max_bytes: int) -> bytes:
     if len(raw) > max_bytes:
         raise too_large(source, len(raw), max_bytes)
     return raw
+
+
+def arrow_reader(raw: bytes) -> pa.NativeFile:
+    """Return a reader of a copy in memory that Arrow owns.
+
+    A thread of Arrow may be the last to release what it reads, a moment after the call returned.
+    To release memory of Python it needs the interpreter. If that is ending, the process aborts.
+
+    Parameters
+    ----------
+    raw : bytes
+        The content.
+
+    Returns
+    -------
+    pyarrow.NativeFile
+        At its beginning.
+    """
+    copy = pa.allocate_buffer(len(raw))
+    with pa.FixedSizeBufferWriter(copy) as writer:
+        writer.write(raw)
+    return pa.BufferReader(copy)  # noqa: TID251  # not of Python's memory
 
 
 def is_folder(source: str | Path) -> bool:

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from latently._notices import warn_of_column
 from latently.exceptions import DataError
-from latently.io._say import clip, refuse, warn
+from latently.io._say import clip, refuse
 
 __all__ = ["ColumnPlace", "as_text", "cast_column"]
 
@@ -47,7 +48,7 @@ class ColumnPlace(NamedTuple):
 
     def warn(self, what: str) -> None:
         """A DataWarning that names the column."""
-        warn(f"Column {clip(self.name)} {what}.")
+        warn_of_column(clip(self.name), what)
 
 
 def cast_column(cells: Any, place: ColumnPlace, missing: Sequence[str]) -> Any:

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from latently.io._bytes import DEFAULT_MAX_BYTES
+from latently._notices import joined
+from latently.io._bytes import DEFAULT_MAX_BYTES, arrow_reader
 from latently.io._cast import ColumnPlace, as_text, cast_column
 from latently.io._header import Header, read_header
 from latently.io._say import clip, counted, listing, refuse, warn
@@ -156,12 +157,13 @@ def _as_table(
     _count_blank_lines(body)
     table = _drop_unnamed(_parse(source, body, header, missing), header)
     places = [ColumnPlace(source, name, header.delimiter) for name in table.column_names]
-    columns = [
-        as_text(table[place.name])
-        if place.name in text
-        else cast_column(table[place.name], place, missing)
-        for place in places
-    ]
+    with joined():
+        columns = [
+            as_text(table[place.name])
+            if place.name in text
+            else cast_column(table[place.name], place, missing)
+            for place in places
+        ]
     return pa.table(columns, names=table.column_names)
 
 
@@ -217,7 +219,7 @@ def _parse(source: str | Path, body: bytes, header: Header, missing: Sequence[st
 def _parse_text(body: bytes, header: Header, missing: Sequence[str]) -> pa.Table:
     names = [f"f{place}" for place in range(len(header.names))]
     table = pa_csv.read_csv(
-        pa.BufferReader(body),
+        arrow_reader(body),
         pa_csv.ReadOptions(column_names=names, block_size=_BLOCK),
         pa_csv.ParseOptions(delimiter=header.delimiter, newlines_in_values=b'"' in body),
         pa_csv.ConvertOptions(

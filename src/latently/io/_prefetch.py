@@ -5,18 +5,19 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 __all__ = ["prefetched"]
 
 Item = TypeVar("Item")
 
-#: How often a thread that waits looks whether it is still wanted, in seconds.
+#: Seconds between two checks of a waiting thread for whether it is still needed.
 _WATCH = 0.1
 
 
 class _Failure:
-    """What went wrong in the thread, on its way to the reader."""
+    """An error of the thread, on its way to the reader."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -25,49 +26,72 @@ class _Failure:
 _END = object()
 
 
-def prefetched(items: Iterable[Item], depth: int = 1) -> Iterator[Item]:
-    """Yield items in their order, made ahead by a background thread.
+@contextmanager
+def prefetched(items: Iterable[Item], depth: int = 1) -> Iterator[Iterator[Item]]:
+    """Make items ahead in a background thread, which ends with the ``with`` block.
 
     Parameters
     ----------
     items : iterable
-        Read by the thread only; an error of its own is raised where the items are read.
+        Read by the thread only. An error raised while reading is raised again by the iterator.
     depth : int, default=1
         Items that may wait, beside the one that is being made and the one in hand.
 
     Yields
     ------
-    object
-        The items. Closing the iterator ends the thread.
+    iterator
+        The items in their order.
+
+    Examples
+    --------
+    >>> with prefetched(range(3)) as numbers:
+    ...     list(numbers)
+    [0, 1, 2]
     """
     waiting: queue.Queue[object] = queue.Queue(depth)
     unwanted = threading.Event()
-
-    def hand_over(item: object) -> bool:
-        while not unwanted.is_set():
-            try:
-                waiting.put(item, timeout=_WATCH)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-    def work() -> None:
-        try:
-            for item in items:
-                if not hand_over(item):
-                    return
-            hand_over(_END)
-        except BaseException as error:  # raised again by the reader
-            hand_over(_Failure(error))
-
-    thread = threading.Thread(target=work, name="latently-prefetch", daemon=True)
+    # Python waits for threads that are no daemons before it ends. A daemon inside a library of C++
+    # at that moment aborts the process.
+    thread = threading.Thread(
+        target=_work, args=(items, waiting, unwanted), name="latently-prefetch", daemon=False
+    )
     thread.start()
     try:
-        while (item := waiting.get()) is not _END:
-            if isinstance(item, _Failure):
-                raise item.error
-            yield item  # type: ignore[misc]  # put there by the thread
+        yield _handed_over(waiting)
     finally:
         unwanted.set()
         thread.join()
+
+
+def _work(items: Iterable[object], waiting: queue.Queue[object], unwanted: threading.Event) -> None:
+    """Put items into a queue until they end or nobody needs them."""
+    try:
+        for item in items:
+            if not _put(item, waiting, unwanted):
+                return
+        _put(_END, waiting, unwanted)
+    except BaseException as error:  # raised again by the reader
+        _put(_Failure(error), waiting, unwanted)
+    finally:
+        close = getattr(items, "close", None)
+        if close is not None:
+            close()
+
+
+def _put(item: object, waiting: queue.Queue[object], unwanted: threading.Event) -> bool:
+    """Return True once an item is in the queue, False where nobody is left to take it."""
+    # The main thread has ended where a reader was never closed.
+    while not unwanted.is_set() and threading.main_thread().is_alive():
+        try:
+            waiting.put(item, timeout=_WATCH)
+        except queue.Full:
+            continue
+        return True
+    return False
+
+
+def _handed_over(waiting: queue.Queue[object]) -> Iterator[Item]:
+    while (item := waiting.get()) is not _END:
+        if isinstance(item, _Failure):
+            raise item.error
+        yield item  # type: ignore[misc]  # put there by the thread

@@ -1,9 +1,9 @@
 """Short, safe wording for messages: names are clipped, lists are cut after five."""
 
-import warnings
 from collections.abc import Iterable
 
-from latently.exceptions import DataError, DataWarning
+from latently._notices import warn
+from latently.exceptions import DataError
 
 __all__ = ["clip", "counted", "listing", "refuse", "show", "warn"]
 
@@ -43,11 +43,6 @@ def listing(values: Iterable[object], limit: int = 5) -> str:
 def counted(number: int, noun: str) -> str:
     """A number with its noun in the right form: ``1 cell``, ``2 cells``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def warn(message: str) -> None:
-    """Issue a DataWarning that points at the caller of the room, not at this line."""
-    warnings.warn(message, DataWarning, stacklevel=4)
 
 
 def refuse(source: object, wrong: str, remedy: str) -> DataError:

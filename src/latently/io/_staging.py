@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import tempfile
-import warnings
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import BinaryIO, cast
 import pyarrow as pa
 import pyarrow.fs as pa_fs
 
+from latently._notices import each_once, silenced
 from latently.exceptions import DataError
 from latently.io._csv import stream_csv
 from latently.io._resources import check_disk
@@ -62,8 +62,7 @@ def staged_csv(path: Path, delimiter: str | None = None) -> ParquetFile:
         check_disk(folder, path.stat().st_size, f"{show(path)}, as Parquet,")
         schema = _shared_schema(path, delimiter)
         target = folder / f"{path.stem}.parquet"
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # said when types were found
+        with silenced():  # issued when types were found
             write_pieces(_typed(path, delimiter, schema), target)
         staged = ParquetFile(str(target), pa_fs.LocalFileSystem())
     except BaseException:
@@ -96,17 +95,11 @@ def _pieces(path: Path, delimiter: str | None, text: frozenset[str]) -> Iterator
 def _shared_schema(path: Path, delimiter: str | None) -> pa.Schema:
     """Return the narrowest types that hold the cells of all pieces."""
     kinds: dict[str, pa.DataType] = {}
-    said: dict[str, Warning] = {}
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with each_once():
         for piece in _pieces(path, delimiter, frozenset()):
             for name, column in zip(piece.column_names, piece.columns, strict=True):
                 kind = pa.null() if column.null_count == len(column) else column.type
                 kinds[name] = _wider(kinds.get(name, pa.null()), kind)
-    for entry in caught:
-        said.setdefault(str(entry.message), cast(Warning, entry.message))
-    for message in said.values():
-        warnings.warn(message, stacklevel=2)
     return pa.schema(
         [(name, pa.float64() if pa.types.is_null(kind) else kind) for name, kind in kinds.items()]
     )

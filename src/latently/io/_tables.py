@@ -9,7 +9,7 @@ import pyarrow.feather as pa_feather
 import pyarrow.parquet as pa_parquet
 
 from latently.exceptions import DataError
-from latently.io._bytes import DEFAULT_MAX_BYTES, load_bytes, too_large
+from latently.io._bytes import DEFAULT_MAX_BYTES, arrow_reader, load_bytes, too_large
 from latently.io._formats import looks_like
 from latently.io._say import listing, refuse
 
@@ -51,7 +51,7 @@ def read_parquet(source: str | Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> p
     """
     raw = load_bytes(source, max_bytes)
     try:
-        file = pa_parquet.ParquetFile(pa.BufferReader(raw), page_checksum_verification=True)
+        file = pa_parquet.ParquetFile(arrow_reader(raw), page_checksum_verification=True)
         schema, rows = file.schema_arrow, file.metadata.num_rows
     except DAMAGE:
         raise _damaged(source, raw, "Parquet") from None
@@ -135,7 +135,7 @@ def fill_arrow(table: pa.Table, sink: BinaryIO) -> None:
 
 def _unpack_arrow(source: str | Path, raw: bytes, max_bytes: int) -> pa.Table:
     if raw.startswith(b"FEA1"):
-        return pa_feather.read_table(pa.BufferReader(raw))
+        return pa_feather.read_table(arrow_reader(raw))
     if raw.startswith(b"ARROW1"):
         reader = pa.ipc.open_file(raw)
         batches = (reader.get_batch(index) for index in range(reader.num_record_batches))

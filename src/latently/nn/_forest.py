@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -90,7 +91,10 @@ def grow(
     for goal, places, share, seed in zip(target, rows, max_features, seeds, strict=True):
         model = make(max_features=share, random_state=int(seed))
         own = features[places]
-        tree = model.fit(own, goal[places], check_input=False).tree_
+        with warnings.catch_warnings():
+            # A column of few rows may have a category in nearly each of them.
+            warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
+            tree = model.fit(own, goal[places], check_input=False).tree_
         importance += tree.compute_feature_importances() / len(rows)
         donors = np.zeros(tree.node_count, dtype=np.int64)
         donors[tree.apply(own)] = places

@@ -236,10 +236,11 @@ def _answered(predictor: BatchPredictor, file: _File) -> FileReport:
 
     def answers() -> Iterator[pa.Table]:
         nonlocal n_anomalies
-        for piece in prefetched(file.rows):
-            answer = predictor(piece)
-            n_anomalies += _count_flagged(answer)
-            yield answer
+        with prefetched(file.rows) as pieces:
+            for piece in pieces:
+                answer = predictor(piece)
+                n_anomalies += _count_flagged(answer)
+                yield answer
 
     file.target.parent.mkdir(parents=True, exist_ok=True)
     # Two workers may be given one file where the first was thought to be lost.

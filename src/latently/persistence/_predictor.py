@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pyarrow as pa
 
-from latently.exceptions import DataError, LatentlyWarning, ParameterError
+from latently._notices import silenced
+from latently.exceptions import DataError, ParameterError
 from latently.persistence._load import load
 from latently.tasks import AutoencoderImputer, autoencoder_of, codes, contributions, judge
 
@@ -118,8 +118,7 @@ class BatchPredictor:
             return self._answer(table)
         # Models answer about rows: of one without a value, the columns are looked at.
         nothing = [pa.nulls(1, field.type) for field in table.schema]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", LatentlyWarning)
+        with silenced():
             return self._answer(pa.table(nothing, schema=table.schema)).slice(0, 0)
 
     def _answer(self, table: pa.Table) -> pa.Table:

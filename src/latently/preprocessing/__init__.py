@@ -5,19 +5,25 @@ from latently.preprocessing._gaps import fill_missing, mark_missing, restore
 from latently.preprocessing._images import ImagePreprocessor
 from latently.preprocessing._order import canonical_order
 from latently.preprocessing._table import Table, TablePreprocessor, counted_from, tallied
+from latently.preprocessing._tallies import MAX_CATEGORIES
+from latently.preprocessing._values import cell_lists, is_missing, python_values
 
 Preprocessor = TablePreprocessor | ImagePreprocessor
 
 __all__ = [
+    "MAX_CATEGORIES",
     "ImagePreprocessor",
     "LikelihoodChoice",
     "Preprocessor",
     "Table",
     "TablePreprocessor",
     "canonical_order",
+    "cell_lists",
     "counted_from",
     "fill_missing",
+    "is_missing",
     "mark_missing",
+    "python_values",
     "restore",
     "tallied",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from latently._layout import LikelihoodName
-from latently.exceptions import DataWarning
+from latently._notices import warn_of_column
 from latently.schema import as_numbers, is_empty, like_categories, plain, ticks_of
 
 #: Seconds of a tick, by its unit.
@@ -70,12 +69,16 @@ class BooleanCodec:
 
 @dataclass(frozen=True)
 class CategoryCodec:
-    """A category as one element each, and a last one for values never seen in ``fit``."""
+    """A category as one element each, and a last one for values that are none of them.
+
+    ``complete`` is False where ``fit`` saw more categories than it kept.
+    """
 
     name: str
     position: int
     categories: tuple[str | int | float | bool, ...]
     likelihood: LikelihoodName = "categorical"
+    complete: bool = True
 
     @property
     def width(self) -> int:
@@ -86,11 +89,16 @@ class CategoryCodec:
         observed, codes = observed_cells(column), _codes(column, self.categories)
         unknown = observed & (codes < 0)
         if unknown.any() and not fitting:
-            _warn_unknown(self.name, column, unknown, "count as unknown")
+            what = "never seen in fit" if self.complete else self._beyond
+            _warn_unknown(self.name, column, unknown, what, "count as unknown")
         elements = np.zeros((len(codes), self.width))
         elements[np.arange(len(codes)), np.where(codes < 0, len(self.categories), codes)] = 1.0
         elements[~observed] = 0.0
         return elements, observed
+
+    @property
+    def _beyond(self) -> str:
+        return f"that are not among the {len(self.categories):,} categories kept in fit"
 
     def decode(self, elements: np.ndarray) -> pa.Array:
         if not self.categories:
@@ -116,11 +124,13 @@ class OrdinalCodec:
         observed, codes = observed_cells(column), _codes(column, self.categories)
         unknown = observed & (codes < 0)
         if unknown.any():
-            _warn_unknown(self.name, column, unknown, "count as missing")
+            _warn_unknown(self.name, column, unknown, "never seen in fit", "count as missing")
         steps = np.arange(self.width)
         return (codes[:, None] > steps).astype(np.float64), observed & ~unknown
 
     def decode(self, elements: np.ndarray) -> pa.Array:
+        if not self.categories:
+            return pa.nulls(len(elements), pa.string())
         above = (elements > 0.5).sum(1)
         return pa.array(self.categories).take(pa.array(np.minimum(above, len(self.categories) - 1)))
 
@@ -232,13 +242,16 @@ def _codes(column: pa.ChunkedArray, categories: tuple[str | int | float | bool, 
     return places
 
 
-def _warn_unknown(name: str, column: pa.ChunkedArray, unknown: np.ndarray, fate: str) -> None:
-    example = column[int(np.flatnonzero(unknown)[0])].as_py()
-    warnings.warn(
-        f"Column {name!r} holds {int(unknown.sum()):,} values never seen in fit, for example "
-        f"{example!r}; they {fate}.",
-        DataWarning,
-        stacklevel=2,
+def _warn_unknown(
+    name: str, column: pa.ChunkedArray, unknown: np.ndarray, what: str, fate: str
+) -> None:
+    example = f"for example {column[int(np.flatnonzero(unknown)[0])].as_py()!r:.60}"
+    warn_of_column(
+        repr(name),
+        f"holds values {what}; they {fate}",
+        alone=f"holds {{n}} values {what}, {example}; they {fate}",
+        detail=f"{{n}}, {example}",
+        n_cells=int(unknown.sum()),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from latently._layout import Block, Layout, LikelihoodChoice, LikelihoodName
-from latently.exceptions import DataError, DataWarning
+from latently._notices import warn
+from latently.exceptions import DataError
 from latently.preprocessing._consistency import check_images
 from latently.schema import (
     FAR,
@@ -222,11 +222,9 @@ class ImagePreprocessor:
         n_outside = int(((values < low) | (values > high)).sum())
         if n_outside:
             far = "far " if high > 1 else ""
-            warnings.warn(
+            warn(
                 f"{n_outside:,} pixels lie {far}outside the range seen in fit, {self.spec.low:g} "
-                f"to {self.spec.high:g}; they are clipped to it.",
-                DataWarning,
-                stacklevel=4,
+                f"to {self.spec.high:g}; they are clipped to it."
             )
             np.clip(values, low, high, out=values)
 
@@ -412,11 +410,9 @@ def _white(dtype: np.dtype[Any], natural: tuple[float, float]) -> float:
 def _warn_of_unlike_channels(stack: np.ndarray) -> None:
     ranges = unlike_channels(stack) if stack.dtype.kind == "f" else ""
     if ranges:
-        warnings.warn(
+        warn(
             f"Channels have ranges as unlike as {ranges}; all are scaled by one range, as pixels "
-            "are. Scale them yourself, or flatten windows to a table.",
-            DataWarning,
-            stacklevel=6,
+            "are. Scale them yourself, or flatten windows to a table."
         )
 
 

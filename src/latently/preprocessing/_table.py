@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,12 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from latently._layout import Block, Layout, LikelihoodChoice, LikelihoodName
+from latently._notices import joined, warn, warn_columns
 from latently._validation import compare_names
-from latently.exceptions import DataError, DataWarning
+from latently.exceptions import DataError
 from latently.preprocessing._columns import ColumnCodec, TimeCodec, number_matrix
 from latently.preprocessing._consistency import check_support, check_table
 from latently.preprocessing._scaling import Scaling
-from latently.preprocessing._tallies import Moments, TableTally
+from latently.preprocessing._tallies import MAX_CATEGORIES, Moments, TableTally
 from latently.schema import (
     Rounding,
     Support,
@@ -33,7 +33,6 @@ from latently.schema import (
     rounded,
     table_spec,
     typed_column,
-    warn_columns,
 )
 
 Table = np.ndarray | nw.DataFrame[Any]
@@ -94,7 +93,12 @@ class TablePreprocessor:
             check_support(self.support, len(self.positions), self.codecs)
 
     @classmethod
-    def fit(cls, table: Table, likelihood: LikelihoodChoice = "auto") -> TablePreprocessor:
+    def fit(
+        cls,
+        table: Table,
+        likelihood: LikelihoodChoice = "auto",
+        max_categories: int = MAX_CATEGORIES,
+    ) -> TablePreprocessor:
         """Look at a table and choose scaling, encoding and likelihood of each column.
 
         Parameters
@@ -103,6 +107,8 @@ class TablePreprocessor:
             What ``fit`` was given.
         likelihood : {"auto", "gaussian", "bernoulli", ...}, default="auto"
             Of the numbers.
+        max_categories : int, default=100
+            Most categories kept for a column.
 
         Returns
         -------
@@ -113,7 +119,7 @@ class TablePreprocessor:
             tally = TableTally.of_array(TableSpec("numpy", str(table.dtype)), table)
             return cls._of_tally(tally, likelihood)
         arrow = arrow_table(table)
-        tally = TableTally(table_spec(table, arrow), arrow.schema)
+        tally = TableTally(table_spec(table, arrow), arrow.schema, max_categories)
         return cls._of_tally(tally.update(arrow), likelihood)
 
     @classmethod
@@ -152,6 +158,7 @@ class TablePreprocessor:
         schema: pa.Schema,
         states: Iterable[Mapping[str, Any]],
         likelihood: LikelihoodChoice = "auto",
+        max_categories: int = MAX_CATEGORIES,
     ) -> TablePreprocessor:
         """Choose scaling, encoding and likelihood by what was gathered of parts of a table.
 
@@ -163,6 +170,8 @@ class TablePreprocessor:
             What ``tallied`` returns, one for each part.
         likelihood : {"auto", "gaussian", "bernoulli", ...}, default="auto"
             Of the numbers.
+        max_categories : int, default=100
+            Most categories kept for a column.
 
         Returns
         -------
@@ -170,7 +179,7 @@ class TablePreprocessor:
             As ``fit`` on all rows would choose it, but for the last digits of means and deviations
             and the counts of rare texts.
         """
-        tally = _tally_of_schema(schema)
+        tally = _tally_of_schema(schema, max_categories)
         for part in states:
             tally.merge(part)
         return cls._of_tally(tally, likelihood)
@@ -179,7 +188,8 @@ class TablePreprocessor:
     def _of_tally(cls, tally: TableTally, likelihood: LikelihoodChoice) -> TablePreprocessor:
         assert tally.moments is not None
         spec, positions, moments = tally.spec, tally.positions, tally.moments
-        codecs = tally.codecs()
+        with joined():
+            codecs = tally.codecs()
         empty = [_called(spec, int(place)) for place in positions[moments.n_values == 0]]
         warn_columns(
             [*empty, *tally.empty_columns], "hold no value at all", "Leave them out of the table."
@@ -262,11 +272,12 @@ class TablePreprocessor:
         if not self.codecs:
             return values, observed
         parts = [(values, np.ones(values.shape, dtype=bool) if observed is None else observed)]
-        for codec in self.codecs:
-            column = arrow.column(codec.position)
-            column = conform(column, self.spec.types[codec.position], codec.name)
-            elements, seen = _encode_column(codec, column, fitting)
-            parts.append((elements, seen[:, None]))
+        with joined():
+            for codec in self.codecs:
+                column = arrow.column(codec.position)
+                column = conform(column, self.spec.types[codec.position], codec.name)
+                elements, seen = _encode_column(codec, column, fitting)
+                parts.append((elements, seen[:, None]))
         observed = np.hstack([part[1] for part in parts])
         return np.hstack([part[0] for part in parts]), None if observed.all() else observed
 
@@ -297,12 +308,10 @@ class TablePreprocessor:
         if not outside.any():
             return
         row, column = (int(i) for i in np.argwhere(outside)[0])
-        warnings.warn(
+        warn(
             f"{int(outside.sum()):,} values lie outside [0, 1], the range seen in fit, for example "
             f"{numbers[row, column]:g} at row {row}; they are clipped. Give likelihood='gaussian' "
-            "for numbers without such bounds.",
-            DataWarning,
-            stacklevel=2,
+            "for numbers without such bounds."
         )
         np.clip(values, 0.0, 1.0, out=values)
 
@@ -510,7 +519,11 @@ def _tidied(numbers: np.ndarray, scale: np.ndarray, push: int) -> np.ndarray:
     return tidied
 
 
-def tallied(schema: pa.Schema, pieces: Iterable[tuple[int, pa.Table]]) -> dict[str, Any]:
+def tallied(
+    schema: pa.Schema,
+    pieces: Iterable[tuple[int, pa.Table]],
+    max_categories: int = MAX_CATEGORIES,
+) -> dict[str, Any]:
     """Look at part of a table, once.
 
     Parameters
@@ -520,23 +533,25 @@ def tallied(schema: pa.Schema, pieces: Iterable[tuple[int, pa.Table]]) -> dict[s
     pieces : iterable of (int, pyarrow.Table)
         Where the first row of each piece stands in the whole table, and the piece; there may be
         none.
+    max_categories : int, default=100
+        Most categories kept for a column.
 
     Returns
     -------
     dict
         What was gathered, as plain values and arrays.
     """
-    tally = _tally_of_schema(schema)
+    tally = _tally_of_schema(schema, max_categories)
     for start, piece in pieces:
         with counted_from(start):
             tally.update(arrow_table(nw.from_native(piece, eager_only=True)))
     return tally.state()
 
 
-def _tally_of_schema(schema: pa.Schema) -> TableTally:
+def _tally_of_schema(schema: pa.Schema, max_categories: int) -> TableTally:
     frame: nw.DataFrame[Any] = nw.from_native(schema.empty_table(), eager_only=True)
     arrow = arrow_table(frame)
-    return TableTally(table_spec(frame, arrow), arrow.schema)
+    return TableTally(table_spec(frame, arrow), arrow.schema, max_categories)
 
 
 @contextmanager

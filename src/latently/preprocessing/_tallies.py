@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Self
@@ -12,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from latently.exceptions import DataWarning
+from latently._notices import warn_of_column
 from latently.preprocessing._columns import (
     CYCLES,
     DAY,
@@ -37,7 +36,7 @@ from latently.schema import (
     ticks_of,
 )
 
-#: Categories kept for a text column; the rest of its values count as unknown.
+#: Categories kept for a text column by default; the rest of its values count as unknown.
 MAX_CATEGORIES = 100
 #: Different values of a text column that are counted at once; beyond, the rarest are forgotten.
 _MAX_COUNTED = 10_000
@@ -137,8 +136,11 @@ def unlisted(values: list[Any] | None) -> Moments | None:
 class Tally(ABC):
     """Gathers what the codec of one column is chosen by, and how many of its cells hold a value."""
 
-    def __init__(self, name: str, position: int, kind: ColumnType) -> None:
+    def __init__(
+        self, name: str, position: int, kind: ColumnType, max_categories: int = MAX_CATEGORIES
+    ) -> None:
         self.name, self.position, self.kind = name, position, kind
+        self.max_categories = max_categories
         self.n_rows = self.n_values = 0
 
     def update(self, column: pa.ChunkedArray) -> None:
@@ -175,8 +177,8 @@ class BooleanTally(Tally):
 class OrdinalTally(Tally):
     """The categories of an ordered column, in their order."""
 
-    def __init__(self, name: str, position: int, kind: ColumnType) -> None:
-        super().__init__(name, position, kind)
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
         self._levels: dict[str | int | float | bool, None] = {}
 
     def update(self, column: pa.ChunkedArray) -> None:
@@ -205,17 +207,17 @@ class CategoryTally(Tally):
     .. [1] Manku and Motwani (2002), Approximate Frequency Counts over Data Streams.
     """
 
-    def __init__(self, name: str, position: int, kind: ColumnType) -> None:
-        super().__init__(name, position, kind)
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
         self._levels: dict[str | int | float | bool, None] = {}
         self._counts: pa.Table | None = None
         self._dropped = 0
-        self._named = kind.name == "dictionary"
+        self._named = self.kind.name == "dictionary"
 
     def update(self, column: pa.ChunkedArray) -> None:
         super().update(column)
         self._named = self._named and pa.types.is_dictionary(column.type)
-        if self._named and len(self._levels) <= MAX_CATEGORIES:
+        if self._named and len(self._levels) <= self.max_categories:
             self._levels |= dict.fromkeys(dictionary_values(column).to_pylist())
         self._count(plain(column).drop_null())
 
@@ -249,34 +251,40 @@ class CategoryTally(Tally):
         self._counts = new
 
     def codec(self) -> CategoryCodec:
-        if self._named and len(self._levels) <= MAX_CATEGORIES and None not in self._levels:
+        if self._named and len(self._levels) <= self.max_categories and None not in self._levels:
             return CategoryCodec(self.name, self.position, tuple(self._levels))
         counted = [] if self._counts is None else self._counts.to_pylist()
         pairs = sorted(counted, key=lambda pair: (-pair["n"], pair["value"]))
-        kept = sorted(pair["value"] for pair in pairs[:MAX_CATEGORIES])
-        if len(pairs) > MAX_CATEGORIES:
-            self._warn(len(pairs), sum(pair["n"] for pair in pairs[:MAX_CATEGORIES]))
-        return CategoryCodec(self.name, self.position, tuple(kept))
+        kept = sorted(pair["value"] for pair in pairs[: self.max_categories])
+        is_cut = len(pairs) > self.max_categories
+        if is_cut:
+            self._warn(len(pairs), sum(pair["n"] for pair in pairs[: self.max_categories]))
+        return CategoryCodec(self.name, self.position, tuple(kept), complete=not is_cut)
 
     def _warn(self, n_different: int, n_known: int) -> None:
         more = "more than " if self._dropped else ""
-        warnings.warn(
-            f"Column {self.name!r} holds {more}{n_different:,} different values; the "
-            f"{MAX_CATEGORIES} most frequent are kept, {self.n_values - n_known:,} cells count as "
-            "unknown. Leave the column out if it is an identifier or free text.",
-            DataWarning,
-            stacklevel=2,
+        n_unknown = f"{self.n_values - n_known:,} cells"
+        kept = f"the {self.max_categories:,} most frequent are kept"
+        remedy = "Leave out identifiers and free text, or raise max_categories of the autoencoder"
+        warn_of_column(
+            repr(self.name),
+            f"holds more than {self.max_categories:,} different values; {kept}, the others count "
+            f"as unknown. {remedy}",
+            alone=f"holds {more}{n_different:,} different values; {kept}, {n_unknown} count as "
+            f"unknown. {remedy}",
+            detail=f"{more}{n_different:,} values, {n_unknown} unknown",
         )
 
 
 class TimeTally(Tally):
     """Centre and span of the moments, and the phases of each cycle that they occur at."""
 
-    def __init__(self, name: str, position: int, kind: ColumnType) -> None:
-        super().__init__(name, position, kind)
-        self._seconds_per_tick = DAY if kind.name == "date32" else SECONDS[kind.unit or "ms"]
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        unit = self.kind.unit or "ms"
+        self._seconds_per_tick = DAY if self.kind.name == "date32" else SECONDS[unit]
         self._moments: Moments | None = None
-        self._is_instant = kind.name in ("timestamp", "date32", "date64")
+        self._is_instant = self.kind.name in ("timestamp", "date32", "date64")
         self.origin = 0
         self.evidence = Evidence(round(self._seconds_per_tick * 1e9), self._is_instant)
 
@@ -331,7 +339,9 @@ class TimeTally(Tally):
 class TableTally:
     """All columns of a table: moments of those that are numbers, a tally of any other."""
 
-    def __init__(self, spec: TableSpec, schema: pa.Schema) -> None:
+    def __init__(
+        self, spec: TableSpec, schema: pa.Schema, max_categories: int = MAX_CATEGORIES
+    ) -> None:
         self.spec = spec
         self.tallies: list[Tally] = []
         numbers = []
@@ -340,7 +350,7 @@ class TableTally:
             if tally is None:
                 numbers.append(position)
             else:
-                self.tallies.append(tally(name, position, kind))
+                self.tallies.append(tally(name, position, kind, max_categories))
         self.positions = np.array(numbers, dtype=np.intp)
         self.moments: Moments | None = None
         self.evidence = [Evidence() for _ in numbers]

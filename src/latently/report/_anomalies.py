@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latently._notices import each_once
 from latently.exceptions import DataError
+from latently.report._labels import as_labels
 from latently.report._style import BLUE, DARK, PALE, RED, axes_of, headline
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ Scores = NDArray[np.float64]
 Truths = NDArray[np.bool_]
 
 
+@each_once()
 def plot_anomalies(
     scores_or_model: Any,
     X: Any = None,
@@ -85,7 +88,12 @@ def _read_scores(given: Any, X: Any, threshold: float | None) -> tuple[Scores, f
     if hasattr(given, "score_samples"):
         threshold = -given.offset_ if threshold is None and hasattr(given, "offset_") else threshold
         given = -given.score_samples(X)
-    scores = np.asarray(given, dtype=np.float64).ravel()
+    scores = as_labels(given).ravel()
+    if scores.dtype.kind not in "fiub":
+        raise DataError(
+            f"Scores must be finite numbers, got {scores.dtype}. Give one number a row."
+        )
+    scores = scores.astype(np.float64)
     if not len(scores) or not np.isfinite(scores).all():
         raise DataError(
             f"Scores must be finite numbers, got {len(scores)} of which "
@@ -97,13 +105,20 @@ def _read_scores(given: Any, X: Any, threshold: float | None) -> tuple[Scores, f
 def _read_known(y: Any, scores: Scores) -> Truths | None:
     if y is None:
         return None
-    known = np.asarray(y).astype(bool).ravel()
+    known = as_labels(y).ravel()
     if len(known) != len(scores):
         raise DataError(
             f"y must say for each row whether it is an anomaly, got {len(known)} values for "
             f"{len(scores)} scores. Give one a row."
         )
-    return known
+    kinds = set(np.unique(known).tolist()) if known.dtype.kind in "fiub" else {"text"}
+    if not (kinds <= {0, 1} or kinds <= {-1, 1}):
+        shown = ", ".join(sorted(map(str, kinds))[:4])
+        raise DataError(
+            "y must be True or False, 1 or 0, or -1 (anomaly) or 1 for each row, got "
+            f"{shown}. Recode them."
+        )
+    return np.asarray(known == (-1 if -1 in kinds else 1))
 
 
 def _bins(scores: Scores, is_log: bool) -> Scores:

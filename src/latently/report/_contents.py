@@ -13,6 +13,7 @@ from latently._validation import Input, check_fitted, read_input
 from latently.estimators import BaseAutoencoder
 from latently.exceptions import DataError
 from latently.inspection import check, describe_latents, inspect, traverse
+from latently.preprocessing import cell_lists
 from latently.tasks import AnomalyDetector, Explanation, ImageExplanation, explain_images
 
 #: Rows that are listed, columns named of each, latents described and walked along, and steps.
@@ -150,7 +151,7 @@ def _patches(found: ImageExplanation) -> list[list[str]]:
 def _largest_errors(model: BaseAutoencoder, X: Any) -> list[list[str]]:
     errors = model.reconstruction_error(X, per_feature=True)
     names = model.preprocessor_.column_names
-    got, rebuilt = (_columns(model, part) for part in (X, model.reconstruct(X)))
+    got, rebuilt = (columns_of(model, part) for part in (X, model.reconstruct(X)))
     return [
         [
             f"{names[j]} {_short(got[names[j]][row])}, rebuilt as {_short(rebuilt[names[j]][row])}"
@@ -173,13 +174,10 @@ def rows_at(data: Input, places: np.ndarray) -> Any:
     return data[places.tolist()].to_native()
 
 
-def _columns(model: BaseAutoencoder, X: Any) -> dict[str, list[Any]]:
+def columns_of(model: BaseAutoencoder, X: Any) -> dict[str, list[Any]]:
     names = model.preprocessor_.column_names
-    if isinstance(X, np.ndarray):
-        return {name: X[:, place].tolist() for place, name in enumerate(names)}
-    frame = nw.from_native(X, eager_only=True)
-    own = zip(names, frame.columns, strict=True)
-    return {name: frame.get_column(column).to_list() for name, column in own}
+    data = X if isinstance(X, np.ndarray) else nw.from_native(X, eager_only=True)
+    return cell_lists(data, names)
 
 
 def _latents(model: BaseAutoencoder, X: Any) -> dict[str, Any] | None:
@@ -202,7 +200,7 @@ def _is_table(model: BaseAutoencoder) -> bool:
 
 
 def _walk(model: BaseAutoencoder, X: Any, card: Any) -> dict[str, Any]:
-    rows = _columns(model, traverse(model, X, card.latent, _N_STEPS))
+    rows = columns_of(model, traverse(model, X, card.latent, _N_STEPS))
     moved = [move.element.split(" = ")[0].split(" above ")[0] for move in card.moves]
     shown = [name for name in dict.fromkeys(moved) if name in rows][:_N_SHOWN]
     return {

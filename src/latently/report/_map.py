@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from latently._notices import each_once
 from latently.exceptions import DataError
+from latently.report._labels import read_labels
 from latently.report._style import GREY, MANY, MARKERS, PALETTE, axes_of, halo, headline
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ class _Places(NamedTuple):
     labels: tuple[str, str]
 
 
+@each_once()
 def plot_map(
     model: Any,
     X: Any,
@@ -72,7 +75,7 @@ def plot_map(
     codes = np.asarray(autoencoder.transform(X), dtype=np.float64)
     places = _places(codes, autoencoder, X)
     figure, ax = axes_of(ax, 6.0)
-    title = _draw(ax, places, _read_y(y, len(codes)), names, label)
+    title = _draw(ax, places, None if y is None else read_labels(y, len(codes)), names, label)
     if codes.shape[1] == 2:
         ax.set_aspect("equal", adjustable="datalim")  # both axes have one unit
     ax.set_xlabel(places.labels[0])
@@ -96,15 +99,6 @@ def _places(codes: NDArray[np.float64], autoencoder: Any, X: Any) -> _Places:
     return _Places(centered @ directions[:2].T, (words[0], words[1]))
 
 
-def _read_y(y: Any, n_rows: int) -> NDArray[Any] | None:
-    if y is None:
-        return None
-    values = np.asarray(y).ravel()
-    if len(values) != n_rows:
-        raise DataError(f"y must have one value a row, got {len(values)} for {n_rows} rows.")
-    return values
-
-
 def _draw(
     ax: Axes,
     places: _Places,
@@ -115,12 +109,27 @@ def _draw(
     if y is None:
         _scatter(ax, places.points, color=PALETTE[0])
         return "The rows as the code sees them"
+    gone = _missing(y)
+    if gone.any():
+        _scatter(ax, places.points[gone], color=GREY, label=f"missing ({int(gone.sum()):,})")
+    points, y = places.points[~gone], y[~gone]
+    if not len(y):
+        return "The rows as the code sees them"
     if _is_amount(y):
-        _draw_amounts(ax, places.points, y.astype(np.float64), label)
+        _draw_amounts(ax, points, y.astype(np.float64), label)
+        if gone.any():
+            ax.legend(frameon=False, fontsize=9.5)
         return f"The rows as the code sees them, coloured by {label or 'amount'}"
     labels, chosen = _labels(y)
-    _draw_labels(ax, places.points, chosen, _named(labels, names), label)
-    return _agreement(places.points, chosen)
+    _draw_labels(ax, points, chosen, _named(labels, names), label)
+    return _agreement(points, chosen)
+
+
+def _missing(y: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return True where a row has no label."""
+    if y.dtype.kind == "O":
+        return np.array([label is None for label in y], dtype=bool)
+    return np.isnan(y) if y.dtype.kind == "f" else np.zeros(len(y), dtype=bool)
 
 
 def _labels(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
@@ -128,6 +137,8 @@ def _labels(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
     labels, chosen, counts = np.unique(
         y.astype(str) if y.dtype.kind == "O" else y, return_inverse=True, return_counts=True
     )
+    if labels.dtype.kind == "f" and (labels == np.rint(labels)).all():
+        labels = labels.astype(np.int64)  # whole numbers beside gaps
     if len(labels) <= _MAX_LABELS:
         return labels, chosen
     common = np.sort(np.argsort(-counts, kind="stable")[: _MAX_LABELS - 1])
@@ -137,7 +148,7 @@ def _labels(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
 
 
 def _is_amount(y: NDArray[Any]) -> bool:
-    return y.dtype.kind in "fiu" and len(np.unique(y)) > _MAX_LABELS
+    return y.dtype.kind in "fiu" and len(np.unique(y[~_missing(y)])) > _MAX_LABELS
 
 
 def _named(labels: NDArray[Any], names: Sequence[str] | None) -> list[str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jinja2 import Environment
 
+from latently._notices import each_once, warn
 from latently._validation import read_input
 from latently.estimators import REASONS, BaseAutoencoder, TrainedAutoencoder
 from latently.exceptions import DataError
@@ -23,6 +24,7 @@ from latently.report._anomalies import plot_anomalies
 from latently.report._contents import gather, rows_at
 from latently.report._explanation import plot_explanation
 from latently.report._history import plot_history
+from latently.report._labels import as_labels
 from latently.report._map import plot_map
 from latently.report._reconstructions import plot_reconstructions, plot_stacks
 from latently.report._style import BLUE, DARK, GREY, PALE
@@ -118,6 +120,7 @@ class Report:
         return str(self.contents["verdict"])
 
 
+@each_once()
 def make_report(model: Any, X: Any, *, color: Any = None, label: str | None = None) -> Report:
     """Report on a model and some rows: is it worth it, is it well, what stands out, and why.
 
@@ -194,6 +197,8 @@ def _pictures(
             "Each row as a point where its code lies."
             + ("" if label is None else f" Coloured by {label}."),
         )
+    elif values is not None:
+        warn(f"color is for the map, of which a report on {type(model).__name__} has none.")
     drawn["reconstructions"] = (
         plot_reconstructions(autoencoder, X),
         "Rows beside their reconstructions.",
@@ -225,8 +230,9 @@ def _colors(data: Any, color: Any) -> tuple[np.ndarray | None, str | None]:
         names = [] if isinstance(data, np.ndarray) else text_names(data.columns)
         if color not in names:
             raise DataError(f"There is no column {color!r:.40} to colour the map by.")
-        return data.get_column(data.columns[names.index(color)]).to_numpy(), color
-    values = np.asarray(color)
+        column = data.get_column(data.columns[names.index(color)])
+        return as_labels(column.to_native()), color
+    values = as_labels(color)
     if values.shape != (len(data),):
         raise DataError(
             f"color must have a value for each of {len(data)} rows, got {values.shape}."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latently._notices import each_once
 from latently.exceptions import ParameterError
 from latently.report._images import channels_last, draw_image, value_range
 from latently.report._style import WIDTH, bare, new_figure
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _MAX_TABLE_ROWS = 6
 
 
+@each_once()
 def plot_reconstructions(model: Any, X: Any, n: int = 8) -> Figure:
     """Plot the first rows of ``X`` beside their reconstructions.
 
@@ -50,7 +52,7 @@ def plot_reconstructions(model: Any, X: Any, n: int = 8) -> Figure:
     autoencoder = getattr(model, "autoencoder_", model)
     if hasattr(autoencoder.preprocessor_.spec, "axes"):
         return _plot_stacks(autoencoder, np.asarray(plain_rows(X))[:n])
-    return plot_rows(autoencoder, X[: min(n, _MAX_TABLE_ROWS)])
+    return plot_rows(autoencoder, X, min(n, _MAX_TABLE_ROWS))
 
 
 def _plot_stacks(model: Any, originals: NDArray[Any]) -> Figure:

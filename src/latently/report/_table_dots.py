@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from latently._validation import read_input
+from latently.report._contents import columns_of, rows_at
 from latently.report._style import BLUE, GREY, PALE, RED, clean, halo, new_figure
 
 if TYPE_CHECKING:
@@ -32,7 +35,7 @@ class _Cell(NamedTuple):
     agrees: bool
 
 
-def plot_rows(model: Any, X: Any) -> Figure:
+def plot_rows(model: Any, X: Any, n_rows: int) -> Figure:
     """Plot one panel a row: a dot for what was got and a ring for what was expected.
 
     Parameters
@@ -40,16 +43,19 @@ def plot_rows(model: Any, X: Any) -> Figure:
     model : autoencoder
         Fitted on a table.
     X : array-like, DataFrame or Table of shape (n_samples, n_features)
-        The rows, one to six.
+        Rows.
+    n_rows : int
+        How many of the first are shown, one to six.
 
     Returns
     -------
     Figure
         Numbers and dates in standard deviations of their column; other columns in words.
     """
-    rows = _as_rows(X)
-    rebuilt = _as_rows(model.reconstruct(X))
-    errors = model.reconstruction_error(X)
+    read = read_input(model, X, reset=False, fitted_on=model._fitted_on)
+    first = rows_at(read, np.arange(min(n_rows, len(read))))
+    rows, rebuilt = (_as_rows(model, part) for part in (first, model.reconstruct(first)))
+    errors = model.reconstruction_error(first)
     names = list(model.preprocessor_.column_names)[:_MAX_COLUMNS]
     scales = _scales(model.preprocessor_)
     across = min(_PANELS_ACROSS, len(rows))
@@ -66,12 +72,9 @@ def plot_rows(model: Any, X: Any) -> Figure:
     return figure
 
 
-def _as_rows(X: Any) -> list[tuple[Any, ...]]:
-    if not hasattr(X, "columns"):
-        return [tuple(row) for row in np.asarray(X).tolist()]
-    import narwhals as nw
-
-    return list(nw.from_native(X, eager_only=True).iter_rows())
+def _as_rows(model: Any, X: Any) -> list[tuple[Any, ...]]:
+    columns = columns_of(model, X)
+    return list(zip(*columns.values(), strict=True))
 
 
 def _scales(preprocessor: Any) -> dict[int, Callable[[Any], float]]:
@@ -88,6 +91,8 @@ def _scales(preprocessor: Any) -> dict[int, Callable[[Any], float]]:
 
 
 def _standardise(value: Any, center: float, scale: float) -> float:
+    if value is None or isinstance(value, str):  # a column without values, a date out of range
+        return math.nan
     timed = isinstance(value, (dt.date, dt.time, dt.timedelta))
     return ((_seconds(value) if timed else float(value)) - center) / scale
 
@@ -114,6 +119,8 @@ def _cell(got: Any, expected: Any, scale: Callable[[Any], float] | None) -> _Cel
     if missing or not np.isfinite(there):
         return _Cell(None, there if np.isfinite(there) else None, "", True)
     here = scale(got)
+    if not np.isfinite(here):
+        return _Cell(None, there, f"{got}", True)
     return _Cell(here, there, "", abs(here - there) <= _FAR)
 
 

@@ -46,7 +46,6 @@ from latently.schema._rows import plain_rows, unmasked
 from latently.schema._support import Rounding, Support
 from latently.schema._times import NANOSECONDS, Ticks, ticks_of
 from latently.schema._types import arrow_type
-from latently.schema._warn import warn_columns
 
 __all__ = [
     "FAR",
@@ -66,7 +65,6 @@ __all__ = [
     "plain",
     "support_of",
     "ticks_of",
-    "warn_columns",
     "ColumnType",
     "Container",
     "Frames",

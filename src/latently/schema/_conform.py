@@ -5,9 +5,9 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from latently._notices import warn_columns
 from latently.exceptions import DataError
 from latently.schema._records import ColumnType
-from latently.schema._warn import warn_columns
 
 _DATES = ("date32", "date64")
 _INSTANTS = ("timestamp", *_DATES)

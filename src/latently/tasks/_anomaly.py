@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self
@@ -13,6 +12,7 @@ import numpy as np
 from sklearn.base import OutlierMixin
 from sklearn.frozen import FrozenEstimator
 
+from latently._notices import each_once, silenced, warn
 from latently._sklearn import HasMethods, Interval, StrOptions, check_parameters
 from latently._validation import MIN_ROWS, check_fitted, read_input, read_seed
 from latently.estimators import BaseAutoencoder, MemoryAutoencoder, by_pieces, take_rows
@@ -21,6 +21,7 @@ from latently.preprocessing import canonical_order
 from latently.schema import container_of
 from latently.tasks._base import AutoencoderTask
 from latently.tasks._calibration import Calibration, DriftTest, benjamini_hochberg
+from latently.tasks._doubts import warn_of_doubts
 from latently.tasks._explanation import (
     Explanation,
     ImageExplanation,
@@ -155,6 +156,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     def _default_autoencoder(self) -> BaseAutoencoder:
         return MemoryAutoencoder(robust=self.robust)
 
+    @each_once()
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn what is normal, and where to cut.
 
@@ -190,7 +192,8 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         order, shuffled = self._ordered(data)
         n_held = self._count_held(len(data))
         learnt = _rows(data, order[~np.isin(order, shuffled[:n_held])])
-        self._fit_autoencoder(learnt if n_held else X)
+        model = self._fit_autoencoder(learnt if n_held else X)
+        warn_of_doubts(model, data if isinstance(data, np.ndarray) else data.to_native())
         self.score_: Score = fit_score(self.scoring, self.autoencoder_, learnt)
         self.repairs_ = self._learn_repairs(learnt)
         self.calibration_ = Calibration.of(self._calibration_scores(data, shuffled, n_held))
@@ -200,10 +203,10 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         layout = self.autoencoder_.preprocessor_.layout
         if len(layout.shape) > 1:
             return None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DataWarning)  # the fit has told already
+        with silenced(DataWarning):  # issued by the fit already
             return Repairs.fit(self.autoencoder_._read(learnt), layout)
 
+    @each_once()
     def explain(self, X: Any, *, n_reasons: int = 3) -> Explanation | ImageExplanation:
         """Say why rows score as they do: the guilty columns, what they hold and what they should.
 
@@ -327,9 +330,8 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         return n_held
 
     def _calibration_scores(self, data: Any, shuffled: np.ndarray, n_held: int) -> np.ndarray:
-        with warnings.catch_warnings():
-            # A category that only rows kept back hold is no news to who gave them all.
-            warnings.simplefilter("ignore", DataWarning)
+        # Categories that occur only in the calibration rows are no surprise.
+        with silenced(DataWarning):
             if self._is_cross_fitted(len(data)):
                 return self._cross_fitted(data, shuffled)
             return self._unusual(_rows(data, shuffled[: n_held or _MAX_CALIBRATION_ROWS]))
@@ -425,7 +427,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         if len(decision) >= _MIN_DRIFT_ROWS:
             found = self.calibration_.drift(-(decision + self.offset_))
             if found.drifted and found.higher:
-                warnings.warn(str(found), DriftWarning, stacklevel=2)
+                warn(str(found), DriftWarning)
         return np.where(decision < 0, -1, 1)
 
     def p_values(self, X: Any) -> np.ndarray:
@@ -494,6 +496,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         check_fitted(self)
         return f"{self.autoencoder_.summary()}\n{type(self).__name__} {self.threshold_}"
 
+    @each_once()
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Follow a slow drift: learn from the new rows that do not look like anomalies.
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 
+from latently._notices import each_once
 from latently._validation import check_fitted, is_pictures, n_axes
 from latently.estimators import BaseAutoencoder, DenoisingAutoencoder, UNetAutoencoder
 from latently.exceptions import DataWarning
@@ -54,6 +55,7 @@ class AutoencoderDenoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderTas
     True
     """
 
+    @each_once()
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn what rows look like without noise.
 

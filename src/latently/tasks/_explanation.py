@@ -14,9 +14,10 @@ from scipy.ndimage import uniform_filter
 
 from latently._layout import Column, Layout
 from latently._tabular import Tabular
-from latently._validation import Input, read_input
+from latently._validation import read_input
 from latently.estimators import BaseAutoencoder
 from latently.nn import Cells
+from latently.preprocessing import cell_lists
 from latently.schema import Container, Rounding
 from latently.tasks._phases import Phase, cycles_of, outside_phases, phases_of
 from latently.tasks._repair import Repaired, Repairs
@@ -335,7 +336,7 @@ def explain_rows(
         "blame": preprocessor.in_order(found[0].repaired.blame.numpy()),
         "guilty": np.where(ranks >= 0, order[ranks.clip(0)], -1),
         "guilt": np.stack([one.guilt for one in found], 1),
-        "got": _values(data, preprocessor.column_names),
+        "got": cell_lists(data, preprocessor.column_names),
         "expected": [_columns(preprocessor, one.repaired.expected) for one in found],
         "low": [_ends(preprocessor, one.repaired.low, ranged, "down") for one in found],
         "high": [_ends(preprocessor, one.repaired.high, ranged, "up") for one in found],
@@ -413,14 +414,7 @@ def _columns(
     decoded = preprocessor.decode(values.numpy(), rounding=rounding)
     if not isinstance(decoded, np.ndarray):
         decoded = nw.from_native(decoded, eager_only=True)
-    return _values(decoded, preprocessor.column_names)
-
-
-def _values(data: Input, names: tuple[str, ...]) -> dict[str, Any]:
-    if isinstance(data, np.ndarray):
-        return {name: data[:, place].tolist() for place, name in enumerate(names)}
-    own = zip(names, data.columns, strict=True)
-    return {name: data.get_column(column).to_list() for name, column in own}
+    return cell_lists(decoded, preprocessor.column_names)
 
 
 def _ends(

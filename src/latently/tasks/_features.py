@@ -12,11 +12,13 @@ import torch
 from sklearn.base import TransformerMixin
 from torch import Tensor
 
+from latently._notices import each_once
 from latently._sklearn import StrOptions
 from latently._validation import check_fitted
 from latently.estimators import BaseAutoencoder, DenoisingAutoencoder, scaled
 from latently.nn import AutoencoderModule, Cells, DenseNetwork, Masking, hidden_layers
 from latently.tasks._base import AutoencoderTask
+from latently.tasks._doubts import warn_of_doubts
 
 #: Width of the default code, and passes over the rows: more of either gained little.
 _WIDTH, _EPOCHS = 512, 50
@@ -88,6 +90,7 @@ class FeatureExtractor(TransformerMixin, AutoencoderTask):  # type: ignore[misc]
             max_epochs=scaled(_EPOCHS, self.effort or "balanced"),
         )
 
+    @each_once()
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the code; labels are not looked at.
 
@@ -108,7 +111,7 @@ class FeatureExtractor(TransformerMixin, AutoencoderTask):  # type: ignore[misc]
         DataError
             If the rows cannot be used.
         """
-        self._fit_autoencoder(X)
+        warn_of_doubts(self._fit_autoencoder(X), X)
         return self
 
     def transform(self, X: Any) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 
+from latently._notices import each_once
 from latently._sklearn import Interval, StrOptions, check_parameters
 from latently._validation import check_fitted, read_seed
 from latently.estimators import (
@@ -19,6 +20,7 @@ from latently.estimators import (
     code_of,
 )
 from latently.exceptions import DataError, ParameterError
+from latently.preprocessing import is_missing
 from latently.schema import unmasked
 from latently.tasks._base import AutoencoderTask
 from latently.tasks._density import Density, DensityName, fit_density
@@ -110,6 +112,7 @@ class LatentSampler(AutoencoderTask):
     def _default_autoencoder(self) -> BaseAutoencoder:
         return VariationalAutoencoder()
 
+    @each_once()
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the density of the codes.
 
@@ -269,14 +272,16 @@ def _classes_of(y: Any, n_rows: int) -> np.ndarray:
     classes = unmasked(y, "y").ravel()
     if len(classes) != n_rows:
         raise DataError(f"y must have one class a row, got {len(classes)} for {n_rows} rows.")
-    try:
-        missing = bool(np.asarray(classes != classes, dtype=bool).any())  # NaN
-        np.unique(classes)
-    except TypeError:
-        missing = True
+    missing = [row for row, label in enumerate(classes.tolist()) if is_missing(label)]
     if missing:
         raise DataError(
-            "y must hold labels of one type, got gaps or a mixture. Give missing labels a word of "
-            "their own, or leave those rows out."
+            f"y must have a class for each row, got none in {len(missing):,} rows, the first of "
+            f"them row {missing[0]}. Leave those rows out."
         )
+    try:
+        np.unique(classes)
+    except TypeError:
+        raise DataError(
+            "y must hold labels of one type, got a mixture. Give all of them as texts."
+        ) from None
     return classes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -14,6 +13,7 @@ import torch
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from torch import Tensor
 
+from latently._notices import each_once, warn
 from latently._sklearn import Interval as Range
 from latently._sklearn import StrOptions, check_parameters
 from latently._validation import check_fitted, n_axes, read_seed
@@ -24,11 +24,12 @@ from latently.estimators import (
     Question,
     filled_of,
 )
-from latently.exceptions import DataError, DataWarning, ParameterError
+from latently.exceptions import DataError, ParameterError
 from latently.nn import AutoencoderModule, Cells, MaskedModule
 from latently.preprocessing import TablePreprocessor, fill_missing, mark_missing, restore
 from latently.schema import Rounding, plain_rows
 from latently.tasks._base import AutoencoderTask
+from latently.tasks._doubts import warn_of_doubts
 from latently.tasks._fill_report import report_fill
 
 
@@ -126,6 +127,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         "support": [StrOptions({"column", "free"})],
     }
 
+    @each_once()
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the relations between columns.
 
@@ -150,6 +152,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         """
         shown = self._shown(X)
         model = self._fit_autoencoder(shown)
+        warn_of_doubts(model, X)
         if _is_table(model):
             self.fill_report_ = report_fill(model, model._read(shown, fitting=True))
             fitted_here = model is not getattr(self.autoencoder, "estimator", self.autoencoder)
@@ -190,6 +193,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
             filled = fill_missing(_given(shown), again, self._positions())
         return self._answer(X, shown, filled)
 
+    @each_once()
     def impute(
         self,
         X: Any,
@@ -246,6 +250,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
 
         return self._tables(X, drawn, "n_draws")
 
+    @each_once()
     def interval(self, X: Any, coverage: float = 0.9) -> Bounds:
         """Return between which values each missing cell lies, with a chance of ``coverage``.
 
@@ -373,21 +378,15 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         observed = cells.observed.numpy()
         n_empty = int((~observed.any(1)).sum())
         if n_empty:
-            warnings.warn(
-                f"{n_empty:,} rows hold no value at all; they are filled with what is usual.",
-                DataWarning,
-                stacklevel=3,
-            )
+            warn(f"{n_empty:,} rows hold no value at all; they are filled with what is usual.")
         report = self.fill_report_
         gaps = self.autoencoder_.preprocessor_.in_order(~observed).any(0)
         new = np.flatnonzero(gaps & (report.share_missing == 0))
         if len(new):
             names = ", ".join(repr(report.names[place]) for place in new[:5])
-            warnings.warn(
+            warn(
                 f"{len(new)} columns lack cells and lacked none in fit: {names}. They are filled "
-                "all the same.",
-                DataWarning,
-                stacklevel=3,
+                "all the same."
             )
 
     @property

@@ -7,7 +7,6 @@ import hashlib
 import os
 import platform
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from latently._codec import MISFITS, Arrays, from_plain, to_plain
 from latently._launch import told_rank
+from latently._notices import warn
 from latently.exceptions import (
     DataError,
     LatentlyError,
@@ -401,7 +401,7 @@ def _machine() -> dict[str, str]:
 
 
 def _warn(words: str) -> None:
-    warnings.warn(words, TrainingWarning, stacklevel=3)
+    warn(words, TrainingWarning)
 
 
 def refuse_existing(folder: str | Path) -> None:

@@ -101,6 +101,7 @@ def train(
     except OutOfTime:
         run.end_early("time limit")
     finally:
+        run.close()
         for callback in callbacks:
             callback.on_train_end(run.history)
     run.history.steps = stepper.words

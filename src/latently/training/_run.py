@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
 from dataclasses import InitVar, dataclass, field
 from typing import Any, Protocol
@@ -324,7 +324,11 @@ class Run:
         self.module.load_state_dict(self.best_weights)
         self.module.eval()
 
-    def _endless_batches(self, skip: int = 0) -> Iterator[Batch]:
+    def close(self) -> None:
+        """End the thread that may read batches ahead."""
+        self.batches.close()
+
+    def _endless_batches(self, skip: int = 0) -> Generator[Batch, None, None]:
         while True:
             self.pass_began, self.n_dealt = self.generator.get_state(), skip
             batch_size = self.options.batch_size

@@ -105,11 +105,11 @@ class SharedStream:
         rank, n_workers = self.workers.rank, self.workers.n_workers
         counts, n_steps = self.stream.counts(n_workers), n_batches(self.n_rows, batch_size)
         largest = -(-counts[rank] // n_steps)
-        buffers = prefetched(self.stream.buffers(largest, seed, rank, n_workers))
         first, second = tee(self._parts(counts, n_steps))
-        own = _recut(buffers, (part.stop - part.start for part in first), self.sample)
-        for batch, part in islice(zip(own, second, strict=True), skip, None):
-            yield batch.to(self.device).take(slice(None))._replace(part=part)
+        with prefetched(self.stream.buffers(largest, seed, rank, n_workers)) as buffers:
+            own = _recut(buffers, (part.stop - part.start for part in first), self.sample)
+            for batch, part in islice(zip(own, second, strict=True), skip, None):
+                yield batch.to(self.device).take(slice(None))._replace(part=part)
 
     def _parts(self, counts: Sequence[int], n_steps: int) -> Iterator[Part]:
         """Yield which rows of each batch are this worker's."""

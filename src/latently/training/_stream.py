@@ -65,11 +65,12 @@ class StreamedData:
         yield from islice(self._dealt(batch_size, seed), skip, None)
 
     def _dealt(self, batch_size: int, seed: int) -> Iterator[Batch]:
-        for buffer in prefetched(self.buffers(batch_size, seed)):
-            moved = buffer.to(self.device)
-            for index in balanced_split(torch.arange(moved.n_rows), batch_size):
-                run = slice(int(index[0]), int(index[-1]) + 1)
-                yield moved.take(run)
+        with prefetched(self.buffers(batch_size, seed)) as buffers:
+            for buffer in buffers:
+                moved = buffer.to(self.device)
+                for index in balanced_split(torch.arange(moved.n_rows), batch_size):
+                    run = slice(int(index[0]), int(index[-1]) + 1)
+                    yield moved.take(run)
 
     def buffers(
         self, batch_size: int, seed: int, rank: int = 0, n_workers: int = 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ from typing import Any, Protocol, Self
 import joblib
 from sklearn.base import clone
 
+from latently._notices import warn
 from latently._validation import read_seed
 from latently.estimators import Autoencoder, BaseAutoencoder, Effort, TrainedAutoencoder
 from latently.exceptions import ParameterError, TrainingWarning
@@ -138,10 +138,11 @@ class Hunt:
                     raise KeyboardInterrupt
         except KeyboardInterrupt:
             self.interrupted = True
-            warnings.warn(
+            warn(
                 f"The search was interrupted after {self.trials.n_ended:,} trials; the best so far "
-                "is kept.", TrainingWarning, stacklevel=3,
-            )  # fmt: skip
+                "is kept.",
+                TrainingWarning,
+            )
         else:
             self._refuse_nothing(seconds)
 

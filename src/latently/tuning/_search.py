@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin
 
+from latently._notices import each_once
 from latently._sklearn import HasMethods, Interval, check_parameters
 from latently._validation import check_fitted
 from latently.estimators import (
@@ -159,6 +160,7 @@ default="reconstruction"
         "verbose": ["boolean"],
     }
 
+    @each_once()
     def fit(self, X: Any, y: Any = None, *, groups: ArrayLike | None = None) -> Self:
         """Search.
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from dataclasses import dataclass
 from statistics import mean
 from typing import Any, Literal, NamedTuple
 
 from sklearn.base import clone
 
+from latently._notices import silenced
 from latently.estimators import BaseAutoencoder
-from latently.exceptions import LatentlyError, LatentlyWarning
+from latently.exceptions import LatentlyError
 from latently.training import History, Record, listening
 from latently.tuning._objectives import Objective, fit_models
 from latently.tuning._optuna import import_optuna, quiet
@@ -154,9 +154,8 @@ class Work:
         state: State = "complete"
         score, reason = None, ""
         try:
-            with warnings.catch_warnings():
-                # Those of the rows came with the default; those of a trial are in its outcome.
-                warnings.simplefilter("ignore", LatentlyWarning)
+            # Those of the rows came with the default; those of a trial are in its outcome.
+            with silenced():
                 _, score = self.train_and_score(params, watcher)
         except Pruned:
             state = "pruned"
