@@ -7,10 +7,12 @@ the file, the place and what to do, and every output is written whole or not at 
 from latently.io._arrays import read_npy, read_npz
 from latently.io._atomic import atomic_path, check_output
 from latently.io._bytes import DEFAULT_MAX_BYTES, is_folder
-from latently.io._csv import DEFAULT_MISSING, read_csv, stream_csv
+from latently.io._cells_out import VERBATIM, header_line, in_notation, row_lines
+from latently.io._csv import read_csv, stream_csv
 from latently.io._dataset import Piece, RowPicker, TableDataset, as_dataset
 from latently.io._files import Data, write
 from latently.io._formats import FORMATS, Format, find_format
+from latently.io._gap_words import DEFAULT_MISSING
 from latently.io._images import ImageFolder, read_images, write_images
 from latently.io._ipc import from_ipc, to_ipc
 from latently.io._model_file import read_model, write_model
@@ -26,6 +28,7 @@ from latently.io._resources import (
 from latently.io._say import show
 from latently.io._stream import write_pieces
 from latently.io._tables import read_arrow, read_parquet
+from latently.io._text_options import TextOptions, text_name
 
 __all__ = [
     "read",
@@ -47,6 +50,12 @@ __all__ = [
     "is_out_of_memory",
     "memory_errors_named",
     "write_pieces",
+    "TextOptions",
+    "text_name",
+    "VERBATIM",
+    "header_line",
+    "in_notation",
+    "row_lines",
     "read_parquet",
     "read_arrow",
     "read_npy",

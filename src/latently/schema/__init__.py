@@ -14,6 +14,7 @@ from latently.schema._frames import (
     table_spec,
     typed_column,
 )
+from latently.schema._notation import DateOrder, Notation, notations_of, with_notation
 from latently.schema._records import (
     ColumnType,
     Container,
@@ -26,17 +27,21 @@ from latently.schema._records import (
 __all__ = [
     "ColumnType",
     "Container",
+    "DateOrder",
     "Frames",
     "ImageAxes",
     "ImageSpec",
     "InputSpec",
+    "Notation",
     "TableSpec",
     "arrow_table",
     "arrow_type",
     "container_of",
     "frame_like",
     "native_frame",
+    "notations_of",
     "rounded",
     "table_spec",
     "typed_column",
+    "with_notation",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import narwhals as nw
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from latently.exceptions import DataError
+from latently.schema._notation import notations_of
 from latently.schema._records import ColumnType, Container, TableSpec
 
 _PLAIN_TYPES: dict[str, pa.DataType] = {
@@ -104,6 +106,9 @@ def table_spec(frame: nw.DataFrame[Any], table: pa.Table) -> TableSpec:
     """Return the record of a frame's container, column names and types."""
     container = container_of(frame.to_native())
     types = tuple(_column_type(frame[name], table[name].type, container) for name in frame.columns)
+    if container == "pyarrow" and (found := notations_of(frame.to_native().schema)):
+        pairs = zip(frame.columns, types, strict=True)
+        types = tuple(replace(kind, notation=found.get(name)) for name, kind in pairs)
     return TableSpec(container, "float64", tuple(frame.columns), types)
 
 

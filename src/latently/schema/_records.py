@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from latently.schema._notation import Notation
+
 Container = Literal["numpy", "pandas", "polars", "pyarrow"]
 
 
@@ -14,6 +16,7 @@ class ColumnType:
 
     ``name`` is narwhals' name of the type, ``native`` the container's own word for it
     (pandas only), ``unit`` and ``zone`` belong to times, ``categories`` to ordered ones.
+    ``notation`` says how its cells are written in text files, where that is known.
     """
 
     name: str
@@ -21,6 +24,7 @@ class ColumnType:
     unit: Literal["ns", "us", "ms", "s"] | None = None
     zone: str | None = None
     ordered: bool = False
+    notation: Notation | None = None
 
 
 @dataclass(frozen=True)
