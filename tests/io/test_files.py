@@ -53,7 +53,7 @@ def test_ordered_categories_keep_their_order(suffix: str, tmp_path: Path) -> Non
 
 def test_categories_are_written_to_csv_as_words(tmp_path: Path) -> None:
     write(ORDERED, tmp_path / "t.csv")
-    assert (tmp_path / "t.csv").read_text() == 'tier\nlow\n""\nhigh\n'
+    assert (tmp_path / "t.csv").read_text() == '"tier"\n"low"\n""\n"high"\n'
 
 
 @pytest.mark.parametrize("name", TABLE.column_names)

@@ -228,5 +228,3 @@ def _is_truth(cells: Any) -> bool:
 
 def _as_truth(cells: Any) -> Any:
     return pc.if_else(pc.is_valid(cells), pc.is_in(cells, value_set=pa.array(_TRUE)), None)
-
-

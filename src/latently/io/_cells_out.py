@@ -1,4 +1,4 @@
-"""Tables into delimited text: cells as text, in quotes only where they need them."""
+"""Tables into delimited text, cell by cell."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from latently.io._gap_words import DEFAULT_MISSING
+from latently.io._text_options import VERBATIM_KEY
 from latently.schema import Notation
 
-__all__ = ["VERBATIM", "fill_csv", "header_line", "in_notation", "row_lines"]
-
-#: Metadata of a field whose texts stood in a file: a word for a gap among them is written as such.
-VERBATIM = {b"latently.verbatim": b"1"}
+__all__ = ["fill_csv", "header_line", "in_notation", "row_lines"]
 
 
 def fill_csv(table: pa.Table, sink: BinaryIO, delimiter: str = ",") -> None:
     """Write a table as delimited text; missing cells are empty.
 
-    Texts stand in quotes where they hold a delimiter, a quote or a line end, are empty, or would
-    else be taken for a missing cell.
+    Names and texts stand in quotes. Texts that were read from a file as they stand do so
+    only where they hold a delimiter, a quote or a line end.
 
     Parameters
     ----------
@@ -37,7 +35,7 @@ def fill_csv(table: pa.Table, sink: BinaryIO, delimiter: str = ",") -> None:
 
 def header_line(schema: pa.Schema, delimiter: str = ",") -> bytes:
     """Return the line of names."""
-    names = _quoted(pa.array(schema.names, pa.string()), delimiter)
+    names = _quoted(pa.array(schema.names, pa.large_string()))
     return (delimiter.join(names.to_pylist()) + "\n").encode()
 
 
@@ -73,31 +71,23 @@ def _cells(column: Any, field: Any, delimiter: str, *, alone: bool) -> Any:
     """Return the cells of a column as large strings, quoted where they must be."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
     text = column.cast(pa.large_string())
-    if is_text:
-        words = () if field.metadata and VERBATIM.items() <= field.metadata.items() else _WORDS
-        text = _quoted(text, delimiter, words)
+    verbatim = (field.metadata or {}).get(VERBATIM_KEY)
+    if verbatim is not None:
+        mark = "\\" + delimiter if delimiter in "|^-]\\" else delimiter
+        special = pc.match_substring_regex(text, rf'["\n\r{mark}]')
+        if verbatim == b"values":
+            words = pa.array(DEFAULT_MISSING, text.type)
+            special = pc.or_(special, pc.is_in(text, value_set=words))
+        text = pc.if_else(special, _quoted(text), text) if pc.any(special).as_py() else text
+    elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        text = _quoted(text)
     # A lone missing cell would be a blank line, which readers skip; "" is not.
     return pc.fill_null(text, '""' if alone else "")
 
 
-#: Texts that would be read as a missing cell without quotes.
-_WORDS = ("", *DEFAULT_MISSING)
-
-
-def _quoted(text: Any, delimiter: str, words: tuple[str, ...] = ("",)) -> Any:
-    special = pc.match_substring_regex(text, rf'["\n\r{_escaped(delimiter)}]')
-    if words:
-        special = pc.or_(special, pc.is_in(text, value_set=pa.array(words, text.type)))
-    if not pc.any(special).as_py():
-        return text
-    doubled = pc.replace_substring(text, '"', '""')
-    return pc.if_else(special, _joined('"', doubled, '"'), text)
-
-
-def _escaped(delimiter: str) -> str:
-    return "\\" + delimiter if delimiter in "|^-]\\" else delimiter
+def _quoted(text: Any) -> Any:
+    return _joined('"', pc.replace_substring(text, '"', '""'), '"')
 
 
 def in_notation(column: Any, notation: Notation) -> Any:

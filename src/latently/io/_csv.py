@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import pyarrow as pa
 
@@ -16,13 +16,14 @@ from latently.io._column import ColumnPlace, TypedColumn
 from latently.io._gap_words import DEFAULT_MISSING
 from latently.io._header import SPACES, read_header
 from latently.io._notes import Notes
+from latently.io._number_columns import Draft
 from latently.io._rows import RowText
 from latently.io._say import refuse
 from latently.io._text import check_quotes, clean_text, load_text
-from latently.io._text_options import TextOptions, text_name
+from latently.io._text_options import TextOptions, text_name, verbatim_field
 from latently.schema import DateOrder, Notation, TableSpec, with_notation
 
-__all__ = ["ReadTable", "read_csv", "read_pieces", "read_table", "stream_csv"]
+__all__ = ["ReadTable", "read_csv", "read_pieces", "read_table", "stream_csv", "stream_with"]
 
 # What is taken from a stream at once.
 _PIECE = 2**20
@@ -36,6 +37,8 @@ def read_csv(
     dates: DateOrder | None = None,
     decimal: str | None = None,
     like: TableSpec | None = None,
+    text: Collection[str] = (),
+    beside: Collection[str] | Literal["all"] = (),
     max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> pa.Table:
     """Read delimited text into a table whose columns have types.
@@ -62,6 +65,10 @@ def read_csv(
     like : TableSpec, optional
         The table that a model was fitted on, ``model.preprocessor_.spec``: a column of the same
         name is read as it was there, whatever its own cells look like.
+    text : collection of str, default=()
+        Columns that are left as the text in the file.
+    beside : collection of str or "all", default=()
+        Columns whose text is added as a further column, called ``text_name(name)``.
     max_bytes : int, default=1 GiB
         Larger files are refused; reading takes about three times as much memory.
 
@@ -86,7 +93,7 @@ def read_csv(
     >>> read_csv(path).to_pydict()
     {'city': ['Oslo', 'Bergen'], 'people': [709037, None]}
     """
-    options = TextOptions(missing, delimiter, dates, decimal, like).check()
+    options = TextOptions(missing, delimiter, dates, decimal, like, text, beside).check()
     return read_table(source, load_text(source, max_bytes), options).sound()
 
 
@@ -121,37 +128,61 @@ def read_table(source: str | Path, raw: bytes, options: TextOptions) -> ReadTabl
     rows = RowText(source, raw, header)
     defaults = [""] if options.missing is None else DEFAULT_MISSING
     cells = rows.drop_unnamed(rows.parse([*defaults, *(options.missing or ())]))
-    notes = Notes()
-    places = [
-        ColumnPlace(source, name, header.delimiter, options, notes)
-        for name in cells.column_names
-    ]
-    beside = [name for name in cells.column_names if name in options.beside]
-    as_is = [name for name in cells.column_names if name in options.text]
-    texts = rows.parse([], list(dict.fromkeys([*as_is, *beside]))) if as_is or beside else None
-    columns = _typed(cells, [place for place in places if place.name not in options.text])
-    notes.say()
+    columns = _typed(source, cells, header.delimiter, options)
+    texts = _texts(rows, cells.column_names, options)
     arrays, fields = [], []
     for name in cells.column_names:
-        column = columns[name] if name in columns else TypedColumn(as_text(texts[name]))
+        column = columns[name] if name in columns else TypedColumn(texts[name])
         arrays.append(column.values)
         fields.append(_field(name, column, options))
-    for name in beside:
-        arrays.append(as_text(texts[name]))
-        fields.append(pa.field(text_name(name), pa.string()))
+    for name in texts.column_names:
+        if name not in options.text:
+            arrays.append(texts[name])
+            fields.append(verbatim_field(text_name(name)))
     problems = {n: column.problem for n, column in columns.items() if column.problem is not None}
     shown = {name: column.notation for name, column in columns.items() if column.is_shown}
     return ReadTable(pa.table(arrays, schema=pa.schema(fields)), problems, shown)
 
 
-def _typed(cells: pa.Table, places: list[ColumnPlace]) -> dict[str, TypedColumn]:
-    drafts = {place.name: draft_column(cells[place.name], place) for place in places}
+def _texts(rows: RowText, names: Sequence[str], options: TextOptions) -> pa.Table:
+    """Return the columns that are left as text, and those whose text is wanted beside them."""
+    wanted = [n for n in names if n in options.text or options.wants_beside(n)]
+    table = rows.parse([], wanted) if wanted else pa.table({})
+    return pa.table([as_text(column) for column in table.columns], names=wanted)
+
+
+def _typed(
+    source: str | Path, cells: pa.Table, delimiter: str, options: TextOptions
+) -> dict[str, TypedColumn]:
+    notes, drafts = Notes(), {}
+    for name in cells.column_names:
+        if name in options.text:
+            continue
+        if options.like is None or name in options.kinds:
+            place = ColumnPlace(source, name, delimiter, options, notes)
+            drafts[name] = draft_column(cells[name], place)
+        else:  # of no use to the model: nothing in it is refused or spoken of
+            drafts[name] = _draft_or_text(
+                cells[name], ColumnPlace(source, name, delimiter, options, Notes())
+            )
     decimals = {draft.decimal for draft in drafts.values()} - {""}
-    return {name: draft.finish(decimals) for name, draft in drafts.items()}
+    columns = {name: draft.finish(decimals) for name, draft in drafts.items()}
+    notes.say()
+    return columns
+
+
+def _draft_or_text(cells: Any, place: ColumnPlace) -> Draft:
+    try:
+        column = draft_column(cells, place).finish(())
+    except DataError:
+        column = TypedColumn(as_text(cells))
+    return Draft(column._replace(problem=None))
 
 
 def _field(name: str, column: TypedColumn, options: TextOptions) -> pa.Field:
-    notation = options.noted(column.notation, name) if name not in options.text else Notation()
+    if name in options.text:
+        return verbatim_field(name)
+    notation = options.noted(column.notation, name)
     return with_notation(pa.field(name, column.values.type), notation)
 
 
@@ -205,7 +236,7 @@ def stream_csv(
     decimal: str | None = None,
     like: TableSpec | None = None,
     text: Collection[str] = (),
-    beside: Collection[str] = (),
+    beside: Collection[str] | Literal["all"] = (),
     name: str = "standard input",
     piece_bytes: int = _PIECE,
 ) -> Iterator[pa.Table]:
@@ -215,15 +246,11 @@ def stream_csv(
     ----------
     stream : binary file
         Read until it ends; its first line is the header.
-    missing, delimiter, dates, decimal
+    missing, delimiter, dates, decimal, text, beside
         As in ``read_csv``.
     like : TableSpec, optional
         As in ``read_csv``. Numbers and dates have in every piece the notation of the first piece
         that shows one.
-    text : collection of str, default=()
-        Columns that are left as the text in the stream.
-    beside : collection of str, default=()
-        Columns whose text is added as a further column, called ``text_name(name)``.
     name : str, default="standard input"
         What the stream is called in messages.
     piece_bytes : int, default=2 ** 20
@@ -240,6 +267,16 @@ def stream_csv(
         If a line, name or cell cannot be used; rows before it have been handed out.
     """
     options = TextOptions(missing, delimiter, dates, decimal, like, text, beside)
+    yield from stream_with(options, stream, name, piece_bytes)
+
+
+def stream_with(
+    options: TextOptions,
+    stream: BinaryIO,
+    name: str = "standard input",
+    piece_bytes: int = _PIECE,
+) -> Iterator[pa.Table]:
+    """Read text as it comes, with the options together; else as ``stream_csv``."""
     for found in read_pieces(stream, options.check(), name, piece_bytes):
         yield found.sound()
 

@@ -22,7 +22,7 @@ from latently.io._gap_words import mark_table
 from latently.io._say import listing, refuse
 from latently.io._table_files import TableFile
 from latently.io._tables import cell_bytes
-from latently.io._text_options import TextOptions
+from latently.io._text_options import TextOptions, text_name
 
 __all__ = ["Piece", "RowPicker", "TableDataset", "as_dataset"]
 
@@ -364,14 +364,14 @@ class TableDataset:
     def _read(self, number: int, parts: Sequence[int]) -> Iterator[pa.Table]:
         """Yield parts of a file, in the columns and types of the whole table."""
         file, keys = self._files[number], self._keys[number]
-        own = [name for name in self.schema.names if name not in keys]
-        for table in file.read(parts, own):
-            columns = {
-                name: pa.repeat(keys[name], table.num_rows) if name in keys else table[name]
-                for name in self.schema.names
-            }
+        wanted = {*self.schema.names}
+        own = [n for n in file.schema.names if (n in wanted or text_name(n) in wanted)]
+        for table in file.read(parts, [name for name in own if name not in keys]):
+            for name in keys:
+                table = table.append_column(name, pa.repeat(keys[name], table.num_rows))
             try:
-                yield mark_table(pa.table(columns), self._options).cast(self.schema)
+                marked = mark_table(table, self._options)
+                yield marked.select(self.schema.names).cast(self.schema)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
                 wrong = f"its values do not fit the columns of {self.paths[0]} ({error:.60})"
                 raise refuse(file.path, wrong, "Write all files alike") from None

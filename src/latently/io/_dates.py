@@ -29,8 +29,8 @@ _NAME, _DAY = r"(?P<name>[A-Za-z]{3,9})\.?", r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
 _CERTAIN = (
     rf"{_WEEKDAY}{_DAY}[-\s./]*{_NAME}[-\s./,]*(?P<year>\d{{4}}|\d{{2}}){_TAIL}",
     rf"{_WEEKDAY}{_NAME}\s+{_DAY},?\s+(?P<year>\d{{4}}){_TAIL}",
-    rf"^(?P<year>\d{{4}})(?P<month>\d{{2}})(?P<day>\d{{2}})T(?P<hour>\d{{2}})(?P<minute>\d{{2}})"
-    rf"(?P<second>\d{{2}})(?P<zone>Z)?$",
+    r"^(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})T(?P<hour>\d{2})(?P<minute>\d{2})"
+    r"(?P<second>\d{2})(?P<zone>Z)?$",
     r"^(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})$",
     rf"^{_NAME}[-\s/]+(?P<year>\d{{4}})$",
     r"^(?P<year>\d{4})-(?P<month>\d{2})$",

@@ -16,7 +16,7 @@ from latently.io._arrays import fill_npy, fill_npz, read_npy, read_npz
 from latently.io._atomic import check_output, write_bytes
 from latently.io._bytes import DEFAULT_MAX_BYTES
 from latently.io._cells_out import fill_csv
-from latently.io._csv import ReadTable, read_table
+from latently.io._csv import ReadTable, read_csv, read_table
 from latently.io._formats import find_format
 from latently.io._gap_words import mark_array, mark_table
 from latently.io._images import ImageFolder, read_images, write_images
@@ -51,7 +51,7 @@ def read_file(
     """Read one file, or standard input; the parameters are those of ``read``."""
     options, name = options or TextOptions(), find_format(source, format).name
     if name in _TEXTS:
-        return read_text(source, text_options(name, options), max_bytes).sound()
+        return read_csv(source, **vars(text_options(name, options)), max_bytes=max_bytes)
     options.refuse_for(f"{name} data")
     readers: dict[str, Callable[[], Data]] = {
         "parquet": lambda: read_parquet(source, max_bytes=max_bytes),
@@ -81,7 +81,7 @@ _TEXTS = frozenset(_DELIMITERS)
 def _marked(data: Data, options: TextOptions) -> Data:
     """Mark the words for a gap in data that have types already; add the texts asked for."""
     if isinstance(data, ImageFolder):
-        options.refuse_words("a folder of images")
+        options.refuse_for_images()
         return data
     if isinstance(data, np.ndarray):
         return mark_array(data, options.missing or ())
@@ -122,7 +122,7 @@ def write(
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "codes.csv"
     >>> write(np.eye(2), path)
     >>> path.read_text().split()
-    ['x0,x1', '1,0', '0,1']
+    ['"x0","x1"', '1,0', '0,1']
     """
     if isinstance(data, ImageFolder):
         write_images(data.pixels, target, data.names, overwrite)

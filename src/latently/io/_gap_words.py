@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from latently.io._text_options import TextOptions, text_name
+from latently.io._text_options import TextOptions, is_text_name, text_name
 from latently.schema import Notation, notations_of, with_notation
 
 __all__ = ["DEFAULT_MISSING", "is_more_gap", "mark_array", "mark_table", "without", "without_equal"]
@@ -53,7 +53,9 @@ def without_equal(column: Any, words: Sequence[str]) -> Any:
 
 
 def _masked(column: Any, gone: Any) -> Any:
-    return pc.if_else(gone, pa.scalar(None, column.type), column) if pc.any(gone).as_py() else column
+    return (
+        pc.if_else(gone, pa.scalar(None, column.type), column) if pc.any(gone).as_py() else column
+    )
 
 
 def _number(word: str) -> float | None:
@@ -64,17 +66,27 @@ def _number(word: str) -> float | None:
 
 
 def mark_table(table: pa.Table, options: TextOptions) -> pa.Table:
-    """Return a table in which the words for a gap are missing cells, and noted for a model."""
+    """Return a table in which the words for a gap are missing cells, and noted for a model.
+
+    Cells as they were are added for the columns of which the options want them.
+    """
     known = notations_of(table.schema)
-    skipped = {*options.text, *map(text_name, options.beside)}
     for place, name in enumerate(table.column_names):
-        words = () if name in skipped else options.words(name)
-        if words:
-            field, column = table.schema.field(place), without_equal(table.column(place), words)
-            notation = options.noted(known.get(name, Notation()), name)
-            field = with_notation(field.with_type(column.type), notation)
-            table = table.set_column(place, field, column)
+        words = options.words(name) if _is_marked(name, options) else ()
+        if not words:
+            continue
+        given, aside = table.column(place), text_name(name)
+        column = without_equal(given, words)
+        notation = options.noted(known.get(name, Notation()), name)
+        field = with_notation(table.schema.field(place).with_type(column.type), notation)
+        table = table.set_column(place, field, column)
+        if options.wants_beside(name) and aside not in table.column_names:
+            table = table.append_column(aside, given)
     return table
+
+
+def _is_marked(name: str, options: TextOptions) -> bool:
+    return name not in options.text and not is_text_name(name)
 
 
 def mark_array(array: np.ndarray, words: Sequence[str]) -> np.ndarray:

@@ -245,10 +245,14 @@ class PendingNumbers:
         ends = pc.min_max(numbers).as_py()
         tidy = not self.draft.shown and not self.draft.is_untidy()
         low, high = ends["min"], ends["max"]
-        return bool(tidy and low is not None and low >= COMPACT_RANGE[0] and high <= COMPACT_RANGE[1])
+        return bool(
+            tidy and low is not None and low >= COMPACT_RANGE[0] and high <= COMPACT_RANGE[1]
+        )
 
     def _note_large(self, plain: pa.Array, numbers: pa.Array) -> None:
-        if all_match(plain, r"^-?\d+$") and any_true(pc.greater(pc.abs(numbers), float(EXACT_INTEGER))):
+        if all_match(plain, r"^-?\d+$") and any_true(
+            pc.greater(pc.abs(numbers), float(EXACT_INTEGER))
+        ):
             self.place.note("has integers too large for 64 bits; they lose their last digits")
 
     def _notation(self, marks: Marks) -> Notation:
@@ -296,5 +300,3 @@ def _untidy(distinct: Distinct) -> object:
     untidy = pc.match_substring_regex(distinct.cells, r"[^\d.,\s]$|^[^-+\d.,]")
     found = distinct.cells.filter(untidy)
     return (found if len(found) else distinct.cells)[0].as_py()
-
-

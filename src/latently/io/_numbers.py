@@ -205,7 +205,9 @@ class NumberDraft:
 
 def _unified(cells: pa.Array) -> pa.Array:
     """Return cells with one spelling of spaces, apostrophes and minus signs."""
-    if pc.all(pc.and_(pc.string_is_ascii(cells), pc.invert(pc.match_substring(cells, "`")))).as_py():
+    if pc.all(
+        pc.and_(pc.string_is_ascii(cells), pc.invert(pc.match_substring(cells, "`")))
+    ).as_py():
         return cells
     for pattern, sign in _SPELLINGS:
         cells = pc.replace_substring_regex(cells, pattern, sign)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from latently.io._bytes import DEFAULT_MAX_BYTES, is_folder
@@ -13,7 +13,7 @@ from latently.io._images import read_images
 from latently.io._text_options import TextOptions
 from latently.schema import DateOrder, TableSpec
 
-__all__ = ["holds_tables", "read"]
+__all__ = ["holds_tables", "read", "read_with"]
 
 
 def read(
@@ -25,8 +25,6 @@ def read(
     dates: DateOrder | None = None,
     decimal: str | None = None,
     like: TableSpec | None = None,
-    text: Collection[str] = (),
-    beside: Collection[str] = (),
     key: str | None = None,
     skip_bad: bool = False,
     max_bytes: int = DEFAULT_MAX_BYTES,
@@ -53,11 +51,6 @@ def read(
     like : TableSpec, optional
         The table that a model was fitted on, ``model.preprocessor_.spec``: each of its columns is
         read from delimited text as it was there, and words for a gap of fit are gaps.
-    text : collection of str, default=()
-        Columns of delimited text that are left as the text in the file.
-    beside : collection of str, default=()
-        Columns of delimited text whose text is added as a further column, called
-        ``text_name(name)``.
     key : str, optional
         Which array of an npz file; needed when it holds several.
     skip_bad : bool, default=False
@@ -85,16 +78,27 @@ def read(
     >>> read(path).to_pydict()
     {'city': ['Oslo', 'Bergen'], 'people': [709037, None]}
     """
-    options = TextOptions(missing, delimiter, dates, decimal, like, text, beside).check()
+    options = TextOptions(missing, delimiter, dates, decimal, like)
+    return read_with(options, source, format, key=key, skip_bad=skip_bad, max_bytes=max_bytes)
+
+
+def read_with(
+    options: TextOptions,
+    source: str | Path,
+    format: str | None = None,
+    *,
+    key: str | None = None,
+    skip_bad: bool = False,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+) -> Data:
+    """Read data, with the options for text put together; the parameters are those of ``read``."""
+    options = options.check()
     if holds_tables(source, format):
         return TableDataset(source, format, options).to_table(max_bytes)
     if format in (None, "images") and is_folder(source):
-        options.refuse_for("a folder of images")
-        options.refuse_words("a folder of images")
+        options.refuse_for_images()
         return read_images(source, skip_bad=skip_bad, max_bytes=max_bytes)
-    return read_file(
-        source, format, options, key=key, skip_bad=skip_bad, max_bytes=max_bytes
-    )
+    return read_file(source, format, options, key=key, skip_bad=skip_bad, max_bytes=max_bytes)
 
 
 def holds_tables(source: str | Path, format: str | None = None) -> bool:

@@ -26,6 +26,8 @@ __all__ = ["staged_csv"]
 
 #: Bytes of text that are read at once.
 _PIECE = 1 << 24
+
+
 def staged_csv(path: Path, options: TextOptions) -> ParquetFile:
     """Turn a text file into Parquet, in a temporary folder that lives as long as the answer.
 

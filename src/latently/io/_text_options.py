@@ -4,22 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any, Literal, get_args
+
+import pyarrow as pa
 
 from latently.exceptions import ParameterError
 from latently.io._say import clip, listing
 from latently.schema import ColumnType, DateOrder, Notation, TableSpec
 
-__all__ = ["TextOptions", "text_name"]
+__all__ = ["VERBATIM_KEY", "TextOptions", "is_text_name", "text_name", "verbatim_field"]
 
 DECIMALS = (".", ",")
 #: Names of columns that hold the text of others end in this; no header line can hold it.
 _TEXT_SUFFIX = "\x00text"
 
 
+#: Metadata of a field whose texts are written as they stood in a file; with b"values", all of
+#: them are values, and one that looks like a word for a gap stands in quotes.
+VERBATIM_KEY = b"latently.verbatim"
+
+
+def verbatim_field(name: str, *, has_gaps: bool = True) -> pa.Field:
+    """Return a field of texts that are written as they stood in a file."""
+    return pa.field(name, pa.string(), metadata={VERBATIM_KEY: b"cells" if has_gaps else b"values"})
+
+
 def text_name(name: str) -> str:
     """Return the name of the column that holds the text of another, see ``TextOptions.beside``."""
     return name + _TEXT_SUFFIX
+
+
+def is_text_name(name: str) -> bool:
+    """Return True for the name of a column that holds the text of another."""
+    return name.endswith(_TEXT_SUFFIX)
 
 
 @dataclass(frozen=True)
@@ -40,8 +57,9 @@ class TextOptions:
         The table that a model was fitted on: each of its columns is read as it was there.
     text : collection of str, default=()
         Columns that are left as the text in the file.
-    beside : collection of str, default=()
-        Columns whose text is added as a further column, called ``text_name(name)``.
+    beside : collection of str or "all", default=()
+        Columns whose text is added as a further column, called ``text_name(name)``; "all" are
+        those that are not left as text.
     """
 
     missing: Sequence[str] | None = ()
@@ -50,7 +68,7 @@ class TextOptions:
     decimal: str | None = None
     like: TableSpec | None = None
     text: Collection[str] = ()
-    beside: Collection[str] = ()
+    beside: Collection[str] | Literal["all"] = ()
 
     def check(self) -> TextOptions:
         """Return these options; raise ParameterError where one has a wrong value."""
@@ -75,6 +93,10 @@ class TextOptions:
         notation = kind.notation if kind is not None else None
         fitted = notation.missing if notation is not None else ()
         return tuple(dict.fromkeys([*(self.missing or ()), *fitted]))
+
+    def wants_beside(self, name: str) -> bool:
+        """Return True if the cells of a column are wanted as they were, too."""
+        return self.beside == "all" or name in self.beside
 
     def with_notations(self, shown: Mapping[str, Notation]) -> TextOptions:
         """Return options with other notations of the columns that a model knows."""
@@ -101,10 +123,13 @@ class TextOptions:
                 f"{found[0]} must be left out for {what}: it is for delimited text. Drop it."
             )
 
-    def refuse_words(self, what: str) -> None:
-        """Raise ParameterError if words for a gap are given for what has no cells."""
+    def refuse_for_images(self) -> None:
+        """Raise ParameterError if options are given, which images have no use for."""
+        self.refuse_for("images")
         if self.missing:
-            raise ParameterError(f"missing must be left out for {what}: it has no cells. Drop it.")
+            raise ParameterError(
+                "missing must be left out for images: they have no cells. Drop it."
+            )
 
     def noted(self, notation: Notation, name: str) -> Notation:
         """Return a notation with the words for a gap that count in a column."""

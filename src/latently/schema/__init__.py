@@ -12,6 +12,7 @@ from latently.schema._frames import (
     native_frame,
     rounded,
     table_spec,
+    table_spec_of,
     typed_column,
 )
 from latently.schema._notation import DateOrder, Notation, notations_of, with_notation
@@ -42,6 +43,7 @@ __all__ = [
     "notations_of",
     "rounded",
     "table_spec",
+    "table_spec_of",
     "typed_column",
     "with_notation",
 ]

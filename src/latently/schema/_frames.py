@@ -112,6 +112,11 @@ def table_spec(frame: nw.DataFrame[Any], table: pa.Table) -> TableSpec:
     return TableSpec(container, "float64", tuple(frame.columns), types)
 
 
+def table_spec_of(table: pa.Table) -> TableSpec:
+    """Return the record of an Arrow table."""
+    return table_spec(nw.from_native(table, eager_only=True), table)
+
+
 def container_of(data: Any) -> Container:
     """Return the library that rows come from; modin and the like come back as pandas."""
     if not nw.dependencies.is_into_dataframe(data):
