@@ -42,6 +42,7 @@ _TRUE, _FALSE = ["true", "True", "TRUE"], ["false", "False", "FALSE"]
 _DATE_KINDS, _CLOCK_KINDS = ("date32", "date64", "timestamp"), ("time32", "time64")
 _TEXT_KINDS = ("string", "large_string", "dictionary")
 _NUMBER_KINDS = ("float", "double", *(f"{s}int{b}" for s in ("", "u") for b in (8, 16, 32, 64)))
+_WHOLE = r"^[-+]?\d+$"
 # Digits that may be thousands: 1.234 but not 0.234 or 12.5.
 _MAYBE_THOUSANDS = r"^[-+]?(?:[1-9]\d{0,2}(?:\.\d{3})+|\d+|(?i:inf|infinity))$"
 # How numbers and dates begin: any other column is text at once.
@@ -124,15 +125,17 @@ def _quick_real(cells: Any, real: Any, place: ColumnPlace) -> Draft | None:
     ends = pc.min_max(real).as_py()
     if max(ends["max"], -ends["min"]) > EXACT_INTEGER or any_true(pc.is_nan(real)):
         return None
+    if _all_match(cells, _WHOLE):
+        return None  # with plus signs, or too large for 64 bits
     column = judged(real, place)
-    if place.options.decimal == "." or not _may_be_thousands(cells):
+    if place.options.decimal == "." or not _all_match(cells, _MAYBE_THOUSANDS):
         return Draft(column, decimal=".")
     return Draft(column, PendingNumbers(place, Encoded.of(cells, place)))
 
 
-def _may_be_thousands(cells: Any) -> bool:
-    head = pc.drop_null(cells)[:_HEAD]
-    return all_match(head, _MAYBE_THOUSANDS) and all_match(cells, _MAYBE_THOUSANDS)
+def _all_match(cells: Any, pattern: str) -> bool:
+    """Look at the first cells, and at all of them only where these match."""
+    return all_match(cells[:_HEAD], pattern) and all_match(cells, pattern)
 
 
 def _careful_draft(cells: Any, place: ColumnPlace) -> Draft:
@@ -192,7 +195,7 @@ def _only_gaps(cells: Any, encoded: Encoded, place: ColumnPlace) -> Draft:
 def _note_gaps(encoded: Encoded, place: ColumnPlace) -> None:
     gaps = encoded.distinct.where(encoded.is_more)
     if len(gaps.cells) and place.is_new:
-        place.note("holds words that were read as missing cells", gaps.cells[0].as_py())
+        place.note("words were read as missing cells", gaps.cells[0].as_py())
 
 
 def _note_text(distinct: Distinct, place: ColumnPlace) -> None:
@@ -201,7 +204,7 @@ def _note_text(distinct: Distinct, place: ColumnPlace) -> None:
     units = pc.extract_regex(cells, _UNIT)
     has_one_unit = units.null_count == 0 and len(pc.unique(units.field("unit"))) == 1
     if all_match(cells, _HEXADECIMAL) or (has_one_unit and len(cells) > 2):
-        place.note("has numbers with a unit or prefix and stays text", distinct.cells[0].as_py())
+        place.note("numbers with a unit or prefix stay text", distinct.cells[0].as_py())
         return
     with_digits = mask_of(pc.match_substring_regex(cells, r"\d"))
     if distinct.share(with_digits) < 0.5:
@@ -216,8 +219,8 @@ def _note_text(distinct: Distinct, place: ColumnPlace) -> None:
     share = distinct.share(fitting)
     if share < 1 and (share >= _NEARLY or (few and share >= 0.5)):
         place.note(
-            "stays text though most of its cells are numbers or dates. Correct the others, or name "
-            "a word for missing cells by --missing (missing=)",
+            "cells stay text though most are numbers or dates. Correct the others, or name a word "
+            "for missing cells by --missing (missing=)",
             distinct.where(~fitting).cells[0].as_py(),
         )
 

@@ -14,6 +14,7 @@ from latently.io._column import (
     ColumnPlace,
     Encoded,
     TypedColumn,
+    all_match,
     any_true,
     cast_or_none,
     mask_of,
@@ -27,6 +28,7 @@ from latently.schema import DateOrder, Notation
 __all__ = ["ISO", "as_iso", "read_clock", "read_dates"]
 
 ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)?)?$"
+_LIKE_DATES = r"^(?:\d{1,2}[-./]\d{1,2}[-./][12]\d{3}|[12]\d{3}[-./]\d{1,2}[-./]\d{1,2})(?:$|[ T])"
 _ISO_TYPES = (
     pa.date32(),
     pa.timestamp("us"),
@@ -48,7 +50,8 @@ def read_dates(encoded: Encoded, place: ColumnPlace) -> Draft | None:
     draft = DateDraft(distinct)
     is_date = draft.is_date | iso
     share = distinct.share(is_date)
-    if share == 0 or (place.is_new and share < SLIP_SHARE):
+    looks_so = share >= 0.5 and all_match(distinct.cells, _LIKE_DATES)
+    if share == 0 or (place.is_new and share < SLIP_SHARE and not looks_so):
         return None
     if share < 1:
         raise slip(encoded, ~is_date, "date", place)
@@ -60,9 +63,10 @@ def read_dates(encoded: Encoded, place: ColumnPlace) -> Draft | None:
     form = draft.format(order)
     fitted = None if place.fitted is None else place.fitted.date_order
     if place.is_new:
-        place.note(f"was read as dates, {order}", distinct.cells[0].as_py())
+        remark = "cells were read as dates" + ("" if draft.is_certain.all() else f", {order}")
+        place.note(remark, distinct.cells[0].as_py())
     elif fitted not in (None, order) and not draft.is_certain.all():
-        place.note(f"was read as dates, {order}; in fit they were {fitted}")
+        place.note(f"dates were read {order}; in fit they were {fitted}")
     return Draft(TypedColumn(encoded.spread(draft.convert(order)), Notation(dates=form), True))
 
 
@@ -119,7 +123,7 @@ def read_clock(encoded: Encoded, place: ColumnPlace) -> Draft | None:
     if share < 1:
         raise slip(encoded, ~draft.is_time, "time of day", place)
     if place.is_new:
-        place.note("was read as times of day", distinct.cells[0].as_py())
+        place.note("cells were read as times of day", distinct.cells[0].as_py())
     return Draft(TypedColumn(encoded.spread(draft.convert()), Notation(dates=draft.format())))
 
 

@@ -23,7 +23,7 @@ _CLOCK = (
 _ZONE = r"\s?(?P<zone>Z|UTC|[-+]\d{2}:?(?:\d{2})?)?"
 _TAIL = rf"(?:[T\s,:]+{_CLOCK}{_ZONE})?$"
 _WEEKDAY = r"^(?:(?P<weekday>[A-Za-z]{3,9})\.?,?\s+)?"
-_TRIPLE = r"^(?P<one>\d{1,4})[-./](?P<two>\d{1,2})[-./](?P<three>\d{1,4})" + _TAIL
+_TRIPLE = r"^(?P<one>\d{1,4})(?P<sign>[-./])(?P<two>\d{1,2})[-./](?P<three>\d{1,4})" + _TAIL
 _NAME, _DAY = r"(?P<name>[A-Za-z]{3,9})\.?", r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
 #: Dates that say which part is the month.
 _CERTAIN = (
@@ -177,6 +177,11 @@ def _offset(zone: Any) -> np.ndarray:
 def _triple_days(triple: Any, order: DateOrder) -> tuple[np.ndarray, np.ndarray]:
     texts = dict(zip(_PLACES[order], (_part(triple, n) for n in ("one", "two", "three")),
                      strict=True))  # fmt: skip
+    if order == "year-first":  # 31.12.23 is never a year, a month and a day
+        dotted = pc.match_substring_regex(texts["year"], r"^\d{1,2}$")
+        found = pc.fill_null(pc.equal(triple.field("sign"), "."), False)
+        years = pc.if_else(pc.and_(dotted, found), "0", texts["year"])
+        texts["year"] = years
     short = [_length(texts[name]) <= 2 for name in ("day", "month")]
     days, fits = _days(_year(texts["year"]), _number(texts["month"]), _number(texts["day"]))
     return days, fits & short[0] & short[1] & _valid(triple)
@@ -238,7 +243,8 @@ def _format(cell: str, patterns: tuple[str, ...], order: DateOrder) -> str:
     """Return the format of a cell, as ``strftime`` takes it."""
     match = next(m for m in (re.match(pattern, cell) for pattern in patterns) if m)
     places = dict(zip(("one", "two", "three"), _PLACES[order], strict=True))
-    spans = sorted((match.span(n), places.get(n, n)) for n, v in match.groupdict().items() if v)
+    written = {name for name, part in match.groupdict().items() if part and name != "sign"}
+    spans = sorted((match.span(name), places.get(name, name)) for name in written)
     halved = bool(match.groupdict().get("half"))
     parts, end = [], 0
     for (start, stop), name in spans:

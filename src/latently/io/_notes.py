@@ -14,14 +14,14 @@ class Notes:
         self._columns: dict[str, dict[str, str | None]] = {}
 
     def add(self, remark: str, column: str, example: object = None) -> None:
-        """Note a remark on a column; it goes on from the columns' names, as "hold ..."."""
+        """Note a remark on a column; the sentence begins with "In column ..."."""
         shown = None if example is None else clip(example)
         self._columns.setdefault(remark, {}).setdefault(column, shown)
 
     def say(self) -> None:
         """Issue the warnings and forget them."""
         for remark, columns in self._columns.items():
-            noun = "Column" if len(columns) == 1 else f"{len(columns)} columns:"
+            noun = "column" if len(columns) == 1 else "columns"
             shown = next((f" (for example {e})" for e in columns.values() if e is not None), "")
-            warn(f"{noun} {listing(columns)}{shown}: {remark}.")
+            warn(f"In {noun} {listing(columns)}, {remark}{shown}.")
         self._columns.clear()

@@ -67,7 +67,7 @@ def judged(numbers: Any, place: ColumnPlace) -> TypedColumn:
     if pa.types.is_integer(numbers.type):
         ends = pc.min_max(numbers).as_py()
         if ends["max"] is not None and max(ends["max"], -ends["min"]) > EXACT_INTEGER:
-            place.note("holds integers beyond 2**53; their last digits are lost in computing")
+            place.note("integers are beyond 2**53; their last digits are lost in computing")
     is_real = pa.types.is_floating(numbers.type)
     words = place.options.words(place.name)
     numbers = without_equal(numbers, words) if words else numbers
@@ -119,12 +119,10 @@ def _is_identifier(draft: NumberDraft, place: ColumnPlace) -> bool:
     """Return True, and note it, where digits name things and count nothing."""
     example = draft.distinct.cells[0].as_py()
     if draft.is_identifier():
-        place.note("looks like phone numbers or identifiers and stays text", example)
+        place.note("digits look like phone numbers or identifiers; they stay text", example)
         return True
     if draft.has_leading_zeros():
-        place.note(
-            "has numbers with leading zeros; it looks like an identifier and stays text", example
-        )
+        place.note("numbers with leading zeros look like identifiers; they stay text", example)
         return True
     return False
 
@@ -234,7 +232,7 @@ class PendingNumbers:
         elif self.place.is_new and self._holds_dates(numbers):
             dates = compact_dates(numbers)
             if dates is not None:
-                self.place.note("was read as dates", plain[0].as_py())
+                self.place.note("whole numbers were read as dates", plain[0].as_py())
                 return TypedColumn(self.encoded.spread(dates), Notation(dates="%Y%m%d"))
         notation = self._notation(marks)
         self._note_notation(marks, notation)
@@ -253,17 +251,26 @@ class PendingNumbers:
         if all_match(plain, r"^-?\d+$") and any_true(
             pc.greater(pc.abs(numbers), float(EXACT_INTEGER))
         ):
-            self.place.note("has integers too large for 64 bits; they lose their last digits")
+            self.place.note("integers are too large for 64 bits; they lose their last digits")
 
     def _notation(self, marks: Marks) -> Notation:
-        draft = self.draft
+        """Return how the cells are written; as in fit, where they do not show it."""
+        draft, fitted = self.draft, self.place.fitted or Notation()
         prefix, suffix = (
             str(pc.drop_null(part)[0].as_py()) if len(draft.affixes(part)) == 1 else ""
             for part in (draft.parts.prefix, draft.parts.suffix)
         )
-        shown = marks.thousands and self._written(marks.thousands)
-        decimal = marks.decimal if draft.has_marks else "."
-        return Notation(decimal, shown, prefix=prefix, suffix=suffix)  # type: ignore[arg-type]
+        decimal = marks.decimal if draft.has_marks else fitted.decimal
+        if marks.thousands:
+            thousands = self._written(marks.thousands)
+        else:
+            thousands = fitted.thousands if fitted.decimal == decimal else ""
+        return Notation(
+            decimal,  # type: ignore[arg-type]  # one of the two
+            thousands,
+            prefix=prefix or fitted.prefix,
+            suffix=suffix or fitted.suffix,
+        )
 
     def _written(self, mark: str) -> str:
         """Return the sign of thousands as the file has it, be it a narrow space."""
@@ -275,25 +282,25 @@ class PendingNumbers:
         place, draft, distinct = self.place, self.draft, self.draft.distinct
         if draft.is_censored.any():
             example = distinct.where(draft.is_censored).cells[0].as_py()
-            place.note("names limits, which were read as the numbers themselves", example)
+            place.note("limits were read as the numbers that they name", example)
         if place.fitted is not None:
             self._note_change(notation, place.fitted)
             return
-        if notation.decimal == ",":
-            remark = "has a comma within its numbers; it was read as the decimal sign"
+        if notation.decimal == "," and "," in draft.shown:
+            remark = "a comma within numbers was read as the decimal sign"
             place.note(remark, self._example())
         if notation.thousands:
             marked = distinct.cells.filter(pc.match_substring(distinct.cells, notation.thousands))
-            remark = f"was read with {notation.thousands!r} as the sign of thousands"
+            remark = f"{notation.thousands!r} within numbers was read as the sign of thousands"
             place.note(remark, marked[0].as_py())
         if draft.is_untidy() and not draft.is_censored.any():
-            remark = "was read as numbers, without their units, brackets and signs behind them"
+            remark = "numbers were read without their units, with signs and brackets as minus"
             place.note(remark, _untidy(distinct))
 
     def _note_change(self, notation: Notation, fitted: Notation) -> None:
         own = (notation.decimal, notation.thousands)
         if self.draft.has_marks and own != (fitted.decimal, fitted.thousands):
-            self.place.note("is written in another notation than in fit", self._example())
+            self.place.note("numbers are written in another notation than in fit", self._example())
 
 
 def _untidy(distinct: Distinct) -> object:
