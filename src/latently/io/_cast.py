@@ -30,6 +30,7 @@ from latently.io._number_columns import (
     read_numbers,
 )
 from latently.io._numbers import Distinct, NumberDraft
+from latently.schema import Notation, arrow_type
 
 __all__ = ["as_text", "draft_column"]
 
@@ -79,7 +80,7 @@ def draft_column(cells: Any, place: ColumnPlace, *, quick: bool = True) -> Draft
     if place.kind is not None and place.kind.name in _TEXT_KINDS:
         return Draft(TypedColumn(without(as_text(cells), place.options.words(place.name))))
     if cells.null_count == len(cells):
-        return Draft(TypedColumn(pc.cast(cells, pa.float64())))
+        return _only_gaps(len(cells), place)
     found = _quick_draft(cells, place) if quick else None
     return _careful_draft(cells, place) if found is None else found
 
@@ -141,7 +142,11 @@ def _all_match(cells: Any, pattern: str) -> bool:
 def _careful_draft(cells: Any, place: ColumnPlace) -> Draft:
     encoded = Encoded.of(cells, place)
     if not len(encoded.rest.cells):
-        return _only_gaps(cells, encoded, place)
+        more = encoded.distinct.where(encoded.is_more).cells
+        if place.is_new and any_true(pc.match_substring_regex(more, r"^[A-Za-z ]{3,}$")):
+            return Draft(TypedColumn(as_text(cells)))  # the words may be meant
+        _note_gaps(encoded, place)
+        return _only_gaps(len(cells), place)
     if place.kind is not None and place.kind.name in _READERS:
         read, noun = _READERS[place.kind.name]
         found = read(encoded, place)
@@ -182,14 +187,13 @@ _READERS: dict[str, tuple[Any, str]] = {
 }
 
 
-def _only_gaps(cells: Any, encoded: Encoded, place: ColumnPlace) -> Draft:
-    """Return a column of nothing but words for gaps: empty, unless the words may be meant."""
-    more = encoded.distinct.where(encoded.is_more).cells
-    letters = pc.match_substring_regex(more, r"^[A-Za-z ]{3,}$")
-    if place.is_new and any_true(letters):
-        return Draft(TypedColumn(as_text(cells)))
-    _note_gaps(encoded, place)
-    return Draft(TypedColumn(pa.chunked_array([pa.nulls(len(cells), pa.float64())])))
+def _only_gaps(n_rows: int, place: ColumnPlace) -> Draft:
+    """Return a column without a value: of the kind of fit, else one of numbers."""
+    is_number = place.kind is None or place.kind.name not in _READERS
+    kind = pa.float64() if is_number or place.kind is None else arrow_type(place.kind)
+    return Draft(
+        TypedColumn(pa.chunked_array([pa.nulls(n_rows, kind)]), place.fitted or Notation())
+    )
 
 
 def _note_gaps(encoded: Encoded, place: ColumnPlace) -> None:

@@ -114,8 +114,8 @@ def in_notation(column: Any, notation: Notation) -> Any:
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         return text
     if notation.thousands:
-        text = _grouped(text, notation.thousands, notation.decimal)
-    elif notation.decimal != ".":
+        text = _grouped(text, notation.thousands, notation.decimal or ".")
+    elif notation.decimal == ",":
         text = pc.replace_substring(text, ".", notation.decimal)
     return _joined(notation.prefix, text, notation.suffix)
 

@@ -62,7 +62,10 @@ class ColumnPlace(NamedTuple):
     @property
     def is_plain(self) -> bool:
         """True where the column was written in fit as programs write numbers."""
-        return self.fitted is None or replace(self.fitted, missing=()) == Notation()
+        fitted = self.fitted
+        if fitted is None or fitted.decimal == ",":
+            return fitted is None
+        return replace(fitted, missing=(), decimal="") == Notation()
 
     def refuse(self, wrong: str, remedy: str) -> DataError:
         """Return a DataError that names file and column."""

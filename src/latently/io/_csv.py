@@ -173,10 +173,10 @@ def _typed(
 
 def _draft_or_text(cells: Any, place: ColumnPlace) -> Draft:
     try:
-        column = draft_column(cells, place).finish(())
+        draft = draft_column(cells, place)
     except DataError:
-        column = TypedColumn(as_text(cells))
-    return Draft(column._replace(problem=None))
+        return Draft(TypedColumn(as_text(cells)))
+    return Draft(draft.finish(())._replace(problem=None), decimal=draft.decimal)
 
 
 def _field(name: str, column: TypedColumn, options: TextOptions) -> pa.Field:

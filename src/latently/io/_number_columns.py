@@ -73,7 +73,7 @@ def judged(numbers: Any, place: ColumnPlace) -> TypedColumn:
     numbers = without_equal(numbers, words) if words else numbers
     if place.kind is not None and place.kind.name in ("float", "double"):
         numbers = numbers.cast(pa.float64(), safe=False)
-    return TypedColumn(numbers, is_shown=is_real)
+    return TypedColumn(numbers, Notation("." if is_real else ""), is_shown=is_real)
 
 
 def read_numbers(encoded: Encoded, place: ColumnPlace) -> Draft | None:
@@ -162,8 +162,10 @@ class PendingNumbers:
         if place.fitted is not None:
             units |= {place.fitted.prefix.strip(), place.fitted.suffix.strip()}
         units -= {""}
-        is_share = units & {"%", "‰"}
-        if len(units) > 1 or (is_share and draft.affixes(draft.parts.suffix) != list(units)):
+        shares = units & {"%", "‰"}
+        bare = shares and draft.affixes(draft.parts.suffix) != sorted(shares)
+        new = shares and place.fitted is not None and place.fitted.suffix.strip() not in shares
+        if len(units) > 1 or bare or new:
             raise place.refuse(
                 f"has numbers of several units, or with and without one ({listing(sorted(units))})",
                 "Write all of them in one unit, as in fit",
@@ -201,9 +203,11 @@ class PendingNumbers:
     def _known(self, found: list[Marks], decimals: set[str]) -> Marks | None:
         """Return the notation that the model or the other columns know; None for none."""
         fitted = self.place.fitted
-        if fitted is not None:
-            own = Marks(fitted.decimal, fitted.thousands)
-            return own if own in found and decimals <= {own.decimal} else None
+        if fitted is not None and fitted.decimal:
+            own = _marks_of(fitted)
+            # Decimal commas and commas between cells seldom go together.
+            is_odd = own.decimal == self.place.delimiter or not decimals <= {own.decimal}
+            return None if is_odd or own not in found else own
         if self.place.delimiter != ";" and "." in self.draft.shown and decimals != {","}:
             return Marks()
         if self.place.delimiter == "," and "." in self.draft.shown:
@@ -298,9 +302,19 @@ class PendingNumbers:
             place.note(remark, _untidy(distinct))
 
     def _note_change(self, notation: Notation, fitted: Notation) -> None:
-        own = (notation.decimal, notation.thousands)
-        if self.draft.has_marks and own != (fitted.decimal, fitted.thousands):
-            self.place.note("numbers are written in another notation than in fit", self._example())
+        is_other = _marks_of(notation) != _marks_of(fitted)
+        units = (notation.prefix, notation.suffix) != (fitted.prefix, fitted.suffix)
+        if units or (is_other and self.draft.has_marks):
+            example = self.draft.distinct.cells[0].as_py()
+            self.place.note("numbers are written in another notation than in fit", example)
+
+
+def _marks_of(notation: Notation) -> Marks:
+    """Return the marks of a notation, in the one spelling that stands for all."""
+    mark = {" ": " ", "'": "'", ".": ".", ",": ",", "": ""}.get(notation.thousands)
+    if mark is None:
+        mark = " " if notation.thousands.isspace() else "'"
+    return Marks(notation.decimal or ".", mark)
 
 
 def _untidy(distinct: Distinct) -> object:

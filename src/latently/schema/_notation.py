@@ -22,8 +22,8 @@ class Notation:
 
     Parameters
     ----------
-    decimal : {".", ","}, default="."
-        The decimal sign.
+    decimal : {"", ".", ","}, default=""
+        The decimal sign; empty where the cells show none, as whole numbers do.
     thousands : str, default=""
         The sign between groups of digits; empty where there is none.
     dates : str, default=""
@@ -34,7 +34,7 @@ class Notation:
         Words for a gap, besides those that are known in every table.
     """
 
-    decimal: Literal[".", ","] = "."
+    decimal: Literal["", ".", ","] = ""
     thousands: str = ""
     dates: str = ""
     prefix: str = ""
