@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -28,6 +29,11 @@ class Agreement:
     ----------
     options : TextOptions
         How the tables are read.
+
+    Attributes
+    ----------
+    clashes : set of str
+        Columns of values that only text can hold together, though none of them is text.
     """
 
     def __init__(self, options: TextOptions) -> None:
@@ -36,6 +42,7 @@ class Agreement:
         self._notations: dict[str, Notation] = {}
         self._shown: dict[str, Notation] = {}
         self._problems: dict[str, DataError] = {}
+        self.clashes: set[str] = set()
 
     def see(self, found: ReadTable) -> None:
         """Look at one more table."""
@@ -50,6 +57,8 @@ class Agreement:
                 self._kinds.setdefault(name, pa.null())
             elif column.null_count < len(column):
                 self._kinds[name] = wider(before, column.type)
+                if pa.string() not in (before, column.type) and self._kinds[name] == pa.string():
+                    self.clashes.add(name)
             else:
                 self._kinds[name] = before
 
@@ -58,6 +67,31 @@ class Agreement:
         """Names and types; a column without a value holds numbers."""
         pairs = self._kinds.items()
         return pa.schema([(n, pa.float64() if pa.types.is_null(k) else k) for n, k in pairs])
+
+    def cast(self, table: pa.Table, names: Sequence[str] | None = None) -> pa.Table:
+        """Return some columns in the types of all, or all of them; one that is not there is empty.
+
+        Parameters
+        ----------
+        table : pyarrow.Table
+            One of those that were seen, or read anew by ``options``.
+        names : sequence of str or None, default=None
+            The columns wanted; None is all that any table has.
+
+        Returns
+        -------
+        pyarrow.Table
+            As many rows.
+        """
+        schema = self.schema
+        wanted = schema.names if names is None else names
+        fields = [self._field(table, schema.field(name)) for name in wanted]
+        columns = [_cast(table, field) for field in fields]
+        return pa.table(columns, schema=pa.schema(fields))
+
+    def _field(self, table: pa.Table, field: pa.Field) -> pa.Field:
+        own = table.schema.field(field.name) if field.name in table.column_names else field
+        return own.with_type(field.type)
 
     def holds(self, found: ReadTable) -> bool:
         """Return True if a table was read as all of them are to be."""
@@ -95,6 +129,13 @@ class Agreement:
         name = str(field.type).partition("[")[0]
         unit, zone = (getattr(field.type, word, None) for word in ("unit", "tz"))
         return ColumnType(name, None, unit, zone, notation=notation)
+
+
+def _cast(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:
+    column = table[field.name] if field.name in table.column_names else None
+    if column is None or column.null_count == len(column):
+        return pa.chunked_array([pa.nulls(table.num_rows, field.type)])
+    return column.cast(field.type)
 
 
 def wider(one: pa.DataType, other: pa.DataType) -> pa.DataType:

@@ -129,8 +129,10 @@ def _quick_real(cells: Any, real: Any, place: ColumnPlace) -> Draft | None:
     if _all_match(cells, _WHOLE):
         return None  # with plus signs, or too large for 64 bits
     column = judged(real, place)
-    if place.options.decimal == "." or not _all_match(cells, _MAYBE_THOUSANDS):
+    if not _all_match(cells, _MAYBE_THOUSANDS):
         return Draft(column, decimal=".")
+    if place.options.decimal == ".":
+        return Draft(column)
     return Draft(column, PendingNumbers(place, Encoded.of(cells, place)))
 
 

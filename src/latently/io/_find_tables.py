@@ -186,12 +186,19 @@ def _read_alike(
         own = text_options(_format_of(path, format), options)
         found[path] = read_text(path, own, DEFAULT_MAX_BYTES)
         agreement.see(found[path])
+    if len(paths) == 1:
+        return {path: MemoryTable(str(path), one.sound()) for path, one in found.items()}
     again = [path for path in paths if not agreement.holds(found[path])]
-    shared = agreement.options() if again and len(paths) > 1 else options
-    for path in again if len(paths) > 1 else ():
+    if agreement.clashes:
+        again = []  # refused by who compares the schemas
+    shared = agreement.options() if again else options
+    for path in again:
         own = text_options(_format_of(path, format), shared)
         found[path] = read_text(path, own, DEFAULT_MAX_BYTES)
-    return {path: MemoryTable(str(path), one.sound()) for path, one in found.items()}
+    tables = {path: one.sound() for path, one in found.items()}
+    if not agreement.clashes:
+        tables = {p: agreement.cast(table, table.column_names) for p, table in tables.items()}
+    return {path: MemoryTable(str(path), table) for path, table in tables.items()}
 
 
 def _format_of(path: Path, format: str | None) -> str:

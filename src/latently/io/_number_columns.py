@@ -73,7 +73,8 @@ def judged(numbers: Any, place: ColumnPlace) -> TypedColumn:
     numbers = without_equal(numbers, words) if words else numbers
     if place.kind is not None and place.kind.name in ("float", "double"):
         numbers = numbers.cast(pa.float64(), safe=False)
-    return TypedColumn(numbers, Notation("." if is_real else ""), is_shown=is_real)
+    decimal = "." if is_real else (place.fitted or Notation()).decimal
+    return TypedColumn(numbers, Notation(decimal), is_shown=is_real)
 
 
 def read_numbers(encoded: Encoded, place: ColumnPlace) -> Draft | None:

@@ -61,7 +61,7 @@ def staged_csv(path: Path, options: TextOptions) -> ParquetFile:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # said when types were found
             pieces = _pieces(path, agreement.options())
-            write_pieces(_typed(pieces, agreement.schema), target)
+            write_pieces((agreement.cast(piece.sound()) for piece in pieces), target)
         staged = ParquetFile(str(target), pa_fs.LocalFileSystem())
     except BaseException:
         _remove(folder)
@@ -99,23 +99,3 @@ def _agreed(path: Path, options: TextOptions) -> Agreement:
     for message in reversed(said.values()):
         warnings.warn(message, stacklevel=2)
     return agreement
-
-
-def _typed(pieces: Iterator[ReadTable], schema: pa.Schema) -> Iterator[pa.Table]:
-    for piece in pieces:
-        table = piece.sound()
-        fields = [_field(table, field) for field in schema]
-        columns = [_column(table, field) for field in fields]
-        yield pa.table(columns, schema=pa.schema(fields))
-
-
-def _field(piece: pa.Table, field: pa.Field) -> pa.Field:
-    own = piece.schema.field(field.name) if field.name in piece.column_names else field
-    return own.with_type(field.type)
-
-
-def _column(piece: pa.Table, field: pa.Field) -> pa.ChunkedArray:
-    column = piece[field.name] if field.name in piece.column_names else None
-    if column is None or column.null_count == len(column):
-        return pa.chunked_array([pa.nulls(piece.num_rows, field.type)])
-    return column.cast(field.type)
