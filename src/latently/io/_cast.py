@@ -129,11 +129,18 @@ def _quick_real(cells: Any, real: Any, place: ColumnPlace) -> Draft | None:
     if _all_match(cells, _WHOLE):
         return None  # with plus signs, or too large for 64 bits
     column = judged(real, place)
+    if not _has_dot(cells):
+        return Draft(column)
+    column = column._replace(notation=Notation("."), is_shown=True)
     if not _all_match(cells, _MAYBE_THOUSANDS):
         return Draft(column, decimal=".")
     if place.options.decimal == ".":
         return Draft(column)
     return Draft(column, PendingNumbers(place, Encoded.of(cells, place)))
+
+
+def _has_dot(cells: Any) -> bool:
+    return any(any_true(pc.match_substring(part, ".")) for part in (cells[:_HEAD], cells))
 
 
 def _all_match(cells: Any, pattern: str) -> bool:

@@ -68,13 +68,11 @@ def judged(numbers: Any, place: ColumnPlace) -> TypedColumn:
         ends = pc.min_max(numbers).as_py()
         if ends["max"] is not None and max(ends["max"], -ends["min"]) > EXACT_INTEGER:
             place.note("integers are beyond 2**53; their last digits are lost in computing")
-    is_real = pa.types.is_floating(numbers.type)
     words = place.options.words(place.name)
     numbers = without_equal(numbers, words) if words else numbers
     if place.kind is not None and place.kind.name in ("float", "double"):
         numbers = numbers.cast(pa.float64(), safe=False)
-    decimal = "." if is_real else (place.fitted or Notation()).decimal
-    return TypedColumn(numbers, Notation(decimal), is_shown=is_real)
+    return TypedColumn(numbers, Notation((place.fitted or Notation()).decimal))
 
 
 def read_numbers(encoded: Encoded, place: ColumnPlace) -> Draft | None:

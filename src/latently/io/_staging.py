@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-import pyarrow as pa
 import pyarrow.fs as pa_fs
 
 from latently.exceptions import DataError
