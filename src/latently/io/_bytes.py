@@ -135,7 +135,7 @@ def _read_file(source: str | Path, max_bytes: int) -> bytes:
     if size > max_bytes:
         raise too_large(source, size, max_bytes)
     with open(source, "rb") as file:  # noqa: PTH123  # a str stays a str, NUL bytes included
-        return file.read(max_bytes + 1)
+        return file.read(size + 1)  # one more, so that a file that grew is longer
 
 
 def _regular_size(source: str | Path, status: os.stat_result) -> int:

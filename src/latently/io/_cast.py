@@ -105,8 +105,11 @@ def _quick_draft(cells: Any, place: ColumnPlace) -> Draft | None:
                 return _quick_real(cells, real, place)
     if (kind is None or kind == "bool") and _is_truth(head) and _is_truth(pc.drop_null(cells)):
         return Draft(TypedColumn(_as_truth(cells)))
-    if (kind is None or kind in _DATE_KINDS) and all_match(head, ISO) and all_match(cells, ISO):
-        typed = as_iso(cells)
+    if (kind is None or kind in _DATE_KINDS) and all_match(head, ISO):
+        days = cast_or_none(cells, pa.date32())
+        if days is None and not all_match(cells, ISO):
+            return None
+        typed = as_iso(cells) if days is None else days
         return None if typed is None else Draft(TypedColumn(typed))
     return None
 
@@ -172,7 +175,7 @@ def _careful_draft(cells: Any, place: ColumnPlace) -> Draft:
             return found
     if is_promising:
         _note_text(encoded.rest, place)
-    return Draft(TypedColumn(as_text(cells)))
+    return Draft(TypedColumn(as_text(cells) if encoded.has_empty else cells))
 
 
 def _read_truths(encoded: Encoded, place: ColumnPlace) -> Draft | None:

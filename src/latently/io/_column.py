@@ -110,12 +110,15 @@ class Encoded(NamedTuple):
         Which of them stand for a missing cell.
     is_more : ndarray of bool
         Which of these do so only in a column of numbers, dates or truths.
+    has_empty : bool
+        True if a cell holds nothing but quotes or spaces.
     """
 
     indices: pa.Array
     distinct: Distinct
     is_gap: np.ndarray
     is_more: np.ndarray
+    has_empty: bool
 
     @classmethod
     def of(cls, cells: Any, place: ColumnPlace) -> Encoded:
@@ -128,7 +131,8 @@ class Encoded(NamedTuple):
         words = [*(DEFAULT_MISSING if has_words else [""]), *place.options.words(place.name)]
         known = mask_of(pc.is_in(distinct, value_set=pa.array(words)))
         more = ~known & has_words & mask_of(is_more_gap(distinct))
-        return cls(encoded.indices, Distinct(distinct, counts), known | more, more)
+        has_empty = any_true(pc.equal(distinct, ""))
+        return cls(encoded.indices, Distinct(distinct, counts), known | more, more, has_empty)
 
     def trimmed(self) -> pa.ChunkedArray:
         """Return the cells as text, without spaces around them; words for gaps are missing."""

@@ -72,6 +72,9 @@ def check_quotes(source: str | Path, raw: bytes, delimiter: str) -> None:
     DataError
         If a quote is never closed, or closed within a cell; names the line it opened on.
     """
+    # What follows the last quote's line holds none.
+    end = raw.find(b"\n", raw.rfind(b'"') + 1)
+    raw = raw[: end + 1] if end >= 0 else raw
     if _quotes_pair(raw, delimiter):
         return
     mark = re.escape(delimiter.encode())
