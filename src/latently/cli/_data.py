@@ -90,7 +90,8 @@ def spec_of(model: Any) -> TableSpec | None:
         else kind
         for place, kind in enumerate(spec.types)
     )
-    return replace(spec, types=types)
+    answer: TableSpec = replace(spec, types=types)
+    return answer
 
 
 class Rows(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -164,7 +164,7 @@ def _careful_draft(cells: Any, place: ColumnPlace) -> Draft:
         found = read(encoded, place)
         if found is None:
             raise slip(encoded, np.ones(len(encoded.rest.cells), bool), noun, place)
-        return found
+        return cast(Draft, found)
     promising = mask_of(pc.match_substring_regex(encoded.rest.cells, _PROMISING))
     is_promising = encoded.rest.share(promising) >= 0.5
     readers = (_read_truths, *((read_numbers, read_dates, read_clock) if is_promising else ()))
@@ -172,7 +172,7 @@ def _careful_draft(cells: Any, place: ColumnPlace) -> Draft:
         found = read(encoded, place)
         if found is not None:
             _note_gaps(encoded, place)
-            return found
+            return cast(Draft, found)
     if is_promising:
         _note_text(encoded.rest, place)
     return Draft(TypedColumn(as_text(cells) if encoded.has_empty else cells))

@@ -34,13 +34,39 @@ def fill_csv(table: pa.Table, sink: BinaryIO, delimiter: str = ",") -> None:
 
 
 def header_line(schema: pa.Schema, delimiter: str = ",") -> bytes:
-    """Return the line of names."""
+    """Return the line of names.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+        Whose names.
+    delimiter : str, default=","
+        One character between them.
+
+    Returns
+    -------
+    bytes
+        Names in quotes, and a line end.
+    """
     names = _quoted(pa.array(schema.names, pa.large_string()))
     return (delimiter.join(names.to_pylist()) + "\n").encode()
 
 
 def row_lines(table: pa.Table, delimiter: str = ",") -> bytes:
-    """Return the lines of a table, without that of names."""
+    """Return the lines of a table, without that of names.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        As for ``fill_csv``.
+    delimiter : str, default=","
+        One character between cells.
+
+    Returns
+    -------
+    bytes
+        One line a row.
+    """
     columns = [
         _cells(column, field, delimiter, alone=table.num_columns == 1)
         for column, field in zip(table.columns, table.schema, strict=True)

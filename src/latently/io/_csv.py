@@ -246,11 +246,21 @@ def stream_csv(
     ----------
     stream : binary file
         Read until it ends; its first line is the header.
-    missing, delimiter, dates, decimal, text, beside
+    missing : sequence of str or None, default=()
+        As in ``read_csv``.
+    delimiter : str, optional
+        As in ``read_csv``.
+    dates : {"day-first", "month-first", "year-first"}, optional
+        As in ``read_csv``.
+    decimal : {".", ","}, optional
         As in ``read_csv``.
     like : TableSpec, optional
         As in ``read_csv``. Numbers and dates have in every piece the notation of the first piece
         that shows one.
+    text : collection of str, default=()
+        As in ``read_csv``.
+    beside : collection of str or "all", default=()
+        As in ``read_csv``.
     name : str, default="standard input"
         What the stream is called in messages.
     piece_bytes : int, default=2 ** 20
@@ -276,7 +286,24 @@ def stream_with(
     name: str = "standard input",
     piece_bytes: int = _PIECE,
 ) -> Iterator[pa.Table]:
-    """Read text as it comes, with the options together; else as ``stream_csv``."""
+    """Read text as it comes, with the options put together.
+
+    Parameters
+    ----------
+    options : TextOptions
+        Those of ``stream_csv`` that say how to read.
+    stream : binary file
+        As in ``stream_csv``.
+    name : str, default="standard input"
+        As in ``stream_csv``.
+    piece_bytes : int, default=2 ** 20
+        As in ``stream_csv``.
+
+    Yields
+    ------
+    pyarrow.Table
+        At least one row.
+    """
     for found in read_pieces(stream, options.check(), name, piece_bytes):
         yield found.sound()
 

@@ -81,7 +81,8 @@ class DateDraft:
     @property
     def is_date(self) -> np.ndarray:
         """Where a cell is a date in some order."""
-        return np.logical_or.reduce(list(self.fits.values()))
+        found: np.ndarray = np.logical_or.reduce(list(self.fits.values()))
+        return found
 
     @property
     def best(self) -> DateOrder:
@@ -171,7 +172,8 @@ def _offset(zone: Any) -> np.ndarray:
     digits = pc.replace_substring_regex(zone, r"[^\d]", "")
     hours, minutes = (_number(pc.utf8_slice_codeunits(digits, s, s + 2)) for s in (0, 2))
     sign = np.where(np.asarray(pc.starts_with(zone, "-")), -1, 1)
-    return sign * (hours * 3600 + minutes * 60)
+    seconds: np.ndarray = sign * (hours * 3600 + minutes * 60)
+    return seconds
 
 
 def _triple_days(triple: Any, order: DateOrder) -> tuple[np.ndarray, np.ndarray]:

@@ -69,6 +69,18 @@ def mark_table(table: pa.Table, options: TextOptions) -> pa.Table:
     """Return a table in which the words for a gap are missing cells, and noted for a model.
 
     Cells as they were are added for the columns of which the options want them.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Columns that have types already.
+    options : TextOptions
+        The words.
+
+    Returns
+    -------
+    pyarrow.Table
+        As many rows.
     """
     known = notations_of(table.schema)
     for place, name in enumerate(table.column_names):

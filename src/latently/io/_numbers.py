@@ -145,12 +145,14 @@ class NumberDraft:
         match = _mask(pc.match_substring_regex(self.parts.core, marks.pattern))
         if marks.thousands:
             match &= _mask(pc.equal(self.parts.exponent, ""))
-        return (match & self._sound) | self._special
+        found: np.ndarray = (match & self._sound) | self._special
+        return found
 
     @property
     def is_number(self) -> np.ndarray:
         """Where a cell is a number in some notation."""
-        return np.logical_or.reduce(list(self.fits.values()))
+        found: np.ndarray = np.logical_or.reduce(list(self.fits.values()))
+        return found
 
     @property
     def is_censored(self) -> np.ndarray:

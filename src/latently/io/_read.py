@@ -91,7 +91,28 @@ def read_with(
     skip_bad: bool = False,
     max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> Data:
-    """Read data, with the options for text put together; the parameters are those of ``read``."""
+    """Read data, with the options for text put together.
+
+    Parameters
+    ----------
+    options : TextOptions
+        Those of ``read`` that concern text, and which columns are left as text.
+    source : str or Path
+        As in ``read``.
+    format : str, optional
+        As in ``read``.
+    key : str, optional
+        As in ``read``.
+    skip_bad : bool, default=False
+        As in ``read``.
+    max_bytes : int, default=1 GiB
+        As in ``read``.
+
+    Returns
+    -------
+    pyarrow.Table, ndarray or ImageFolder
+        As from ``read``.
+    """
     options = options.check()
     if holds_tables(source, format):
         return TableDataset(source, format, options).to_table(max_bytes)

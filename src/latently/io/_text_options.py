@@ -25,17 +25,52 @@ VERBATIM_KEY = b"latently.verbatim"
 
 
 def verbatim_field(name: str, *, has_gaps: bool = True) -> pa.Field:
-    """Return a field of texts that are written as they stood in a file."""
+    """Return a field of texts that are written as they stood in a file.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    has_gaps : bool, default=True
+        False if all texts are values, so that one that looks like a word for a gap is quoted.
+
+    Returns
+    -------
+    pyarrow.Field
+        Strings.
+    """
     return pa.field(name, pa.string(), metadata={VERBATIM_KEY: b"cells" if has_gaps else b"values"})
 
 
 def text_name(name: str) -> str:
-    """Return the name of the column that holds the text of another, see ``TextOptions.beside``."""
+    """Return the name of the column that holds the text of another, see ``TextOptions.beside``.
+
+    Parameters
+    ----------
+    name : str
+        Of the other column.
+
+    Returns
+    -------
+    str
+        A name that no header line can hold.
+    """
     return name + _TEXT_SUFFIX
 
 
 def is_text_name(name: str) -> bool:
-    """Return True for the name of a column that holds the text of another."""
+    """Return True for the name of a column that holds the text of another.
+
+    Parameters
+    ----------
+    name : str
+        Any name.
+
+    Returns
+    -------
+    bool
+        Whether ``text_name`` made it.
+    """
     return name.endswith(_TEXT_SUFFIX)
 
 
@@ -71,7 +106,18 @@ class TextOptions:
     beside: Collection[str] | Literal["all"] = ()
 
     def check(self) -> TextOptions:
-        """Return these options; raise ParameterError where one has a wrong value."""
+        """Return these options, words as plain text.
+
+        Returns
+        -------
+        TextOptions
+            The same options.
+
+        Raises
+        ------
+        ParameterError
+            If one has a wrong value.
+        """
         if isinstance(self.missing, str):
             raise ParameterError(
                 f"missing must be a list of words, got the text {clip(self.missing)}. "
@@ -88,18 +134,51 @@ class TextOptions:
         return {} if spec is None else dict(zip(spec.names or (), spec.types, strict=False))
 
     def words(self, name: str) -> tuple[str, ...]:
-        """Return the words for a gap in a column: those given, and those of fit."""
+        """Return the words for a gap in a column: those given, and those of fit.
+
+        Parameters
+        ----------
+        name : str
+            Of the column.
+
+        Returns
+        -------
+        tuple of str
+            Without the built-in ones.
+        """
         kind = self.kinds.get(name)
         notation = kind.notation if kind is not None else None
         fitted = notation.missing if notation is not None else ()
         return tuple(dict.fromkeys([*(self.missing or ()), *fitted]))
 
     def wants_beside(self, name: str) -> bool:
-        """Return True if the cells of a column are wanted as they were, too."""
+        """Return True if the cells of a column are wanted as they were, too.
+
+        Parameters
+        ----------
+        name : str
+            Of the column.
+
+        Returns
+        -------
+        bool
+            Whether ``beside`` names it.
+        """
         return self.beside == "all" or name in self.beside
 
     def with_notations(self, shown: Mapping[str, Notation]) -> TextOptions:
-        """Return options with other notations of the columns that a model knows."""
+        """Return options with other notations of the columns that a model knows.
+
+        Parameters
+        ----------
+        shown : dict of str to Notation
+            By name; other columns keep theirs.
+
+        Returns
+        -------
+        TextOptions
+            New options.
+        """
         if self.like is None:
             return self
         types = tuple(
@@ -115,7 +194,13 @@ class TextOptions:
         return bool(self.missing) or any(self.words(name) for name in self.kinds)
 
     def refuse_for(self, what: str) -> None:
-        """Raise ParameterError if options are given that only delimited text has."""
+        """Raise ParameterError if options are given that only delimited text has.
+
+        Parameters
+        ----------
+        what : str
+            What the data are, for the message.
+        """
         given = {"delimiter": self.delimiter, "dates": self.dates, "decimal": self.decimal}
         found = [name for name, value in given.items() if value is not None]
         if found:
@@ -132,7 +217,20 @@ class TextOptions:
             )
 
     def noted(self, notation: Notation, name: str) -> Notation:
-        """Return a notation with the words for a gap that count in a column."""
+        """Return a notation with the words for a gap that count in a column.
+
+        Parameters
+        ----------
+        notation : Notation
+            Of the column.
+        name : str
+            Of the column.
+
+        Returns
+        -------
+        Notation
+            With other words.
+        """
         return replace(notation, missing=self.words(name))
 
 
