@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from latently.exceptions import DataError
 from latently.io._csv import ReadTable
+from latently.io._notes import Notes
 from latently.io._text_options import TextOptions
 from latently.schema import ColumnType, Notation, TableSpec, notations_of
 
@@ -34,6 +35,8 @@ class Agreement:
     ----------
     clashes : set of str
         Columns of values that only text can hold together, though none of them is text.
+    notes : Notes
+        What there is to say about the columns.
     """
 
     def __init__(self, options: TextOptions) -> None:
@@ -43,9 +46,11 @@ class Agreement:
         self._shown: dict[str, Notation] = {}
         self._problems: dict[str, DataError] = {}
         self.clashes: set[str] = set()
+        self.notes = Notes()
 
     def see(self, found: ReadTable) -> None:
         """Look at one more table."""
+        self.notes.join(found.notes)
         for name, notation in notations_of(found.table.schema).items():
             self._notations.setdefault(name, notation)
         for name, notation in found.shown.items():
@@ -111,7 +116,7 @@ class Agreement:
             If no table shows how a column is written.
         """
         for name, problem in self._problems.items():
-            if name not in self._shown:
+            if name not in self._shown and self._kinds[name] != pa.string():
                 raise problem
         known, aside = self._options.kinds, {*self._options.text}
         kinds = {

@@ -52,7 +52,7 @@ _PROMISING = (
     r"|mon|tue|wed|thu|fri|sat|sun)|[A-Z]{3}\s*\d|(?:US|A|C|NZ|HK|S|R)\$|Rs|kr|zł|Kč|Fr)"
 )
 _HEXADECIMAL = r"^0[xX][0-9a-fA-F]+$"
-_UNIT = r"^[-+]?\d[\d.,]*\s?(?P<unit>[A-Za-z°µ²³/]{1,6})$"
+_UNIT = r"^[-+]?\d+(?:[.,]\d+)?\s?(?P<unit>[A-Za-z°µ²³/]{1,6})$"
 
 
 def draft_column(cells: Any, place: ColumnPlace, *, quick: bool = True) -> Draft:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 import pyarrow as pa
 
@@ -108,16 +108,21 @@ class ReadTable(NamedTuple):
         The errors that ask how such a column is to be read.
     shown : dict of str to Notation
         The notation of columns whose cells show it.
+    notes : Notes
+        What there is to say about the columns.
     """
 
     table: pa.Table
     problems: dict[str, DataError]
     shown: dict[str, Notation]
+    notes: Notes
 
-    def sound(self) -> pa.Table:
-        """Return the table; raise the first of the errors."""
+    def sound(self, *, quiet: bool = False) -> pa.Table:
+        """Return the table, and say what there is to say; raise the first of the errors."""
         for problem in self.problems.values():
             raise problem
+        if not quiet:
+            self.notes.say()
         return self.table
 
 
@@ -128,7 +133,8 @@ def read_table(source: str | Path, raw: bytes, options: TextOptions) -> ReadTabl
     rows = RowText(source, raw, header)
     defaults = [""] if options.missing is None else DEFAULT_MISSING
     cells = rows.drop_unnamed(rows.parse([*defaults, *(options.missing or ())]))
-    columns = _typed(source, cells, header.delimiter, options)
+    notes = Notes()
+    columns = _typed(source, cells, header.delimiter, options, notes)
     texts = _texts(rows, cells.column_names, options)
     arrays, fields = [], []
     for name in cells.column_names:
@@ -141,7 +147,7 @@ def read_table(source: str | Path, raw: bytes, options: TextOptions) -> ReadTabl
             fields.append(verbatim_field(text_name(name)))
     problems = {n: column.problem for n, column in columns.items() if column.problem is not None}
     shown = {name: column.notation for name, column in columns.items() if column.is_shown}
-    return ReadTable(pa.table(arrays, schema=pa.schema(fields)), problems, shown)
+    return ReadTable(pa.table(arrays, schema=pa.schema(fields)), problems, shown, notes)
 
 
 def _texts(rows: RowText, names: Sequence[str], options: TextOptions) -> pa.Table:
@@ -152,30 +158,26 @@ def _texts(rows: RowText, names: Sequence[str], options: TextOptions) -> pa.Tabl
 
 
 def _typed(
-    source: str | Path, cells: pa.Table, delimiter: str, options: TextOptions
+    source: str | Path, cells: pa.Table, delimiter: str, options: TextOptions, notes: Notes
 ) -> dict[str, TypedColumn]:
-    notes, drafts = Notes(), {}
+    drafts = {}
     for name in cells.column_names:
         if name in options.text:
             continue
-        if options.like is None or name in options.kinds:
-            place = ColumnPlace(source, name, delimiter, options, notes)
+        is_used = options.like is None or name in options.kinds
+        own = notes if is_used else Notes()
+        place = ColumnPlace(source, name, delimiter, options, own)
+        try:
             drafts[name] = draft_column(cells[name], place)
-        else:  # of no use to the model: nothing in it is refused or spoken of
-            drafts[name] = _draft_or_text(
-                cells[name], ColumnPlace(source, name, delimiter, options, Notes())
-            )
+        except DataError as error:
+            drafts[name] = Draft(TypedColumn(as_text(cells[name]), problem=error))
+        if not is_used:  # of no use to the model: nothing in it is refused or spoken of
+            drafts[name] = _unjudged(drafts[name])
     decimals = {draft.decimal for draft in drafts.values()} - {""}
-    columns = {name: draft.finish(decimals) for name, draft in drafts.items()}
-    notes.say()
-    return columns
+    return {name: draft.finish(decimals) for name, draft in drafts.items()}
 
 
-def _draft_or_text(cells: Any, place: ColumnPlace) -> Draft:
-    try:
-        draft = draft_column(cells, place)
-    except DataError:
-        return Draft(TypedColumn(as_text(cells)))
+def _unjudged(draft: Draft) -> Draft:
     return Draft(draft.finish(())._replace(problem=None), decimal=draft.decimal)
 
 

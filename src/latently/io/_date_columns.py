@@ -62,10 +62,10 @@ def read_dates(encoded: Encoded, place: ColumnPlace) -> Draft | None:
         return Draft(TypedColumn(encoded.trimmed(), problem=order))
     form = draft.format(order)
     fitted = None if place.fitted is None else place.fitted.date_order
-    if place.is_new:
+    if place.is_new and place.options.dates != order:
         remark = "cells were read as dates" + ("" if draft.is_certain.all() else f", {order}")
         place.note(remark, distinct.cells[0].as_py())
-    elif fitted not in (None, order) and not draft.is_certain.all():
+    elif not place.is_new and fitted not in (None, order) and not draft.is_certain.all():
         place.note(f"dates were read {order}; in fit they were {fitted}")
     return Draft(TypedColumn(encoded.spread(draft.convert(order)), Notation(dates=form), True))
 

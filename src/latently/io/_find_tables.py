@@ -195,7 +195,8 @@ def _read_alike(
     for path in again:
         own = text_options(_format_of(path, format), shared)
         found[path] = read_text(path, own, DEFAULT_MAX_BYTES)
-    tables = {path: one.sound() for path, one in found.items()}
+    tables = {path: one.sound(quiet=True) for path, one in found.items()}
+    agreement.notes.say()
     if not agreement.clashes:
         tables = {p: agreement.cast(table, table.column_names) for p, table in tables.items()}
     return {path: MemoryTable(str(path), table) for path, table in tables.items()}

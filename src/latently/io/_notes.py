@@ -18,6 +18,12 @@ class Notes:
         shown = None if example is None else clip(example)
         self._columns.setdefault(remark, {}).setdefault(column, shown)
 
+    def join(self, other: Notes) -> None:
+        """Take over the remarks of another part of the table."""
+        for remark, columns in other._columns.items():
+            for column, example in columns.items():
+                self._columns.setdefault(remark, {}).setdefault(column, example)
+
     def say(self) -> None:
         """Issue the warnings and forget them."""
         for remark, columns in self._columns.items():

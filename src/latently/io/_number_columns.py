@@ -289,10 +289,11 @@ class PendingNumbers:
         if place.fitted is not None:
             self._note_change(notation, place.fitted)
             return
-        if notation.decimal == "," and "," in draft.shown:
+        asked = place.options.decimal is not None
+        if notation.decimal == "," and "," in draft.shown and not asked:
             remark = "a comma within numbers was read as the decimal sign"
             place.note(remark, self._example())
-        if notation.thousands:
+        if notation.thousands and not asked:
             marked = distinct.cells.filter(pc.match_substring(distinct.cells, notation.thousands))
             remark = f"{notation.thousands!r} within numbers was read as the sign of thousands"
             place.note(remark, marked[0].as_py())

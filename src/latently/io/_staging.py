@@ -60,7 +60,7 @@ def staged_csv(path: Path, options: TextOptions) -> ParquetFile:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # said when types were found
             pieces = _pieces(path, agreement.options())
-            write_pieces((agreement.cast(piece.sound()) for piece in pieces), target)
+            write_pieces((agreement.cast(piece.sound(quiet=True)) for piece in pieces), target)
         staged = ParquetFile(str(target), pa_fs.LocalFileSystem())
     except BaseException:
         _remove(folder)
@@ -94,6 +94,7 @@ def _agreed(path: Path, options: TextOptions) -> Agreement:
         warnings.simplefilter("always")
         for piece in _pieces(path, options):
             agreement.see(piece)
+        agreement.notes.say()
     said = {str(entry.message): cast(Warning, entry.message) for entry in reversed(caught)}
     for message in reversed(said.values()):
         warnings.warn(message, stacklevel=2)

@@ -30,8 +30,7 @@ def mark_missing(X: Any, value: Any) -> Any:
     ndarray or Table
         Numbers as floats, a frame as an Arrow table.
     """
-    listed = isinstance(value, Sequence) and not isinstance(value, str)
-    values = list(value) if listed else [value]
+    values = _listed(value)
     if isinstance(X, np.ndarray):
         numbers = X if X.dtype.kind == "f" else X.astype(np.float64)
         wanted = [one for one in values if not isinstance(one, str)]
@@ -46,6 +45,11 @@ def mark_missing(X: Any, value: Any) -> Any:
         if marked is not column:
             table = table.set_column(place, _field_of(X, table, place, marked), marked)
     return table
+
+
+def _listed(value: Any) -> list[Any]:
+    is_listed = isinstance(value, Sequence) and not isinstance(value, str)
+    return list(value) if is_listed else [value]
 
 
 def _field_of(X: Any, table: pa.Table, place: int, column: Any) -> pa.Field:
@@ -149,7 +153,7 @@ def fill_missing(X: Any, filled: Any, columns: Collection[int] | None = None) ->
     return _named_like(native_frame(pa.table(filled_columns), spec, spec.container, X), X)
 
 
-def restore(X: Any, filled: Any) -> Any:
+def restore(X: Any, filled: Any, value: Any = ()) -> Any:
     """Return filled rows in the kind and types of ``X``; what was not filled is as it was there.
 
     Parameters
@@ -158,6 +162,8 @@ def restore(X: Any, filled: Any) -> Any:
         Rows before cells were marked as missing.
     filled : ndarray or Table
         The marked rows, filled.
+    value : number, str, bool or sequence of them, default=()
+        What was marked as missing.
 
     Returns
     -------
@@ -167,7 +173,9 @@ def restore(X: Any, filled: Any) -> Any:
     if isinstance(X, np.ndarray):
         whole = rounded(filled, X.dtype) if X.dtype.kind in "iu" else filled.astype(X.dtype)
         return np.where(np.isnan(filled), X, whole)
-    frame = nw.from_native(_with_text_names(X), eager_only=True)
+    given = _with_text_names(X)
+    named = _without_words(given, [one for one in _listed(value) if isinstance(one, str)])
+    frame = nw.from_native(named, eager_only=True)
     table = arrow_table(frame)
     spec = table_spec(frame, table)
     columns = {
@@ -175,7 +183,17 @@ def restore(X: Any, filled: Any) -> Any:
         for name, kind in zip(table.column_names, spec.types, strict=True)
     }
     assert spec.container != "numpy"
-    return _named_like(native_frame(pa.table(columns), spec, spec.container, X), X)
+    answer = native_frame(pa.table(columns), spec, spec.container, X)
+    return _named_like(answer if named is given else _with_words(answer, given, named), X)
+
+
+def _with_words(answer: Any, given: Any, named: Any) -> Any:
+    """Return a pandas frame with the words that were cleared, where no value replaced them."""
+    for name in named.columns[(named.dtypes != given.dtypes).to_numpy()]:
+        left = answer[name].isna() & given[name].notna()
+        if left.any():
+            answer[name] = answer[name].astype(object).where(~left, given[name])
+    return answer
 
 
 def _filled_array(X: np.ndarray, filled: Any, columns: Collection[int] | None) -> np.ndarray:

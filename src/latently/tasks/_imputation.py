@@ -314,7 +314,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
 
     def _answer(self, X: Any, shown: Any, filled: Any) -> Any:
         if self.missing_values is not None:
-            filled = restore(_given(X), filled)
+            filled = restore(_given(X), filled, self.missing_values)
         if not self.add_indicator:
             return filled
         cells = self.autoencoder_._read(shown)
