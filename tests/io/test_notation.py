@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from latently.exceptions import DataError, DataWarning, ParameterError
-from latently.io import read, read_csv, stream_csv
+from latently.io import TableDataset, read, read_csv, stream_csv
 from latently.schema import Notation, notations_of
 
 NUMBERS = {
@@ -357,3 +357,19 @@ def test_a_pipe_finds_the_delimiter_as_a_file_does():
         {"a": [1], "b, c": [2]},
         {"a": [3], "b, c": [4]},
     ]
+
+
+def test_a_text_larger_than_memory_is_read_alike_in_all_pieces(tmp_path, monkeypatch):
+    monkeypatch.setattr("latently.io._find_tables.DEFAULT_MAX_BYTES", 1000)
+    monkeypatch.setattr("latently.io._staging._PIECE", 4000)
+    rows = "".join(
+        f"{1 + n % 12:02d}/{1 + n // 12 % 28:02d}/2024;1.{n % 1000:03d}{',5' if n > 900 else ''};"
+        f"{'12' if n < 600 else 'A'}\n"
+        for n in range(1200)
+    )
+    with pytest.warns(DataWarning) as caught:
+        table = TableDataset(place(tmp_path, f"day;v;code\n{rows}")).to_table()
+    assert table.schema.types == [pa.date32(), pa.float64(), pa.string()]
+    assert table["day"][20].as_py() == date(2024, 9, 2) and table["v"][20].as_py() == 1020.0
+    assert table["code"][0].as_py() == "12" and table["v"][1000].as_py() == 1000.5
+    assert len({str(entry.message) for entry in caught}) == len(caught)

@@ -231,6 +231,9 @@ def _note_text(distinct: Distinct, place: ColumnPlace) -> None:
         ClockDraft(distinct).is_time,
     )
     fitting = max(drafts, key=distinct.share)
+    odd = ~np.logical_or.reduce(drafts)
+    if odd.sum() < (~fitting).sum():
+        return  # numbers and dates together, as a table of reasons holds them
     few = (~fitting).sum() <= _FEW_WORDS and fitting.sum() >= _MANY_NUMBERS
     share = distinct.share(fitting)
     if share < 1 and (share >= _NEARLY or (few and share >= 0.5)):

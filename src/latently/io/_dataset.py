@@ -125,6 +125,12 @@ class TableDataset:
         return tuple(file.path for file in self._files)
 
     @property
+    def text_options(self) -> dict[str, Any]:
+        """What was said about the cells, by name; nothing where nothing was said."""
+        said = {name: getattr(self._options, name) for name in ("missing", "dates", "decimal")}
+        return {name: value for name, value in said.items() if value}
+
+    @property
     def column_names(self) -> list[str]:
         """Names of the columns."""
         return list(self.schema.names)
