@@ -174,7 +174,7 @@ def test_options_are_checked(options, tmp_path):
     [
         ("a;b\n1.234;12,5\n5.678;13,25\n", {"a": [1234, 5678], "b": [12.5, 13.25]}),
         ("a;b\n1.234;12.5\n5.678;13.25\n", {"a": [1.234, 5.678], "b": [12.5, 13.25]}),
-        ('a,b\n"1,234",1.5\n"2,345",2.5\n', {"a": [1234, 2345], "b": [1.5, 2.5]}),
+        ("a;b\n1,234;1.5\n2,345;2.5\n", {"a": [1234, 2345], "b": [1.5, 2.5]}),
         ("a,b\n1.234,x\n5.678,y\n", {"a": [1.234, 5.678], "b": ["x", "y"]}),
         ("a\tb\n1.234\t1\n", {"a": [1.234], "b": [1]}),
     ],
@@ -373,3 +373,9 @@ def test_a_text_larger_than_memory_is_read_alike_in_all_pieces(tmp_path, monkeyp
     assert table["day"][20].as_py() == date(2024, 9, 2) and table["v"][20].as_py() == 1020.0
     assert table["code"][0].as_py() == "12" and table["v"][1000].as_py() == 1000.5
     assert len({str(entry.message) for entry in caught}) == len(caught)
+
+
+def test_a_blank_line_is_no_row(tmp_path):
+    with pytest.warns(DataWarning, match="1 blank line"):
+        found = read_csv(place(tmp_path, "a,b,c\n1.0,2.0,x\n\n1.0,2.0,x\n"))
+    assert found.num_rows == 2

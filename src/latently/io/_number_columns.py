@@ -209,8 +209,8 @@ class PendingNumbers:
             return None if is_odd or own not in found else own
         if self.place.delimiter != ";" and "." in self.draft.shown and decimals != {","}:
             return Marks()
-        if self.place.delimiter == "," and "." in self.draft.shown:
-            return None
+        if self.place.delimiter == ",":
+            return None  # commas within cells were put in quotes on purpose, whatever they mean
         agree = [marks for marks in found if decimals == {marks.decimal}]
         return agree[0] if len(agree) == 1 else None
 

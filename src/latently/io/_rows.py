@@ -52,10 +52,6 @@ class RowText:
         if header.delimiter == SPACES:
             self._body = pa.py_buffer(_single_spaced(raw[start:]))
         self._raw, self._start, self._is_mended = raw, start, False
-        # Of one column, a blank line is a cell to the parser.
-        self._has_blank_lines = len(header.names) == 1 or self.has_quotes
-        if self._has_blank_lines:
-            self._warn_of_blank_lines()
 
     @property
     def _delimiter(self) -> str:
@@ -76,14 +72,11 @@ class RowText:
         pyarrow.Table
             Texts.
         """
-        if not self._has_blank_lines:
-            try:
-                return self._parsed(missing, columns, skip_blank=False)
-            except pa.ArrowInvalid:
-                self._has_blank_lines = True
-                self._warn_of_blank_lines()
         try:
-            return self._parsed(missing, columns, skip_blank=True)
+            table = self._parsed(missing, columns)
+            if columns is None:
+                self._warn_of_blank_lines(table.num_rows)
+            return table
         except pa.ArrowInvalid as error:
             wrong = f"the rows cannot be told apart ({clip(error, 60)})"
             if self._is_mended:
@@ -92,9 +85,7 @@ class RowText:
         self._body = self._mended()
         return self.parse(missing, columns)
 
-    def _parsed(
-        self, missing: Sequence[str], columns: Sequence[str] | None, *, skip_blank: bool
-    ) -> pa.Table:
+    def _parsed(self, missing: Sequence[str], columns: Sequence[str] | None) -> pa.Table:
         names = [f"f{place}" for place in range(len(self.header.names))]
         wanted = list(self.header.names) if columns is None else list(columns)
         own = dict(zip(self.header.names, names, strict=True))
@@ -105,7 +96,6 @@ class RowText:
             pa_csv.ParseOptions(
                 delimiter=self._delimiter,
                 newlines_in_values=self.has_quotes,
-                ignore_empty_lines=skip_blank,
             ),
             pa_csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()),
@@ -151,9 +141,9 @@ class RowText:
         remedy = f"Put cells that hold a {clip(self._delimiter)} in quotes"
         raise refuse(self.source, wrong, remedy)
 
-    def _warn_of_blank_lines(self) -> None:
+    def _warn_of_blank_lines(self, n_rows: int) -> None:
         """Speak of blank lines among the rows; between quotes, they may be part of a cell."""
-        if self.has_quotes or self._raw.find(b"\n\n", self._start) < 0:
+        if self.has_quotes or self._raw.count(b"\n", self._start) <= n_rows:
             return
         lines = self._raw[self._start :].rstrip().split(b"\n")
         blank = sum(1 for line in lines if not line)
