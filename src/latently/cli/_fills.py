@@ -53,20 +53,40 @@ def as_it_was(filled: pa.Table, marked: pa.Table, piece: pa.Table, imputer: Any)
     pyarrow.Table
         Texts where the piece has some.
     """
-    from latently.io import text_name
+    from latently.io import in_notation, text_name, verbatim_field
+
+    for place, name in enumerate(filled.column_names):
+        base = _base_of(name, marked.column_names)
+        if base is None or text_name(base) not in piece.column_names:
+            continue
+        notation = _notation_of(base, marked, imputer)
+        field, given = piece.schema.field(text_name(base)), piece[text_name(base)]
+        if name == base:
+            field, column = _restored(filled[name], marked[name], field, given, notation)
+        elif field.metadata:  # the end of an interval, in text
+            field = verbatim_field(name)
+            column = in_notation(filled[name], notation).cast(field.type)
+        else:
+            continue
+        filled = filled.set_column(place, field.with_name(name), column)
+    return filled
+
+
+def _base_of(name: str, columns: list[str]) -> str | None:
+    """Return the column that an answer is about, be it the end of an interval."""
+    bases = (name, name.removesuffix("_low"), name.removesuffix("_high"))
+    return next((base for base in bases if base in columns), None)
+
+
+def _notation_of(name: str, marked: pa.Table, imputer: Any) -> Any:
+    """Return how a column is written: as in the file, else as in fit."""
     from latently.schema import Notation
 
+    own = Notation.from_metadata(marked.schema.field(name).metadata)
     spec = spec_of(imputer)
     kinds = {} if spec is None else dict(zip(spec.names or (), spec.types, strict=True))
-    for place, name in enumerate(filled.column_names):
-        if text_name(name) in piece.column_names:
-            own = Notation.from_metadata(marked.schema.field(name).metadata)
-            kind = kinds.get(name)
-            notation = own or (None if kind is None else kind.notation) or Notation()
-            given = piece.schema.field(text_name(name)), piece[text_name(name)]
-            field, column = _restored(filled[name], marked[name], *given, notation)
-            filled = filled.set_column(place, field.with_name(name), column)
-    return filled
+    fitted = kinds[name].notation if name in kinds else None
+    return own or fitted or Notation()
 
 
 def _restored(
