@@ -151,7 +151,7 @@ def test_an_array_is_filled_from_itself(run, tmp_path, quick):
         (["{holed}", "-o", "{tmp}/o.csv", "--interval", "2"], 2, "coverage must be"),
         (["{holed}", "-o", "{tmp}/o.csv", "--draws", "0"], 2, "draws"),
         (["{array}", "-o", "{tmp}/o.npy", "--draws", "2"], 2, "need a table with column names"),
-        (["{imputer}", "{holed}", "-o", "{tmp}/o.csv", "--missing", "9"], 2, "Leave them or MODEL"),
+        (["{imputer}", "{holed}", "-o", "{tmp}/o.csv", "--column", "a"], 2, "Leave them or MODEL"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_written(

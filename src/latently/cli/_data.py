@@ -14,10 +14,19 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from latently.io import ImageFolder, TableDataset
+    from latently.io import ImageFolder, TableDataset, TextOptions
+    from latently.schema import TableSpec
 
 #: Rows of a large table that are drawn for what needs them in memory.
 _SAMPLE_ROWS = 200_000
+
+
+class Marks(NamedTuple):
+    """What the user says about the cells: words for gaps, decimal sign, order of dates."""
+
+    missing: Sequence[str] | None = None
+    decimal: str | None = None
+    dates: str | None = None
 
 
 class Source(NamedTuple):
@@ -31,6 +40,59 @@ class Source(NamedTuple):
     color: str | None = None
     own_sizes: bool = False
     images: bool = False
+    marks: Marks = Marks()
+
+    def options(
+        self,
+        spec: TableSpec | None = None,
+        *,
+        text: Sequence[str] = (),
+        typed: Sequence[str] = (),
+    ) -> TextOptions:
+        """Return how to read the data, like those of a model: ids stay the text that they are.
+
+        ``text`` are further columns of which nothing but the text is needed, ``typed`` are
+        columns whose values are needed, too.
+        """
+        from latently.io import TextOptions
+
+        needed = {*(() if spec is None else spec.names or ()), *typed, self.color}
+        ids = self.ids or ()
+        return TextOptions(
+            self.marks.missing or (),
+            dates=self.marks.dates,  # type: ignore[arg-type]  # judged by the reader
+            decimal=self.marks.decimal,
+            like=spec,
+            text=[name for name in (*ids, *text) if name not in needed],
+            beside=[name for name in ids if name in needed],
+        ).check()
+
+
+def spec_of(model: Any) -> TableSpec | None:
+    """Return the table that a model was fitted on, None where it had no names or were images.
+
+    Categories have the type of their values.
+    """
+    from dataclasses import replace
+
+    preprocessor = autoencoder_of(model).preprocessor_
+    spec = preprocessor.spec
+    if getattr(spec, "names", None) is None:
+        return None
+    values = {
+        codec.position: type(codec.categories[0]).__name__
+        for codec in preprocessor.codecs
+        if getattr(codec, "categories", ())
+    }
+    names = {"int": "int64", "float": "double", "bool": "bool"}
+    types = tuple(
+        replace(kind, name=names.get(values.get(place, ""), "string"))
+        if kind.name == "dictionary"
+        else kind
+        for place, kind in enumerate(spec.types)
+    )
+    answer: TableSpec = replace(spec, types=types)
+    return answer
 
 
 class Rows(NamedTuple):
@@ -89,32 +151,30 @@ def together(pieces: Sequence[Rows]) -> Rows:
     return Rows(pa.concat_tables(values) if pieces[0].is_table else np.concatenate(values), ids)
 
 
-def read_rows(source: Source, size: tuple[int, int] | None = None) -> Rows:
+def read_rows(
+    source: Source, size: tuple[int, int] | None = None, options: TextOptions | None = None
+) -> Rows:
     """Read data as they are, a sample of a table too large; id columns are in both parts."""
-    from latently.io import holds_tables, read
+    from latently.io import TableDataset, holds_tables, read_with
 
-    large = open_large(source)
+    options = options or source.options()
+    large = open_large(source, options)
     if large is not None:
         return _picked(_sampled(large, source), source)
     if is_image_folder(source):
+        options.refuse_for_images()
         return _read_folder(source, size)
     if told_n_workers() > 1 and holds_tables(source.path, source.format):
-        return _picked(_read_with_others(source), source)
-    return _picked(
-        read(source.path, source.format, key=source.key, skip_bad=source.skip_bad), source
-    )
+        from latently.estimators import read_together
+        from latently.training import TorchrunEngine
+
+        dataset = TableDataset(source.path, source.format, options)
+        return _picked(read_together(dataset, TorchrunEngine()), source)
+    data = read_with(options, source.path, source.format, key=source.key, skip_bad=source.skip_bad)
+    return _picked(data, source)
 
 
-def _read_with_others(source: Source) -> pa.Table:
-    """Read a table of several files once, by all workers of torchrun together."""
-    from latently.estimators import read_together
-    from latently.io import TableDataset
-    from latently.training import TorchrunEngine
-
-    return read_together(TableDataset(source.path, source.format), TorchrunEngine())
-
-
-def open_large(source: Source) -> TableDataset | None:
+def open_large(source: Source, options: TextOptions) -> TableDataset | None:
     """Return a table that is better not held in memory as a dataset, None for any other data."""
     from latently.io import DEFAULT_MAX_BYTES, TableDataset, holds_tables
 
@@ -122,7 +182,7 @@ def open_large(source: Source) -> TableDataset | None:
         return None
     if not holds_tables(source.path, source.format) and _is_small_file(source):
         return None
-    dataset = TableDataset(source.path, source.format)
+    dataset = TableDataset(source.path, source.format, options)
     return dataset if dataset.nbytes > DEFAULT_MAX_BYTES else None
 
 
@@ -166,10 +226,34 @@ def _picked(data: Any, source: Source) -> Rows:
     if not rows.is_table:
         _need_no_ids(source)
         return rows
-    return rows._replace(
-        ids=select(rows.values, source.ids, "--id") if source.ids else None,
-        colors=_pick(rows.values, source.color) if source.color else None,
-    )
+    ids = pick_ids(rows.values, source)
+    values = rows.values.select(shown_names(rows.values.column_names))
+    colors = _pick(values, source.color) if source.color else None
+    return rows._replace(values=values, ids=ids, colors=colors)
+
+
+def shown_names(names: Sequence[str]) -> list[str]:
+    """Return the names of columns, without those that hold the text of others."""
+    from latently.io import is_text_name
+
+    return [name for name in names if not is_text_name(name)]
+
+
+def id_names(names: Sequence[str], source: Source) -> list[str]:
+    """Return the columns that hold the ids, as text where there is one."""
+    from latently.io import text_name
+
+    wanted = dict.fromkeys(source.ids or ())
+    return [text_name(name) if text_name(name) in names else name for name in wanted]
+
+
+def pick_ids(table: Any, source: Source) -> Any:
+    """Return the columns to carry along, None where there are none."""
+    if not source.ids:
+        return None
+    select(table, source.ids, "--id")
+    found = table.select(id_names(table.column_names, source))
+    return found.rename_columns(list(dict.fromkeys(source.ids)))
 
 
 def _pick(table: pa.Table, color: str) -> pa.ChunkedArray:
@@ -200,18 +284,21 @@ def read_training_rows(
     beside: Mapping[str, str | None] | None = None,
     *,
     streams: bool = False,
+    like: TableSpec | None = None,
 ) -> Rows:
     """Read data; leave out columns that the model shall not see, and set some of them apart.
 
     ``beside`` is a column, or None, for each option that names one. A table too large for memory
-    is a dataset where the caller ``streams``, else a sample of it.
+    is a dataset where the caller ``streams``, else a sample of it. Columns are read as those of
+    ``like``, if it is given.
     """
     from latently.exceptions import DataError
 
-    large = open_large(source) if streams else None
-    rows = read_rows(source) if large is None else Rows(large)
     ignored = ignored or ()
     apart = {option: name for option, name in (beside or {}).items() if name is not None}
+    options = source.options(like, text=ignored, typed=list(apart.values()))
+    large = open_large(source, options) if streams else None
+    rows = read_rows(source, options=options) if large is None else Rows(large)
     if not rows.is_table:
         _need_no_columns("--ignore", ignored, source.path)
         for option, name in apart.items():
@@ -221,7 +308,7 @@ def read_training_rows(
     columns = {o: _column(rows.values, name, o) for o, name in apart.items()}
     rows = rows._replace(beside=columns)
     unseen = {*ignored, *(source.ids or ()), *apart.values()}
-    kept = [name for name in rows.values.column_names if name not in unseen]
+    kept = [name for name in shown_names(rows.values.column_names) if name not in unseen]
     if not kept:
         raise DataError(f"{source.path}: no column is left. Name fewer in --id and --ignore.")
     return rows._replace(values=rows.values.select(kept))
@@ -268,16 +355,17 @@ def _column(table: pa.Table | TableDataset, name: str, option: str) -> np.ndarra
 def read_matched_rows(source: Source, model: Any) -> Rows:
     """Read data and pick the columns that the model was fitted on, by name."""
     autoencoder = autoencoder_of(model)
+    options = source.options(spec_of(model))
     if autoencoder.takes_any_size:
-        return _matched(read_rows(source._replace(own_sizes=True)), model, source)
-    spec = autoencoder.preprocessor_.spec
-    return _matched(read_rows(source, getattr(spec, "shape", (0,))[1:] or None), model, source)
+        return _matched(read_rows(source._replace(own_sizes=True), None, options), model, source)
+    size = getattr(autoencoder.preprocessor_.spec, "shape", (0,))[1:] or None
+    return _matched(read_rows(source, size, options), model, source)
 
 
 def match_rows(table: pa.Table, model: Any, source: Source) -> Rows:
     """Pick the model's columns, and those to carry along, from a piece of a stream."""
-    ids = select(table, source.ids, "--id") if source.ids else None
-    return _matched(Rows(table, ids), model, source)
+    values = table.select(shown_names(table.column_names))
+    return _matched(Rows(values, pick_ids(table, source)), model, source)
 
 
 def _matched(rows: Rows, model: Any, source: Source) -> Rows:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from latently.cli._data import Source, is_image_folder
+from latently.cli._data import Source, is_image_folder, spec_of
 from latently.cli._guard import say
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def answer_files(
     from latently.persistence import BatchJob
 
     _ = predictor.model  # what is wrong with it is said before workers are started
-    dataset = TableDataset(source.path, source.format)
+    dataset = TableDataset(source.path, source.format, source.options(spec_of(predictor.model)))
     job = BatchJob(predictor, dataset, output.rstrip("/"), resume)
     found = job.run(None if isinstance(engine, str) else engine, verbose=sys.stderr.isatty())
     before = f"; {found.n_before:,} files were there" if found.n_before else ""

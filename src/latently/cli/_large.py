@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from latently.cli._data import Rows, Source, match_rows, names_of_fit, open_large
+from latently.cli._data import (
+    Rows,
+    Source,
+    id_names,
+    match_rows,
+    names_of_fit,
+    open_large,
+    shown_names,
+    spec_of,
+)
 from latently.cli._output import Target, announce, with_ids
 
 if TYPE_CHECKING:
@@ -35,7 +44,7 @@ def answer_large(
     bool
         False if the table fits into memory: nothing was done.
     """
-    dataset = open_large(source)
+    dataset = open_large(source, source.options(spec_of(model)))
     if dataset is None:
         return False
     pieces = (with_ids(answer(rows), rows) for rows in matched_pieces(dataset, model, source))
@@ -53,7 +62,7 @@ def matched_pieces(dataset: TableDataset, model: Any, source: Source) -> Iterato
     match_rows(dataset.schema.empty_table(), model, source)
     fitted = names_of_fit(model)
     if fitted is not None:
-        known = [*fitted, *(source.ids or ())]
+        known = [*fitted, *id_names(dataset.column_names, source)]
         dataset = dataset.select([name for name in dataset.column_names if name in known])
     with prefetched(dataset) as pieces:
         for piece in watched(pieces, "rows", dataset.n_rows, sys.stderr.isatty()):
@@ -63,8 +72,10 @@ def matched_pieces(dataset: TableDataset, model: Any, source: Source) -> Iterato
 def known_columns(dataset: TableDataset, model: Any, source: Source) -> TableDataset:
     """Return the model's columns of a dataset; for a model of arrays, all that are no ids."""
     fitted = names_of_fit(model)
-    others = (name for name in dataset.column_names if name not in (source.ids or ()))
-    return dataset.select(list(others if fitted is None else fitted))
+    if fitted is None:
+        names = shown_names(dataset.column_names)
+        fitted = tuple(name for name in names if name not in (source.ids or ()))
+    return dataset.select(list(fitted))
 
 
 def write_large(pieces: Iterator[pa.Table], n_rows: int, target: Target) -> None:

@@ -24,6 +24,32 @@ Ids = Annotated[
     list[str] | None,
     typer.Option("--id", metavar="COL", help="Column to carry along unchanged; repeatable."),
 ]
+Missing = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--missing",
+        metavar="WORD",
+        help="Word of DATA that stands for a gap, besides NA and the like; repeatable. "
+        "The model keeps it.",
+    ),
+]
+Decimal = Annotated[
+    str | None,
+    typer.Option(
+        "--decimal",
+        metavar="SIGN",
+        help="Decimal sign of a text file, a dot or a comma, where its cells leave it open.",
+    ),
+]
+Dates = Annotated[
+    str | None,
+    typer.Option(
+        "--dates",
+        metavar="ORDER",
+        help="Dates of a text file, where its cells leave it open: day-first, month-first or "
+        "year-first.",
+    ),
+]
 InputFormat = Annotated[
     str | None,
     typer.Option(

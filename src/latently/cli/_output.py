@@ -109,10 +109,12 @@ def write_piece(columns: dict[str, Any], rows: Rows, *, header: bool) -> None:
     import sys
 
     import pyarrow as pa
-    import pyarrow.csv as pa_csv
+
+    from latently.io import header_line, row_lines
 
     table = with_ids(pa.table(columns), rows)
-    pa_csv.write_csv(table, sys.stdout.buffer, pa_csv.WriteOptions(include_header=header))
+    start = header_line(table.schema) if header else b""
+    sys.stdout.buffer.write(start + row_lines(table))
     sys.stdout.buffer.flush()
 
 
@@ -156,9 +158,8 @@ def with_ids(table: pa.Table, rows: Rows) -> pa.Table:
         raise ParameterError(
             f"--id {both[0]!r} is also a column of the answer. Rename it, or leave --id out."
         )
-    return pa.table(
-        [*rows.ids.columns, *table.columns], [*rows.ids.column_names, *table.column_names]
-    )
+    schema = pa.schema([*rows.ids.schema, *table.schema])
+    return pa.table([*rows.ids.columns, *table.columns], schema=schema)
 
 
 def as_table(answer: Any, model: Any) -> pa.Table:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from latently.cli import _options as options
-from latently.cli._data import Source, read_training_rows
+from latently.cli._data import Marks, Source, read_training_rows
 from latently.cli._output import write_json
 
 
@@ -25,17 +25,27 @@ def compare(
         list[str] | None,
         typer.Option("--ignore", metavar="COL", help="Column to leave out; repeatable."),
     ] = None,
+    missing: options.Missing = None,
+    decimal: options.Decimal = None,
+    dates: options.Dates = None,
     format: options.InputFormat = None,
     json: options.Json = False,
 ) -> None:
     """Say how like the real rows synthetic ones are, and whether they give any away."""
     from latently.inspection import compare as find
+    from latently.schema import table_spec_of
 
-    tables = [
-        None if path is None else read_training_rows(Source(path, format, ids=ids), ignore).values
-        for path in (real, synthetic, holdout)
-    ]
-    found = find(tables[0], tables[1], holdout=tables[2], target=target)
+    marks = Marks(missing, decimal, dates)
+
+    def rows_of(path: str, like: Any = None) -> Any:
+        source = Source(path, format, ids=ids, marks=marks)
+        return read_training_rows(source, ignore, like=like).values
+
+    first = rows_of(real)
+    # The others are read as the real rows were, whatever their own cells look like.
+    like = table_spec_of(first) if hasattr(first, "column_names") else None
+    second, third = (None if path is None else rows_of(path, like) for path in (synthetic, holdout))
+    found = find(first, second, holdout=third, target=target)
     if json:
         write_json(found.to_dict())
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from latently.cli import _options as options
-from latently.cli._data import Rows, Source, autoencoder_of, read_matched_rows
+from latently.cli._data import Marks, Rows, Source, autoencoder_of, read_matched_rows
 from latently.cli._guard import say
 from latently.cli._large import answer_large
 from latently.cli._output import Target, answers_images, as_table, check_target, write_rows
@@ -19,6 +19,9 @@ def denoise(
     data: options.Data,
     output: options.Output = "-",
     ids: options.Ids = None,
+    missing: options.Missing = None,
+    decimal: options.Decimal = None,
+    dates: options.Dates = None,
     format: options.InputFormat = None,
     output_format: options.OutputFormat = None,
     key: options.Key = None,
@@ -34,7 +37,7 @@ def denoise(
     autoencoder = autoencoder_of(loaded)
     check_target(target, images=answers_images(loaded))
     _note_noise(autoencoder)
-    source = Source(data, format, key, skip_bad, ids)
+    source = Source(data, format, key, skip_bad, ids, marks=Marks(missing, decimal, dates))
 
     def denoised(rows: Rows) -> pa.Table:
         denoiser = AutoencoderDenoiser(autoencoder=autoencoder).fit(rows.values)

@@ -8,7 +8,7 @@ import typer
 
 from latently.cli import _alarms as alarms
 from latently.cli import _options as options
-from latently.cli._data import Rows, Source, array_kind, read_training_rows
+from latently.cli._data import Marks, Rows, Source, array_kind, read_training_rows
 from latently.cli._guard import say
 from latently.cli._kinds import Kind, Recipe, make_autoencoder
 from latently.cli._output import check_picture, write_json, write_picture
@@ -50,6 +50,9 @@ def detect(
         list[str] | None,
         typer.Option("--ignore", metavar="COL", help="Column to leave out; repeatable."),
     ] = None,
+    missing: options.Missing = None,
+    decimal: options.Decimal = None,
+    dates: options.Dates = None,
     format: options.InputFormat = None,
     key: options.Key = None,
     plot: options.Plot = None,
@@ -71,7 +74,8 @@ def detect(
     check_output(output, overwrite)
     check_picture(plot, overwrite)
     rule = alarms.chosen_rule(false_alarm_rate, alert_budget, contamination, cost_ratio)
-    source = Source(data, format, key, skip_bad, ids, images=images)
+    marks = Marks(missing, decimal, dates)
+    source = Source(data, format, key, skip_bad, ids, images=images, marks=marks)
     rows = read_training_rows(source, ignore, {"--label": label})
     known = rows.beside.get("--label")
     detector = AnomalyDetector(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from latently.cli import _options as options
-from latently.cli._data import Rows, Source, open_large, read_matched_rows, together
+from latently.cli._data import Marks, Rows, Source, open_large, read_matched_rows, spec_of, together
 from latently.cli._guard import say
 from latently.cli._large import matched_pieces
 from latently.cli._output import (
@@ -32,6 +32,9 @@ def explain(
         bool, typer.Option("--all", help="Explain every row, not only those that are flagged.")
     ] = False,
     ids: options.Ids = None,
+    missing: options.Missing = None,
+    decimal: options.Decimal = None,
+    dates: options.Dates = None,
     format: options.InputFormat = None,
     output_format: options.OutputFormat = None,
     key: options.Key = None,
@@ -59,7 +62,11 @@ def explain(
             f"{model} holds {type(loaded).__name__}, which flags nothing. Fit a detector with "
             "`latently detect`."
         )
-    some, chosen = _chosen(loaded, Source(data, format, key, skip_bad, ids), every)
+    some, chosen = _chosen(
+        loaded,
+        Source(data, format, key, skip_bad, ids, marks=Marks(missing, decimal, dates)),
+        every,
+    )
     if not len(chosen):
         say("no row is flagged: give --all to explain every one")
         return
@@ -79,7 +86,7 @@ def _chosen(model: Any, source: Source, every: bool) -> tuple[Rows, list[int]]:
     """Return the rows to explain, and their places."""
     from latently.exceptions import ParameterError
 
-    dataset = open_large(source)
+    dataset = open_large(source, source.options(spec_of(model)))
     if dataset is None:
         rows = read_matched_rows(source, model)
         flags = model.predict(rows.values)

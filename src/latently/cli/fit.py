@@ -10,7 +10,7 @@ import typer
 from latently._launch import n_restarts, told_rank
 from latently.cli import _engine as engines
 from latently.cli import _options as options
-from latently.cli._data import Source, array_kind, read_training_rows
+from latently.cli._data import Marks, Source, array_kind, read_training_rows
 from latently.cli._guard import interrupt_code, say
 from latently.cli._kinds import Kind, Recipe, make_autoencoder
 from latently.cli._output import check_picture, write_json, write_picture
@@ -143,6 +143,9 @@ def fit(
         list[str] | None,
         typer.Option("--ignore", metavar="COL", help="Column to leave out; repeatable."),
     ] = None,
+    missing: options.Missing = None,
+    decimal: options.Decimal = None,
+    dates: options.Dates = None,
     format: options.InputFormat = None,
     key: options.Key = None,
     plot: options.Plot = None,
@@ -175,7 +178,10 @@ def fit(
         group_by is not None, seconds_of(time_limit), bytes_of(max_memory), n_estimators,
         max_categories,
     )  # fmt: skip
-    source = Source(data, format, key, skip_bad, ids, own_sizes=kind is Kind.unet, images=images)
+    source = Source(
+        data, format, key, skip_bad, ids, own_sizes=kind is Kind.unet, images=images,
+        marks=Marks(missing, decimal, dates),
+    )  # fmt: skip
     beside, is_one = {"--group-by": group_by}, n_estimators is None
     rows = read_training_rows(source, ignore, beside, streams=is_one)
     groups = {} if group_by is None else {"groups": rows.beside["--group-by"]}

@@ -11,6 +11,7 @@ import typer
 from latently.cli import _engine as engines
 from latently.cli import _options as options
 from latently.cli._data import (
+    Marks,
     Source,
     array_kind,
     autoencoder_of,
@@ -20,7 +21,9 @@ from latently.cli._data import (
     read_matched_rows,
     read_rows,
     select,
+    shown_names,
 )
+from latently.cli._fills import as_it_was, known_columns, options_of
 from latently.cli._guard import say
 from latently.cli._large import write_large
 from latently.cli._output import (
@@ -87,12 +90,6 @@ def impute(
             rich_help_panel=_LEARNING,
         ),
     ] = None,
-    missing: Annotated[
-        str | None,
-        typer.Option(
-            metavar="VALUE", help="A value that stands for a gap.", rich_help_panel=_LEARNING
-        ),
-    ] = None,
     add_indicator: Annotated[
         bool,
         typer.Option(
@@ -113,6 +110,9 @@ def impute(
     effort: options.Effort = None,
     max_categories: options.MaxCategories = None,
     ids: options.Ids = None,
+    missing: options.Missing = None,
+    decimal: options.Decimal = None,
+    dates: options.Dates = None,
     format: options.InputFormat = None,
     output_format: options.OutputFormat = None,
     key: options.Key = None,
@@ -138,10 +138,12 @@ def impute(
     from latently.report import plot_fills
     from latently.tasks import AutoencoderImputer
 
-    source = Source(model if data is None else data, format, key, skip_bad, ids, images=images)
+    marks = Marks(missing, decimal, dates)
+    path = model if data is None else data
+    source = Source(path, format, key, skip_bad, ids, images=images, marks=marks)
     if engines.is_partitioned(source, output, engine, resume):
         engines.refuse_with_folder(
-            draws=draws, interval=interval, column=columns, missing=missing, save=save, plot=plot,
+            draws=draws, interval=interval, column=columns, save=save, plot=plot,
             add_indicator=add_indicator, overwrite=overwrite,
         )  # fmt: skip
         where = engines.make_engine(engine, workers, ray_address)
@@ -149,7 +151,7 @@ def impute(
         return
     target = Target(output, output_format, overwrite)
     imputer: Any = AutoencoderImputer(
-        columns=columns, missing_values=_value(missing), add_indicator=add_indicator,
+        columns=columns, missing_values=_values(missing), add_indicator=add_indicator,
         random_state=seed, effort=effort,  # type: ignore[arg-type]  # judged by the imputer
     )  # fmt: skip
     loaded = None if data is None else load(model)
@@ -159,7 +161,7 @@ def impute(
     check_picture(plot, overwrite)
     if save is not None:
         check_output(save, overwrite)
-    learns = bool(columns or missing or add_indicator or max_categories)
+    learns = bool(columns or add_indicator or max_categories)
     _check_options(loaded, interval, learns)
     if max_categories is not None:
         own = imputer._default_autoencoder().set_params(max_categories=max_categories)
@@ -172,7 +174,7 @@ def impute(
             )
         imputer = _impute_whole(loaded, imputer, source, target)
     else:
-        pieces = TableDataset(source.path, source.format)
+        pieces = TableDataset(source.path, source.format, options_of(source, loaded, target))
         verbose = not quiet and sys.stderr.isatty()
         imputer = _fitted(loaded, imputer, pieces, source, seed, verbose)
         chance = None if draws is None else _stream_of(seed)
@@ -206,8 +208,8 @@ def _check_options(model: Any, coverage: float | None, learns: bool) -> None:
         raise ParameterError(f"coverage must be between 0 and 1, got {coverage}. Try 0.9.")
     if isinstance(model, AutoencoderImputer) and learns:
         raise ParameterError(
-            "--column, --missing, --add-indicator and --max-categories are kept in an imputer's "
-            "file. Leave them or MODEL out."
+            "--column, --add-indicator and --max-categories are kept in an imputer's file. Leave "
+            "them or MODEL out."
         )
 
 
@@ -227,7 +229,11 @@ def _impute_whole(model: Any, imputer: Any, source: Source, target: Target) -> A
     """Fill arrays and images, which are read whole; return what filled them."""
     from latently.tasks import AutoencoderImputer
 
-    rows = read_rows(source) if model is None else read_matched_rows(source, model)
+    if model is None:  # the imputer knows the words for gaps itself, and leaves others alone
+        marks = source.marks._replace(missing=None)
+        rows = read_rows(source._replace(marks=marks))
+    else:
+        rows = read_matched_rows(source, model)
     if isinstance(model, AutoencoderImputer):
         imputer = model
     else:
@@ -263,7 +269,8 @@ def _fitted(model: Any, imputer: Any, pieces: Any, source: Source, seed: int, ve
 def _unnamed(table: pa.Table, ids: Any) -> pa.Table:
     """Return a table without the columns that are only carried along."""
     select(table, ids or (), "--id")
-    return table.drop_columns(list(ids)) if ids else table
+    kept = [name for name in shown_names(table.column_names) if name not in (ids or ())]
+    return table.select(kept)
 
 
 def _stream_of(seed: int) -> np.random.RandomState:
@@ -273,9 +280,12 @@ def _stream_of(seed: int) -> np.random.RandomState:
     return np.random.RandomState(seed)
 
 
-def _value(text: str | None) -> float | str | None:
-    if text is None:
-        return None
+def _values(words: list[str] | None) -> list[float | str] | None:
+    """Return what stands for a gap: numbers where words are some."""
+    return [_value(word) for word in words] if words else None
+
+
+def _value(text: str) -> float | str:
     try:
         return float(text)
     except ValueError:
@@ -288,18 +298,16 @@ def _fill(
     """Fill piece by piece, write as many; return how many cells were missing."""
     from latently.io import prefetched, watched
 
-    n_filled = 0
-    known = [*(names_of_fit(imputer) or ()), *(source.ids or ())]
+    n_filled, known = 0, known_columns(pieces, imputer, source)
 
     def answers() -> Iterator[pa.Table]:
         nonlocal n_filled
-        with prefetched(pieces) as ahead:
+        with prefetched(known) as ahead:
             for piece in watched(ahead, "filling", pieces.n_rows, verbose):
-                own = [name for name in piece.column_names if name in known]
-                rows = match_rows(piece.select(own), imputer, source)
-                n_filled += _count_missing(imputer._shown(rows.values))
+                rows = match_rows(piece, imputer, source)
+                n_filled += _count_missing(rows.values)
                 for table in _answered(imputer, rows.values, wanted):
-                    yield with_ids(table, rows)
+                    yield with_ids(as_it_was(table, rows.values, piece, imputer), rows)
 
     write_large(answers(), pieces.n_rows * (wanted.n_draws or 1), target)
     return n_filled

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from latently.cli import _options as options
-from latently.cli._data import Rows, Source, autoencoder_of, read_matched_rows
+from latently.cli._data import Marks, Rows, Source, autoencoder_of, read_matched_rows
 from latently.cli._large import answer_large
 from latently.cli._output import Target, answers_images, as_table, check_target, write_rows
 
@@ -18,6 +18,9 @@ def reconstruct(
     data: options.Data,
     output: options.Output = "-",
     ids: options.Ids = None,
+    missing: options.Missing = None,
+    decimal: options.Decimal = None,
+    dates: options.Dates = None,
     format: options.InputFormat = None,
     output_format: options.OutputFormat = None,
     key: options.Key = None,
@@ -30,7 +33,7 @@ def reconstruct(
     target = Target(output, output_format, overwrite)
     autoencoder = autoencoder_of(load(model))
     check_target(target, images=answers_images(autoencoder))
-    source = Source(data, format, key, skip_bad, ids)
+    source = Source(data, format, key, skip_bad, ids, marks=Marks(missing, decimal, dates))
 
     def rebuilt(rows: Rows) -> pa.Table:
         return as_table(autoencoder.reconstruct(rows.values), autoencoder)

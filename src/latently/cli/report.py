@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from latently.cli import _options as options
-from latently.cli._data import Source, as_colors, read_matched_rows
+from latently.cli._data import Marks, Source, as_colors, read_matched_rows
 from latently.cli._guard import say
 from latently.cli._output import write_json
 
@@ -23,6 +23,9 @@ def report(
         str | None,
         typer.Option("--color", metavar="COL", help="Column of DATA that colours the map."),
     ] = None,
+    missing: options.Missing = None,
+    decimal: options.Decimal = None,
+    dates: options.Dates = None,
     format: options.InputFormat = None,
     key: options.Key = None,
     skip_bad: options.SkipBad = False,
@@ -42,7 +45,10 @@ def report(
     if not json:
         check_output(output, overwrite)
     loaded = load(model)
-    rows = read_matched_rows(Source(data, format, key, skip_bad, color=color), loaded)
+    rows = read_matched_rows(
+        Source(data, format, key, skip_bad, color=color, marks=Marks(missing, decimal, dates)),
+        loaded,
+    )
     colors = None if rows.colors is None else as_colors(rows.colors)
     made = make_report(loaded, rows.values, color=colors, label=color)
     if json:

@@ -13,13 +13,16 @@ from latently.cli import _alarms as alarms
 from latently.cli import _engine as engines
 from latently.cli import _options as options
 from latently.cli._data import (
+    Marks,
     Rows,
     Source,
-    autoencoder_of,
+    id_names,
     match_rows,
     names_of_fit,
     open_large,
+    pick_ids,
     read_matched_rows,
+    spec_of,
 )
 from latently.cli._guard import say
 from latently.cli._large import known_columns, matched_pieces, write_large
@@ -71,6 +74,9 @@ def score(
         typer.Option("--fail-on", help=f"Exit with code {ANOMALIES} if rows are flagged."),
     ] = None,
     ids: options.Ids = None,
+    missing: options.Missing = None,
+    decimal: options.Decimal = None,
+    dates: options.Dates = None,
     format: options.InputFormat = None,
     output_format: options.OutputFormat = None,
     key: options.Key = None,
@@ -93,7 +99,7 @@ def score(
     """
     from latently.persistence import load
 
-    source = Source(data, format, key, skip_bad, ids)
+    source = Source(data, format, key, skip_bad, ids, marks=Marks(missing, decimal, dates))
     if engines.is_partitioned(source, output, engine, resume):
         engines.refuse_with_folder(plot=plot, json=json, overwrite=overwrite)
         where = engines.make_engine(engine, workers, ray_address)
@@ -156,7 +162,7 @@ def _score(
     from latently.tasks import Digest, judge
 
     writes = not quiet or target.path != "-"
-    dataset = open_large(source)
+    dataset = open_large(source, source.options(spec_of(model)))
     if dataset is not None:
         return _score_large(model, dataset, source, rule, target, per_feature, writes)
     rows = read_matched_rows(source, model)
@@ -202,10 +208,10 @@ def _score_large(
     else:
         deque(answers(), maxlen=0)
     _warn_of_drift(model, digest)
-    ids = dataset.select(source.ids or ())
+    ids = dataset.select(id_names(dataset.column_names, source))
     return Scored(
         digest, cut, n_anomalies,
-        lambda places: _ids(ids.take(places) if source.ids else None, _ranks(places)),
+        lambda places: _ids(pick_ids(ids.take(places), source), _ranks(places)),
     )  # fmt: skip
 
 
@@ -313,19 +319,14 @@ def follow(model: Any, source: Source, rule: Any) -> int:
     """Score delimited text from standard input as it comes; return how many rows were flagged."""
     import sys
 
-    from latently.io import stream_csv
+    from latently.io import stream_with
     from latently.tasks import Verdict
 
     if rule is not None:
         model.set_threshold(rule)
     stream = model.stream()
-    spec = autoencoder_of(model).preprocessor_.spec
-    text = {
-        name
-        for name, kind in zip(spec.names, spec.types, strict=True)
-        if kind.name in ("string", "large_string", "dictionary")
-    }
-    for number, table in enumerate(stream_csv(sys.stdin.buffer, text=text)):
+    tables = stream_with(source.options(spec_of(model)), sys.stdin.buffer)
+    for number, table in enumerate(tables):
         rows = match_rows(table, model, source)
         verdict = Verdict(*stream.score_rows(rows.values))
         write_piece(verdict.columns(), rows, header=number == 0)

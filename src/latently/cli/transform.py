@@ -8,7 +8,7 @@ import typer
 
 from latently.cli import _engine as engines
 from latently.cli import _options as options
-from latently.cli._data import Rows, Source, as_colors, autoencoder_of, read_matched_rows
+from latently.cli._data import Marks, Rows, Source, as_colors, autoencoder_of, read_matched_rows
 from latently.cli._large import answer_large
 from latently.cli._output import Target, check_picture, check_target, write_picture, write_table
 
@@ -22,6 +22,9 @@ def transform(
     data: options.Data,
     output: options.Output = "-",
     ids: options.Ids = None,
+    missing: options.Missing = None,
+    decimal: options.Decimal = None,
+    dates: options.Dates = None,
     format: options.InputFormat = None,
     output_format: options.OutputFormat = None,
     key: options.Key = None,
@@ -43,7 +46,7 @@ def transform(
     """
     from latently.persistence import BatchPredictor, load
 
-    source = Source(data, format, key, skip_bad, ids, color)
+    source = Source(data, format, key, skip_bad, ids, color, marks=Marks(missing, decimal, dates))
     if engines.is_partitioned(source, output, engine, resume):
         engines.refuse_with_folder(plot=plot, color=color, overwrite=overwrite)
         where = engines.make_engine(engine, workers, ray_address)

@@ -9,7 +9,7 @@ import typer
 
 from latently.cli import _engine as engines
 from latently.cli import _options as options
-from latently.cli._data import Source, array_kind, read_training_rows
+from latently.cli._data import Marks, Source, array_kind, read_training_rows
 from latently.cli._guard import interrupt_code, say
 from latently.cli._kinds import Kind, Recipe, make_autoencoder
 from latently.cli._output import check_picture, write_json, write_picture
@@ -98,6 +98,9 @@ def tune(
         list[str] | None,
         typer.Option("--ignore", metavar="COL", help="Column to leave out; repeatable."),
     ] = None,
+    missing: options.Missing = None,
+    decimal: options.Decimal = None,
+    dates: options.Dates = None,
     format: options.InputFormat = None,
     key: options.Key = None,
     images: options.Images = False,
@@ -119,7 +122,8 @@ def tune(
     check_picture(plot, overwrite)
     where = engines.make_engine(engine, workers, ray_address, device)
     seconds = seconds_of(time_limit)
-    source = Source(data, format, key, False, ids, images=images)
+    marks = Marks(missing, decimal, dates)
+    source = Source(data, format, key, False, ids, images=images, marks=marks)
     rows = read_training_rows(source, ignore, {"--label": label, "--group-by": group_by})
     recipe = Recipe(
         kind, n_components, max_epochs, None, None, None, None, None, None, seed, where, False

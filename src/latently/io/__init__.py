@@ -7,17 +7,19 @@ the file, the place and what to do, and every output is written whole or not at 
 from latently.io._arrays import read_npy, read_npz
 from latently.io._atomic import atomic_path, check_output
 from latently.io._bytes import DEFAULT_MAX_BYTES, is_folder
-from latently.io._csv import DEFAULT_MISSING, read_csv, stream_csv
+from latently.io._cells_out import header_line, in_notation, row_lines
+from latently.io._csv import read_csv, stream_csv, stream_with
 from latently.io._dataset import Piece, RowPicker, TableDataset, as_dataset
 from latently.io._files import Data, write
 from latently.io._formats import FORMATS, Format, find_format
+from latently.io._gap_words import DEFAULT_MISSING, mark_table
 from latently.io._image_write import write_images
 from latently.io._images import ImageFolder, read_images
 from latently.io._ipc import from_ipc, to_ipc
 from latently.io._model_file import read_model, write_model
 from latently.io._prefetch import prefetched
 from latently.io._progress import watched
-from latently.io._read import holds_tables, read
+from latently.io._read import holds_tables, read, read_with
 from latently.io._resources import (
     check_disk,
     check_memory,
@@ -27,6 +29,7 @@ from latently.io._resources import (
 from latently.io._say import show
 from latently.io._stream import write_pieces
 from latently.io._tables import read_arrow, read_parquet
+from latently.io._text_options import TextOptions, is_text_name, text_name, verbatim_field
 
 __all__ = [
     "read",
@@ -48,6 +51,16 @@ __all__ = [
     "is_out_of_memory",
     "memory_errors_named",
     "write_pieces",
+    "TextOptions",
+    "text_name",
+    "is_text_name",
+    "read_with",
+    "mark_table",
+    "stream_with",
+    "verbatim_field",
+    "header_line",
+    "in_notation",
+    "row_lines",
     "read_parquet",
     "read_arrow",
     "read_npy",

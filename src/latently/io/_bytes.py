@@ -15,6 +15,7 @@ from latently.io._say import refuse
 
 __all__ = [
     "DEFAULT_MAX_BYTES",
+    "arrow_buffer",
     "arrow_reader",
     "check_regular",
     "gunzip",
@@ -60,26 +61,43 @@ def load_bytes(source: str | Path, max_bytes: int) -> bytes:
     return raw
 
 
-def arrow_reader(raw: bytes) -> pa.NativeFile:
-    """Return a reader of a copy in memory that Arrow owns.
+def arrow_buffer(raw: bytes | memoryview) -> pa.Buffer:
+    """Return a copy in memory that Arrow owns.
 
     A thread of Arrow may be the last to release what it reads, a moment after the call returned.
     To release memory of Python it needs the interpreter. If that is ending, the process aborts.
 
     Parameters
     ----------
-    raw : bytes
+    raw : bytes or memoryview
         The content.
+
+    Returns
+    -------
+    pyarrow.Buffer
+        The same bytes.
+    """
+    copy = pa.allocate_buffer(len(raw))
+    with pa.FixedSizeBufferWriter(copy) as writer:
+        writer.write(raw)
+    return copy
+
+
+def arrow_reader(raw: bytes | pa.Buffer) -> pa.NativeFile:
+    """Return a reader of memory that Arrow owns.
+
+    Parameters
+    ----------
+    raw : bytes or pyarrow.Buffer
+        The content, which is copied, or what ``arrow_buffer`` returned.
 
     Returns
     -------
     pyarrow.NativeFile
         At its beginning.
     """
-    copy = pa.allocate_buffer(len(raw))
-    with pa.FixedSizeBufferWriter(copy) as writer:
-        writer.write(raw)
-    return pa.BufferReader(copy)  # noqa: TID251  # not of Python's memory
+    memory = raw if isinstance(raw, pa.Buffer) else arrow_buffer(raw)
+    return pa.BufferReader(memory)  # noqa: TID251  # not of Python's memory
 
 
 def is_folder(source: str | Path) -> bool:
@@ -167,7 +185,7 @@ def _read_file(source: str | Path, max_bytes: int) -> bytes:
     if size > max_bytes:
         raise too_large(source, size, max_bytes)
     with open(source, "rb") as file:  # noqa: PTH123  # a str stays a str, NUL bytes included
-        return file.read(max_bytes + 1)
+        return file.read(size + 1)  # one more, so that a file that grew is longer
 
 
 def _regular_size(source: str | Path, status: os.stat_result) -> int:

@@ -1,71 +1,75 @@
-"""From a column of text to the type its cells share: whole columns at a time, never a cell."""
+"""From a column of text to the type that its cells share, or that a model knows."""
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from __future__ import annotations
 
+from typing import Any, cast
+
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from latently._notices import warn_of_column
-from latently.exceptions import DataError
-from latently.io._say import clip, refuse
-
-__all__ = ["ColumnPlace", "as_text", "cast_column"]
-
-# From this share of numbers (or dates) on, another cell is a slip of the pen, not a category.
-SLIP_SHARE = 0.95
-# Beyond 2**53 neighbouring integers become one as floating-point numbers.
-EXACT_INTEGER = 2**53
-
-_TRUE = ["true", "True", "TRUE"]
-_FALSE = ["false", "False", "FALSE"]
-_EXPONENT = r"([eE][+-]?\d+)?"
-_NUMBER = rf"^[+-]?((\d+\.?\d*|\.\d+){_EXPONENT}|(?i:inf|infinity))$"
-_DECIMAL_COMMA = rf"^[+-]?(\d+,?\d*|,\d+){_EXPONENT}$"
-_THOUSANDS = r"^[+-]?\d{1,3}(([,' ]\d{3})+(\.\d+)?|([.' ]\d{3})+(,\d+)?|(\.\d+)?)$"
-_DRESSED = r"^([$€£¥]\s?[+-]?[\d.,]+|[+-]?[\d.,]+\s?([$€£¥%]|EUR|USD|GBP)|0[xX][0-9a-fA-F]+)$"
-_TIME = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)?)?$"
-_TIME_TYPES = (
-    pa.date32(),
-    pa.timestamp("us"),
-    pa.timestamp("us", "UTC"),
-    pa.timestamp("ns"),
-    pa.timestamp("ns", "UTC"),
+from latently.io._column import (
+    ColumnPlace,
+    Encoded,
+    TypedColumn,
+    all_match,
+    any_true,
+    cast_or_none,
+    mask_of,
+    slip,
 )
+from latently.io._date_columns import ISO, as_iso, read_clock, read_dates
+from latently.io._dates import ClockDraft, DateDraft
+from latently.io._gap_words import without
+from latently.io._number_columns import (
+    COMPACT_RANGE,
+    EXACT_INTEGER,
+    Draft,
+    PendingNumbers,
+    judged,
+    read_numbers,
+)
+from latently.io._numbers import Distinct, NumberDraft
+from latently.schema import Notation, arrow_type
+
+__all__ = ["as_text", "draft_column"]
+
+# Cells that show at once which types a column cannot have.
+_HEAD = 100
+# From this share of numbers (or dates) on, a column of text is spoken of.
+_NEARLY, _FEW_WORDS, _MANY_NUMBERS = 0.8, 3, 20
+
+_TRUE, _FALSE = ["true", "True", "TRUE"], ["false", "False", "FALSE"]
+_DATE_KINDS, _CLOCK_KINDS = ("date32", "date64", "timestamp"), ("time32", "time64")
+_TEXT_KINDS = ("string", "large_string", "dictionary")
+_NUMBER_KINDS = ("float", "double", *(f"{s}int{b}" for s in ("", "u") for b in (8, 16, 32, 64)))
+_WHOLE = r"^[-+]?\d+$"
+# Digits that may be thousands: 1.234 but not 0.234 or 12.5.
+_MAYBE_THOUSANDS = r"^[-+]?(?:[1-9]\d{0,2}(?:\.\d{3})+|\d+|(?i:inf|infinity))$"
+# How numbers and dates begin: any other column is text at once.
+_PROMISING = (
+    r"^(?:[^\pL]*\d|[-+]?(?i:inf|nan)|(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+    r"|mon|tue|wed|thu|fri|sat|sun)|[A-Z]{3}\s*\d|(?:US|A|C|NZ|HK|S|R)\$|Rs|kr|zł|Kč|Fr)"
+)
+_HEXADECIMAL = r"^0[xX][0-9a-fA-F]+$"
+_UNIT = r"^[-+]?\d+(?:[.,]\d+)?\s?(?P<unit>[A-Za-z°µ²³/]{1,6})$"
 
 
-class ColumnPlace(NamedTuple):
-    """Where a column stands, for messages and for the decimal sign it may use."""
-
-    source: str | Path
-    name: str
-    delimiter: str
-
-    def refuse(self, wrong: str, remedy: str) -> DataError:
-        """A DataError that names file and column."""
-        return refuse(self.source, f"column {clip(self.name)} {wrong}", remedy)
-
-    def warn(self, what: str) -> None:
-        """A DataWarning that names the column."""
-        warn_of_column(clip(self.name), what)
-
-
-def cast_column(cells: Any, place: ColumnPlace, missing: Sequence[str]) -> Any:
-    """Give a column of text the type that all its cells share.
+def draft_column(cells: Any, place: ColumnPlace, *, quick: bool = True) -> Draft:
+    """Give a column of text the type that all its cells share, or its type in fit.
 
     Parameters
     ----------
     cells : pyarrow.ChunkedArray
         Strings; null where a cell was missing.
     place : ColumnPlace
-        File, column and delimiter.
-    missing : sequence of str
-        Further cells that count as missing in a column of numbers, truths or times.
+        File, column, delimiter and options.
+    quick : bool, default=True
+        Try plain numbers, truths and ISO dates first; False gives the same answer, later.
 
     Returns
     -------
-    pyarrow.ChunkedArray
+    Draft
         Booleans, int64, double, dates, times or the text itself.
 
     Raises
@@ -73,158 +77,176 @@ def cast_column(cells: Any, place: ColumnPlace, missing: Sequence[str]) -> Any:
     DataError
         If nearly all cells are numbers or times and one is not.
     """
-    text = as_text(cells)
-    plain = _without(pc.utf8_trim_whitespace(text), ["", *missing])
-    if plain.null_count == len(plain):
-        return _cast(plain, pa.float64())
-    for attempt in (_as_bool, _as_number, _as_time):
-        typed = attempt(plain, place)
-        if typed is not None:
-            return typed
-    return text
+    if place.kind is not None and place.kind.name in _TEXT_KINDS:
+        return Draft(TypedColumn(without(as_text(cells), place.options.words(place.name))))
+    if cells.null_count == len(cells):
+        return _only_gaps(len(cells), place)
+    found = _quick_draft(cells, place) if quick else None
+    return _careful_draft(cells, place) if found is None else found
 
 
 def as_text(cells: Any) -> Any:
     """Leave a column as text; empty cells are missing."""
-    return _without(cells, [""])
+    return without(cells, [""])
 
 
-def _without(cells: Any, tokens: Sequence[str]) -> Any:
-    gone = pc.is_in(cells, value_set=pa.array(tokens, pa.string()))
-    return pc.if_else(gone, pa.scalar(None, pa.string()), cells)
-
-
-def _cast(cells: Any, target: Any) -> Any:
-    """The cast column, or None when a cell does not fit."""
-    try:
-        return pc.cast(cells, target)
-    except pa.ArrowInvalid:
-        return None
-
-
-def _as_bool(cells: Any, place: ColumnPlace) -> Any:
-    known = pc.is_in(pc.drop_null(cells), value_set=pa.array([*_TRUE, *_FALSE]))
-    if not pc.all(known).as_py():
-        return None
-    return pc.if_else(pc.is_valid(cells), pc.is_in(cells, value_set=pa.array(_TRUE)), None)
-
-
-def _as_number(cells: Any, place: ColumnPlace) -> Any:
-    whole = _cast(cells, pa.int64())
-    # Arrow reads 0x1F as an integer; here it stays text.
-    if whole is not None and not _any(pc.match_substring(cells, "x", ignore_case=True)):
-        return _judge_whole(cells, whole, place)
-    real = _cast(cells, pa.float64())
-    if real is not None:
-        return _judge_real(cells, real, place)
-    return _as_untidy_number(cells, place)
-
-
-def _judge_whole(cells: Any, numbers: Any, place: ColumnPlace) -> Any:
-    if _has_leading_zeros(cells):
-        place.warn("has numbers with leading zeros; it looks like an identifier and stays text")
-        return cells
-    ends = pc.min_max(numbers).as_py()
-    if max(ends["max"], -ends["min"]) > EXACT_INTEGER:
-        place.warn("has integers beyond 2**53; their last digits are lost in computing")
-    return numbers
-
-
-def _judge_real(cells: Any, numbers: Any, place: ColumnPlace) -> Any:
-    if _any(pc.greater(pc.abs(numbers), float(EXACT_INTEGER))) and _all(cells, r"^[+-]?\d+$"):
-        if _has_leading_zeros(cells):
-            place.warn("has long numbers with leading zeros and stays text")
-            return cells
-        place.warn("has integers too large for 64 bits; they became less precise decimals")
-    return numbers
-
-
-def _has_leading_zeros(cells: Any) -> bool:
-    return _any(pc.match_substring_regex(cells, r"^-?0\d"))
-
-
-def _as_untidy_number(cells: Any, place: ColumnPlace) -> Any:
-    if _all(cells, _NUMBER):
-        return _cast_or_refuse(pc.replace_substring_regex(cells, r"^\+", ""), place)
-    if place.delimiter != "," and _all(cells, _DECIMAL_COMMA):
-        place.warn("has a comma within its numbers; it was read as the decimal sign")
-        return _cast_or_refuse(pc.replace_substring(cells, ",", "."), place)
-    _refuse_slip(cells, _NUMBER, "number", place)
-    if place.delimiter != ",":
-        _refuse_slip(cells, _DECIMAL_COMMA, "number", place)
-    _refuse_thousands(cells, place)
-    if _share(cells, _DRESSED) >= SLIP_SHARE:
-        example = clip(pc.drop_null(cells)[0])
-        place.warn(f"has numbers with a unit or prefix ({example}) and stays text")
+def _quick_draft(cells: Any, place: ColumnPlace) -> Draft | None:
+    """Return a column of plain cells; None where a closer look is needed."""
+    kind = None if place.kind is None else place.kind.name
+    head = pc.drop_null(cells)[:_HEAD]
+    if kind is None or (kind in _NUMBER_KINDS and place.is_plain):
+        if cast_or_none(head, pa.int64()) is not None:
+            whole = cast_or_none(cells, pa.int64())
+            if whole is not None:
+                return _quick_whole(cells, whole, place)
+        if cast_or_none(head, pa.float64()) is not None:
+            real = cast_or_none(cells, pa.float64())
+            if real is not None:
+                return _quick_real(cells, real, place)
+    if (kind is None or kind == "bool") and _is_truth(head) and _is_truth(pc.drop_null(cells)):
+        return Draft(TypedColumn(_as_truth(cells)))
+    if (kind is None or kind in _DATE_KINDS) and all_match(head, ISO):
+        days = cast_or_none(cells, pa.date32())
+        if days is None and not all_match(cells, ISO):
+            return None
+        typed = as_iso(cells) if days is None else days
+        return None if typed is None else Draft(TypedColumn(typed))
     return None
 
 
-def _cast_or_refuse(cells: Any, place: ColumnPlace) -> Any:
-    whole = _cast(cells, pa.int64())
-    if whole is not None:
-        return whole
-    real = _cast(cells, pa.float64())
-    if real is None:
-        raise _slip(cells, _first_failure(cells, pa.float64()), "number", place)
-    return real
-
-
-def _refuse_thousands(cells: Any, place: ColumnPlace) -> None:
-    if _share(cells, _THOUSANDS) >= SLIP_SHARE:
-        shown = pc.filter(cells, pc.invert(pc.match_substring_regex(cells, r"^[+-]?[\d.]+$")))
-        example = clip(pc.drop_null(shown)[0]) if len(pc.drop_null(shown)) else "'1.000.000'"
-        raise place.refuse(
-            f"has numbers with a thousands separator, for example {example}",
-            "Write them without it, as 1000",
-        )
-
-
-def _as_time(cells: Any, place: ColumnPlace) -> Any:
-    share = _share(cells, _TIME)
-    if share < SLIP_SHARE:
+def _quick_whole(cells: Any, whole: Any, place: ColumnPlace) -> Draft | None:
+    if not pc.all(pc.equal(whole.cast(pa.string()), cells)).as_py():
+        return None  # leading zeros and hexadecimal numbers are not written so
+    ends = pc.min_max(whole).as_py()
+    if place.is_new and ends["min"] >= COMPACT_RANGE[0] and ends["max"] <= COMPACT_RANGE[1]:
         return None
-    _refuse_slip(cells, _TIME, "date", place)
-    for target in _TIME_TYPES:
-        typed = _cast(cells, target)
-        if typed is not None:
-            return typed
-    raise _slip(cells, _first_failure(cells, pa.timestamp("ns")), "date", place)
+    return Draft(judged(whole, place))
 
 
-def _refuse_slip(cells: Any, pattern: str, noun: str, place: ColumnPlace) -> None:
-    """Refuse a column in which nearly every cell, but not every one, fits the pattern."""
-    if SLIP_SHARE <= _share(cells, pattern) < 1:
-        fits = pc.fill_null(pc.match_substring_regex(cells, pattern), True)
-        raise _slip(cells, pc.index(fits, False).as_py(), noun, place)
+def _quick_real(cells: Any, real: Any, place: ColumnPlace) -> Draft | None:
+    if place.options.decimal == ",":
+        return None
+    ends = pc.min_max(real).as_py()
+    if max(ends["max"], -ends["min"]) > EXACT_INTEGER or any_true(pc.is_nan(real)):
+        return None
+    if _all_match(cells, _WHOLE):
+        return None  # with plus signs, or too large for 64 bits
+    column = judged(real, place)
+    if not _has_dot(cells):
+        return Draft(column)
+    column = column._replace(notation=Notation("."), is_shown=True)
+    if not _all_match(cells, _MAYBE_THOUSANDS):
+        return Draft(column, decimal=".")
+    if place.options.decimal == ".":
+        return Draft(column)
+    return Draft(column, PendingNumbers(place, Encoded.of(cells, place)))
 
 
-def _slip(cells: Any, index: int, noun: str, place: ColumnPlace) -> DataError:
-    return place.refuse(
-        f"holds {clip(cells[index])} in row {index + 1} (the first after the header is 1), "
-        f"where a {noun} was expected",
-        "Mend the cell, leave it empty, or list it as missing",
+def _has_dot(cells: Any) -> bool:
+    return any(any_true(pc.match_substring(part, ".")) for part in (cells[:_HEAD], cells))
+
+
+def _all_match(cells: Any, pattern: str) -> bool:
+    """Look at the first cells, and at all of them only where these match."""
+    return all_match(cells[:_HEAD], pattern) and all_match(cells, pattern)
+
+
+def _careful_draft(cells: Any, place: ColumnPlace) -> Draft:
+    encoded = Encoded.of(cells, place)
+    if not len(encoded.rest.cells):
+        more = encoded.distinct.where(encoded.is_more).cells
+        if place.is_new and any_true(pc.match_substring_regex(more, r"^[A-Za-z ]{3,}$")):
+            return Draft(TypedColumn(as_text(cells)))  # the words may be meant
+        _note_gaps(encoded, place)
+        return _only_gaps(len(cells), place)
+    if place.kind is not None and place.kind.name in _READERS:
+        read, noun = _READERS[place.kind.name]
+        found = read(encoded, place)
+        if found is None:
+            raise slip(encoded, np.ones(len(encoded.rest.cells), bool), noun, place)
+        return cast(Draft, found)
+    promising = mask_of(pc.match_substring_regex(encoded.rest.cells, _PROMISING))
+    is_promising = encoded.rest.share(promising) >= 0.5
+    readers = (_read_truths, *((read_numbers, read_dates, read_clock) if is_promising else ()))
+    for read in readers:
+        found = read(encoded, place)
+        if found is not None:
+            _note_gaps(encoded, place)
+            return cast(Draft, found)
+    if is_promising:
+        _note_text(encoded.rest, place)
+    return Draft(TypedColumn(as_text(cells) if encoded.has_empty else cells))
+
+
+def _read_truths(encoded: Encoded, place: ColumnPlace) -> Draft | None:
+    distinct = encoded.rest.cells
+    known = [*_TRUE, *_FALSE] if place.is_new else [*_TRUE, *_FALSE, "1", "0"]
+    fits = mask_of(pc.is_in(distinct, value_set=pa.array(known)))
+    if not fits.all():
+        if fits.any() and not place.is_new:
+            raise slip(encoded, ~fits, "true or false", place)
+        return None
+    is_true = pc.is_in(distinct, value_set=pa.array([*_TRUE, "1"]))
+    return Draft(TypedColumn(encoded.spread(is_true)))
+
+
+#: How a column is read whose kind a model knows, and what each of its cells is to be.
+_READERS: dict[str, tuple[Any, str]] = {
+    "bool": (_read_truths, "true or false"),
+    **dict.fromkeys(_NUMBER_KINDS, (read_numbers, "number")),
+    **dict.fromkeys(_DATE_KINDS, (read_dates, "date")),
+    **dict.fromkeys(_CLOCK_KINDS, (read_clock, "time of day")),
+}
+
+
+def _only_gaps(n_rows: int, place: ColumnPlace) -> Draft:
+    """Return a column without a value: of the kind of fit, else one of numbers."""
+    is_number = place.kind is None or place.kind.name not in _READERS
+    kind = pa.float64() if is_number or place.kind is None else arrow_type(place.kind)
+    return Draft(
+        TypedColumn(pa.chunked_array([pa.nulls(n_rows, kind)]), place.fitted or Notation())
     )
 
 
-def _first_failure(cells: Any, target: Any) -> int:
-    """The index of the first cell that cannot be cast, found by halving."""
-    low, high = 0, len(cells)
-    while high - low > 1:
-        middle = (low + high) // 2
-        if _cast(cells[low:middle], target) is None:
-            high = middle
-        else:
-            low = middle
-    return low
+def _note_gaps(encoded: Encoded, place: ColumnPlace) -> None:
+    gaps = encoded.distinct.where(encoded.is_more)
+    if len(gaps.cells) and place.is_new:
+        place.note("words were read as missing cells", gaps.cells[0].as_py())
 
 
-def _share(cells: Any, pattern: str) -> float:
-    return float(pc.mean(pc.match_substring_regex(cells, pattern)).as_py())
+def _note_text(distinct: Distinct, place: ColumnPlace) -> None:
+    """Speak of a column that stays text though most of its cells are numbers or dates."""
+    cells = distinct.cells
+    units = pc.extract_regex(cells, _UNIT)
+    has_one_unit = units.null_count == 0 and len(pc.unique(units.field("unit"))) == 1
+    if all_match(cells, _HEXADECIMAL) or (has_one_unit and len(cells) > 2):
+        place.note("numbers with a unit or prefix stay text", distinct.cells[0].as_py())
+        return
+    with_digits = mask_of(pc.match_substring_regex(cells, r"\d"))
+    if distinct.share(with_digits) < 0.5:
+        return
+    drafts = (
+        NumberDraft(distinct).is_number,
+        DateDraft(distinct).is_date,
+        ClockDraft(distinct).is_time,
+    )
+    fitting = max(drafts, key=distinct.share)
+    odd = ~np.logical_or.reduce(drafts)
+    if odd.sum() < (~fitting).sum():
+        return  # numbers and dates together, as a table of reasons holds them
+    few = (~fitting).sum() <= _FEW_WORDS and fitting.sum() >= _MANY_NUMBERS
+    share = distinct.share(fitting)
+    if share < 1 and (share >= _NEARLY or (few and share >= 0.5)):
+        place.note(
+            "cells stay text though most are numbers or dates. Correct the others, or name a word "
+            "for missing cells by --missing (missing=)",
+            distinct.where(~fitting).cells[0].as_py(),
+        )
 
 
-def _all(cells: Any, pattern: str) -> bool:
-    return _share(cells, pattern) == 1.0
+def _is_truth(cells: Any) -> bool:
+    return bool(pc.all(pc.is_in(cells, value_set=pa.array([*_TRUE, *_FALSE]))).as_py())
 
 
-def _any(mask: Any) -> bool:
-    return bool(pc.any(mask).as_py())
+def _as_truth(cells: Any) -> Any:
+    return pc.if_else(pc.is_valid(cells), pc.is_in(cells, value_set=pa.array(_TRUE)), None)

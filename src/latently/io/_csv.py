@@ -1,28 +1,30 @@
-"""Delimited text into a table and back."""
+"""Delimited text into a table."""
 
-import csv
-import io
+from __future__ import annotations
+
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, Literal, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
 
-from latently._notices import joined
-from latently.io._bytes import DEFAULT_MAX_BYTES, arrow_reader
-from latently.io._cast import ColumnPlace, as_text, cast_column
-from latently.io._header import Header, read_header
-from latently.io._say import clip, counted, listing, refuse, warn
+from latently.exceptions import DataError
+from latently.io._bytes import DEFAULT_MAX_BYTES
+from latently.io._cast import as_text, draft_column
+from latently.io._column import ColumnPlace, TypedColumn
+from latently.io._gap_words import DEFAULT_MISSING
+from latently.io._header import SPACES, read_header
+from latently.io._notes import Notes
+from latently.io._number_columns import Draft
+from latently.io._rows import RowText
+from latently.io._say import refuse
 from latently.io._text import check_quotes, clean_text, load_text
+from latently.io._text_options import TextOptions, text_name, verbatim_field
+from latently.schema import DateOrder, Notation, TableSpec, with_notation
 
-__all__ = ["DEFAULT_MISSING", "fill_csv", "plain_columns", "read_csv", "stream_csv"]
+__all__ = ["ReadTable", "read_csv", "read_pieces", "read_table", "stream_csv", "stream_with"]
 
-DEFAULT_MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?", "-")
-
-# A row must fit into one block; 16 MiB also keeps both cores busy.
-_BLOCK = 2**24
 # What is taken from a stream at once.
 _PIECE = 2**20
 
@@ -30,38 +32,58 @@ _PIECE = 2**20
 def read_csv(
     source: str | Path,
     *,
-    missing: Sequence[str] = DEFAULT_MISSING,
+    missing: Sequence[str] | None = (),
     delimiter: str | None = None,
+    dates: DateOrder | None = None,
+    decimal: str | None = None,
+    like: TableSpec | None = None,
+    text: Collection[str] = (),
+    beside: Collection[str] | Literal["all"] = (),
     max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> pa.Table:
     """Read delimited text into a table whose columns have types.
 
-    Columns become booleans (true, false), integers, decimals, ISO dates, ISO times or text.
-    Numbers with leading zeros stay text. In files without comma as delimiter a comma within
-    numbers is the decimal sign. Cells in quotes are never missing in a text column.
+    Columns become booleans (true, false), integers, decimals, dates, times or text. Numbers and
+    dates may be written in the ways of other countries, where all cells of a column show which
+    one it is; else the error names the parameter that says it. Numbers with leading zeros stay
+    text. Cells in quotes are never missing in a text column.
 
     Parameters
     ----------
     source : str or Path
         The file, packed with gzip or not, or ``"-"`` for standard input.
-    missing : sequence of str, default=DEFAULT_MISSING
-        Cells that count as missing; more of them leave fewer cells as text.
+    missing : sequence of str or None, default=()
+        Words for a missing cell, besides ``DEFAULT_MISSING``; more of them leave fewer cells as
+        text. None counts only empty cells as missing.
     delimiter : str, optional
-        One character; by default comma, semicolon, tab or pipe, whichever the header has most.
+        One character; by default semicolon, tab, pipe or comma, whichever divides the header and
+        the first rows alike, else spaces.
+    dates : {"day-first", "month-first", "year-first"}, optional
+        The order of dates such as 01/02/2024, where the cells leave it open.
+    decimal : {".", ","}, optional
+        The decimal sign of numbers such as 1.234, where the cells leave it open.
+    like : TableSpec, optional
+        The table that a model was fitted on, ``model.preprocessor_.spec``: a column of the same
+        name is read as it was there, whatever its own cells look like.
+    text : collection of str, default=()
+        Columns that are left as the text in the file.
+    beside : collection of str or "all", default=()
+        Columns whose text is added as a further column, called ``text_name(name)``.
     max_bytes : int, default=1 GiB
         Larger files are refused; reading takes about three times as much memory.
 
     Returns
     -------
     pyarrow.Table
-        One row a line; short rows are filled with missing cells, with a warning.
+        One row a line; short rows are filled with missing cells, with a warning. The metadata of
+        a field say how its column is written, so that a model fitted on the table keeps it.
 
     Raises
     ------
     DataError
         If the file is empty, not UTF-8 text, or a line, name or cell cannot be used.
     ParameterError
-        If ``delimiter`` is not one character.
+        If a parameter has a wrong value.
 
     Examples
     --------
@@ -71,15 +93,152 @@ def read_csv(
     >>> read_csv(path).to_pydict()
     {'city': ['Oslo', 'Bergen'], 'people': [709037, None]}
     """
-    return _as_table(source, load_text(source, max_bytes), missing, delimiter)
+    options = TextOptions(missing, delimiter, dates, decimal, like, text, beside).check()
+    return read_table(source, load_text(source, max_bytes), options).sound()
+
+
+class ReadTable(NamedTuple):
+    """A table, and the columns of it that leave their notation open.
+
+    Attributes
+    ----------
+    table : pyarrow.Table
+        Columns that are open are text.
+    problems : dict of str to DataError
+        The errors that ask how such a column is to be read.
+    shown : dict of str to Notation
+        The notation of columns whose cells show it.
+    notes : Notes
+        What there is to say about the columns.
+    """
+
+    table: pa.Table
+    problems: dict[str, DataError]
+    shown: dict[str, Notation]
+    notes: Notes
+
+    def sound(self, *, quiet: bool = False) -> pa.Table:
+        """Return the table, and say what there is to say; raise the first of the errors."""
+        for problem in self.problems.values():
+            raise problem
+        if not quiet:
+            self.notes.say()
+        return self.table
+
+
+def read_table(source: str | Path, raw: bytes, options: TextOptions) -> ReadTable:
+    """Read clean text."""
+    header = read_header(source, raw, options.delimiter, options.kinds)
+    check_quotes(source, raw, " " if header.delimiter == SPACES else header.delimiter)
+    rows = RowText(source, raw, header)
+    defaults = [""] if options.missing is None else DEFAULT_MISSING
+    cells = rows.drop_unnamed(rows.parse([*defaults, *(options.missing or ())]))
+    notes = Notes()
+    columns = _typed(source, cells, header.delimiter, options, notes)
+    texts = _texts(rows, cells.column_names, options)
+    arrays, fields = [], []
+    for name in cells.column_names:
+        column = columns[name] if name in columns else TypedColumn(texts[name])
+        arrays.append(column.values)
+        fields.append(_field(name, column, options))
+    for name in texts.column_names:
+        if name not in options.text:
+            arrays.append(texts[name])
+            fields.append(verbatim_field(text_name(name)))
+    problems = {n: column.problem for n, column in columns.items() if column.problem is not None}
+    shown = {name: column.notation for name, column in columns.items() if column.is_shown}
+    return ReadTable(pa.table(arrays, schema=pa.schema(fields)), problems, shown, notes)
+
+
+def _texts(rows: RowText, names: Sequence[str], options: TextOptions) -> pa.Table:
+    """Return the columns that are left as text, and those whose text is wanted beside them."""
+    wanted = [n for n in names if n in options.text or options.wants_beside(n)]
+    table = rows.parse([], wanted) if wanted else pa.table({})
+    return pa.table([as_text(column) for column in table.columns], names=wanted)
+
+
+def _typed(
+    source: str | Path, cells: pa.Table, delimiter: str, options: TextOptions, notes: Notes
+) -> dict[str, TypedColumn]:
+    drafts = {}
+    for name in cells.column_names:
+        if name in options.text:
+            continue
+        is_used = options.like is None or name in options.kinds
+        own = notes if is_used else Notes()
+        place = ColumnPlace(source, name, delimiter, options, own)
+        try:
+            drafts[name] = draft_column(cells[name], place)
+        except DataError as error:
+            drafts[name] = Draft(TypedColumn(as_text(cells[name]), problem=error))
+        if not is_used:  # of no use to the model: nothing in it is refused or spoken of
+            drafts[name] = _unjudged(drafts[name])
+    decimals = {draft.decimal for draft in drafts.values()} - {""}
+    return {name: draft.finish(decimals) for name, draft in drafts.items()}
+
+
+def _unjudged(draft: Draft) -> Draft:
+    return Draft(draft.finish(())._replace(problem=None), decimal=draft.decimal)
+
+
+def _field(name: str, column: TypedColumn, options: TextOptions) -> pa.Field:
+    if name in options.text:
+        return verbatim_field(name)
+    notation = options.noted(column.notation, name)
+    return with_notation(pa.field(name, column.values.type), notation)
+
+
+class Pieces:
+    """Delimited text that comes in pieces: what the first of them show holds for all.
+
+    Parameters
+    ----------
+    name : str
+        What the stream is called in messages.
+    header : bytes
+        The header line.
+    options : TextOptions
+        How to read.
+    """
+
+    def __init__(self, name: str, header: bytes, options: TextOptions) -> None:
+        self.name, self.header, self.options, self.n_rows = name, header, options, 0
+        self._shown: dict[str, Notation] = {}
+
+    def read(self, rows: bytes) -> ReadTable:
+        """Return the next rows as a table."""
+        source = f"{self.name} after row {self.n_rows:,}" if self.n_rows else self.name
+        raw = clean_text(source, self.header + rows)
+        if not self.n_rows and self.options.delimiter is None:
+            mark = read_header(source, raw, None, self.options.kinds).delimiter
+            if mark != SPACES:
+                self.options = replace(self.options, delimiter=mark)
+        found = read_table(source, raw, self.options)
+        if self.options.like is not None:
+            self._keep(source, found.shown)
+        self.n_rows += found.table.num_rows
+        return found
+
+    def _keep(self, source: str, shown: dict[str, Notation]) -> None:
+        """Hold later pieces to the notation of the first that showed one."""
+        for name, notation in shown.items():
+            before = self._shown.setdefault(name, notation)
+            if (before.decimal, before.date_order) != (notation.decimal, notation.date_order):
+                wrong = f"column {name!r:.40} is written in another notation than in rows before"
+                raise refuse(source, wrong, "Give the rows as a file, or write them alike")
+        self.options = self.options.with_notations(self._shown)
 
 
 def stream_csv(
     stream: BinaryIO,
     *,
-    text: Collection[str] = (),
-    missing: Sequence[str] = DEFAULT_MISSING,
+    missing: Sequence[str] | None = (),
     delimiter: str | None = None,
+    dates: DateOrder | None = None,
+    decimal: str | None = None,
+    like: TableSpec | None = None,
+    text: Collection[str] = (),
+    beside: Collection[str] | Literal["all"] = (),
     name: str = "standard input",
     piece_bytes: int = _PIECE,
 ) -> Iterator[pa.Table]:
@@ -89,11 +248,20 @@ def stream_csv(
     ----------
     stream : binary file
         Read until it ends; its first line is the header.
-    text : collection of str, default=()
-        Columns that stay text even where the rows at hold look like numbers or dates.
-    missing : sequence of str, default=DEFAULT_MISSING
+    missing : sequence of str or None, default=()
         As in ``read_csv``.
     delimiter : str, optional
+        As in ``read_csv``.
+    dates : {"day-first", "month-first", "year-first"}, optional
+        As in ``read_csv``.
+    decimal : {".", ","}, optional
+        As in ``read_csv``.
+    like : TableSpec, optional
+        As in ``read_csv``. Numbers and dates have in every piece the notation of the first piece
+        that shows one.
+    text : collection of str, default=()
+        As in ``read_csv``.
+    beside : collection of str or "all", default=()
         As in ``read_csv``.
     name : str, default="standard input"
         What the stream is called in messages.
@@ -110,28 +278,59 @@ def stream_csv(
     DataError
         If a line, name or cell cannot be used; rows before it have been handed out.
     """
+    options = TextOptions(missing, delimiter, dates, decimal, like, text, beside)
+    yield from stream_with(options, stream, name, piece_bytes)
+
+
+def stream_with(
+    options: TextOptions,
+    stream: BinaryIO,
+    name: str = "standard input",
+    piece_bytes: int = _PIECE,
+) -> Iterator[pa.Table]:
+    """Read text as it comes, with the options put together.
+
+    Parameters
+    ----------
+    options : TextOptions
+        Those of ``stream_csv`` that say how to read.
+    stream : binary file
+        As in ``stream_csv``.
+    name : str, default="standard input"
+        As in ``stream_csv``.
+    piece_bytes : int, default=2 ** 20
+        As in ``stream_csv``.
+
+    Yields
+    ------
+    pyarrow.Table
+        At least one row.
+    """
+    for found in read_pieces(stream, options.check(), name, piece_bytes):
+        yield found.sound()
+
+
+def read_pieces(
+    stream: BinaryIO, options: TextOptions, name: str, piece_bytes: int = _PIECE
+) -> Iterator[ReadTable]:
+    """Yield the rows of a stream as they come; the parameters are those of ``stream_csv``."""
     header = stream.readline()
+    if header.lower().lstrip(b'\xef\xbb\xbf"').startswith(b"sep="):
+        header += stream.readline()
     if not header.strip():
         raise refuse(name, "there is no header line", "Send a line of names, then rows")
-    header = header.rstrip(b"\r\n") + b"\n"
-
-    def table_of(rows: bytes) -> pa.Table:
-        source = f"{name} after row {n_rows:,}"
-        return _as_table(source, clean_text(source, header + rows), missing, delimiter, text)
-
+    pieces = Pieces(name, header.rstrip(b"\r\n") + b"\n", options)
     # What has come so far, waiting for at least one byte; nothing at the end.
     read: Callable[[int], bytes] = getattr(stream, "read1", stream.read)
-    n_rows, pending = 0, b""
+    pending = b""
     for piece in iter(lambda: read(piece_bytes), b""):
         pending += piece
         end = _end_of_rows(pending)
         if pending[:end].strip():
-            table = table_of(pending[:end])
-            n_rows += table.num_rows
-            yield table
+            yield pieces.read(pending[:end])
         pending = pending[end:]
     if pending.strip():
-        yield table_of(pending + b"\n")
+        yield pieces.read(pending + b"\n")
 
 
 def _end_of_rows(pending: bytes) -> int:
@@ -140,146 +339,3 @@ def _end_of_rows(pending: bytes) -> int:
     while end and pending.count(b'"', 0, end) % 2:
         end = pending.rfind(b"\n", 0, end - 1) + 1
     return end
-
-
-def _as_table(
-    source: str | Path,
-    raw: bytes,
-    missing: Sequence[str],
-    delimiter: str | None,
-    text: Collection[str] = (),
-) -> pa.Table:
-    header = read_header(source, raw, delimiter)
-    check_quotes(source, raw, header.delimiter)
-    body = raw[header.body :]
-    if not body.strip():
-        raise refuse(source, "there is a header line but no rows", "Give a file with data")
-    _count_blank_lines(body)
-    table = _drop_unnamed(_parse(source, body, header, missing), header)
-    places = [ColumnPlace(source, name, header.delimiter) for name in table.column_names]
-    with joined():
-        columns = [
-            as_text(table[place.name])
-            if place.name in text
-            else cast_column(table[place.name], place, missing)
-            for place in places
-        ]
-    return pa.table(columns, names=table.column_names)
-
-
-def fill_csv(table: pa.Table, sink: BinaryIO, delimiter: str = ",") -> None:
-    """Write a table as delimited text; text is quoted and missing cells are empty.
-
-    Parameters
-    ----------
-    table : pyarrow.Table
-        Columns without nesting.
-    sink : binary file
-        Where to write.
-    delimiter : str, default=","
-        One character between cells.
-    """
-    pa_csv.write_csv(plain_columns(table), sink, pa_csv.WriteOptions(delimiter=delimiter))
-
-
-def plain_columns(table: pa.Table) -> pa.Table:
-    """Return a table as it can be written as text: without dictionaries, nor blank lines."""
-    columns = [_decode(column) for column in table.columns]
-    if len(columns) == 1 and columns[0].null_count:
-        # A lone missing cell would be a blank line, which readers skip; "" is not.
-        columns = [pc.fill_null(pc.cast(columns[0], pa.string()), "")]
-    return pa.table(columns, names=table.column_names)
-
-
-def _decode(column: Any) -> Any:
-    if pa.types.is_dictionary(column.type):
-        return pc.cast(column, column.type.value_type)
-    return column
-
-
-def _count_blank_lines(body: bytes) -> None:
-    if b'"' in body or b"\n\n" not in body.rstrip():
-        return
-    blank = sum(1 for line in body.rstrip().split(b"\n") if not line)
-    warn(f"{counted(blank, 'blank line')} among the rows skipped.")
-
-
-def _parse(source: str | Path, body: bytes, header: Header, missing: Sequence[str]) -> pa.Table:
-    try:
-        return _parse_text(body, header, missing)
-    except pa.ArrowInvalid:
-        mended = _mend_rows(source, body, header)
-    try:
-        return _parse_text(mended, header, missing)
-    except pa.ArrowInvalid as error:
-        wrong = f"the rows cannot be told apart ({clip(error, 60)})"
-        raise refuse(source, wrong, "Check delimiters and quotes") from None
-
-
-def _parse_text(body: bytes, header: Header, missing: Sequence[str]) -> pa.Table:
-    names = [f"f{place}" for place in range(len(header.names))]
-    table = pa_csv.read_csv(
-        arrow_reader(body),
-        pa_csv.ReadOptions(column_names=names, block_size=_BLOCK),
-        pa_csv.ParseOptions(delimiter=header.delimiter, newlines_in_values=b'"' in body),
-        pa_csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()),
-            null_values=list(missing),
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-        ),
-    )
-    return table.rename_columns(list(header.names))
-
-
-def _mend_rows(source: str | Path, body: bytes, header: Header) -> bytes:
-    """Fill short rows and cut empty extra cells, line by line; anything else is refused."""
-    lines = body.decode().split("\n")
-    reader = csv.reader(io.StringIO(body.decode()), delimiter=header.delimiter)
-    filled = cut = 0
-    try:
-        for row in reader:
-            extra = len(row) - len(header.names)
-            if row and extra < 0:
-                lines[reader.line_num - 1] += header.delimiter * -extra
-                filled -= extra
-            elif extra > 0:
-                line = lines[reader.line_num - 1]
-                lines[reader.line_num - 1] = _cut(source, line, extra, header, reader.line_num)
-                cut += 1
-    except csv.Error as error:
-        place = f"line {header.lines + reader.line_num}"
-        raise refuse(source, f"{place}: {error}", "Check the quotes of this line") from None
-    _say_mended(filled, cut)
-    return "\n".join(lines).encode()
-
-
-def _cut(source: str | Path, line: str, extra: int, header: Header, number: int) -> str:
-    rest = line.rstrip(" ")
-    if rest.endswith(header.delimiter * extra):
-        return rest[:-extra]
-    width = len(header.names)
-    wrong = f"line {header.lines + number} has {width + extra} cells, the header has {width}"
-    raise refuse(source, wrong, f"Put cells that hold a {clip(header.delimiter)} in quotes")
-
-
-def _say_mended(filled: int, cut: int) -> None:
-    if filled:
-        warn(f"Rows with too few cells were filled: {counted(filled, 'cell')} became missing.")
-    if cut:
-        warn(f"Empty cells beyond the last column were dropped from {counted(cut, 'row')}.")
-
-
-def _drop_unnamed(table: pa.Table, header: Header) -> pa.Table:
-    unnamed = [header.names[place] for place in header.unnamed]
-    empty = [name for name in unnamed if _is_empty(table[name])]
-    if empty:
-        warn(f"{counted(len(empty), 'column')} without a name and without content dropped.")
-    named = [name for name in unnamed if name not in empty]
-    if named:
-        warn(f"{counted(len(named), 'column')} without a name called {listing(named)}.")
-    return table.drop_columns(empty) if empty else table
-
-
-def _is_empty(column: Any) -> bool:
-    return bool(pc.all(pc.equal(pc.fill_null(column, ""), "")).as_py())

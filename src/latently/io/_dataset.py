@@ -18,9 +18,11 @@ from numpy.typing import ArrayLike
 from latently.exceptions import ParameterError
 from latently.io._bytes import DEFAULT_MAX_BYTES, too_large
 from latently.io._find_tables import TableFiles, files_of, find_files
+from latently.io._gap_words import mark_table
 from latently.io._say import listing, refuse
 from latently.io._table_files import TableFile
 from latently.io._tables import cell_bytes
+from latently.io._text_options import TextOptions, text_name
 
 __all__ = ["Piece", "RowPicker", "TableDataset", "as_dataset"]
 
@@ -72,6 +74,8 @@ class TableDataset:
         file system that pyarrow knows, as ``"s3://bucket/rows"``; or a dataset of pyarrow.
     format : str, optional
         As in ``read``; by default file names decide.
+    options : TextOptions, optional
+        How delimited text is read, and which words stand for a gap in files of every format.
 
     Attributes
     ----------
@@ -103,11 +107,13 @@ class TableDataset:
         self,
         source: str | Path | Sequence[str | Path] | pa_dataset.Dataset,
         format: str | None = None,
+        options: TextOptions | None = None,
     ) -> None:
-        found = _found(source, format)
+        self._options = (options or TextOptions()).check()
+        found = _found(source, format, self._options)
         self.source = found.name
         self._files, self._keys = found.files, found.keys
-        self.schema = _common_schema(self._files, self._keys)
+        self.schema = _noted(_common_schema(self._files, self._keys), self._options)
         self._parts = _parts(self._files)
         self.n_rows = sum(sum(file.sizes) for file in self._files)
         if self.n_rows == 0:
@@ -117,6 +123,12 @@ class TableDataset:
     def paths(self) -> tuple[str, ...]:
         """The files, in the order of their rows."""
         return tuple(file.path for file in self._files)
+
+    @property
+    def text_options(self) -> dict[str, Any]:
+        """What was said about the cells, by name; nothing where nothing was said."""
+        said = {name: getattr(self._options, name) for name in ("missing", "dates", "decimal")}
+        return {name: value for name, value in said.items() if value}
 
     @property
     def column_names(self) -> list[str]:
@@ -358,14 +370,14 @@ class TableDataset:
     def _read(self, number: int, parts: Sequence[int]) -> Iterator[pa.Table]:
         """Yield parts of a file, in the columns and types of the whole table."""
         file, keys = self._files[number], self._keys[number]
-        own = [name for name in self.schema.names if name not in keys]
-        for table in file.read(parts, own):
-            columns = {
-                name: pa.repeat(keys[name], table.num_rows) if name in keys else table[name]
-                for name in self.schema.names
-            }
+        wanted = {*self.schema.names}
+        own = [n for n in file.schema.names if (n in wanted or text_name(n) in wanted)]
+        for table in file.read(parts, [name for name in own if name not in keys]):
+            for name in keys:
+                table = table.append_column(name, pa.repeat(keys[name], table.num_rows))
             try:
-                yield pa.table(columns).cast(self.schema)
+                marked = mark_table(table, self._options)
+                yield marked.select(self.schema.names).cast(self.schema)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
                 wrong = f"its values do not fit the columns of {self.paths[0]} ({error:.60})"
                 raise refuse(file.path, wrong, "Write all files alike") from None
@@ -428,10 +440,16 @@ def as_dataset(X: Any) -> TableDataset | None:
     return X if isinstance(X, TableDataset) else None
 
 
-def _found(source: Any, format: str | None) -> TableFiles:
+def _found(source: Any, format: str | None, options: TextOptions) -> TableFiles:
     if isinstance(source, pa_dataset.Dataset):
+        options.refuse_for("a dataset of pyarrow")
         return files_of(source)
-    return find_files(source, format)
+    return find_files(source, format, options)
+
+
+def _noted(schema: pa.Schema, options: TextOptions) -> pa.Schema:
+    """Return a schema whose fields name the words for a gap, for a model to keep."""
+    return mark_table(schema.empty_table(), options).schema if options.has_words else schema
 
 
 def _parts(files: Sequence[TableFile]) -> list[_Part]:

@@ -1,6 +1,7 @@
 """One door in and one door out, whatever the format."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -14,14 +15,18 @@ from latently.exceptions import ParameterError
 from latently.io._arrays import fill_npy, fill_npz, read_npy, read_npz
 from latently.io._atomic import check_output, write_bytes
 from latently.io._bytes import DEFAULT_MAX_BYTES
-from latently.io._csv import DEFAULT_MISSING, fill_csv, read_csv
+from latently.io._cells_out import fill_csv
+from latently.io._csv import ReadTable, read_csv, read_table
 from latently.io._formats import find_format
+from latently.io._gap_words import mark_array, mark_table
 from latently.io._image_write import write_images
 from latently.io._images import ImageFolder, read_images
 from latently.io._say import listing, refuse
 from latently.io._tables import fill_arrow, fill_parquet, read_arrow, read_parquet
+from latently.io._text import load_text
+from latently.io._text_options import TextOptions
 
-__all__ = ["Data", "read_file", "write"]
+__all__ = ["Data", "read_file", "read_text", "text_options", "write"]
 
 Data: TypeAlias = "pa.Table | NDArray[Any] | ImageFolder"
 
@@ -38,19 +43,18 @@ _ARRAY_FILLERS: dict[str, Callable[[Any, BinaryIO], None]] = {"npy": fill_npy, "
 def read_file(
     source: str | Path,
     format: str | None = None,
+    options: TextOptions | None = None,
     *,
-    missing: Sequence[str] = DEFAULT_MISSING,
-    delimiter: str | None = None,
     key: str | None = None,
     skip_bad: bool = False,
     max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> Data:
     """Read one file, or standard input; the parameters are those of ``read``."""
+    options, name = options or TextOptions(), find_format(source, format).name
+    if name in _TEXTS:
+        return read_csv(source, **vars(text_options(name, options)), max_bytes=max_bytes)
+    options.refuse_for(f"{name} data")
     readers: dict[str, Callable[[], Data]] = {
-        "csv": lambda: read_csv(source, missing=missing, delimiter=delimiter, max_bytes=max_bytes),
-        "tsv": lambda: read_csv(
-            source, missing=missing, delimiter=delimiter or "\t", max_bytes=max_bytes
-        ),
         "parquet": lambda: read_parquet(source, max_bytes=max_bytes),
         "arrow": lambda: read_arrow(source, max_bytes=max_bytes),
         "feather": lambda: read_arrow(source, max_bytes=max_bytes),
@@ -58,7 +62,31 @@ def read_file(
         "npz": lambda: read_npz(source, key=key, max_bytes=max_bytes),
         "images": lambda: read_images(source, skip_bad=skip_bad, max_bytes=max_bytes),
     }
-    return readers[find_format(source, format).name]()
+    return _marked(readers[name](), options)
+
+
+def read_text(source: str | Path, options: TextOptions, max_bytes: int) -> ReadTable:
+    """Read a delimited file, with the errors of columns that leave their notation open."""
+    return read_table(source, load_text(source, max_bytes), options)
+
+
+def text_options(name: str, options: TextOptions) -> TextOptions:
+    """Return how to read a text format: the cells of tsv files stand apart by tabs."""
+    return replace(options, delimiter=options.delimiter or _DELIMITERS[name])
+
+
+_DELIMITERS = {"csv": None, "tsv": "\t"}
+_TEXTS = frozenset(_DELIMITERS)
+
+
+def _marked(data: Data, options: TextOptions) -> Data:
+    """Mark the words for a gap in data that have types already; add the texts asked for."""
+    if isinstance(data, ImageFolder):
+        options.refuse_for_images()
+        return data
+    if isinstance(data, np.ndarray):
+        return mark_array(data, options.missing or ())
+    return mark_table(data, options)
 
 
 def write(

@@ -14,12 +14,14 @@ import pyarrow.dataset as pa_dataset
 import pyarrow.fs as pa_fs
 
 from latently.exceptions import DataError
+from latently.io._agreement import Agreement
 from latently.io._bytes import DEFAULT_MAX_BYTES, check_regular, is_folder
-from latently.io._files import read_file
+from latently.io._files import read_file, read_text, text_options
 from latently.io._formats import FORMATS, IMAGE_SUFFIXES, find_format, suffix_of
 from latently.io._say import listing, refuse, show
 from latently.io._staging import staged_csv
 from latently.io._table_files import ArrowFile, MemoryTable, ParquetFile, TableFile
+from latently.io._text_options import TextOptions
 
 __all__ = ["TableFiles", "files_of", "find_files", "is_pattern", "is_table_folder", "is_uri"]
 
@@ -29,7 +31,6 @@ _ON_DISK: dict[str, Callable[[str, pa_fs.FileSystem], TableFile]] = {
     "feather": ArrowFile,
     "ipc": ArrowFile,
 }
-_DELIMITERS = {"csv": None, "tsv": "\t"}
 _ARROW_MAGIC = b"ARROW1"
 #: What tables in a folder are told by: any .txt may be a note beside them.
 _SUFFIXES = {
@@ -49,12 +50,15 @@ class TableFiles(NamedTuple):
     keys: tuple[dict[str, Any], ...]
 
 
-def find_files(source: str | Path | Sequence[str | Path], format: str | None) -> TableFiles:
+def find_files(
+    source: str | Path | Sequence[str | Path], format: str | None, options: TextOptions
+) -> TableFiles:
     """Find and open the files of a table."""
     if isinstance(source, str) and is_uri(source):
+        options.refuse_for("files of other file systems")
         return _files_of_uri(source, format)
     name, paths, root = _paths(source)
-    files = tuple(_opened(path, format) for path in paths)
+    files = tuple(_opened_all(paths, format, options))
     return TableFiles(name, files, _keys(files, paths, root))
 
 
@@ -160,16 +164,66 @@ def _one_format(folder: Path) -> list[Path]:
     return paths
 
 
-def _opened(path: Path, format: str | None) -> TableFile:
-    is_file = str(path) != "-"
-    name = find_format(path, format).name if is_file else "csv"
+def _opened_all(
+    paths: Sequence[Path], format: str | None, options: TextOptions
+) -> Iterator[TableFile]:
+    """Open the files of one table; those of text are read in types that hold the cells of all."""
+    texts = [path for path in paths if _is_text(path, format)]
+    if not texts:
+        options.refuse_for("files that are not delimited text")
+    small = [path for path in texts if str(path) == "-" or not _is_large(path)]
+    found = _read_alike(small, format, options) if len(small) == len(texts) else {}
+    for path in paths:
+        yield found[path] if path in found else _opened(path, format, options)
+
+
+def _read_alike(
+    paths: Sequence[Path], format: str | None, options: TextOptions
+) -> dict[Path, TableFile]:
+    agreement = Agreement(options)
+    found = {}
+    for path in paths:
+        own = text_options(_format_of(path, format), options)
+        found[path] = read_text(path, own, DEFAULT_MAX_BYTES)
+        agreement.see(found[path])
+    if len(paths) == 1:
+        return {path: MemoryTable(str(path), one.sound()) for path, one in found.items()}
+    again = [path for path in paths if not agreement.holds(found[path])]
+    if agreement.clashes:
+        again = []  # refused by who compares the schemas
+    shared = agreement.options() if again else options
+    for path in again:
+        own = text_options(_format_of(path, format), shared)
+        found[path] = read_text(path, own, DEFAULT_MAX_BYTES)
+    tables = {path: one.sound(quiet=True) for path, one in found.items()}
+    agreement.notes.say()
+    if not agreement.clashes:
+        tables = {p: agreement.cast(table, table.column_names) for p, table in tables.items()}
+    return {path: MemoryTable(str(path), table) for path, table in tables.items()}
+
+
+def _format_of(path: Path, format: str | None) -> str:
+    return find_format(path, format).name if str(path) != "-" else format or "csv"
+
+
+def _is_text(path: Path, format: str | None) -> bool:
+    return _format_of(path, format) in ("csv", "tsv")
+
+
+def _is_large(path: Path) -> bool:
+    check_regular(path)
+    return path.stat().st_size > DEFAULT_MAX_BYTES
+
+
+def _opened(path: Path, format: str | None, options: TextOptions) -> TableFile:
+    is_file, name = str(path) != "-", _format_of(path, format)
     if is_file:
         check_regular(path)
     if is_file and (name == "parquet" or (name in _ON_DISK and _has_random_access(path))):
         return _ON_DISK[name](str(path), pa_fs.LocalFileSystem())
-    if is_file and name in _DELIMITERS and path.stat().st_size > DEFAULT_MAX_BYTES:
-        return staged_csv(path, _DELIMITERS[name])
-    data = read_file(path, format)
+    if is_file and _is_text(path, format) and _is_large(path):
+        return staged_csv(path, text_options(name, options))
+    data = read_file(path, format, options)
     if not isinstance(data, pa.Table):
         raise refuse(path, "this is not a table with named columns", "Give a table")
     return MemoryTable(str(path), data)

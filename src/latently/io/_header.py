@@ -4,19 +4,25 @@ import csv
 import io
 import re
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
 from latently.exceptions import ParameterError
 from latently.io._say import clip, listing, refuse
 
-__all__ = ["Header", "read_header"]
+__all__ = ["SPACES", "Header", "read_header"]
 
-# Tried in this order; the first of the most frequent in the header line wins.
-DELIMITERS = (",", ";", "\t", "|")
+# Where two divide the lines equally well, the first: commas and spaces also stand within cells.
+DELIMITERS = (";", "\t", "|", ",")
+#: The delimiter of files whose cells stand apart by one or more spaces.
+SPACES = "spaces"
+# Lines below the header that show the delimiter.
+_SAMPLE_LINES = 50
+_SEPARATOR = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*")
 # A header longer than this is a file without line ends.
-_MAX_HEADER_BYTES = 2**24
+_MAX_HEADER_BYTES, _USUAL_BYTES = 2**24, 2**18
 
 
 class Header(NamedTuple):
@@ -29,7 +35,9 @@ class Header(NamedTuple):
     lines: int  # how many lines precede the body
 
 
-def read_header(source: str | Path, raw: bytes, delimiter: str | None) -> Header:
+def read_header(
+    source: str | Path, raw: bytes, delimiter: str | None, known: Collection[str] = ()
+) -> Header:
     """Find the delimiter, the column names and the first byte of the rows.
 
     Parameters
@@ -39,7 +47,10 @@ def read_header(source: str | Path, raw: bytes, delimiter: str | None) -> Header
     raw : bytes
         The whole text.
     delimiter : str or None
-        One character; None chooses comma, semicolon, tab or pipe from the header line.
+        One character; None takes that of a first line ``sep=;``, else the one of semicolon, tab,
+        pipe and comma that divides the header and the first rows alike, else spaces.
+    known : collection of str, default=()
+        Names that a model expects; a header of these is one even if they are numbers.
 
     Returns
     -------
@@ -53,12 +64,22 @@ def read_header(source: str | Path, raw: bytes, delimiter: str | None) -> Header
     ParameterError
         If ``delimiter`` is not one plain character.
     """
-    text = raw[:_MAX_HEADER_BYTES].decode("utf-8", "ignore")
-    mark = _sniff(text) if delimiter is None else _checked(delimiter)
+    # A header seldom needs more than a small part of a large file.
+    size = _USUAL_BYTES if b"\n" in raw[: _USUAL_BYTES // 2] else _MAX_HEADER_BYTES
+    text = raw[:size].decode("utf-8", "ignore")
+    said = _SEPARATOR.fullmatch(text.split("\n", 1)[0])
+    before = 0 if said is None else 1
+    text = text.split("\n", 1)[-1] if before else text
+    if delimiter is not None:
+        mark = _checked(delimiter)
+    else:
+        mark = _sniff(source, text) if said is None else _checked(said[1])
     cells, lines = _first_row(source, text, mark)
-    _refuse_numbers(source, cells)
+    if not set(known) & set(cells):
+        _refuse_numbers(source, cells)
     _refuse_repeats(source, cells)
     unnamed = tuple(place for place, cell in enumerate(cells) if not cell)
+    lines += before
     return Header(_name_all(cells), mark, unnamed, _after_line(raw, lines), lines)
 
 
@@ -71,13 +92,50 @@ def _checked(delimiter: str) -> str:
     return delimiter
 
 
-def _sniff(text: str) -> str:
-    line = re.sub(r'"[^"]*"', "", text.lstrip("\n").split("\n", 1)[0])
-    counts = Counter(line)
-    return max(DELIMITERS, key=lambda mark: counts[mark])
+def _sniff(source: str | Path, text: str) -> str:
+    """Return the delimiter that divides the header, and the first rows in the same way."""
+    start = "\n".join(text.lstrip("\n").split("\n", _SAMPLE_LINES + 1)[: _SAMPLE_LINES + 1])
+    head, *rows = re.sub(r'"[^"]*"', "", start).split("\n")
+    rows = [row for row in rows if row.strip()]
+    found = [mark for mark in DELIMITERS if mark in head]
+    if found:
+        return max(found, key=lambda mark: (_share(rows, mark, head.count(mark)), head.count(mark)))
+    if len(head.split()) > 1 and '"' not in start and _is_spaced(source, head, rows):
+        return SPACES
+    # One name: rows that a delimiter divides all alike do not fit it, decimal commas do.
+    shared = [mark for mark in DELIMITERS if rows and all(mark in row for row in rows)]
+    if shared == [","] and all(_NUMBER.fullmatch(row) for row in rows):
+        return ";"
+    return shared[0] if shared else ","
+
+
+def _share(rows: list[str], mark: str, count: int) -> float:
+    """Return the share of rows with as many delimiters as the header has."""
+    return sum(row.count(mark) == count for row in rows) / max(len(rows), 1)
+
+
+def _is_spaced(source: str | Path, head: str, rows: list[str]) -> bool:
+    """Return True for rows of numbers with spaces between them, as many as there are names."""
+    width = len(head.split())
+    numbers = [row for row in rows if _is_mostly_numbers(row.split())]
+    if not rows or len(numbers) < len(rows) / 2:
+        return False
+    odd = next((row for row in rows if len(row.split()) != width), None)
+    if odd is not None and any(len(row.split()) > 1 for row in rows):
+        wrong = f"cells seem to stand apart by spaces, but {clip(odd)} has not {width} of them"
+        raise refuse(source, wrong, "Put one comma or tab between cells")
+    return odd is None
+
+
+def _is_mostly_numbers(cells: list[str]) -> bool:
+    return 2 * sum(_NUMBER.fullmatch(cell) is not None for cell in cells) >= len(cells) > 0
 
 
 def _first_row(source: str | Path, text: str, delimiter: str) -> tuple[list[str], int]:
+    if delimiter == SPACES:
+        lines = text.split("\n")
+        place = next(place for place, line in enumerate(lines) if line.strip())
+        return lines[place].split(), place + 1
     reader = csv.reader(io.StringIO(text), delimiter=delimiter)
     try:
         row = next(row for row in reader if any(cell.strip() for cell in row))

@@ -6,21 +6,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from latently.io._bytes import DEFAULT_MAX_BYTES, is_folder
-from latently.io._csv import DEFAULT_MISSING
 from latently.io._dataset import TableDataset
 from latently.io._files import Data, read_file
 from latently.io._find_tables import is_pattern, is_table_folder, is_uri
 from latently.io._images import read_images
+from latently.io._text_options import TextOptions
+from latently.schema import DateOrder, TableSpec
 
-__all__ = ["holds_tables", "read"]
+__all__ = ["holds_tables", "read", "read_with"]
 
 
 def read(
     source: str | Path,
     format: str | None = None,
     *,
-    missing: Sequence[str] = DEFAULT_MISSING,
+    missing: Sequence[str] | None = (),
     delimiter: str | None = None,
+    dates: DateOrder | None = None,
+    decimal: str | None = None,
+    like: TableSpec | None = None,
     key: str | None = None,
     skip_bad: bool = False,
     max_bytes: int = DEFAULT_MAX_BYTES,
@@ -35,10 +39,18 @@ def read(
     format : str, optional
         One of csv, tsv, parquet, arrow, feather, npy, npz and images. By default the file name
         decides; a folder holds images, and standard input csv.
-    missing : sequence of str, default=DEFAULT_MISSING
-        Cells of a csv or tsv file that count as missing.
+    missing : sequence of str or None, default=()
+        Words for a missing cell, in tables of every format and, as numbers, in arrays. In
+        delimited text they add to ``DEFAULT_MISSING``; None counts only empty cells.
     delimiter : str, optional
-        What stands between the cells of a csv file; by default found from its header.
+        What stands between the cells of a csv file; by default found from its first lines.
+    dates : {"day-first", "month-first", "year-first"}, optional
+        The order of dates in delimited text, where the cells leave it open.
+    decimal : {".", ","}, optional
+        The decimal sign in delimited text, where the cells leave it open.
+    like : TableSpec, optional
+        The table that a model was fitted on, ``model.preprocessor_.spec``: each of its columns is
+        read from delimited text as it was there, and words for a gap of fit are gaps.
     key : str, optional
         Which array of an npz file; needed when it holds several.
     skip_bad : bool, default=False
@@ -66,14 +78,48 @@ def read(
     >>> read(path).to_pydict()
     {'city': ['Oslo', 'Bergen'], 'people': [709037, None]}
     """
+    options = TextOptions(missing, delimiter, dates, decimal, like)
+    return read_with(options, source, format, key=key, skip_bad=skip_bad, max_bytes=max_bytes)
+
+
+def read_with(
+    options: TextOptions,
+    source: str | Path,
+    format: str | None = None,
+    *,
+    key: str | None = None,
+    skip_bad: bool = False,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+) -> Data:
+    """Read data, with the options for text put together.
+
+    Parameters
+    ----------
+    options : TextOptions
+        Those of ``read`` that concern text, and which columns are left as text.
+    source : str or Path
+        As in ``read``.
+    format : str, optional
+        As in ``read``.
+    key : str, optional
+        As in ``read``.
+    skip_bad : bool, default=False
+        As in ``read``.
+    max_bytes : int, default=1 GiB
+        As in ``read``.
+
+    Returns
+    -------
+    pyarrow.Table, ndarray or ImageFolder
+        As from ``read``.
+    """
+    options = options.check()
     if holds_tables(source, format):
-        return TableDataset(source, format).to_table(max_bytes)
+        return TableDataset(source, format, options).to_table(max_bytes)
     if format in (None, "images") and is_folder(source):
+        options.refuse_for_images()
         return read_images(source, skip_bad=skip_bad, max_bytes=max_bytes)
-    return read_file(
-        source, format, missing=missing, delimiter=delimiter, key=key, skip_bad=skip_bad,
-        max_bytes=max_bytes,
-    )  # fmt: skip
+    return read_file(source, format, options, key=key, skip_bad=skip_bad, max_bytes=max_bytes)
 
 
 def holds_tables(source: str | Path, format: str | None = None) -> bool:

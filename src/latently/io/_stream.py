@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
 from latently.exceptions import DataError
 from latently.io._atomic import atomic_path
-from latently.io._csv import plain_columns
+from latently.io._cells_out import header_line, row_lines
 from latently.io._files import write
 from latently.io._formats import find_format
 from latently.io._resources import check_disk
@@ -119,10 +118,14 @@ def _arrow(sink: BinaryIO, first: pa.Table) -> Iterator[Add]:
 
 @contextlib.contextmanager
 def _text(sink: BinaryIO, first: pa.Table, delimiter: str = ",") -> Iterator[Add]:
-    schema = plain_columns(first).schema
-    options = pa_csv.WriteOptions(delimiter=delimiter)
-    with pa_csv.CSVWriter(sink, schema, write_options=options) as writer:
-        yield lambda piece: writer.write_table(plain_columns(piece).cast(schema))
+    sink.write(header_line(first.schema, delimiter))
+
+    def add(piece: pa.Table) -> None:
+        if piece.column_names != first.column_names:
+            raise pa.ArrowInvalid("other columns")
+        sink.write(row_lines(piece, delimiter))
+
+    yield add
 
 
 def _undictionaried(kind: pa.DataType) -> pa.DataType:

@@ -3,9 +3,14 @@
 import re
 from pathlib import Path
 
+import numpy as np
+
 from latently.io._bytes import gunzip, load_bytes
 from latently.io._formats import looks_like
 from latently.io._say import refuse
+
+# Bytes in which there is a cell, unless there is none at all.
+_START = 2**12
 
 __all__ = ["check_quotes", "clean_text", "line_of", "load_text"]
 
@@ -40,7 +45,7 @@ def clean_text(source: str | Path, raw: bytes) -> bytes:
         raise refuse(source, f"this looks like {kind}, not a text table", "Give a CSV file")
     _check_encoding(source, raw)
     raw = _unify_lines(raw.removeprefix(b"\xef\xbb\xbf"))
-    if not raw.strip():
+    if not raw[:_START].strip() and not raw.strip():
         raise refuse(source, "the file is empty (only blank lines)", "Give a file with data")
     return raw
 
@@ -67,7 +72,10 @@ def check_quotes(source: str | Path, raw: bytes, delimiter: str) -> None:
     DataError
         If a quote is never closed, or closed within a cell; names the line it opened on.
     """
-    if b'"' not in raw:
+    # What follows the last quote's line holds none.
+    end = raw.find(b"\n", raw.rfind(b'"') + 1)
+    raw = raw[: end + 1] if end >= 0 else raw
+    if _quotes_pair(raw, delimiter):
         return
     mark = re.escape(delimiter.encode())
     start = rb"(?<![^" + mark + rb'\n])"'
@@ -78,6 +86,25 @@ def check_quotes(source: str | Path, raw: bytes, delimiter: str) -> None:
     line = line_of(raw, _first_open(raw, re.compile(start), re.compile(whole)))
     wrong = f"the quote opened on line {line} is never closed, or closed in the middle of a cell"
     raise refuse(source, wrong, 'Close it, and write a quote within a cell as ""')
+
+
+def _quotes_pair(raw: bytes, delimiter: str) -> bool:
+    """Return True if every quote opens a cell, closes one, or is doubled, in turn.
+
+    That is what programs write; False means that a closer look is needed.
+    """
+    text = np.frombuffer(raw, np.uint8)
+    places = np.flatnonzero(text == ord('"'))
+    if len(places) % 2:
+        return False
+    ends = [ord(delimiter), ord("\n")]
+    before, after = text[places[::2] - 1], text[np.minimum(places[1::2] + 1, len(text) - 1)]
+    opens = np.isin(before, ends) | (places[::2] == 0)
+    closes = np.isin(after, ends) | (places[1::2] == len(text) - 1)
+    doubled = places[1:-1:2] + 1 == places[2::2]
+    opens[1:] |= doubled
+    closes[:-1] |= doubled
+    return bool(opens.all() and closes.all())
 
 
 def _first_open(raw: bytes, start: re.Pattern[bytes], whole: re.Pattern[bytes]) -> int:

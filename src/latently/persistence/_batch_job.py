@@ -180,6 +180,11 @@ class BatchJob:
         asked["ids"] = list(asked["ids"])
         told = {name: asked[name] for name in ("method", "ids", "cut", "per_feature")}
         digest = hashlib.sha256(Path(self.predictor.path).read_bytes()).hexdigest()
+        said = self.dataset.text_options
+        if said:
+            told["text_options"] = {
+                n: v if isinstance(v, str) else list(v) for n, v in said.items()
+            }
         source = {"n_rows": self.dataset.n_rows, "n_files": len(self.dataset.paths)}
         return {"model_sha256": digest, **told, **source}
 

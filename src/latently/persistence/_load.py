@@ -12,7 +12,7 @@ from latently.exceptions import LatentlyError, ModelFileError
 from latently.io import read_model, show
 from latently.preprocessing import ImagePreprocessor, TablePreprocessor
 from latently.preprocessing._columns import BooleanCodec, CategoryCodec, OrdinalCodec, TimeCodec
-from latently.schema import ColumnType, ImageSpec, Support, TableSpec
+from latently.schema import ColumnType, ImageSpec, Notation, Support, TableSpec
 
 #: The only classes that a model file may name.
 CLASSES: dict[str, type] = {
@@ -72,6 +72,7 @@ CLASSES: dict[str, type] = {
         TableSpec,
         ImageSpec,
         ColumnType,
+        Notation,
         Layout,
         Block,
     )

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from latently._notices import silenced
 from latently.exceptions import DataError, ParameterError
+from latently.io import text_name
 from latently.persistence._load import load
 from latently.tasks import AutoencoderImputer, autoencoder_of, codes, contributions, judge
 
@@ -122,7 +123,7 @@ class BatchPredictor:
             return self._answer(pa.table(nothing, schema=table.schema)).slice(0, 0)
 
     def _answer(self, table: pa.Table) -> pa.Table:
-        beside = _selected(table, self.ids, "The batch lacks columns named in ids")
+        beside = self._beside(table)
         answer = _METHODS[self.method](self, self._rows(table))
         twice = [name for name in beside.column_names if name in answer.column_names]
         if twice:
@@ -130,11 +131,20 @@ class BatchPredictor:
         names = [*beside.column_names, *answer.column_names]
         return pa.table([*beside.columns, *answer.columns], names)
 
+    def _beside(self, table: pa.Table) -> pa.Table:
+        """Return the columns to carry along, as the text of the file where the table holds it."""
+        _selected(table, self.ids, "The batch lacks columns named in ids")
+        texts = [text_name(name) for name in self.ids]
+        pairs = zip(texts, self.ids, strict=True)
+        found = [text if text in table.column_names else name for text, name in pairs]
+        return table.select(found).rename_columns(list(self.ids))
+
     def _rows(self, table: pa.Table) -> Any:
         fitted = getattr(autoencoder_of(self.model).preprocessor_.spec, "names", None)
         if fitted is not None:
             return _selected(table, list(fitted), "The batch lacks columns of the model")
-        kept = table.drop_columns(list(self.ids)) if self.ids else table
+        unseen = {*self.ids, *map(text_name, self.ids)}
+        kept = table.select([name for name in table.column_names if name not in unseen])
         return np.column_stack([column.cast(pa.float64()).to_numpy() for column in kept.columns])
 
     def _score(self, rows: Any) -> pa.Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import narwhals as nw
@@ -21,20 +21,51 @@ def mark_missing(X: Any, value: Any) -> Any:
     ----------
     X : ndarray, DataFrame or Table
         Rows.
-    value : number, str or bool
-        What stands for a missing cell; columns that cannot hold it stay as they are.
+    value : number, str, bool or sequence of them
+        What stands for a missing cell; columns that cannot hold it stay as they are. Texts are
+        numbers where all of them but those that a text stands for are.
 
     Returns
     -------
     ndarray or Table
         Numbers as floats, a frame as an Arrow table.
     """
+    values = _listed(value)
     if isinstance(X, np.ndarray):
         numbers = X if X.dtype.kind == "f" else X.astype(np.float64)
-        return np.where(numbers == value, np.nan, numbers)
-    table = arrow_table(nw.from_native(X, eager_only=True))
-    marked = [_marked(column, value) for column in table.columns]
-    return pa.table(dict(zip(table.column_names, marked, strict=True)))
+        wanted = [one for one in values if not isinstance(one, str)]
+        return np.where(np.isin(numbers, wanted), np.nan, numbers)
+    words = [one for one in values if isinstance(one, str)]
+    named = _without_words(X, words)
+    table = arrow_table(nw.from_native(named, eager_only=True))
+    for place, column in enumerate(table.columns):
+        marked = column
+        for one in values:
+            marked = _marked(marked, one)
+        if marked is not column:
+            table = table.set_column(place, _field_of(X, table, place, marked), marked)
+    return table
+
+
+def _listed(value: Any) -> list[Any]:
+    is_listed = isinstance(value, Sequence) and not isinstance(value, str)
+    return list(value) if is_listed else [value]
+
+
+def _field_of(X: Any, table: pa.Table, place: int, column: Any) -> pa.Field:
+    """Return the field of a marked column, with what an Arrow table says about it."""
+    own = X.schema if isinstance(X, pa.Table) else table.schema
+    return own.field(place).with_type(column.type)
+
+
+def _without_words(X: Any, words: list[str]) -> Any:
+    """Return a pandas frame whose columns of objects hold numbers where only words stood beside."""
+    if not words or not hasattr(X, "assign"):
+        return X
+    objects = [name for name, kind in X.dtypes.items() if str(kind) == "object"]
+    cleared = {name: X[name].where(~X[name].isin(words)).infer_objects() for name in objects}
+    numbers = {n: c for n, c in cleared.items() if c.dtype.kind in "iufb"}
+    return X.assign(**numbers)
 
 
 def _marked(column: pa.ChunkedArray, value: Any) -> pa.ChunkedArray:
@@ -46,8 +77,21 @@ def _marked(column: pa.ChunkedArray, value: Any) -> pa.ChunkedArray:
     except pa.ArrowInvalid:  # a whole number cannot be 0.5
         return column
     found = pc.fill_null(pc.equal(values, wanted), False)
+    if not pc.any(found).as_py():
+        return column
     kept = pc.if_else(found, pa.scalar(None, values.type), values)
+    if isinstance(value, str) and not pa.types.is_dictionary(column.type):
+        return _as_numbers(kept)
     return _as_categories(kept, column) if pa.types.is_dictionary(column.type) else kept
+
+
+def _as_numbers(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return texts as numbers if all of them are some, as they are otherwise."""
+    try:
+        numbers = texts.cast(pa.float64())
+    except pa.ArrowInvalid:
+        return texts
+    return texts if numbers.null_count == len(numbers) else numbers
 
 
 def _can_hold(kind: pa.DataType, value: Any) -> bool:
@@ -95,7 +139,7 @@ def fill_missing(X: Any, filled: Any, columns: Collection[int] | None = None) ->
     return native_frame(pa.table(filled_columns), spec, spec.container, X)
 
 
-def restore(X: Any, filled: Any) -> Any:
+def restore(X: Any, filled: Any, value: Any = ()) -> Any:
     """Return filled rows in the kind and types of ``X``; what was not filled is as it was there.
 
     Parameters
@@ -104,6 +148,8 @@ def restore(X: Any, filled: Any) -> Any:
         Rows before cells were marked as missing.
     filled : ndarray or Table
         The marked rows, filled.
+    value : number, str, bool or sequence of them, default=()
+        What was marked as missing.
 
     Returns
     -------
@@ -113,7 +159,8 @@ def restore(X: Any, filled: Any) -> Any:
     if isinstance(X, np.ndarray):
         whole = rounded(filled, X.dtype) if X.dtype.kind in "iu" else filled.astype(X.dtype)
         return np.where(np.isnan(filled), X, whole)
-    frame = nw.from_native(X, eager_only=True)
+    named = _without_words(X, [one for one in _listed(value) if isinstance(one, str)])
+    frame = nw.from_native(named, eager_only=True)
     table = arrow_table(frame)
     spec = table_spec(frame, table)
     columns = {
@@ -121,7 +168,17 @@ def restore(X: Any, filled: Any) -> Any:
         for name, kind in zip(table.column_names, spec.types, strict=True)
     }
     assert spec.container != "numpy"
-    return native_frame(pa.table(columns), spec, spec.container, X)
+    answer = native_frame(pa.table(columns), spec, spec.container, X)
+    return answer if named is X else _with_words(answer, X, named)
+
+
+def _with_words(answer: Any, given: Any, named: Any) -> Any:
+    """Return a pandas frame with the words that were cleared, where no value replaced them."""
+    for name in named.columns[(named.dtypes != given.dtypes).to_numpy()]:
+        left = answer[name].isna() & given[name].notna()
+        if left.any():
+            answer[name] = answer[name].astype(object).where(~left, given[name])
+    return answer
 
 
 def _filled_array(X: np.ndarray, filled: Any, columns: Collection[int] | None) -> np.ndarray:

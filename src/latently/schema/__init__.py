@@ -23,6 +23,7 @@ from latently.schema._frames import (
     plain_frame,
     rounded,
     table_spec,
+    table_spec_of,
     text_names,
     typed_column,
 )
@@ -34,6 +35,7 @@ from latently.schema._images import (
     unlike_channels,
     why_no_images,
 )
+from latently.schema._notation import DateOrder, Notation, notations_of, with_notation
 from latently.schema._records import (
     ColumnType,
     Container,
@@ -67,10 +69,12 @@ __all__ = [
     "ticks_of",
     "ColumnType",
     "Container",
+    "DateOrder",
     "Frames",
     "ImageAxes",
     "ImageSpec",
     "InputSpec",
+    "Notation",
     "TableSpec",
     "arrow_table",
     "arrow_type",
@@ -79,14 +83,17 @@ __all__ = [
     "frame_like",
     "is_whole",
     "native_frame",
+    "notations_of",
+    "pixel_range",
     "plain_frame",
     "plain_rows",
-    "pixel_range",
     "rounded",
     "table_spec",
+    "table_spec_of",
     "text_names",
     "typed_column",
-    "unmasked",
     "unlike_channels",
+    "unmasked",
     "why_no_images",
+    "with_notation",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import narwhals as nw
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from latently.exceptions import DataError
+from latently.schema._notation import notations_of
 from latently.schema._pandas import ARROW, pandas_word, with_pandas_types, with_plain_texts
 from latently.schema._records import ColumnType, Container, Label, TableSpec
 from latently.schema._types import advice_for, arrow_type, has_name, is_usable, plain_column
@@ -135,6 +137,9 @@ def table_spec(frame: nw.DataFrame[Any], table: pa.Table) -> TableSpec:
         for one, column in zip(series, table.columns, strict=True)
     )
     names = tuple(table.column_names)
+    if container == "pyarrow" and (found := notations_of(frame.to_native().schema)):
+        pairs = zip(names, types, strict=True)
+        types = tuple(replace(kind, notation=found.get(name)) for name, kind in pairs)
     return TableSpec(container, "float64", names, types, _labels_of(frame.columns))
 
 
@@ -155,6 +160,11 @@ def _plain_label(name: Any) -> Any:
 def _is_label(label: Any) -> bool:
     levels = label if isinstance(label, tuple) else (label,)
     return all(type(level) in (int, str) for level in levels)
+
+
+def table_spec_of(table: pa.Table) -> TableSpec:
+    """Return the record of an Arrow table."""
+    return table_spec(nw.from_native(table, eager_only=True), table)
 
 
 def container_of(data: Any) -> Container:

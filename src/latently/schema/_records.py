@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from latently.schema._notation import Notation
+
 Container = Literal["numpy", "pandas", "polars", "pyarrow"]
 #: The name of a column of pandas that is no text: a number, or a tuple of levels.
 Label = int | str | tuple[int | str, ...]
@@ -17,6 +19,7 @@ class ColumnType:
     ``name`` is narwhals' name of the type, ``native`` the container's own word for it
     (pandas only), ``unit`` and ``zone`` belong to times. ``ordered`` and ``levels``, the
     Arrow types of the values and of the codes, belong to dictionaries.
+    ``notation`` says how its cells are written in text files, where that is known.
     """
 
     name: str
@@ -25,6 +28,7 @@ class ColumnType:
     zone: str | None = None
     ordered: bool = False
     levels: tuple[str, str] | None = None
+    notation: Notation | None = None
 
 
 @dataclass(frozen=True)

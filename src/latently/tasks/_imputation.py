@@ -67,9 +67,10 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
     columns : list of str or int, or None, default=None
         Columns to fill, by name or position; None fills all. The others stay as they are, gaps
         included, and still help to fill these.
-    missing_values : number, str or None, default=None
-        A value that stands for a missing cell, besides NaN, None and the like, for example -999
-        or "?".
+    missing_values : number, str, list of them or None, default=None
+        Values that stand for a missing cell, besides NaN, None and the like, for example -999
+        or "unknown". A column of text in which one was found, and numbers in all other cells, is
+        a column of numbers.
     add_indicator : bool, default=False
         True adds a column for each that had gaps in ``fit``, which says where they were.
     support : {"column", "free"}, default="column"
@@ -114,7 +115,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
 
     n_iterations: int = 1
     columns: Sequence[str | int] | None = None
-    missing_values: float | str | None = None
+    missing_values: float | str | Sequence[float | str] | None = None
     add_indicator: bool = False
     support: Literal["column", "free"] = "column"
 
@@ -122,7 +123,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         **AutoencoderTask._parameter_constraints,
         "n_iterations": [Range(Integral, 1, None, closed="left")],
         "columns": ["array-like", None],
-        "missing_values": [Real, str, None],
+        "missing_values": [Real, str, "array-like", None],
         "add_indicator": ["boolean"],
         "support": [StrOptions({"column", "free"})],
     }
@@ -340,7 +341,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
 
     def _answer(self, X: Any, shown: Any, filled: Any) -> Any:
         if self.missing_values is not None:
-            filled = restore(_given(X), filled)
+            filled = restore(_given(X), filled, self.missing_values)
         if not self.add_indicator:
             return filled
         cells = self.autoencoder_._read(shown)

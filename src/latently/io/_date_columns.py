@@ -1,0 +1,157 @@
+"""Columns of dates, times and times of day: the order they are written in, and what they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from latently.exceptions import DataError
+from latently.io._column import (
+    SLIP_SHARE,
+    ColumnPlace,
+    Encoded,
+    TypedColumn,
+    all_match,
+    any_true,
+    cast_or_none,
+    mask_of,
+    slip,
+)
+from latently.io._dates import ClockDraft, DateDraft
+from latently.io._number_columns import Draft
+from latently.io._say import clip
+from latently.schema import DateOrder, Notation
+
+__all__ = ["ISO", "as_iso", "read_clock", "read_dates"]
+
+ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)?)?$"
+_LIKE_DATES = r"^(?:\d{1,2}[-./]\d{1,2}[-./][12]\d{3}|[12]\d{3}[-./]\d{1,2}[-./]\d{1,2})(?:$|[ T])"
+_ISO_TYPES = (
+    pa.date32(),
+    pa.timestamp("us"),
+    pa.timestamp("us", "UTC"),
+    pa.timestamp("ns"),
+    pa.timestamp("ns", "UTC"),
+)
+
+
+def read_dates(encoded: Encoded, place: ColumnPlace) -> Draft | None:
+    """Read a column of dates or times; the parameters are those of ``read_numbers``."""
+    distinct = encoded.rest
+    iso = mask_of(pc.match_substring_regex(distinct.cells, ISO))
+    if iso.all():
+        return Draft(TypedColumn(encoded.spread(_sound_iso(encoded, place))))
+    with_digits = mask_of(pc.match_substring_regex(distinct.cells, r"\d"))
+    if distinct.share(with_digits) < SLIP_SHARE and place.is_new:
+        return None
+    draft = DateDraft(distinct)
+    is_date = draft.is_date | iso
+    share = distinct.share(is_date)
+    looks_so = share >= 0.5 and all_match(distinct.cells, _LIKE_DATES)
+    if share == 0 or (place.is_new and share < SLIP_SHARE and not looks_so):
+        return None
+    if share < 1:
+        raise slip(encoded, ~is_date, "date", place)
+    if draft.mixes_zones:
+        raise _mixed_zones(place)
+    order = _order(draft, encoded, place)
+    if isinstance(order, DataError):
+        return Draft(TypedColumn(encoded.trimmed(), problem=order))
+    form = draft.format(order)
+    fitted = None if place.fitted is None else place.fitted.date_order
+    if place.is_new and place.options.dates != order:
+        remark = "cells were read as dates" + ("" if draft.is_certain.all() else f", {order}")
+        place.note(remark, distinct.cells[0].as_py())
+    elif not place.is_new and fitted not in (None, order) and not draft.is_certain.all():
+        place.note(f"dates were read {order}; in fit they were {fitted}")
+    return Draft(TypedColumn(encoded.spread(draft.convert(order)), Notation(dates=form), True))
+
+
+def _order(draft: DateDraft, encoded: Encoded, place: ColumnPlace) -> DateOrder | DataError:
+    """Return the order of the dates, or the error that asks for it."""
+    fits = [order for order in draft.fits if draft.fits[order].all()]
+    if not fits:
+        raise _mixed_orders(draft, encoded, place)
+    asked = place.options.dates
+    fitted = None if place.fitted is None else place.fitted.date_order
+    if asked in fits:
+        return asked
+    if asked is not None and asked != "year-first" and fits != ["year-first"]:
+        example, row = encoded.first(~draft.fits[asked])
+        raise place.refuse(
+            f"holds {clip(example)} in row {row}, which is not {asked}",
+            "Give another --dates (dates=), or leave it out",
+        )
+    if fitted in fits:
+        return fitted
+    found = draft.candidates
+    if len(found) == 1:
+        return found[0]
+    return place.refuse(
+        f"has dates that may be {' or '.join(found)}, for example "
+        f"{clip(draft.distinct.cells[0].as_py())}",
+        f"Say which: --dates {found[0]} or --dates {found[1]} (dates=)",
+    )
+
+
+def _mixed_orders(draft: DateDraft, encoded: Encoded, place: ColumnPlace) -> DataError:
+    fitting = draft.fits[draft.best]
+    if draft.distinct.share(fitting) >= SLIP_SHARE:
+        return slip(encoded, ~fitting, "date", place)
+    one, other = (encoded.first(mask)[0] for mask in (fitting, ~fitting))
+    return place.refuse(
+        f"holds dates in two orders, {clip(one)} and {clip(other)}", "Write them alike"
+    )
+
+
+def _mixed_zones(place: ColumnPlace) -> DataError:
+    return place.refuse("mixes times with and without a zone", "Write all of them alike")
+
+
+def read_clock(encoded: Encoded, place: ColumnPlace) -> Draft | None:
+    """Read a column of times of day; the parameters are those of ``read_numbers``."""
+    distinct = encoded.rest
+    if place.is_new and not any_true(pc.match_substring(distinct.cells, ":")):
+        return None
+    draft = ClockDraft(distinct)
+    share = distinct.share(draft.is_time)
+    if share == 0 or (place.is_new and share < SLIP_SHARE):
+        return None
+    if share < 1:
+        raise slip(encoded, ~draft.is_time, "time of day", place)
+    if place.is_new:
+        place.note("cells were read as times of day", distinct.cells[0].as_py())
+    return Draft(TypedColumn(encoded.spread(draft.convert()), Notation(dates=draft.format())))
+
+
+def as_iso(cells: Any) -> Any:
+    """Return ISO dates or times in the narrowest type, None where one does not exist."""
+    found = (cast_or_none(cells, target) for target in _ISO_TYPES)
+    return next((typed for typed in found if typed is not None), None)
+
+
+def _sound_iso(encoded: Encoded, place: ColumnPlace) -> Any:
+    cells = encoded.rest.cells
+    typed = as_iso(cells)
+    if typed is not None:
+        return typed
+    zoned = mask_of(pc.match_substring_regex(cells, r"(Z|:\d\d[+-][\d:]+)$"))
+    if zoned.any() and not zoned.all():
+        raise _mixed_zones(place)
+    row = _first_failure(cells, pa.timestamp("ns", "UTC" if zoned.any() else None))
+    raise slip(encoded, np.arange(len(cells)) == row, "date", place)
+
+
+def _first_failure(cells: Any, target: Any) -> int:
+    """Return the index of the first cell that cannot be cast, found by halving."""
+    low, high = 0, len(cells)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if cast_or_none(cells[low:middle], target) is None:
+            high = middle
+        else:
+            low = middle
+    return low

@@ -1,0 +1,33 @@
+"""What was found while a table was read, said once for all columns that it concerns."""
+
+from __future__ import annotations
+
+from latently.io._say import clip, listing, warn
+
+__all__ = ["Notes"]
+
+
+class Notes:
+    """Remarks on columns; ``say`` gives one warning for each remark, whatever it is about."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, dict[str, str | None]] = {}
+
+    def add(self, remark: str, column: str, example: object = None) -> None:
+        """Note a remark on a column; the sentence begins with "In column ..."."""
+        shown = None if example is None else clip(example)
+        self._columns.setdefault(remark, {}).setdefault(column, shown)
+
+    def join(self, other: Notes) -> None:
+        """Take over the remarks of another part of the table."""
+        for remark, columns in other._columns.items():
+            for column, example in columns.items():
+                self._columns.setdefault(remark, {}).setdefault(column, example)
+
+    def say(self) -> None:
+        """Issue the warnings and forget them."""
+        for remark, columns in self._columns.items():
+            noun = "column" if len(columns) == 1 else "columns"
+            shown = next((f" (for example {e})" for e in columns.values() if e is not None), "")
+            warn(f"In {noun} {listing(columns)}, {remark}{shown}.")
+        self._columns.clear()

@@ -1,0 +1,79 @@
+"""How a column is written in text files: decimal sign, format of dates, words for gaps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+from latently._field_types import wrong_field
+
+_KEY = b"latently.notation"
+_ORDERS = {"d": "day", "m": "month", "b": "month", "B": "month", "Y": "year", "y": "year"}
+DateOrder = Literal["day-first", "month-first", "year-first"]
+
+
+@dataclass(frozen=True)
+class Notation:
+    """How the cells of one column are written in a text file.
+
+    Parameters
+    ----------
+    decimal : {"", ".", ","}, default=""
+        The decimal sign; empty where the cells show none, as whole numbers do.
+    thousands : str, default=""
+        The sign between groups of digits; empty where there is none.
+    dates : str, default=""
+        The format of dates and times, as ``strftime`` takes it; empty for ISO 8601.
+    prefix, suffix : str, default=""
+        A sign of currency or percent before or after each number.
+    missing : tuple of str, default=()
+        Words for a gap, besides those that are known in every table.
+    """
+
+    decimal: Literal["", ".", ","] = ""
+    thousands: str = ""
+    dates: str = ""
+    prefix: str = ""
+    suffix: str = ""
+    missing: tuple[str, ...] = ()
+
+    @property
+    def date_order(self) -> DateOrder | None:
+        """Which of day, month and year stands first; None for ISO 8601."""
+        found = [_ORDERS[letter] for letter in self.dates if letter in _ORDERS]
+        return f"{found[0]}-first" if found else None  # type: ignore[return-value]
+
+    def to_metadata(self) -> dict[bytes, bytes]:
+        """Return the metadata of an Arrow field that holds this notation."""
+        default = asdict(Notation())
+        found = {name: value for name, value in asdict(self).items() if value != default[name]}
+        return {_KEY: json.dumps(found).encode()}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[bytes, bytes] | None) -> Notation | None:
+        """Return the notation in the metadata of an Arrow field, None where there is none."""
+        if not metadata or _KEY not in metadata:
+            return None
+        try:
+            found = json.loads(metadata[_KEY])
+            made = cls(**found | {"missing": tuple(found.get("missing", ()))})
+        except (ValueError, TypeError, AttributeError):
+            return None  # of another program, or of another version
+        return None if wrong_field(made) else made
+
+
+def notations_of(schema: pa.Schema) -> dict[str, Notation]:
+    """Return the notation of each column of an Arrow schema that has one."""
+    found = {field.name: Notation.from_metadata(field.metadata) for field in schema}
+    return {name: notation for name, notation in found.items() if notation is not None}
+
+
+def with_notation(field: pa.Field, notation: Notation | None) -> pa.Field:
+    """Return an Arrow field that carries a notation; a plain one leaves no trace."""
+    if notation is None or notation == Notation():
+        return field
+    return field.with_metadata({**(field.metadata or {}), **notation.to_metadata()})
