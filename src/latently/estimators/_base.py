@@ -306,6 +306,10 @@ class BaseAutoencoder(
         """Return what answers single new rows fastest."""
         return self
 
+    def _leaving_out(self, n_copies: int) -> Self:
+        """Return a view that scores rows without so many of their copies among stored rows."""
+        return self
+
     def _draw_seed(self) -> int:
         """Return the seed of a fit, the same on all workers."""
         workers = resolve_engine(self.engine).workers

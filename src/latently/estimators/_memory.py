@@ -267,6 +267,11 @@ class MemoryAutoencoder(BaseAutoencoder):
         quick.module_ = cast(StoredRows, self.module_).for_strangers()
         return quick
 
+    def _leaving_out(self, n_copies: int) -> Self:
+        other = copy.copy(self)
+        other.module_ = cast(StoredRows, self.module_).leaving_out(n_copies)
+        return other
+
     def summary(self) -> str:
         """Describe the fitted model in a line.
 

@@ -145,9 +145,15 @@ class CrowdModule(StoredRows):
             half, n_common = half - 0.5 * values.square() @ theirs.T, own @ theirs.T
         half = half * (width / n_common.clamp(min=1))
         half = half.masked_fill(n_common == 0, -math.inf)
-        own_row = fingerprint[:, None] == self.singles
+        known = self.singles if self.n_left_out < 2 else self._stored_fingerprints
+        own_row = fingerprint[:, None] == known
         half = half.masked_fill_(own_row, -math.inf)
         return half.view(len(half), self.n_groups, -1) / bandwidth
+
+    @property
+    def _stored_fingerprints(self) -> Tensor:
+        """The fingerprints of the stored rows in their own order, with or without copies."""
+        return torch.empty_like(self.fingerprints).scatter(0, self.places, self.fingerprints)
 
     @property
     def _groups(self) -> Rows:

@@ -3,7 +3,7 @@
 from latently._layout import LikelihoodChoice
 from latently.preprocessing._gaps import fill_missing, mark_missing, restore
 from latently.preprocessing._images import ImagePreprocessor
-from latently.preprocessing._order import canonical_order
+from latently.preprocessing._order import canonical_order, content_matrix
 from latently.preprocessing._table import Table, TablePreprocessor, counted_from, tallied
 
 Preprocessor = TablePreprocessor | ImagePreprocessor
@@ -15,6 +15,7 @@ __all__ = [
     "Table",
     "TablePreprocessor",
     "canonical_order",
+    "content_matrix",
     "counted_from",
     "fill_missing",
     "mark_missing",
