@@ -38,8 +38,8 @@ class MemoryAutoencoder(BaseAutoencoder):
     :math:`w_i \propto \exp(-\|x - m_i\|^2 / 2h)`, and the row is rebuilt as
     :math:`\sum_i w_i m_i`. For rows drawn from the stored ones with normal noise of variance
     :math:`h` no autoencoder of any size denoises better in squared error [1]_. Nothing is trained
-    by gradient; time is linear in the rows. A row that equals a stored one is held against the
-    others only, so that training rows score as strangers do.
+    by gradient; time is linear in the rows. A row that equals a stored one is compared with the
+    other stored rows only, so that training rows score as new rows do.
 
     Parameters
     ----------
@@ -261,11 +261,6 @@ class MemoryAutoencoder(BaseAutoencoder):
         """
         check_fitted(self)
         return self.preprocessor_.in_order(self._infer(X, cell_surprise_of))
-
-    def _for_strangers(self) -> Self:
-        quick = copy.copy(self)
-        quick.module_ = cast(StoredRows, self.module_).for_strangers()
-        return quick
 
     def _leaving_out(self, n_copies: int) -> Self:
         other = copy.copy(self)

@@ -54,7 +54,6 @@ class Memory(nn.Module):
 
     def __init__(self, n_rows: int, width: int, gaps: bool = False) -> None:
         super().__init__()
-        self.row_block = _ROW_BLOCK
         # A column a stored row, in units of the bandwidth: products with them run twice as fast.
         self.register_buffer("keys", torch.zeros(width, n_rows))
         self.register_buffer("half_squares", torch.zeros(n_rows))
@@ -170,7 +169,7 @@ class Memory(nn.Module):
         rarity, squares = [], []
         for places in chunks(len(rows.values), self.keys.shape[1]):
             n_rows = places.stop - places.start
-            part, out = _filled_up(rows.take(places), left_out[places], self.row_block)
+            part, out = _filled_up(rows.take(places), left_out[places])
             scaled = self.scaled(part)
             top, weights = weights_of(self.logits(scaled, out))
             # The weight of the nearest row is one over the sum of all, by that of the nearest.
@@ -199,9 +198,9 @@ def chunks(n_rows: int, n_stored: int) -> Iterator[slice]:
         yield slice(start, min(start + step, n_rows))
 
 
-def _filled_up(rows: Rows, left_out: Tensor, block: int) -> tuple[Rows, Tensor]:
+def _filled_up(rows: Rows, left_out: Tensor) -> tuple[Rows, Tensor]:
     """Repeat the last row until the number of rows is a multiple of the block."""
-    lacking = -len(left_out) % block
+    lacking = -len(left_out) % _ROW_BLOCK
     if not lacking:
         return rows, left_out
     values, seen = (

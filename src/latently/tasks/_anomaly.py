@@ -39,6 +39,8 @@ from latently.tasks._thresholds import (
     ThresholdRule,
 )
 
+#: From this share of copies among the rows on, they are warned of.
+_MANY_COPIES = 0.05
 #: Share of the calibration scores that one call of ``partial_fit`` lets go.
 _RENEWED = 0.1
 #: Without a rule, this share of normal rows may raise a false alarm.
@@ -179,7 +181,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         self.__dict__.pop("threshold_", None)  # unfitted until all is there
         data = read_input(copy.copy(self), X, reset=True, min_rows=MIN_ROWS)
         labels = read_labels(y, len(data), strict=rule is not None and rule.reads_labels)
-        normal = _distinct(_without_anomalies(data, labels))
+        normal = self._distinct(_without_anomalies(data, labels))
         holding = Holding.of(normal.rows, normal.units, read_seed(self.random_state))
         n_held = self._count_held(holding)
         learnt = _rows(normal.rows, holding.learnt(n_held))
@@ -188,6 +190,31 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         self.repairs_ = self._learn_repairs(learnt)
         self.calibration_ = Calibration.of(self._calibration_scores(normal.rows, holding, n_held))
         return self._cut(rule or self._default_rule(), X, labels)
+
+    def _distinct(self, data: Any) -> _Normal:
+        """Return rows without repetitions of the whole table; warn of copies.
+
+        A memory keeps two copies of a row: one is left where the other is left out.
+        """
+        repeats = Repeats.of(data)
+        words = (
+            ""
+            if repeats.n_times == 1
+            else (f"All {len(data):,} rows occur {repeats.n_times} times, or a multiple. ")
+        )
+        if repeats.n_copies >= _MANY_COPIES * len(repeats.kept):
+            words += f"{repeats.n_copies:,} of {len(repeats.kept):,} rows are copies of another. "
+        if words:
+            warnings.warn(
+                f"{words}Repetitions count once in the calibration. Leave them out if they are no "
+                "observations of their own.",
+                DataWarning,
+                stacklevel=3,
+            )
+        if self._given().judges_own_rows and not _is_fitted(self._given()):
+            repeats = repeats.at_most(2)
+        all_kept = len(repeats.kept) == len(data)
+        return _Normal(data if all_kept else take_rows(data, repeats.kept), repeats.units)
 
     def _learn_repairs(self, learnt: Any) -> Repairs | None:
         layout = self.autoencoder_.preprocessor_.layout
@@ -574,27 +601,6 @@ def _without_anomalies(data: Any, labels: Labels | None) -> Any:
             f"{len(data):,}. Give more normal rows."
         )
     return take_rows(data, np.flatnonzero(~labels.anomalies))
-
-
-def _distinct(data: Any) -> _Normal:
-    """Return rows without repetitions of the whole table; warn of copies."""
-    repeats = Repeats.of(data)
-    if repeats.n_times > 1:
-        warnings.warn(
-            f"All {len(data):,} rows occur {repeats.n_times} times, or a multiple. Each counts "
-            f"once for {repeats.n_times}.",
-            DataWarning,
-            stacklevel=3,
-        )
-        data = take_rows(data, repeats.kept)
-    if repeats.n_copies:
-        warnings.warn(
-            f"{repeats.n_copies:,} of {len(data):,} rows are copies of another. The calibration "
-            "counts a row and its copies once.",
-            DataWarning,
-            stacklevel=3,
-        )
-    return _Normal(data, repeats.units)
 
 
 def _rows(data: Any, places: np.ndarray) -> Any:

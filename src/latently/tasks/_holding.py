@@ -9,7 +9,6 @@ import numpy as np
 
 from latently._validation import MIN_ROWS
 from latently.preprocessing import canonical_order
-from latently.tasks._repeats import Repeats
 
 #: Scores that calibration keeps: enough to resolve one false alarm in twenty thousand.
 MAX_CALIBRATION_ROWS = 20_000

@@ -70,6 +70,12 @@ class Repeats:
         units = np.where(apart[groups], len(counts) + np.arange(len(kept)), groups)
         return cls(kept, units, n_times)
 
+    def at_most(self, n_copies: int) -> Repeats:
+        """Return the same with no more than so many rows a unit."""
+        _, units = np.unique(self.units, return_inverse=True)
+        few = _nth_of_group(units) < n_copies
+        return Repeats(self.kept[few], self.units[few], self.n_times)
+
     @property
     def n_copies(self) -> int:
         """Rows that are a copy of another, beside repetitions of the whole table."""
