@@ -43,6 +43,8 @@ from latently.tasks._thresholds import (
 _MANY_COPIES = 0.05
 #: Share of the calibration scores that one call of ``partial_fit`` lets go.
 _RENEWED = 0.1
+#: Share of the false alarms that ``partial_fit`` does not learn.
+_UNLEARNT = 0.1
 #: Without a rule, this share of normal rows may raise a false alarm.
 _DEFAULT_RATE = 0.01
 #: Batches of at least so many rows are held against the calibration before they are flagged.
@@ -519,7 +521,9 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         """Follow a slow drift: learn from the new rows that do not look like anomalies.
 
         The first call is ``fit``. Later ones calibrate by the new rows before they learn from
-        them; the oldest scores leave, and the threshold follows its rule.
+        them; the oldest scores leave, and the threshold follows its rule. Flagged rows are not
+        learnt; by a ``FalseAlarmRate`` only those that a tenth of this rate would flag, since most
+        others are normal.
 
         Parameters
         ----------
@@ -546,7 +550,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         labels = read_labels(y, len(data), strict=self.rule_.reads_labels)
         unlabelled = np.ones(len(data), bool) if labels is None else ~labels.anomalies
         scores = self._unusual(X)
-        normal = np.flatnonzero(unlabelled & (scores <= self.threshold_.cut))
+        normal = np.flatnonzero(unlabelled & (scores <= self._limit()))
         if len(normal):
             # A copy: the autoencoder may be the user's own.
             self.autoencoder_ = copy.deepcopy(self.autoencoder_).partial_fit(_rows(data, normal))
@@ -557,6 +561,17 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         if both is None and self.rule_.needs_labels:
             return self  # its cut stays
         return self._cut(self.rule_, X, both)
+
+    def _limit(self) -> float:
+        """Return the score up to which new rows are learnt.
+
+        Of rows flagged at a rate of false alarms most may be normal. Without them the model would
+        lose its tail, and the rate would rise with every call.
+        """
+        if self.rule_.reads_rows:
+            return self.threshold_.cut
+        rate = _UNLEARNT * getattr(self.rule_, "rate", _DEFAULT_RATE)
+        return self.calibration_.cut_for_rate(max(rate, self.calibration_.smallest_rate))
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "threshold_")

@@ -65,7 +65,8 @@ def read_labels(y: Any, n_rows: int, *, strict: bool = False) -> Labels | None:
     if not kinds:
         return None
     if not kinds <= {-1, 0, 1}:
-        return _refuse(kinds) if strict else _ignore(kinds)
+        _refuse_or_ignore(kinds, strict)
+        return None
     if {-1, 0} <= kinds:
         raise DataError(
             "Labels must be 0 and 1, or -1 and 1, got -1 and 0 among them. Recode them: 1 for an "
@@ -111,17 +112,12 @@ def _is_boolean(y: Any) -> bool:
     return labels.dtype.kind == "b"
 
 
-def _shown(kinds: set[float]) -> str:
-    return ", ".join(f"{kind:g}" for kind in sorted(kinds)[:4])
-
-
-def _refuse(kinds: set[float]) -> Labels:
-    raise DataError(f"Labels must be {_ALLOWED}, got {_shown(kinds)}. Recode them.")
-
-
-def _ignore(kinds: set[float]) -> None:
+def _refuse_or_ignore(kinds: set[float], strict: bool) -> None:
+    shown = ", ".join(f"{kind:g}" for kind in sorted(kinds)[:4])
+    if strict:
+        raise DataError(f"Labels must be {_ALLOWED}, got {shown}. Recode them.")
     warnings.warn(
-        f"y is ignored: labels of anomalies must be {_ALLOWED}, got {_shown(kinds)}. Recode them, "
+        f"y is ignored: labels of anomalies must be {_ALLOWED}, got {shown}. Recode them, "
         "or leave y out.",
         DataWarning,
         stacklevel=4,

@@ -134,7 +134,7 @@ def _values(
     if len(counts) < _MIN_DISTINCT:
         return np.ones(len(counts), dtype=bool)
     n_rows = counts.sum()
-    values = (counts > _POINT_MASS * n_rows) & (counts > _TIMES_MEAN * n_rows / len(counts))
+    values: np.ndarray = (counts > _POINT_MASS * n_rows) & (counts > _TIMES_MEAN * n_rows / len(counts))
     if table is None or counts.max() == 1:
         return values
     distinct = table[kept[first]]
@@ -168,7 +168,8 @@ def _coincide(table: np.ndarray, repeated: np.ndarray) -> np.ndarray:
 def _chosen(repeated: np.ndarray, n_most: int) -> np.ndarray:
     """Return places of so many rows, repeated ones first, in a random order."""
     order = np.random.default_rng(0).permutation(len(repeated))
-    return order[np.argsort(~repeated[order], kind="stable")][:n_most]
+    chosen: np.ndarray = order[np.argsort(~repeated[order], kind="stable")][:n_most]
+    return chosen
 
 
 def _keys(codes: np.ndarray) -> np.ndarray:
@@ -176,7 +177,8 @@ def _keys(codes: np.ndarray) -> np.ndarray:
     odd = np.random.default_rng(1).integers(2**63, size=(2, codes.shape[1]), dtype=np.uint64)
     mixed = (codes.astype(np.uint64) + np.uint64(1)) * (odd[0] | np.uint64(1)) + odd[1]
     mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
-    return mixed ^ (mixed >> np.uint64(32))
+    keys: np.ndarray = mixed ^ (mixed >> np.uint64(32))
+    return keys
 
 
 def _is_grid(column: np.ndarray) -> bool:
