@@ -148,8 +148,8 @@ class MemoryAutoencoder(BaseAutoencoder):
         """Let new rows take the place of stored ones, so that the memory follows a slow drift.
 
         Rows drawn at random from ``X``, at most a tenth of the memory a call, replace stored rows
-        drawn at random. The first call is ``fit``: columns, categories and scaling stay as it
-        set them.
+        drawn at random. The first call is ``fit``: columns, categories, scaling and the unit of
+        scores stay as it set them.
 
         Parameters
         ----------
@@ -173,14 +173,13 @@ class MemoryAutoencoder(BaseAutoencoder):
         data = read_input(self, X, reset=False, fitted_on=self._fitted_on)
         data = in_canonical_order(data, None, None).data
         cells = encode(self.preprocessor_, data)
-        n_stored, seed = self.n_components_, self._next_seed
+        n_stored, seed, before = self.n_components_, self._next_seed, cast(StoredRows, self.module_)
         n_new = min(len(cells.values), max(1, round(_RENEWED * n_stored)))
-        stored = cast(StoredRows, self.module_).stored.take(
-            _drawn(n_stored, n_stored - n_new, seed)
-        )
+        stored = before.stored.take(_drawn(n_stored, n_stored - n_new, seed))
         new = cells.take(_drawn(len(cells.values), n_new, seed))
         joined = _joined(stored, new)
         self._keep(joined, joined, seed)
+        cast(StoredRows, self.module_).take_scales(before)
         self._next_seed = seed + 1
         return self
 

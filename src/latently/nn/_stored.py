@@ -59,6 +59,8 @@ class StoredRows(AutoencoderModule):
 
     # Rows are compared with stored ones before anything is rounded.
     is_double = True
+    #: Buffers that scores are measured by.
+    scales: ClassVar[tuple[str, ...]] = ("level", "spread")
     #: How many of the stored rows that equal a row are left out when it is scored.
     n_left_out = 1
 
@@ -95,6 +97,17 @@ class StoredRows(AutoencoderModule):
         other = copy.copy(self)
         other.n_left_out = n_copies
         return other
+
+    def take_scales(self, other: Self) -> None:
+        """Measure scores by the scales of another module: both give comparable scores.
+
+        Parameters
+        ----------
+        other : StoredRows
+            Of the same layout.
+        """
+        for name in self.scales:
+            getattr(self, name).copy_(getattr(other, name))
 
     @property
     def stored(self) -> Cells:
@@ -213,6 +226,8 @@ class MemoryModule(StoredRows):
     gaps : bool, default=False
         True where stored rows lack cells.
     """
+
+    scales: ClassVar[tuple[str, ...]] = ("least", "level", "spread", "worth")
 
     level: Tensor
     spread: Tensor

@@ -12,8 +12,8 @@ from latently.preprocessing import canonical_order, content_matrix
 
 #: Rows that differ by less in every column, in standard deviations, are equal.
 _EQUAL = 1e-5
-#: Fewer distinct rows are not taken for a sample that was copied.
-_MIN_DISTINCT = 10
+#: Fewer distinct rows, each as often as that or more, are not a sample that was copied.
+_MIN_DISTINCT, _MANY_TIMES = 10, 10
 #: A row that makes up more of the table than this, and so many times the mean, is a point mass.
 _POINT_MASS, _TIMES_MEAN = 0.05, 4
 #: Elements of a table in which near copies, and rows that differ in one column, are searched for.
@@ -131,10 +131,10 @@ def _values(
     counts: np.ndarray, table: np.ndarray | None, first: np.ndarray, kept: np.ndarray
 ) -> np.ndarray:
     """Return True for groups that are values of the table, not copies of an observation."""
-    if len(counts) < _MIN_DISTINCT:
+    if len(counts) < _MIN_DISTINCT and counts.mean() >= _MANY_TIMES:
         return np.ones(len(counts), dtype=bool)
-    n_rows = counts.sum()
-    values: np.ndarray = (counts > _POINT_MASS * n_rows) & (counts > _TIMES_MEAN * n_rows / len(counts))
+    share = counts / counts.sum()
+    values: np.ndarray = share > np.maximum(_POINT_MASS, _TIMES_MEAN / len(counts))
     if table is None or counts.max() == 1:
         return values
     distinct = table[kept[first]]
@@ -149,8 +149,8 @@ def _coincide(table: np.ndarray, repeated: np.ndarray) -> np.ndarray:
     The values of such a row occur in other rows too, and another row differs from it in one
     column only. Of a single column, all numbers lie on a grid.
     """
-    if table.shape[1] == 1:
-        return np.full(len(table), _is_grid(table[:, 0]))
+    if table.shape[1] < 2:
+        return np.full(len(table), not table.size or _is_grid(table[:, 0]))
     found = np.zeros(len(table), dtype=bool)
     chosen = _chosen(repeated, max(1, _MAX_COMPARED // table.shape[1]))
     codes = np.column_stack([_near(column[:, None]) for column in table[chosen].T])
