@@ -7,6 +7,7 @@ import pytest
 import latently
 from latently import AnomalyDetector, Autoencoder, FalseAlarmRate
 from latently.exceptions import DataError, DataWarning
+from latently.tasks import Calibration
 from latently.tasks._repeats import Repeats
 
 RATE, SEEDS, NEW = 0.1, 2, 500
@@ -66,9 +67,10 @@ def fitted(draw, seed, n, **options):
     return model.fit(draw(rng, n)), rng
 
 
-def allowed(n_calibration):
-    """Return the largest mean rate that chance explains, at three standard errors."""
-    return RATE + 3 * (RATE * (1 - RATE) * (1 / n_calibration + 1 / NEW) / SEEDS) ** 0.5
+def error(rates, n_calibration):
+    """Return three standard errors of a mean rate; where scores tie, rates scatter more."""
+    binomial = RATE * (1 - RATE) * (1 / n_calibration + 1 / NEW)
+    return 3 * (max(binomial, np.var(rates, ddof=1)) / len(rates)) ** 0.5
 
 
 @pytest.mark.filterwarnings(COPIES)
@@ -76,14 +78,14 @@ def allowed(n_calibration):
 @pytest.mark.parametrize("name", [*SAME, *OTHER])
 def test_no_more_normal_rows_than_asked_for_raise_alarms(name, n):
     rates, sizes = [], []
-    for seed in range(SEEDS):
+    for seed in range(6 if n < 100 else SEEDS):
         detector, rng = fitted(SAME.get(name) or OTHER[name], seed, n)
         new = SAME.get(name, continuous)(rng, NEW)
         rates.append((detector.decision_function(new) < 0).mean())
         sizes.append(len(detector.calibration_.scores))
-    assert np.mean(rates) <= allowed(np.mean(sizes))
+    assert np.mean(rates) <= RATE + error(rates, np.mean(sizes))
     if name in ("continuous", "heavy tails", *OTHER):  # scores without ties
-        assert np.mean(rates) >= RATE / 2 - (allowed(np.mean(sizes)) - RATE)
+        assert np.mean(rates) >= RATE / 2 - error(rates, np.mean(sizes))
 
 
 @pytest.mark.parametrize("name", ["continuous", "counts", "flags", "answers"])
@@ -92,7 +94,7 @@ def test_a_robust_detector_keeps_its_rate(name):
     for seed in range(SEEDS):
         detector, rng = fitted(SAME[name], seed, 300, robust=True)
         rates.append((detector.decision_function(SAME[name](rng, NEW)) < 0).mean())
-    assert np.mean(rates) <= allowed(300)
+    assert np.mean(rates) <= RATE + error(rates, 300)
 
 
 @pytest.mark.parametrize("name", ["continuous", "answers"])
@@ -105,7 +107,7 @@ def test_every_way_to_score_raises_the_same_alarms(tmp_path, name):
     np.testing.assert_array_equal(streamed, flags)
     np.testing.assert_array_equal(scores, -detector.score_samples(new))
     alone = [detector.stream().score(row).anomaly_score for row in new[:20]]
-    np.testing.assert_array_equal(alone, scores[:20])
+    np.testing.assert_allclose(alone, scores[:20], rtol=1e-6, atol=1e-6)
     detector.save(tmp_path / "model.safetensors")
     loaded = latently.load(tmp_path / "model.safetensors")
     np.testing.assert_array_equal(loaded.predict(new) == -1, flags)
@@ -119,7 +121,7 @@ def test_the_rate_holds_after_partial_fit(name):
         for _ in range(2):
             detector.partial_fit(SAME[name](rng, 200))
         rates.append((detector.decision_function(SAME[name](rng, NEW)) < 0).mean())
-    assert np.mean(rates) <= allowed(200)
+    assert np.mean(rates) <= RATE + error(rates, 200)
 
 
 def test_normal_rows_give_few_discoveries():
@@ -203,8 +205,17 @@ def test_a_network_is_not_calibrated_by_copies_of_its_training_rows():
     )
 
 
+def test_equal_rows_are_not_flagged_by_rounding():
+    calibration = Calibration.of(np.r_[np.zeros(50), np.full(50, 2.0)])
+    nearly = np.nextafter(np.float32(2), np.float32(3)).astype(float)
+    assert calibration.p_values(np.array([nearly]))[0] == 51 / 101
+    assert calibration.cut_for_rate(0.1) > nearly
+    assert calibration.n_tied(calibration.cut_for_rate(0.1)) == 50
+
+
 def test_a_threshold_counts_the_rows_that_share_its_score():
     detector, _ = fitted(SAME["categories"], 0, 600)
-    shared = (detector.calibration_.scores == detector.threshold_.cut).sum()
+    gaps = detector.threshold_.cut - detector.calibration_.scores
+    shared = (abs(gaps) < 1e-4).sum()
     assert detector.threshold_.n_tied == shared > 1
     assert f"{shared} rows share this score" in str(detector.threshold_)

@@ -95,8 +95,10 @@ def _grouped(data: np.ndarray | nw.DataFrame[Any]) -> tuple[np.ndarray, np.ndarr
 
 def _standardized(table: np.ndarray) -> np.ndarray:
     """Return columns in standard deviations; gaps lie far from all numbers."""
-    missing = np.isnan(table)
+    missing = ~np.isfinite(table)
     numbers = np.where(missing, 0.0, table)
+    # In units of the largest number of a column: the square of any other may overflow.
+    numbers /= np.maximum(abs(numbers).max(0, initial=0.0), np.finfo(float).tiny)
     count = np.maximum((~missing).sum(0), 1)
     centered = np.where(missing, 0.0, numbers - numbers.sum(0) / count)
     spread = np.sqrt(np.square(centered).sum(0) / count)

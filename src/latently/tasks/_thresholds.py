@@ -160,7 +160,7 @@ class FalseAlarmRate(_Rule):
             *calibration.band_for_rate(self.rate),
             f"at most {100 * self.rate:.3g} % of normal rows, by {len(calibration.scores):,} "
             "calibration rows",
-            int((calibration.scores == cut).sum()),
+            calibration.n_tied(cut),
         )
 
 
