@@ -24,12 +24,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from _alarms import POPULATIONS, Population
 from _data import Split, digits_splits, generated_table, list_datasets, load, mnist_splits, split
 from _detectors import (
     CONVOLUTIONAL,
@@ -66,6 +68,8 @@ ALARM_RATE, DISCOVERY_RATE = 0.05, 0.1
 #: Half of them calibrate, and must resolve the rate of alarms; more only cost time.
 MIN_NORMALS, MAX_NORMALS = 400, 4_000
 STREAMED_ROWS = 300
+#: New rows of a simulation, in which false alarms are counted.
+SIMULATED_ROWS = 2_000
 
 
 @dataclass(frozen=True)
@@ -374,7 +378,8 @@ def report_images(records: Sequence[Record]) -> None:
 
 
 def run_alarms(options: Options) -> Iterator[Record]:
-    """Draw halves of the normals: one to fit, one to count false alarms among."""
+    """Count false alarms among rows drawn as known, then among halves of the normals of tables."""
+    yield from _simulated(options)
     n_draws, least = (5, 100) if options.quick else (20, MIN_NORMALS)
     for path in list_datasets(options.data, options.datasets):
         X, y = load(path, options.max_rows)
@@ -384,6 +389,70 @@ def run_alarms(options: Options) -> Iterator[Record]:
         for draw in range(n_draws):
             for measure, value in _counted(X, y, draw, timed=draw == 0):
                 yield Record("alarms", "", path.stem, "latently", draw, measure, value)
+
+
+def _simulated(options: Options) -> Iterator[Record]:
+    """Fit to rows of known distributions, and count false alarms by every way to score."""
+    sizes, n_draws = ((30, 300), 4) if options.quick else ((30, 100, 400, 1_500, 5_000), 20)
+    for name, population in POPULATIONS.items():
+        for n_rows in sizes:
+            say(f"alarms {name} {n_rows}")
+            for robust in (False, True):
+                for draw in range(n_draws):
+                    for way, rate in _false_alarms(population, n_rows, draw, robust=robust):
+                        yield Record("alarms", name, str(n_rows), way, draw, "simulated", rate)
+
+
+def _false_alarms(
+    population: Population, n_rows: int, draw: int, *, robust: bool
+) -> Iterator[tuple[str, float]]:
+    """Yield the rate of false alarms of each way to score; nothing where it cannot be resolved."""
+    from latently import AnomalyDetector, FalseAlarmRate
+    from latently import load as load_model
+    from latently.exceptions import DataError
+
+    rng = np.random.default_rng(draw)
+    rows, new = population.fitted(rng, n_rows), population.new(rng, SIMULATED_ROWS)
+    model = AnomalyDetector(random_state=draw, robust=robust, threshold=FalseAlarmRate(ALARM_RATE))
+    try:
+        model.fit(rows)
+    except DataError:
+        return
+    if robust:
+        yield "robust", float((model.decision_function(new) < 0).mean())
+        return
+    yield "predict", float((model.decision_function(new) < 0).mean())
+    yield "p-values", float((model.p_values(new) <= ALARM_RATE).mean())
+    yield "stream", float(model.stream().score_rows(new)[2].mean())
+    found = model.discover(new, false_discovery_rate=DISCOVERY_RATE) == -1
+    yield "any discovery", float(found.any())
+    with TemporaryDirectory() as folder:
+        model.save(f"{folder}/model.safetensors")
+        loaded = load_model(f"{folder}/model.safetensors")
+    yield "loaded", float((loaded.decision_function(new) < 0).mean())
+    model.partial_fit(population.new(rng, 300)).partial_fit(population.new(rng, 300))
+    yield "partial_fit", float((model.decision_function(new) < 0).mean())
+
+
+def _report_simulated(records: Sequence[Record]) -> None:
+    found: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for record in records:
+        ways = found.setdefault((record.setting, record.dataset), {})
+        ways.setdefault(record.method, []).append(record.value)
+    names = unique(record.method for record in records)
+    body = [
+        [name, f"{int(n_rows):,}", f"{ALARM_RATE:.0%}", *(_rate(ways.get(n)) for n in names)]
+        for (name, n_rows), ways in found.items()
+    ]
+    print("\n## False alarms by distribution: got, +- twice the standard error\n")
+    print_table(["distribution", "n", "asked", *names], body)
+    print(f"\nAny discovery: batches of normal rows with one, {DISCOVERY_RATE:.0%} allowed.")
+
+
+def _rate(values: list[float] | None) -> str:
+    if values is None:
+        return "-"
+    return f"{np.mean(values):.1%} +- {2 * np.std(values) / len(values) ** 0.5:.1%}"
 
 
 def _counted(
@@ -431,7 +500,11 @@ def one_thread() -> Iterator[None]:
 
 
 def report_alarms(records: Sequence[Record]) -> None:
-    """Print, for each data set, the rates that came out beside those asked for."""
+    """Print the rates that came out beside those asked for."""
+    _report_simulated([r for r in records if r.measure == "simulated"])
+    records = [r for r in records if r.measure != "simulated"]
+    if not records:
+        return
     found: dict[tuple[str, str], list[float]] = {}
     for record in records:
         found.setdefault((record.dataset, record.measure), []).append(record.value)

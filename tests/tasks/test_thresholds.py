@@ -8,7 +8,6 @@ from sklearn.metrics import fbeta_score
 from latently import AlertBudget, Contamination, CostRatio, FalseAlarmRate, FewLabels
 from latently.exceptions import DataError, ParameterError
 from latently.tasks import Calibration, Evidence
-from latently.tasks._thresholds import read_labels
 
 RULES = [FalseAlarmRate(0.05), AlertBudget(3), Contamination(0.1), CostRatio(5.0), FewLabels(2.0)]
 
@@ -140,29 +139,3 @@ def test_the_band_of_few_labels_is_that_of_f_scores_of_resamples():
 def test_a_parameter_that_makes_no_sense_is_refused(rule, name):
     with pytest.raises(ParameterError, match=name):
         rule.choose(evidence())
-
-
-@pytest.mark.parametrize(
-    "y", [[True, False, False], [1, 0, 0], [-1, 1, 1], np.array([1.0, 0.0, 0.0])], ids=str
-)
-def test_anomalies_are_recognised_however_they_are_marked(y):
-    np.testing.assert_array_equal(read_labels(y, 3), [True, False, False])
-
-
-@pytest.mark.parametrize(
-    ("y", "words"),
-    [
-        (["bad", "good", "good"], "got bad, good"),
-        ([0, 1, 2], "got 0, 1, 2"),
-        ([0.5, 1.0, 0.0], "0.5"),
-        ([1, 1, 1], "both kinds"),
-        ([0, 0, 0], "both kinds"),
-        ([1, 0], "3 rows"),
-        ([[1], [0], [0]], "one label a row"),
-        ([None, 1, 0], "Recode"),
-    ],
-    ids=str,
-)
-def test_labels_that_are_none_are_refused_in_one_sentence(y, words):
-    with pytest.raises(DataError, match=words):
-        read_labels(y, 3)

@@ -36,7 +36,11 @@ def detect(
     cost_ratio: alarms.CostRatio = None,
     label: Annotated[
         str | None,
-        typer.Option(metavar="COL", help="Column that marks known anomalies; not learnt from."),
+        typer.Option(
+            metavar="COL",
+            help="Column of labels: 1 or true for an anomaly, 0 or false for a normal row (or -1 "
+            "and 1), empty where unknown. Known anomalies are not learnt from.",
+        ),
     ] = None,
     max_epochs: Annotated[
         int | None, typer.Option(help="Passes over the data, with --kind.")

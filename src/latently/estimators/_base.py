@@ -339,8 +339,8 @@ class BaseAutoencoder(
         spec = self.preprocessor_.spec
         return "frame" if getattr(spec, "container", "numpy") != "numpy" else "array"
 
-    def _for_strangers(self) -> Self:
-        """Return what answers single new rows fastest."""
+    def _leaving_out(self, n_copies: int) -> Self:
+        """Return a view that scores rows without so many of their copies among stored rows."""
         return self
 
     def _draw_seed(self) -> int:

@@ -52,8 +52,8 @@ class MemoryAutoencoder(BaseAutoencoder):
     :math:`w_i \propto \exp(-\|x - m_i\|^2 / 2h)`, and the row is rebuilt as
     :math:`\sum_i w_i m_i`. For rows drawn from the stored ones with normal noise of variance
     :math:`h` no autoencoder of any size denoises better in squared error [1]_. Nothing is trained
-    by gradient; time is linear in the rows. A row that equals a stored one is held against the
-    others only, so that training rows score as strangers do.
+    by gradient; time is linear in the rows. A row that equals a stored one is compared with the
+    other stored rows only, so that training rows score as new rows do.
 
     Parameters
     ----------
@@ -173,8 +173,8 @@ class MemoryAutoencoder(BaseAutoencoder):
         """Let new rows take the place of stored ones, so that the memory follows a slow drift.
 
         Rows drawn at random from ``X``, at most a tenth of the memory a call, replace stored rows
-        drawn at random. The first call is ``fit``: columns, categories and scaling stay as it
-        set them.
+        drawn at random. The first call is ``fit``: columns, categories, scaling and the unit of
+        scores stay as it set them.
 
         Parameters
         ----------
@@ -199,14 +199,13 @@ class MemoryAutoencoder(BaseAutoencoder):
         data = in_canonical_order(data, None, None).data
         cells = encode(self.preprocessor_, data)
         self.preprocessor_ = extended(self.preprocessor_, cells)
-        n_stored, seed = self.n_components_, self._next_seed
+        n_stored, seed, before = self.n_components_, self._next_seed, cast(StoredRows, self.module_)
         n_new = min(len(cells.values), max(1, round(_RENEWED * n_stored)))
-        stored = cast(StoredRows, self.module_).stored.take(
-            _drawn(n_stored, n_stored - n_new, seed)
-        )
+        stored = before.stored.take(_drawn(n_stored, n_stored - n_new, seed))
         new = cells.take(_drawn(len(cells.values), n_new, seed))
         joined = _joined(stored, new)
         self._keep(joined, joined, seed)
+        cast(StoredRows, self.module_).take_scales(before)
         self._next_seed = seed + 1
         return self
 
@@ -288,10 +287,10 @@ class MemoryAutoencoder(BaseAutoencoder):
         check_fitted(self)
         return self.preprocessor_.in_order(self._infer(X, cell_surprise_of))
 
-    def _for_strangers(self) -> Self:
-        quick = copy.copy(self)
-        quick.module_ = cast(StoredRows, self.module_).for_strangers()
-        return quick
+    def _leaving_out(self, n_copies: int) -> Self:
+        other = copy.copy(self)
+        other.module_ = cast(StoredRows, self.module_).leaving_out(n_copies)
+        return other
 
     def summary(self) -> str:
         """Describe the fitted model in a line.

@@ -59,6 +59,7 @@ class CrowdModule(StoredRows):
     spread: Tensor
     bandwidths: Tensor
     singles: Tensor
+    pairs: Tensor
     skew: Tensor
 
     def __init__(
@@ -71,13 +72,17 @@ class CrowdModule(StoredRows):
         self.register_buffer("bandwidths", torch.ones(self.n_groups, 1, dtype=torch.float64))
         # Fingerprints of stored rows that have no twin; a row with twins may be rebuilt from them.
         self.register_buffer("singles", torch.zeros(n_rows, dtype=torch.int64))
+        # The same of those that occur twice at most; needed for calibration alone, so never saved.
+        self.register_buffer("pairs", torch.full((n_rows,), -1), persistent=False)
         self.register_buffer("skew", torch.zeros(layout.width, dtype=torch.float64))
         self.register_buffer("level", torch.zeros(2, 1, dtype=torch.float64))
         self.register_buffer("spread", torch.ones(2, 1, dtype=torch.float64))
 
     def store(self, cells: Cells, others: Cells, generator: torch.Generator) -> None:
         super().store(cells, others, generator)
-        self.singles.copy_(_singles(self.fingerprint(cells), self.fingerprint(others)))
+        known, everything = self.fingerprint(cells), self.fingerprint(others)
+        self.singles.copy_(_rare(known, everything, 1))
+        self.pairs.copy_(_rare(known, everything, 2))
         n_judged = self.tails.ladder.shape[1]
         order = torch.randperm(len(others.values), generator=generator)[:n_judged]
         rows = self.flat(others.take(order))
@@ -145,9 +150,16 @@ class CrowdModule(StoredRows):
             half, n_common = half - 0.5 * values.square() @ theirs.T, own @ theirs.T
         half = half * (width / n_common.clamp(min=1))
         half = half.masked_fill(n_common == 0, -math.inf)
-        own_row = fingerprint[:, None] == self.singles
+        own_row = fingerprint[:, None] == self._left_out_rows
         half = half.masked_fill_(own_row, -math.inf)
         return half.view(len(half), self.n_groups, -1) / bandwidth
+
+    @property
+    def _left_out_rows(self) -> Tensor:
+        """The fingerprint of each stored row that a row equal to it is not compared with, or -1."""
+        if self.n_left_out <= 2:
+            return self.singles if self.n_left_out < 2 else self.pairs
+        return torch.empty_like(self.fingerprints).scatter(0, self.places, self.fingerprints)
 
     @property
     def _groups(self) -> Rows:
@@ -178,10 +190,10 @@ class CrowdModule(StoredRows):
         return self.likelihood.by_column(sides[chosen, torch.arange(len(chosen))])
 
 
-def _singles(stored: Tensor, all_rows: Tensor) -> Tensor:
-    """Return the fingerprints of stored rows that occur once among all rows, -1 for the others."""
+def _rare(stored: Tensor, all_rows: Tensor, n_most: int) -> Tensor:
+    """Return the fingerprints of stored rows with few equals among all rows, -1 for the others."""
     known, counts = torch.unique(all_rows, return_counts=True)
-    return torch.where(counts[torch.searchsorted(known, stored)] == 1, stored, -1)
+    return torch.where(counts[torch.searchsorted(known, stored)] <= n_most, stored, -1)
 
 
 def tail_rows(n_rows: int, width: int) -> int:

@@ -54,7 +54,6 @@ class Memory(nn.Module):
 
     def __init__(self, n_rows: int, width: int, gaps: bool = False) -> None:
         super().__init__()
-        self.row_block = _ROW_BLOCK
         # A column a stored row, in units of the bandwidth: products with them run twice as fast.
         self.register_buffer("keys", torch.zeros(width, n_rows))
         self.register_buffer("half_squares", torch.zeros(n_rows))
@@ -62,12 +61,24 @@ class Memory(nn.Module):
         self.register_buffer("seen", seen)
         self.register_buffer("unit", torch.ones(()))
 
-    def store(self, rows: Rows) -> None:
-        """Keep rows; the bandwidth is the median squared distance to the nearest other row."""
+    def store(self, rows: Rows, left_out: Tensor | None = None) -> None:
+        """Store rows; the bandwidth is the median squared distance to the nearest other row.
+
+        Parameters
+        ----------
+        rows : Rows
+            As many as the memory has room for.
+        left_out : Tensor of int, shape (n_judged,) or (n_judged, n_places), or None
+            Stored rows that each of the first rows is not compared with, as in ``logits``; None
+            leaves each row itself out.
+        """
         if self.seen is not None and rows.seen is not None:
             self.seen.copy_(rows.seen.T)
         self._keep(rows.values, torch.ones_like(self.unit))
-        nearest = self._nearest(rows.take(slice(JUDGED_ROWS)))
+        first = rows.take(slice(JUDGED_ROWS))
+        if left_out is None:
+            left_out = torch.arange(len(first.values))
+        nearest = self._nearest(first, left_out)
         # Of two rows without a common cell the distance is infinite.
         median = nearest[nearest.isfinite()].median() if bool(nearest.isfinite().any()) else 1.0
         self._keep(rows.values, torch.as_tensor(median).clamp(min=_LEAST_BANDWIDTH).sqrt())
@@ -79,12 +90,12 @@ class Memory(nn.Module):
             self.keys.masked_fill_(~self.seen, 0.0)
         self.half_squares.copy_(0.5 * self.keys.square().sum(0))
 
-    def _nearest(self, rows: Rows) -> Tensor:
+    def _nearest(self, rows: Rows, left_out: Tensor) -> Tensor:
         """Return the squared distance of the first stored rows to the nearest other."""
         nearest = []
         for places in chunks(len(rows.values), self.keys.shape[1]):
             scaled = self.scaled(rows.take(places))
-            closest = self.logits(scaled, torch.arange(places.start, places.stop)).amax(1)
+            closest = self.logits(scaled, left_out[places]).amax(1)
             nearest.append(scaled.values.square().sum(1) - 2 * closest)
         return torch.cat(nearest).clamp(min=0)
 
@@ -100,8 +111,8 @@ class Memory(nn.Module):
         ----------
         scaled : Rows
             In units of the bandwidth.
-        left_out : Tensor of int, shape (batch,)
-            The stored row that is out of reach of each row; -1 for none.
+        left_out : Tensor of int, shape (batch,) or (batch, n_places)
+            Stored rows that are out of reach of each row; -1 for none.
 
         Returns
         -------
@@ -113,9 +124,10 @@ class Memory(nn.Module):
             logits = torch.addmm(self.half_squares, scaled.values, self.keys, beta=-1)
         else:
             logits = self._gappy_logits(*scaled)
-        held = (left_out >= 0).nonzero()[:, 0]
+        places = left_out.view(len(logits), -1)
+        held, nth = (places >= 0).nonzero(as_tuple=True)
         if len(held):
-            logits[held, left_out[held]] = -math.inf
+            logits[held, places[held, nth]] = -math.inf
         return logits
 
     def _gappy_logits(self, values: Tensor, seen: Tensor | None) -> Tensor:
@@ -144,7 +156,7 @@ class Memory(nn.Module):
         ----------
         rows : Rows
             As the view sees them.
-        left_out : Tensor of int, shape (batch,)
+        left_out : Tensor of int, shape (batch,) or (batch, n_places)
             As in ``logits``.
 
         Returns
@@ -157,7 +169,7 @@ class Memory(nn.Module):
         rarity, squares = [], []
         for places in chunks(len(rows.values), self.keys.shape[1]):
             n_rows = places.stop - places.start
-            part, out = _filled_up(rows.take(places), left_out[places], self.row_block)
+            part, out = _filled_up(rows.take(places), left_out[places])
             scaled = self.scaled(part)
             top, weights = weights_of(self.logits(scaled, out))
             # The weight of the nearest row is one over the sum of all, by that of the nearest.
@@ -186,13 +198,14 @@ def chunks(n_rows: int, n_stored: int) -> Iterator[slice]:
         yield slice(start, min(start + step, n_rows))
 
 
-def _filled_up(rows: Rows, left_out: Tensor, block: int) -> tuple[Rows, Tensor]:
+def _filled_up(rows: Rows, left_out: Tensor) -> tuple[Rows, Tensor]:
     """Repeat the last row until the number of rows is a multiple of the block."""
-    lacking = -len(left_out) % block
+    lacking = -len(left_out) % _ROW_BLOCK
     if not lacking:
         return rows, left_out
     values, seen = (
         None if part is None else torch.cat([part, part[-1:].expand(lacking, -1)]) for part in rows
     )
     assert values is not None
-    return Rows(values, seen), torch.cat([left_out, left_out[-1:].expand(lacking)])
+    more = left_out[-1:].expand(lacking, *left_out.shape[1:])
+    return Rows(values, seen), torch.cat([left_out, more])

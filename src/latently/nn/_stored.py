@@ -43,8 +43,9 @@ class Membership(Latent):
 class StoredRows(AutoencoderModule):
     """An autoencoder whose code says which stored rows a row is like.
 
-    A row that equals a stored one, but for rounding, is held against the others only, so that
-    training rows are judged as strangers are.
+    Of the stored rows that equal a row, but for rounding, one is left out when the row is scored:
+    a training row is not compared with itself. Calibration leaves out more of them
+    (``leaving_out``).
 
     Parameters
     ----------
@@ -58,7 +59,10 @@ class StoredRows(AutoencoderModule):
 
     # Rows are compared with stored ones before anything is rounded.
     is_double = True
-    knows_strangers_only = False
+    #: Buffers that scores are measured by.
+    scales: ClassVar[tuple[str, ...]] = ("level", "spread")
+    #: How many of the stored rows that equal a row are left out when it is scored.
+    n_left_out = 1
 
     rows: Tensor
     observed: Tensor | None
@@ -77,18 +81,33 @@ class StoredRows(AutoencoderModule):
         self.register_buffer("fingerprints", torch.zeros(n_rows, dtype=torch.int64))
         self.register_buffer("places", torch.zeros(n_rows, dtype=torch.int64))
 
-    def for_strangers(self) -> Self:
-        """Return a copy for single rows that are none of the stored ones: faster by a third.
+    def leaving_out(self, n_copies: int) -> Self:
+        """Return a view of this module that leaves out so many stored rows equal to a row.
 
-        It fills nothing up and looks for no stored row to leave out; its answers agree with those
-        of batches to single precision.
+        Parameters
+        ----------
+        n_copies : int
+            Most copies that are left out; with as many as there are stored rows, all of them.
+
+        Returns
+        -------
+        StoredRows
+            It shares its tensors with this one.
         """
-        quick = copy.deepcopy(self)
-        quick.knows_strangers_only = True
-        for part in quick.modules():
-            if isinstance(part, Memory):
-                part.row_block = 1
-        return quick
+        other = copy.copy(self)
+        other.n_left_out = n_copies
+        return other
+
+    def take_scales(self, other: Self) -> None:
+        """Measure scores by the scales of another module: both give comparable scores.
+
+        Parameters
+        ----------
+        other : StoredRows
+            Of the same layout.
+        """
+        for name in self.scales:
+            getattr(self, name).copy_(getattr(other, name))
 
     @property
     def stored(self) -> Cells:
@@ -107,12 +126,12 @@ class StoredRows(AutoencoderModule):
         generator : torch.Generator
             Source of chance.
         """
-        rows = self.flat(cells)
+        rows, first = self.flat(cells), slice(JUDGED_ROWS)
         self.rows.copy_(rows.values)
         if self.observed is not None and cells.observed is not None:
             self.observed.copy_(cells.observed)
         self.fingerprints, self.places = self.fingerprint(cells).sort()
-        self.memory.store(rows)
+        self.memory.store(rows, self.leaving_out(len(rows.values)).left_out(cells.take(first)))
 
     def flat(self, cells: Cells) -> Rows:
         """Return flattened rows, and which elements of them were seen."""
@@ -126,12 +145,27 @@ class StoredRows(AutoencoderModule):
         return row_seeds(values if rows.seen is None else values.masked_fill(~rows.seen, math.inf))
 
     def left_out(self, cells: Cells) -> Tensor:
-        """Return the place of the stored row that equals each row, -1 where there is none."""
-        if self.knows_strangers_only:
-            return torch.full((len(cells.values),), -1)
+        """Return the places of the stored rows that are left out for each row, -1 for none.
+
+        Parameters
+        ----------
+        cells : Cells
+            Rows to score.
+
+        Returns
+        -------
+        Tensor of int, shape (batch,) or (batch, n_places)
+            Of stored rows that equal the row, the first ``n_left_out``.
+        """
         wanted = self.fingerprint(cells)
-        found = torch.searchsorted(self.fingerprints, wanted).clamp(max=len(self.fingerprints) - 1)
-        return torch.where(self.fingerprints[found] == wanted, self.places[found], -1)
+        first = torch.searchsorted(self.fingerprints, wanted)
+        if self.n_left_out == 1:
+            found = first.clamp(max=len(self.fingerprints) - 1)
+            return torch.where(self.fingerprints[found] == wanted, self.places[found], -1)
+        n_equal = torch.searchsorted(self.fingerprints, wanted, right=True) - first
+        nth = torch.arange(min(self.n_left_out, max(1, int(n_equal.max()))))
+        found = (first[:, None] + nth).clamp(max=len(self.fingerprints) - 1)
+        return torch.where(nth < n_equal[:, None], self.places[found], -1)
 
     def hidden(self, cells: Cells) -> Tensor:
         """Return the log weight of each stored row, but for a constant."""
@@ -193,6 +227,8 @@ class MemoryModule(StoredRows):
         True where stored rows lack cells.
     """
 
+    scales: ClassVar[tuple[str, ...]] = ("least", "level", "spread", "worth")
+
     level: Tensor
     spread: Tensor
     worth: Tensor
@@ -216,15 +252,18 @@ class MemoryModule(StoredRows):
     def store(self, cells: Cells, others: Cells, generator: torch.Generator) -> None:
         super().store(cells, others, generator)
         rows = self.flat(cells)
+        first = cells.take(slice(JUDGED_ROWS))
+        # Scales must not depend on how many rows repeat: no row is compared with its copies.
+        copies = self.leaving_out(len(rows.values)).left_out(first)
         for view, memory in zip(self.views, self.memories, strict=True):
             view.fit(rows)
-            memory.store(Rows(view(rows.values), rows.seen))
-        first = cells.take(slice(JUDGED_ROWS))
-        own = torch.arange(len(first.values))
-        _, squares = self._judge(first, own)
+            memory.store(Rows(view(rows.values), rows.seen), copies)
+        _, squares = self._judge(first, copies)
         # So near to zero residuals are as good as none.
         residuals = self.row_mean(squares, first)
         self.least.copy_(0.01 * residuals.median(1, keepdim=True).values + 1e-6)
+        # As a new row is scored that equals the stored one: without itself and one copy.
+        own = self.leaving_out(2).left_out(first)
         usual = self._judge(first, own).statistics
         self.level.copy_(usual.median(1, keepdim=True).values)
         self.spread.copy_(usual.std(1, correction=0, keepdim=True) + 1e-3)

@@ -3,7 +3,7 @@
 from latently._layout import LikelihoodChoice
 from latently.preprocessing._gaps import fill_missing, mark_missing, restore
 from latently.preprocessing._images import ImagePreprocessor
-from latently.preprocessing._order import canonical_order
+from latently.preprocessing._order import canonical_order, content_matrix
 from latently.preprocessing._table import Table, TablePreprocessor, counted_from, tallied
 from latently.preprocessing._tallies import MAX_CATEGORIES
 from latently.preprocessing._values import cell_lists, is_missing, python_values
@@ -19,6 +19,7 @@ __all__ = [
     "TablePreprocessor",
     "canonical_order",
     "cell_lists",
+    "content_matrix",
     "counted_from",
     "fill_missing",
     "is_missing",

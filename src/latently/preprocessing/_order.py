@@ -65,8 +65,25 @@ def _array_bits(data: np.ndarray) -> np.ndarray:
 
 
 def _frame_bits(frame: nw.DataFrame[Any]) -> np.ndarray:
-    table = arrow_table(frame)
-    return _array_bits(np.column_stack([_ranks(column) for column in table.columns]))
+    return _array_bits(content_matrix(frame))
+
+
+def content_matrix(data: np.ndarray | nw.DataFrame[Any]) -> np.ndarray:
+    """Return one number a cell: numbers as they are, a hash of the content of anything else.
+
+    Parameters
+    ----------
+    data : ndarray or narwhals.DataFrame
+        Rows, of any shape and types.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_columns)
+        NaN where a cell is missing; equal numbers for equal cells.
+    """
+    if isinstance(data, nw.DataFrame):
+        return np.column_stack([_ranks(column) for column in arrow_table(data).columns])
+    return np.asarray(data.reshape(len(data), -1), dtype=np.float64)
 
 
 def _ranks(column: pa.ChunkedArray) -> np.ndarray:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from latently.exceptions import DataError, DataWarning
+from latently._notices import warn
+from latently.exceptions import DataError
 from latently.schema._records import ImageSpec
 
 #: Largest grey level of whole numbers that need not be declared as images.
@@ -280,11 +280,9 @@ def _check_floats(spec: ImageSpec, stack: np.ndarray) -> None:
         return
     if is_unit and high >= _LEAST_USED:
         raise _of_another_scale(spec, stack)
-    warnings.warn(
+    warn(
         f"Images range from {low:g} to {high:g}, but those of fit from {spec.low:g} to "
-        f"{spec.high:g}. They are taken for dark ones; bring them to the scale of fit if not.",
-        DataWarning,
-        stacklevel=5,
+        f"{spec.high:g}. They are taken for dark ones; bring them to the scale of fit if not."
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import narwhals as nw
 import numpy as np
@@ -17,7 +17,6 @@ from latently._sklearn import HasMethods, Interval, StrOptions, check_parameters
 from latently._validation import MIN_ROWS, check_fitted, read_input, read_seed
 from latently.estimators import BaseAutoencoder, MemoryAutoencoder, by_pieces, take_rows
 from latently.exceptions import DataError, DataWarning, DriftWarning, ParameterError
-from latently.preprocessing import canonical_order
 from latently.schema import container_of
 from latently.tasks._base import AutoencoderTask
 from latently.tasks._calibration import Calibration, DriftTest, benjamini_hochberg
@@ -29,7 +28,10 @@ from latently.tasks._explanation import (
     explain_rows,
     row_labels,
 )
+from latently.tasks._holding import MAX_CALIBRATION_ROWS, Holding
+from latently.tasks._labels import Labels, read_labels
 from latently.tasks._repair import Repairs
+from latently.tasks._repeats import Repeats
 from latently.tasks._scores import SCORES, Score, fit_score
 from latently.tasks._stream import ScoreStream
 from latently.tasks._thresholds import (
@@ -38,19 +40,14 @@ from latently.tasks._thresholds import (
     FalseAlarmRate,
     Threshold,
     ThresholdRule,
-    read_labels,
 )
 
-#: Scores that calibration keeps: enough to resolve one false alarm in twenty thousand.
-_MAX_CALIBRATION_ROWS = 20_000
-#: Share of the rows that calibrate a network which must not have been trained on them.
-_CALIBRATION_SHARE = 0.2
-#: Up to so many rows a memory is calibrated by folds: scaling and ranks know each of its rows.
-_MAX_CROSS_FITTED, _N_FOLDS = 500, 5
-#: Up to so many rows a memory is calibrated by its own, each left out; beyond, it can spare some.
-_MAX_OWN_ROWS = 2_500
+#: From this share of copies among the rows on, they are warned of.
+_MANY_COPIES = 0.05
 #: Share of the calibration scores that one call of ``partial_fit`` lets go.
 _RENEWED = 0.1
+#: Share of the false alarms that ``partial_fit`` does not learn.
+_UNLEARNT = 0.1
 #: Without a rule, this share of normal rows may raise a false alarm.
 _DEFAULT_RATE = 0.01
 #: Batches of at least so many rows are held against the calibration before they are flagged.
@@ -61,10 +58,11 @@ _MIN_DRIFT_ROWS = 100
 class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # sklearn is untyped
     """Flag rows that an autoencoder cannot rebuild, at a rate of false alarms that holds.
 
-    Scores of rows that the model was not fitted to calibrate it: a new row's p-value is the share
-    of them at least as unusual [1]_. A fifth of the rows, at most 20,000, is kept back for that; a
-    memory of up to 2,500 rows judges its own instead, each left out, and one of up to 500 rows by
-    five folds; an autoencoder that comes fitted is calibrated on all rows given to ``fit``.
+    Scores of rows that the model was not fitted to calibrate it: the p-value of a new row is the
+    share of them at least as unusual [1]_. A fifth of the rows, at most 20,000, is held out for
+    that. A memory of up to 2,500 rows scores its own rows instead, each left out, and one of up to
+    500 rows uses five folds. A fitted autoencoder is calibrated on all rows given to ``fit``.
+    Copies of a row count once and are kept on one side. Known anomalies are left out of all this.
 
     Parameters
     ----------
@@ -165,8 +163,10 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         X : array-like, DataFrame, Table or image stack
             Mostly normal rows.
         y : array-like of shape (n_samples,) or None, default=None
-            Which rows are anomalies, for a rule that needs to know (``CostRatio``,
-            ``FewLabels``); any other ignores it.
+            Labels: True is an anomaly; so is 1 where the others are 0, and -1 where the others
+            are 1. None or NaN is a row without a label, learnt as normal. Known anomalies leave
+            the training rows and the calibration; ``CostRatio`` and ``FewLabels`` choose the cut
+            by all labels. Other numbers, such as classes, are ignored with a warning.
 
         Returns
         -------
@@ -189,15 +189,40 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         rule = self._rule()
         self.__dict__.pop("threshold_", None)  # unfitted until all is there
         data = read_input(copy.copy(self), X, reset=True, min_rows=MIN_ROWS)
-        order, shuffled = self._ordered(data)
-        n_held = self._count_held(len(data))
-        learnt = _rows(data, order[~np.isin(order, shuffled[:n_held])])
-        model = self._fit_autoencoder(learnt if n_held else X)
+        labels = read_labels(y, len(data), strict=rule is not None and rule.reads_labels)
+        normal = self._distinct(_without_anomalies(data, labels))
+        holding = Holding.of(normal.rows, normal.units, read_seed(self.random_state))
+        n_held = self._count_held(holding)
+        learnt = _rows(normal.rows, holding.learnt(n_held))
+        model = self._fit_autoencoder(X if len(learnt) == len(data) else learnt)
         warn_of_doubts(model, data if isinstance(data, np.ndarray) else data.to_native())
         self.score_: Score = fit_score(self.scoring, self.autoencoder_, learnt)
         self.repairs_ = self._learn_repairs(learnt)
-        self.calibration_ = Calibration.of(self._calibration_scores(data, shuffled, n_held))
-        return self._cut(rule or self._default_rule(), X, y)
+        self.calibration_ = Calibration.of(self._calibration_scores(normal.rows, holding, n_held))
+        return self._cut(rule or self._default_rule(), X, labels)
+
+    def _distinct(self, data: Any) -> _Normal:
+        """Return rows without repetitions of the whole table; warn of copies.
+
+        A memory keeps two copies of a row: one is left where the other is left out.
+        """
+        repeats = Repeats.of(data)
+        words = (
+            ""
+            if repeats.n_times == 1
+            else (f"All {len(data):,} rows occur {repeats.n_times} times, or a multiple. ")
+        )
+        if repeats.n_copies >= _MANY_COPIES * len(repeats.kept):
+            words += f"{repeats.n_copies:,} of {len(repeats.kept):,} rows are copies of another. "
+        if words:
+            warn(
+                f"{words}Repetitions count once in the calibration. Leave them out if they are no "
+                "observations of their own."
+            )
+        if self._given().judges_own_rows and not _is_fitted(self._given()):
+            repeats = repeats.at_most(2)
+        all_kept = len(repeats.kept) == len(data)
+        return _Normal(data if all_kept else take_rows(data, repeats.kept), repeats.units)
 
     def _learn_repairs(self, learnt: Any) -> Repairs | None:
         layout = self.autoencoder_.preprocessor_.layout
@@ -270,7 +295,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             The rows that the rule is about, where it is about some: the batch of an
             ``AlertBudget``, labelled rows.
         y : array-like of shape (n_samples,) or None, default=None
-            Which of them are anomalies: True, 1 or, beside 1, -1.
+            Which of them are anomalies: labels as in ``fit``; rows without one do not count.
 
         Returns
         -------
@@ -284,7 +309,10 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             be flagged.
         """
         check_fitted(self)
-        return self._cut(rule, X, y)
+        if y is not None and X is None:
+            raise DataError("Labels need their rows, got y without X. Give both, or neither.")
+        labels = None if X is None else read_labels(y, _n_rows(X), strict=True)
+        return self._cut(rule, X, labels)
 
     def _rule(self) -> ThresholdRule | None:
         if self.contamination == "auto":
@@ -299,12 +327,13 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     def _default_rule(self) -> ThresholdRule:
         return FalseAlarmRate(max(_DEFAULT_RATE, self.calibration_.smallest_rate))
 
-    def _cut(self, rule: ThresholdRule, X: Any, y: Any) -> Self:
-        scores = labels = None
+    def _cut(self, rule: ThresholdRule, X: Any, labels: Labels | None) -> Self:
+        scores = anomalies = None
         if rule.reads_rows and X is not None:
             scores = self._unusual(X)
-            labels = None if y is None or not rule.reads_labels else read_labels(y, len(scores))
-        threshold = rule.choose(Evidence(self.calibration_, scores, labels))
+        if scores is not None and labels is not None and rule.reads_labels:
+            scores, anomalies = scores[labels.known], labels.anomalies[labels.known]
+        threshold = rule.choose(Evidence(self.calibration_, scores, anomalies))
         if scores is not None and bool((scores > threshold.cut).all()):
             raise DataError(
                 f"{rule} would flag all {len(scores):,} rows. Give normal rows among them, or "
@@ -314,43 +343,44 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         self.offset_ = -self.threshold_.cut
         return self
 
-    def _ordered(self, data: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Return places of rows by content and at random, neither as the rows happened to come."""
-        order = canonical_order(data).places
-        rng = np.random.default_rng(read_seed(self.random_state))
-        return order, order[rng.permutation(len(data))]
-
-    def _count_held(self, n_rows: int) -> int:
-        """Return how many rows calibrate what must not have seen them, and are not learnt."""
+    def _count_held(self, holding: Holding) -> int:
         given = self._given()
-        n_held = max(1, min(round(_CALIBRATION_SHARE * n_rows), _MAX_CALIBRATION_ROWS))
-        spares_none = given.judges_own_rows and n_rows <= _MAX_OWN_ROWS
-        if spares_none or _is_fitted(given) or n_rows - n_held < MIN_ROWS:
+        if _is_fitted(given):
             return 0
-        return n_held
+        return holding.n_spared(judges_own_rows=given.judges_own_rows)
 
-    def _calibration_scores(self, data: Any, shuffled: np.ndarray, n_held: int) -> np.ndarray:
+    def _calibration_scores(self, data: Any, holding: Holding, n_held: int) -> np.ndarray:
         # Categories that occur only in the calibration rows are no surprise.
         with silenced(DataWarning):
-            if self._is_cross_fitted(len(data)):
-                return self._cross_fitted(data, shuffled)
-            return self._unusual(_rows(data, shuffled[: n_held or _MAX_CALIBRATION_ROWS]))
+            if n_held:
+                return self._unusual(_rows(data, holding.first_of_units(n_held)[0]))
+            given = self._given()
+            if holding.is_cross_fitted and given.judges_own_rows and not _is_fitted(given):
+                return self._cross_fitted(data, holding)
+            return self._own_scores(data, *holding.first_of_units(MAX_CALIBRATION_ROWS))
 
-    def _is_cross_fitted(self, n_rows: int) -> bool:
-        """Return True if rows are too few for each to be of no account in the fit."""
-        given = self._given()
-        few = _N_FOLDS * MIN_ROWS <= n_rows <= _MAX_CROSS_FITTED
-        return bool(few and given.judges_own_rows and not _is_fitted(given))
-
-    def _cross_fitted(self, data: Any, order: np.ndarray) -> np.ndarray:
+    def _cross_fitted(self, data: Any, holding: Holding) -> np.ndarray:
         """Return the score of each row by a memory of the four fifths that it is not in."""
         scores = []
-        for fold in np.array_split(np.arange(len(order)), _N_FOLDS):
-            others = _rows(data, np.delete(order, fold))
-            judge = self._fresh(self.autoencoder).fit(others)
-            score = fit_score(self.scoring, judge, others)
-            scores.append(score.rows(judge, _rows(data, order[fold])))
+        for others, held in holding.folds():
+            rows = _rows(data, others)
+            judge = self._fresh(self.autoencoder).fit(rows)
+            score = fit_score(self.scoring, judge, rows)
+            scores.append(score.rows(judge, _rows(data, held)))
         return np.concatenate(scores)
+
+    def _own_scores(self, data: Any, places: np.ndarray, n_copies: np.ndarray) -> np.ndarray:
+        """Return the scores of learnt rows as if they were new ones.
+
+        A new row that equals a stored one is scored without it. So a learnt row is scored without
+        itself and one equal row; the copies of one observation are all left out.
+        """
+        scores = np.empty(len(places))
+        for chosen, n_left_out in ((n_copies == 1, 2), (n_copies > 1, len(data))):
+            if chosen.any():
+                judge = self.autoencoder_._leaving_out(n_left_out)
+                scores[chosen] = self.score_.rows(judge, _rows(data, places[chosen]))
+        return scores
 
     def _given(self) -> Any:
         given = self._default_autoencoder() if self.autoencoder is None else self.autoencoder
@@ -501,14 +531,16 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         """Follow a slow drift: learn from the new rows that do not look like anomalies.
 
         The first call is ``fit``. Later ones calibrate by the new rows before they learn from
-        them; the oldest scores leave, and the threshold follows its rule.
+        them; the oldest scores leave, and the threshold follows its rule. Flagged rows are not
+        learnt; by a ``FalseAlarmRate`` only those that a tenth of this rate would flag, since most
+        others are normal.
 
         Parameters
         ----------
         X : array-like, DataFrame, Table or image stack
             The next rows.
-        y : None
-            Ignored.
+        y : array-like of shape (n_samples,) or None, default=None
+            Labels, as in ``fit``. Known anomalies are neither learnt nor join the calibration.
 
         Returns
         -------
@@ -523,15 +555,33 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             If the rows cannot be used.
         """
         if not self.__sklearn_is_fitted__():
-            return self.fit(X)
-        scores = self._unusual(X)
+            return self.fit(X, y)
         data = read_input(copy.copy(self), X, reset=False, fitted_on=self.autoencoder_._fitted_on)
-        normal = np.flatnonzero(scores <= self.threshold_.cut)
+        labels = read_labels(y, len(data), strict=self.rule_.reads_labels)
+        unlabelled = np.ones(len(data), bool) if labels is None else ~labels.anomalies
+        scores = self._unusual(X)
+        normal = np.flatnonzero(unlabelled & (scores <= self._limit()))
         if len(normal):
             # A copy: the autoencoder may be the user's own.
             self.autoencoder_ = copy.deepcopy(self.autoencoder_).partial_fit(_rows(data, normal))
-        self.calibration_ = _renewed(self.calibration_, self.calibration_.tamed(scores))
-        return self._cut(self.rule_, X, None)
+        if unlabelled.any():
+            tamed = self.calibration_.tamed(scores[unlabelled])
+            self.calibration_ = _renewed(self.calibration_, tamed)
+        both = labels if labels is not None and labels.of_both_kinds() else None
+        if both is None and self.rule_.needs_labels:
+            return self  # its cut stays
+        return self._cut(self.rule_, X, both)
+
+    def _limit(self) -> float:
+        """Return the score up to which new rows are learnt.
+
+        Of rows flagged at a rate of false alarms most may be normal. Without them the model would
+        lose its tail, and the rate would rise with every call.
+        """
+        if self.rule_.reads_rows:
+            return self.threshold_.cut
+        rate = _UNLEARNT * getattr(self.rule_, "rate", _DEFAULT_RATE)
+        return self.calibration_.cut_for_rate(max(rate, self.calibration_.smallest_rate))
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "threshold_")
@@ -554,6 +604,30 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         return ScoreStream(self, window)
 
 
+def _n_rows(X: Any) -> int:
+    return int(X.n_rows) if hasattr(X, "n_rows") else len(X)
+
+
+class _Normal(NamedTuple):
+    """Rows to learn from, and which of them are copies of each other."""
+
+    rows: Any
+    units: np.ndarray
+
+
+def _without_anomalies(data: Any, labels: Labels | None) -> Any:
+    """Return the rows that are not known to be anomalies."""
+    if labels is None or not labels.anomalies.any():
+        return data
+    n_left = int((~labels.anomalies).sum())
+    if n_left < MIN_ROWS:
+        raise DataError(
+            f"At least {MIN_ROWS} rows must not be labelled as anomalies, got {n_left} of "
+            f"{len(data):,}. Give more normal rows."
+        )
+    return take_rows(data, np.flatnonzero(~labels.anomalies))
+
+
 def _rows(data: Any, places: np.ndarray) -> Any:
     """Return some of the rows, of the user's kind."""
     taken = take_rows(data, places)
@@ -562,8 +636,8 @@ def _rows(data: Any, places: np.ndarray) -> Any:
 
 def _renewed(calibration: Calibration, scores: np.ndarray) -> Calibration:
     """Let new scores join, and as many old ones leave, at most a tenth."""
-    old, new = calibration.scores, scores[:_MAX_CALIBRATION_ROWS]
-    n_surplus = max(len(old) + len(new) - _MAX_CALIBRATION_ROWS, 0)
+    old, new = calibration.scores, scores[:MAX_CALIBRATION_ROWS]
+    n_surplus = max(len(old) + len(new) - MAX_CALIBRATION_ROWS, 0)
     n_kept = len(old) - max(min(len(new), round(_RENEWED * len(old))), n_surplus)
     # Mid-points of equal shares of the sorted scores: those kept are spread as all were.
     kept = ((np.arange(n_kept) + 0.5) * len(old) / max(n_kept, 1)).astype(np.intp)

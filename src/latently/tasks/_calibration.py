@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -16,6 +17,8 @@ _DRIFT_LEVEL = 1e-4
 #: How far beyond the largest, in its distance from the median, new scores count as normal once
 #: they are as many as those of calibration.
 _GIVE = 0.05
+#: Relative difference of scores that is rounding: a row scores alone as in a batch, but for that.
+_ROUNDING = 1e-6
 #: Fewer rows say nothing of a distribution.
 _MIN_DRIFT_ROWS = 20
 
@@ -72,6 +75,28 @@ class Calibration:
             raise DataError(f"Calibration needs finite scores, got {got}. Give normal rows.")
         return cls(ordered)
 
+    @cached_property
+    def slack(self) -> float:
+        """The difference up to which scores are equal; zero where no two of these are so near."""
+        low, high = np.percentile(self.scores, [5, 95])
+        slack = _ROUNDING * float(high - low + abs(high))
+        return slack if bool((np.diff(self.scores) <= slack).any()) else 0.0
+
+    def n_tied(self, cut: float) -> int:
+        """Return how many scores are equal to a cut, but for rounding.
+
+        Parameters
+        ----------
+        cut : float
+            As ``cut_for_rate`` returns it.
+
+        Returns
+        -------
+        int
+            Scores of which none lies above the cut.
+        """
+        return int(((self.scores <= cut) & (self.scores >= cut - 2 * self.slack)).sum())
+
     @property
     def smallest_rate(self) -> float:
         """The smallest rate of false alarms that so many rows can resolve: 1 / (n + 1)."""
@@ -91,7 +116,7 @@ class Calibration:
             In (0, 1]. Of a new normal row the chance of a p-value of at most ``a`` is at most
             ``a``.
         """
-        below = np.searchsorted(self.scores, scores, side="left")
+        below = np.searchsorted(self.scores, np.asarray(scores) - self.slack, side="left")
         p_values: np.ndarray = (1.0 + len(self.scores) - below) / (len(self.scores) + 1.0)
         return p_values
 
@@ -115,7 +140,7 @@ class Calibration:
         DataError
             If there are too few calibration scores for that rate.
         """
-        return float(self.scores[-self._n_above(rate) - 1])
+        return float(self.scores[-self._n_above(rate) - 1]) + self.slack
 
     def _n_above(self, rate: float) -> int:
         """Return how many calibration scores may lie above the cut."""
@@ -149,7 +174,8 @@ class Calibration:
         low, high : float
             Ends of the band.
         """
-        return order_statistic_band(self.scores, self._n_above(rate), level)
+        low, high = order_statistic_band(self.scores, self._n_above(rate), level)
+        return low + self.slack, high + self.slack
 
     def tamed(self, scores: np.ndarray) -> np.ndarray:
         """Return new scores as far as they may count as normal ones.

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 
-from latently._notices import each_once
+from latently._notices import each_once, warn
 from latently._validation import check_fitted, is_pictures, n_axes
 from latently.estimators import BaseAutoencoder, DenoisingAutoencoder, UNetAutoencoder
-from latently.exceptions import DataWarning
 from latently.nn import GaussianNoise
 from latently.tasks._base import AutoencoderTask
 
@@ -82,11 +80,9 @@ class AutoencoderDenoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderTas
         self._fit_autoencoder(X, y if same else None)
         model = self.autoencoder_
         if not (model.is_denoiser or model.has_narrow_code):
-            warnings.warn(
+            warn(
                 f"{type(model).__name__} is not trained with noise and has no narrow code, so that "
-                "little noise comes off. Use a DenoisingAutoencoder, or a UNetAutoencoder.",
-                DataWarning,
-                stacklevel=2,
+                "little noise comes off. Use a DenoisingAutoencoder, or a UNetAutoencoder."
             )
         return self
 

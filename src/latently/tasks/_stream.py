@@ -44,8 +44,8 @@ class ScoreStream:
 
     A new score joins the window and the oldest leaves; one beyond all others counts as little more
     than the largest, so that a slow drift is followed and single anomalies are not. A rule that is
-    about rows (``AlertBudget``, ``Contamination``, ``FewLabels``) keeps its cut. Rows are taken for
-    new ones: a training row, sent again, finds itself in the memory and scores low.
+    about rows (``AlertBudget``, ``Contamination``, ``FewLabels``) keeps its cut. A row has the same
+    score as in ``score_samples``, with the sign reversed.
 
     Parameters
     ----------
@@ -59,7 +59,6 @@ class ScoreStream:
         if window < 1:
             raise ParameterError(f"window must be at least 1, got {window}. Try 2,000.")
         self._detector = copy.copy(detector)
-        self._detector.autoencoder_ = detector.autoencoder_._for_strangers()
         self._start = detector.calibration_
         self._running = RunningCalibration(self._start.scores, window)
         self._every = max(1, round(_RENEWED * window))

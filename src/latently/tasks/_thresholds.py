@@ -11,7 +11,6 @@ from sklearn.base import BaseEstimator
 
 from latently._sklearn import Interval, check_parameters
 from latently.exceptions import DataError
-from latently.schema import unmasked
 from latently.tasks._calibration import Calibration, order_statistic_band
 
 _N_RESAMPLES = 200
@@ -48,17 +47,22 @@ class Threshold:
         Band in which nine in ten bootstrap resamples put it.
     reason : str
         In words.
+    n_tied : int, default=0
+        Scores, of those that the cut was chosen by, which equal the cut. They are not flagged: with
+        many of them, fewer rows are flagged than asked for.
     """
 
     cut: float
     low: float
     high: float
     reason: str
+    n_tied: int = 0
 
     def __str__(self) -> str:
+        tied = f"; {self.n_tied:,} rows share this score, none of them is flagged"
         return (
             f"flags scores above {self.cut:.4g} (90 % band {self.low:.4g} to {self.high:.4g}): "
-            f"{self.reason}"
+            f"{self.reason}{tied if self.n_tied > 1 else ''}"
         )
 
 
@@ -69,6 +73,8 @@ class ThresholdRule(Protocol):
     reads_rows: ClassVar[bool]
     #: True if it can use labels.
     reads_labels: ClassVar[bool]
+    #: True if it can do nothing without them.
+    needs_labels: ClassVar[bool]
 
     def choose(self, evidence: Evidence) -> Threshold:
         """Return the cut."""
@@ -84,6 +90,7 @@ class _Rule(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
 
     reads_rows: ClassVar[bool] = True
     reads_labels: ClassVar[bool] = False
+    needs_labels: ClassVar[bool] = False
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
 
     def check(self) -> None:
@@ -98,6 +105,13 @@ class _Rule(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
                 "Give them: set_threshold(rule, X)."
             )
         return evidence.scores
+
+    def _need_both(self, labels: np.ndarray) -> None:
+        if labels.all() or not labels.any():
+            raise DataError(
+                f"{type(self).__name__} needs labels of both kinds, got only {bool(labels.any())}. "
+                "Label at least one anomaly and one normal row."
+            )
 
 
 @dataclass(eq=False, repr=False)
@@ -146,6 +160,7 @@ class FalseAlarmRate(_Rule):
             *calibration.band_for_rate(self.rate),
             f"at most {100 * self.rate:.3g} % of normal rows, by {len(calibration.scores):,} "
             "calibration rows",
+            calibration.n_tied(cut),
         )
 
 
@@ -280,6 +295,7 @@ class CostRatio(_Rule):
         ratio = float(self.miss_to_alarm)
         words = f"least cost where a miss costs {ratio:g} false alarms"
         if evidence.labels is not None:
+            self._need_both(evidence.labels)
             return _best_cut(scores, lambda alarms, found: alarms - ratio * found, evidence.labels,
                              f"{words}, by {len(scores):,} labelled rows")  # fmt: skip
         return _by_expected_cost(scores, evidence.calibration, ratio, words)
@@ -306,6 +322,7 @@ class FewLabels(_Rule):
     beta: float = 1.0
 
     reads_labels: ClassVar[bool] = True
+    needs_labels: ClassVar[bool] = True
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "beta": [Interval(Real, 0, None, closed="neither")]
     }
@@ -329,11 +346,7 @@ class FewLabels(_Rule):
                 "FewLabels needs to know which rows are anomalies, got no labels. "
                 "Give them: set_threshold(rule, X, y)."
             )
-        if labels.all() or not labels.any():
-            raise DataError(
-                f"FewLabels needs labels of both kinds, got only {bool(labels.any())}. Label at "
-                "least one anomaly and one normal row."
-            )
+        self._need_both(labels)
         square = float(self.beta) ** 2
 
         def loss(alarms: np.ndarray, found: np.ndarray) -> np.ndarray:
@@ -350,7 +363,7 @@ def _by_count(scores: np.ndarray, n_above: int, words: str) -> Threshold:
     ordered = np.sort(scores)
     cut = _cut_above(ordered, n_above)
     low, high = order_statistic_band(ordered, n_above)
-    return Threshold(cut, min(low, cut), max(high, cut), words)
+    return Threshold(cut, min(low, cut), max(high, cut), words, int((scores == cut).sum()))
 
 
 def _cut_above(ordered: np.ndarray, n_above: int) -> float:
@@ -409,46 +422,3 @@ def _least_expected_cost(scores: np.ndarray, calibration: Calibration, ratio: fl
     costs = (1 + ratio) * expected - ratio * found
     place = int(costs.argmin())
     return float(ordered[place]) if costs[place] < 0 else float(ordered[-1])
-
-
-def read_labels(y: Any, n_rows: int) -> np.ndarray:
-    """Judge labels of anomalies and return them as booleans.
-
-    Parameters
-    ----------
-    y : array-like of shape (n_rows,)
-        True and False, 1 and 0, or scikit-learn's -1 for an anomaly and 1 for a normal row.
-    n_rows : int
-        How many there must be.
-
-    Returns
-    -------
-    ndarray of bool, shape (n_rows,)
-        True for an anomaly.
-
-    Raises
-    ------
-    DataError
-        If there are too few or too many, of another kind, or all the same.
-    """
-    labels = unmasked(y, "y")
-    if labels.shape != (n_rows,):
-        raise DataError(
-            f"There must be one label a row, got shape {labels.shape} for {n_rows:,} rows. "
-            "Give a flat list."
-        )
-    if labels.dtype == object and all(isinstance(value, bool | int) for value in labels):
-        labels = labels.astype(np.int64)
-    kinds = set(np.unique(labels).tolist()) if labels.dtype.kind in "biuf" else {"other"}
-    if not (kinds <= {0, 1} or kinds <= {-1, 1}):
-        shown = ", ".join(str(value) for value in np.unique(labels.astype(str))[:4])
-        raise DataError(
-            f"Labels must be True or False, 1 or 0, or -1 (anomaly) or 1, got {shown}. Recode them."
-        )
-    if len(kinds) < 2:
-        raise DataError(
-            f"Labels of both kinds are needed, got only {next(iter(kinds), 'none')}. Label at "
-            "least one anomaly and one normal row."
-        )
-    anomalies: np.ndarray = labels == (-1 if -1 in kinds else 1)
-    return anomalies
