@@ -244,3 +244,22 @@ def test_several_models_are_one_file(shelf: Path, tmp_path: Path) -> None:
     assert codes.num_columns == 1 + 3 * 2
     scores = answer_table(done("score", model, rows, "--id", "id"), tmp_path)
     assert scores.column_names == ["id", "anomaly_score"]
+
+
+@pytest.mark.parametrize("command", ["sample", "reconstruct", "inverse-transform"])
+def test_answers_are_values_that_their_column_can_hold_or_free(
+    command: str, shelf: Path, tmp_path: Path
+) -> None:
+    model, rows = shelf / "model.safetensors", shelf / "rows.csv"
+    done("transform", model, rows, "-o", tmp_path / "codes.parquet")
+    data = {"sample": [], "reconstruct": [rows], "inverse-transform": [tmp_path / "codes.parquet"]}
+    answers = {}
+    for support in ("column", "free"):
+        out = tmp_path / f"{support}.parquet"
+        done(command, model, *data[command], "--support", support, "-o", out)
+        answers[support] = read(out)
+    known = read(rows)
+    for name in NUMBERS:
+        seen, held = known[name].to_numpy(), answers["column"][name].to_numpy()
+        assert np.array_equal(np.clip(held, seen.min(), seen.max()), held, equal_nan=True)
+    assert answers["column"] != answers["free"]

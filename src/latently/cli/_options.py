@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -96,5 +97,21 @@ Groups = Annotated[
 ]
 NoShuffle = Annotated[
     bool, typer.Option("--no-shuffle", help="Hold out the last rows: they are in time's order.")
+]
+
+
+class SupportName(StrEnum):
+    """Values that answers are moved onto."""
+
+    column = "column"
+    free = "free"
+
+
+Support = Annotated[
+    SupportName,
+    typer.Option(
+        "--support",
+        help="Answer with values that each column can hold, or with free expected values.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write figures as JSON to stdout.")]

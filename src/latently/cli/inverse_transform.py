@@ -21,6 +21,7 @@ def inverse_transform(
     format: options.InputFormat = None,
     output_format: options.OutputFormat = None,
     key: options.Key = None,
+    support: options.Support = options.SupportName.column,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Decode codes into rows of the kind that `fit` saw."""
@@ -30,7 +31,8 @@ def inverse_transform(
     autoencoder = autoencoder_of(load(model))
     check_target(target, images=answers_images(autoencoder))
     rows = read_rows(Source(codes, format, key, ids=ids))
-    answer = autoencoder.inverse_transform(_code_matrix(rows, autoencoder, codes))
+    matrix = _code_matrix(rows, autoencoder, codes)
+    answer = autoencoder.inverse_transform(matrix, support=support.value)
     write_rows(answer, rows, autoencoder, target)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from latently.cli import _options as options
 from latently.cli._data import Marks, Rows, Source, autoencoder_of, read_matched_rows
@@ -25,6 +25,7 @@ def reconstruct(
     output_format: options.OutputFormat = None,
     key: options.Key = None,
     skip_bad: options.SkipBad = False,
+    support: options.Support = options.SupportName.column,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Rebuild each row through the code."""
@@ -35,10 +36,13 @@ def reconstruct(
     check_target(target, images=answers_images(autoencoder))
     source = Source(data, format, key, skip_bad, ids, marks=Marks(missing, decimal, dates))
 
+    def answer(rows: Rows) -> Any:
+        return autoencoder.reconstruct(rows.values, support=support.value)
+
     def rebuilt(rows: Rows) -> pa.Table:
-        return as_table(autoencoder.reconstruct(rows.values), autoencoder)
+        return as_table(answer(rows), autoencoder)
 
     if answer_large(source, autoencoder, target, rebuilt):
         return
     rows = read_matched_rows(source, autoencoder)
-    write_rows(autoencoder.reconstruct(rows.values), rows, autoencoder, target)
+    write_rows(answer(rows), rows, autoencoder, target)

@@ -17,6 +17,7 @@ def sample(
     seed: Annotated[int, typer.Option(help="Same seed, same rows.")] = 0,
     output: options.Output = "-",
     output_format: options.OutputFormat = None,
+    support: options.Support = options.SupportName.column,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Generate new rows; best with a model of `fit --kind variational`."""
@@ -33,4 +34,5 @@ def sample(
             "model of `fit --kind variational`.",
             "class",
         )
-    write_rows(source.sample(n_samples, random_state=seed), Rows(None), loaded, target)
+    rows = source.sample(n_samples, random_state=seed, support=support.value)
+    write_rows(rows, Rows(None), loaded, target)
