@@ -17,10 +17,14 @@ from typing import Any
 import typer
 
 from latently._launch import told_n_workers, told_rank
+from latently._threads import lacks_threads, n_usable_processors
 
 BUG, USAGE, DATA, MODEL_FILE, RESOURCES, MISSING_EXTRA = 1, 2, 3, 4, 5, 6
 INTERRUPTED, TERMINATED, BROKEN_PIPE = 130, 143, 141
 
+#: Pools of threads with one thread less than processors, and threads started besides them.
+_POOLS, _HELPERS = 4, 4
+_NO_THREAD = ("can't start new thread", "Failed to launch worker thread")
 _OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -44,6 +48,7 @@ def guarded(command: Callable[..., None], *, in_several: bool = False) -> Callab
     def run(*args: Any, **options: Any) -> None:
         with _signals() as caught, _plain_warnings():
             try:
+                _check_threads()
                 _check_alone(command.__name__, in_several)
                 command(*args, **options)
                 sys.stdout.flush()
@@ -59,6 +64,14 @@ def guarded(command: Callable[..., None], *, in_several: bool = False) -> Callab
                 raise typer.Exit(_refuse(error)) from None
 
     return run
+
+
+def _check_threads() -> None:
+    # Before NumPy is imported: its library raises SIGINT if it cannot start threads.
+    lacking = lacks_threads(_POOLS * (n_usable_processors() - 1) + _HELPERS)
+    if lacking:
+        typer.echo(f"error: {lacking}", err=True)
+        raise typer.Exit(RESOURCES)
 
 
 def _check_alone(name: str, in_several: bool) -> None:
@@ -184,7 +197,9 @@ def _is_out_of_resources(error: BaseException) -> bool:
     # io turns a full disk into a DataError "raise ... from None"; the cause is still its context.
     causes = (error, error.__context__)
     full_disk = any(isinstance(e, OSError) and e.errno in _OUT_OF_SPACE for e in causes)
-    return full_disk or is_out_of_memory(error)
+    # pyarrow and Python report a thread that cannot be started in words only.
+    no_thread = any(words in str(error) for words in _NO_THREAD)
+    return full_disk or no_thread or is_out_of_memory(error)
 
 
 def _message(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -38,7 +39,7 @@ from latently.exceptions import DataError, ModelFileError
 from latently.io import as_dataset
 from latently.nn import AutoencoderModule, Cells
 from latently.preprocessing import Preprocessor
-from latently.training import Engine, History, resolve_engine
+from latently.training import Engine, History, check_threads, has_lost_cuda, resolve_engine
 
 _ONE_AT_A_TIME = threading.RLock()
 #: Fitted attributes that are written to a model file beside weights and history.
@@ -99,6 +100,7 @@ class BaseAutoencoder(
         """Return an untrained module whose weights have these shapes."""
 
     def _check_parameters(self) -> None:
+        check_threads()
         params = self.get_params(deep=False)
         check_parameters(self._parameter_constraints, params, type(self).__name__)
 
@@ -370,12 +372,23 @@ class BaseAutoencoder(
         self.module_.eval()
 
 
+def _renew_lock() -> None:
+    """Replace the lock, which a thread that a forked process lacks may hold."""
+    global _ONE_AT_A_TIME
+    _ONE_AT_A_TIME = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Seed torch for a while; the caller's random state is as before afterwards.
 
     Torch has one random state for all threads, so that only one of them may draw from it at once.
     """
-    with _ONE_AT_A_TIME, torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))):
+    devices = [] if has_lost_cuda() else list(range(torch.cuda.device_count()))
+    with _ONE_AT_A_TIME, torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield

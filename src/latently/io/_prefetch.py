@@ -62,12 +62,28 @@ def prefetched(items: Iterable[Item], depth: int = 1) -> Iterator[Item]:
             hand_over(_Failure(error))
 
     thread = threading.Thread(target=work, name="latently-prefetch", daemon=True)
-    thread.start()
+    if not _starts(thread):
+        yield from items
+        return
     try:
         while (item := waiting.get()) is not _END:
-            if isinstance(item, _Failure):
-                raise item.error
-            yield item  # type: ignore[misc]  # put there by the thread
+            yield _unwrapped(item)  # type: ignore[misc]  # put there by the thread
     finally:
         unwanted.set()
         thread.join()
+
+
+def _starts(thread: threading.Thread) -> bool:
+    """Start a thread; return False if the system grants none."""
+    try:
+        thread.start()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _unwrapped(item: object) -> object:
+    """Return an item, or raise what went wrong instead of it."""
+    if isinstance(item, _Failure):
+        raise item.error
+    return item
