@@ -18,6 +18,7 @@ import typer
 
 from latently._launch import told_n_workers, told_rank
 from latently._threads import lacks_threads, n_usable_processors
+from latently.cli._streams import mute_stdout
 
 BUG, USAGE, DATA, MODEL_FILE, RESOURCES, MISSING_EXTRA = 1, 2, 3, 4, 5, 6
 INTERRUPTED, TERMINATED, BROKEN_PIPE = 130, 143, 141
@@ -25,7 +26,7 @@ INTERRUPTED, TERMINATED, BROKEN_PIPE = 130, 143, 141
 #: Pools of threads with one thread less than processors, and threads started besides them.
 _POOLS, _HELPERS = 4, 4
 _NO_THREAD = ("can't start new thread", "Failed to launch worker thread")
-_OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def guarded(command: Callable[..., None], *, in_several: bool = False) -> Callable[..., None]:
@@ -51,19 +52,36 @@ def guarded(command: Callable[..., None], *, in_several: bool = False) -> Callab
                 _check_threads()
                 _check_alone(command.__name__, in_several)
                 command(*args, **options)
-                sys.stdout.flush()
             except typer.Exit:
                 raise
             except KeyboardInterrupt:
                 say("interrupted; no output was written.")
                 raise typer.Exit(interrupt_code(caught)) from None
-            except BrokenPipeError:
-                _mute_stdout()
-                raise typer.Exit(BROKEN_PIPE) from None
             except Exception as error:
-                raise typer.Exit(_refuse(error)) from None
+                raise typer.Exit(refuse(error)) from None
 
     return run
+
+
+def ending(code: int) -> int:
+    """Return the exit code of the process, after what is left was written to standard output.
+
+    Parameters
+    ----------
+    code : int
+        The exit code so far.
+
+    Returns
+    -------
+    int
+        Another one if a successful command could not write its output.
+    """
+    try:
+        sys.stdout.flush()
+    except Exception as error:
+        mute_stdout()
+        return code or refuse(error)
+    return code
 
 
 def _check_threads() -> None:
@@ -141,8 +159,22 @@ def _plain_warnings() -> Iterator[None]:
         yield
 
 
-def _refuse(error: Exception) -> int:
-    """Say what went wrong and return the exit code."""
+def refuse(error: Exception) -> int:
+    """Write what went wrong to stderr and return the exit code.
+
+    Parameters
+    ----------
+    error : Exception
+        That ended a command.
+
+    Returns
+    -------
+    int
+        From 1 (a bug) to 6 (a missing package), or 141 for a closed pipe, which is no error.
+    """
+    if isinstance(error, BrokenPipeError):
+        mute_stdout()
+        return BROKEN_PIPE
     code = exit_code(error)
     if os.environ.get("LATENTLY_DEBUG"):
         import traceback
@@ -187,6 +219,7 @@ def exit_code(error: BaseException) -> int:
         (exceptions.ResourceError, RESOURCES),
         (exceptions.WorkerError, RESOURCES),
         (exceptions.MissingExtraError, MISSING_EXTRA),
+        (OSError, DATA),
     )
     return next((code for kind, code in codes if isinstance(error, kind)), BUG)
 
@@ -206,10 +239,6 @@ def _message(error: Exception) -> str:
     text = "\n".join(line for line in str(error).splitlines() if line.strip())
     if isinstance(error, MemoryError):
         return f"out of memory. Use fewer rows or a smaller batch size. {text}".strip()
+    if isinstance(error, OSError) and error.strerror:
+        return f"the system refused ({error.strerror.lower()}). Check files, pipes and disk."
     return text or type(error).__name__
-
-
-def _mute_stdout() -> None:
-    # Python flushes stdout at exit; without this it would complain about the closed pipe again.
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -24,6 +24,7 @@ from latently.cli._large import write_large
 from latently.cli._output import (
     Target,
     answers_images,
+    check_model_path,
     check_picture,
     check_target,
     with_ids,
@@ -129,7 +130,7 @@ def impute(
     folder or a pattern.
     """
     from latently.exceptions import ParameterError
-    from latently.io import TableDataset, check_output
+    from latently.io import TableDataset
     from latently.persistence import load
     from latently.report import plot_fills
     from latently.tasks import AutoencoderImputer
@@ -154,7 +155,7 @@ def impute(
     )
     check_picture(plot, overwrite)
     if save is not None:
-        check_output(save, overwrite)
+        check_model_path(save, overwrite)
     _check_options(loaded, interval, bool(columns or missing or add_indicator))
     if not _streams(source, loaded):
         if draws is not None or interval is not None:

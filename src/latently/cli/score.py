@@ -310,9 +310,7 @@ def follows(
 
 def follow(model: Any, source: Source, rule: Any) -> int:
     """Score delimited text from standard input as it comes; return how many rows were flagged."""
-    import sys
-
-    from latently.io import stream_csv
+    from latently.io import standard_input, stream_csv
     from latently.tasks import Verdict
 
     if rule is not None:
@@ -324,7 +322,7 @@ def follow(model: Any, source: Source, rule: Any) -> int:
         for name, kind in zip(spec.names, spec.types, strict=True)
         if kind.name in ("string", "large_string", "dictionary")
     }
-    for number, table in enumerate(stream_csv(sys.stdin.buffer, text=text)):
+    for number, table in enumerate(stream_csv(standard_input(), text=text)):
         rows = match_rows(table, model, source)
         verdict = Verdict(*stream.score_rows(rows.values))
         write_piece(verdict.columns(), rows, header=number == 0)

@@ -7,11 +7,20 @@ import stat
 import sys
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 from latently.exceptions import DataError
 from latently.io._say import refuse
 
-__all__ = ["DEFAULT_MAX_BYTES", "check_regular", "gunzip", "is_folder", "load_bytes", "too_large"]
+__all__ = [
+    "DEFAULT_MAX_BYTES",
+    "check_regular",
+    "gunzip",
+    "is_folder",
+    "load_bytes",
+    "standard_input",
+    "too_large",
+]
 
 # One gibibyte: ten times the tables people train on, and a small machine survives it.
 DEFAULT_MAX_BYTES = 2**30
@@ -125,8 +134,26 @@ def too_large(source: str | Path, size: int, max_bytes: int) -> DataError:
     return refuse(source, wrong, "Split the data, or raise max_bytes")
 
 
+def standard_input() -> BinaryIO:
+    """Return standard input as a binary file.
+
+    Returns
+    -------
+    binary file
+        Open for reading.
+
+    Raises
+    ------
+    DataError
+        If it is closed.
+    """
+    if sys.stdin is None:
+        raise refuse("-", "it is closed", "Pipe the data in, or name a file")
+    return sys.stdin.buffer
+
+
 def _read_stdin(max_bytes: int) -> bytes:
-    return sys.stdin.buffer.read(max_bytes + 1)
+    return standard_input().read(max_bytes + 1)
 
 
 def _read_file(source: str | Path, max_bytes: int) -> bytes:

@@ -1,5 +1,6 @@
 """Folders of images into one stack of pixels and back."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from latently.exceptions import DataError, ParameterError
-from latently.io._atomic import atomic_path, check_output, sync_folder
+from latently.io._atomic import check_output, sync, sync_folder, temporary_name
 from latently.io._bytes import DEFAULT_MAX_BYTES, is_folder, too_large
 from latently.io._image_header import (
     ImageHeader,
@@ -107,7 +108,7 @@ def write_images(
     names: Sequence[str] | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write a stack of images as PNG files.
+    """Write a stack of images as PNG files, all of them or none.
 
     Parameters
     ----------
@@ -119,7 +120,8 @@ def write_images(
     names : sequence of str, optional
         Relative paths; their ending becomes ``.png``. By default ``image_000000.png`` and on.
     overwrite : bool, default=False
-        Write into a folder that has files; those of the same name are replaced, each whole.
+        Write into a folder that has files; those of the same name are replaced, once all images
+        are written.
 
     Raises
     ------
@@ -135,15 +137,29 @@ def write_images(
     ready = [_to_png_pixels(one[None])[0] for one in stack] if mixed else _to_png_pixels(stack)
     targets = _targets(names, len(ready))
     root = Path(folder)
+    # Beside the folder, or within one that may be a disk of its own.
+    stage = (root if root.is_dir() else root.parent) / temporary_name()
     try:
         for target, pixels in zip(targets, ready, strict=True):
-            (root / target).parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(root / target, overwrite=True) as temporary:
-                Image.fromarray(pixels).save(temporary, "PNG")
-        root.mkdir(exist_ok=True)
+            (stage / target).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(stage / target, "PNG")
+            sync(stage / target)
+        _put_in_place(stage, root, targets)
         sync_folder(root)
     except OSError as error:
         raise refuse(folder, f"it cannot be written ({error.strerror})", "Check it") from None
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _put_in_place(stage: Path, root: Path, targets: Sequence[PurePosixPath]) -> None:
+    """Move images that are all written from their stage to the folder."""
+    if not root.is_dir():
+        stage.rename(root)
+        return
+    for target in targets:
+        (root / target).parent.mkdir(parents=True, exist_ok=True)
+        (stage / target).replace(root / target)
 
 
 def _find(root: Path) -> list[Path]:
