@@ -179,8 +179,7 @@ def fit(
         model = make_autoencoder(recipe, images=rows.is_images).fit(rows.values, **groups)
     if told_rank():
         raise typer.Exit(interrupt_code() if model.interrupted_ else 0)
-    # The file shall be the same whoever watched, and be of use on a machine without that device.
-    model.set_params(verbose=False, engine="auto").save(output, overwrite=overwrite)
+    model.save(output, overwrite=overwrite)
     if folder is not None and model.history_.stopped not in ("interrupted", "time limit"):
         remove_checkpoint(folder)
     if not quiet:

@@ -239,8 +239,6 @@ def _fitted(model: Any, imputer: Any, pieces: Any, source: Source, seed: int, ve
         watched = imputer._default_autoencoder().set_params(verbose=verbose)
         imputer.set_params(autoencoder=watched)
         imputer.fit(_unnamed(pieces.sample(_FIT_ROWS, seed), source.ids))
-        # A model file shall be the same whoever watched.
-        imputer.autoencoder_.set_params(verbose=False)
         return imputer.set_params(autoencoder=None)
     # Says which columns the model does not know, once.
     first = match_rows(next(iter(pieces)), model, source)

@@ -137,7 +137,7 @@ def tune(
         words = ", ".join(f"{name}={value}" for name, value in settings.items())
         say(f"best settings: {words or 'those of the default'}\n{search.report_}")
     if output is not None:
-        search.best_estimator_.set_params(engine="auto").save(output, overwrite=overwrite)
+        search.best_estimator_.save(output, overwrite=overwrite)
         say(f"wrote {output}")
     if json:
         found = {"settings": settings, "interrupted": search.interrupted_}

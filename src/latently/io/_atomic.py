@@ -142,21 +142,26 @@ def standard_output() -> Iterator[BinaryIO]:
         raise refuse(_STDOUT, "it is closed", "Redirect it, or name a file")
     with _system_errors_named(_STDOUT):
         sys.stdout.flush()
-        stream = sys.stdout.buffer
-        # Without a buffer (PYTHONUNBUFFERED), the system may write a part and report no error.
-        whole = io.BufferedWriter(stream) if isinstance(stream, io.RawIOBase) else stream
-        try:
-            yield whole
-            whole.flush()
-        finally:
-            if whole is not stream:
-                _detach(whole)
+        with _whole(sys.stdout.buffer) as stream:
+            yield stream
+            stream.flush()
 
 
-def _detach(stream: io.BufferedWriter) -> None:
-    """Part a buffer from standard output, which stays open."""
-    with contextlib.suppress(OSError):
-        stream.detach()
+@contextmanager
+def _whole(stream: BinaryIO) -> Iterator[BinaryIO]:
+    """Give a stream a buffer if it has none, as with PYTHONUNBUFFERED=1.
+
+    Without one the system may write a part and report no error.
+    """
+    if not isinstance(stream, io.RawIOBase):
+        yield stream
+        return
+    buffered = io.BufferedWriter(stream)
+    try:
+        yield buffered
+    finally:
+        with contextlib.suppress(OSError):
+            buffered.detach()
 
 
 def temporary_name() -> str:
