@@ -13,8 +13,6 @@ from typing import Any, TypeVar, cast
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch._C._distributed_c10d import PrefixStore
-from torch.distributed.rendezvous import rendezvous
 
 from latently._launch import n_restarts
 from latently.exceptions import DataError, ParameterError, WorkerError
@@ -179,12 +177,14 @@ def _is_recorded(value: Tensor) -> bool:
 
 def _meet() -> None:
     """Find the other processes."""
+    from torch.distributed.rendezvous import rendezvous
+
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     waits = timedelta(seconds=_MEETING)
     try:
         store, rank, n_workers = next(rendezvous("env://", timeout=waits))
         # After a restart by torchrun, what the processes before told each other is still there.
-        own = PrefixStore(f"latently/{n_restarts()}", store)
+        own = dist.PrefixStore(f"latently/{n_restarts()}", store)
         dist.init_process_group(backend, store=own, rank=rank, world_size=n_workers, timeout=waits)
     except (RuntimeError, ValueError) as error:
         address = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
