@@ -89,3 +89,15 @@ def test_what_cannot_be_compared_is_said(real):
         compare(real, real.rename(columns={"age": "years"}))
     with pytest.raises(DataError, match="compare takes tables"):
         compare(np.ones((20, 4, 4)), np.ones((20, 4, 4)))
+
+
+def test_copies_of_the_training_rows_are_judged_by_the_holdout():
+    rng = np.random.default_rng(0)
+    real, holdout = rng.normal(size=(2, 400, 4))
+    copies = rng.permutation(real)
+    alone, judged = compare(real, copies), compare(real, copies, holdout=holdout)
+    assert alone.discriminator < 0.4
+    assert "below it, synthetic rows repeat the real ones" in str(alone)
+    assert judged.discriminator == pytest.approx(0.5, abs=0.1)
+    assert "(0.5 is best)" in str(judged)
+    assert judged.privacy.copies == 1

@@ -34,7 +34,7 @@ app = typer.Typer(
     "denoise, generate.",
     epilog="Data goes to stdout, words go to stderr. Exit codes: 0 ok, 1 bug, 2 usage, 3 data, "
     "4 model file, 5 diverged or out of resources, 6 missing package, 10 anomalies found, "
-    "130/143 interrupted.",
+    "129/130/143 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -21,7 +21,9 @@ from latently._threads import lacks_threads, n_usable_processors
 from latently.cli._streams import mute_stdout
 
 BUG, USAGE, DATA, MODEL_FILE, RESOURCES, MISSING_EXTRA = 1, 2, 3, 4, 5, 6
-INTERRUPTED, TERMINATED, BROKEN_PIPE = 130, 143, 141
+HUNG_UP, INTERRUPTED, TERMINATED, BROKEN_PIPE = 129, 130, 143, 141
+#: Signals that end a command as Ctrl-C does, and their exit codes; Windows has no SIGHUP.
+_ENDING = {"SIGTERM": TERMINATED, "SIGHUP": HUNG_UP}
 
 #: Pools of threads with one thread less than processors, and threads started besides them.
 _POOLS, _HELPERS = 4, 4
@@ -109,9 +111,9 @@ def say(message: str) -> None:
 
 
 def interrupt_code(caught: list[int] | None = None) -> int:
-    """Return the exit code of an interrupted command: 143 after SIGTERM, else 130."""
+    """Return the exit code of an interrupted command: 143 after SIGTERM, 129 after SIGHUP."""
     seen = _caught if caught is None else caught
-    return TERMINATED if signal.SIGTERM in seen else INTERRUPTED
+    return _ENDING[signal.Signals(seen[0]).name] if seen else INTERRUPTED
 
 
 #: Signals that arrived while the command ran.
@@ -119,24 +121,32 @@ _caught: list[int] = []
 
 
 def _on_terminate(number: int, frame: FrameType | None) -> None:
-    # Once: a second SIGTERM ends the process as usual.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # Once: a second one ends the process as usual.
+    signal.signal(number, signal.SIG_DFL)
     _caught.append(number)
     raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
 def _signals() -> Iterator[list[int]]:
-    """Let SIGTERM end a command as Ctrl-C does, so that training can keep its weights."""
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does, so that training keeps its weights.
+
+    A signal that is ignored stays so, as SIGHUP under nohup.
+    """
     _caught.clear()
     if threading.current_thread() is not threading.main_thread():
         yield _caught
         return
-    before = signal.signal(signal.SIGTERM, _on_terminate)
+    numbers = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        if before[number] is not signal.SIG_IGN:
+            signal.signal(number, _on_terminate)
     try:
         yield _caught
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
