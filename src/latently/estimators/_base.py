@@ -322,6 +322,15 @@ class BaseAutoencoder(
         """Ask the module about rows, in the precision of the input; about a dataset in pieces."""
         return by_pieces(X, lambda rows: self._ask(self._read(rows), question))
 
+    def _infer_by_noise(self, X: Any, question: Question) -> np.ndarray:
+        """Ask about rows with noise that is drawn by their content, in double precision.
+
+        Rounded to single precision, a row would get other noise than its copy in double.
+        """
+        if not (hasattr(X, "__array__") and str(getattr(X, "dtype", "")).endswith("float32")):
+            return self._infer(X, question)
+        return self._infer(np.asarray(X, dtype=np.float64), question).astype(np.float32)
+
     def _ask(self, cells: Cells, question: Question) -> np.ndarray:
         module = module_for(self.module_, self.engine, cells.values.dtype)
         answers: np.ndarray = ask(module, cells, question).to(cells.values.dtype).numpy()
