@@ -27,6 +27,19 @@ test-kernels: .venv/dev
 	for kernel in $(KERNELS); do echo $$kernel; env $(ONE_THREAD) $$kernel \
 		$(BIN)/python -m pytest -q tests/contract/test_alone.py tests/golden || exit 1; done
 
+# The contract suite with the oldest versions that pyproject.toml allows; torch stays as it is.
+FLOORS := .venv/floors
+test-floors: $(FLOORS)/ready
+	$(ONE_THREAD) PYTHONPATH=src $(FLOORS)/bin/python -m pytest -n auto --dist loadfile \
+		-m "not slow and not gpu" tests/contract tests/golden tests/preprocessing
+
+$(FLOORS)/ready: requirements/floors.txt pyproject.toml
+	$(PYTHON) -m venv $(FLOORS)
+	$(FLOORS)/bin/python -m pip install --quiet torch==2.13.0
+	$(FLOORS)/bin/python -m pip install --quiet --requirement requirements/floors.txt \
+		--editable ".[pandas,polars,tune]" "dask[dataframe]" pytest pytest-xdist hypothesis
+	touch $@
+
 # The lists of docs/trust.md, and how many cases were run, refused, warned of.
 trust: .venv/dev
 	$(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadfile -m "trust and not slow" -q
