@@ -37,7 +37,7 @@ def by_blocks(product: Callable[[Tensor], Tensor], rows: Tensor, dim: int = 0) -
     """
     if len(rows) <= ROW_BLOCK or len(rows) % ROW_BLOCK:
         return product(rows)
-    return torch.cat([product(block) for block in rows.split(ROW_BLOCK)], dim)
+    return torch.cat([product(block) for block in torch.split(rows, ROW_BLOCK)], dim)
 
 
 class FixedProducts(TorchFunctionMode):

@@ -14,7 +14,7 @@ from latently.training._record import CannotRecord, Recording
 try:
     from torch.jit._fuser import optimized_execution
 except ImportError:  # a private name of torch
-    optimized_execution = None
+    optimized_execution = None  # type: ignore[assignment]
 
 #: Numbers by which torch's interpreter knows types and layouts.
 _CODES: dict[Any, int] = {

@@ -177,6 +177,7 @@ def _is_recorded(value: Tensor) -> bool:
 
 def _meet() -> None:
     """Find the other processes."""
+    from torch.distributed import PrefixStore  # type: ignore[attr-defined]
     from torch.distributed.rendezvous import rendezvous
 
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
@@ -184,7 +185,7 @@ def _meet() -> None:
     try:
         store, rank, n_workers = next(rendezvous("env://", timeout=waits))
         # After a restart by torchrun, what the processes before told each other is still there.
-        own = dist.PrefixStore(f"latently/{n_restarts()}", store)
+        own = PrefixStore(f"latently/{n_restarts()}", store)
         dist.init_process_group(backend, store=own, rank=rank, world_size=n_workers, timeout=waits)
     except (RuntimeError, ValueError) as error:
         address = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
