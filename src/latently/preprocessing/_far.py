@@ -21,8 +21,9 @@ __all__ = ["FAR", "draw_in", "warn_of_far_rows"]
 #: the largest number stays finite, in single precision that of this one.
 FAR = 1e9
 #: A training cell is far if it is so many times as large as the median of its column. Columns
-#: whose numbers are all smaller than the least far number are not looked at.
-_TIMES_MEDIAN, _LEAST_FAR = 1e12, 1e9
+#: whose numbers are all smaller than the least far number are not looked at, nor those with a
+#: number whose square overflows: they are refused.
+_TIMES_MEDIAN, _LEAST_FAR, _REFUSED = 1e12, 1e9, 1e150
 
 
 def draw_in(scaled: np.ndarray) -> None:
@@ -50,7 +51,7 @@ def warn_of_far_rows(data: np.ndarray | nw.DataFrame[Any]) -> None:
         size = np.abs(numbers)
         typical = float(np.nanmedian(np.where(size == 0, np.nan, size)))
         far = np.flatnonzero(size > _TIMES_MEDIAN * typical)
-        if len(far):
+        if len(far) and np.nanmax(size) < _REFUSED:
             warnings.warn(
                 f"Row {far[0]:,} holds {numbers[far[0]]:g} in column {name}, "
                 f"{size[far[0]] / typical:.0e} times the median size of its numbers; the column "
@@ -67,7 +68,7 @@ def _large_columns(data: np.ndarray | nw.DataFrame[Any]) -> Iterator[tuple[str, 
     if not isinstance(data, np.ndarray):
         yield from _large_columns_of_frame(arrow_table(data))
         return
-    if data.ndim != 2 or data.dtype.kind not in "iuf":
+    if data.ndim != 2 or data.dtype.kind not in "iuf" or data.dtype == np.float16:
         return
     ends = np.fmin.reduce(data, axis=0), np.fmax.reduce(data, axis=0)
     for place in np.flatnonzero((ends[0] < -_LEAST_FAR) | (ends[1] > _LEAST_FAR)):
@@ -76,8 +77,11 @@ def _large_columns(data: np.ndarray | nw.DataFrame[Any]) -> Iterator[tuple[str, 
 
 def _large_columns_of_frame(table: pa.Table) -> Iterator[tuple[str, np.ndarray]]:
     for place, field in enumerate(table.schema):
-        if not (pa.types.is_floating(field.type) or pa.types.is_integer(field.type)):
-            continue
+        kind = field.type
+        if not (
+            pa.types.is_float32(kind) or pa.types.is_float64(kind) or pa.types.is_integer(kind)
+        ):
+            continue  # half precision holds no large number
         ends = pc.min_max(table.column(place)).as_py()
         if any(abs(end) > _LEAST_FAR for end in ends.values() if end is not None):
             yield repr(field.name), number_matrix(table, np.array([place]))[:, 0]
