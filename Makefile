@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One thread: tiny matrices are slower on several. By file: what starts processes does it once.
 ONE_THREAD := OMP_NUM_THREADS=1
 
-.PHONY: demo test test-fast test-slow trust trust-slow check format lint types floors docstrings lock sbom audit wheel clean
+.PHONY: demo test test-fast test-slow test-kernels test-floors trust trust-slow check format lint types floors docstrings lock sbom audit wheel clean
 
 demo: .venv/runtime
 	$(BIN)/latently demo --output demo-output --overwrite
@@ -19,6 +19,26 @@ test-fast: .venv/dev
 
 test-slow: .venv/dev
 	$(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadfile -m "slow"
+
+# Rows alone and in batches, on the kernels of other processors.
+KERNELS := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
+	MKL_ENABLE_INSTRUCTIONS=AVX2 MKL_CBWR=AVX2 MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Haswell
+test-kernels: .venv/dev
+	for kernel in $(KERNELS); do echo $$kernel; env $(ONE_THREAD) $$kernel \
+		$(BIN)/python -m pytest -q tests/contract/test_alone.py tests/golden || exit 1; done
+
+# The contract suite with the oldest versions that pyproject.toml allows; torch stays as it is.
+FLOORS := .venv/floors
+test-floors: $(FLOORS)/ready
+	$(ONE_THREAD) PYTHONPATH=src $(FLOORS)/bin/python -m pytest -n auto --dist loadfile \
+		-m "not slow and not gpu" tests/contract tests/golden tests/preprocessing
+
+$(FLOORS)/ready: requirements/floors.txt pyproject.toml
+	$(PYTHON) -m venv $(FLOORS)
+	$(FLOORS)/bin/python -m pip install --quiet torch==2.13.0
+	$(FLOORS)/bin/python -m pip install --quiet --requirement requirements/floors.txt \
+		--editable ".[pandas,polars,tune]" "dask[dataframe]" pytest pytest-xdist hypothesis
+	touch $@
 
 # The lists of docs/trust.md, and how many cases were run, refused, warned of.
 trust: .venv/dev

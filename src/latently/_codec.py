@@ -17,6 +17,10 @@ Arrays = dict[str, np.ndarray]
 #: What may be raised where the parts of a sound file do not fit together.
 MISFITS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
+#: Parameters that say where or how fast to compute, and how much to print: of this process, not of
+#: the model. They are neither written nor read.
+NOT_STATE = frozenset({"engine", "verbose"})
+
 
 class Stateful(Protocol):
     """An estimator that can be written down: parameters, and what fit learnt."""
@@ -64,7 +68,9 @@ def _plain_dict(value: Mapping[str, Any], arrays: Arrays, path: str) -> dict[str
 def _plain_object(value: Any, arrays: Arrays, path: str) -> dict[str, Any]:
     name = type(value).__name__
     if hasattr(value, "get_params"):
-        plain = {"~class": name, "params": _plain_dict(value.get_params(deep=False), arrays, path)}
+        given = value.get_params(deep=False).items()
+        params = {name: item for name, item in given if name not in NOT_STATE}
+        plain = {"~class": name, "params": _plain_dict(params, arrays, path)}
         state = value._fitted_state() if hasattr(value, "_fitted_state") else {}
         return {**plain, "fitted": _plain_dict(state, arrays, path)} if state else plain
     if is_dataclass(value):
@@ -117,7 +123,8 @@ def _object(value: dict[str, Any], arrays: Any, classes: Mapping[str, type]) -> 
         raise ModelFileError(f"The model names an unknown class {str(name)[:60]!r}.", "class")
     if not set(value) <= {"~class", "params", "fitted"}:
         raise ModelFileError(f"The model's {name} has entries of unknown names.", "config")
-    params = {k: from_plain(v, arrays, classes) for k, v in value.get("params", {}).items()}
+    written = value.get("params", {}).items()
+    params = {k: from_plain(v, arrays, classes) for k, v in written if k not in NOT_STATE}
     try:
         made = classes[name](**params)
     except TypeError:

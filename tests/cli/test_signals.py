@@ -15,7 +15,10 @@ from .data import run, start
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
-def test_a_terminated_fit_saves_its_best_weights(shelf: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_terminated_fit_saves_its_best_weights(
+    shelf: Path, tmp_path: Path, name: str, code: int
+) -> None:
     # Given: a training that would take a minute, and a terminal that hears of its evaluations.
     model, (reader, writer) = tmp_path / "model.safetensors", os.openpty()
     words = ["fit", shelf / "rows.csv", "--id", "id", "-o", model, "--max-epochs", "10000"]
@@ -25,15 +28,28 @@ def test_a_terminated_fit_saves_its_best_weights(shelf: Path, tmp_path: Path) ->
     while b"valid" not in heard:
         heard += os.read(reader, 1024)
     # When
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(getattr(signal, name))
     heard += _rest(reader)
     out, _ = process.communicate(timeout=30)
     # Then
-    assert (process.returncode, out) == (143, b""), heard.decode()
+    assert (process.returncode, out) == (code, b""), heard.decode()
     assert b"Traceback" not in heard and b"interrupted; the model so far is in" in heard
     fitted = load(model)
     assert fitted.interrupted_ and fitted.history_.best_step > 0
     assert [path.name for path in tmp_path.iterdir()] == [model.name]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    from latently.cli._guard import _signals
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with _signals() as caught:
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert caught == [] and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def _rest(reader: int) -> bytes:

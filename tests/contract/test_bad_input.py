@@ -129,7 +129,7 @@ FIT_CASES = [
         lambda: pd.DataFrame(with_cell(np.inf), columns=list("abcd")),
         Refused("'b'"),
     ),
-    Case("a large number", lambda: with_cell(1e30), WORKS),
+    Case("a large number", lambda: with_cell(1e30), Warned("Row 3 holds 1e")),
     Case("a number too large", lambda: with_cell(1e300), Refused("[Cc]olumn 1")),
     Case(
         "a number too large in a frame",
@@ -152,8 +152,12 @@ FIT_CASES = [
     Case("booleans", lambda: numbers() > 0, WORKS),
     Case("small integers", lambda: (numbers() * 10).astype("int8"), WORKS),
     Case("half precision", lambda: numbers().astype("float16"), WORKS),
-    Case("huge integers", lambda: with_cell(2**62, dtype=np.int64), WORKS),
-    Case("huge unsigned integers", lambda: with_cell(2**64 - 1, dtype=np.uint64), WORKS),
+    Case("huge integers", lambda: with_cell(2**62, dtype=np.int64), Warned("Row 3 holds 4.6")),
+    Case(
+        "huge unsigned integers",
+        lambda: with_cell(2**64 - 1, dtype=np.uint64),
+        Warned("Row 25 holds 1.8"),
+    ),
     Case("integers beyond 64 bits", lambda: with_column(cycle(10**30, 1)), Refused("odd")),
     Case("complex numbers", lambda: numbers() + 1j, Refused("[Cc]omplex")),
     Case("numbers as text", lambda: numbers().astype(str), Refused("strings")),

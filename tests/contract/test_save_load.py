@@ -77,6 +77,10 @@ def test_a_loaded_model_has_the_parameters_of_the_saved_one(estimator, tmp_path)
     X = stack(24, 4, 4) if estimator in IMAGE_AUTOENCODERS else matrix()
     fitted = clone(estimator).fit(X)
     loaded = saved_and_loaded(fitted, tmp_path)
+    # Where to compute is set anew for each process.
+    for name in set(loaded.get_params()) & {"engine", "autoencoder__engine"}:
+        assert loaded.get_params()[name] == "auto"
+        loaded.set_params(**{name: fitted.get_params()[name]})
     assert repr(loaded) == repr(fitted)
     assert str(loaded.get_params()) == str(fitted.get_params())
     assert repr(clone(loaded)) == repr(clone(fitted))
@@ -121,7 +125,6 @@ def test_a_model_is_not_overwritten_when_asked(tmp_path):
     [
         {"corruption": Masking(0.3)},
         {"corruption": GaussianNoise(0.2)},
-        {"engine": LocalEngine("cpu")},
         {"gradient_clip": None, "patience": None, "validation_fraction": 0.0},
         {"random_state": None, "max_epochs": 1},
         {"n_components": np.int64(3), "learning_rate": np.float64(0.01)},
@@ -131,9 +134,22 @@ def test_a_model_is_not_overwritten_when_asked(tmp_path):
 def test_every_kind_of_parameter_survives(change, tmp_path):
     fitted = Autoencoder(**{**QUICK, **change}).fit(matrix())
     loaded = saved_and_loaded(fitted, tmp_path)
+    fitted.set_params(engine="auto")
     assert {name: str(value) for name, value in loaded.get_params().items()} == {
         name: str(value) for name, value in fitted.get_params().items()
     }
+
+
+@pytest.mark.parametrize("engine", ["cpu", LocalEngine("cpu", precision="float32")], ids=str)
+def test_where_a_model_computes_and_what_it_prints_is_not_part_of_it(engine, tmp_path, capsys):
+    fitted = Autoencoder(2, **{**QUICK, "engine": engine, "verbose": True}).fit(matrix())
+    plain = Autoencoder(2, **QUICK).fit(matrix())
+    loaded = saved_and_loaded(AnomalyDetector(autoencoder=fitted).fit(matrix()), tmp_path)
+    for model in (loaded.autoencoder, loaded.autoencoder_):
+        assert (model.engine, model.verbose) == ("auto", False)
+    fitted.save(tmp_path / "one")
+    plain.save(tmp_path / "other")
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
 
 
 def test_a_random_state_object_is_not_written_down(tmp_path):

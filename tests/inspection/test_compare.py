@@ -285,3 +285,15 @@ def test_dates_beside_times_are_the_same_instants_and_far_ones_are_refused():
 def test_a_table_that_is_none_is_refused():
     with pytest.raises(DataError, match="real: "):
         compare(None, mixed())
+
+
+def test_copies_of_the_training_rows_are_judged_by_the_holdout():
+    rng = np.random.default_rng(0)
+    real, holdout = rng.normal(size=(2, 400, 4))
+    copies = rng.permutation(real)
+    alone, judged = compare(real, copies), compare(real, copies, holdout=holdout)
+    assert alone.discriminator < 0.4
+    assert "below it, synthetic rows repeat the real ones" in str(alone)
+    assert judged.discriminator == pytest.approx(0.5, abs=0.1)
+    assert "(0.5 is best)" in str(judged)
+    assert judged.privacy.copies == 1

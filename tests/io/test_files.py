@@ -6,7 +6,6 @@ import io
 import os
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -98,7 +97,7 @@ def test_standard_output_takes_every_format(
 ) -> None:
     data = TABLE.select(["number", "count"])
     pipe = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=pipe))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(pipe))
     write(data, "-", format)
     (tmp_path / "piped").write_bytes(pipe.getvalue())
     write(data, tmp_path / "direct", format)

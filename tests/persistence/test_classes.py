@@ -5,15 +5,25 @@ import inspect
 import pytest
 
 import latently
-from latently import AutoencoderSearchCV, BatchJob, BatchPredictor, TableDataset
+from latently import (
+    AutoencoderSearchCV,
+    BatchJob,
+    BatchPredictor,
+    LocalEngine,
+    RayEngine,
+    TableDataset,
+    TorchrunEngine,
+)
 from latently.persistence import CLASSES
 from latently.preprocessing import ImagePreprocessor, TablePreprocessor
 
 
 def public_classes():
     named = [getattr(latently, name) for name in latently.__all__]
-    # A search is no model: its best model is saved. A dataset is rows, a job work on them.
-    others = (AutoencoderSearchCV, TableDataset, BatchJob, BatchPredictor)
+    # A search is no model: its best model is saved. A dataset is rows, a job work on them, and
+    # where to compute is not part of a model.
+    engines = (LocalEngine, RayEngine, TorchrunEngine)
+    others = (AutoencoderSearchCV, TableDataset, BatchJob, BatchPredictor, *engines)
     return [item for item in named if inspect.isclass(item) and item not in others]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Annotated
 
@@ -24,7 +25,8 @@ from latently.cli import (
     transform,
     tune,
 )
-from latently.cli._guard import guarded
+from latently.cli._guard import BROKEN_PIPE, ending, guarded, refuse
+from latently.cli._streams import lost_reader, prepare_streams
 
 app = typer.Typer(
     name="latently",
@@ -32,7 +34,7 @@ app = typer.Typer(
     "denoise, generate.",
     epilog="Data goes to stdout, words go to stderr. Exit codes: 0 ok, 1 bug, 2 usage, 3 data, "
     "4 model file, 5 diverged or out of resources, 6 missing package, 10 anomalies found, "
-    "130/143 interrupted.",
+    "129/130/143 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -80,4 +82,13 @@ def _root(
 
 def main() -> None:
     """Run the command line."""
-    app()
+    prepare_streams()
+    try:
+        app()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0
+    except OSError as error:
+        code = refuse(error)  # help on a full disk
+    code = ending(code)
+    # Typer and Rich have exit codes of their own for a closed pipe.
+    sys.exit(BROKEN_PIPE if lost_reader() else code)

@@ -17,11 +17,18 @@ from typing import Any
 import typer
 
 from latently._launch import told_n_workers, told_rank
+from latently._threads import lacks_threads, n_usable_processors
+from latently.cli._streams import mute_stdout
 
 BUG, USAGE, DATA, MODEL_FILE, RESOURCES, MISSING_EXTRA = 1, 2, 3, 4, 5, 6
-INTERRUPTED, TERMINATED, BROKEN_PIPE = 130, 143, 141
+HUNG_UP, INTERRUPTED, TERMINATED, BROKEN_PIPE = 129, 130, 143, 141
+#: Signals that end a command as Ctrl-C does, and their exit codes; Windows has no SIGHUP.
+_ENDING = {"SIGTERM": TERMINATED, "SIGHUP": HUNG_UP}
 
-_OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
+#: Pools of threads with one thread less than processors, and threads started besides them.
+_POOLS, _HELPERS = 4, 4
+_NO_THREAD = ("can't start new thread", "Failed to launch worker thread")
+_OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def guarded(command: Callable[..., None], *, in_several: bool = False) -> Callable[..., None]:
@@ -44,21 +51,47 @@ def guarded(command: Callable[..., None], *, in_several: bool = False) -> Callab
     def run(*args: Any, **options: Any) -> None:
         with _signals() as caught, _plain_warnings():
             try:
+                _check_threads()
                 _check_alone(command.__name__, in_several)
                 command(*args, **options)
-                sys.stdout.flush()
             except typer.Exit:
                 raise
             except KeyboardInterrupt:
                 say("interrupted; no output was written.")
                 raise typer.Exit(interrupt_code(caught)) from None
-            except BrokenPipeError:
-                _mute_stdout()
-                raise typer.Exit(BROKEN_PIPE) from None
             except Exception as error:
-                raise typer.Exit(_refuse(error)) from None
+                raise typer.Exit(refuse(error)) from None
 
     return run
+
+
+def ending(code: int) -> int:
+    """Return the exit code of the process, after what is left was written to standard output.
+
+    Parameters
+    ----------
+    code : int
+        The exit code so far.
+
+    Returns
+    -------
+    int
+        Another one if a successful command could not write its output.
+    """
+    try:
+        sys.stdout.flush()
+    except Exception as error:
+        mute_stdout()
+        return code or refuse(error)
+    return code
+
+
+def _check_threads() -> None:
+    # Before NumPy is imported: its library raises SIGINT if it cannot start threads.
+    lacking = lacks_threads(_POOLS * (n_usable_processors() - 1) + _HELPERS)
+    if lacking:
+        typer.echo(f"error: {lacking}", err=True)
+        raise typer.Exit(RESOURCES)
 
 
 def _check_alone(name: str, in_several: bool) -> None:
@@ -78,9 +111,9 @@ def say(message: str) -> None:
 
 
 def interrupt_code(caught: list[int] | None = None) -> int:
-    """Return the exit code of an interrupted command: 143 after SIGTERM, else 130."""
+    """Return the exit code of an interrupted command: 143 after SIGTERM, 129 after SIGHUP."""
     seen = _caught if caught is None else caught
-    return TERMINATED if signal.SIGTERM in seen else INTERRUPTED
+    return _ENDING[signal.Signals(seen[0]).name] if seen else INTERRUPTED
 
 
 #: Signals that arrived while the command ran.
@@ -88,24 +121,32 @@ _caught: list[int] = []
 
 
 def _on_terminate(number: int, frame: FrameType | None) -> None:
-    # Once: a second SIGTERM ends the process as usual.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # Once: a second one ends the process as usual.
+    signal.signal(number, signal.SIG_DFL)
     _caught.append(number)
     raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
 def _signals() -> Iterator[list[int]]:
-    """Let SIGTERM end a command as Ctrl-C does, so that training can keep its weights."""
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does, so that training keeps its weights.
+
+    A signal that is ignored stays so, as SIGHUP under nohup.
+    """
     _caught.clear()
     if threading.current_thread() is not threading.main_thread():
         yield _caught
         return
-    before = signal.signal(signal.SIGTERM, _on_terminate)
+    numbers = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        if before[number] is not signal.SIG_IGN:
+            signal.signal(number, _on_terminate)
     try:
         yield _caught
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
@@ -128,8 +169,22 @@ def _plain_warnings() -> Iterator[None]:
         yield
 
 
-def _refuse(error: Exception) -> int:
-    """Say what went wrong and return the exit code."""
+def refuse(error: Exception) -> int:
+    """Write what went wrong to stderr and return the exit code.
+
+    Parameters
+    ----------
+    error : Exception
+        That ended a command.
+
+    Returns
+    -------
+    int
+        From 1 (a bug) to 6 (a missing package), or 141 for a closed pipe, which is no error.
+    """
+    if isinstance(error, BrokenPipeError):
+        mute_stdout()
+        return BROKEN_PIPE
     code = exit_code(error)
     if os.environ.get("LATENTLY_DEBUG"):
         import traceback
@@ -174,6 +229,7 @@ def exit_code(error: BaseException) -> int:
         (exceptions.ResourceError, RESOURCES),
         (exceptions.WorkerError, RESOURCES),
         (exceptions.MissingExtraError, MISSING_EXTRA),
+        (OSError, DATA),
     )
     return next((code for kind, code in codes if isinstance(error, kind)), BUG)
 
@@ -184,17 +240,15 @@ def _is_out_of_resources(error: BaseException) -> bool:
     # io turns a full disk into a DataError "raise ... from None"; the cause is still its context.
     causes = (error, error.__context__)
     full_disk = any(isinstance(e, OSError) and e.errno in _OUT_OF_SPACE for e in causes)
-    return full_disk or is_out_of_memory(error)
+    # pyarrow and Python report a thread that cannot be started in words only.
+    no_thread = any(words in str(error) for words in _NO_THREAD)
+    return full_disk or no_thread or is_out_of_memory(error)
 
 
 def _message(error: Exception) -> str:
     text = "\n".join(line for line in str(error).splitlines() if line.strip())
     if isinstance(error, MemoryError):
         return f"out of memory. Use fewer rows or a smaller batch size. {text}".strip()
+    if isinstance(error, OSError) and error.strerror:
+        return f"the system refused ({error.strerror.lower()}). Check files, pipes and disk."
     return text or type(error).__name__
-
-
-def _mute_stdout() -> None:
-    # Python flushes stdout at exit; without this it would complain about the closed pipe again.
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

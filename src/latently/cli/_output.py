@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import typer
-
 from latently.cli._data import Rows, autoencoder_of
 from latently.cli._guard import say
 
@@ -15,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PICTURES = (".png", ".pdf", ".svg")
+_PAGES = (".html", ".jpg", ".jpeg", ".json", ".yaml", ".zip", ".gz")
 
 
 class Target(NamedTuple):
@@ -59,6 +58,23 @@ def check_target(target: Target, *, images: bool) -> None:
             "Give for example -o FILE.csv, or --output-format csv."
         )
     check_output(target.path, target.overwrite, folder=kind == "images")
+
+
+def check_model_path(path: str, overwrite: bool) -> None:
+    """Refuse, before any work, a model file that exists or has the name of something else."""
+    from pathlib import Path
+
+    from latently.exceptions import ParameterError
+    from latently.io import FORMATS, check_output
+
+    endings = {*_PICTURES, *_PAGES, *(end for entry in FORMATS.values() for end in entry.suffixes)}
+    suffix = Path(path).suffix.lower()
+    if path.endswith("/") or Path(path).is_dir() or suffix in endings or path == "-":
+        raise ParameterError(
+            f"A model must be written to a file such as model.safetensors, got {path!r:.80}. Name "
+            "another file."
+        )
+    check_output(path, overwrite)
 
 
 def answers_images(model: Any) -> bool:
@@ -106,16 +122,14 @@ def write_table(columns: dict[str, Any] | pa.Table, rows: Rows, target: Target) 
 
 def write_piece(columns: dict[str, Any], rows: Rows, *, header: bool) -> None:
     """Write some rows to stdout as delimited text, at once."""
-    import sys
-
     import pyarrow as pa
 
-    from latently.io import header_line, row_lines
+    from latently.io import header_line, row_lines, standard_output
 
     table = with_ids(pa.table(columns), rows)
     start = header_line(table.schema) if header else b""
-    sys.stdout.buffer.write(start + row_lines(table))
-    sys.stdout.buffer.flush()
+    with standard_output() as stream:
+        stream.write(start + row_lines(table))
 
 
 def write_rows(answer: Any, rows: Rows, model: Any, target: Target) -> None:
@@ -134,9 +148,34 @@ def write_rows(answer: Any, rows: Rows, model: Any, target: Target) -> None:
     announce(target, f"{len(answer):,} rows")
 
 
+def write_text(text: str) -> None:
+    """Write a text and a line end to stdout."""
+    import sys
+
+    from latently.io import standard_output
+
+    with standard_output() as stream:
+        stream.write(f"{text}\n".encode(sys.stdout.encoding or "utf-8", "backslashreplace"))
+
+
 def write_json(document: dict[str, Any]) -> None:
-    """Write one JSON document to stdout."""
-    typer.echo(json.dumps(document, indent=2, default=str, allow_nan=True))
+    """Write one JSON document to stdout; numbers that JSON lacks are null."""
+    write_text(json.dumps(_as_json(document), indent=2, default=str, allow_nan=False))
+
+
+def _as_json(value: Any) -> Any:
+    """Return a value without NaN, infinities and the types of NumPy."""
+    import math
+
+    import numpy as np
+
+    if isinstance(value, dict):
+        return {str(key): _as_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_json(item) for item in value]
+    if isinstance(value, np.generic | np.ndarray):
+        return _as_json(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def announce(target: Target, what: str) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from latently.cli import _options as options
 from latently.cli._data import Marks, Source, read_training_rows
-from latently.cli._output import write_json
+from latently.cli._output import write_json, write_text
 
 
 def compare(
@@ -49,4 +49,4 @@ def compare(
     if json:
         write_json(found.to_dict())
     else:
-        typer.echo(str(found))
+        write_text(str(found))

@@ -8,6 +8,7 @@ import typer
 
 from latently.cli import _options as options
 from latently.cli._guard import say
+from latently.cli._output import write_text
 
 
 def demo(
@@ -22,4 +23,4 @@ def demo(
 
     check_output(output, overwrite, folder=True)
     figures = run_demo(output, say)
-    typer.echo(render_demo(figures))
+    write_text(render_demo(figures))

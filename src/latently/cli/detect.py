@@ -11,7 +11,7 @@ from latently.cli import _options as options
 from latently.cli._data import Marks, Rows, Source, array_kind, read_training_rows
 from latently.cli._guard import say
 from latently.cli._kinds import Kind, Recipe, make_autoencoder
-from latently.cli._output import check_picture, write_json, write_picture
+from latently.cli._output import check_model_path, check_picture, write_json, write_picture
 
 
 def detect(
@@ -71,11 +71,10 @@ def detect(
     Without an option that says what to flag, one normal row in a hundred raises a false alarm.
     """
     from latently.inspection import inspect
-    from latently.io import check_output
     from latently.report import plot_anomalies
     from latently.tasks import AnomalyDetector
 
-    check_output(output, overwrite)
+    check_model_path(output, overwrite)
     check_picture(plot, overwrite)
     rule = alarms.chosen_rule(false_alarm_rate, alert_budget, contamination, cost_ratio)
     marks = Marks(missing, decimal, dates)
@@ -93,10 +92,10 @@ def detect(
     detector.save(output, overwrite=overwrite)
     if not quiet:
         say(f"{detector.summary()}\nwrote {output}")
-    if plot is not None:
-        write_picture(plot_anomalies(detector, rows.values, known), plot, overwrite)
     if json:
         write_json({"model": output, **inspect(detector).to_dict()})
+    if plot is not None:
+        write_picture(plot_anomalies(detector, rows.values, known), plot, overwrite)
 
 
 def _autoencoder(

@@ -13,7 +13,7 @@ from latently.cli import _options as options
 from latently.cli._data import Marks, Source, array_kind, read_training_rows
 from latently.cli._guard import interrupt_code, say
 from latently.cli._kinds import Kind, Recipe, make_autoencoder
-from latently.cli._output import check_picture, write_json, write_picture
+from latently.cli._output import check_model_path, check_picture, write_json, write_picture
 from latently.cli._units import bytes_of, seconds_of
 
 _SHAPE, _TRAINING = "What to learn", "How to train"
@@ -162,13 +162,12 @@ def fit(
     Processes of torchrun train one model together: torchrun --nproc-per-node 2 -m latently fit ...
     """
     from latently.inspection import inspect
-    from latently.io import check_output
     from latently.report import plot_history
     from latently.training import checkpointing, remove_checkpoint
 
     folder, is_resumed = _checkpoint_folder(output, checkpoint, resume, n_estimators)
     overwrite = overwrite or is_resumed
-    check_output(output, overwrite)
+    check_model_path(output, overwrite)
     check_picture(plot, overwrite)
     where = engines.make_engine(engine, workers, ray_address, device)
     verbose = not quiet and sys.stderr.isatty() and told_rank() == 0
@@ -190,16 +189,15 @@ def fit(
         model = made.fit(rows.values, **groups)
     if told_rank():
         raise typer.Exit(interrupt_code() if model.interrupted_ else 0)
-    # The file shall be the same whoever watched, and be of use on a machine without that device.
-    model.set_params(verbose=False, engine="auto").save(output, overwrite=overwrite)
+    model.save(output, overwrite=overwrite)
     if folder is not None and model.history_.stopped not in ("interrupted", "time limit"):
         remove_checkpoint(folder)
     if not quiet:
         say(f"{model.summary()}\nwrote {output}")
-    if plot is not None:
-        write_picture(plot_history(model), plot, overwrite)
     if json:
         write_json({"model": output, "interrupted": model.interrupted_, **inspect(model).to_dict()})
+    if plot is not None:
+        write_picture(plot_history(model), plot, overwrite)
     if model.interrupted_:
         untrained = not len(model.history_)
         note = (

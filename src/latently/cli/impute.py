@@ -29,6 +29,7 @@ from latently.cli._large import write_large
 from latently.cli._output import (
     Target,
     answers_images,
+    check_model_path,
     check_picture,
     check_target,
     with_ids,
@@ -133,7 +134,7 @@ def impute(
     folder or a pattern.
     """
     from latently.exceptions import ParameterError
-    from latently.io import TableDataset, check_output
+    from latently.io import TableDataset
     from latently.persistence import load
     from latently.report import plot_fills
     from latently.tasks import AutoencoderImputer
@@ -160,7 +161,7 @@ def impute(
     )
     check_picture(plot, overwrite)
     if save is not None:
-        check_output(save, overwrite)
+        check_model_path(save, overwrite)
     learns = bool(columns or add_indicator or max_categories)
     _check_options(loaded, interval, learns)
     if max_categories is not None:
@@ -256,8 +257,6 @@ def _fitted(model: Any, imputer: Any, pieces: Any, source: Source, seed: int, ve
         watched = clone(given or imputer._default_autoencoder()).set_params(verbose=verbose)
         imputer.set_params(autoencoder=watched)
         imputer.fit(_unnamed(pieces.sample(_FIT_ROWS, seed), source.ids))
-        # A model file shall be the same whoever watched.
-        imputer.autoencoder_.set_params(verbose=False)
         return imputer.set_params(autoencoder=given)
     # Says which columns the model does not know, once.
     first = match_rows(next(iter(pieces)), model, source)

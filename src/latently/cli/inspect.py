@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import typer
-
 from latently.cli import _options as options
-from latently.cli._output import write_json
+from latently.cli._output import write_json, write_text
 
 
 def inspect(model: options.Model, json: options.Json = False) -> None:
@@ -17,4 +15,4 @@ def inspect(model: options.Model, json: options.Json = False) -> None:
     if json:
         write_json(facts.to_dict())
     else:
-        typer.echo(str(facts))
+        write_text(str(facts))

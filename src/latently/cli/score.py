@@ -317,15 +317,13 @@ def follows(
 
 def follow(model: Any, source: Source, rule: Any) -> int:
     """Score delimited text from standard input as it comes; return how many rows were flagged."""
-    import sys
-
-    from latently.io import stream_with
+    from latently.io import standard_input, stream_with
     from latently.tasks import Verdict
 
     if rule is not None:
         model.set_threshold(rule)
     stream = model.stream()
-    tables = stream_with(source.options(spec_of(model)), sys.stdin.buffer)
+    tables = stream_with(source.options(spec_of(model)), standard_input())
     for number, table in enumerate(tables):
         rows = match_rows(table, model, source)
         verdict = Verdict(*stream.score_rows(rows.values))

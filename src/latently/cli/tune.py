@@ -12,7 +12,7 @@ from latently.cli import _options as options
 from latently.cli._data import Marks, Source, array_kind, read_training_rows
 from latently.cli._guard import interrupt_code, say
 from latently.cli._kinds import Kind, Recipe, make_autoencoder
-from latently.cli._output import check_picture, write_json, write_picture
+from latently.cli._output import check_model_path, check_picture, write_json, write_picture
 from latently.cli._search import read_space, setting_words
 from latently.cli._units import seconds_of
 
@@ -113,12 +113,11 @@ def tune(
 
     A first Ctrl-C ends the search and keeps the best so far.
     """
-    from latently.io import check_output
     from latently.report import plot_search
     from latently.tuning import AutoencoderSearchCV
 
     if output is not None:
-        check_output(output, overwrite)
+        check_model_path(output, overwrite)
     check_picture(plot, overwrite)
     where = engines.make_engine(engine, workers, ray_address, device)
     seconds = seconds_of(time_limit)
@@ -144,12 +143,12 @@ def tune(
         words = ", ".join(f"{name}={value}" for name, value in settings.items())
         say(f"best settings: {words or 'those of the default'}\n{search.report_}")
     if output is not None:
-        search.best_estimator_.set_params(engine="auto").save(output, overwrite=overwrite)
+        search.best_estimator_.save(output, overwrite=overwrite)
         say(f"wrote {output}")
-    if plot is not None:
-        write_picture(plot_search(search), plot, overwrite)
     if json:
         found = {"settings": settings, "interrupted": search.interrupted_}
         write_json({"model": output, **found, **search.report_.to_dict()})
+    if plot is not None:
+        write_picture(plot_search(search), plot, overwrite)
     if search.interrupted_:
         raise typer.Exit(interrupt_code())

@@ -224,4 +224,4 @@ class Answers(BaseAutoencoder):
 
     def _draw_codes(self, X: Any) -> np.ndarray:
         """Return a draw from the posterior of each row's code, as what is generated follows."""
-        return self._infer(X, drawn_code_of)
+        return self._infer_by_noise(X, drawn_code_of)

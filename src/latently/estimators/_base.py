@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -39,7 +40,7 @@ from latently.io import as_dataset
 from latently.nn import AutoencoderModule, Cells, own_settings
 from latently.preprocessing import Preprocessor
 from latently.schema import Rounding, plain_rows
-from latently.training import Engine, History, resolve_engine
+from latently.training import Engine, History, check_threads, has_lost_cuda, resolve_engine
 
 #: Whether answers are values that their columns can hold, or expected values.
 SupportName = Literal["column", "free"]
@@ -102,6 +103,7 @@ class BaseAutoencoder(
         """Return an untrained module whose weights have these shapes."""
 
     def _check_parameters(self) -> None:
+        check_threads()
         params = self.get_params(deep=False)
         check_parameters(self._parameter_constraints, params, type(self).__name__)
 
@@ -357,6 +359,15 @@ class BaseAutoencoder(
         """Ask the module about rows, in the precision of the input; about a dataset in pieces."""
         return by_pieces(X, lambda rows: self._ask(self._read(rows), question))
 
+    def _infer_by_noise(self, X: Any, question: Question) -> np.ndarray:
+        """Ask about rows with noise that is drawn by their content, in double precision.
+
+        Rounded to single precision, a row would get other noise than its copy in double.
+        """
+        if not (hasattr(X, "__array__") and str(getattr(X, "dtype", "")).endswith("float32")):
+            return self._infer(X, question)
+        return self._infer(np.asarray(X, dtype=np.float64), question).astype(np.float32)
+
     def _ask(self, cells: Cells, question: Question) -> np.ndarray:
         module = module_for(self.module_, self.engine, cells.values.dtype)
         answers: np.ndarray = ask(module, cells, question).to(cells.values.dtype).numpy()
@@ -413,16 +424,23 @@ def rounding_of(support: SupportName, method: str) -> Rounding:
     return "nearest" if support == "column" else "free"
 
 
+def _renew_lock() -> None:
+    """Replace the lock, which a thread that a forked process lacks may hold."""
+    global _ONE_AT_A_TIME
+    _ONE_AT_A_TIME = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Seed torch for a while; the caller's random state is as before afterwards.
 
     Torch has one random state for all threads, so that only one of them may draw from it at once.
     """
-    with (
-        own_settings(),
-        _ONE_AT_A_TIME,
-        torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))),
-    ):
+    devices = [] if has_lost_cuda() else list(range(torch.cuda.device_count()))
+    with own_settings(), _ONE_AT_A_TIME, torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield

@@ -26,6 +26,7 @@ from latently.preprocessing import (
     Preprocessor,
     TablePreprocessor,
     canonical_order,
+    warn_of_far_rows,
 )
 from latently.training import TrainingData, TrainingOptions, n_batches
 
@@ -88,8 +89,10 @@ class Plan(Protocol):
 def in_canonical_order(data: Input, target: Input | None, weights: np.ndarray | None) -> SortedRows:
     """Sort rows by content, so that a fit does not depend on their order.
 
-    Whole-number weights become repeated rows: a row of weight 2 is that row twice.
+    Whole-number weights become repeated rows: a row of weight 2 is that row twice. A row that lies
+    far beyond all others is named in a warning.
     """
+    warn_of_far_rows(data)
     kept = None
     if weights is not None and not weights.all():
         kept = np.flatnonzero(weights)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,11 @@ from torch import Tensor
 from latently._notices import joined
 from latently.io import as_dataset, prefetched
 from latently.nn import (
+    ROW_BLOCK,
     AutoencoderModule,
     Cells,
     EnsembleModule,
+    FixedProducts,
     StoredRows,
     flushing_denormals,
     with_own_settings,
@@ -24,8 +27,8 @@ from latently.preprocessing import counted_from
 from latently.training import Engine, LocalEngine, resolve_engine
 
 #: Elements of encoded rows that are worked on at once, as many as lie in a processor's cache or
-#: keep a GPU busy; and what the number of rows is a multiple of.
-_CACHED_ELEMENTS, _GPU_ELEMENTS, _MULTIPLE = 1 << 18, 1 << 20, 16
+#: keep a GPU busy; and what the number of images is a multiple of.
+_CACHED_ELEMENTS, _GPU_ELEMENTS, _IMAGES = 1 << 18, 1 << 20, 16
 
 Question = Callable[[AutoencoderModule, Cells], Tensor]
 
@@ -50,21 +53,31 @@ def module_for(
     return copy.deepcopy(module).to(device=device, dtype=dtype)
 
 
-def chunks(cells: Cells, width: int, n_elements: int = _CACHED_ELEMENTS) -> Iterator[Cells]:
+def _multiple(module: AutoencoderModule) -> int:
+    """Return what the number of rows of a product is a multiple of.
+
+    Convolutions take an image at a time, and single rows of a stream agree to single precision.
+    """
+    if isinstance(module, StoredRows) and module.knows_strangers_only:
+        return 1
+    return _IMAGES if len(module.likelihood.layout.shape) > 1 else ROW_BLOCK
+
+
+def chunks(cells: Cells, width: int, n_elements: int, multiple: int) -> Iterator[Cells]:
     """Deal out rows in order, a bounded number of elements at a time."""
-    n_rows = max(min(n_elements // width, 4096) // _MULTIPLE, 1) * _MULTIPLE
+    n_rows = max(min(n_elements // width, 4096) // multiple, 1) * multiple
     for start in range(0, len(cells.values), n_rows):
         yield cells.take(slice(start, start + n_rows))
 
 
-def padded(cells: Cells) -> Cells:
-    """Repeat the last row until there is a multiple of 16 rows.
+def padded(cells: Cells, multiple: int) -> Cells:
+    """Repeat the last row until there is a multiple of the rows of a block.
 
-    Products of matrices round by the number of their rows: padded, a row's answer is the same bit
-    for bit alone and in company.
+    Products of matrices round by the number of their rows: in blocks of one shape, a row's answer
+    does not depend on the batch.
     """
     n_rows = len(cells.values)
-    n_more = -n_rows % _MULTIPLE
+    n_more = -n_rows % multiple
     if not n_more or not n_rows:
         return cells
     places = torch.arange(n_rows + n_more).clamp(max=n_rows - 1)
@@ -83,10 +96,14 @@ def ask(module: AutoencoderModule, cells: Cells, question: Question) -> Tensor:
     center = module.center
     answers = []
     n_elements = _GPU_ELEMENTS if center.is_cuda else _CACHED_ELEMENTS
-    for chunk in chunks(cells, width, n_elements):
+    products = nullcontext() if center.is_cuda else FixedProducts()
+    multiple = _multiple(module)
+    for chunk in chunks(cells, width, n_elements, multiple):
         observed = None if chunk.observed is None else chunk.observed.to(center.device)
-        rows = padded(Cells(chunk.values.to(center), observed))
-        answers.append(_fetched(question(module, rows)[: len(chunk.values)]))
+        rows = padded(Cells(chunk.values.to(center), observed), multiple)
+        with products:
+            answer = question(module, rows)
+        answers.append(_fetched(answer[: len(chunk.values)]))
     if center.is_cuda:
         torch.cuda.current_stream(center.device).synchronize()
     return torch.cat(answers)

@@ -23,6 +23,8 @@ class SaveMixin(ReportMixin):
     def save(self, path: str | Path, *, overwrite: bool = True) -> None:
         """Write the fitted model to one safetensors file, atomically, without pickle.
 
+        The parameters ``engine`` and ``verbose`` are left out: they are of this process.
+
         Parameters
         ----------
         path : str or Path

@@ -61,7 +61,12 @@ from latently.nn import (
     Network,
     mean_offset,
 )
-from latently.preprocessing import MAX_CATEGORIES, LikelihoodChoice, Preprocessor
+from latently.preprocessing import (
+    MAX_CATEGORIES,
+    LikelihoodChoice,
+    Preprocessor,
+    warn_of_far_rows,
+)
 from latently.training import (
     ENGINE_METHODS,
     Engine,
@@ -341,6 +346,7 @@ class TrainedAutoencoder(Answers):
         self._check_parameters()
         first = not hasattr(self, "module_")
         data = read_input(self, X, reset=first, fitted_on=None if first else self._fitted_on)
+        warn_of_far_rows(data)
         weights = read_weights(sample_weight, X, len(data))
         seed = self._draw_seed() if first else self._next_seed
         if first:

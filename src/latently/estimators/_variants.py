@@ -221,7 +221,7 @@ class VariationalAutoencoder(TrainedAutoencoder):
         def evidence(module: AutoencoderModule, cells: Cells) -> Tensor:
             return cast(VariationalModule, module).log_evidence(cells, n_samples)
 
-        return self._infer(X, evidence)
+        return self._infer_by_noise(X, evidence)
 
 
 @partial(document, network="``DictionaryNetwork()``", learning_rate="8e-3")

@@ -29,6 +29,8 @@ _COPY = 1e-9
 _N_FOLDS, _HOLDOUT, _MIN_ROWS = 3, 0.3, 10
 #: Fewest values of a target on each side: the R2 of one value is undefined.
 _MIN_TARGETS = 2
+#: An AUROC so far below 0.5 is no chance.
+_CLEARLY_BELOW = 0.1
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,9 @@ class Comparison:
         Mean difference of the correlations between columns, 0 to 1; of a category the element
         that correlates most counts.
     discriminator : float
-        AUROC of a model that tells synthetic rows from real ones: 0.5 where it cannot, 1 where it
-        always can.
+        AUROC of a model that tells synthetic rows from real ones, those of the holdout if there
+        is one: 0.5 where it cannot, 1 where it always can. Clearly below 0.5, synthetic rows repeat
+        the real ones: a row's twin in the training folds has the other label.
     privacy : Privacy
         Distances to the nearest real row.
     utility : Utility or None
@@ -142,7 +145,7 @@ class Comparison:
             f"{self.n_synthetic:,} synthetic rows beside {self.n_real:,} real ones",
             f"columns: distance {mean:.3f} on average (0 is best); most: {worst}",
             f"pairs of columns: correlations differ by {self.dependence:.3f} on average",
-            f"told from real rows with an AUROC of {self.discriminator:.2f} (0.5 is best)",
+            f"told from real rows with an AUROC of {self.discriminator:.2f} ({self._meaning()})",
             f"nearest real row {privacy.nearest:.2f} deviations away, usual is "
             f"{privacy.usual:.2f}; {privacy.too_near:.1%} are too near (5 % is usual), "
             f"{privacy.copies:.1%} are copies",
@@ -154,6 +157,15 @@ class Comparison:
                 f"rows, {found.real:.3f} on real ones"
             )
         return "\n".join(lines)
+
+    def _meaning(self) -> str:
+        """Return how to read the AUROC of the discriminator."""
+        if self.discriminator >= 0.5 - _CLEARLY_BELOW:
+            return "0.5 is best"
+        return (
+            "0.5 is best; below it, synthetic rows repeat the real ones they are compared with, "
+            "so that each has a twin of the other kind: give a holdout"
+        )
 
 
 class _Encoded(NamedTuple):
@@ -191,8 +203,8 @@ def compare(
     synthetic : like real
         What it made up, in the same columns.
     holdout : like real or None, default=None
-        Real rows that the generator did not see: the yardstick of privacy and utility. Without
-        them real rows are held against each other.
+        Real rows that the generator did not see: the discriminator, privacy and utility are judged
+        by them. Without them real rows are held against each other.
     target : str, int or None, default=None
         A column, by name or place, that models trained on either table shall predict.
     random_state : int, default=0
@@ -235,7 +247,7 @@ def compare(
     return Comparison(
         columns=_compare_columns(one, other, [names[place] for place in preprocessor.order]),
         dependence=float(np.abs(_dependence(one) - _dependence(other)).mean()),
-        discriminator=_discriminate(one.values, other.values, rng),
+        discriminator=_discriminate((one if kept is None else kept).values, other.values, rng),
         privacy=_nearness(one.values, other.values, None if kept is None else kept.values, rng),
         utility=None if target is None else _use(one, other, kept, target, preprocessor, rng),
         n_real=len(one.values),

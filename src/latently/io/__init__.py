@@ -5,8 +5,8 @@ the file, the place and what to do, and every output is written whole or not at 
 """
 
 from latently.io._arrays import read_npy, read_npz
-from latently.io._atomic import atomic_path, check_output
-from latently.io._bytes import DEFAULT_MAX_BYTES, is_folder
+from latently.io._atomic import atomic_path, check_output, standard_output
+from latently.io._bytes import DEFAULT_MAX_BYTES, is_folder, standard_input
 from latently.io._cells_out import header_line, in_notation, row_lines
 from latently.io._csv import read_csv, stream_csv, stream_with
 from latently.io._dataset import Piece, RowPicker, TableDataset, as_dataset
@@ -73,6 +73,8 @@ __all__ = [
     "write_model",
     "atomic_path",
     "check_output",
+    "standard_input",
+    "standard_output",
     "find_format",
     "Format",
     "FORMATS",

@@ -99,7 +99,10 @@ def read_npz(
 
 def fill_npy(array: NDArray[Any], sink: BinaryIO) -> None:
     """Write one array as ``.npy``."""
-    np.save(sink, array, allow_pickle=False)
+    # Not np.save: it writes past a file's buffer, and reports a full disk without its errno.
+    values = np.asarray(array, order="C")
+    npy_format.write_array_header_1_0(sink, npy_format.header_data_from_array_1_0(values))
+    sink.write(values.reshape(-1).view(np.uint8).data)
 
 
 def fill_npz(array: NDArray[Any], sink: BinaryIO) -> None:

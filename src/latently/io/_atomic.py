@@ -1,6 +1,7 @@
 """Writing that either happens whole or not at all."""
 
 import contextlib
+import io
 import os
 import secrets
 import stat
@@ -13,7 +14,17 @@ from typing import BinaryIO
 from latently.exceptions import DataError, OutputExistsError
 from latently.io._say import refuse, show
 
-__all__ = ["atomic_path", "check_output", "sync_folder", "temporary_name", "write_bytes"]
+__all__ = [
+    "atomic_path",
+    "check_output",
+    "standard_output",
+    "sync",
+    "sync_folder",
+    "temporary_name",
+    "write_bytes",
+]
+
+_STDOUT = "standard output"
 
 
 def check_output(target: str | Path, overwrite: bool = False, *, folder: bool = False) -> None:
@@ -37,6 +48,8 @@ def check_output(target: str | Path, overwrite: bool = False, *, folder: bool = 
     """
     if str(target) == "-":
         return
+    if str(target).endswith(("/", os.sep)) and not folder:
+        raise refuse(target, "the name ends in a slash, as of a folder", "Name a file")
     try:
         _check_path(Path(target), overwrite, folder)
     except (DataError, OutputExistsError):
@@ -78,7 +91,7 @@ def atomic_path(target: str | Path, overwrite: bool = False) -> Iterator[Path]:
         with _system_errors_named(target):
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             yield temporary
-            _sync(temporary)
+            sync(temporary)
             check_output(target, overwrite)
             temporary.replace(final)
             sync_folder(final.parent)
@@ -102,11 +115,53 @@ def write_bytes(
         Replace a file that exists.
     """
     if str(target) == "-":
-        fill(sys.stdout.buffer)
-        sys.stdout.buffer.flush()
+        with standard_output() as stream:
+            fill(stream)
         return
     with atomic_path(target, overwrite) as temporary, temporary.open("wb") as file:
         fill(file)
+
+
+@contextmanager
+def standard_output() -> Iterator[BinaryIO]:
+    """Yield standard output as a binary file, and flush it at the end.
+
+    Yields
+    ------
+    binary file
+        What is written reaches its destination whole, or an error is raised.
+
+    Raises
+    ------
+    DataError
+        If the system refuses to write (closed, full disk).
+    BrokenPipeError
+        If the reader of a pipe is gone.
+    """
+    if sys.stdout is None:
+        raise refuse(_STDOUT, "it is closed", "Redirect it, or name a file")
+    with _system_errors_named(_STDOUT):
+        sys.stdout.flush()
+        with _whole(sys.stdout.buffer) as stream:
+            yield stream
+            stream.flush()
+
+
+@contextmanager
+def _whole(stream: BinaryIO) -> Iterator[BinaryIO]:
+    """Give a stream a buffer if it has none, as with PYTHONUNBUFFERED=1.
+
+    Without one the system may write a part and report no error.
+    """
+    if not isinstance(stream, io.RawIOBase):
+        yield stream
+        return
+    buffered = io.BufferedWriter(stream)
+    try:
+        yield buffered
+    finally:
+        with contextlib.suppress(OSError):
+            buffered.detach()
 
 
 def temporary_name() -> str:
@@ -117,10 +172,11 @@ def temporary_name() -> str:
 def sync_folder(folder: Path) -> None:
     """Flush a folder's entries to disk, where the system knows how (not on Windows)."""
     with contextlib.suppress(OSError):
-        _sync(folder)
+        sync(folder)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Flush a file to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

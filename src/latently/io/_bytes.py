@@ -7,6 +7,7 @@ import stat
 import sys
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 
@@ -21,6 +22,7 @@ __all__ = [
     "gunzip",
     "is_folder",
     "load_bytes",
+    "standard_input",
     "too_large",
 ]
 
@@ -175,8 +177,26 @@ def too_large(source: str | Path, size: int, max_bytes: int) -> DataError:
     return refuse(source, wrong, "Split the data, or raise max_bytes")
 
 
+def standard_input() -> BinaryIO:
+    """Return standard input as a binary file.
+
+    Returns
+    -------
+    binary file
+        Open for reading.
+
+    Raises
+    ------
+    DataError
+        If it is closed.
+    """
+    if sys.stdin is None:
+        raise refuse("-", "it is closed", "Pipe the data in, or name a file")
+    return sys.stdin.buffer
+
+
 def _read_stdin(max_bytes: int) -> bytes:
-    return sys.stdin.buffer.read(max_bytes + 1)
+    return standard_input().read(max_bytes + 1)
 
 
 def _read_file(source: str | Path, max_bytes: int) -> bytes:

@@ -141,6 +141,10 @@ def write(
     write_bytes(target, fill, overwrite)
 
 
+def _shown(target: str | Path) -> str | Path:
+    return "standard output" if str(target) == "-" else target
+
+
 def _as_array(data: Data, target: str | Path) -> NDArray[Any]:
     if isinstance(data, np.ndarray):
         return data
@@ -148,7 +152,7 @@ def _as_array(data: Data, target: str | Path) -> NDArray[Any]:
     other = [field.name for field in table.schema if not _is_numeric(field.type)]
     if other:
         wrong = f"these columns are not numbers: {listing(other)}"
-        raise refuse(target, wrong, "Write a CSV or Parquet file, or drop them")
+        raise refuse(_shown(target), wrong, "Write a CSV or Parquet file, or drop them")
     columns = [_as_floats(column) for column in table.columns]
     return np.column_stack(columns) if columns else np.empty((table.num_rows, 0))
 
@@ -164,7 +168,7 @@ def _as_table(data: Data, target: str | Path) -> pa.Table:
         return _known(data)
     if data.ndim not in (1, 2) or data.dtype.kind not in "biuf":
         wrong = f"an array of {data.ndim} dimensions of {data.dtype} is no table"
-        raise refuse(target, wrong, "Write an npy file, or reshape it to rows and columns")
+        raise refuse(_shown(target), wrong, "Write an npy file, or reshape it to rows and columns")
     columns = np.atleast_2d(data.T)
     return pa.table({f"x{place}": pa.array(column) for place, column in enumerate(columns)})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from latently.exceptions import DataError, ParameterError
-from latently.io._atomic import atomic_path, check_output, sync_folder
+from latently.io._atomic import check_output, sync, sync_folder, temporary_name
 from latently.io._image_restore import restored, say_losses
 from latently.io._images import ImageFolder
 from latently.io._say import listing, refuse
@@ -32,6 +33,8 @@ def write_images(
 ) -> None:
     """Write a stack of images as PNG files, or as the files that they come from.
 
+    All of them are written, or none.
+
     Parameters
     ----------
     stack : ndarray of shape (n, height, width) or (n, height, width, channels), or list of images
@@ -43,7 +46,8 @@ def write_images(
         Relative paths; their ending becomes ``.png``. By default ``image_000000.png`` and on.
         Not together with ``like``.
     overwrite : bool, default=False
-        Write into a folder that has files; those of the same name are replaced, each whole.
+        Write into a folder that has files; those of the same name are replaced, once all images
+        are written.
     like : ImageFolder or None, default=None
         The images as ``read_images`` returned them. Each is written under its name in its format,
         bit depth and mode; transparency is taken from the file, unchanged. What cannot be kept,
@@ -66,15 +70,29 @@ def write_images(
     else:
         targets, saves = _as_png(stack, names if like is None else like.names)
     root = Path(folder)
+    # Beside the folder, or within one that may be a disk of its own.
+    stage = (root if root.is_dir() else root.parent) / temporary_name()
     try:
         for target, save in zip(targets, saves, strict=True):
-            (root / target).parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(root / target, overwrite=True) as temporary:
-                save(temporary)
-        root.mkdir(exist_ok=True)
+            (stage / target).parent.mkdir(parents=True, exist_ok=True)
+            save(stage / target)
+            sync(stage / target)
+        _put_in_place(stage, root, targets)
         sync_folder(root)
     except OSError as error:
         raise refuse(folder, f"it cannot be written ({error.strerror})", "Check it") from None
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _put_in_place(stage: Path, root: Path, targets: Sequence[PurePosixPath]) -> None:
+    """Move images that are all written from their stage to the folder."""
+    if not root.is_dir():
+        stage.rename(root)
+        return
+    for target in targets:
+        (root / target).parent.mkdir(parents=True, exist_ok=True)
+        (stage / target).replace(root / target)
 
 
 def _as_png(stack: Any, names: Sequence[str] | None) -> tuple[list[PurePosixPath], Iterator[Save]]:

@@ -55,7 +55,9 @@ def prefetched(items: Iterable[Item], depth: int = 1) -> Iterator[Iterator[Item]
     thread = threading.Thread(
         target=_work, args=(items, waiting, unwanted), name="latently-prefetch", daemon=False
     )
-    thread.start()
+    if not _starts(thread):
+        yield iter(items)
+        return
     try:
         yield _handed_over(waiting)
     finally:
@@ -95,3 +97,12 @@ def _handed_over(waiting: queue.Queue[object]) -> Iterator[Item]:
         if isinstance(item, _Failure):
             raise item.error
         yield item  # type: ignore[misc]  # put there by the thread
+
+
+def _starts(thread: threading.Thread) -> bool:
+    """Start a thread; return False if the system grants none."""
+    try:
+        thread.start()
+    except RuntimeError:
+        return False
+    return True

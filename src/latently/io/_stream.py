@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pa_parquet
 
 from latently.exceptions import DataError
-from latently.io._atomic import atomic_path
+from latently.io._atomic import atomic_path, standard_output
 from latently.io._cells_out import header_line, row_lines
 from latently.io._files import write
 from latently.io._formats import find_format
@@ -93,8 +92,8 @@ def _changed(target: str | Path) -> DataError:
 @contextlib.contextmanager
 def _sink(target: str | Path, overwrite: bool) -> Iterator[BinaryIO]:
     if str(target) == "-":
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        with standard_output() as stream:
+            yield stream
         return
     with atomic_path(target, overwrite) as temporary, temporary.open("wb") as file:
         yield file

@@ -1,5 +1,6 @@
 """The torch mathematics: networks, latents, corruptions, likelihoods; no file, no table."""
 
+from latently.nn._blocks import ROW_BLOCK, FixedProducts
 from latently.nn._columns import prediction_error
 from latently.nn._conditional import ConditionalGaussian
 from latently.nn._convolutional import ConvNetwork
@@ -43,6 +44,8 @@ from latently.nn._variational import VariationalModule
 from latently.nn._views import Rows
 
 __all__ = [
+    "ROW_BLOCK",
+    "FixedProducts",
     "AutoencoderModule",
     "BatchTopK",
     "Blocks",

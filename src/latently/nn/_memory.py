@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from latently.nn._blocks import ROW_BLOCK, by_blocks
 from latently.nn._views import Rows
 
 #: Stored rows by which bandwidth and usual surprise are judged.
@@ -16,7 +17,7 @@ JUDGED_ROWS = 1_000
 _CHUNK_DISTANCES = 1 << 20
 #: Chunks are filled up to a multiple of so many rows. Matrix products then add up in the same
 #: order for every row, so that a row scores alone as it does in company, to the last bit.
-_ROW_BLOCK = 16
+_ROW_BLOCK = ROW_BLOCK
 #: Sums of weights below this are rounding.
 _LEAST_WEIGHT = 1e-30
 #: Least squared bandwidth, in variances of a column.
@@ -121,7 +122,10 @@ class Memory(nn.Module):
             infinity where left out, or where the two have no cell in common.
         """
         if scaled.seen is None and self.seen is None:
-            logits = torch.addmm(self.half_squares, scaled.values, self.keys, beta=-1)
+            logits = by_blocks(
+                lambda block: torch.addmm(self.half_squares, block, self.keys, beta=-1),
+                scaled.values,
+            )
         else:
             logits = self._gappy_logits(*scaled)
         places = left_out.view(len(logits), -1)
@@ -142,9 +146,10 @@ class Memory(nn.Module):
 
     def read(self, weights: Tensor, total: Tensor) -> Tensor:
         """Return weighted means of the stored rows over the elements they have, (batch, width)."""
-        read = self.keys @ weights.T
+        read = by_blocks(lambda block: self.keys @ block.T, weights, 1)
         if self.seen is not None:
-            read /= (self.seen.to(read) @ weights.T).clamp(min=_LEAST_WEIGHT)
+            seen = self.seen.to(read)
+            read /= by_blocks(lambda block: seen @ block.T, weights, 1).clamp(min=_LEAST_WEIGHT)
         else:
             read /= total.clamp(min=_LEAST_WEIGHT)
         return (read * self.unit).T

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -140,7 +141,11 @@ class BatchJob:
         before = [_reported(file.target) for file in files if file.target.exists()]
         n_left = sum(file.rows.n_rows for file in left)
         answers = self._here(left) if engine is None else self._there(left, engine)
-        found = [*before, *watched(answers, self.predictor.method, n_left, verbose)]
+        try:
+            found = [*before, *watched(answers, self.predictor.method, n_left, verbose)]
+        except BaseException:
+            self._leave_no_empty_folder()
+            raise
         (Path(self.folder) / _DONE).touch()
         n_rows, n_anomalies = (sum(column) for column in zip(*found, strict=True))
         return BatchReport(len(files), n_rows, n_anomalies, len(before))
@@ -174,6 +179,12 @@ class BatchJob:
             )
         with atomic_path(folder / _MANIFEST, overwrite=True) as temporary:
             temporary.write_text(json.dumps(own, indent=2))
+
+    def _leave_no_empty_folder(self) -> None:
+        """Remove the folder of a job that failed before its first answer."""
+        folder = Path(self.folder)
+        if not any(path.is_file() and path.name != _MANIFEST for path in folder.rglob("*")):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _manifest(self) -> dict[str, Any]:
         asked = asdict(self.predictor)

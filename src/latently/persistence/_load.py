@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from latently import estimators, nn, tasks, training
+from latently import estimators, nn, tasks
 from latently._codec import MISFITS, from_plain
 from latently._layout import Block, Layout
 from latently.exceptions import LatentlyError, ModelFileError
@@ -59,9 +59,6 @@ CLASSES: dict[str, type] = {
         nn.Blocks,
         nn.Blur,
         nn.Downsampling,
-        training.LocalEngine,
-        training.RayEngine,
-        training.TorchrunEngine,
         TablePreprocessor,
         ImagePreprocessor,
         BooleanCodec,
@@ -83,7 +80,9 @@ CLASSES: dict[str, type] = {
 def load(path: str | Path, *, network: nn.CustomNetwork | None = None) -> Any:
     """Read a model that ``save`` wrote; it answers bit for bit as the saved one did.
 
-    Nothing in the file is executed and no class outside a fixed list is made.
+    Nothing in the file is executed and no class outside a fixed list is made. A file holds no
+    engine, device, address or verbosity: the model computes with ``engine="auto"`` until another
+    one is set.
 
     Parameters
     ----------

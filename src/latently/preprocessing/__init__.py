@@ -1,6 +1,7 @@
 """Mixed tables or images <-> the encoded float matrix, both ways. Never torch."""
 
 from latently._layout import LikelihoodChoice
+from latently.preprocessing._far import warn_of_far_rows
 from latently.preprocessing._gaps import fill_missing, mark_missing, restore
 from latently.preprocessing._images import ImagePreprocessor
 from latently.preprocessing._order import canonical_order, content_matrix
@@ -27,4 +28,5 @@ __all__ = [
     "python_values",
     "restore",
     "tallied",
+    "warn_of_far_rows",
 ]

@@ -19,6 +19,7 @@ from latently._validation import compare_names
 from latently.exceptions import DataError
 from latently.preprocessing._columns import ColumnCodec, TimeCodec, number_matrix
 from latently.preprocessing._consistency import check_support, check_table
+from latently.preprocessing._far import FAR, draw_in
 from latently.preprocessing._scaling import Scaling
 from latently.preprocessing._tallies import MAX_CATEGORIES, Moments, TableTally
 from latently.schema import (
@@ -247,7 +248,8 @@ class TablePreprocessor:
         Returns
         -------
         values : ndarray of shape (n_samples, width)
-            float32 for a float32 array, else float64. Zero where a number is missing.
+            float32 for a float32 array, else float64. Zero where a number is missing. Beyond 1e9
+            standard deviations, numbers grow with the logarithm, so that scores stay finite.
         observed : ndarray of bool, shape (n_samples, n_columns), or None
             In encoded order; None where no cell is missing.
 
@@ -290,15 +292,17 @@ class TablePreprocessor:
             block = slice(start, start + step)
             scaled = values[block]
             scaling.apply(numbers[block], scaled)
-            # One look at both ends tells whether any cell is missing or too large: NaN is no end.
-            if scaled.size and not (scaled.min() > -_LARGEST and scaled.max() < _LARGEST):
+            # One look at both ends tells whether any cell is missing or far: NaN is no end.
+            if scaled.size and not (scaled.min() > -FAR and scaled.max() < FAR):
                 missing = np.isnan(scaled)
                 scaled[missing] = 0.0
                 too_large = ~(np.abs(scaled) < _LARGEST)
                 _refuse(self.spec, self.positions, numbers[block], too_large, start)
-                if observed is None:
+                draw_in(scaled)
+                if observed is None and missing.any():
                     observed = np.ones(values.shape, dtype=bool)
-                observed[block] = ~missing
+                if observed is not None:
+                    observed[block] = ~missing
         if self.number_likelihood in _IN_UNIT_INTERVAL:
             self._check_unit_interval(numbers, values)
         return values, observed

@@ -20,6 +20,7 @@ from latently.training._record import CannotRecord
 from latently.training._resolve import resolve_engine
 from latently.training._run import TrainingOptions, Weights
 from latently.training._stream import StreamedData, TrainingRows
+from latently.training._threads import check_threads, has_lost_cuda
 from latently.training._torchrun import TorchrunEngine
 from latently.training._workers import Workers, differing
 
@@ -44,11 +45,13 @@ __all__ = [
     "Weights",
     "Workers",
     "can_group",
+    "check_threads",
     "checkpointing",
     "current_folder",
     "differing",
     "digest",
     "error_of_workers",
+    "has_lost_cuda",
     "holds_checkpoint",
     "import_ray",
     "listening",

@@ -324,6 +324,7 @@ def checkpointing(folder: str | Path | None, *, interval: float = 30.0) -> Itera
         raise ParameterError(
             f"checkpoint must be the name of a folder or None, got {folder!r:.60}."
         )
+    was_there = Path(folder).exists()
     opened = CheckpointFolder(Path(folder), interval)
     token = _CURRENT.set(opened)
     try:
@@ -331,6 +332,9 @@ def checkpointing(folder: str | Path | None, *, interval: float = 30.0) -> Itera
     finally:
         _CURRENT.reset(token)
         opened.close()
+        # A fit that was refused leaves no folder.
+        if not (was_there or told_rank() or holds_checkpoint(folder)):
+            remove_checkpoint(folder)
 
 
 def current_folder() -> CheckpointFolder | None:

@@ -19,6 +19,7 @@ from latently.training._callbacks import Callback
 from latently.training._data import TrainingData
 from latently.training._host import HostRows
 from latently.training._stream import TrainingRows
+from latently.training._threads import has_lost_cuda
 from latently.training._workers import ALONE, Workers
 
 Answer = TypeVar("Answer")
@@ -113,10 +114,8 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     @property
     def torch_device(self) -> torch.device:
         """The device itself."""
-        if self.device == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         try:
-            device = torch.device(self.device)
+            device = torch.device(_automatic() if self.device == "auto" else self.device)
         except RuntimeError:
             raise ParameterError(
                 f'device must be "auto", "cpu", "cuda" or "mps", got {self.device!r}.'
@@ -299,10 +298,19 @@ def _is_tolerant(module: AutoencoderModule) -> bool:
     return convolves or n_weights >= _HEAVY
 
 
+def _automatic() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def _check_available(device: torch.device) -> None:
     available = {"cpu": True, "cuda": torch.cuda.is_available()}
     available["mps"] = torch.backends.mps.is_available()
     if not available.get(device.type, True):
         raise ParameterError(
             f'device {str(device)!r} is not available on this machine. Use "auto" or "cpu".'
+        )
+    if device.type == "cuda" and has_lost_cuda():
+        raise ParameterError(
+            "CUDA cannot be used in a process that was forked after its parent had used it. Start "
+            'the process with the method "spawn", or use engine="cpu".'
         )

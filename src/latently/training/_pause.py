@@ -8,12 +8,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+#: Windows has no SIGHUP.
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+_SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
 
 
 @contextmanager
 def deferred_signals() -> Iterator[Callable[[], None]]:
-    """Hold a first Ctrl-C or SIGTERM back until what is yielded is called; a second acts at once.
+    """Hold a first Ctrl-C, SIGTERM or SIGHUP back until what is yielded is called.
+
+    A second one acts at once.
 
     One that is still held at the end acts there. What acts is the handler that stood before:
     Python's own raises KeyboardInterrupt. Signals that no Python function handles end the process

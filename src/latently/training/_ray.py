@@ -192,7 +192,7 @@ class RayEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
                     **where, log_to_driver=False, logging_level=logging.ERROR,
                     include_dashboard=None if address else False,
                 )  # fmt: skip
-        except Exception as error:  # Ray has a tree of its own, and wants tokens
+        except (Exception, SystemExit) as error:  # Ray may end the process, and wants tokens
             place = "here" if address is None else f"at {address}"
             raise WorkerError(
                 f"No Ray cluster answers {place} ({_first_line(error)}). Check the address, or "
@@ -224,7 +224,7 @@ class RayEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         try:
             trainer.fit()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise error_of_workers(error) from None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from latently.training._engine import Engine, LocalEngine
 from latently.training._ray import RayEngine
+from latently.training._threads import check_threads
 from latently.training._torchrun import TorchrunEngine
 from latently.training._workers import is_one_of_several
 
@@ -21,7 +22,13 @@ def resolve_engine(engine: str | Engine) -> Engine:
     -------
     Engine
         Made, not started.
+
+    Raises
+    ------
+    ResourceError
+        If the system does not grant the threads that torch would start.
     """
+    check_threads()
     if not isinstance(engine, str):
         return engine
     if engine == "torchrun" or (engine == "auto" and is_one_of_several()):

@@ -8,9 +8,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
-from torch.jit._fuser import optimized_execution
 
 from latently.training._record import CannotRecord, Recording
+
+try:
+    from torch.jit._fuser import optimized_execution
+except ImportError:  # a private name of torch
+    optimized_execution = None  # type: ignore[assignment]
 
 #: Numbers by which torch's interpreter knows types and layouts.
 _CODES: dict[Any, int] = {
@@ -19,6 +23,14 @@ _CODES: dict[Any, int] = {
     torch.strided: 0, torch.contiguous_format: 0, torch.preserve_format: 1, torch.channels_last: 2,
 }  # fmt: skip
 Script = Callable[..., tuple[Tensor, ...]]
+
+#: Private names of torch that a recorded step needs.
+_NAMES = ("_create_function_from_graph", "Graph", "ListType", "OptionalType", "TensorType",
+          "TupleType")  # fmt: skip
+
+
+class UnknownTorch(CannotRecord):
+    """This version of torch lacks private names that a recorded step needs."""
 
 
 def script(recording: Recording) -> Script:
@@ -37,12 +49,13 @@ def script(recording: Recording) -> Script:
     Raises
     ------
     CannotRecord
-        If there is something else in it.
+        If there is something else in it, or torch lacks the names that are needed.
 
     References
     ----------
     .. [1] DeVito et al. (2018), TorchScript: intermediate representation and interpreter.
     """
+    _check_names()
     writer = _Writer()
     try:
         function = torch._C._create_function_from_graph("step", writer.write(recording.graph))
@@ -58,6 +71,14 @@ def script(recording: Recording) -> Script:
         return answers
 
     return run
+
+
+def _check_names() -> None:
+    lacking = [f"torch._C.{name}" for name in _NAMES if not hasattr(torch._C, name)]
+    if optimized_execution is None:
+        lacking.append("torch.jit._fuser.optimized_execution")
+    if lacking:
+        raise UnknownTorch(f"torch {torch.__version__} has no {lacking[0]}")
 
 
 class _Writer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,12 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from latently.exceptions import TrainingWarning
 from latently.nn import AutoencoderModule, Cells, as_part
 from latently.training._capture import CapturedScript
 from latently.training._data import Batch, TrainingData
 from latently.training._engine import TrainingEngine
 from latently.training._record import CannotRecord, record, while_recording
-from latently.training._script import Script, script
+from latently.training._script import Script, UnknownTorch, script
 from latently.training._simplify import simplify, write_outputs
 
 #: From so many weights on, arithmetic outweighs the time between operations.
@@ -238,6 +240,8 @@ class RecordedStep(Step):
             self.scripts[shape] = self._record(batch)
         except CannotRecord as error:
             self.refused = f"its step cannot be recorded ({error})"
+            if isinstance(error, UnknownTorch):
+                _warn_of_slow_steps(error)
             return None
         return self.scripts[shape]
 
@@ -281,6 +285,15 @@ class RecordedStep(Step):
     def release(self) -> None:
         """Give each layer weights of its own again."""
         self.flat.release()
+
+
+def _warn_of_slow_steps(error: UnknownTorch) -> None:
+    warnings.warn(
+        f"Steps are not recorded, for {error}: training is right, and slower for small networks. "
+        "Install a version of torch that latently was tested with.",
+        TrainingWarning,
+        stacklevel=2,
+    )
 
 
 class LossModule(nn.Module):

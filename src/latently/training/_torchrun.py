@@ -13,8 +13,6 @@ from typing import Any, TypeVar, cast
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch._C._distributed_c10d import PrefixStore
-from torch.distributed.rendezvous import rendezvous
 
 from latently._launch import n_restarts
 from latently.exceptions import DataError, ParameterError, WorkerError
@@ -179,6 +177,9 @@ def _is_recorded(value: Tensor) -> bool:
 
 def _meet() -> None:
     """Find the other processes."""
+    from torch.distributed import PrefixStore  # type: ignore[attr-defined]
+    from torch.distributed.rendezvous import rendezvous
+
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     waits = timedelta(seconds=_MEETING)
     try:

@@ -1,0 +1,87 @@
+"""Numbers so far from all others that their squares would overflow."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from latently.exceptions import DataWarning
+from latently.preprocessing._columns import number_matrix
+from latently.schema import arrow_table
+
+__all__ = ["FAR", "draw_in", "warn_of_far_rows"]
+
+#: Standard deviations from which on distances grow with the logarithm: even the fourth power of
+#: the largest number stays finite, in single precision that of this one.
+FAR = 1e9
+#: A training cell is far if it is so many times as large as the median of its column. Columns
+#: whose numbers are all smaller than the least far number are not looked at, nor those with a
+#: number whose square overflows: they are refused.
+_TIMES_MEDIAN, _LEAST_FAR, _REFUSED = 1e12, 1e9, 1e150
+
+
+def draw_in(scaled: np.ndarray) -> None:
+    """Bring numbers beyond ``FAR`` nearer, in their order, in place.
+
+    Parameters
+    ----------
+    scaled : ndarray
+        Numbers in standard deviations of their columns.
+    """
+    size = np.abs(scaled)
+    far = size > FAR
+    scaled[far] = np.copysign(FAR * (1 + np.log(size[far] / FAR)), scaled[far])
+
+
+def warn_of_far_rows(data: np.ndarray | nw.DataFrame[Any]) -> None:
+    """Warn of a training row that holds a number far beyond all others of its column.
+
+    Parameters
+    ----------
+    data : ndarray or narwhals.DataFrame
+        Training rows; images are left out.
+    """
+    for name, numbers in _large_columns(data):
+        size = np.abs(numbers)
+        typical = float(np.nanmedian(np.where(size == 0, np.nan, size)))
+        far = np.flatnonzero(size > _TIMES_MEDIAN * typical)
+        if len(far) and np.nanmax(size) < _REFUSED:
+            warnings.warn(
+                f"Row {far[0]:,} holds {numbers[far[0]]:g} in column {name}, "
+                f"{size[far[0]] / typical:.0e} times the median size of its numbers; the column "
+                "is scaled by it, so that its other numbers are all alike. Correct the cell, or "
+                "mark it as missing (NaN).",
+                DataWarning,
+                stacklevel=3,
+            )
+            return
+
+
+def _large_columns(data: np.ndarray | nw.DataFrame[Any]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield name and numbers of the columns that hold a large number."""
+    if not isinstance(data, np.ndarray):
+        yield from _large_columns_of_frame(arrow_table(data))
+        return
+    if data.ndim != 2 or data.dtype.kind not in "iuf" or data.dtype == np.float16:
+        return
+    ends = np.fmin.reduce(data, axis=0), np.fmax.reduce(data, axis=0)
+    for place in np.flatnonzero((ends[0] < -_LEAST_FAR) | (ends[1] > _LEAST_FAR)):
+        yield str(place), data[:, place].astype(np.float64)
+
+
+def _large_columns_of_frame(table: pa.Table) -> Iterator[tuple[str, np.ndarray]]:
+    for place, field in enumerate(table.schema):
+        kind = field.type
+        if not (
+            pa.types.is_float32(kind) or pa.types.is_float64(kind) or pa.types.is_integer(kind)
+        ):
+            continue  # half precision holds no large number
+        ends = pc.min_max(table.column(place)).as_py()
+        if any(abs(end) > _LEAST_FAR for end in ends.values() if end is not None):
+            yield repr(field.name), number_matrix(table, np.array([place]))[:, 0]
