@@ -54,12 +54,7 @@ def module_for(
 
 
 def _multiple(module: AutoencoderModule) -> int:
-    """Return what the number of rows of a product is a multiple of.
-
-    Convolutions take an image at a time, and single rows of a stream agree to single precision.
-    """
-    if isinstance(module, StoredRows) and module.knows_strangers_only:
-        return 1
+    """Return the number that the rows of a product are a multiple of, smaller for images."""
     return _IMAGES if len(module.likelihood.layout.shape) > 1 else ROW_BLOCK
 
 
