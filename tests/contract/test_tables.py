@@ -511,7 +511,7 @@ def test_a_variational_model_draws_believable_rows_of_every_kind():
     assert set(drawn["merchant"]) <= set(table["merchant"])
 
 
-@pytest.mark.filterwarnings(TWINS)
+@pytest.mark.filterwarnings(TWINS, "ignore:.*Repetitions count once")
 def test_a_detector_of_frauds_takes_frames_whole():
     detector = AnomalyDetector(autoencoder=Autoencoder(2, **QUICK), contamination=0.05)
     flags = detector.fit_predict(concatenated(transactions("polars"), 2))
