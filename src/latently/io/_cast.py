@@ -41,8 +41,13 @@ _NEARLY, _FEW_WORDS, _MANY_NUMBERS = 0.8, 3, 20
 
 _TRUE, _FALSE = ["true", "True", "TRUE"], ["false", "False", "FALSE"]
 _DATE_KINDS, _CLOCK_KINDS = ("date32", "date64", "timestamp"), ("time32", "time64")
-_TEXT_KINDS = ("string", "large_string", "dictionary")
-_NUMBER_KINDS = ("float", "double", *(f"{s}int{b}" for s in ("", "u") for b in (8, 16, 32, 64)))
+_TEXT_KINDS = ("string", "large_string", "string_view", "dictionary")
+_NUMBER_KINDS = (
+    "halffloat",
+    "float",
+    "double",
+    *(f"{s}int{b}" for s in ("", "u") for b in (8, 16, 32, 64)),
+)
 _WHOLE = r"^[-+]?\d+$"
 # Digits that may be thousands: 1.234 but not 0.234 or 12.5.
 _MAYBE_THOUSANDS = r"^[-+]?(?:[1-9]\d{0,2}(?:\.\d{3})+|\d+|(?i:inf|infinity))$"

@@ -4,6 +4,7 @@ Nothing here imports torch.
 """
 
 from latently.schema._conform import (
+    as_float,
     as_numbers,
     conform,
     in_zone,
@@ -57,6 +58,7 @@ __all__ = [
     "Support",
     "Ticks",
     "as_numbers",
+    "as_float",
     "conform",
     "evidence_of",
     "in_zone",

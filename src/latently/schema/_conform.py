@@ -88,24 +88,53 @@ def conform(column: pa.ChunkedArray, kind: ColumnType, name: str) -> pa.ChunkedA
         return _instants(values, kind, name)
     if kind.name == "duration" or kind.name in _TIMES_OF_DAY:
         return _spans(values, kind, name)
-    return as_numbers(values, name)
+    return as_numbers(values, name, kind.name)
 
 
-def as_numbers(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+def as_float(numbers: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:
+    """Return numbers that were text in the float type of ``fit``; too large ones as doubles.
+
+    So 0.1 in a file equals 0.1 in a column of single precision.
+
+    Parameters
+    ----------
+    numbers : pyarrow.ChunkedArray
+        Numbers.
+    kind : str
+        Name of the Arrow type in ``fit``.
+
+    Returns
+    -------
+    pyarrow.ChunkedArray
+        Floats.
+    """
+    doubles = numbers.cast(pa.float64(), safe=False)
+    if kind not in ("halffloat", "float"):
+        return doubles
+    narrow = doubles.cast(pa.type_for_alias(kind), safe=False)
+    is_lost = pc.and_(pc.is_inf(narrow.cast(pa.float64())), pc.is_finite(doubles))
+    return doubles if pc.any(is_lost).as_py() else narrow
+
+
+def as_numbers(values: pa.ChunkedArray, name: str, kind: str = "double") -> pa.ChunkedArray:
     """Return a column as numbers; texts are parsed, booleans are 0 and 1.
+
+    Decimals become the nearest floats, as the same numbers in text do; Arrow's cast is not exact.
 
     Raises
     ------
     DataError
         If a value is none.
     """
+    if pa.types.is_decimal(values.type):
+        return values.cast(pa.string()).cast(pa.float64())
     if is_number(values.type) or pa.types.is_null(values.type):
         return values
     if pa.types.is_boolean(values.type):
         return values.cast(pa.int8())
     if not is_text(values.type):
         raise _refusal(name, "numbers", values)
-    return _parsed(values, pa.float64(), name, "numbers")
+    return as_float(_parsed(values, pa.float64(), name, "numbers"), kind)
 
 
 def _truths(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
