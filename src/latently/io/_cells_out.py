@@ -136,7 +136,7 @@ def in_notation(column: Any, notation: Notation) -> Any:
         return in_notation(column.cast(kind.value_type), notation)
     if notation.dates and pa.types.is_temporal(kind):
         return _dated(column, notation.dates)
-    text = column.cast(pa.large_string())
+    text = _whole_seconds(column).cast(pa.large_string())
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         return text
     if notation.thousands:
@@ -144,6 +144,21 @@ def in_notation(column: Any, notation: Notation) -> Any:
     elif notation.decimal == ",":
         text = pc.replace_substring(text, ".", notation.decimal)
     return _joined(notation.prefix, text, notation.suffix)
+
+
+def _whole_seconds(column: Any) -> Any:
+    """Return instants and times of day without fractions where none has one."""
+    kind = column.type
+    if pa.types.is_timestamp(kind):
+        target = pa.timestamp("s", kind.tz)
+    elif pa.types.is_time64(kind):
+        target = pa.time32("s")
+    else:
+        return column
+    try:
+        return column.cast(target)
+    except pa.ArrowInvalid:
+        return column
 
 
 def _grouped(text: Any, mark: str, decimal: str) -> Any:

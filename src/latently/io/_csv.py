@@ -185,6 +185,8 @@ def _field(name: str, column: TypedColumn, options: TextOptions) -> pa.Field:
     if name in options.text:
         return verbatim_field(name)
     notation = options.noted(column.notation, name)
+    if name in options.kinds:  # a plain column says so, too: its notation is not that of fit
+        return pa.field(name, column.values.type, metadata=notation.to_metadata())
     return with_notation(pa.field(name, column.values.type), notation)
 
 
