@@ -12,8 +12,9 @@ import pyarrow as pa
 import pytest
 
 from latently import AnomalyDetector, load
-from latently.io import read, read_csv, stream_csv
-from latently.schema import ColumnType, TableSpec
+from latently.exceptions import DataError
+from latently.io import read, read_csv, stream_csv, write
+from latently.schema import ColumnType, TableSpec, table_spec_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::latently.exceptions.DataWarning")
 GAPPED = ["amount", "moment", "code", "level", "grade"]
@@ -184,3 +185,27 @@ def test_numbers_in_texts_have_the_precision_of_fit():
 def test_a_number_beyond_single_precision_is_no_infinity(tmp_path):
     spec = TableSpec("pandas", "float64", ("x",), (ColumnType("float"),))
     assert in_file(b"x\n1e300\n0.5\n", spec, tmp_path)["x"].to_pylist() == [1e300, 0.5]
+
+
+@pytest.mark.parametrize("written", [str, lambda span: f"PT{span.seconds}S"])
+def test_durations_are_read_where_fit_saw_some(written, tmp_path):
+    rows = pd.DataFrame({"took": pd.to_timedelta(np.arange(60) * 37 % 999, unit="s")})
+    rows["took"] = rows.took.mask(rows.index % 9 == 4)
+    rows["x"] = rows.index % 7
+    detector = AnomalyDetector(random_state=0).fit(rows)
+    spec, scores = detector.autoencoder_.preprocessor_.spec, detector.score_samples(rows)
+    texts = rows.assign(took=[None if pd.isna(span) else written(span) for span in rows.took])
+    table = in_file(texts.to_csv(index=False).encode(), spec, tmp_path)
+    for door in (texts, table):
+        assert np.array_equal(detector.score_samples(door), scores)
+    with pytest.raises(DataError, match=r"'90' in row 1 .* duration"):
+        in_file(b"took,x\n90,1\n", spec, tmp_path)
+    with pytest.raises(DataError, match=r"must hold durations, .* the text '90' in row 0"):
+        detector.score_samples(texts.assign(took="90"))
+
+
+def test_a_file_of_durations_is_read_as_it_was_written(tmp_path):
+    rows = pa.table({"took": pa.array([90, -60, None], pa.duration("s")), "x": [1, 2, 3]})
+    write(rows, tmp_path / "a.csv")
+    spec = table_spec_of(rows)
+    assert read_csv(tmp_path / "a.csv", like=spec)["took"].to_pylist() == rows["took"].to_pylist()

@@ -18,7 +18,7 @@ from latently.io._column import (
     mask_of,
     slip,
 )
-from latently.io._date_columns import ISO, as_iso, read_clock, read_dates
+from latently.io._date_columns import ISO, as_iso, read_clock, read_dates, read_durations
 from latently.io._dates import ClockDraft, DateDraft
 from latently.io._gap_words import without
 from latently.io._number_columns import (
@@ -201,6 +201,7 @@ _READERS: dict[str, tuple[Any, str]] = {
     **dict.fromkeys(_NUMBER_KINDS, (read_numbers, "number")),
     **dict.fromkeys(_DATE_KINDS, (read_dates, "date")),
     **dict.fromkeys(_CLOCK_KINDS, (read_clock, "time of day")),
+    "duration": (read_durations, "duration"),
 }
 
 

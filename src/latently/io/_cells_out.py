@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from latently.io._gap_words import DEFAULT_MISSING
 from latently.io._text_options import VERBATIM_KEY
-from latently.schema import Notation
+from latently.schema import Notation, write_durations
 
 __all__ = ["fill_csv", "header_line", "in_notation", "row_lines"]
 
@@ -97,7 +97,7 @@ def _cells(column: Any, field: Any, delimiter: str, *, alone: bool) -> Any:
     """Return the cells of a column as large strings, quoted where they must be."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    text = column.cast(pa.large_string())
+    text = _text_of(column)
     verbatim = (field.metadata or {}).get(VERBATIM_KEY)
     if verbatim is not None:
         mark = "\\" + delimiter if delimiter in "|^-]\\" else delimiter
@@ -110,6 +110,11 @@ def _cells(column: Any, field: Any, delimiter: str, *, alone: bool) -> Any:
         text = _quoted(text)
     # A lone missing cell would be a blank line, which readers skip; "" is not.
     return pc.fill_null(text, '""' if alone else "")
+
+
+def _text_of(column: Any) -> Any:
+    is_span = pa.types.is_duration(column.type)
+    return write_durations(column) if is_span else column.cast(pa.large_string())
 
 
 def _quoted(text: Any) -> Any:
@@ -136,7 +141,7 @@ def in_notation(column: Any, notation: Notation) -> Any:
         return in_notation(column.cast(kind.value_type), notation)
     if notation.dates and pa.types.is_temporal(kind):
         return _dated(column, notation.dates)
-    text = _whole_seconds(column).cast(pa.large_string())
+    text = _text_of(_whole_seconds(column))
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         return text
     if notation.thousands:

@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 
 from latently._notices import warn_columns
 from latently.exceptions import DataError
+from latently.schema._durations import parse_durations
 from latently.schema._records import ColumnType
 
 _DATES = ("date32", "date64")
@@ -210,13 +211,38 @@ def in_zone(values: pa.ChunkedArray, zone: str | None, name: str = "") -> pa.Chu
 def _spans(values: pa.ChunkedArray, kind: ColumnType, name: str) -> pa.ChunkedArray:
     noun = "durations" if kind.name == "duration" else "times of day"
     is_one = pa.types.is_duration if kind.name == "duration" else pa.types.is_time
-    if is_text(values.type) and kind.name != "duration":
+    if is_text(values.type) and kind.name == "duration":
+        return _parsed_durations(values, name)
+    if is_text(values.type):
         # Arrow reads a time of day only behind a date.
         dated = pc.binary_join_element_wise("1970-01-01", pc.utf8_trim_whitespace(values), " ")
         return _parsed(dated, pa.timestamp("us"), name, noun).cast(pa.time64("us"))
     if not is_one(values.type):
         raise _refusal(name, noun, values)
     return values
+
+
+def _parsed_durations(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    texts = _without_gaps(values)
+    found = parse_durations(texts)
+    if found.null_count > texts.null_count:
+        row = pc.index(pc.and_(found.is_null(), texts.is_valid()), True).as_py()
+        raise _wrong_text(name, "durations", values, row)
+    return found
+
+
+def _without_gaps(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return trimmed texts, without those that say that a cell is missing."""
+    trimmed = pc.utf8_trim_whitespace(values)
+    gaps = pc.is_in(trimmed, value_set=pa.array(["", "NaN", "nan"]))
+    return pc.if_else(gaps, pa.scalar(None, trimmed.type), trimmed)
+
+
+def _wrong_text(name: str, noun: str, values: pa.ChunkedArray, row: int) -> DataError:
+    return DataError(
+        f"Column {name!r} must hold {noun}, as in fit, got the text {values[row].as_py()!r} in "
+        f"row {row}. Correct the cell, or mark it as missing."
+    )
 
 
 def _parsed_instants(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
@@ -232,17 +258,11 @@ def _parsed_instants(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
 
 def _parsed(values: pa.ChunkedArray, target: pa.DataType, name: str, noun: str) -> pa.ChunkedArray:
     """Return texts as values of a type; name the first that is none."""
-    trimmed = pc.utf8_trim_whitespace(values)
-    gaps = pc.is_in(trimmed, value_set=pa.array(["", "NaN", "nan"]))
-    trimmed = pc.if_else(gaps, pa.scalar(None, trimmed.type), trimmed)
+    trimmed = _without_gaps(values)
     try:
         return trimmed.cast(target)
     except pa.ArrowInvalid:
-        row = _first_failure(trimmed, target)
-        raise DataError(
-            f"Column {name!r} must hold {noun}, as in fit, got the text {values[row].as_py()!r} in "
-            f"row {row}. Correct the cell, or mark it as missing."
-        ) from None
+        raise _wrong_text(name, noun, values, _first_failure(trimmed, target)) from None
 
 
 def _first_failure(values: pa.ChunkedArray, target: pa.DataType) -> int:
