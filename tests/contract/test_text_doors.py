@@ -209,3 +209,15 @@ def test_a_file_of_durations_is_read_as_it_was_written(tmp_path):
     write(rows, tmp_path / "a.csv")
     spec = table_spec_of(rows)
     assert read_csv(tmp_path / "a.csv", like=spec)["took"].to_pylist() == rows["took"].to_pylist()
+
+
+@pytest.mark.parametrize("words", [("true", "false"), ("Yes", "NO"), ("1", "0"), ("1.0", "0.0")])
+def test_truths_of_fit_are_read_in_every_spelling(words, tmp_path):
+    truths = np.arange(60) % 3 == 0
+    rows = pd.DataFrame({"flag": truths, "x": np.arange(60) % 7})
+    detector = AnomalyDetector(random_state=0).fit(rows)
+    texts = rows.assign(flag=np.where(truths, *words))
+    spec, scores = detector.autoencoder_.preprocessor_.spec, detector.score_samples(rows)
+    table = in_file(texts.to_csv(index=False).encode(), spec, tmp_path)
+    for door in (texts, table):
+        assert np.array_equal(detector.score_samples(door), scores)

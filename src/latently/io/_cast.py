@@ -40,6 +40,8 @@ _HEAD = 100
 _NEARLY, _FEW_WORDS, _MANY_NUMBERS = 0.8, 3, 20
 
 _TRUE, _FALSE = ["true", "True", "TRUE"], ["false", "False", "FALSE"]
+#: Spellings where fit saw truths, in small letters; programs write those with gaps as 1.0.
+_YES, _NO = ["true", "yes", "1", "1.0"], ["false", "no", "0", "0.0"]
 _DATE_KINDS, _CLOCK_KINDS = ("date32", "date64", "timestamp"), ("time32", "time64")
 _TEXT_KINDS = ("string", "large_string", "string_view", "dictionary")
 _NUMBER_KINDS = (
@@ -184,14 +186,14 @@ def _careful_draft(cells: Any, place: ColumnPlace) -> Draft:
 
 
 def _read_truths(encoded: Encoded, place: ColumnPlace) -> Draft | None:
-    distinct = encoded.rest.cells
-    known = [*_TRUE, *_FALSE] if place.is_new else [*_TRUE, *_FALSE, "1", "0"]
-    fits = mask_of(pc.is_in(distinct, value_set=pa.array(known)))
+    distinct = encoded.rest.cells if place.is_new else pc.utf8_lower(encoded.rest.cells)
+    yes, no = (_TRUE, _FALSE) if place.is_new else (_YES, _NO)
+    fits = mask_of(pc.is_in(distinct, value_set=pa.array([*yes, *no])))
     if not fits.all():
         if fits.any() and not place.is_new:
             raise slip(encoded, ~fits, "true or false", place)
         return None
-    is_true = pc.is_in(distinct, value_set=pa.array([*_TRUE, "1"]))
+    is_true = pc.is_in(distinct, value_set=pa.array(yes))
     return Draft(TypedColumn(encoded.spread(is_true)))
 
 

@@ -18,7 +18,8 @@ _EXACT = 2.0**53
 #: Stands for a number that can be none of the categories.
 _NO_CATEGORY = -(2**31) + 1
 #: Spellings that stand for true and false, beside those of Arrow.
-_TRUTHS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
+_TRUTHS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False,
+           "1.0": True, "0.0": False}  # fmt: skip
 
 
 def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
