@@ -221,3 +221,29 @@ def test_truths_of_fit_are_read_in_every_spelling(words, tmp_path):
     table = in_file(texts.to_csv(index=False).encode(), spec, tmp_path)
     for door in (texts, table):
         assert np.array_equal(detector.score_samples(door), scores)
+
+
+ROWS = "".join(f"{n},k{n % 3}\n" for n in range(40))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a,b\n" + ROWS,
+        "\n \na,b\n" + ROWS,
+        ("a,b\n" + ROWS).replace("\n", "\r"),
+        ("sep=,\na,b\n" + ROWS).replace("\n", "\r"),
+        "\ufeffsep=,\r\na,b\r\n" + ROWS,
+        '"a\nx",b\n' + ROWS,
+        '5" disk,b\n' + ROWS,
+    ],
+)
+def test_a_stream_has_the_rows_and_names_of_the_file(text, tmp_path):
+    raw = text.encode()
+    pieces = list(stream_csv(io.BytesIO(raw), piece_bytes=64))
+    assert pa.concat_tables(pieces).equals(in_file(raw, None, tmp_path))
+
+
+def test_a_stream_without_rows_is_refused():
+    with pytest.raises(DataError, match="a header line but no rows"):
+        list(stream_csv(io.BytesIO(b"a,b\n")))
