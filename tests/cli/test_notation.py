@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import random
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -247,3 +248,24 @@ COMMANDS = {
 def test_every_command_that_reads_data_has_the_options(run, command):
     shown = run(command, "--help").stdout
     assert all(option in shown for option in ("--missing", "--decimal", "--dates"))
+
+
+def test_a_filled_cell_is_written_as_its_file_is_not_as_that_of_fit(run, quick, tmp_path):
+    german = [f"{1 + n % 28:02d}.06.2023 10:00:00;{n},5" if n % 7 else f";{n},5" for n in range(60)]
+    train = write(tmp_path / "a.csv", "day;x", german)
+    run("impute", train, "-o", tmp_path / "f.csv", "--save", tmp_path / "m.st", "-q")
+    new = write(tmp_path / "b.csv", "day,x", ["2023-06-03 10:00:00,1.5", ",2.5"])
+    assert run("impute", tmp_path / "m.st", new, "-o", tmp_path / "o.csv", "-q").exit_code == 0
+    first, second = (row[0] for row in lines(tmp_path / "o.csv")[1:])
+    assert first == "2023-06-03 10:00:00"
+    assert re.fullmatch(r"2023-06-\d\d \d\d:\d\d:\d\d", second)
+
+
+@pytest.mark.parametrize("option", ["--ignore", "--id"])
+def test_columns_to_leave_out_may_be_absent_in_what_is_compared(run, tmp_path, option):
+    real = write(tmp_path / "a.csv", "key,x,y", [f"{n},{n % 7},{n % 5}.5" for n in range(60)])
+    other = write(tmp_path / "b.csv", "x,y", [f"{n % 7},{n % 5}.5" for n in range(60)])
+    answers = [run("compare", real, path, option, "key", "--json") for path in (other, real)]
+    assert answers[0].exit_code == 0, answers[0].output
+    assert answers[0].stdout == answers[1].stdout
+    assert run("compare", real, other, option, "nothing").exit_code == 2

@@ -35,16 +35,18 @@ def compare(
     from latently.inspection import compare as find
     from latently.schema import table_spec_of
 
-    marks = Marks(missing, decimal, dates)
-
-    def rows_of(path: str, like: Any = None) -> Any:
-        source = Source(path, format, ids=ids, marks=marks)
-        return read_training_rows(source, ignore, like=like).values
-
-    first = rows_of(real)
+    source = Source(real, format, ids=ids, marks=Marks(missing, decimal, dates))
+    first = read_training_rows(source, ignore).values
     # The others are read as the real rows were, whatever their own cells look like.
     like = table_spec_of(first) if hasattr(first, "column_names") else None
-    second, third = (None if path is None else rows_of(path, like) for path in (synthetic, holdout))
+
+    def rows_of(path: str) -> Any:
+        """Read other rows; columns to leave out may be absent there, as ids of samples are."""
+        rows = read_training_rows(source._replace(path=path, ids=None), None, like=like).values
+        aside = {*(ids or ()), *(ignore or ())}.intersection(getattr(rows, "column_names", ()))
+        return rows.drop_columns(list(aside)) if aside else rows
+
+    second, third = (None if path is None else rows_of(path) for path in (synthetic, holdout))
     found = find(first, second, holdout=third, target=target)
     if json:
         write_json(found.to_dict())

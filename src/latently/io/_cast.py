@@ -18,7 +18,7 @@ from latently.io._column import (
     mask_of,
     slip,
 )
-from latently.io._date_columns import ISO, as_iso, read_clock, read_dates
+from latently.io._date_columns import ISO, as_iso, read_clock, read_dates, read_durations
 from latently.io._dates import ClockDraft, DateDraft
 from latently.io._gap_words import without
 from latently.io._number_columns import (
@@ -40,9 +40,16 @@ _HEAD = 100
 _NEARLY, _FEW_WORDS, _MANY_NUMBERS = 0.8, 3, 20
 
 _TRUE, _FALSE = ["true", "True", "TRUE"], ["false", "False", "FALSE"]
+#: Spellings where fit saw truths, in small letters; programs write those with gaps as 1.0.
+_YES, _NO = ["true", "yes", "1", "1.0"], ["false", "no", "0", "0.0"]
 _DATE_KINDS, _CLOCK_KINDS = ("date32", "date64", "timestamp"), ("time32", "time64")
-_TEXT_KINDS = ("string", "large_string", "dictionary")
-_NUMBER_KINDS = ("float", "double", *(f"{s}int{b}" for s in ("", "u") for b in (8, 16, 32, 64)))
+_TEXT_KINDS = ("string", "large_string", "string_view", "dictionary")
+_NUMBER_KINDS = (
+    "halffloat",
+    "float",
+    "double",
+    *(f"{s}int{b}" for s in ("", "u") for b in (8, 16, 32, 64)),
+)
 _WHOLE = r"^[-+]?\d+$"
 # Digits that may be thousands: 1.234 but not 0.234 or 12.5.
 _MAYBE_THOUSANDS = r"^[-+]?(?:[1-9]\d{0,2}(?:\.\d{3})+|\d+|(?i:inf|infinity))$"
@@ -179,14 +186,14 @@ def _careful_draft(cells: Any, place: ColumnPlace) -> Draft:
 
 
 def _read_truths(encoded: Encoded, place: ColumnPlace) -> Draft | None:
-    distinct = encoded.rest.cells
-    known = [*_TRUE, *_FALSE] if place.is_new else [*_TRUE, *_FALSE, "1", "0"]
-    fits = mask_of(pc.is_in(distinct, value_set=pa.array(known)))
+    distinct = encoded.rest.cells if place.is_new else pc.utf8_lower(encoded.rest.cells)
+    yes, no = (_TRUE, _FALSE) if place.is_new else (_YES, _NO)
+    fits = mask_of(pc.is_in(distinct, value_set=pa.array([*yes, *no])))
     if not fits.all():
         if fits.any() and not place.is_new:
             raise slip(encoded, ~fits, "true or false", place)
         return None
-    is_true = pc.is_in(distinct, value_set=pa.array([*_TRUE, "1"]))
+    is_true = pc.is_in(distinct, value_set=pa.array(yes))
     return Draft(TypedColumn(encoded.spread(is_true)))
 
 
@@ -196,6 +203,7 @@ _READERS: dict[str, tuple[Any, str]] = {
     **dict.fromkeys(_NUMBER_KINDS, (read_numbers, "number")),
     **dict.fromkeys(_DATE_KINDS, (read_dates, "date")),
     **dict.fromkeys(_CLOCK_KINDS, (read_clock, "time of day")),
+    "duration": (read_durations, "duration"),
 }
 
 

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from latently.io._gap_words import DEFAULT_MISSING
 from latently.io._text_options import VERBATIM_KEY
-from latently.schema import Notation
+from latently.schema import Notation, write_durations
 
 __all__ = ["fill_csv", "header_line", "in_notation", "row_lines"]
 
@@ -97,7 +97,7 @@ def _cells(column: Any, field: Any, delimiter: str, *, alone: bool) -> Any:
     """Return the cells of a column as large strings, quoted where they must be."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    text = column.cast(pa.large_string())
+    text = _text_of(column)
     verbatim = (field.metadata or {}).get(VERBATIM_KEY)
     if verbatim is not None:
         mark = "\\" + delimiter if delimiter in "|^-]\\" else delimiter
@@ -110,6 +110,11 @@ def _cells(column: Any, field: Any, delimiter: str, *, alone: bool) -> Any:
         text = _quoted(text)
     # A lone missing cell would be a blank line, which readers skip; "" is not.
     return pc.fill_null(text, '""' if alone else "")
+
+
+def _text_of(column: Any) -> Any:
+    is_span = pa.types.is_duration(column.type)
+    return write_durations(column) if is_span else column.cast(pa.large_string())
 
 
 def _quoted(text: Any) -> Any:
@@ -136,7 +141,7 @@ def in_notation(column: Any, notation: Notation) -> Any:
         return in_notation(column.cast(kind.value_type), notation)
     if notation.dates and pa.types.is_temporal(kind):
         return _dated(column, notation.dates)
-    text = column.cast(pa.large_string())
+    text = _text_of(_whole_seconds(column))
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         return text
     if notation.thousands:
@@ -144,6 +149,21 @@ def in_notation(column: Any, notation: Notation) -> Any:
     elif notation.decimal == ",":
         text = pc.replace_substring(text, ".", notation.decimal)
     return _joined(notation.prefix, text, notation.suffix)
+
+
+def _whole_seconds(column: Any) -> Any:
+    """Return instants and times of day without fractions where none has one."""
+    kind = column.type
+    if pa.types.is_timestamp(kind):
+        target = pa.timestamp("s", kind.tz)
+    elif pa.types.is_time64(kind):
+        target = pa.time32("s")
+    else:
+        return column
+    try:
+        return column.cast(target)
+    except pa.ArrowInvalid:
+        return column
 
 
 def _grouped(text: Any, mark: str, decimal: str) -> Any:

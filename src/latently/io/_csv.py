@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from latently.io._notes import Notes
 from latently.io._number_columns import Draft
 from latently.io._rows import RowText
 from latently.io._say import refuse
-from latently.io._text import check_quotes, clean_text, load_text
+from latently.io._text import check_quotes, clean_text, load_text, unify_lines
 from latently.io._text_options import TextOptions, text_name, verbatim_field
 from latently.schema import DateOrder, Notation, TableSpec, with_notation
 
@@ -27,6 +28,8 @@ __all__ = ["ReadTable", "read_csv", "read_pieces", "read_table", "stream_csv", "
 
 # What is taken from a stream at once.
 _PIECE = 2**20
+# A quote that begins a cell.
+_OPEN_QUOTE = re.compile(rb'(?:^|[,;\t|\n])\s*"')
 
 
 def read_csv(
@@ -185,6 +188,8 @@ def _field(name: str, column: TypedColumn, options: TextOptions) -> pa.Field:
     if name in options.text:
         return verbatim_field(name)
     notation = options.noted(column.notation, name)
+    if name in options.kinds:  # a plain column says so, too: its notation is not that of fit
+        return pa.field(name, column.values.type, metadata=notation.to_metadata())
     return with_notation(pa.field(name, column.values.type), notation)
 
 
@@ -314,15 +319,12 @@ def read_pieces(
     stream: BinaryIO, options: TextOptions, name: str, piece_bytes: int = _PIECE
 ) -> Iterator[ReadTable]:
     """Yield the rows of a stream as they come; the parameters are those of ``stream_csv``."""
-    header = stream.readline()
-    if header.lower().lstrip(b'\xef\xbb\xbf"').startswith(b"sep="):
-        header += stream.readline()
+    header, pending = _header_of(stream)
     if not header.strip():
         raise refuse(name, "there is no header line", "Send a line of names, then rows")
-    pieces = Pieces(name, header.rstrip(b"\r\n") + b"\n", options)
+    pieces = Pieces(name, header.rstrip(b"\n") + b"\n", options)
     # What has come so far, waiting for at least one byte; nothing at the end.
     read: Callable[[int], bytes] = getattr(stream, "read1", stream.read)
-    pending = b""
     for piece in iter(lambda: read(piece_bytes), b""):
         pending += piece
         end = _end_of_rows(pending)
@@ -331,6 +333,30 @@ def read_pieces(
         pending = pending[end:]
     if pending.strip():
         yield pieces.read(pending + b"\n")
+    if not pieces.n_rows:
+        raise refuse(name, "there is a header line but no rows", "Send rows, too")
+
+
+def _header_of(stream: BinaryIO) -> tuple[bytes, bytes]:
+    """Return the lines up to the names, and what was read with them.
+
+    A line of names may hold line ends in quotes, and lines may end in ``\\r`` alone.
+    """
+    text = b""
+    while not _is_header(text) and (line := stream.readline()):
+        text += line
+    text = unify_lines(text)
+    ends = (found.end() for found in re.finditer(b"\n", text))
+    end = next((end for end in ends if _is_header(text[:end])), len(text))
+    return text[:end], text[end:]
+
+
+def _is_header(text: bytes) -> bool:
+    """Return True for lines of which the last ends that of the names."""
+    lines = text.removeprefix(b"\xef\xbb\xbf").lstrip()
+    is_open = lines.count(b'"') % 2 and _OPEN_QUOTE.search(lines)
+    names_mark = lines.lower().lstrip(b'"').startswith(b"sep=") and lines.count(b"\n") < 2
+    return bool(lines) and not is_open and not names_mark
 
 
 def _end_of_rows(pending: bytes) -> int:

@@ -23,9 +23,9 @@ from latently.io._column import (
 from latently.io._dates import ClockDraft, DateDraft
 from latently.io._number_columns import Draft
 from latently.io._say import clip
-from latently.schema import DateOrder, Notation
+from latently.schema import DateOrder, Notation, parse_durations
 
-__all__ = ["ISO", "as_iso", "read_clock", "read_dates"]
+__all__ = ["ISO", "as_iso", "read_clock", "read_dates", "read_durations"]
 
 ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)?)?$"
 _LIKE_DATES = r"^(?:\d{1,2}[-./]\d{1,2}[-./][12]\d{3}|[12]\d{3}[-./]\d{1,2}[-./]\d{1,2})(?:$|[ T])"
@@ -125,6 +125,15 @@ def read_clock(encoded: Encoded, place: ColumnPlace) -> Draft | None:
     if place.is_new:
         place.note("cells were read as times of day", distinct.cells[0].as_py())
     return Draft(TypedColumn(encoded.spread(draft.convert()), Notation(dates=draft.format())))
+
+
+def read_durations(encoded: Encoded, place: ColumnPlace) -> Draft | None:
+    """Read a column that held durations in fit; the parameters are those of ``read_numbers``."""
+    found = parse_durations(encoded.rest.cells)
+    is_wrong = mask_of(found.is_null())
+    if is_wrong.any():
+        raise slip(encoded, is_wrong, "duration such as 1 days 02:03:04", place)
+    return Draft(TypedColumn(encoded.spread(found)))
 
 
 def as_iso(cells: Any) -> Any:

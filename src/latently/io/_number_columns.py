@@ -25,7 +25,7 @@ from latently.io._dates import compact_dates
 from latently.io._gap_words import without_equal
 from latently.io._numbers import Distinct, Marks, NumberDraft
 from latently.io._say import clip, listing
-from latently.schema import Notation
+from latently.schema import Notation, as_float
 
 __all__ = ["COMPACT_RANGE", "EXACT_INTEGER", "Draft", "PendingNumbers", "judged", "read_numbers"]
 
@@ -33,6 +33,7 @@ __all__ = ["COMPACT_RANGE", "EXACT_INTEGER", "Draft", "PendingNumbers", "judged"
 EXACT_INTEGER = 2**53
 #: Whole numbers that may be dates, such as 20240301.
 COMPACT_RANGE = (19_000_101, 20_991_231)
+_FLOATS = ("halffloat", "float", "double")
 
 
 class Draft(NamedTuple):
@@ -70,8 +71,8 @@ def judged(numbers: Any, place: ColumnPlace) -> TypedColumn:
             place.note("integers are beyond 2**53; their last digits are lost in computing")
     words = place.options.words(place.name)
     numbers = without_equal(numbers, words) if words else numbers
-    if place.kind is not None and place.kind.name in ("float", "double"):
-        numbers = numbers.cast(pa.float64(), safe=False)
+    if place.kind is not None and place.kind.name in _FLOATS:
+        numbers = as_float(numbers, place.kind.name)
     return TypedColumn(numbers, Notation((place.fitted or Notation()).decimal))
 
 
@@ -206,7 +207,9 @@ class PendingNumbers:
             own = _marks_of(fitted)
             # Decimal commas and commas between cells seldom go together.
             is_odd = own.decimal == self.place.delimiter or not decimals <= {own.decimal}
-            return None if is_odd or own not in found else own
+            # Cells below a thousand show no sign of thousands.
+            alike = [m for m in found if m in (own, Marks(own.decimal))]
+            return None if is_odd or not alike else alike[0]
         if self.place.delimiter != ";" and "." in self.draft.shown and decimals != {","}:
             return Marks()
         if self.place.delimiter == ",":

@@ -12,7 +12,7 @@ from latently.io._say import refuse
 # Bytes in which there is a cell, unless there is none at all.
 _START = 2**12
 
-__all__ = ["check_quotes", "clean_text", "line_of", "load_text"]
+__all__ = ["check_quotes", "clean_text", "line_of", "load_text", "unify_lines"]
 
 
 def load_text(source: str | Path, max_bytes: int) -> bytes:
@@ -44,7 +44,7 @@ def clean_text(source: str | Path, raw: bytes) -> bytes:
     if kind is not None:
         raise refuse(source, f"this looks like {kind}, not a text table", "Give a CSV file")
     _check_encoding(source, raw)
-    raw = _unify_lines(raw.removeprefix(b"\xef\xbb\xbf"))
+    raw = unify_lines(raw.removeprefix(b"\xef\xbb\xbf"))
     if not raw[:_START].strip() and not raw.strip():
         raise refuse(source, "the file is empty (only blank lines)", "Give a file with data")
     return raw
@@ -52,7 +52,7 @@ def clean_text(source: str | Path, raw: bytes) -> bytes:
 
 def line_of(raw: bytes, offset: int) -> int:
     """The number of the line, from 1, that holds a byte."""
-    return _unify_lines(raw[:offset]).count(b"\n") + 1
+    return unify_lines(raw[:offset]).count(b"\n") + 1
 
 
 def check_quotes(source: str | Path, raw: bytes, delimiter: str) -> None:
@@ -117,7 +117,8 @@ def _first_open(raw: bytes, start: re.Pattern[bytes], whole: re.Pattern[bytes]) 
     return 0
 
 
-def _unify_lines(raw: bytes) -> bytes:
+def unify_lines(raw: bytes) -> bytes:
+    """Return text whose lines end in ``\\n``."""
     if b"\r" not in raw:
         return raw
     return raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import pyarrow as pa
@@ -127,11 +128,13 @@ class TextOptions:
         _check_choice("decimal", self.decimal, DECIMALS)
         return replace(self, missing=None if self.missing is None else _words(self.missing))
 
-    @property
+    @cached_property
     def kinds(self) -> dict[str, ColumnType]:
-        """The kind of each column that a model knows, by name."""
-        spec = self.like
-        return {} if spec is None else dict(zip(spec.names or (), spec.types, strict=False))
+        """The kind of each column of ``like`` by name; for categories, that of their values."""
+        if self.like is None:
+            return {}
+        types = (kind.of_values for kind in self.like.types)
+        return dict(zip(self.like.names or (), types, strict=False))
 
     def words(self, name: str) -> tuple[str, ...]:
         """Return the words for a gap in a column: those given, and those of fit.

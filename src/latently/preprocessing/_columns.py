@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from latently._layout import LikelihoodName
 from latently._notices import warn_of_column
-from latently.schema import as_numbers, is_empty, like_categories, plain, ticks_of
+from latently.schema import ColumnType, as_numbers, is_empty, like_categories, plain, ticks_of
 
 #: Seconds of a tick, by its unit.
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
@@ -255,14 +255,18 @@ def _warn_unknown(
     )
 
 
-def number_matrix(arrow: pa.Table, positions: np.ndarray) -> np.ndarray:
+def number_matrix(
+    arrow: pa.Table, positions: np.ndarray, types: Sequence[ColumnType]
+) -> np.ndarray:
     """Return the numeric columns as a float64 matrix, NaN where a cell is missing."""
     numbers = np.empty((arrow.num_rows, len(positions)), dtype=np.float64)
+    names = arrow.column_names  # a new list at each call
     for place, position in enumerate(positions):
         column = arrow.column(int(position))
         if is_empty(column):
             numbers[:, place] = np.nan
             continue
-        values = as_numbers(plain(column), arrow.column_names[position])
+        kind = types[position].name if types else "double"  # a model of an array has none
+        values = as_numbers(plain(column), names[position], kind)
         numbers[:, place] = pc.fill_null(values.cast(pa.float64(), safe=False), np.nan).to_numpy()
     return numbers

@@ -270,7 +270,9 @@ class TablePreprocessor:
         return self._encode_frame(arrow, fitting)
 
     def _encode_frame(self, arrow: pa.Table, fitting: bool) -> tuple[np.ndarray, np.ndarray | None]:
-        values, observed = self._encode_numbers(number_matrix(arrow, self.positions))
+        values, observed = self._encode_numbers(
+            number_matrix(arrow, self.positions, self.spec.types)
+        )
         if not self.codecs:
             return values, observed
         parts = [(values, np.ones(values.shape, dtype=bool) if observed is None else observed)]

@@ -365,7 +365,7 @@ class TableTally:
 
     def update(self, arrow: pa.Table) -> Self:
         """Add the next rows."""
-        matrix = number_matrix(arrow, self.positions)
+        matrix = number_matrix(arrow, self.positions, self.spec.types)
         self.moments = joined(self.moments, Moments.of(matrix))
         evidence_of(matrix, self.evidence)
         for tally in self.tallies:

@@ -4,6 +4,7 @@ Nothing here imports torch.
 """
 
 from latently.schema._conform import (
+    as_float,
     as_numbers,
     conform,
     in_zone,
@@ -13,6 +14,7 @@ from latently.schema._conform import (
     like_categories,
     plain,
 )
+from latently.schema._durations import parse_durations, write_durations
 from latently.schema._evidence import Evidence, evidence_of, support_of
 from latently.schema._frames import (
     Frames,
@@ -57,6 +59,7 @@ __all__ = [
     "Support",
     "Ticks",
     "as_numbers",
+    "as_float",
     "conform",
     "evidence_of",
     "in_zone",
@@ -64,6 +67,7 @@ __all__ = [
     "is_number",
     "is_text",
     "like_categories",
+    "parse_durations",
     "plain",
     "support_of",
     "ticks_of",
@@ -96,4 +100,5 @@ __all__ = [
     "unmasked",
     "why_no_images",
     "with_notation",
+    "write_durations",
 ]

@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 
 from latently._notices import warn_columns
 from latently.exceptions import DataError
+from latently.schema._durations import parse_durations
 from latently.schema._records import ColumnType
 
 _DATES = ("date32", "date64")
@@ -17,7 +18,8 @@ _EXACT = 2.0**53
 #: Stands for a number that can be none of the categories.
 _NO_CATEGORY = -(2**31) + 1
 #: Spellings that stand for true and false, beside those of Arrow.
-_TRUTHS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
+_TRUTHS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False,
+           "1.0": True, "0.0": False}  # fmt: skip
 
 
 def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -88,24 +90,53 @@ def conform(column: pa.ChunkedArray, kind: ColumnType, name: str) -> pa.ChunkedA
         return _instants(values, kind, name)
     if kind.name == "duration" or kind.name in _TIMES_OF_DAY:
         return _spans(values, kind, name)
-    return as_numbers(values, name)
+    return as_numbers(values, name, kind.name)
 
 
-def as_numbers(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+def as_float(numbers: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:
+    """Return numbers that were text in the float type of ``fit``; too large ones as doubles.
+
+    So 0.1 in a file equals 0.1 in a column of single precision.
+
+    Parameters
+    ----------
+    numbers : pyarrow.ChunkedArray
+        Numbers.
+    kind : str
+        Name of the Arrow type in ``fit``.
+
+    Returns
+    -------
+    pyarrow.ChunkedArray
+        Floats.
+    """
+    doubles = numbers.cast(pa.float64(), safe=False)
+    if kind not in ("halffloat", "float"):
+        return doubles
+    narrow = doubles.cast(pa.type_for_alias(kind), safe=False)
+    is_lost = pc.and_(pc.is_inf(narrow.cast(pa.float64())), pc.is_finite(doubles))
+    return doubles if pc.any(is_lost).as_py() else narrow
+
+
+def as_numbers(values: pa.ChunkedArray, name: str, kind: str = "double") -> pa.ChunkedArray:
     """Return a column as numbers; texts are parsed, booleans are 0 and 1.
+
+    Decimals become the nearest floats, as the same numbers in text do; Arrow's cast is not exact.
 
     Raises
     ------
     DataError
         If a value is none.
     """
+    if pa.types.is_decimal(values.type):
+        return values.cast(pa.string()).cast(pa.float64())
     if is_number(values.type) or pa.types.is_null(values.type):
         return values
     if pa.types.is_boolean(values.type):
         return values.cast(pa.int8())
     if not is_text(values.type):
         raise _refusal(name, "numbers", values)
-    return _parsed(values, pa.float64(), name, "numbers")
+    return as_float(_parsed(values, pa.float64(), name, "numbers"), kind)
 
 
 def _truths(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
@@ -181,13 +212,38 @@ def in_zone(values: pa.ChunkedArray, zone: str | None, name: str = "") -> pa.Chu
 def _spans(values: pa.ChunkedArray, kind: ColumnType, name: str) -> pa.ChunkedArray:
     noun = "durations" if kind.name == "duration" else "times of day"
     is_one = pa.types.is_duration if kind.name == "duration" else pa.types.is_time
-    if is_text(values.type) and kind.name != "duration":
+    if is_text(values.type) and kind.name == "duration":
+        return _parsed_durations(values, name)
+    if is_text(values.type):
         # Arrow reads a time of day only behind a date.
         dated = pc.binary_join_element_wise("1970-01-01", pc.utf8_trim_whitespace(values), " ")
         return _parsed(dated, pa.timestamp("us"), name, noun).cast(pa.time64("us"))
     if not is_one(values.type):
         raise _refusal(name, noun, values)
     return values
+
+
+def _parsed_durations(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    texts = _without_gaps(values)
+    found = parse_durations(texts)
+    if found.null_count > texts.null_count:
+        row = pc.index(pc.and_(found.is_null(), texts.is_valid()), True).as_py()
+        raise _wrong_text(name, "durations", values, row)
+    return found
+
+
+def _without_gaps(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return trimmed texts, without those that say that a cell is missing."""
+    trimmed = pc.utf8_trim_whitespace(values)
+    gaps = pc.is_in(trimmed, value_set=pa.array(["", "NaN", "nan"]))
+    return pc.if_else(gaps, pa.scalar(None, trimmed.type), trimmed)
+
+
+def _wrong_text(name: str, noun: str, values: pa.ChunkedArray, row: int) -> DataError:
+    return DataError(
+        f"Column {name!r} must hold {noun}, as in fit, got the text {values[row].as_py()!r} in "
+        f"row {row}. Correct the cell, or mark it as missing."
+    )
 
 
 def _parsed_instants(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
@@ -203,17 +259,11 @@ def _parsed_instants(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
 
 def _parsed(values: pa.ChunkedArray, target: pa.DataType, name: str, noun: str) -> pa.ChunkedArray:
     """Return texts as values of a type; name the first that is none."""
-    trimmed = pc.utf8_trim_whitespace(values)
-    gaps = pc.is_in(trimmed, value_set=pa.array(["", "NaN", "nan"]))
-    trimmed = pc.if_else(gaps, pa.scalar(None, trimmed.type), trimmed)
+    trimmed = _without_gaps(values)
     try:
         return trimmed.cast(target)
     except pa.ArrowInvalid:
-        row = _first_failure(trimmed, target)
-        raise DataError(
-            f"Column {name!r} must hold {noun}, as in fit, got the text {values[row].as_py()!r} in "
-            f"row {row}. Correct the cell, or mark it as missing."
-        ) from None
+        raise _wrong_text(name, noun, values, _first_failure(trimmed, target)) from None
 
 
 def _first_failure(values: pa.ChunkedArray, target: pa.DataType) -> int:

@@ -186,9 +186,8 @@ def _column_type(series: nw.Series[Any], kind: pa.DataType, container: Container
         ordered = bool(kind.ordered) or series.dtype == nw.Enum
         levels = (str(kind.value_type), str(kind.index_type))
         is_arrow = container == "pyarrow" or native == ARROW
-        return ColumnType(
-            "dictionary", native, ordered=ordered, levels=levels if is_arrow else None
-        )
+        found = {"levels": levels} if is_arrow else {"values": levels[0]}
+        return ColumnType("dictionary", native, ordered=ordered, **found)
     unit = getattr(kind, "unit", None)
     zone = getattr(kind, "tz", None)
     name = str(kind).partition("[")[0] if pa.types.is_temporal(kind) else str(kind)

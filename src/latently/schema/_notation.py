@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import pyarrow as pa
@@ -49,8 +49,8 @@ class Notation:
 
     def to_metadata(self) -> dict[bytes, bytes]:
         """Return the metadata of an Arrow field that holds this notation."""
-        default = asdict(Notation())
-        found = {name: value for name, value in asdict(self).items() if value != default[name]}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        found = {name: value for name, value in values.items() if value}
         return {_KEY: json.dumps(found).encode()}
 
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from latently.schema._notation import Notation
@@ -20,6 +20,7 @@ class ColumnType:
     (pandas only), ``unit`` and ``zone`` belong to times. ``ordered`` and ``levels``, the
     Arrow types of the values and of the codes, belong to dictionaries.
     ``notation`` says how its cells are written in text files, where that is known.
+    ``values`` is the Arrow type of the categories, where ``levels`` is None.
     """
 
     name: str
@@ -29,6 +30,15 @@ class ColumnType:
     ordered: bool = False
     levels: tuple[str, str] | None = None
     notation: Notation | None = None
+    values: str | None = None
+
+    @property
+    def of_values(self) -> ColumnType:
+        """The kind of the categories of a dictionary, where it is known; else this kind."""
+        found = self.values if self.levels is None else self.levels[0]
+        if self.name != "dictionary" or found is None:
+            return self
+        return replace(self, name=found, levels=None, values=None)
 
 
 @dataclass(frozen=True)
