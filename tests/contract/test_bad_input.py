@@ -382,6 +382,7 @@ def test_batch_normalisation_takes_any_number_of_rows(n_rows, batch_size):
     assert np.isfinite(fitted.score_samples(X)).all()
 
 
+@pytest.mark.filterwarnings("ignore:.*very few to learn from", "ignore:.*can copy the row")
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
 def test_two_rows_are_enough_for_every_estimator(estimator):
     X = numbers()[:2]

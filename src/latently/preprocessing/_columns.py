@@ -256,7 +256,7 @@ def _warn_unknown(
 
 
 def number_matrix(
-    arrow: pa.Table, positions: np.ndarray, types: Sequence[ColumnType]
+    arrow: pa.Table, positions: np.ndarray, types: Sequence[ColumnType] = ()
 ) -> np.ndarray:
     """Return the numeric columns as a float64 matrix, NaN where a cell is missing."""
     numbers = np.empty((arrow.num_rows, len(positions)), dtype=np.float64)
