@@ -181,7 +181,8 @@ def _column_type(series: nw.Series[Any], kind: pa.DataType, container: Container
     own = series.to_native()
     native = pandas_word(own.dtype) if container == "pandas" else None
     # The type of the user's, where it was read as another one.
-    kind = getattr(own, "type", kind) if container == "pyarrow" else kind
+    word = {"pyarrow": "type", "pandas": "pyarrow_dtype"}.get(container, "")
+    kind = getattr(own if container == "pyarrow" else own.dtype, word, kind)
     if pa.types.is_dictionary(kind):
         ordered = bool(kind.ordered) or series.dtype == nw.Enum
         levels = (str(kind.value_type), str(kind.index_type))
