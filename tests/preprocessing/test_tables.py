@@ -293,3 +293,27 @@ def test_narrow_decimals_come_back_as_such_and_filled(kind, in_pandas):
         native = answer["price"].dtype.pyarrow_dtype if in_pandas else answer["price"].type
         assert native == kind
         assert nw.from_native(answer, eager_only=True)["price"].null_count() == 0
+
+
+CATEGORIES = {
+    "nullable texts": pd.array(["b", "a", "z"], dtype="string"),
+    "objects": pd.Index(["b", "a", "z"], dtype=object),
+    "bytes": np.array([3, 1, 9], dtype="int8"),
+    "nullable numbers": pd.array([3, 1, 9], dtype="Int64"),
+    "single precision": np.array([0.5, 1.5, 9], dtype="float32"),
+    "truths": np.array([True, False]),
+}
+
+
+@pytest.mark.parametrize("levels", CATEGORIES)
+def test_categories_keep_their_own_type(levels):
+    known = pd.Index(CATEGORIES[levels])
+    codes = np.array([0, 1, -1] * 10)
+    kinds = pd.Categorical.from_codes(codes, known, ordered=True)
+    rows = pd.DataFrame({"kind": kinds, "x": np.arange(30.0)})
+    frame = nw.from_native(rows, eager_only=True)
+    preprocessor = TablePreprocessor.fit(frame)
+    rebuilt = preprocessor.decode(preprocessor.encode(frame)[0])
+    for answer in (rebuilt, fill_missing(rows, rebuilt)):
+        assert answer["kind"].dtype == rows["kind"].dtype
+        assert (answer["kind"].cat.codes.to_numpy() == codes)[codes >= 0].all()
