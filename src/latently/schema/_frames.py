@@ -267,11 +267,12 @@ def native_frame(table: pa.Table, spec: TableSpec, container: Frames, like: Any 
     """
     if container == "pyarrow":
         return table
-    frame = nw.from_arrow(table, backend=container)
     if container == "polars":
-        return _with_enums(frame, table).to_native()
-    native = frame.to_native()
-    if spec.container == "pandas":
+        return _with_enums(nw.from_arrow(table, backend=container), table).to_native()
+    is_typed = spec.container == "pandas"
+    # Beside a gap, a large whole number would lose its last digits as a float.
+    native = table.to_pandas(integer_object_nulls=is_typed)
+    if is_typed:
         native = with_pandas_types(native, spec)
     if hasattr(like, "columns") and native.shape[1] == len(like.columns):
         native = native.set_axis(like.columns, axis=1)
