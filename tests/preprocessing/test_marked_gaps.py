@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from latently.preprocessing import mark_missing, restore
+from latently.preprocessing import fill_missing, mark_missing, restore
 
 NUMBERS = [1.5, "unknown", 2.5, "?"]
 
@@ -44,3 +44,13 @@ def test_the_notation_of_a_table_survives_its_marking():
     field = pa.field("a", pa.string(), metadata={b"latently.notation": b"{}"})
     table = pa.table([["x", "gone"]], schema=pa.schema([field]))
     assert mark_missing(table, "gone").schema.field("a").metadata == field.metadata
+
+
+@pytest.mark.parametrize("kind", ["Int64", "UInt64", "int64[pyarrow]", object])
+def test_large_whole_numbers_keep_their_digits_beside_gaps(kind):
+    numbers = pd.Series([2**60 + 1, None, 2**60 + 3], dtype=kind)
+    rows = pd.DataFrame({"number": numbers, "x": [1.0, 2.0, np.nan]})
+    filled = fill_missing(rows, rows.assign(x=[1.0, 2.0, 3.0]), [1])
+    assert filled["number"].dtype == numbers.dtype
+    assert [filled["number"][0], filled["number"][2]] == [2**60 + 1, 2**60 + 3]
+    assert pd.isna(filled["number"][1])

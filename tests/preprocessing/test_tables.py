@@ -1,6 +1,7 @@
 """Encoding and decoding are inverse; each column takes the likelihood of its kind."""
 
 import datetime as dt
+from decimal import Decimal
 
 import narwhals as nw
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from latently.exceptions import DataWarning
-from latently.preprocessing import TablePreprocessor
+from latently.preprocessing import TablePreprocessor, fill_missing
 from tests.contract.samples import LIBRARIES, matrix, same, to_arrow, transactions
 
 SEEDS = range(8)
@@ -273,3 +274,46 @@ def test_a_spread_that_is_lost_in_rounding_is_none():
     X = 1e15 + np.array([[0.0], [0.125]] * 20)
     preprocessor = TablePreprocessor.fit(X)
     assert preprocessor.scale.tolist() == [1.0]
+
+
+NARROW = [pa.decimal32(7, 2), pa.decimal64(12, 2)]
+
+
+@pytest.mark.parametrize("in_pandas", [False, True])
+@pytest.mark.parametrize("kind", NARROW, ids=str)
+def test_narrow_decimals_come_back_as_such_and_filled(kind, in_pandas):
+    """Arrow computes with wider ones."""
+    prices = pa.array([Decimal("1.25"), None, Decimal("7.50")] * 10).cast(kind)
+    table = pa.table({"price": prices, "x": np.arange(30.0)})
+    rows = table.to_pandas(types_mapper=pd.ArrowDtype) if in_pandas else table
+    frame = nw.from_native(rows, eager_only=True)
+    preprocessor = TablePreprocessor.fit(frame)
+    rebuilt = preprocessor.decode(preprocessor.encode(frame)[0])
+    for answer in (rebuilt, fill_missing(rows, rebuilt)):
+        native = answer["price"].dtype.pyarrow_dtype if in_pandas else answer["price"].type
+        assert native == kind
+        assert nw.from_native(answer, eager_only=True)["price"].null_count() == 0
+
+
+CATEGORIES = {
+    "nullable texts": pd.array(["b", "a", "z"], dtype="string"),
+    "objects": pd.Index(["b", "a", "z"], dtype=object),
+    "bytes": np.array([3, 1, 9], dtype="int8"),
+    "nullable numbers": pd.array([3, 1, 9], dtype="Int64"),
+    "single precision": np.array([0.5, 1.5, 9], dtype="float32"),
+    "truths": np.array([True, False]),
+}
+
+
+@pytest.mark.parametrize("levels", CATEGORIES)
+def test_categories_keep_their_own_type(levels):
+    known = pd.Index(CATEGORIES[levels])
+    codes = np.array([0, 1, -1] * 10)
+    kinds = pd.Categorical.from_codes(codes, known, ordered=True)
+    rows = pd.DataFrame({"kind": kinds, "x": np.arange(30.0)})
+    frame = nw.from_native(rows, eager_only=True)
+    preprocessor = TablePreprocessor.fit(frame)
+    rebuilt = preprocessor.decode(preprocessor.encode(frame)[0])
+    for answer in (rebuilt, fill_missing(rows, rebuilt)):
+        assert answer["kind"].dtype == rows["kind"].dtype
+        assert (answer["kind"].cat.codes.to_numpy() == codes)[codes >= 0].all()

@@ -209,3 +209,92 @@ def test_further_rows_within_the_support_change_nothing_but_rounding():
     again = found.extended((np.arange(30) / 10)[:, None] * (1 + 1e-15), np.full(1, 1e-6))
     for name in ("low", "high", "step"):
         assert np.array_equal(getattr(again, name), getattr(found, name))
+
+
+# ---------------------------------------------------------------- calendars
+def at(*texts):
+    return np.array(texts, dtype="datetime64[s]").astype(np.int64)
+
+
+def read(seconds):
+    return [str(moment) for moment in np.array(seconds, np.int64).astype("datetime64[s]")]
+
+
+def test_hours_over_midnight_hold_and_the_nearer_end_takes_what_is_outside():
+    days = np.repeat(np.arange(30), 5)
+    snap = of_times(days * DAY + RNG.choice([22, 23, 24, 25, 26], 150) * 3_600, is_instant=True)
+    noon = at("1970-01-10T09:00", "1970-01-10T18:00", "1970-01-10T23:00", "1970-01-10T01:00")
+    assert read(snap(noon)) == [
+        "1970-01-10T02:00:00",
+        "1970-01-10T22:00:00",
+        "1970-01-10T23:00:00",
+        "1970-01-10T01:00:00",
+    ]
+
+
+STARTS = np.arange("1999-01", "2009-01", dtype="datetime64[M]").astype("datetime64[s]")
+ENDS = (STARTS.astype("datetime64[M]") + 1).astype("datetime64[D]") - 1
+
+
+@pytest.mark.parametrize(
+    ("dates", "answers", "expected"),
+    [
+        (STARTS, ("2004-02-14", "2004-02-20"), ["2004-02-01", "2004-03-01"]),
+        (STARTS[::3], ("2004-02-14", "2004-02-20"), ["2004-01-01", "2004-04-01"]),
+        (STARTS[::12], ("2004-05-14", "2004-08-14"), ["2004-01-01", "2005-01-01"]),
+        (ENDS, ("2004-02-12", "2004-02-20"), ["2004-01-31", "2004-02-29"]),
+    ],
+    ids=["months", "quarters", "years", "ends of months"],
+)
+def test_first_and_last_days_of_months_come_back(dates, answers, expected):
+    snap = of_times(dates.astype("datetime64[s]").astype(np.int64), is_instant=True)
+    assert [text[:10] for text in read(snap(at(*answers)))] == expected
+
+
+def test_weekdays_hold():
+    every = np.arange("2024-01-01", "2024-06-01", dtype="datetime64[D]")
+    weekdays = every[np.is_busday(every)]
+    snap = of_times(weekdays.astype("datetime64[s]").astype(np.int64), is_instant=True)
+    answer = snap(every.astype("datetime64[s]").astype(np.int64))
+    moved = answer.astype(np.int64).astype("datetime64[s]").astype("datetime64[D]")
+    assert np.is_busday(moved).all()
+    assert (moved == every)[np.is_busday(every)].all()
+
+
+def test_dates_of_any_day_keep_any_day():
+    snap = of_times(np.arange(400) * DAY, is_instant=True)
+    assert (snap(np.arange(400) * DAY) == np.arange(400) * DAY).all()
+
+
+@pytest.mark.parametrize("dates", [STARTS, ENDS], ids=["first days", "last days"])
+def test_pieces_give_the_calendar_of_the_whole(dates):
+    seconds = dates.astype("datetime64[s]").astype(np.int64)
+    merged = Evidence(10**9, is_instant=True)
+    for part in (seconds[:50], seconds[50:]):
+        merged.merge(Evidence(10**9, is_instant=True).update(part, len(part)).state())
+    whole = Evidence(10**9, is_instant=True).update(seconds, len(seconds))
+    assert merged.month(0) == whole.month(0)
+    assert merged.day(0) == whole.day(0)
+    assert merged.week(0) == whole.week(0)
+    assert merged.month(0)[0] == 1
+
+
+def test_further_times_widen_hours_over_midnight_at_the_nearer_end():
+    days = np.repeat(np.arange(30), 5)
+    seconds = days * DAY + RNG.choice([22, 23, 24, 25, 26], 150) * 3_600
+    evidence = Evidence(10**9, is_instant=True).update(seconds, len(seconds))
+    found = support_of([evidence], [0], np.array([np.std(seconds)]), np.zeros(1), [True])
+    more = found.extended(np.array([[10 * DAY + 4 * 3_600.0], [11 * DAY + 20 * 3_600.0]]),
+                          np.full(1, 1e-6))  # fmt: skip
+    answers = np.array([[5], [19], [3], [21]]) * 3_600.0 + 10 * DAY
+    hours = (more.snapped(answers)[:, 0] % DAY / 3_600).tolist()
+    assert hours == [4, 20, 3, 21]
+
+
+def test_further_dates_off_the_first_day_of_the_month_end_that_rule():
+    seconds = STARTS.astype(np.int64)
+    evidence = Evidence(10**9, is_instant=True).update(seconds, len(seconds))
+    found = support_of([evidence], [0], np.array([np.std(seconds)]), np.zeros(1), [True])
+    middle = at("2004-02-14").astype(float)[:, None]
+    assert found.snapped(middle)[0] != middle[0]
+    assert found.extended(middle, np.full(1, 1e-6)).snapped(middle)[0] == middle[0]

@@ -524,7 +524,8 @@ def said_mutant(config, arrays, rng):
     if kind == 0:
         del arrays[name]
     elif kind == 1:
-        arrays[name] = values.astype(TYPES[rng.integers(len(TYPES))])
+        with np.errstate(invalid="ignore", over="ignore"):  # supports hold NaN and infinity
+            arrays[name] = values.astype(TYPES[rng.integers(len(TYPES))])
     elif kind == 2:
         arrays[name] = values.reshape(-1)[:-1] if values.size else np.zeros(3)
     elif kind == 3:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import narwhals as nw
@@ -11,7 +11,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from latently.preprocessing._columns import dictionary_values
-from latently.schema import arrow_table, in_zone, native_frame, plain, rounded, table_spec
+from latently.schema import (
+    TableSpec,
+    arrow_table,
+    arrow_type,
+    in_zone,
+    native_frame,
+    plain,
+    rounded,
+    table_spec,
+)
 
 
 def mark_missing(X: Any, value: Any) -> Any:
@@ -135,8 +144,7 @@ def fill_missing(X: Any, filled: Any, columns: Collection[int] | None = None) ->
         else gaps[name]
         for place, (name, kind) in enumerate(zip(gaps.column_names, spec.types, strict=True))
     }
-    assert spec.container != "numpy"
-    return native_frame(pa.table(filled_columns), spec, spec.container, X)
+    return _given_back(filled_columns, spec, X)
 
 
 def restore(X: Any, filled: Any, value: Any = ()) -> Any:
@@ -167,9 +175,18 @@ def restore(X: Any, filled: Any, value: Any = ()) -> Any:
         name: _filled_column(filled[name], table[name], kind.ordered)
         for name, kind in zip(table.column_names, spec.types, strict=True)
     }
-    assert spec.container != "numpy"
-    answer = native_frame(pa.table(columns), spec, spec.container, X)
+    answer = _given_back(columns, spec, X)
     return answer if named is X else _with_words(answer, X, named)
+
+
+def _given_back(columns: Mapping[str, pa.ChunkedArray], spec: TableSpec, like: Any) -> Any:
+    """Return columns as a frame of the kind that was given; Arrow fills wider decimals only."""
+    own = {
+        name: column.cast(arrow_type(kind)) if kind.name.startswith("decimal") else column
+        for (name, column), kind in zip(columns.items(), spec.types, strict=True)
+    }
+    assert spec.container != "numpy"
+    return native_frame(pa.table(own), spec, spec.container, like)
 
 
 def _with_words(answer: Any, given: Any, named: Any) -> Any:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from latently.schema._calendar import Hours, Months, hours_of, months_of
+from latently.schema._grid import NO_GRID, Grid, grid_of_whole
 from latently.schema._support import Support
 from latently.schema._times import NANOSECONDS
 
@@ -27,32 +29,11 @@ _MOST_LEVELS, _ROWS_A_LEVEL = 20, 10
 #: Distinct values are counted among this many rows of a piece.
 _COUNTED_ROWS = 20_000
 _COLUMNS_AT_ONCE = 32
+#: Fewer distinct times than this show no weekdays without any.
+_MIN_WEEKLY = 20
+_FREE = (0.0, 0.0, 0.0, 0.0)
 #: Natural steps of times, in nanoseconds.
 _NATURAL = (86_400 * 10**9, 3_600 * 10**9, 60 * 10**9, 10**9, 10**6, 10**3)
-
-
-class Grid(NamedTuple):
-    """Values that are ``(anchor + k * step) / 10 ** decimals`` for whole k; no step, no grid."""
-
-    decimals: int
-    anchor: int
-    step: int
-
-    def joined(self, other: Grid) -> Grid:
-        """Return the grid of the values of both."""
-        if not (self.step and other.step):
-            return _NO_GRID
-        decimals = max(self.decimals, other.decimals)
-        first, second = self._scaled(decimals), other._scaled(decimals)
-        step = math.gcd(first.step, second.step, abs(first.anchor - second.anchor))
-        return Grid(decimals, min(first.anchor, second.anchor), step)
-
-    def _scaled(self, decimals: int) -> Grid:
-        factor = 10 ** (decimals - self.decimals)
-        return Grid(decimals, self.anchor * factor, self.step * factor)
-
-
-_NO_GRID = Grid(0, 0, 0)
 
 
 class Mass(NamedTuple):
@@ -99,7 +80,9 @@ class Evidence:
     grid: list[int] | None = None
     n_distinct: int = 0
     counts: dict[float, list[float]] = field(default_factory=dict)
-    hours: list[float] | None = None
+    hours: Hours | None = None
+    weekly: Hours | None = None
+    months: Months | None = None
 
     def update(self, values: np.ndarray, n_rows: int) -> Self:
         """Add the observed values of the next rows: floats, or int64 ticks."""
@@ -110,14 +93,24 @@ class Evidence:
         low, high = values.min().item(), values.max().item()
         self.low, self.high = min(self.low, low), max(self.high, high)
         self._count(values)
-        grid = _grid_of_ticks(values) if self.tick else _grid_of(values)
+        grid = grid_of_whole(values) if self.tick else _grid_of(values)
         self.grid = list(grid if self.grid is None else Grid(*self.grid).joined(grid))
         if self.is_instant:
-            phase = values % (NANOSECONDS["D"] // self.tick)
-            ends = [int(phase.min()), int(phase.max())]
-            known = self.hours or ends
-            self.hours = [min(known[0], ends[0]), max(known[1], ends[1])]
+            day = self._day
+            self._add_calendar(
+                hours_of(values, day), hours_of(values, 7 * day), months_of(values, day)
+            )
         return self
+
+    def _add_calendar(self, hours: Hours, weekly: Hours, months: Months) -> None:
+        self.hours = hours if self.hours is None else self.hours.joined(hours)
+        self.weekly = weekly if self.weekly is None else self.weekly.joined(weekly)
+        self.months = months if self.months is None else self.months.joined(months)
+
+    @property
+    def _day(self) -> int:
+        """Ticks of a day."""
+        return NANOSECONDS["D"] // self.tick
 
     def state(self) -> dict[str, Any]:
         """Return what was gathered, as plain values."""
@@ -135,8 +128,8 @@ class Evidence:
             grid = Grid(*state["grid"])
             self.grid = list(grid if self.grid is None else Grid(*self.grid).joined(grid))
         if state["hours"] is not None:
-            known = self.hours or state["hours"]
-            self.hours = [min(known[0], state["hours"][0]), max(known[1], state["hours"][1])]
+            parts = Hours(*state["hours"]), Hours(*state["weekly"]), Months(*state["months"])
+            self._add_calendar(*parts)
 
     def _count(self, values: np.ndarray) -> None:
         """Count the values that many of these rows, or of those before, hold."""
@@ -160,7 +153,7 @@ class Evidence:
     @property
     def steps(self) -> Grid:
         """The grid, its step no coarser than the evidence shows."""
-        grid = _NO_GRID if self.grid is None else Grid(*self.grid)
+        grid = NO_GRID if self.grid is None else Grid(*self.grid)
         if not grid.step or self.n_distinct >= _MIN_DISTINCT:
             return grid
         if not self.tick:
@@ -170,17 +163,32 @@ class Evidence:
         whole = math.gcd(grid.anchor, grid.step)
         return grid._replace(step=next((n for n in natural if whole % n == 0), 1))
 
+    def _has_calendar(self, days: int, n_distinct: int = _MIN_DISTINCT) -> bool:
+        """Return True for times that span so many days, and are enough to show when they occur."""
+        spans = self.hours is not None and self.high - self.low >= days * self._day
+        return spans and self.n_distinct >= n_distinct
+
     def day(self, origin: int) -> tuple[float, float, float, float]:
         """Return the length of a day in ticks, the hours that occur, and that of the origin."""
-        length = NANOSECONDS["D"] // self.tick if self.tick else 0
-        if (
-            self.hours is None
-            or self.high - self.low < 2 * length
-            or self.n_distinct < _MIN_DISTINCT
-        ):
-            return 0.0, 0.0, 0.0, 0.0
-        first, last = self.hours
-        return float(length), float(first), float(last), float(origin % length)
+        if self.hours is None or not self._has_calendar(2):
+            return _FREE
+        first, last = self.hours.arc(self._day)
+        return float(self._day), float(first), float(last), float(origin % self._day)
+
+    def week(self, origin: int) -> tuple[float, float, float, float]:
+        """Return the same of a week."""
+        if self.weekly is None or not self._has_calendar(28, _MIN_WEEKLY):
+            return _FREE
+        week = 7 * self._day
+        first, last = self.weekly.arc(week)
+        return float(week), float(first), float(last), float(origin % week)
+
+    def month(self, origin: int) -> tuple[float, float, float, float]:
+        """Return the step and first of the months, days added, and the day of the origin."""
+        if self.months is None or not self._has_calendar(2):
+            return _FREE
+        shift, grid = self.months.grid()
+        return float(grid.step), float(grid.anchor), float(shift), float(origin // self._day)
 
     def masses(self, spread: float) -> list[Mass]:
         """Return the values that many cells share, in ascending order.
@@ -210,25 +218,20 @@ class Evidence:
         return [mass for mass in found if mass.is_excess]
 
 
-def _grid_of_ticks(ticks: np.ndarray) -> Grid:
-    anchor = int(ticks.min())
-    return Grid(0, anchor, int(np.gcd.reduce(ticks - anchor)) or 1)
-
-
 def _grid_of(values: np.ndarray) -> Grid:
     """Return the coarsest grid of decimal numbers that all values lie on."""
     largest = float(np.abs(values).max())
     if not 0 < largest < _EXACT:
-        return Grid(0, 0, 1) if largest == 0 else _NO_GRID
+        return Grid(0, 0, 1) if largest == 0 else NO_GRID
     most = min(_DIGITS - math.ceil(math.log10(largest)) + 1, _MOST_DECIMALS)
     some = values[:: math.ceil(len(values) / 200)]
     decimals = next((d for d in range(max(most, 0) + 1) if _lies_on(some, d)), None)
     while decimals is not None and not _lies_on(values, decimals):
         decimals = decimals + 1 if decimals < most else None
     if decimals is None or largest * 10.0**decimals >= _EXACT:
-        return _NO_GRID
+        return NO_GRID
     whole = np.rint(values * 10.0**decimals).astype(np.int64)
-    return _grid_of_ticks(whole)._replace(decimals=decimals)
+    return grid_of_whole(whole)._replace(decimals=decimals)
 
 
 def _lies_on(values: np.ndarray, decimals: int) -> bool:
@@ -323,10 +326,9 @@ def support_of(
         anchor=_numbers(
             grid.anchor - origin for grid, origin in zip(grids, origins, strict=True)
         ),
-        day=np.array(
-            [one.day(origin) for one, origin in zip(evidence, origins, strict=True)],
-            dtype=np.float64,
-        ).reshape(-1, 4).T.copy(),
+        day=_fours(one.day(start) for one, start in zip(evidence, origins, strict=True)),
+        week=_fours(one.week(start) for one, start in zip(evidence, origins, strict=True)),
+        month=_fours(one.month(start) for one, start in zip(evidence, origins, strict=True)),
         mass_column=np.array([place for place, *_ in masses], dtype=np.int64),
         masses=np.stack(
             [
@@ -340,6 +342,10 @@ def support_of(
         beside=np.stack([before, after]),
         gaps=gaps,
     )  # fmt: skip
+
+
+def _fours(rows: Iterable[tuple[float, float, float, float]]) -> np.ndarray:
+    return np.array(list(rows), dtype=np.float64).reshape(-1, 4).T.copy()
 
 
 def _numbers(values: Iterable[float]) -> np.ndarray:

@@ -181,7 +181,8 @@ def _column_type(series: nw.Series[Any], kind: pa.DataType, container: Container
     own = series.to_native()
     native = pandas_word(own.dtype) if container == "pandas" else None
     # The type of the user's, where it was read as another one.
-    kind = getattr(own, "type", kind) if container == "pyarrow" else kind
+    word = {"pyarrow": "type", "pandas": "pyarrow_dtype"}.get(container, "")
+    kind = getattr(own if container == "pyarrow" else own.dtype, word, kind)
     if pa.types.is_dictionary(kind):
         ordered = bool(kind.ordered) or series.dtype == nw.Enum
         levels = (str(kind.value_type), str(kind.index_type))
@@ -265,11 +266,12 @@ def native_frame(table: pa.Table, spec: TableSpec, container: Frames, like: Any 
     """
     if container == "pyarrow":
         return table
-    frame = nw.from_arrow(table, backend=container)
     if container == "polars":
-        return _with_enums(frame, table).to_native()
-    native = frame.to_native()
-    if spec.container == "pandas":
+        return _with_enums(nw.from_arrow(table, backend=container), table).to_native()
+    is_typed = spec.container == "pandas"
+    # Beside a gap, a large whole number would lose its last digits as a float.
+    native = table.to_pandas(integer_object_nulls=is_typed)
+    if is_typed:
         native = with_pandas_types(native, spec)
     if hasattr(like, "columns") and native.shape[1] == len(like.columns):
         native = native.set_axis(like.columns, axis=1)

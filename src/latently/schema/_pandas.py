@@ -15,6 +15,7 @@ from latently.schema._types import arrow_type, plain_column
 #: Word for a type of pandas that is Arrow's own.
 ARROW = "ArrowDtype"
 _SPARSE = re.compile(r"Sparse\[(\w+), (.+)\]")
+_CATEGORIES = re.compile(r"category\[(.+)\]")
 _TEXT = re.compile(r"(str|string)\[(python|pyarrow)\]")
 
 
@@ -29,10 +30,13 @@ def pandas_word(dtype: Any) -> str:
     Returns
     -------
     str
-        Its name, with where texts are kept.
+        Its name, with where texts are kept, and with the type of categories.
     """
     if hasattr(dtype, "pyarrow_dtype"):
         return ARROW
+    categories = getattr(dtype, "categories", None)
+    if categories is not None and not hasattr(categories.dtype, "pyarrow_dtype"):
+        return f"category[{pandas_word(categories.dtype)}]"
     if hasattr(dtype, "storage"):
         return f"{dtype}[{dtype.storage}]"
     return str(dtype)
@@ -82,7 +86,7 @@ def with_pandas_types(native: Any, spec: TableSpec) -> Any:
     """
     kinds = dict(zip(spec.names or (), spec.types, strict=True))
     try:
-        types = {name: _pandas_type(kinds[name]) for name in native.columns}
+        types = {name: _pandas_type(kinds[name], native[name].dtype) for name in native.columns}
         return native.astype({name: kind for name, kind in types.items() if kind is not None})
     except TypeError as error:
         raise DataError(
@@ -91,15 +95,25 @@ def with_pandas_types(native: Any, spec: TableSpec) -> Any:
         ) from None
 
 
-def _pandas_type(kind: ColumnType) -> Any:
+def _pandas_type(kind: ColumnType, dtype: Any) -> Any:
     """Return the type of a column; None where it has that of Arrow's dictionaries already."""
     import pandas as pd
 
     word = kind.native or ""
     if word == ARROW:
         return pd.ArrowDtype(pa.null() if kind.name == "null" else arrow_type(kind))
-    if kind.name == "dictionary":
+    if kind.name != "dictionary":
+        return _type_of_word(word)
+    levels = _CATEGORIES.fullmatch(word)
+    if levels is None or not hasattr(dtype, "categories"):
         return None
+    categories = dtype.categories.astype(_type_of_word(levels[1]))
+    return pd.CategoricalDtype(categories, ordered=dtype.ordered)
+
+
+def _type_of_word(word: str) -> Any:
+    import pandas as pd
+
     text, sparse = _TEXT.fullmatch(word), _SPARSE.fullmatch(word)
     if text and text[1] == "str":
         return pd.StringDtype(text[2], na_value=float("nan"))

@@ -8,6 +8,7 @@ from typing import Literal, Self
 import numpy as np
 
 from latently.exceptions import DataError
+from latently.schema._calendar import to_months
 
 #: How an answer is moved onto the values that a column can hold; "free" leaves it as it is.
 Rounding = Literal["nearest", "down", "up", "free"]
@@ -31,8 +32,13 @@ class Support:
         The grid: values times ``factor`` are ``anchor`` plus multiples of ``step``, all whole
         numbers; a step of zero is no grid.
     day : ndarray of shape (4, n_measured)
-        Ticks of a day, the least and the largest time within the day, and that of the origin;
-        zeros where times of day are free.
+        Ticks of a day, the first and the last time within the day, and that of the origin; hours
+        that run over midnight end beyond the length of a day. Zeros where times of day are free.
+    week : ndarray of shape (4, n_measured)
+        The same of a week, which begins where 1970 began.
+    month : ndarray of shape (4, n_measured)
+        Months between two times and one of these months, both since 1970, the days to add for a
+        first day of a month, and the day of the origin; zeros where days of the month are free.
     mass_column : ndarray of int, shape (n_masses,)
         Columns of the point masses: values that many training rows share.
     is_excess : ndarray of bool, shape (n_masses,)
@@ -53,6 +59,8 @@ class Support:
     step: np.ndarray
     anchor: np.ndarray
     day: np.ndarray
+    week: np.ndarray
+    month: np.ndarray
     mass_column: np.ndarray
     is_excess: np.ndarray
     masses: np.ndarray
@@ -65,10 +73,11 @@ class Support:
         n, m, c = self.low.shape[:1], self.mass_column.shape[:1], self.gaps.shape[:1]
         columns = (self.low, self.high, self.factor, self.step, self.anchor)
         parts = [
-            *((part, n) for part in columns), (self.day, (4, *n)), (self.masses, (3, *m)),
-            (self.shares, (2, *m)), (self.beside, (2, *m)), (self.gaps, c),
+            *((part, n) for part in columns),
+            *((part, (4, *n)) for part in (self.day, self.week, self.month)),
+            (self.masses, (3, *m)), (self.shares, (2, *m)), (self.beside, (2, *m)), (self.gaps, c),
         ]  # fmt: skip
-        finite = (self.factor, self.step, self.anchor, self.day, self.shares, self.beside)
+        finite = (*columns[2:], self.day, self.week, self.month, self.shares, self.beside)
         column = self.mass_column
         sound = (
             all(part.shape == shape and part.dtype.kind == "f" for part, shape in parts)
@@ -108,7 +117,9 @@ class Support:
             self._to_masses(values, answer)
         self._to_grid(answer, rounding)
         with np.errstate(invalid="ignore"):
-            self._to_hours(answer)
+            self._to_months(answer, rounding)
+            _to_hours(answer, self.week)
+            _to_hours(answer, self.day)
             within: np.ndarray = np.clip(answer, self.low, self.high)
         return within
 
@@ -133,21 +144,16 @@ class Support:
             steps = np.where(np.abs(steps - near) < 1e-6, near, outward)
         answer[:, columns] = (anchor + step * steps) / factor
 
-    def _to_hours(self, answer: np.ndarray) -> None:
-        """Move times outside the hours of the day that occur to the nearer end of them."""
-        columns = np.flatnonzero(self.day[0] > 0)
-        if not len(columns):
-            return
-        length, first, last, offset = self.day[:, columns]
-        day, phase = np.divmod(answer[:, columns] + offset, length)
-        # From the last time of one day to the first of the next, the middle parts the two.
-        middle = (last + first + length) / 2
-        evening = (phase > last) & (phase < middle) | (phase < first) & (phase + length < middle)
-        day -= evening & (phase < first)
-        day += ~evening & (phase > last)
-        outside = (phase < first) | (phase > last)
-        phase = np.where(outside, np.where(evening, last, first), phase)
-        answer[:, columns] = day * length + phase - offset
+    def _to_months(self, answer: np.ndarray, rounding: Rounding) -> None:
+        """Move times that keep to the first or last days of months to such days."""
+        for column in np.flatnonzero(self.month[0] > 0):
+            step, anchor, shift, origin = self.month[:, column].astype(np.int64).tolist()
+            length, offset = self.day[[0, 3], column]
+            within = np.clip(answer[:, column], self.low[column], self.high[column])
+            seen = ~np.isnan(within)
+            days = np.rint((within[seen] + offset) / length).astype(np.int64) + origin + shift
+            moved = to_months(days, step, anchor, rounding) - origin - shift
+            answer[seen, column] = moved * length - offset
 
     def extended(self, values: np.ndarray, slack: np.ndarray) -> Self:
         """Return the support of the training rows and further ones.
@@ -180,12 +186,12 @@ class Support:
             low, high = np.fmin.reduce(exact, axis=0), np.fmax.reduce(exact, axis=0)
             low = np.where(self.low - low > slack, low, np.fmin(self.low, high))
             high = np.where(high - self.high > slack, high, np.fmax(self.high, low))
-            phase = (exact + self.day[3]) % np.where(self.day[0] > 0, self.day[0], 1.0)
-        day = self.day.copy()
-        free = self.day[0] == 0
-        day[1] = np.where(free, 0.0, np.fmin(day[1], np.fmin.reduce(phase, axis=0)))
-        day[2] = np.where(free, 0.0, np.fmax(day[2], np.fmax.reduce(phase, axis=0)))
-        return replace(self, low=low, high=high, step=step, day=day)
+        found = replace(self, low=low, high=high, step=step, day=_wider_hours(exact, self.day),
+                        week=_wider_hours(exact, self.week))  # fmt: skip
+        moved = exact.copy()
+        found._to_months(moved, "nearest")
+        off_days = (np.abs(moved - exact) > slack).any(0)
+        return replace(found, month=np.where(off_days, 0.0, self.month))
 
     def calibrated(self, values: np.ndarray, *, generated: bool = False) -> Self:
         """Return the support with intervals of answers that are moved onto each point mass.
@@ -239,3 +245,32 @@ class Support:
         if len(larger):
             high = min(high, (value + larger.min()) / 2)
         return low, high
+
+
+def _to_hours(answer: np.ndarray, cycle: np.ndarray) -> None:
+    """Move times outside the hours of a cycle that occur to the nearer end of them."""
+    columns = np.flatnonzero(cycle[0] > 0)
+    if not len(columns):
+        return
+    length, first, last, offset = cycle[:, columns]
+    turn, since = np.divmod(answer[:, columns] + offset - first, length)
+    # From the last time of one day to the first of the next, the middle parts the two.
+    open_for = last - first
+    nearer = np.where(since < (open_for + length) / 2, open_for, length)
+    since = np.where(since > open_for, nearer, since)
+    answer[:, columns] = turn * length + since + first - offset
+
+
+def _wider_hours(values: np.ndarray, cycle: np.ndarray) -> np.ndarray:
+    """Return the hours of a cycle, at the nearer end extended to those of further rows."""
+    length, first, last, offset = cycle
+    with np.errstate(invalid="ignore"):
+        since = (values + offset - first) % np.where(length > 0, length, 1.0)
+        open_for = last - first
+        early = since >= (open_for + length) / 2
+        before = np.nanmax(np.where(early, length - since, 0.0), axis=0, initial=0.0)
+        after = np.nanmax(np.where(early, 0.0, since), axis=0, initial=0.0)
+    open_for = np.minimum(np.maximum(open_for, after) + before, length)
+    first = (first - before) % np.where(length > 0, length, 1.0)
+    wider: np.ndarray = np.stack([length, first, first + open_for, offset])
+    return np.where(length > 0, wider, 0.0)
