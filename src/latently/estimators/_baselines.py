@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from latently._layout import Layout
+from latently.exceptions import DataError
 from latently.nn import AutoencoderModule, Cells, spread
 
 #: Rows that the PCA is fitted to; its error hardly changes with more.
@@ -49,6 +51,14 @@ class Baselines:
     n_components: int
     n_rows: int
     rows: Literal["validation", "training"]
+
+    def check_consistent(self) -> None:
+        """Raise DataError if the figures of a file cannot be."""
+        errors = (self.mean, self.pca, self.autoencoder)
+        if not all(0 <= error < math.inf for error in errors) or self.n_components < 0:
+            raise DataError("The model's baselines_ are out of range.")
+        if not 0 < self.n_rows < 2**62:
+            raise DataError("The model's baselines_ are of no rows.")
 
     def __str__(self) -> str:
         return (

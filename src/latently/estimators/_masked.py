@@ -319,11 +319,6 @@ class MaskedAutoencoder(BaseAutoencoder):
         )
         return self._module(torch.zeros(self.preprocessor_.layout.width), size)
 
-    def _restore(self, state: dict[str, Any]) -> None:
-        super()._restore(state)
-        module = cast(MaskedModule, self.module_)
-        module.forest.check(len(module.stored), max(module.stored.shape[1], 1))
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = False

@@ -30,7 +30,7 @@ from latently.preprocessing import TablePreprocessor, fill_missing, mark_missing
 from latently.schema import Rounding, plain_rows
 from latently.tasks._base import AutoencoderTask
 from latently.tasks._doubts import warn_of_doubts
-from latently.tasks._fill_report import report_fill
+from latently.tasks._fill_report import FillReport, report_fill
 
 
 class Bounds(NamedTuple):
@@ -62,7 +62,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         "images" takes every array of three or four axes for images; "auto" leaves the autoencoder
         its own ``kind``.
     n_iterations : int, default=1
-        Passes. Each pass after the first shows the autoencoder the cells filled before, which
+        Passes, at most 1,000. Each pass after the first shows the autoencoder the cells filled before, which
         helps models that never saw a gap in training.
     columns : list of str or int, or None, default=None
         Columns to fill, by name or position; None fills all. The others stay as they are, gaps
@@ -121,11 +121,17 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **AutoencoderTask._parameter_constraints,
-        "n_iterations": [Range(Integral, 1, None, closed="left")],
+        "n_iterations": [Range(Integral, 1, 1_000, closed="both")],
         "columns": ["array-like", None],
         "missing_values": [Real, str, "array-like", None],
         "add_indicator": ["boolean"],
         "support": [StrOptions({"column", "free"})],
+    }
+
+    _optional_types: ClassVar[dict[str, type | tuple[type, ...]]] = {
+        **AutoencoderTask._optional_types,
+        "fill_report_": FillReport,
+        "unfilled_": np.ndarray,
     }
 
     @each_once()
@@ -290,6 +296,20 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         return Bounds(*self._tables(X, bounds, "interval", ("down", "up")))
 
     # ------------------------------------------------------------------ inside
+    def _check_consistent(self) -> None:
+        super()._check_consistent()
+        found = hasattr(self, "fill_report_"), hasattr(self, "unfilled_")
+        if found != (_is_table(self.autoencoder_),) * 2:
+            raise DataError("The model's fill_report_ belongs to a table.")
+        if not all(found):
+            return
+        names = tuple(self.autoencoder_.preprocessor_.column_names)
+        places = self.unfilled_
+        sound = places.ndim == 1 and places.dtype.kind in "iu" and self.fill_report_.names == names
+        if not sound or not set(places.tolist()) <= set(range(len(names))):
+            raise DataError("The model's fill_report_ is of other columns.")
+        self._positions()
+
     def _tables(
         self, X: Any, question: Question, asked: str, ends: tuple[Rounding, ...] = ()
     ) -> list[Any]:
