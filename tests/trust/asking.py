@@ -5,6 +5,7 @@ import resource
 import signal
 import warnings
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -26,8 +27,7 @@ def bounded(seconds=SECONDS, n_bytes=BYTES):
     def stop(*_):
         raise Hang
 
-    with open("/proc/self/statm") as file:
-        now = int(file.read().split()[0]) * resource.getpagesize()
+    now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     before = signal.signal(signal.SIGALRM, stop)
     resource.setrlimit(resource.RLIMIT_AS, (now + n_bytes, hard))
@@ -105,21 +105,15 @@ def ask_everything(model, rows, folder):
 def numbers_in(answer):
     """Yield the arrays of real numbers that an answer holds."""
     if isinstance(answer, pa.Table):
-        for column in answer.columns:
-            if pa.types.is_floating(column.type):
-                yield column.drop_null().to_numpy()
-    elif isinstance(answer, np.ndarray):
-        if answer.dtype.kind == "f":
-            yield answer
-    elif isinstance(answer, float):
-        yield np.array([answer])
-    elif isinstance(answer, dict):
-        yield from numbers_in(list(answer.values()))
-    elif isinstance(answer, list | tuple):
-        for item in answer:
+        floats = (column for column in answer.columns if pa.types.is_floating(column.type))
+        yield from (column.drop_null().to_numpy() for column in floats)
+    elif isinstance(answer, np.ndarray | float):
+        yield np.atleast_1d(answer) if np.asarray(answer).dtype.kind == "f" else np.zeros(0)
+    else:
+        items = vars(answer) if hasattr(answer, "__dict__") else answer
+        items = items.values() if isinstance(items, dict) else items
+        for item in items if isinstance(items, list | tuple | type({}.values())) else ():
             yield from numbers_in(item)
-    elif hasattr(answer, "__dict__"):
-        yield from numbers_in(vars(answer))
 
 
 def is_finite(answer):

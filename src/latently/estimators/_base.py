@@ -18,7 +18,7 @@ from latently._codec import OWN, name_in_file
 from latently._sklearn import Interval, StrOptions, check_parameters
 from latently._validation import check_fitted, read_codes, read_input, read_seed
 from latently.estimators._effort import Effort
-from latently.estimators._fitting import encode
+from latently.estimators._fitting import check_rows_fit, encode
 from latently.estimators._inference import (
     Question,
     as_tensor,
@@ -205,6 +205,10 @@ class BaseAutoencoder(
             raise DataError(
                 f"interpolate walks from one row to one row, got {len(ends[0])} and {len(ends[1])}."
             )
+        check_rows_fit(
+            n_steps, self.preprocessor_.layout.width + self.n_components_,
+            f"Interpolating {n_steps:,} rows", "Give n_steps a smaller number",
+        )  # fmt: skip
         codes = np.linspace(ends[0][0], ends[1][0], n_steps)
         return self.inverse_transform(codes, support=support)
 

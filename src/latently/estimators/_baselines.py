@@ -11,6 +11,7 @@ from torch import Tensor
 
 from latently._layout import Layout
 from latently.exceptions import DataError
+from latently.io import check_memory
 from latently.nn import AutoencoderModule, Cells, spread
 
 #: Rows that the PCA is fitted to; its error hardly changes with more.
@@ -18,6 +19,8 @@ _MAX_PCA_ROWS = 10_000
 #: Widest row for which the covariance is decomposed whole.
 _MAX_COVARIANCE_WIDTH = 2_048
 _RANDOMIZED_COMPONENTS = 128
+#: Of the rows and of what is left of them, in double precision.
+_BYTES_PER_ELEMENT = 24
 #: Share of the variance that ``n_components="auto"`` keeps, and its most components.
 _AUTO_SHARE = 0.9
 _AUTO_MAX_COMPONENTS = 64
@@ -101,6 +104,12 @@ class Spectrum(NamedTuple):
 
 def fit_spectrum(cells: Cells, layout: Layout) -> Spectrum:
     """Return the PCA of some rows, missing cells filled with the mean."""
+    n_rows, width = min(len(cells.values), _MAX_PCA_ROWS), layout.width
+    check_memory(
+        n_rows * width * _BYTES_PER_ELEMENT,
+        f"The PCA of {n_rows:,} rows of {width:,} encoded elements that a model is compared with",
+        "Give fewer columns or rows",
+    )
     seen = _seen_elements(cells, layout)
     mean = _observed_mean(cells.values.flatten(1), seen)
     first = slice(_MAX_PCA_ROWS)

@@ -78,13 +78,20 @@ class Rotation:
             raise DataError("The codes of these rows are all equal, or too large. Give other rows.")
         used = np.flatnonzero(spread > _LEAST_SPREAD * max(spread.max(), 1e-300))
         centred = (codes - center)[:, used]
-        found = (_independent if method == "ica" else _simple)(centred, rows)
+        try:
+            found = (_independent if method == "ica" else _simple)(centred, rows)
+        except np.linalg.LinAlgError:
+            raise DataError(
+                "The codes of these rows do not vary along enough axes. Give other rows."
+            ) from None
         axes = centred @ found
         loadings = axes.T @ (rows - rows.mean(0)) / len(rows)
         strongest = np.argsort(-np.square(loadings).sum(1), kind="stable")
         sides = np.sign((axes**3).mean(0)) + (axes.std(0) == 0)
         matrix = np.eye(len(center))
         matrix[np.ix_(used, used)] = (found * np.where(sides == 0, 1, sides))[:, strongest]
+        if np.linalg.matrix_rank(matrix) < len(matrix):
+            raise DataError("The codes of these rows are too large to be turned. Give other rows.")
         return cls(method, center, matrix, np.linalg.inv(matrix))
 
     def apply(self, codes: np.ndarray) -> np.ndarray:

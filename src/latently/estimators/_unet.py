@@ -78,8 +78,8 @@ class UNetAutoencoder(BaseAutoencoder):
     patch_size : int, default=64
         Side of the squares that larger images are cut into for training.
     enlarge : int, default=1
-        Times that images come back as high and wide, at most 16. Above 1 it learns from full images that were
-        made small.
+        Times that images come back as high and wide, at most 16. Above 1 it learns from full
+        images that were made small.
     augment : bool or "auto", default="auto"
         Whether patches are turned, mirrored and recoloured in training; "auto" does so with
         photographs, which are as likely either way, but not with line art: a 6 is no 9.

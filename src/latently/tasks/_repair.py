@@ -195,8 +195,9 @@ class Repairs:
         column = spread(torch.arange(layout.n_columns)[None], layout)[0]
         precision, blocks = torch.from_numpy(self.precision), self._blocks(column)
         parts = []
-        for start in range(0, max(len(cells.values), 1), _ROWS_AT_ONCE):
-            part = cells.take(slice(start, start + _ROWS_AT_ONCE))
+        n_at_once = min(_ROWS_AT_ONCE, max(1, _ELEMENTS // layout.width))
+        for start in range(0, max(len(cells.values), 1), n_at_once):
+            part = cells.take(slice(start, start + n_at_once))
             values = self._filled(part, layout)
             pull = _times(values - torch.from_numpy(self.mean), precision)
             change = _times(pull, blocks)
