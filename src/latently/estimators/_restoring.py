@@ -17,7 +17,7 @@ from latently.estimators._rotation import Rotation
 from latently.estimators._sizes import ComponentsCurve
 from latently.exceptions import ModelFileError
 from latently.nn import AutoencoderModule, Cells, check_sound, outlined
-from latently.preprocessing import Preprocessor, TablePreprocessor
+from latently.preprocessing import ImagePreprocessor, TablePreprocessor
 from latently.training import History, StopReason
 
 #: Fitted attributes that are always there, and those that may be, with their types.
@@ -25,7 +25,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "n_features_in_": int,
     "n_components_": int,
     "interrupted_": bool,
-    "preprocessor_": Preprocessor,
+    "preprocessor_": (TablePreprocessor, ImagePreprocessor),
 }
 _OPTIONAL: dict[str, type] = {
     "feature_names_in_": np.ndarray,

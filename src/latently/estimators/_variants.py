@@ -51,8 +51,8 @@ class Autoencoder(PlainAutoencoder):
     refinement_steps : int, default=0
         Steps, at most 1,000, that each code descends from the encoder's answer towards the code
         that is rebuilt best [3]_. A trained network is not touched, but its codes lose what the
-        encoder has overfitted; 10 steps cost about twenty times what encoding a row does. Not for finding
-        anomalies: they are rebuilt better, too.
+        encoder has overfitted; 10 steps cost about twenty times what encoding a row does. Not
+        for finding anomalies: they are rebuilt better, too.
 
     Attributes
     ----------

@@ -79,6 +79,7 @@ class Support:
             and self.is_excess.shape == m
             and bool(((column >= 0) & (column < self.low.size)).all())
             and not (self.low > self.high).any()
+            and bool((np.isnan(self.low) == np.isnan(self.high)).all())
             and not np.isnan(self.masses).any()
             and all(bool((np.abs(part) < _MOST).all()) for part in finite)
             and not any((np.abs(part) == np.inf).any() for part in (self.low, self.high))
