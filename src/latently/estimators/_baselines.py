@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -58,7 +57,7 @@ class Baselines:
     def check_consistent(self) -> None:
         """Raise DataError if the figures of a file cannot be."""
         errors = (self.mean, self.pca, self.autoencoder)
-        if not all(0 <= error < math.inf for error in errors) or self.n_components < 0:
+        if not all(error >= 0 for error in errors) or self.n_components < 0:
             raise DataError("The model's baselines_ are out of range.")
         if not 0 < self.n_rows < 2**62:
             raise DataError("The model's baselines_ are of no rows.")

@@ -147,7 +147,7 @@ def _check_codec(codec: Any) -> None:
               f"the categories of {codec.name[:30]!r} differ, or one is double")  # fmt: skip
     if isinstance(codec, TimeCodec):
         _hold(codec.zone is None or is_zone(codec.zone), f"the zone of {codec.name[:30]!r} is none")
-        _hold(abs(codec.origin) < 2**62, f"the origin of {codec.name[:30]!r} is none")
+        _hold(abs(codec.origin) < 2**63, f"the origin of {codec.name[:30]!r} is none")
         _hold(codec.seconds_per_tick in (*SECONDS.values(), DAY)
               and set(codec.periods) <= set(CYCLES)
               and abs(codec.center) < _LARGEST and 1 / _LARGEST < codec.scale < _LARGEST,
