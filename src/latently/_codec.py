@@ -201,11 +201,11 @@ def _object(value: dict[str, Any], arrays: Any, classes: Mapping[str, type]) -> 
 
 def check_known(name: Any, classes: Mapping[str, Any]) -> None:
     """Raise ModelFileError if a file names a class or function that was not handed in."""
-    if not isinstance(name, str):
+    if isinstance(name, list | dict):
         raise ModelFileError("The model names a class by something else than text.", "config")
     if name in classes:
         return
-    called = name[:60]
+    called = str(name)[:60]
     if called.startswith(OWN):
         raise ModelFileError(
             f"The model was saved with {called[1:]!r}, which is not latently's. Hand it in: "

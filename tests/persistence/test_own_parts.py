@@ -160,7 +160,12 @@ def test_a_class_with_the_name_of_one_of_latently_is_not_taken_for_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("classes", "words"), [([Shift(1)], "hold classes"), ([Shift, Shift], "one name twice")]
+    ("classes", "words"),
+    [
+        ([Shift(1)], "hold classes"),
+        ([Shift, Shift], "one name twice"),
+        (Shift, "must be a list"),
+    ],
 )
 def test_what_is_no_class_is_refused(classes, words, tmp_path):
     saved(tmp_path)

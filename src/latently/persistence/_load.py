@@ -160,8 +160,10 @@ def load(
     return model
 
 
-def _own_parts(parts: Iterable[Any]) -> dict[str, Any]:
+def _own_parts(parts: Iterable[Any] | Any) -> dict[str, Any]:
     """Return the user's own classes and functions by the names that a model file gives them."""
+    if not isinstance(parts, Iterable):
+        raise ParameterError(f"classes must be a list, got {parts!r:.60}. Put it into brackets.")
     parts = list(parts)
     for part in parts:
         if not (isinstance(part, type) or inspect.isroutine(part)):
