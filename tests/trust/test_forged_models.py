@@ -228,6 +228,8 @@ FORGED = {
     "a curve of another code": (
         "ordered", at(*FITTED, "components_curve_", "params", "n_components", to=99)
     ),
+    "no center of a column with values": ("ordered", array("preprocessor_.center", cell(np.nan))),
+    "a shape without a mode": ("sampler", array("shapes_", lambda v: v * 0)),
     "a factor of 1e300": ("sampler", array("factors_", cell(1e300))),
     "a mass beside its column": (
         "plain", array("mass_column", lambda v: np.append(v[:-1], 99).astype(v.dtype))

@@ -58,7 +58,7 @@ class Density(NamedTuple):
             and self.means.shape == (n_modes, n_components)
             and self.factors.shape == (n_shapes, n_components, n_components)
             and shapes
-            and bool(((self.shapes >= 0) & (self.shapes < n_shapes)).all())
+            and set(self.shapes.tolist()) == set(range(n_shapes))
             and bool((np.abs(self.means) < _MOST).all() and (np.abs(self.factors) < _MOST).all())
             and bool((self.weights > 0).all() and abs(self.weights.sum() - 1) < 1e-6)
             and bool((np.diagonal(self.factors, axis1=1, axis2=2) > _LEAST).all())
