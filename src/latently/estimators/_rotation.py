@@ -80,7 +80,7 @@ class Rotation:
         centred = (codes - center)[:, used]
         try:
             found = (_independent if method == "ica" else _simple)(centred, rows)
-        except np.linalg.LinAlgError:
+        except ValueError:  # of NumPy and scikit-learn, where squares overflow
             raise DataError(
                 "The codes of these rows do not vary along enough axes. Give other rows."
             ) from None
@@ -90,7 +90,7 @@ class Rotation:
         sides = np.sign((axes**3).mean(0)) + (axes.std(0) == 0)
         matrix = np.eye(len(center))
         matrix[np.ix_(used, used)] = (found * np.where(sides == 0, 1, sides))[:, strongest]
-        if np.linalg.matrix_rank(matrix) < len(matrix):
+        if not np.isfinite(matrix).all() or np.linalg.matrix_rank(matrix) < len(matrix):
             raise DataError("The codes of these rows are too large to be turned. Give other rows.")
         return cls(method, center, matrix, np.linalg.inv(matrix))
 
