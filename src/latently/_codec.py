@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -10,9 +11,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from latently._field_types import wrong_field
-from latently.exceptions import ModelFileError
+from latently.exceptions import ModelFileError, ParameterError
 
 Arrays = dict[str, np.ndarray]
+
+#: Stands before the names of classes and functions that are not latently's.
+OWN = "~"
+#: Left out of a model file: a stream of random numbers is none after ``load``.
+_RANDOM = (np.random.RandomState, np.random.Generator)
 
 #: What may be raised where the parts of a sound file do not fit together.
 MISFITS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
@@ -33,8 +39,14 @@ class Stateful(Protocol):
 def to_plain(value: Any, arrays: Arrays, path: str = "") -> Any:
     """Return ``value`` as JSON values; its arrays go into ``arrays`` under their path.
 
-    What cannot be written down (a user's module, a function, a random state) becomes
-    ``{"~foreign": class name}``, which only the caller of ``load`` can fill in.
+    A random state, and the modules of a network of the user's own, become ``{"~foreign": class
+    name}``. The user's own classes and functions are written by name, for the caller of ``load``
+    to hand in.
+
+    Raises
+    ------
+    ParameterError
+        If a value cannot be written so that it could be read again.
     """
     if isinstance(value, np.generic):
         value = value.item()
@@ -66,17 +78,73 @@ def _plain_dict(value: Mapping[str, Any], arrays: Arrays, path: str) -> dict[str
 
 
 def _plain_object(value: Any, arrays: Arrays, path: str) -> dict[str, Any]:
-    name = type(value).__name__
+    if isinstance(value, _RANDOM):
+        return {"~foreign": type(value).__name__}
+    if inspect.isroutine(value) or isinstance(value, type):
+        return {"~function": _function_name(value, path)}
+    name = name_in_file(type(value))
+    if name == "CustomNetwork":
+        return {
+            "~class": name,
+            "params": {part: _foreign_part(value, part) for part in vars(value)},
+        }
+    plain = {"~class": name, "params": _plain_dict(_contents(value, path), arrays, path)}
+    state = value._fitted_state() if hasattr(value, "_fitted_state") else {}
+    return {**plain, "fitted": _plain_dict(state, arrays, path)} if state else plain
+
+
+def _foreign_part(value: Any, name: str) -> dict[str, str]:
+    return {"~foreign": type(getattr(value, name)).__name__}
+
+
+def name_in_file(part: Any) -> str:
+    """Return the name by which a model file calls a class or function.
+
+    Parameters
+    ----------
+    part : type or function
+        latently's own, or one of the user's.
+
+    Returns
+    -------
+    str
+        Its name, after a tilde where it is not latently's.
+    """
+    is_ours = str(part.__module__).split(".")[0] == "latently"
+    return part.__name__ if is_ours else f"{OWN}{part.__name__}"
+
+
+def _function_name(value: Any, path: str) -> str:
+    if not getattr(value, "__name__", "").isidentifier():
+        raise _unwritable(value, path)
+    return name_in_file(value)
+
+
+def _contents(value: Any, path: str) -> dict[str, Any]:
+    """Return what an object is made from: its parameters, each kept under its own name."""
     if hasattr(value, "get_params"):
         given = value.get_params(deep=False).items()
-        params = {name: item for name, item in given if name not in NOT_STATE}
-        plain = {"~class": name, "params": _plain_dict(params, arrays, path)}
-        state = value._fitted_state() if hasattr(value, "_fitted_state") else {}
-        return {**plain, "fitted": _plain_dict(state, arrays, path)} if state else plain
+        return {name: item for name, item in given if name not in NOT_STATE}
     if is_dataclass(value):
-        contents = {field.name: getattr(value, field.name) for field in fields(value) if field.init}
-        return {"~class": name, "params": _plain_dict(contents, arrays, path)}
-    return {"~foreign": name}
+        return {field.name: getattr(value, field.name) for field in fields(value) if field.init}
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    try:
+        taken = list(inspect.signature(type(value)).parameters.values())
+    except ValueError:  # built in
+        raise _unwritable(value, path) from None
+    kept = {n: v for n, v in getattr(value, "__dict__", {}).items() if not n.startswith("_")}
+    # Whatever holds more than it was made from would lose it.
+    if not all(one.kind in kinds for one in taken) or {one.name for one in taken} != set(kept):
+        raise _unwritable(value, path)
+    return kept
+
+
+def _unwritable(value: Any, path: str) -> ParameterError:
+    name = path.rsplit(".", 1)[-1] or "The model"
+    return ParameterError(
+        f"{name} must be a named function, a dataclass or an object of scikit-learn's kind to be "
+        f"saved, got {value!r:.60}. Write it as one, and hand it to load(path, classes=[...])."
+    )
 
 
 def from_plain(value: Any, arrays: Mapping[str, np.ndarray], classes: Mapping[str, type]) -> Any:
@@ -99,7 +167,7 @@ def from_plain(value: Any, arrays: Mapping[str, np.ndarray], classes: Mapping[st
     return _READERS[tag](content, arrays, classes)
 
 
-def check_state(state: Mapping[str, Any], types: Mapping[str, type]) -> None:
+def check_state(state: Mapping[str, Any], types: Mapping[str, type | tuple[type, ...]]) -> None:
     """Hold what a model file says was fitted against the types that it must have.
 
     Raises
@@ -111,16 +179,17 @@ def check_state(state: Mapping[str, Any], types: Mapping[str, type]) -> None:
         value = state.get(name)
         if isinstance(value, float) and math.isnan(value):
             raise ModelFileError(f"The model's {name} is not a number.", "config")
-        if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        if not isinstance(value, kinds) or (bool not in kinds and isinstance(value, bool)):
+            wanted = " or ".join(one.__name__ for one in kinds)
             raise ModelFileError(
-                f"The model's {name} must be {kind.__name__}, got {type(value).__name__}.", "config"
+                f"The model's {name} must be {wanted}, got {type(value).__name__}.", "config"
             )
 
 
 def _object(value: dict[str, Any], arrays: Any, classes: Mapping[str, type]) -> Any:
     name = value["~class"]
-    if name not in classes:
-        raise ModelFileError(f"The model names an unknown class {str(name)[:60]!r}.", "class")
+    check_known(name, classes)
     if not set(value) <= {"~class", "params", "fitted"}:
         raise ModelFileError(f"The model's {name} has entries of unknown names.", "config")
     written = value.get("params", {}).items()
@@ -129,11 +198,27 @@ def _object(value: dict[str, Any], arrays: Any, classes: Mapping[str, type]) -> 
         made = classes[name](**params)
     except TypeError:
         raise ModelFileError(f"The model's {name} has wrong parameters.", "config") from None
-    if is_dataclass(made) and not hasattr(made, "get_params"):
+    if is_dataclass(made) and not hasattr(made, "get_params") and not name.startswith(OWN):
         _check_record(made, name)
     if "fitted" in value:
         made._restore({k: from_plain(v, arrays, classes) for k, v in value["fitted"].items()})
     return made
+
+
+def check_known(name: Any, classes: Mapping[str, Any]) -> None:
+    """Raise ModelFileError if a file names a class or function that was not handed in."""
+    if isinstance(name, list | dict):
+        raise ModelFileError("The model names a class by something else than text.", "config")
+    if name in classes:
+        return
+    called = str(name)[:60]
+    if called.startswith(OWN):
+        raise ModelFileError(
+            f"The model was saved with {called[1:]!r}, which is not latently's. Hand it in: "
+            f"load(path, classes=[{called[1:]}]).",
+            "class",
+        )
+    raise ModelFileError(f"The model names an unknown class {called!r}.", "class")
 
 
 def _check_record(made: Any, name: str) -> None:
@@ -152,6 +237,8 @@ def _array(content: Any, arrays: Mapping[str, np.ndarray], classes: Any) -> np.n
 
 
 def _names(content: Any, arrays: Any, classes: Any) -> np.ndarray:
+    if not isinstance(content, list) or not all(isinstance(name, str) for name in content):
+        raise ModelFileError("The model has names that are not texts.", "config")
     return np.array(content, dtype=object)
 
 
@@ -167,6 +254,13 @@ def _dict(content: Any, arrays: Any, classes: Any) -> dict[str, Any]:
     return {k: from_plain(v, arrays, classes) for k, v in content.items()}
 
 
+def _function(content: Any, arrays: Any, classes: Mapping[str, Any]) -> Any:
+    if not str(content).startswith(OWN):
+        raise ModelFileError("The model names a function of latently's.", "class")
+    check_known(content, classes)
+    return classes[content]
+
+
 def _foreign(content: Any, arrays: Any, classes: Any) -> None:
     return None
 
@@ -178,4 +272,5 @@ _READERS = {
     "~tuple": _tuple,
     "~dict": _dict,
     "~foreign": _foreign,
+    "~function": _function,
 }

@@ -27,6 +27,10 @@ __all__ = [
 ]
 
 
+#: Larger whole numbers fit into no machine's.
+_MOST = 2**53
+
+
 def check_parameters(constraints: dict[str, Any], params: dict[str, Any], caller: str) -> None:
     """Judge parameters against scikit-learn style constraints; raise ParameterError.
 
@@ -40,6 +44,11 @@ def check_parameters(constraints: dict[str, Any], params: dict[str, Any], caller
                 raise ParameterError(
                     f"The {name!r} parameter of {caller} must be {numbers[0]}. Got {value} instead."
                 )
+        if isinstance(value, int) and abs(value) > _MOST:
+            raise ParameterError(
+                f"The {name!r} parameter of {caller} must be at most {_MOST:,}, got a number of "
+                f"{len(str(value))} digits. Give a smaller one."
+            )
     try:
         validate_parameter_constraints(constraints, params, caller_name=caller)
     except InvalidParameterError as error:

@@ -14,6 +14,7 @@ from latently._sklearn import Interval, StrOptions, check_parameters
 from latently._validation import check_fitted, read_seed
 from latently.estimators._base import BaseAutoencoder, SupportName, rounding_of, seeded
 from latently.estimators._baselines import Spectrum, compare
+from latently.estimators._fitting import check_rows_fit
 from latently.estimators._inference import (
     as_tensor,
     ask,
@@ -199,6 +200,10 @@ class Answers(BaseAutoencoder):
         training rows, and cells are left missing as often as there.
         """
         rounding = rounding_of(support, "sample")
+        check_rows_fit(
+            n_samples, self.preprocessor_.layout.width, f"Generating {n_samples:,} rows",
+            "Generate fewer at a time",
+        )  # fmt: skip
         with seeded(seed), torch.no_grad():
             values = self._generated(draw(n_samples, seed))
         preprocessor = self.preprocessor_

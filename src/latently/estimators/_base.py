@@ -15,10 +15,11 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
+from latently._codec import OWN, name_in_file
 from latently._sklearn import Interval, StrOptions, check_parameters
 from latently._validation import check_fitted, read_codes, read_input, read_seed
 from latently.estimators._effort import Effort
-from latently.estimators._fitting import encode
+from latently.estimators._fitting import check_rows_fit, encode
 from latently.estimators._inference import (
     Question,
     as_tensor,
@@ -32,7 +33,12 @@ from latently.estimators._inference import (
     residuals_of,
     row_errors,
 )
-from latently.estimators._restoring import check_fitted_state, check_weights
+from latently.estimators._restoring import (
+    check_fitted_state,
+    check_history,
+    check_module,
+    check_weights,
+)
 from latently.estimators._rotation import Rotation
 from latently.estimators._saving import SaveMixin
 from latently.exceptions import DataError, ModelFileError
@@ -59,6 +65,8 @@ _SAVED = (
     "rotation_",
     "interrupted_",
 )
+#: Fitted attributes that a model file holds in another form, or that follow from others.
+_KEPT_APART = (*_SAVED, "module_", "history_", "estimators_")
 #: Records that the summary of a model ends with.
 _TOLD = ("components_curve_", "baselines_")
 
@@ -199,6 +207,10 @@ class BaseAutoencoder(
             raise DataError(
                 f"interpolate walks from one row to one row, got {len(ends[0])} and {len(ends[1])}."
             )
+        check_rows_fit(
+            n_steps, self.preprocessor_.layout.width + self.n_components_,
+            f"Interpolating {n_steps:,} rows", "Give n_steps a smaller number",
+        )  # fmt: skip
         codes = np.linspace(ends[0][0], ends[1][0], n_steps)
         return self.inverse_transform(codes, support=support)
 
@@ -391,16 +403,26 @@ class BaseAutoencoder(
     def _fitted_state(self) -> dict[str, Any]:
         if not hasattr(self, "module_"):
             return {}
-        state = {name: getattr(self, name) for name in _SAVED if hasattr(self, name)}
+        names = (*_SAVED, *(name for name in vars(self) if self._is_own_state(name)))
+        state = {name: getattr(self, name) for name in names if hasattr(self, name)}
         weights = {name: w.numpy() for name, w in self.module_.state_dict().items()}
         return {**state, "history_": self.history_.to_dict(), "weights": weights}
+
+    def _is_own_state(self, name: str) -> bool:
+        """Return True for a fitted attribute that a class of the user's own adds."""
+        if not name_in_file(type(self)).startswith(OWN) or hasattr(type(self), name):
+            return False
+        is_fitted = name.endswith("_") and not name.startswith("_")
+        return is_fitted and name not in _KEPT_APART
 
     def _restore(self, state: dict[str, Any]) -> None:
         self._check_parameters()
         check_fitted_state(state)
-        weights = state.pop("weights")
-        self.history_ = History.from_dict(state.pop("history_"))
-        if not set(state) <= set(_SAVED):
+        weights = state.pop("weights", None)
+        if not isinstance(weights, dict):
+            raise ModelFileError("The model has no weights.", "config")
+        self.history_ = check_history(state.pop("history_", None))
+        if not all(name in _SAVED or self._is_own_state(name) for name in state):
             raise ModelFileError("The model has fitted attributes of unknown names.", "config")
         for name, value in state.items():
             setattr(self, name, value)
@@ -416,6 +438,8 @@ class BaseAutoencoder(
             self.module_ = build()
         self.module_.load_state_dict(tensors)
         self.module_.eval()
+        if not self._has_own_network and not name_in_file(type(self)).startswith(OWN):
+            check_module(self.module_)
 
 
 def rounding_of(support: SupportName, method: str) -> Rounding:

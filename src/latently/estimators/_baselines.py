@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from latently._layout import Layout
+from latently.exceptions import DataError
+from latently.io import check_memory
 from latently.nn import AutoencoderModule, Cells, spread
 
 #: Rows that the PCA is fitted to; its error hardly changes with more.
@@ -16,6 +18,8 @@ _MAX_PCA_ROWS = 10_000
 #: Widest row for which the covariance is decomposed whole.
 _MAX_COVARIANCE_WIDTH = 2_048
 _RANDOMIZED_COMPONENTS = 128
+#: Of the rows and of what is left of them, in double precision.
+_BYTES_PER_ELEMENT = 24
 #: Share of the variance that ``n_components="auto"`` keeps, and its most components.
 _AUTO_SHARE = 0.9
 _AUTO_MAX_COMPONENTS = 64
@@ -49,6 +53,14 @@ class Baselines:
     n_components: int
     n_rows: int
     rows: Literal["validation", "training"]
+
+    def check_consistent(self) -> None:
+        """Raise DataError if the figures of a file cannot be."""
+        errors = (self.mean, self.pca, self.autoencoder)
+        if not all(error >= 0 for error in errors) or self.n_components < 0:
+            raise DataError("The model's baselines_ are out of range.")
+        if not 0 < self.n_rows < 2**62:
+            raise DataError("The model's baselines_ are of no rows.")
 
     def __str__(self) -> str:
         return (
@@ -91,6 +103,12 @@ class Spectrum(NamedTuple):
 
 def fit_spectrum(cells: Cells, layout: Layout) -> Spectrum:
     """Return the PCA of some rows, missing cells filled with the mean."""
+    n_rows, width = min(len(cells.values), _MAX_PCA_ROWS), layout.width
+    check_memory(
+        n_rows * width * _BYTES_PER_ELEMENT,
+        f"The PCA of {n_rows:,} rows of {width:,} encoded elements that a model is compared with",
+        "Give fewer columns or rows",
+    )
     seen = _seen_elements(cells, layout)
     mean = _observed_mean(cells.values.flatten(1), seen)
     first = slice(_MAX_PCA_ROWS)

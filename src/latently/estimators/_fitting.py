@@ -36,6 +36,8 @@ _N_EVALUATIONS = 50
 _BYTES_PER_ELEMENT = 16
 #: And for a weight: itself, its gradient, two moments, the best one so far and a copy of it.
 _BYTES_PER_WEIGHT = 24
+#: Of a pair of elements: the covariance, its inverse and what is derived of them, in double.
+_BYTES_PER_PAIR = 56
 #: Training rows that the prior of a code is fitted to.
 _PRIOR_ROWS = 10_000
 #: Fewest pixels of a row that count as many.
@@ -104,6 +106,41 @@ def in_canonical_order(data: Input, target: Input | None, weights: np.ndarray | 
     goal = None if target is None else take_rows(target, order)
     positions = order if kept is None else kept[order]
     return SortedRows(take_rows(data, order), goal, weights, positions, content)
+
+
+def check_pairs_fit(width: int, n_members: int, allowed: float | None) -> None:
+    """Raise ResourceError if relations of all pairs of elements need more memory than there is.
+
+    Parameters
+    ----------
+    width : int
+        Elements of an encoded row.
+    n_members : int
+        Weights that each network has for an element.
+    allowed : float or None
+        Bytes; None allows what is free.
+    """
+    check_memory(
+        width**2 * _BYTES_PER_PAIR + width * n_members * _BYTES_PER_WEIGHT,
+        f"Learning how {width:,} encoded elements depend on each other",
+        "Give fewer columns, or fill them by a DenoisingAutoencoder()",
+        allowed,
+    )
+
+
+def check_rows_fit(n_rows: int, width: int, what: str, remedy: str, n_bytes: int = 32) -> None:
+    """Raise ResourceError if so many encoded rows need more memory than is free.
+
+    Parameters
+    ----------
+    n_rows, width : int
+        Rows, and elements of each.
+    what, remedy : str
+        For the message.
+    n_bytes : int, default=32
+        Bytes of an element.
+    """
+    check_memory(float(n_rows) * width * n_bytes, what, remedy)
 
 
 #: May be given for the categories kept of each column.

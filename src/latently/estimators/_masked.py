@@ -21,6 +21,7 @@ from latently.estimators._fitting import (
     LIMITS,
     MAX_CATEGORIES_CONSTRAINT,
     check_fits,
+    check_pairs_fit,
     chunk_options,
     deadline,
     encode,
@@ -200,13 +201,18 @@ class MaskedAutoencoder(BaseAutoencoder):
             If the rows cannot be used.
         DivergenceError
             If training ran away three times.
+        ResourceError
+            If more memory is needed than there is, or than ``max_memory`` allows. It grows with
+            the square of the columns.
         """
         self._check_parameters()
         data = _table(read_input(self, X, reset=True, min_rows=MIN_ROWS, is_declared=True))
+        self._check_pairs_fit(data.shape[1])
         seed = self._draw_seed()
         data = in_canonical_order(data, None, None).data
         self.preprocessor_ = make_preprocessor(data, "gaussian", self.max_categories)
         check_fits(self.preprocessor_, data, None, self.max_memory)
+        self._check_pairs_fit(self.preprocessor_.layout.width)
         cells = encode(self.preprocessor_, data, fitting=True)
         with checkpointing(checkpoint), seeded(seed):
             self._learn(cells, seed)
@@ -246,6 +252,9 @@ class MaskedAutoencoder(BaseAutoencoder):
             run_loop(self, rows, None, chunk_options(self, rows.n_rows, self._next_seed), _MASKING)
         self._next_seed += 1
         return self
+
+    def _check_pairs_fit(self, width: int) -> None:
+        check_pairs_fit(width, 2 * int(self.n_networks) * int(self.hidden_size), self.max_memory)
 
     def _learn(self, cells: Cells, seed: int) -> None:
         """Train the networks on all but some held-out cells of the donors, then grow the trees."""
@@ -318,11 +327,6 @@ class MaskedAutoencoder(BaseAutoencoder):
             shapes["stored"][0], shapes["forest.feature"][0], shapes["forest.roots"][1]
         )
         return self._module(torch.zeros(self.preprocessor_.layout.width), size)
-
-    def _restore(self, state: dict[str, Any]) -> None:
-        super()._restore(state)
-        module = cast(MaskedModule, self.module_)
-        module.forest.check(len(module.stored), max(module.stored.shape[1], 1))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

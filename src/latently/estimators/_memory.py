@@ -24,6 +24,7 @@ from latently.estimators._common_docs import document
 from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
 from latently.estimators._fitting import (
     MAX_CATEGORIES_CONSTRAINT,
+    check_rows_fit,
     encode,
     extended,
     in_canonical_order,
@@ -37,6 +38,8 @@ from latently.training import ENGINE_METHODS, Engine, History
 
 #: Rows kept by default: more find anomalies hardly better and cost time in proportion.
 _AUTO_ROWS = 2_000
+#: Bytes of an encoded element that is read, and of one that is kept for all views.
+_BYTES_READ, _BYTES_KEPT = 16, 80
 #: Small memories of a robust one.
 _MEMORIES = 64
 #: Share of the memory that one call of ``partial_fit`` replaces at most.
@@ -156,14 +159,18 @@ class MemoryAutoencoder(BaseAutoencoder):
             If a parameter has a wrong value.
         DataError
             If the rows cannot be used.
+        ResourceError
+            If more memory is needed than there is.
         """
         self._check_parameters()
         data = read_input(self, X, reset=True, min_rows=MIN_ROWS)
         seed = self._draw_seed()
         data = in_canonical_order(data, None, None).data
         self.preprocessor_ = make_preprocessor(data, self.likelihood, self.max_categories)
+        chosen = self._chosen(len(data), seed)
+        self._check_fits(len(data), len(chosen))
         cells = encode(self.preprocessor_, data, fitting=True)
-        self._keep(cells.take(self._chosen(len(cells.values), seed)), cells, seed)
+        self._keep(cells.take(chosen), cells, seed)
         self.history_ = History(stopped="finished")
         self.interrupted_ = False
         self._next_seed = seed + 1
@@ -208,6 +215,14 @@ class MemoryAutoencoder(BaseAutoencoder):
         cast(StoredRows, self.module_).take_scales(before)
         self._next_seed = seed + 1
         return self
+
+    def _check_fits(self, n_rows: int, n_kept: int) -> None:
+        """Raise ResourceError if the rows, and those kept, need more memory than is free."""
+        check_rows_fit(
+            n_rows + _BYTES_KEPT // _BYTES_READ * n_kept, self.preprocessor_.layout.width,
+            f"A memory of {n_kept:,} rows of {self.preprocessor_.layout.width:,} encoded elements",
+            "Give n_components a smaller number, or fewer columns", _BYTES_READ,
+        )  # fmt: skip
 
     def _chosen(self, n_rows: int, seed: int) -> Tensor:
         """Return the places of the rows to keep."""

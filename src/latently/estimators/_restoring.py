@@ -3,20 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from latently._codec import check_state
 from latently._layout import Layout
+from latently.estimators._baselines import Baselines
+from latently.estimators._inference import ask, code_of, reconstruction_of
+from latently.estimators._rotation import Rotation
+from latently.estimators._sizes import ComponentsCurve
 from latently.exceptions import ModelFileError
-from latently.nn import outlined
-from latently.preprocessing import Preprocessor
+from latently.nn import AutoencoderModule, Cells, check_sound, outlined
+from latently.preprocessing import ImagePreprocessor, TablePreprocessor
+from latently.training import History, StopReason
 
-#: Attributes that count something, and how far that may go.
-_COUNTS = ("n_features_in_", "n_components_", "n_active_", "n_trained_", "n_refit_steps_")
+#: Fitted attributes that are always there, and those that may be, with their types.
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "n_features_in_": int,
+    "n_components_": int,
+    "interrupted_": bool,
+    "preprocessor_": (TablePreprocessor, ImagePreprocessor),
+}
+_OPTIONAL: dict[str, type] = {
+    "feature_names_in_": np.ndarray,
+    "n_active_": int,
+    "n_trained_": int,
+    "n_refit_steps_": int,
+    "baselines_": Baselines,
+    "components_curve_": ComponentsCurve,
+    "rotation_": Rotation,
+}
+#: How far counts may go.
 _MOST = 2**40
+#: Wider rows are not tried.
+_MAX_TRIED = 1 << 14
 #: Ends of the names of buffers in which an infinity stands for a value that is not there.
 _OPEN = ("ladder",)
 
@@ -29,20 +52,84 @@ def check_fitted_state(state: Mapping[str, Any]) -> None:
     state : mapping of str to object
         Names and values of fitted attributes.
     """
-    check_state(state, {"n_features_in_": int, "n_components_": int, "interrupted_": bool})
-    counts = [name for name in _COUNTS if name in state]
-    check_state(state, dict.fromkeys(counts, int))
-    for name in counts:
+    types = _TYPES | {name: kind for name, kind in _OPTIONAL.items() if name in state}
+    check_state(state, types)
+    for name in (name for name, kind in types.items() if kind is int):
         if not 1 <= state[name] <= _MOST:
             raise ModelFileError(f"The model's {name} is {state[name]:,}.", "config")
-    n_features = state["n_features_in_"]
-    if "feature_names_in_" in state:
-        names = state["feature_names_in_"]
-        are_names = isinstance(names, np.ndarray) and names.shape == (n_features,)
-        if not are_names or not all(isinstance(name, str) for name in names):
-            raise ModelFileError(f"The model has not {n_features} names of columns.", "config")
-    if not isinstance(state.get("preprocessor_"), Preprocessor):
-        raise ModelFileError("The model's preprocessor_ is none.", "config")
+    _check_columns(state)
+    if "rotation_" in state and len(state["rotation_"].center) != state["n_components_"]:
+        raise ModelFileError("The model's rotation_ is of another code.", "config")
+
+
+def _check_columns(state: Mapping[str, Any]) -> None:
+    """Raise ModelFileError if columns are counted or named in two ways."""
+    n_features, preprocessor = state["n_features_in_"], state["preprocessor_"]
+    is_table = isinstance(preprocessor, TablePreprocessor)
+    if is_table and n_features != preprocessor.layout.n_columns:
+        raise ModelFileError(f"The model has not {n_features:,} columns.", "config")
+    if "feature_names_in_" not in state:
+        return
+    names = state["feature_names_in_"].tolist()
+    if not is_table or names != list(preprocessor.spec.names or ()):
+        raise ModelFileError(f"The model has not these {n_features:,} names of columns.", "config")
+
+
+def check_history(state: Any) -> History:
+    """Return the record of a fit, if it can be one.
+
+    Parameters
+    ----------
+    state : object
+        What a file says that ``History.to_dict`` returned.
+
+    Raises
+    ------
+    ModelFileError
+        If it cannot have.
+    """
+    if not isinstance(state, dict):
+        raise ModelFileError("The model's history_ is none.", "config")
+    check_state(state, {"events": list, "stopped": str, "best_step": int})
+    columns = {
+        name: state[name] for name in state if name not in ("events", "stopped", "best_step")
+    }
+    figures = [list(map(type, column)) for column in columns.values() if isinstance(column, list)]
+    sound = (
+        len(figures) == len(columns)
+        and {kind for column in figures for kind in column} <= {int, float}
+        and len({len(column) for column in figures}) <= 1
+        and all(isinstance(event, str) for event in state["events"])
+        and state["stopped"] in get_args(StopReason)
+        and all(0 <= step <= _MOST for step in (state["best_step"], *columns["step"]))
+    )
+    if not sound:
+        raise ModelFileError("The model's history_ does not fit together.", "config")
+    return History.from_dict(state)
+
+
+def check_module(module: AutoencoderModule) -> None:
+    """Raise ModelFileError if a module cannot answer with finite numbers.
+
+    Its numbers are held against their ranges. Then it rebuilds a row of zeros, the mean of most
+    columns, and one of ones.
+
+    Parameters
+    ----------
+    module : AutoencoderModule
+        With the weights of a file.
+    """
+    try:
+        check_sound(module)
+    except ValueError as error:
+        raise ModelFileError(f"the weights cannot be: {error}", "config") from None
+    layout = module.likelihood.layout
+    if layout.width > _MAX_TRIED:
+        return
+    values = torch.stack([torch.zeros(layout.shape), torch.ones(layout.shape)]).double()
+    for question in (code_of, reconstruction_of):
+        if not bool(ask(module, Cells(values.to(module.center)), question).isfinite().all()):
+            raise ModelFileError("the weights lead to answers that are not finite", "not_finite")
 
 
 def check_weights(

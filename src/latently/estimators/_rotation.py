@@ -11,6 +11,8 @@ from sklearn import config_context
 from sklearn.decomposition import FastICA
 from sklearn.exceptions import ConvergenceWarning
 
+from latently.exceptions import DataError
+
 RotationName = Literal["ica", "varimax"]
 
 #: A component that varies less than this share of the one that varies most is left as it is.
@@ -37,6 +39,20 @@ class Rotation:
     matrix: np.ndarray
     inverse: np.ndarray
 
+    def check_consistent(self) -> None:
+        """Raise DataError if the parts do not belong together, as those of a file may not."""
+        n = self.center.size
+        sound = (
+            self.center.shape == (n,)
+            and self.matrix.shape == self.inverse.shape == (n, n)
+            and all(part.dtype.kind == "f" for part in (self.center, self.matrix, self.inverse))
+            and bool(np.isfinite(self.center).all() and np.abs(self.center).max(initial=0) < 1e30)
+            and bool(np.abs(self.matrix).max(initial=0) < 1e30)
+            and np.allclose(self.matrix @ self.inverse, np.eye(n), atol=1e-3)
+        )
+        if not sound:
+            raise DataError("The model's rotation does not fit together.")
+
     @classmethod
     def fit(cls, method: RotationName, codes: np.ndarray, rows: np.ndarray) -> Self:
         """Find independent axes (ICA [1]_), or axes that few columns load on (varimax [2]_).
@@ -58,15 +74,24 @@ class Rotation:
         """
         codes, center = codes.astype(np.float64), codes.astype(np.float64).mean(0)
         spread = codes.std(0)
+        if not (np.isfinite(codes).all() and np.isfinite(rows).all() and spread.any()):
+            raise DataError("The codes of these rows are all equal, or too large. Give other rows.")
         used = np.flatnonzero(spread > _LEAST_SPREAD * max(spread.max(), 1e-300))
         centred = (codes - center)[:, used]
-        found = (_independent if method == "ica" else _simple)(centred, rows)
+        try:
+            found = (_independent if method == "ica" else _simple)(centred, rows)
+        except ValueError:  # of NumPy and scikit-learn, where squares overflow
+            raise DataError(
+                "The codes of these rows do not vary along enough axes. Give other rows."
+            ) from None
         axes = centred @ found
         loadings = axes.T @ (rows - rows.mean(0)) / len(rows)
         strongest = np.argsort(-np.square(loadings).sum(1), kind="stable")
         sides = np.sign((axes**3).mean(0)) + (axes.std(0) == 0)
         matrix = np.eye(len(center))
         matrix[np.ix_(used, used)] = (found * np.where(sides == 0, 1, sides))[:, strongest]
+        if not np.isfinite(matrix).all() or np.linalg.matrix_rank(matrix) < len(matrix):
+            raise DataError("The codes of these rows are too large to be turned. Give other rows.")
         return cls(method, center, matrix, np.linalg.inv(matrix))
 
     def apply(self, codes: np.ndarray) -> np.ndarray:

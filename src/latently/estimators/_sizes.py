@@ -11,6 +11,7 @@ from torch import Tensor
 
 from latently.estimators._baselines import Spectrum, automatic_components
 from latently.estimators._inference import ask
+from latently.exceptions import DataError
 from latently.nn import AutoencoderModule, Cells
 
 #: Sizes looked at beyond what a PCA needs, and the most.
@@ -63,6 +64,12 @@ class ComponentsCurve:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "errors", tuple(self.errors))
+
+    def check_consistent(self) -> None:
+        """Raise DataError if the parts do not belong together, as those of a file may not."""
+        known = 1 <= self.n_components <= len(self.errors)
+        if not known or not all(0 <= error < np.inf for error in self.errors):
+            raise DataError("The model's components_curve_ does not fit together.")
 
     @classmethod
     def choose(cls, errors: np.ndarray) -> ComponentsCurve:

@@ -78,8 +78,8 @@ class UNetAutoencoder(BaseAutoencoder):
     patch_size : int, default=64
         Side of the squares that larger images are cut into for training.
     enlarge : int, default=1
-        Times that images come back as high and wide. Above 1 it learns from full images that were
-        made small.
+        Times that images come back as high and wide, at most 16. Above 1 it learns from full
+        images that were made small.
     augment : bool or "auto", default="auto"
         Whether patches are turned, mirrored and recoloured in training; "auto" does so with
         photographs, which are as likely either way, but not with line art: a 6 is no 9.
@@ -167,7 +167,7 @@ class UNetAutoencoder(BaseAutoencoder):
         "likelihood": [StrOptions({"auto", "gaussian", "bernoulli"})],
         "kind": KIND_CONSTRAINT,
         "patch_size": [Interval(Integral, 8, None, closed="left")],
-        "enlarge": [Interval(Integral, 1, None, closed="left")],
+        "enlarge": [Interval(Integral, 1, 16, closed="both")],
         "augment": ["boolean", StrOptions({"auto"})],
         "blind": ["boolean"],
         "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],

@@ -49,10 +49,10 @@ class Autoencoder(PlainAutoencoder):
     {common}
     {ordered}
     refinement_steps : int, default=0
-        Steps that each code descends from the encoder's answer towards the code that is rebuilt
-        best [3]_. A trained network is not touched, but its codes lose what the encoder has
-        overfitted; 10 steps cost about twenty times what encoding a row does. Not for finding
-        anomalies: they are rebuilt better, too.
+        Steps, at most 1,000, that each code descends from the encoder's answer towards the code
+        that is rebuilt best [3]_. A trained network is not touched, but its codes lose what the
+        encoder has overfitted; 10 steps cost about twenty times what encoding a row does. Not
+        for finding anomalies: they are rebuilt better, too.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class Autoencoder(PlainAutoencoder):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **PlainAutoencoder._parameter_constraints,
-        "refinement_steps": [Interval(Integral, 0, None, closed="left")],
+        "refinement_steps": [Interval(Integral, 0, 1_000, closed="both")],
     }
 
     def _build_module(self, mean: Tensor) -> AutoencoderModule:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from latently import estimators, nn, tasks
-from latently._codec import MISFITS, from_plain
+from latently._codec import MISFITS, OWN, from_plain, name_in_file
 from latently._layout import Block, Layout
-from latently.exceptions import LatentlyError, ModelFileError
+from latently.exceptions import LatentlyError, ModelFileError, ParameterError
 from latently.io import read_model, show
 from latently.preprocessing import ImagePreprocessor, TablePreprocessor
 from latently.preprocessing._columns import BooleanCodec, CategoryCodec, OrdinalCodec, TimeCodec
@@ -77,12 +79,18 @@ CLASSES: dict[str, type] = {
 
 
 @nn.with_own_settings
-def load(path: str | Path, *, network: nn.CustomNetwork | None = None) -> Any:
+def load(
+    path: str | Path,
+    *,
+    network: nn.CustomNetwork | None = None,
+    classes: Iterable[type | Callable[..., Any]] = (),
+) -> Any:
     """Read a model that ``save`` wrote; it answers bit for bit as the saved one did.
 
-    Nothing in the file is executed and no class outside a fixed list is made. A file holds no
-    engine, device, address or verbosity: the model computes with ``engine="auto"`` until another
-    one is set.
+    Nothing in the file is executed. The file can only name classes of a fixed list, and those
+    given as ``classes``.
+    A file holds no engine, device, address or verbosity: the model computes with ``engine="auto"``
+    until another one is set.
 
     Parameters
     ----------
@@ -90,6 +98,10 @@ def load(path: str | Path, *, network: nn.CustomNetwork | None = None) -> Any:
         The model file.
     network : CustomNetwork or None, default=None
         The modules of a model with a custom network; the file holds their weights only.
+    classes : iterable of classes and functions, default=()
+        Your own parts of the model, which the file holds by name only: the class of an autoencoder
+        or task that you derived, of a network, a corruption, a rule or a splitter, or the function
+        that corrupts. They are made from the parameters in the file.
 
     Returns
     -------
@@ -99,7 +111,10 @@ def load(path: str | Path, *, network: nn.CustomNetwork | None = None) -> Any:
     Raises
     ------
     ModelFileError
-        If the file is damaged, foreign or newer than this version; ``reason`` says which.
+        If the file is damaged, foreign or newer than this version, or a part of your own was not
+        handed in; ``reason`` says which.
+    ParameterError
+        If ``classes`` holds something else, or two parts of one name.
 
     Examples
     --------
@@ -120,12 +135,12 @@ def load(path: str | Path, *, network: nn.CustomNetwork | None = None) -> Any:
             "checkpoint= (or `latently fit --resume`), then save the model.",
             "class",
         )
-    classes: dict[str, Any] = dict(CLASSES)
+    known: dict[str, Any] = CLASSES | _own_parts(classes)
     if network is not None:
-        classes["CustomNetwork"] = lambda **_: network
+        known["CustomNetwork"] = lambda **_: network
     used = _Used(arrays)
     try:
-        model = from_plain(config, used, classes)
+        model = from_plain(config, used, known)
     except ModelFileError as error:
         raise _refusal(path, str(error), error.reason) from None
     except LatentlyError as error:
@@ -142,6 +157,24 @@ def load(path: str | Path, *, network: nn.CustomNetwork | None = None) -> Any:
     if len(used.names) < len(arrays):
         raise _refusal(path, "it holds arrays that belong to no part of the model.", "tensor_extra")
     return model
+
+
+def _own_parts(parts: Iterable[Any] | Any) -> dict[str, Any]:
+    """Return the user's own classes and functions by the names that a model file gives them."""
+    if not isinstance(parts, Iterable):
+        raise ParameterError(f"classes must be a list, got {parts!r:.60}. Put it into brackets.")
+    parts = list(parts)
+    for part in parts:
+        if not (isinstance(part, type) or inspect.isroutine(part)):
+            raise ParameterError(
+                f"classes must hold classes and functions, got {part!r:.60}. Give the class itself."
+            )
+    named = {name_in_file(part): part for part in parts}
+    if len(named) < len(parts):
+        raise ParameterError(
+            "classes must hold parts of different names, got one name twice. Rename one of them."
+        )
+    return {name: part for name, part in named.items() if name.startswith(OWN)}
 
 
 class _Used(dict[str, Any]):

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from latently.exceptions import DataError
 from latently.preprocessing._columns import (
@@ -51,7 +53,8 @@ def check_table(
     kinds = center.dtype.kind == scale.dtype.kind == "f"
     # The center of a column without any value is not a number: nothing can be given back.
     _hold(kinds and not np.isinf(center).any(), "a center is not finite")
-    _hold(bool(np.isfinite(scale).all() and (scale > 0).all()), "a scale is not above zero")
+    _hold(bool(((scale > 1 / _LARGEST) & (scale < _LARGEST)).all()), "a scale is not above zero")
+    _hold(not bool((np.abs(center) > _LARGEST).any()), "a center is out of range")
     places = sorted([*positions.tolist(), *(codec.position for codec in codecs)])
     _hold(places == list(range(len(places))), "the positions of the columns are not 0, 1, ...")
     _check_names(spec, len(places))
@@ -93,10 +96,10 @@ def check_images(spec: ImageSpec) -> None:
         Axes, size, type and range.
     """
     _hold(all(side > 0 for side in spec.shape), "an image has a side of no pixel")
-    _hold(math.isfinite(spec.low) and math.isfinite(spec.high) and spec.low < spec.high,
+    _hold(all(abs(end) < _LARGEST for end in (spec.low, spec.high)) and spec.low < spec.high,
           "the range of the pixels is none")  # fmt: skip
     least, most = spec.support
-    _hold(math.isfinite(least) and math.isfinite(most) and least <= most,
+    _hold(all(abs(end) < _LARGEST for end in (least, most)) and least <= most,
           "the values that pixels may have are none")  # fmt: skip
     _hold(0 <= spec.white < math.inf, "the value of white is none")
     _check_dtype(spec.dtype)
@@ -119,9 +122,20 @@ def _check_type(kind: ColumnType) -> None:
     if kind.levels is None and kind.name in ("dictionary", "null"):
         return
     try:
-        arrow_type(kind)
-    except (AttributeError, KeyError, TypeError, ValueError):
+        found = arrow_type(kind)
+        if kind.zone is not None:
+            pc.local_timestamp(pa.array([0], found))
+    except (AttributeError, KeyError, TypeError, ValueError, NotImplementedError):
         _hold(False, f"a column is of the unknown type {kind.name[:30]!r}")
+
+
+def is_zone(name: str) -> bool:
+    """Return True for the name of a time zone."""
+    try:
+        pc.local_timestamp(pa.array([0], pa.timestamp("s", name)))
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _check_codec(codec: Any) -> None:
@@ -132,9 +146,11 @@ def _check_codec(codec: Any) -> None:
         _hold(alike and len(set(known)) == len(known),
               f"the categories of {codec.name[:30]!r} differ, or one is double")  # fmt: skip
     if isinstance(codec, TimeCodec):
+        _hold(codec.zone is None or is_zone(codec.zone), f"the zone of {codec.name[:30]!r} is none")
+        _hold(abs(codec.origin) < 2**63, f"the origin of {codec.name[:30]!r} is none")
         _hold(codec.seconds_per_tick in (*SECONDS.values(), DAY)
               and set(codec.periods) <= set(CYCLES)
-              and abs(codec.center) < _LARGEST and 0 < codec.scale < _LARGEST,
+              and abs(codec.center) < _LARGEST and 1 / _LARGEST < codec.scale < _LARGEST,
               f"the scale of {codec.name[:30]!r} is none")  # fmt: skip
 
 

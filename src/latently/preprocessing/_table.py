@@ -92,6 +92,9 @@ class TablePreprocessor:
         if self.support is not None:
             self.support.check_consistent()
             check_support(self.support, len(self.positions), self.codecs)
+            has_values = self.support.gaps[: len(self.positions)] < 1
+            if np.isnan(self.center[has_values]).any():
+                raise DataError("The model's columns do not fit together: a center is missing.")
 
     @classmethod
     def fit(

@@ -15,6 +15,8 @@ Rounding = Literal["nearest", "down", "up", "free"]
 
 #: Values further than this share of a step from the grid lie off it.
 _OFF_GRID = 1e-4
+#: Numbers of a file are smaller.
+_MOST = 1e300
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,13 +88,29 @@ class Support:
             and self.is_excess.shape == m
             and bool(((column >= 0) & (column < self.low.size)).all())
             and not (self.low > self.high).any()
+            and bool((np.isnan(self.low) == np.isnan(self.high)).all())
             and not np.isnan(self.masses).any()
-            and all(bool(np.isfinite(part).all()) for part in finite)
-            and bool((self.factor > 0).all() and (self.step >= 0).all())
+            and all(bool((np.abs(part) < _MOST).all()) for part in finite)
+            and not any((np.abs(part) == np.inf).any() for part in (self.low, self.high))
+            and bool((self.factor > 1 / _MOST).all() and (self.step >= 0).all())
+            and self._has_sound_masses()
+            and self._has_sound_days()
             and bool(((self.gaps >= 0) & (self.gaps <= 1)).all())
         )
         if not sound:
             raise DataError("The model's columns do not fit together: their support is wrong.")
+
+    def _has_sound_masses(self) -> bool:
+        """Return True where masses are finite, and shares grow from below each to up to it."""
+        values, shares = self.masses[0], self.shares
+        beside = bool(((self.beside[0] <= values) & (self.beside[1] >= values)).all())
+        ordered = bool(((shares[0] >= 0) & (shares[0] <= shares[1]) & (shares[1] <= 1)).all())
+        return beside and ordered and bool(np.isfinite(values).all())
+
+    def _has_sound_days(self) -> bool:
+        """Return True where hours of a day lie within it."""
+        length, first, last, _ = self.day[:, self.day[0] > 0]
+        return bool(((first >= 0) & (first <= last) & (last <= length)).all())
 
     def snapped(self, values: np.ndarray, rounding: Rounding = "nearest") -> np.ndarray:
         """Return answers moved onto values that their columns can hold.

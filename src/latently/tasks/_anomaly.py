@@ -141,10 +141,10 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         "contamination": [Interval(Real, 0, 0.5, closed="right"), StrOptions({"auto"})],
     }
 
-    _fitted_types: ClassVar[dict[str, type]] = {
+    _fitted_types: ClassVar[dict[str, type | tuple[type, ...]]] = {
         **AutoencoderTask._fitted_types,
-        "score_": object,
-        "repairs_": object,
+        "score_": tuple(SCORES.values()),
+        "repairs_": (Repairs, type(None)),
         "calibration_": Calibration,
         "rule_": object,
         "threshold_": Threshold,
@@ -571,6 +571,19 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         if both is None and self.rule_.needs_labels:
             return self  # its cut stays
         return self._cut(self.rule_, X, both)
+
+    def _check_consistent(self) -> None:
+        super()._check_consistent()
+        check_parameters({"rule_": [HasMethods("choose")]}, {"rule_": self.rule_}, "The model")
+        self.rule_.check()
+        self.score_.check_consistent(self.autoencoder_)
+        layout = self.autoencoder_.preprocessor_.layout
+        if self.offset_ != -self.threshold_.cut:
+            raise DataError("The model's offset_ is not minus the cut of its threshold_.")
+        if (self.repairs_ is None) != (len(layout.shape) > 1):
+            raise DataError("The model's repairs_ belong to tables, and to no images.")
+        if self.repairs_ is not None:
+            self.repairs_.check_fits(layout)
 
     def _limit(self) -> float:
         """Return the score up to which new rows are learnt.

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 
-from latently._codec import check_state
+from latently._codec import OWN, check_state, name_in_file
 from latently._sklearn import HasMethods, check_parameters
 from latently._validation import KIND_CONSTRAINT, ArrayKind, check_fitted
 from latently.estimators import (
@@ -95,13 +95,37 @@ class AutoencoderTask(SaveMixin, BaseEstimator):  # type: ignore[misc]  # sklear
         return {name: value for name, value in vars(self).items() if name.endswith("_")}
 
     #: What ``fit`` leaves behind, and the types that a model file must give it.
-    _fitted_types: ClassVar[dict[str, type]] = {"autoencoder_": BaseAutoencoder}
+    _fitted_types: ClassVar[dict[str, type | tuple[type, ...]]] = {
+        "autoencoder_": BaseAutoencoder,
+        "n_features_in_": int,
+    }
+    #: The same of what only some fits leave behind.
+    _optional_types: ClassVar[dict[str, type | tuple[type, ...]]] = {
+        "feature_names_in_": np.ndarray
+    }
 
     def _restore(self, state: dict[str, Any]) -> None:
         self._check_parameters()
-        check_state(state, self._fitted_types)
-        # As fit leaves them behind, and nothing that would hide a method.
-        if not all(name.endswith("_") and not name.startswith("_") for name in state):
+        optional = {name: kind for name, kind in self._optional_types.items() if name in state}
+        known = self._fitted_types | optional
+        check_state(state, known)
+        if not all(name in known or self._is_own_state(name) for name in state):
             raise ModelFileError("The model has fitted attributes of unknown names.", "config")
         for name, value in state.items():
             setattr(self, name, value)
+        if not self.autoencoder_.__sklearn_is_fitted__():
+            raise ModelFileError("The model's autoencoder_ is not fitted.", "config")
+        self._check_consistent()
+
+    def _is_own_state(self, name: str) -> bool:
+        """Return True for a fitted attribute that a class of the user's own adds."""
+        is_fitted = name.endswith("_") and not name.startswith("_")
+        is_own = name_in_file(type(self)).startswith(OWN)
+        return is_own and is_fitted and not hasattr(type(self), name)
+
+    def _check_consistent(self) -> None:
+        """Raise LatentlyError if fitted attributes of a file contradict each other."""
+        model = self.autoencoder_
+        names, theirs = (getattr(one, "feature_names_in_", ()) for one in (self, model))
+        if self.n_features_in_ != model.n_features_in_ or list(names) != list(theirs):
+            raise ModelFileError("The model has other columns than its autoencoder_.", "config")

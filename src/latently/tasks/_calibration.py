@@ -19,6 +19,8 @@ _DRIFT_LEVEL = 1e-4
 _GIVE = 0.05
 #: Relative difference of scores that is rounding: a row scores alone as in a batch, but for that.
 _ROUNDING = 1e-6
+#: Largest score that a file may hold.
+_MOST = 1e100
 #: Fewer rows say nothing of a distribution.
 _MIN_DRIFT_ROWS = 20
 
@@ -48,6 +50,15 @@ class Calibration:
     """
 
     scores: np.ndarray
+
+    def check_consistent(self) -> None:
+        """Raise DataError if the scores of a file cannot be those of a calibration."""
+        scores = self.scores
+        sound = scores.ndim == 1 and scores.dtype == np.float64 and scores.size > 0
+        if not sound or not np.isfinite(scores).all() or (scores[1:] < scores[:-1]).any():
+            raise DataError("The model's calibration_ is not finite and ascending.")
+        if float(np.abs(scores).max()) > _MOST:
+            raise DataError("The model's calibration_ is out of range.")
 
     @classmethod
     def of(cls, scores: np.ndarray) -> Self:

@@ -23,6 +23,8 @@ _ROWS_PER_MODE = 20
 _MAX_ROWS, _JUDGED_ROWS = 20_000, 2_000
 #: Bandwidths that are tried, as shares of Scott's.
 _BANDWIDTHS = np.geomspace(0.1, 1.5, 16)
+#: Numbers of a file lie between these.
+_LEAST, _MOST = 1e-30, 1e15
 #: Elements of a table of distances that are worked on at once.
 _BLOCK = 1 << 22
 
@@ -56,10 +58,10 @@ class Density(NamedTuple):
             and self.means.shape == (n_modes, n_components)
             and self.factors.shape == (n_shapes, n_components, n_components)
             and shapes
-            and bool(((self.shapes >= 0) & (self.shapes < n_shapes)).all())
-            and bool(np.isfinite(self.means).all() and np.isfinite(self.factors).all())
-            and bool((self.weights > 0).all() and np.isfinite(self.weights).all())
-            and bool((np.diagonal(self.factors, axis1=1, axis2=2) > 0).all())
+            and set(self.shapes.tolist()) == set(range(n_shapes))
+            and bool((np.abs(self.means) < _MOST).all() and (np.abs(self.factors) < _MOST).all())
+            and bool((self.weights > 0).all() and abs(self.weights.sum() - 1) < 1e-6)
+            and bool((np.diagonal(self.factors, axis1=1, axis2=2) > _LEAST).all())
         )
         if not fit:
             raise DataError("The model's density of codes does not fit together.")

@@ -12,6 +12,7 @@ from torch import Tensor
 from latently._layout import Column, Layout
 from latently._tabular import Tabular
 from latently.estimators import BaseAutoencoder, filled_of
+from latently.exceptions import DataError
 from latently.nn import Cells, MaskedModule, prediction_error
 from latently.schema import Container
 
@@ -54,6 +55,19 @@ class FillReport(Tabular):
     units: tuple[str, ...]
     leaned_on: tuple[tuple[str, ...], ...]
     library: Container = "numpy"
+
+    def check_consistent(self) -> None:
+        """Raise DataError if the parts do not belong together, as those of a file may not."""
+        n, arrays = len(self.names), (self.share_missing, self.expected_error, self.explained)
+        share = self.share_missing
+        sound = (
+            all(part.shape == (n,) and part.dtype.kind == "f" for part in arrays)
+            and n == len(self.units) == len(self.leaned_on)
+            and bool(((share >= 0) & (share <= 1)).all())
+            and not any(np.isinf(part).any() for part in arrays)
+        )
+        if not sound:
+            raise DataError("The model's fill_report_ does not fit together.")
 
     def columns(self) -> dict[str, list[Any]]:
         return self.to_dict()

@@ -101,12 +101,17 @@ class LatentSampler(AutoencoderTask):
         "conditional": ["boolean"],
     }
 
-    _fitted_types: ClassVar[dict[str, type]] = {
+    _fitted_types: ClassVar[dict[str, type | tuple[type, ...]]] = {
         **AutoencoderTask._fitted_types,
         "weights_": np.ndarray,
         "means_": np.ndarray,
         "factors_": np.ndarray,
         "shapes_": np.ndarray,
+    }
+    _optional_types: ClassVar[dict[str, type | tuple[type, ...]]] = {
+        **AutoencoderTask._optional_types,
+        "classes_": np.ndarray,
+        "class_of_mode_": np.ndarray,
     }
 
     def _default_autoencoder(self) -> BaseAutoencoder:
@@ -173,9 +178,29 @@ class LatentSampler(AutoencoderTask):
             [one.shapes + start for one, start in zip(found, before, strict=True)]
         )
 
-    def _restore(self, state: dict[str, Any]) -> None:
-        super()._restore(state)
+    def _check_consistent(self) -> None:
+        super()._check_consistent()
+        if not isinstance(self.autoencoder_, TrainedAutoencoder):
+            raise DataError("The model's autoencoder_ cannot decode codes that are drawn.")
         self._density.check_consistent(self.autoencoder_.n_components_)
+        has_classes = hasattr(self, "classes_") and hasattr(self, "class_of_mode_")
+        if has_classes != self.conditional:
+            raise DataError("The model's classes do not fit together.")
+        if has_classes:
+            self._check_classes()
+
+    def _check_classes(self) -> None:
+        """Raise DataError unless each class has modes, and each mode a class."""
+        n_classes, classes, modes = len(self.classes_), self.classes_, self.class_of_mode_
+        sound = (
+            classes.ndim == 1
+            and len(set(classes.tolist())) == n_classes
+            and modes.dtype.kind in "iu"
+            and modes.shape == self.weights_.shape
+            and set(modes.tolist()) == set(range(n_classes))
+        )
+        if not sound:
+            raise DataError("The model's classes do not fit together.")
 
     @property
     def _density(self) -> Density:

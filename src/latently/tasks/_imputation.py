@@ -25,12 +25,16 @@ from latently.estimators import (
     filled_of,
 )
 from latently.exceptions import DataError, ParameterError
+from latently.io import check_memory
 from latently.nn import AutoencoderModule, Cells, MaskedModule
 from latently.preprocessing import TablePreprocessor, fill_missing, mark_missing, restore
 from latently.schema import Rounding, plain_rows
 from latently.tasks._base import AutoencoderTask
 from latently.tasks._doubts import warn_of_doubts
-from latently.tasks._fill_report import report_fill
+from latently.tasks._fill_report import FillReport, report_fill
+
+#: Of each table: the answer, and the same in the user's columns.
+_BYTES_PER_ELEMENT = 24
 
 
 class Bounds(NamedTuple):
@@ -62,8 +66,8 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         "images" takes every array of three or four axes for images; "auto" leaves the autoencoder
         its own ``kind``.
     n_iterations : int, default=1
-        Passes. Each pass after the first shows the autoencoder the cells filled before, which
-        helps models that never saw a gap in training.
+        Passes, at most 1,000. Each pass after the first shows the autoencoder the cells filled
+        before, which helps models that never saw a gap in training.
     columns : list of str or int, or None, default=None
         Columns to fill, by name or position; None fills all. The others stay as they are, gaps
         included, and still help to fill these.
@@ -121,11 +125,17 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **AutoencoderTask._parameter_constraints,
-        "n_iterations": [Range(Integral, 1, None, closed="left")],
+        "n_iterations": [Range(Integral, 1, 1_000, closed="both")],
         "columns": ["array-like", None],
         "missing_values": [Real, str, "array-like", None],
         "add_indicator": ["boolean"],
         "support": [StrOptions({"column", "free"})],
+    }
+
+    _optional_types: ClassVar[dict[str, type | tuple[type, ...]]] = {
+        **AutoencoderTask._optional_types,
+        "fill_report_": FillReport,
+        "unfilled_": np.ndarray,
     }
 
     @each_once()
@@ -249,7 +259,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
             drawn = torch.special.ndtr(module.deviates(cells, noise.to(cells.values.device)))
             return module.quantiles(cells, module.predictive.calibrated(drawn)).transpose(0, 1)
 
-        return self._tables(X, drawn, "n_draws")
+        return self._tables(X, drawn, "n_draws", n_tables=n_draws)
 
     @each_once()
     def interval(self, X: Any, coverage: float = 0.9) -> Bounds:
@@ -290,8 +300,27 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         return Bounds(*self._tables(X, bounds, "interval", ("down", "up")))
 
     # ------------------------------------------------------------------ inside
+    def _check_consistent(self) -> None:
+        super()._check_consistent()
+        found = hasattr(self, "fill_report_"), hasattr(self, "unfilled_")
+        if found != (_is_table(self.autoencoder_),) * 2:
+            raise DataError("The model's fill_report_ belongs to a table.")
+        if not all(found):
+            return
+        names = tuple(self.autoencoder_.preprocessor_.column_names)
+        places = self.unfilled_
+        sound = places.ndim == 1 and places.dtype.kind in "iu" and self.fill_report_.names == names
+        if not sound or not set(places.tolist()) <= set(range(len(names))):
+            raise DataError("The model's fill_report_ is of other columns.")
+        self._positions()
+
     def _tables(
-        self, X: Any, question: Question, asked: str, ends: tuple[Rounding, ...] = ()
+        self,
+        X: Any,
+        question: Question,
+        asked: str,
+        ends: tuple[Rounding, ...] = (),
+        n_tables: int = 2,
     ) -> list[Any]:
         """Ask for several filled tables at once; ends of intervals are pushed outwards."""
         model = self.autoencoder_
@@ -303,6 +332,12 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         shown = self._shown(X)
         cells = model._read(shown)
         self._warn_of_gaps(cells)
+        n_rows, width = len(cells.values), model.preprocessor_.layout.width
+        check_memory(
+            float(n_tables) * n_rows * width * _BYTES_PER_ELEMENT,
+            f"Drawing {n_tables:,} tables of {n_rows:,} rows",
+            "Draw fewer tables, or give fewer rows",
+        )
         answers = model._ask(cells, question)
         chosen = self._positions() or set()
         if ends:

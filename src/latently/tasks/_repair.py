@@ -13,7 +13,9 @@ from sklearn.covariance import ledoit_wolf
 from torch import Tensor
 
 from latently._layout import Layout
+from latently.exceptions import DataError
 from latently.nn import Cells, ConditionalGaussian, Rows, spread
+from latently.tasks._scores import is_positive
 
 #: Rows that it is learnt from.
 _MAX_ROWS = 20_000
@@ -25,6 +27,8 @@ _OUTSIDE = 0.05
 _LEAST_SPREAD, _RIDGE = 1e-2, 1e-6
 #: Skewness from which on a number is straightened.
 _SKEWED = 1.0
+#: Largest number that a file may hold.
+_MOST = 1e15
 _ROWS_AT_ONCE, _ELEMENTS = 8_192, 1 << 24
 
 
@@ -88,6 +92,36 @@ class Repairs:
     most: np.ndarray
     usual: np.ndarray
     turns: np.ndarray | None = None
+
+    def check_fits(self, layout: Layout) -> None:
+        """Raise DataError if the parts do not belong together, as those of a file may not.
+
+        Parameters
+        ----------
+        layout : Layout
+            How the columns lie in the encoded row.
+        """
+        width, ends = layout.width, (self.mean, self.low, self.high, self.least, self.most)
+        shapes = [(self.bends, (3, width)), (self.usual, (layout.n_columns,))]
+        if self.turns is not None:
+            shapes.append((self.turns, (2, len(cycle_elements(layout)))))
+        known = [
+            *shapes,
+            *((end, (width,)) for end in ends),
+            (self.precision, self.precision.shape),
+        ]
+        sound = (
+            all(part.shape == shape and part.dtype.kind == "f" for part, shape in known)
+            and all(bool((np.abs(part) < _MOST).all()) for part, _ in known)
+            and bool(np.isin(self.bends[0], (-1.0, 0.0, 1.0)).all() and (self.bends[2] > 0).all())
+            and bool((self.low <= self.high).all() and (self.least <= self.most).all())
+            and bool((self.usual >= 0).all())
+            and self.precision.shape in ((width,), (width, width))
+            and (is_positive(self.precision) if self.precision.ndim == 2 else True)
+            and (bool((self.precision > 0).all()) if self.precision.ndim == 1 else True)
+        )
+        if not sound:
+            raise DataError("The model's repairs_ do not fit together.")
 
     @classmethod
     def fit(cls, cells: Cells, layout: Layout) -> Self:
@@ -161,8 +195,9 @@ class Repairs:
         column = spread(torch.arange(layout.n_columns)[None], layout)[0]
         precision, blocks = torch.from_numpy(self.precision), self._blocks(column)
         parts = []
-        for start in range(0, max(len(cells.values), 1), _ROWS_AT_ONCE):
-            part = cells.take(slice(start, start + _ROWS_AT_ONCE))
+        n_at_once = min(_ROWS_AT_ONCE, max(1, _ELEMENTS // layout.width))
+        for start in range(0, max(len(cells.values), 1), n_at_once):
+            part = cells.take(slice(start, start + n_at_once))
             values = self._filled(part, layout)
             pull = _times(values - torch.from_numpy(self.mean), precision)
             change = _times(pull, blocks)

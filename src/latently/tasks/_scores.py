@@ -10,12 +10,23 @@ from sklearn import config_context
 from sklearn.covariance import ledoit_wolf
 
 from latently.estimators import BaseAutoencoder, MemoryAutoencoder, VariationalAutoencoder
-from latently.exceptions import ParameterError
+from latently.exceptions import DataError, ParameterError
 
 #: Widest encoded row whose residuals are decorrelated; beyond it each element stands alone.
 _MAX_CORRELATED_WIDTH = 1_024
 #: Rows from which the covariance of residuals is estimated.
 _MAX_COVARIANCE_ROWS = 20_000
+#: Largest weight of a residual that a file may hold.
+_MOST = 1e30
+
+
+def is_positive(matrix: np.ndarray) -> bool:
+    """Return True for a symmetric matrix whose eigenvalues are above zero."""
+    try:
+        np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        return False
+    return np.allclose(matrix, matrix.T, rtol=1e-6, atol=1e-6 * np.abs(matrix).max())
 
 
 class Score(Protocol):
@@ -34,6 +45,10 @@ class Score(Protocol):
         """Return what each cell contributes, in the user's order of columns."""
         ...
 
+    def check_consistent(self, autoencoder: BaseAutoencoder | None = None) -> None:
+        """Raise LatentlyError if the score is not one of this autoencoder."""
+        ...
+
 
 @dataclass(frozen=True)
 class ReconstructionScore:
@@ -48,6 +63,10 @@ class ReconstructionScore:
 
     def cells(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
         return autoencoder.reconstruction_error(X, per_feature=True)
+
+    def check_consistent(self, autoencoder: BaseAutoencoder | None = None) -> None:
+        if autoencoder is not None:
+            self.fit(autoencoder, None)
 
 
 @dataclass(frozen=True)
@@ -86,6 +105,10 @@ class SurpriseScore:
     def cells(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
         assert isinstance(autoencoder, MemoryAutoencoder)
         return autoencoder.cell_surprise(X)
+
+    def check_consistent(self, autoencoder: BaseAutoencoder | None = None) -> None:
+        if autoencoder is not None:
+            self.fit(autoencoder, None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +154,20 @@ class EnergyScore:
         starts = autoencoder.preprocessor_.layout.first_elements
         cells = np.add.reduceat(elements, starts, axis=1)
         return autoencoder.preprocessor_.in_order(cells)
+
+    def check_consistent(self, autoencoder: BaseAutoencoder | None = None) -> None:
+        width = (
+            len(self.precision) if autoencoder is None else autoencoder.preprocessor_.layout.width
+        )
+        matrix, is_full = self.precision, self.precision.ndim == 2
+        sound = (
+            matrix.shape in ((width,), (width, width))
+            and matrix.dtype.kind == "f"
+            and bool((np.abs(matrix) < _MOST).all())
+            and (is_positive(matrix) if is_full else bool((matrix >= 0).all()))
+        )
+        if not sound:
+            raise DataError("The model's score_ does not fit together.")
 
     def _elements(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
         """Return what each element adds to the energy of its row."""

@@ -58,6 +58,13 @@ class Threshold:
     reason: str
     n_tied: int = 0
 
+    def check_consistent(self) -> None:
+        """Raise DataError if the parts of a file contradict each other."""
+        if not np.isfinite([self.cut, self.low, self.high]).all() or self.low > self.high:
+            raise DataError("The model's threshold_ is no cut within a finite band.")
+        if not 0 <= self.n_tied < 2**62:
+            raise DataError("The model's threshold_ counts tied rows below zero.")
+
     def __str__(self) -> str:
         tied = f"; {self.n_tied:,} rows share this score, none of them is flagged"
         return (

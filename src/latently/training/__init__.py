@@ -13,7 +13,7 @@ from latently.training._checkpoint import (
 from latently.training._data import TrainingData, n_batches
 from latently.training._engine import ENGINE_METHODS, Engine, LocalEngine, TrainingEngine
 from latently.training._group import can_group, train_group
-from latently.training._history import History, Record
+from latently.training._history import History, Record, StopReason
 from latently.training._loop import Trained, train
 from latently.training._ray import RayEngine, error_of_workers, import_ray
 from latently.training._record import CannotRecord
@@ -31,6 +31,7 @@ __all__ = [
     "CannotRecord",
     "Engine",
     "History",
+    "StopReason",
     "LocalEngine",
     "ProgressBar",
     "RayEngine",

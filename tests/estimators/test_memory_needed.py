@@ -1,0 +1,59 @@
+"""Memory is estimated before it is taken: what would not fit is refused in a sentence."""
+
+import numpy as np
+import pytest
+
+from latently import Autoencoder, AutoencoderImputer, MaskedAutoencoder, MemoryAutoencoder
+from latently.exceptions import ResourceError
+from tests.contract.samples import matrix
+
+QUICK = {"max_epochs": 1, "random_state": 0, "engine": "cpu"}
+
+
+def free(monkeypatch, n_bytes):
+    monkeypatch.setattr("latently.io._resources.free_memory", lambda: n_bytes)
+
+
+def test_an_imputation_of_very_many_columns_is_refused_before_anything_is_learnt(monkeypatch):
+    free(monkeypatch, 2**34)
+    X = np.random.default_rng(0).normal(size=(40, 100_000)).astype(np.float32)
+    with pytest.raises(ResourceError, match=r"100,000 encoded elements.*GiB are free"):
+        AutoencoderImputer().fit(X)
+
+
+@pytest.mark.parametrize(
+    ("model", "n_bytes", "words"),
+    [
+        (MaskedAutoencoder(8, n_networks=1, n_trees=4, **QUICK), 3_000, "depend on each other"),
+        (MemoryAutoencoder(random_state=0), 20_000, "A memory of 60 rows"),
+        (Autoencoder(2, **QUICK), 5_500, "PCA of"),
+    ],
+    ids=["pairs", "memory", "pca"],
+)
+def test_a_fit_that_does_not_fit_is_refused(model, n_bytes, words, monkeypatch):
+    free(monkeypatch, n_bytes)
+    with pytest.raises(ResourceError, match=words):
+        model.fit(matrix())
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda model, X: model.sample(10**12), "Generating"),
+        (lambda model, X: model.interpolate(X[:1], X[1:2], 10**12), "Interpolating"),
+    ],
+    ids=["sample", "interpolate"],
+)
+def test_more_rows_than_there_is_memory_for_are_refused(ask, words):
+    model = Autoencoder(2, **QUICK).fit(matrix())
+    with pytest.raises(ResourceError, match=words):
+        ask(model, matrix())
+
+
+def test_more_drawn_tables_than_there_is_memory_for_are_refused():
+    X = matrix()
+    X[0, 0] = np.nan
+    model = MaskedAutoencoder(8, n_networks=1, n_trees=4, **QUICK)
+    imputer = AutoencoderImputer(autoencoder=model).fit(X)
+    with pytest.raises(ResourceError, match="Draw fewer tables"):
+        imputer.impute(X, 10**9)
