@@ -195,11 +195,6 @@ REFUSED = [
     Case("masked bytes", lambda: np.ma.array([["1", "2"]] * 20, mask=[[0, 1]] * 20), "strings"),
     Case("texts", lambda: np.array([["1", "2"]] * 20, np.dtypes.StringDType()), "strings"),
     Case(
-        "masked whole pixels",
-        lambda: np.ma.array(stack(4, 8, 8, dtype="uint8"), mask=stack(4, 8, 8) > 0.1),
-        r"\(X / 255\).filled",
-    ),
-    Case(
         "masked numbers beyond doubles",
         lambda: np.ma.array([[2**60, 1], [1, 2]], mask=[[0, 1], [0, 0]]),
         "Int64",

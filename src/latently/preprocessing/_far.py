@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from latently.exceptions import DataWarning
+from latently._notices import warn
 from latently.preprocessing._columns import number_matrix
 from latently.schema import arrow_table
 
@@ -52,13 +51,11 @@ def warn_of_far_rows(data: np.ndarray | nw.DataFrame[Any]) -> None:
         typical = float(np.nanmedian(np.where(size == 0, np.nan, size)))
         far = np.flatnonzero(size > _TIMES_MEDIAN * typical)
         if len(far) and np.nanmax(size) < _REFUSED:
-            warnings.warn(
+            warn(
                 f"Row {far[0]:,} holds {numbers[far[0]]:g} in column {name}, "
                 f"{size[far[0]] / typical:.0e} times the median size of its numbers; the column "
                 "is scaled by it, so that its other numbers are all alike. Correct the cell, or "
-                "mark it as missing (NaN).",
-                DataWarning,
-                stacklevel=3,
+                "mark it as missing (NaN)."
             )
             return
 

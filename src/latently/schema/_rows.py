@@ -99,11 +99,6 @@ def _without_mask(X: np.ma.MaskedArray[Any, Any]) -> np.ndarray:
         objects = values.astype(object)
         objects[hidden] = None
         return objects
-    if values.ndim > 2:
-        raise DataError(
-            f"X must mark missing pixels by NaN, got masked images of {values.dtype}. Scale them, "
-            "such as (X / 255).filled(np.nan)."
-        )
     if np.abs(np.where(hidden, 0, values).astype(np.float64)).max() > _EXACT:
         raise DataError(
             f"X must be numbers that a double can hold beside masked cells, got {values.dtype} "

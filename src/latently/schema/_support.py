@@ -108,9 +108,14 @@ class Support:
         return beside and ordered and bool(np.isfinite(values).all())
 
     def _has_sound_days(self) -> bool:
-        """Return True where hours of a day lie within it."""
-        length, first, last, _ = self.day[:, self.day[0] > 0]
-        return bool(((first >= 0) & (first <= last) & (last <= length)).all())
+        """Return True where hours and weekdays are less than one turn of their cycle."""
+        for cycle in (self.day, self.week):
+            length, first, last, _ = cycle[:, cycle[0] > 0]
+            if not ((first >= 0) & (first <= length) & (first <= last)).all():
+                return False
+            if not (last <= first + length).all():
+                return False
+        return True
 
     def snapped(self, values: np.ndarray, rounding: Rounding = "nearest") -> np.ndarray:
         """Return answers moved onto values that their columns can hold.

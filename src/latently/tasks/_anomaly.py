@@ -17,6 +17,7 @@ from latently._sklearn import HasMethods, Interval, StrOptions, check_parameters
 from latently._validation import MIN_ROWS, check_fitted, read_input, read_seed
 from latently.estimators import BaseAutoencoder, MemoryAutoencoder, by_pieces, take_rows
 from latently.exceptions import DataError, DataWarning, DriftWarning, ParameterError
+from latently.preprocessing import warn_of_far_rows
 from latently.schema import container_of
 from latently.tasks._base import AutoencoderTask
 from latently.tasks._calibration import Calibration, DriftTest, benjamini_hochberg
@@ -189,6 +190,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         rule = self._rule()
         self.__dict__.pop("threshold_", None)  # unfitted until all is there
         data = read_input(copy.copy(self), X, reset=True, min_rows=MIN_ROWS)
+        warn_of_far_rows(data)
         labels = read_labels(y, len(data), strict=rule is not None and rule.reads_labels)
         normal = self._distinct(_without_anomalies(data, labels))
         holding = Holding.of(normal.rows, normal.units, read_seed(self.random_state))

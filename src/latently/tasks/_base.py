@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import narwhals as nw
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
@@ -129,3 +130,10 @@ class AutoencoderTask(SaveMixin, BaseEstimator):  # type: ignore[misc]  # sklear
         names, theirs = (getattr(one, "feature_names_in_", ()) for one in (self, model))
         if self.n_features_in_ != model.n_features_in_ or list(names) != list(theirs):
             raise ModelFileError("The model has other columns than its autoencoder_.", "config")
+
+
+def as_fitted(model: BaseAutoencoder, answer: Any) -> Any:
+    """Return answers about a frame as an array where ``fit`` saw one, which had no names."""
+    if model._fitted_on == "frame" or not nw.dependencies.is_into_dataframe(answer):
+        return answer
+    return nw.from_native(answer, eager_only=True).to_numpy()

@@ -12,7 +12,7 @@ from latently._notices import each_once, warn
 from latently._validation import check_fitted, is_pictures, n_axes
 from latently.estimators import BaseAutoencoder, DenoisingAutoencoder, UNetAutoencoder
 from latently.nn import GaussianNoise
-from latently.tasks._base import AutoencoderTask
+from latently.tasks._base import AutoencoderTask, as_fitted
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -100,7 +100,7 @@ class AutoencoderDenoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderTas
             In the columns, types and units of ``fit``.
         """
         check_fitted(self)
-        return self.autoencoder_.reconstruct(X)
+        return as_fitted(self.autoencoder_, self.autoencoder_.reconstruct(X))
 
     def _default_autoencoder(self) -> BaseAutoencoder:
         if getattr(self, "_is_images", False):

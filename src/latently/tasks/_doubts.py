@@ -9,6 +9,7 @@ import numpy as np
 
 from latently._notices import warn, warn_columns
 from latently.estimators import BaseAutoencoder
+from latently.schema import plain_rows
 
 #: Fewer rows than this are very few; below the second number, no column counts as an index.
 _FEW_ROWS, _MIN_INDEX_ROWS = 10, 20
@@ -33,7 +34,7 @@ def warn_of_doubts(model: BaseAutoencoder, X: Any) -> None:
             "code can copy the row. Take fewer, a corruption, or a SparseAutoencoder."
         )
     is_frame = nw.dependencies.is_into_dataframe(X)
-    data: Any = nw.from_native(X, eager_only=True) if is_frame else np.asarray(X)
+    data: Any = nw.from_native(X, eager_only=True) if is_frame else np.asarray(plain_rows(X))
     n_rows = len(data)
     if n_rows < _FEW_ROWS:
         warn(

@@ -29,7 +29,7 @@ from latently.io import check_memory
 from latently.nn import AutoencoderModule, Cells, MaskedModule
 from latently.preprocessing import TablePreprocessor, fill_missing, mark_missing, restore
 from latently.schema import Rounding, plain_rows
-from latently.tasks._base import AutoencoderTask
+from latently.tasks._base import AutoencoderTask, as_fitted
 from latently.tasks._doubts import warn_of_doubts
 from latently.tasks._fill_report import FillReport, report_fill
 
@@ -377,6 +377,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
     def _answer(self, X: Any, shown: Any, filled: Any) -> Any:
         if self.missing_values is not None:
             filled = restore(_given(X), filled, self.missing_values)
+        filled = as_fitted(self.autoencoder_, filled)
         if not self.add_indicator:
             return filled
         cells = self.autoencoder_._read(shown)
