@@ -28,13 +28,16 @@ def batches_of(data, batch_size, seed=0):
 @pytest.mark.parametrize("n_rows", [1, 2, 5, 16, 17, 33, 100])
 @pytest.mark.parametrize("batch_size", [1, 2, 16, 64])
 @pytest.mark.parametrize("buffer", [1, 20, 1000])
-def test_every_row_is_dealt_out_once_and_none_alone(monkeypatch, n_rows, batch_size, buffer):
+def test_every_row_is_dealt_out_once_and_none_alone_in_larger_batches(
+    monkeypatch, n_rows, batch_size, buffer
+):
     monkeypatch.setattr(_stream, "_BUFFER_ELEMENTS", buffer)
     batches = batches_of(data_of(n_rows, 7), batch_size)
     dealt = torch.cat([batch.inputs.values.unique() for batch in batches])
     assert dealt.sort().values.tolist() == list(range(n_rows))
     assert len(batches) == n_batches(n_rows, batch_size)
-    assert min(len(batch.inputs.values) for batch in batches) > 1
+    if min(n_rows, batch_size) > 1:
+        assert min(len(batch.inputs.values) for batch in batches) > 1
 
 
 def test_the_generator_decides_the_order():
