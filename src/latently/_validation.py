@@ -327,8 +327,9 @@ def read_weights(sample_weight: Any, X: Any, n_rows: int) -> np.ndarray | None:
         raise DataError(
             "sample_weight is zero for every row. Give at least one row a non-zero weight."
         )
+    one_for_all = sample_weight.item() if sample_weight.ndim == 0 else None
     try:
-        weights: np.ndarray = check_sample_weight(sample_weight, n_rows)
+        weights: np.ndarray = check_sample_weight(one_for_all or sample_weight, n_rows)
     except ValueError as error:
         raise DataError(str(error)) from None
     return weights
