@@ -31,6 +31,9 @@ from latently.exceptions import DataError, NotFittedError, OutputExistsError
 QUICK = {"random_state": 0, "engine": "cpu"}
 EVIL = "<script>alert('x')</script>"
 
+# Colours are for maps, which not every kind has.
+pytestmark = pytest.mark.filterwarnings("ignore:color is for the map")
+
 
 def frame(n=150, seed=0):
     rng = np.random.default_rng(seed)

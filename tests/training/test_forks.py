@@ -44,7 +44,8 @@ def test_threads_that_the_system_does_not_grant_are_a_sentence(monkeypatch):
 
 def test_rows_are_read_without_a_thread_where_none_is_granted(monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", refuse_to_start)
-    assert list(prefetched(range(5))) == [0, 1, 2, 3, 4]
+    with prefetched(range(5)) as items:
+        assert list(items) == [0, 1, 2, 3, 4]
 
 
 def test_a_gpu_that_a_fork_has_lost_is_a_sentence(monkeypatch):

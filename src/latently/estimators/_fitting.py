@@ -148,11 +148,11 @@ MAX_CATEGORIES_CONSTRAINT: list[Any] = [Interval(Integral, 1, None, closed="left
 
 
 def make_preprocessor(
-    data: Input, likelihood: LikelihoodChoice, max_categories: int
+    data: Input, likelihood: LikelihoodChoice, max_categories: int, *, narrow: bool = True
 ) -> Preprocessor:
-    """Return the preprocessor for images or for a table, fitted."""
+    """Return the preprocessor for images or for a table, fitted; images by the range they use."""
     if isinstance(data, np.ndarray) and data.ndim > 2:
-        return ImagePreprocessor.fit(data, likelihood)
+        return ImagePreprocessor.fit(data, likelihood, narrow=narrow)
     return TablePreprocessor.fit(data, likelihood, max_categories)
 
 

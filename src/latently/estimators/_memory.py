@@ -166,7 +166,10 @@ class MemoryAutoencoder(BaseAutoencoder):
         data = read_input(self, X, reset=True, min_rows=MIN_ROWS)
         seed = self._draw_seed()
         data = in_canonical_order(data, None, None).data
-        self.preprocessor_ = make_preprocessor(data, self.likelihood, self.max_categories)
+        # Images are compared, not rebuilt: one that is brighter than all others stays far off.
+        self.preprocessor_ = make_preprocessor(
+            data, self.likelihood, self.max_categories, narrow=False
+        )
         chosen = self._chosen(len(data), seed)
         self._check_fits(len(data), len(chosen))
         cells = encode(self.preprocessor_, data, fitting=True)

@@ -96,7 +96,11 @@ class ImagePreprocessor:
 
     @classmethod
     def fit(
-        cls, stack: np.ndarray | Sequence[np.ndarray], likelihood: LikelihoodChoice = "auto"
+        cls,
+        stack: np.ndarray | Sequence[np.ndarray],
+        likelihood: LikelihoodChoice = "auto",
+        *,
+        narrow: bool = True,
     ) -> ImagePreprocessor:
         """Choose axes and range by some images.
 
@@ -108,6 +112,9 @@ class ImagePreprocessor:
             less than a quarter of the range is used, it is the part that is used.
         likelihood : {"auto", "gaussian", "bernoulli", ...}, default="auto"
             Of the pixels; "auto" is "bernoulli".
+        narrow : bool, default=True
+            False scales by the whole range, however little of it is used, so that pixels brighter
+            than all of these keep their distance from them.
 
         Returns
         -------
@@ -128,7 +135,8 @@ class ImagePreprocessor:
         # Where all pixels are the same, an answer can be nothing else.
         support = found.used if found.used[0] == found.used[1] else found.natural
         spec = ImageSpec(
-            axes, _shape(first, axes), str(dtype), *found.scaled, *support,
+            axes, _shape(first, axes), str(dtype),
+            *(found.scaled if narrow else found.natural), *support,
             _white(dtype, found.natural),
             dtype.kind == "f" and found.used[1] > 1 and all(map(is_whole, stacks)),
         )  # fmt: skip
