@@ -1,4 +1,4 @@
-"""How the columns or pixels of the input lie in the encoded matrix."""
+"""Places of the columns or pixels of the input in the encoded matrix."""
 
 from __future__ import annotations
 

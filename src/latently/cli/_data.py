@@ -22,7 +22,7 @@ _SAMPLE_ROWS = 200_000
 
 
 class Marks(NamedTuple):
-    """What the user says about the cells: words for gaps, decimal sign, order of dates."""
+    """Options for the cells of text files: words for gaps, decimal sign, order of dates."""
 
     missing: Sequence[str] | None = None
     decimal: str | None = None

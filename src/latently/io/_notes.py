@@ -1,4 +1,4 @@
-"""What was found while a table was read, said once for all columns that it concerns."""
+"""Findings while a table is read, issued as one warning for all columns that they concern."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a caller may say about delimited text before it is read."""
+"""Options for reading delimited text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a program has set for torch and NumPy elsewhere changes no model and no answer."""
+"""Run computations with fixed settings of torch and NumPy, whatever is set elsewhere."""
 
 from __future__ import annotations
 

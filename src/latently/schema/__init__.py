@@ -1,4 +1,4 @@
-"""What a column of a table or a stack of images is, learnt once in ``fit`` and used everywhere.
+"""Kinds, units and possible values of columns and images, learnt once in ``fit``.
 
 Nothing here imports torch.
 """

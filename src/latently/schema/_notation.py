@@ -1,4 +1,4 @@
-"""How a column is written in text files: decimal sign, format of dates, words for gaps."""
+"""Notation of columns in text files: decimal sign, format of dates, words for gaps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DateOrder = Literal["day-first", "month-first", "year-first"]
 
 @dataclass(frozen=True)
 class Notation:
-    """How the cells of one column are written in a text file.
+    """Notation of the cells of one column in a text file.
 
     Parameters
     ----------
