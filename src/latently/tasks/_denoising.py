@@ -97,7 +97,7 @@ class AutoencoderDenoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderTas
         Returns
         -------
         ndarray, DataFrame, Table or image stack
-            In the columns, types and units of ``fit``.
+            In the columns, types and units of ``fit``; an array where ``fit`` saw an array.
         """
         check_fitted(self)
         return as_fitted(self.autoencoder_, self.autoencoder_.reconstruct(X))

@@ -183,7 +183,8 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         Returns
         -------
         ndarray, DataFrame, Table or image stack
-            Of the kind and types of ``X``. A column that held no value in ``fit`` stays missing.
+            Of the kind and types of ``X``; an array where ``fit`` saw an array. A column that held
+            no value in ``fit`` stays missing.
 
         Raises
         ------
