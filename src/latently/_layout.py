@@ -26,7 +26,7 @@ class Block:
 
 
 class Column(NamedTuple):
-    """Where a column lies in the flattened encoded row, and its likelihood."""
+    """Place of a column in the flattened encoded row, and its likelihood."""
 
     place: int
     elements: slice
@@ -45,7 +45,7 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """How the columns (pixels) of the input lie in the encoded matrix.
+    """Places of the columns (pixels) of the input in the encoded matrix.
 
     ``shape`` is the shape of one encoded row: ``(width,)`` for tables, ``(channels, height,
     width)`` for images. ``blocks`` follow each other in encoded order and fill the flattened row.

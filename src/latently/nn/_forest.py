@@ -37,7 +37,7 @@ class Grown(NamedTuple):
 
 
 class Leaves(NamedTuple):
-    """Where trees lead rows to.
+    """Leaves that trees lead rows to.
 
     Attributes
     ----------

@@ -21,7 +21,7 @@ _MOST = 100.0
 
 
 class Noise(NamedTuple):
-    """What belongs to the elements of a block beside their parameters.
+    """Scale and step of the elements of a block, beside their parameters.
 
     Attributes
     ----------

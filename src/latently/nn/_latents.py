@@ -17,7 +17,7 @@ _FULL_COVARIANCE_LIMIT = 512
 
 
 class Code(NamedTuple):
-    """What a latent makes of the encoder's answer.
+    """Code that a latent computes from the encoder's output.
 
     Attributes
     ----------

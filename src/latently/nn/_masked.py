@@ -39,7 +39,7 @@ _LOOKED_AT = ((1.0, 64), (0.5, 32))
 
 
 class ForestSize(NamedTuple):
-    """How large the forest of a masked autoencoder is."""
+    """Size of the forest of a masked autoencoder."""
 
     n_rows: int
     n_nodes: int

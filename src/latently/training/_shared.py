@@ -38,7 +38,7 @@ class SharedRows:
 
     @property
     def device(self) -> torch.device:
-        """Where the rows are."""
+        """Device of the rows."""
         return self.rows.device
 
     @property
