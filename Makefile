@@ -28,15 +28,10 @@ test-kernels: .venv/dev
 		$(BIN)/python -m pytest -q tests/contract/test_alone.py tests/golden || exit 1; done
 
 # The contract suite with the oldest versions that pyproject.toml allows; torch stays as it is.
-# pandas 2 returns "string[pyarrow]" as "string[python]": these two tests need pandas 3.
-TABLES := tests/contract/test_tables.py
-NEED_PANDAS_3 := \
-	--deselect "$(TABLES)::test_a_pandas_column_comes_back_in_its_own_type[arrow text]" \
-	--deselect "$(TABLES)::test_the_imputer_keeps_observed_cells_of_every_pandas_type[arrow text]"
 FLOORS := .venv/floors
 test-floors: $(FLOORS)/ready
 	$(ONE_THREAD) PYTHONPATH=src $(FLOORS)/bin/python -m pytest -n auto --dist loadfile \
-		-m "not slow and not gpu" $(NEED_PANDAS_3) tests/contract tests/golden tests/preprocessing
+		-m "not slow and not gpu" tests/contract tests/golden tests/preprocessing
 
 $(FLOORS)/ready: requirements/floors.txt pyproject.toml
 	$(PYTHON) -m venv $(FLOORS)
