@@ -115,9 +115,10 @@ def name_in_file(part: Any) -> str:
 
 
 def _function_name(value: Any, path: str) -> str:
-    if not getattr(value, "__name__", "").isidentifier():
+    name = name_in_file(value)
+    if not value.__name__.isidentifier() or not name.startswith(OWN):
         raise _unwritable(value, path)
-    return name_in_file(value)
+    return name
 
 
 def _contents(value: Any, path: str) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The one list that every contract test runs over: a new estimator adds one line."""
 
+from functools import partial
+
 from sklearn.utils import get_tags
 
 from latently import (
@@ -20,12 +22,20 @@ from latently import (
     SparseAutoencoder,
     UNetAutoencoder,
     VariationalAutoencoder,
+    load,
 )
+from latently.nn import VectorQuantization
+from tests.contract import own
 
 _QUICK = {"max_epochs": 2, "random_state": 0, "engine": "cpu"}
 
+#: The contract includes parts of the user's own.
+load_own = partial(load, classes=own.CLASSES)
+
 AUTOENCODERS = [
     Autoencoder(2, **_QUICK),
+    Autoencoder(2, latent=VectorQuantization(16, n_groups=2), **_QUICK),
+    Autoencoder(2, latent=own.Rounded, likelihood=own.StudentT(), **_QUICK),
     VariationalAutoencoder(2, **_QUICK),
     SparseAutoencoder(8, n_active=2, **_QUICK),
     SparseAutoencoder(8, sparsity="l1", **_QUICK),

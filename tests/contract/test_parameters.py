@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-import latently
 from latently import Autoencoder, ConvNetwork, DenseNetwork, UNetAutoencoder
 from latently.exceptions import ParameterError
-from tests.contract.estimators import ESTIMATORS, IMAGE_AUTOENCODERS, SEARCH
+from tests.contract.estimators import ESTIMATORS, IMAGE_AUTOENCODERS, SEARCH, load_own
 from tests.contract.samples import matrix, stack
 
 #: In the place of "auto" and None.
@@ -52,7 +51,7 @@ def assert_same_model(estimator, X, tmp_path):
     np.testing.assert_array_equal(answer(fitted, X), expected)
     if hasattr(fitted, "save"):
         fitted.save(tmp_path / "model")
-        np.testing.assert_array_equal(answer(latently.load(tmp_path / "model"), X), expected)
+        np.testing.assert_array_equal(answer(load_own(tmp_path / "model"), X), expected)
 
 
 @pytest.mark.parametrize("estimator", [*ESTIMATORS, SEARCH], ids=str)

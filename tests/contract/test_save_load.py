@@ -23,7 +23,13 @@ from latently import (
 )
 from latently.exceptions import ModelFileError, NotFittedError, OutputExistsError
 from latently.io import read_model, write_model
-from tests.contract.estimators import AUTOENCODERS, ESTIMATORS, IMAGE_AUTOENCODERS, OF_IMAGES
+from tests.contract.estimators import (
+    AUTOENCODERS,
+    ESTIMATORS,
+    IMAGE_AUTOENCODERS,
+    OF_IMAGES,
+    load_own,
+)
 from tests.contract.samples import (
     LIBRARIES,
     answers,
@@ -42,7 +48,7 @@ QUICK = {"max_epochs": 1, "random_state": 0, "engine": "cpu"}
 
 def saved_and_loaded(model, folder, **options):
     model.save(folder / "model.safetensors")
-    return load(folder / "model.safetensors", **options)
+    return load_own(folder / "model.safetensors", **options)
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
@@ -101,7 +107,7 @@ def test_saving_twice_writes_the_same_bytes(estimator, tmp_path):
     fitted = clone(estimator).fit(matrix())
     for name in ("a", "b"):
         fitted.save(tmp_path / name)
-    load(tmp_path / "a").save(tmp_path / "c")
+    load_own(tmp_path / "a").save(tmp_path / "c")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert (tmp_path / "a").read_bytes() == (tmp_path / "c").read_bytes()
 

@@ -8,10 +8,9 @@ import pytest
 import torch
 from sklearn.base import clone
 
-import latently
 from latently import Autoencoder, EnsembleAutoencoder
 from latently.estimators import fit_seeds
-from tests.contract.estimators import ESTIMATORS, IMAGE_AUTOENCODERS, SEARCH
+from tests.contract.estimators import ESTIMATORS, IMAGE_AUTOENCODERS, SEARCH, load_own
 from tests.contract.samples import answers, matrix, stack
 
 pytestmark = pytest.mark.long
@@ -80,7 +79,7 @@ def everything(model, X, path):
     found = list(answers(model, X).values())
     if model is not SEARCH and hasattr(model, "save"):
         model.save(path)
-        found += answers(latently.load(path), X).values()
+        found += answers(load_own(path), X).values()
     if hasattr(model, "partial_fit") and hasattr(model, "score_samples"):
         found.append(model.partial_fit(X[:20]).score_samples(X))
     return found

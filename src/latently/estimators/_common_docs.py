@@ -29,12 +29,13 @@ network : Network or None, default=None
 corruption : callable or None, default=None
     Done to the inputs in training only: ``Masking``, ``GaussianNoise``, ``SaltAndPepper`` or your
     own; None takes {corruption}.
-likelihood : {{"auto", "gaussian", "bernoulli", "continuous_bernoulli", "discretized_logistic"}}, \
-default="auto"
+likelihood : {{"auto", "gaussian", "bernoulli", "continuous_bernoulli", "discretized_logistic"}} \
+or ColumnLikelihood, default="auto"
     Of numbers and pixels. "auto" is "bernoulli" for images and for tables whose numbers lie in
     [0, 1] on one common scale, else "gaussian". "continuous_bernoulli" is a density of grey in
     [0, 1]; "discretized_logistic", for images of whole numbers, gives each of them a chance and
-    learns its spread. Categories, booleans and dates have their own.
+    learns its spread. An object of a subclass of ``latently.nn.ColumnLikelihood`` is a likelihood
+    of your own. Categories, booleans and dates have their own.
 {kind}
 {categories}
 max_epochs : int or "auto", default="auto"
@@ -90,6 +91,12 @@ ordered : bool, default=False
     True sorts the components by what they say [nested]_, so that ``cut`` can drop the last ones of
     a fitted model. The whole code is rebuilt a little worse."""
 
+LATENT = """\
+latent : callable or None, default=None
+    From a number of components to a ``latently.nn.Latent``: a subclass of it, or an object such as
+    ``VectorQuantization()``. It replaces the plain code. ``n_components="auto"`` is then the
+    number that a PCA needs. None keeps the plain code."""
+
 CURVE = """\
 components_curve_ : ComponentsCurve
     What codes of each size leave, and which was chosen why; of ``n_components="auto"`` and
@@ -144,7 +151,8 @@ def document(
         ("{common}", common), ("{limits}", LIMITS), ("{kind}", KIND),
         ("{common}", common), ("{limits}", LIMITS), ("{categories}", CATEGORIES),
         ("{attributes}", COMMON_ATTRIBUTES), ("{adamw}", adamw),
-        ("{auto}", AUTO), ("{ordered}", ORDERED), ("{curve}", CURVE),
+        ("{auto}", AUTO), ("{ordered}", ORDERED), ("{latent}", LATENT),
+        ("{curve}", CURVE),
     ):  # fmt: skip
         doc = doc.replace(mark, text.replace("\n", "\n    "))
     cls.__doc__ = doc

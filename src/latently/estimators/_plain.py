@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any, ClassVar, Self, cast
@@ -16,8 +17,8 @@ from latently.estimators._baselines import Spectrum, shares_left
 from latently.estimators._fitting import part_of_time
 from latently.estimators._sizes import ComponentsCurve, most_components, size_errors
 from latently.estimators._trained import TrainedAutoencoder
-from latently.exceptions import DataError
-from latently.nn import Deterministic, Latent, Ordered
+from latently.exceptions import DataError, ParameterError
+from latently.nn import Deterministic, Latent, Ordered, checked_latent
 from latently.training import TrainingData, TrainingOptions, TrainingRows
 
 #: Share of the steps of a training in which codes of all sizes are tried at once.
@@ -31,13 +32,24 @@ class PlainAutoencoder(TrainedAutoencoder):
     """An autoencoder whose code is the encoder's answer, on ordered components where asked for."""
 
     ordered: bool = False
+    latent: Callable[[int], Latent] | None = None
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **TrainedAutoencoder._parameter_constraints,
         "ordered": ["boolean"],
+        "latent": [callable, None],
     }
 
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self.ordered and self.latent is not None:
+            raise ParameterError(
+                f"ordered must be False with latent={self.latent!r:.60}, got True. Drop one."
+            )
+
     def _make_latent(self, n_components: int) -> Latent:
+        if self.latent is not None:
+            return checked_latent(self.latent(n_components), n_components)
         n_trained: int | None = getattr(self, "n_trained_", None)
         if not self.ordered and n_trained is None:
             return Deterministic(n_components)
@@ -53,7 +65,7 @@ class PlainAutoencoder(TrainedAutoencoder):
         """Train codes of all sizes at once and take the size at which their error bends."""
         size = self._count_components(spectrum)
         most = most_components(spectrum)
-        given = self.n_components != "auto" or most == 1
+        given = self.n_components != "auto" or most == 1 or self.latent is not None
         if given or valid_rows is None or valid_rows.target is not None:
             return size
         trial = copy.copy(self)

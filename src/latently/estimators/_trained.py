@@ -53,6 +53,7 @@ from latently.io import TableDataset, as_dataset
 from latently.nn import (
     AutoencoderModule,
     Cells,
+    ColumnLikelihood,
     Corruption,
     CustomNetwork,
     Deterministic,
@@ -95,7 +96,7 @@ class TrainedAutoencoder(Answers):
     _: KW_ONLY
     network: Network | None = None
     corruption: Corruption | None = None
-    likelihood: LikelihoodChoice = "auto"
+    likelihood: LikelihoodChoice | ColumnLikelihood = "auto"
     kind: ArrayKind = "auto"
     max_categories: int = MAX_CATEGORIES
     max_epochs: int | Literal["auto"] = "auto"
@@ -119,7 +120,10 @@ class TrainedAutoencoder(Answers):
         "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "network": [HasMethods("build"), None],
         "corruption": [callable, None],
-        "likelihood": [StrOptions(set(get_args(LikelihoodChoice)))],
+        "likelihood": [
+            StrOptions(set(get_args(LikelihoodChoice))),
+            HasMethods(["loss", "mean", "draw", "offset", "least", "deviance"]),
+        ],
         "kind": KIND_CONSTRAINT,
         "max_categories": MAX_CATEGORIES_CONSTRAINT,
         "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
@@ -141,9 +145,14 @@ class TrainedAutoencoder(Answers):
 
     # ------------------------------------------------------------------ hooks
     @property
+    def _own_likelihood(self) -> ColumnLikelihood | None:
+        """The likelihood given as an object; None where it was given by name."""
+        return None if isinstance(self.likelihood, str) else self.likelihood
+
+    @property
     def _likelihood(self) -> LikelihoodChoice:
-        """The likelihood asked for, or the one that the kind of model needs."""
-        return self.likelihood
+        """Name of the likelihood, or of the one whose encoding an object expects."""
+        return self.likelihood if isinstance(self.likelihood, str) else self.likelihood.encoding
 
     def _make_preprocessor(self, data: Input) -> Preprocessor:
         return make_preprocessor(data, self._likelihood, self.max_categories)
@@ -367,11 +376,13 @@ class TrainedAutoencoder(Answers):
         return self
 
     def _check_parameters(self) -> None:
-        if isinstance(self.network, type):
-            raise ParameterError(
-                f"network must be an instance, got the class {self.network.__name__}. Write "
-                f"{self.network.__name__}()."
-            )
+        for name in ("network", "corruption", "likelihood"):
+            part = getattr(self, name)
+            if isinstance(part, type):
+                raise ParameterError(
+                    f"{name} must be an instance, got the class {part.__name__}. Write "
+                    f"{part.__name__}()."
+                )
         super()._check_parameters()
 
     def _with_network(self, X: Any) -> Self:
@@ -488,7 +499,9 @@ class TrainedAutoencoder(Answers):
         encoder, decoder = self._make_network().build(
             layout.shape, latent.n_hidden, latent.n_decoded, layout.width
         )
-        likelihood = Likelihood(layout, mean_offset(layout, mean), self._learns_scale)
+        own = self._own_likelihood
+        offset = mean_offset(layout, mean, own)
+        likelihood = Likelihood(layout, offset, self._learns_scale, own=own)
         return AutoencoderModule(encoder, latent, decoder, likelihood, mean)
 
     @property

@@ -24,6 +24,7 @@ from latently.nn import (
     Cells,
     ConvNetwork,
     Corruption,
+    Deterministic,
     DictionaryNetwork,
     Gaussian,
     Latent,
@@ -48,6 +49,7 @@ class Autoencoder(PlainAutoencoder):
         Size of the code. {auto} More rebuilds better and summarises less.
     {common}
     {ordered}
+    {latent}
     refinement_steps : int, default=0
         Steps, at most 1,000, that each code descends from the encoder's answer towards the code
         that is rebuilt best [3]_. A trained network is not touched, but its codes lose what the
@@ -86,6 +88,11 @@ class Autoencoder(PlainAutoencoder):
 
     def _build_module(self, mean: Tensor) -> AutoencoderModule:
         module = super()._build_module(mean)
+        if self.refinement_steps and not isinstance(module.latent, Deterministic):
+            raise ParameterError(
+                f"refinement_steps must be 0 with latent={self.latent!r:.60}, got "
+                f"{self.refinement_steps}. Only plain codes are refined."
+            )
         module.refinement_steps = int(self.refinement_steps)
         return module
 
@@ -299,7 +306,8 @@ class SparseAutoencoder(TrainedAutoencoder):
 
     @property
     def _likelihood(self) -> LikelihoodChoice:
-        return "gaussian" if self.likelihood == "auto" else self.likelihood
+        chosen = super()._likelihood
+        return "gaussian" if chosen == "auto" else chosen
 
     def _make_network(self) -> Network:
         return DictionaryNetwork() if self.network is None else self.network
@@ -348,6 +356,7 @@ class ConvolutionalAutoencoder(PlainAutoencoder):
         Size of the code. {auto} More rebuilds better and summarises less.
     {common}
     {ordered}
+    {latent}
 
     Attributes
     ----------
@@ -389,6 +398,7 @@ class DenoisingAutoencoder(PlainAutoencoder):
         Size of the code. {auto} More rebuilds better and summarises less.
     {common}
     {ordered}
+    {latent}
 
     Attributes
     ----------

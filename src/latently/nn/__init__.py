@@ -17,7 +17,16 @@ from latently.nn._corruption import (
 from latently.nn._crowd import CrowdModule
 from latently.nn._denormals import flushing_denormals
 from latently.nn._ensemble import EnsembleModule
-from latently.nn._latents import Code, Deterministic, Gaussian, Latent, Ordered
+from latently.nn._kinds import ColumnLikelihood, Noise
+from latently.nn._latents import (
+    Code,
+    Deterministic,
+    Gaussian,
+    Latent,
+    Ordered,
+    PointLatent,
+    checked_latent,
+)
 from latently.nn._layers import foreign_norms, hidden_layers, outlined
 from latently.nn._likelihoods import Likelihood, mean_offset, spread
 from latently.nn._map import MapModule
@@ -26,6 +35,7 @@ from latently.nn._memory import Memory
 from latently.nn._module import AutoencoderModule, Cells, RowLoss
 from latently.nn._networks import CustomNetwork, DenseNetwork, Network
 from latently.nn._part import Part, as_part
+from latently.nn._quantized import VectorQuantization
 from latently.nn._settings import OwnSettings, own_settings, with_own_settings
 from latently.nn._sound import check_sound
 from latently.nn._sparse import (
@@ -53,6 +63,8 @@ __all__ = [
     "Blur",
     "Cells",
     "check_sound",
+    "checked_latent",
+    "ColumnLikelihood",
     "CrowdModule",
     "Code",
     "ConditionalGaussian",
@@ -81,6 +93,8 @@ __all__ = [
     "Memory",
     "MemoryModule",
     "Network",
+    "Noise",
+    "PointLatent",
     "RowLoss",
     "Rows",
     "SaltAndPepper",
@@ -90,6 +104,7 @@ __all__ = [
     "TopK",
     "UNetModule",
     "VariationalModule",
+    "VectorQuantization",
     "as_part",
     "flushing_denormals",
     "hidden_layers",

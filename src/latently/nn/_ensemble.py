@@ -33,7 +33,7 @@ class EnsembleModule(AutoencoderModule):
         learnt = [member.likelihood.raw_log_scale for member in members]
         likelihood = Likelihood(
             first.layout, _mean([member.likelihood.offset for member in members]),
-            learnt[0] is not None, first.min_scale,
+            learnt[0] is not None, first.min_scale, first.own,
         )  # fmt: skip
         center = _mean([member.center for member in members])
         super().__init__(

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from latently._layout import LikelihoodChoice
+
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 #: Below this logit a continuous Bernoulli is taken by its series: the closed form divides by it.
 _SMALL = 1e-2
@@ -35,30 +37,56 @@ class Noise(NamedTuple):
     step: float
 
 
-class Kind(ABC):
-    """One likelihood."""
+class ColumnLikelihood(ABC):
+    """Distribution of the cells of a column, given the decoder's output.
 
-    #: True where the scale is learnt whatever the model.
+    Subclass it to give the numbers or pixels of an autoencoder a likelihood of your own:
+    ``Autoencoder(likelihood=StudentT())``. The methods work on whole batches and must be
+    differentiable in ``parameters``.
+    """
+
+    #: Likelihood whose encoding of numbers this one expects: "gaussian" standardises each column,
+    #: "bernoulli" scales it to [0, 1].
+    encoding: ClassVar[LikelihoodChoice] = "gaussian"
+    #: True if the scale of each element is learnt in every model.
     always_scaled: ClassVar[bool] = False
 
     @abstractmethod
     def loss(self, parameters: Tensor, target: Tensor, noise: Noise) -> Tensor:
-        """Return the negative log-likelihood of each cell."""
+        """Return the negative log-likelihood of each cell.
+
+        Parameters
+        ----------
+        parameters : Tensor of shape (batch, n_columns, width)
+            The decoder's output plus the offset of each element.
+        target : Tensor of shape (batch, n_columns, width)
+            The encoded cells.
+        noise : Noise
+            Learnt scale, and distance of neighbouring values.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_columns)
+            In nats.
+        """
 
     @abstractmethod
     def mean(self, parameters: Tensor) -> Tensor:
-        """Return the expected elements."""
+        """Return the expected elements, of the shape of ``parameters``."""
 
     @abstractmethod
     def draw(self, parameters: Tensor, noise: Noise) -> Tensor:
-        """Return elements drawn at random."""
+        """Draw elements from the distribution, of the shape of ``parameters``."""
 
     @abstractmethod
     def offset(self, mean: Tensor) -> Tensor:
-        """Return the parameters that stand for these means."""
+        """Return the parameters whose mean is ``mean``, of any shape."""
 
     def least(self, target: Tensor, noise: Noise) -> Tensor:
-        """Return the smallest loss that any parameters could reach on each cell."""
+        """Return the smallest loss of each cell over all parameters, shape (batch, n_columns).
+
+        The default takes the parameters whose mean is the target.
+        """
         return self.loss(self.offset(target), target, noise)
 
     def deviance(self, parameters: Tensor, target: Tensor, noise: Noise) -> Tensor:
@@ -77,7 +105,7 @@ def _log(shares: Tensor) -> Tensor:
     return shares.clamp(min=torch.finfo(shares.dtype).tiny).log_()
 
 
-class Gaussian(Kind):
+class Gaussian(ColumnLikelihood):
     """Normal around the parameter."""
 
     def loss(self, parameters: Tensor, target: Tensor, noise: Noise) -> Tensor:
@@ -106,7 +134,7 @@ class Gaussian(Kind):
         return mean
 
 
-class Bernoulli(Kind):
+class Bernoulli(ColumnLikelihood):
     """One with the chance whose logit is the parameter; grey pixels count as chances."""
 
     def loss(self, parameters: Tensor, target: Tensor, noise: Noise) -> Tensor:
@@ -135,7 +163,7 @@ class Bernoulli(Kind):
         return _summed(above).clamp(min=0)
 
 
-class Categorical(Kind):
+class Categorical(ColumnLikelihood):
     """One category of a block, by the softmax of its parameters."""
 
     def loss(self, parameters: Tensor, target: Tensor, noise: Noise) -> Tensor:
@@ -156,7 +184,7 @@ class Categorical(Kind):
         return target.new_zeros(target.shape[:-1])
 
 
-class ContinuousBernoulli(Kind):
+class ContinuousBernoulli(ColumnLikelihood):
     r"""The density of grey pixels that a Bernoulli lacks: its constant makes it sum to one [1]_.
 
     With the logit l, :math:`p(x) = \frac{l}{2\tanh(l/2)} \cdot 2\lambda^x(1-\lambda)^{1-x}`.
@@ -210,7 +238,7 @@ def _mean_of_logit(logit: Tensor) -> Tensor:
     return torch.where(small, 0.5 + logit / 12, -1 / torch.expm1(-safe) - 1 / safe)
 
 
-class DiscretizedLogistic(Kind):
+class DiscretizedLogistic(ColumnLikelihood):
     """Whole numbers: the logistic chance of the stretch around each, the ends included [1]_, [2]_.
 
     References
@@ -253,7 +281,7 @@ class DiscretizedLogistic(Kind):
         return self.loss(torch.where(at_end, beyond, target), target, noise)
 
 
-KINDS: dict[str, Kind] = {
+KINDS: dict[str, ColumnLikelihood] = {
     "gaussian": Gaussian(),
     "bernoulli": Bernoulli(),
     "categorical": Categorical(),

@@ -9,6 +9,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from latently.exceptions import ParameterError
 from latently.nn._layers import identity
 from latently.nn._part import batch_mean, drawn, normal_like
 
@@ -98,9 +99,67 @@ class Latent(nn.Module, ABC):
     def calibrate(self, hidden: Tensor) -> None:
         """Learn what depends on unseen rows from the encoder's answers on them, where needed."""
 
+    def metrics(self, hidden: Tensor) -> dict[str, float]:
+        """Return figures for ``history_``, computed on held-out rows at each evaluation.
+
+        Parameters
+        ----------
+        hidden : Tensor of shape (batch, n_hidden)
+            The encoder's output.
+
+        Returns
+        -------
+        dict of str to float
+            By name; the default has none.
+        """
+        return {}
+
     def weight_at(self, progress: float) -> float:
         """Return the factor of the penalty after the share ``progress`` of the training."""
         return self.weight * min(1.0, progress / self.warmup) if self.warmup else self.weight
+
+
+def checked_latent(latent: object, n_components: int) -> Latent:
+    """Return a latent of the user's own if it has the form of one.
+
+    Parameters
+    ----------
+    latent : object
+        Returned by the user's ``latent`` parameter.
+    n_components : int
+        Size of the code that it was made for.
+
+    Returns
+    -------
+    Latent
+        The same object.
+
+    Raises
+    ------
+    ParameterError
+        If it is no ``Latent``, or its code has wrong shapes.
+    """
+    if not isinstance(latent, Latent):
+        raise ParameterError(
+            f"latent must return a latently.nn.Latent, got {type(latent).__name__}. Give a "
+            "subclass of Latent, or an object that is called with n_components and returns one."
+        )
+    was_training = latent.training
+    with torch.no_grad():
+        code = latent.eval()(torch.zeros(2, latent.n_hidden))
+    latent.train(was_training)
+    found = {
+        "value": (code.value, (2, n_components)),
+        "sample": (code.sample, (2, n_components)),
+        "penalty": (code.penalty, (2,)),
+    }
+    for name, (tensor, shape) in found.items():
+        if tuple(tensor.shape) != shape:
+            raise ParameterError(
+                f"The {name} of latent must have shape {shape} for two rows and n_components="
+                f"{n_components}, got {tuple(tensor.shape)}. Change its forward method."
+            )
+    return latent
 
 
 class PointLatent(Latent):

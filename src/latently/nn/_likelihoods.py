@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from latently._layout import Block, Layout
-from latently.nn._kinds import KINDS, Kind, Noise
+from latently.nn._kinds import KINDS, ColumnLikelihood, Noise
 
 #: Where the logarithm of the scale of whole numbers begins.
 _FIRST_LOG_SCALE = -2.0
@@ -22,22 +22,19 @@ class _Run(NamedTuple):
 
     block: Block
     elements: slice
+    kind: ColumnLikelihood
 
     def view(self, flat: Tensor) -> Tensor:
         """Return the run as (batch, n_columns, width)."""
         return flat[:, self.elements].view(-1, self.block.n_columns, self.block.width)
 
-    @property
-    def kind(self) -> Kind:
-        """The mathematics of the block's likelihood."""
-        return KINDS[self.block.likelihood]
 
-
-def _runs(layout: Layout) -> Iterator[_Run]:
+def _runs(layout: Layout, own: ColumnLikelihood | None) -> Iterator[_Run]:
+    kinds = KINDS if own is None else {**KINDS, own.encoding: own}
     start = 0
     for block in layout.blocks:
         stop = start + block.n_columns * block.width
-        yield _Run(block, slice(start, stop))
+        yield _Run(block, slice(start, stop), kinds[block.likelihood])
         start = stop
 
 
@@ -71,6 +68,8 @@ class Likelihood(nn.Module):
         against an error that no column deserves, and its code collapses.
     min_scale : float, default=0.01
         Least :math:`\sigma`, in standard deviations of the column.
+    own : ColumnLikelihood or None, default=None
+        Takes the place of the likelihood named by its ``encoding``; None replaces none.
 
     References
     ----------
@@ -82,12 +81,18 @@ class Likelihood(nn.Module):
     column_of_element: Tensor
 
     def __init__(
-        self, layout: Layout, offset: Tensor, learn_scale: bool = False, min_scale: float = 0.01
+        self,
+        layout: Layout,
+        offset: Tensor,
+        learn_scale: bool = False,
+        min_scale: float = 0.01,
+        own: ColumnLikelihood | None = None,
     ) -> None:
         super().__init__()
         self.layout = layout
         self.min_scale = min_scale
-        self.runs = tuple(_runs(layout))
+        self.own = own
+        self.runs = tuple(_runs(layout, own))
         self.one_element_columns = all(block.width == 1 for block in layout.blocks)
         self.register_buffer("column_of_element", _column_of_element(layout), persistent=False)
         self.register_buffer("offset", offset.clone())
@@ -181,7 +186,7 @@ class Likelihood(nn.Module):
         return loss if observed is None else torch.where(observed, loss, 0.0)
 
 
-def mean_offset(layout: Layout, mean: Tensor) -> Tensor:
+def mean_offset(layout: Layout, mean: Tensor, own: ColumnLikelihood | None = None) -> Tensor:
     """Return the decoder parameters that stand for these means.
 
     Parameters
@@ -190,6 +195,8 @@ def mean_offset(layout: Layout, mean: Tensor) -> Tensor:
         How the columns lie in the encoded row.
     mean : Tensor of shape (width,) or (batch, width)
         Mean of the encoded rows, or expected encoded rows.
+    own : ColumnLikelihood or None, default=None
+        Takes the place of the likelihood named by its ``encoding``.
 
     Returns
     -------
@@ -199,6 +206,6 @@ def mean_offset(layout: Layout, mean: Tensor) -> Tensor:
     offset = mean.clone()
     if mean.is_meta:
         return offset
-    for run in _runs(layout):
+    for run in _runs(layout, own):
         offset[..., run.elements] = run.kind.offset(mean[..., run.elements])
     return offset

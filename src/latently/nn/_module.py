@@ -139,8 +139,10 @@ class AutoencoderModule(nn.Module):
         """Hear which share of the training is over."""
 
     def metrics(self, cells: Cells) -> dict[str, float]:
-        """Return figures for the history beside the loss, where the kind of model has any."""
-        return {}
+        """Return figures for the history beside the loss, where the latent has any."""
+        if type(self.latent).metrics is Latent.metrics:
+            return {}  # without a pass through the encoder
+        return self.latent.metrics(self.hidden(cells))
 
     def decode(self, sample: Tensor) -> Tensor:
         """Return the likelihood's parameters for each code, shape (batch, width)."""

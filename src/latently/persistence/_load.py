@@ -61,6 +61,7 @@ CLASSES: dict[str, type] = {
         nn.Blocks,
         nn.Blur,
         nn.Downsampling,
+        nn.VectorQuantization,
         TablePreprocessor,
         ImagePreprocessor,
         BooleanCodec,
