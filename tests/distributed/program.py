@@ -23,7 +23,7 @@ from latently import (
     checkpointing,
 )
 from latently.exceptions import LatentlyError
-from latently.nn import GaussianNoise, SaltAndPepper
+from latently.nn import GaussianNoise, SaltAndPepper, VectorQuantization
 from latently.training._checkpoint import TrainingCheckpoint
 from latently.training._run import Run
 
@@ -56,6 +56,7 @@ MODELS = {
     "noise of two strengths": (Autoencoder(3, corruption=GaussianNoise((0.1, 0.5)), **FEW), X),
     "salt": (Autoencoder(3, corruption=SaltAndPepper(0.2), **FEW), X),
     "map": (MapAutoencoder(**FEW), X),
+    "quantised": (Autoencoder(4, latent=VectorQuantization(8, n_groups=2), **FEW), X),
     **{
         name: (SparseAutoencoder(16, n_active=3, sparsity=name, **FEW), X)
         for name in ("topk", "batchtopk", "jumprelu", "l1", "kl")
