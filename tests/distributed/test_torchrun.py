@@ -18,9 +18,9 @@ from latently import Autoencoder, TableDataset, load
 from latently.nn import Cells
 from latently.training import LocalEngine, StreamedData, TorchrunEngine, TrainingData
 from latently.training._data import Batch
-from latently.training._shared import SharedStream
-from latently.training._wire import packed, unpacked
-from latently.training._workers import Alone, part_of
+from latently.training.distributed._serialization import packed, unpacked
+from latently.training.distributed._sharding import SharedStream
+from latently.training.distributed._workers import Alone, part_of
 from tests.distributed import program
 
 pytestmark = pytest.mark.distributed
@@ -279,7 +279,7 @@ def test_an_address_that_does_not_answer_is_named(tmp_path):
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     env = {**ENV, **address, "RANK": "1", "WORLD_SIZE": "2"}
     code = (
-        "from latently.training import _torchrun; _torchrun._MEETING = 2.0\n"
+        "from latently.training.distributed import _torchrun; _torchrun._MEETING = 2.0\n"
         "from latently import Autoencoder; Autoencoder(1).fit([[1.0, 2.0]] * 9)"
     )
     command = [sys.executable, "-c", code]

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from scipy.optimize import nnls
 
-from latently.nn._blend import blend_weights
+from latently.nn.masked._blend import blend_weights
 
 PRIOR = torch.tensor([0.0, 0.5, 0.5])
 

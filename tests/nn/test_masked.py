@@ -5,7 +5,7 @@ import torch
 
 from latently._layout import Block, Layout
 from latently.nn import Cells, ForestSize, MaskedModule
-from latently.nn._stacked import StackedLinear, StackedTrunk
+from latently.nn.masked._stacked import StackedLinear, StackedTrunk
 
 LAYOUT = Layout((7,), (Block("gaussian", 1, 3), Block("bernoulli", 1, 1),
                        Block("categorical", 3, 1)))  # fmt: skip

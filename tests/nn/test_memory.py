@@ -6,8 +6,8 @@ import torch
 from scipy import stats
 
 from latently._layout import Block, Layout
-from latently.nn import Cells, CrowdModule, Memory, MemoryModule
-from latently.nn._views import Arcsinh, Ranks, Rows, Smooth
+from latently.nn import Cells, CrowdModule, Memory, MemoryModule, Rows
+from latently.nn.memory._views import Arcsinh, Ranks, Smooth
 
 NUMBERS = Layout((3,), (Block("gaussian", 1, 3),))
 MIXED = Layout((6,), (Block("gaussian", 1, 3), Block("categorical", 3, 1)))

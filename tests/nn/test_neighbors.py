@@ -5,8 +5,8 @@ import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
 
-from latently.nn import _neighbors
-from latently.nn._neighbors import draw_map, nearest, settle
+from latently.nn.map import _neighbors
+from latently.nn.map._neighbors import draw_map, nearest, settle
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from latently.nn._predictive import Held, Predictive, _distribution
+from latently.nn.masked._predictive import Held, Predictive, _distribution
 
 
 def cells(n, seed):

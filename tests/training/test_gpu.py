@@ -17,10 +17,10 @@ from latently import (
 )
 from latently.nn import Cells
 from latently.training import _engine
-from latently.training._capture import CapturedScript
+from latently.training._cpu_rows import HostRows
 from latently.training._data import Batch, TrainingData
-from latently.training._host import HostRows
 from latently.training._step import RecordedStep, Step, Update
+from latently.training.recorded._cuda_graph import CapturedScript
 from tests.contract.samples import matrix, stack
 
 X = matrix(300)

@@ -250,7 +250,7 @@ def test_large_modules_are_not(monkeypatch):
 
 def test_a_step_that_cannot_be_recorded_goes_by_autograd_and_says_so(monkeypatch):
     from latently.training import _step
-    from latently.training._record import CannotRecord
+    from latently.training.recorded._recording import CannotRecord
 
     def refuse(recording):
         raise CannotRecord("a riddle")

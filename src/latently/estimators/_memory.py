@@ -32,7 +32,7 @@ from latently.estimators._fitting import (
 )
 from latently.estimators._inference import cell_surprise_of, surprise_of
 from latently.nn import Cells, CrowdModule, MemoryModule, StoredRows
-from latently.nn._crowd import GROUP, tail_rows
+from latently.nn.memory import GROUP, tail_rows
 from latently.preprocessing import MAX_CATEGORIES, LikelihoodChoice
 from latently.training import ENGINE_METHODS, Engine, History
 

@@ -1,9 +1,13 @@
-"""The torch mathematics: networks, latents, corruptions, likelihoods; no file, no table."""
+"""The torch mathematics: networks, latents, corruptions and likelihoods; no files, no tables.
 
+The files of this folder are the core that every autoencoder shares. The folders ``variants``,
+``images``, ``memory``, ``masked`` and ``map`` hold the parts of one kind of model each. They import
+from the core only, never from each other.
+"""
+
+from latently.nn._batch_shard import Part, as_part
 from latently.nn._blocks import ROW_BLOCK, FixedProducts
-from latently.nn._columns import prediction_error
-from latently.nn._conditional import ConditionalGaussian
-from latently.nn._convolutional import ConvNetwork
+from latently.nn._check_tensors import check_sound
 from latently.nn._corruption import (
     Blocks,
     Blur,
@@ -14,35 +18,30 @@ from latently.nn._corruption import (
     SaltAndPepper,
     larger,
 )
-from latently.nn._crowd import CrowdModule
 from latently.nn._denormals import flushing_denormals
-from latently.nn._ensemble import EnsembleModule
 from latently.nn._latents import Code, Deterministic, Gaussian, Latent, Ordered
 from latently.nn._layers import foreign_norms, hidden_layers, outlined
 from latently.nn._likelihoods import Likelihood, mean_offset, spread
-from latently.nn._map import MapModule
-from latently.nn._masked import ForestSize, MaskedModule
-from latently.nn._memory import Memory
-from latently.nn._module import AutoencoderModule, Cells, RowLoss
+from latently.nn._module import AutoencoderModule, Cells, RowLoss, Rows
 from latently.nn._networks import CustomNetwork, DenseNetwork, Network
-from latently.nn._part import Part, as_part
 from latently.nn._settings import OwnSettings, own_settings, with_own_settings
-from latently.nn._sound import check_sound
-from latently.nn._sparse import (
+from latently.nn.images import ConvNetwork, UNetModule
+from latently.nn.map import MapModule
+from latently.nn.masked import ConditionalGaussian, ForestSize, MaskedModule, prediction_error
+from latently.nn.memory import CrowdModule, Memory, MemoryModule, StoredRows
+from latently.nn.variants import (
     KL,
     L1,
     LATENTS,
     BatchTopK,
     DictionaryNetwork,
+    EnsembleModule,
     JumpReLU,
     SparseLatent,
     SparseModule,
     TopK,
+    VariationalModule,
 )
-from latently.nn._stored import MemoryModule, StoredRows
-from latently.nn._unet import UNetModule
-from latently.nn._variational import VariationalModule
-from latently.nn._views import Rows
 
 __all__ = [
     "ROW_BLOCK",

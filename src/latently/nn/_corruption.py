@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from latently.exceptions import ParameterError
-from latently.nn._part import drawn, normal_like, uniform_like, whole_batch
+from latently.nn._batch_shard import drawn, normal_like, uniform_like, whole_batch
 
 #: ``(values, observed) -> (values, observed)``: values are (batch, \*shape) in standard deviations
 #: of the column (pixels: 0 to 1), observed is (batch, n_columns), True where a cell may be seen.

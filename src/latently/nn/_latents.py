@@ -9,8 +9,8 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from latently.nn._batch_shard import batch_mean, drawn, normal_like
 from latently.nn._layers import identity
-from latently.nn._part import batch_mean, drawn, normal_like
 
 #: Beyond this many components the fitted prior of a deterministic code keeps variances only.
 _FULL_COVARIANCE_LIMIT = 512

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from latently.exceptions import ParameterError
-from latently.nn._part import batch_mean, current_part, drawn, n_in_batch
+from latently.nn._batch_shard import batch_mean, current_part, drawn, n_in_batch
 
 ActivationName = Literal["gelu", "relu", "silu", "elu", "tanh", "sigmoid", "identity"]
 NormalizationName = Literal["batch", "layer"]

@@ -46,6 +46,25 @@ def _rows(tensor: Tensor, index: Tensor | slice) -> Tensor:
     return tensor[index]
 
 
+class Rows(NamedTuple):
+    """Flattened encoded rows in double precision, and which of their elements were seen.
+
+    Attributes
+    ----------
+    values : Tensor of shape (batch, width)
+        Anything finite where an element is missing.
+    seen : Tensor of bool, shape (batch, width), or None
+        None where all were seen.
+    """
+
+    values: Tensor
+    seen: Tensor | None = None
+
+    def take(self, places: Tensor | slice) -> Rows:
+        """Return some of the rows."""
+        return Rows(self.values[places], None if self.seen is None else self.seen[places])
+
+
 class RowLoss(NamedTuple):
     """The two parts of each row's training loss, in nats and in the latent's own unit."""
 

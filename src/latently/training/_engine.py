@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from latently.exceptions import ParameterError
 from latently.nn import AutoencoderModule
 from latently.training._callbacks import Callback
+from latently.training._cpu_rows import HostRows
 from latently.training._data import TrainingData
-from latently.training._host import HostRows
 from latently.training._stream import TrainingRows
 from latently.training._threads import has_lost_cuda
-from latently.training._workers import ALONE, Workers
+from latently.training.distributed._workers import ALONE, Workers
 
 Answer = TypeVar("Answer")
 #: What an object must offer to be an engine.

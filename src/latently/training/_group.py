@@ -22,10 +22,7 @@ from latently.training._data import Batch, TrainingData, balanced_split
 from latently.training._engine import TrainingEngine
 from latently.training._history import StopReason
 from latently.training._loop import Trained
-from latently.training._record import CannotRecord, record, while_recording
 from latently.training._run import OutOfTime, Run, TrainingOptions
-from latently.training._script import Script, script
-from latently.training._simplify import simplify
 from latently.training._step import (
     BETAS,
     EPS,
@@ -40,6 +37,14 @@ from latently.training._step import (
     tensors_of,
 )
 from latently.training._stream import StreamedData
+from latently.training.recorded import (
+    CannotRecord,
+    Script,
+    record,
+    script,
+    simplify,
+    while_recording,
+)
 
 #: Where at most this share of a group still trains, the others are taken out of it.
 _WORTHWHILE = 0.5

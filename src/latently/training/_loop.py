@@ -11,8 +11,8 @@ from latently.training._checkpoint import TrainingCheckpoint
 from latently.training._data import TrainingData
 from latently.training._engine import TrainingEngine
 from latently.training._history import History
-from latently.training._pause import deferred_signals
 from latently.training._run import OutOfTime, Run, TrainingOptions, Weights
+from latently.training._signals import deferred_signals
 from latently.training._step import Update, make_step
 from latently.training._stream import TrainingRows
 

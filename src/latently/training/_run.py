@@ -18,14 +18,14 @@ from latently._sklearn import plain_number
 from latently.exceptions import DivergenceError
 from latently.nn import AutoencoderModule, Cells, as_part, foreign_norms
 from latently.training._checkpoint import TrainingCheckpoint
+from latently.training._cpu_rows import HostRows
 from latently.training._data import Batch, TrainingData, n_batches
 from latently.training._engine import TrainingEngine
 from latently.training._history import History, Record, StopReason
-from latently.training._host import HostRows
-from latently.training._shared import SharedRows, SharedStream
 from latently.training._step import Step, loss_of
 from latently.training._stream import StreamedData, TrainingRows
-from latently.training._workers import Wish
+from latently.training.distributed._sharding import SharedRows, SharedStream
+from latently.training.distributed._workers import Wish
 
 Weights = dict[str, Tensor]
 #: Rows that are learnt from, and rows that are judged by, whole or this worker's part of them.

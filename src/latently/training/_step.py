@@ -14,12 +14,19 @@ from torch.func import functional_call
 
 from latently.exceptions import TrainingWarning
 from latently.nn import AutoencoderModule, Cells, as_part
-from latently.training._capture import CapturedScript
 from latently.training._data import Batch, TrainingData
 from latently.training._engine import TrainingEngine
-from latently.training._record import CannotRecord, record, while_recording
-from latently.training._script import Script, UnknownTorch, script
-from latently.training._simplify import simplify, write_outputs
+from latently.training.recorded import (
+    CannotRecord,
+    CapturedScript,
+    Script,
+    UnknownTorch,
+    record,
+    script,
+    simplify,
+    while_recording,
+    write_outputs,
+)
 
 #: From so many weights on, arithmetic outweighs the time between operations.
 _HEAVY = 3_000_000

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from latently.nn._batch_shard import drawn, uniform_like
 from latently.nn._latents import Gaussian, log_mean_exp
 from latently.nn._likelihoods import Likelihood
 from latently.nn._module import AutoencoderModule, Cells, RowLoss
-from latently.nn._noise import row_noise, row_seeds
-from latently.nn._part import drawn, uniform_like
+from latently.nn._row_noise import row_noise, row_seeds
 
 #: Share of the training that takes one draw. Then their number grows by the same factor in each
 #: step, to all at the end: few teach as much while codes still move, at a fraction of the cost.

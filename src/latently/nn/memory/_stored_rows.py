@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from latently._layout import Layout
 from latently.nn._latents import Code, Latent
 from latently.nn._likelihoods import Likelihood, mean_offset
-from latently.nn._memory import JUDGED_ROWS, SHARPNESS, Memory, weights_of
-from latently.nn._module import AutoencoderModule, Cells
-from latently.nn._noise import row_seeds
-from latently.nn._views import Arcsinh, Ranks, Rows, Smooth, View
+from latently.nn._module import AutoencoderModule, Cells, Rows
+from latently.nn._row_noise import row_seeds
+from latently.nn.memory._kernel import JUDGED_ROWS, SHARPNESS, Memory, weights_of
+from latently.nn.memory._views import Arcsinh, Ranks, Smooth, View
 
 #: Rows that differ by less in every element, in standard deviations, are one.
 _EQUAL = 1e-3

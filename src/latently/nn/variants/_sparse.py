@@ -16,10 +16,10 @@ from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from latently.nn._batch_shard import batch_any, batch_mean, whole_batch
 from latently.nn._latents import Code, PointLatent
 from latently.nn._likelihoods import Likelihood
 from latently.nn._module import AutoencoderModule, Cells
-from latently.nn._part import batch_any, batch_mean, whole_batch
 
 #: How strongly a component that no row of a batch activates is pushed up.
 _REANIMATION = 0.2

@@ -20,11 +20,11 @@ from latently.nn import AutoencoderModule
 from latently.training._callbacks import Callback
 from latently.training._data import TrainingData
 from latently.training._engine import Job, LocalEngine
-from latently.training._record import CannotRecord
-from latently.training._shared import SharedRows, SharedStream
 from latently.training._stream import StreamedData, TrainingRows
-from latently.training._wire import packed, unpacked
-from latently.training._workers import Wish, Workers, is_one_of_several
+from latently.training.distributed._serialization import packed, unpacked
+from latently.training.distributed._sharding import SharedRows, SharedStream
+from latently.training.distributed._workers import Wish, Workers, is_one_of_several
+from latently.training.recorded import CannotRecord
 
 Answer = TypeVar("Answer")
 Value = TypeVar("Value")

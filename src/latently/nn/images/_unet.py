@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from latently._layout import Block, Layout
+from latently.nn._batch_shard import uniform_like
 from latently.nn._corruption import larger
 from latently.nn._latents import Code, Deterministic
 from latently.nn._layers import BatchNorm2d
 from latently.nn._likelihoods import Likelihood
 from latently.nn._module import AutoencoderModule, Cells, RowLoss
-from latently.nn._part import uniform_like
 
 #: Side of the tiles that a large image is worked on in, and what they overlap by on each side:
 #: more than a pixel of the answer sees of the image, so that no seam shows.

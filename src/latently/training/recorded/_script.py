@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from latently.training._record import CannotRecord, Recording
+from latently.training.recorded._recording import CannotRecord, Recording
 
 try:
     from torch.jit._fuser import optimized_execution

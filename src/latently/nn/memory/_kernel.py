@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from latently.nn._blocks import ROW_BLOCK, by_blocks
-from latently.nn._views import Rows
+from latently.nn._module import Rows
 
 #: Stored rows by which bandwidth and usual surprise are judged.
 JUDGED_ROWS = 1_000

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from latently.training._script import Script
+from latently.training.recorded._script import Script
 
 #: Times that a step is taken before it is captured, so that libraries have set themselves up.
 _WARM_UP = 3

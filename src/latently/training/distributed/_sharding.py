@@ -13,7 +13,7 @@ from latently.io import prefetched
 from latently.nn import Part
 from latently.training._data import Batch, TrainingData, joined, n_batches
 from latently.training._stream import StreamedData
-from latently.training._workers import Workers, part_of
+from latently.training.distributed._workers import Workers, part_of
 
 
 @dataclass(frozen=True)

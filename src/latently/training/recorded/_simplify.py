@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from latently.training._record import Recording
+from latently.training.recorded._recording import Recording
 
 _ATEN = torch.ops.aten
 #: Operations that only mark what autograd shall see.

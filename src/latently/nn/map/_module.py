@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from latently.nn._latents import Code, Latent
 from latently.nn._likelihoods import Likelihood
 from latently.nn._module import AutoencoderModule, Cells, RowLoss
-from latently.nn._neighbors import draw_map, nearest, settle
+from latently.nn.map._neighbors import draw_map, nearest, settle
 
 #: Directions of most variance along which neighbours are looked for.
 _N_AXES = 50

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from latently._layout import Layout
-from latently.nn._module import Cells
-from latently.nn._stored import StoredRows
-from latently.nn._views import Arcsinh, Ranks, Rows
+from latently.nn._module import Cells, Rows
+from latently.nn.memory._stored_rows import StoredRows
+from latently.nn.memory._views import Arcsinh, Ranks
 
 #: Rows that a small memory holds.
 GROUP = 8

@@ -11,18 +11,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from latently._layout import Column, Layout
-from latently.nn._blend import blend_weights
-from latently.nn._columns import category_at, others_of, prediction_error, told_of
-from latently.nn._conditional import ConditionalGaussian
-from latently.nn._forest import Forest, Grown, Leaves, grow
+from latently.nn._batch_shard import batch_sum, n_in_batch
 from latently.nn._latents import Code, Latent
 from latently.nn._layers import total_of
 from latently.nn._likelihoods import Likelihood, mean_offset
-from latently.nn._module import AutoencoderModule, Cells, RowLoss
-from latently.nn._part import batch_sum, n_in_batch
-from latently.nn._predictive import Held, Predictive
-from latently.nn._stacked import StackedLinear, StackedTrunk
-from latently.nn._views import Rows
+from latently.nn._module import AutoencoderModule, Cells, RowLoss, Rows
+from latently.nn.masked._blend import blend_weights
+from latently.nn.masked._columns import category_at, others_of, prediction_error, told_of
+from latently.nn.masked._conditional import ConditionalGaussian
+from latently.nn.masked._forest import Forest, Grown, Leaves, grow
+from latently.nn.masked._predictive import Held, Predictive
+from latently.nn.masked._stacked import StackedLinear, StackedTrunk
 
 #: Quantile bins of each number; twice as many are no better.
 _N_BINS = 6

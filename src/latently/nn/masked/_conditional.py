@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from latently.nn._layers import identity
-from latently.nn._views import Rows
+from latently.nn._module import Rows
 
 #: Wider rows are described by factors: the full form costs the cube of the width a row.
 FULL_WIDTH = 32

@@ -7,17 +7,17 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from latently.nn._conditional import ConditionalGaussian
-from latently.nn._crowd import CrowdModule
 from latently.nn._likelihoods import Likelihood
-from latently.nn._map import MapModule, Places
-from latently.nn._masked import MaskedModule
-from latently.nn._memory import Memory
 from latently.nn._module import AutoencoderModule
-from latently.nn._predictive import Predictive
-from latently.nn._sparse import SparseLatent, SparseModule
-from latently.nn._stored import MemoryModule, StoredRows
-from latently.nn._views import Ranks, View
+from latently.nn.map._module import MapModule, Places
+from latently.nn.masked._conditional import ConditionalGaussian
+from latently.nn.masked._module import MaskedModule
+from latently.nn.masked._predictive import Predictive
+from latently.nn.memory._ensemble import CrowdModule
+from latently.nn.memory._kernel import Memory
+from latently.nn.memory._stored_rows import MemoryModule, StoredRows
+from latently.nn.memory._views import Ranks, View
+from latently.nn.variants._sparse import SparseLatent, SparseModule
 
 #: Below the least of these a divisor overflows; beyond the most, squares do in single precision.
 _LEAST, _MOST = 1e-9, 1e15

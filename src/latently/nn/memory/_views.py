@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from latently._layout import Layout
+from latently.nn._module import Rows
 
 #: A standard deviation below this is rounding.
 _LEAST_SPREAD = 1e-9
@@ -18,25 +18,6 @@ _LEAST_SPREAD = 1e-9
 _EQUAL = 1e-5
 #: Standard deviation of the blur, in pixels, and the size from which images take the larger.
 _SMALL_BLUR, _LARGE_BLUR, _LARGE = 0.5, 1.0, 16
-
-
-class Rows(NamedTuple):
-    """Flattened encoded rows in double precision, and which of their elements were seen.
-
-    Attributes
-    ----------
-    values : Tensor of shape (batch, width)
-        Anything finite where an element is missing.
-    seen : Tensor of bool, shape (batch, width), or None
-        None where all were seen.
-    """
-
-    values: Tensor
-    seen: Tensor | None = None
-
-    def take(self, places: Tensor | slice) -> Rows:
-        """Return some of the rows."""
-        return Rows(self.values[places], None if self.seen is None else self.seen[places])
 
 
 class View(nn.Module):

@@ -27,8 +27,8 @@ from latently.exceptions import (
 from latently.training._callbacks import Callback
 from latently.training._engine import Job, Precision
 from latently.training._history import History, Record
-from latently.training._torchrun import TorchrunEngine
-from latently.training._workers import ALONE, Workers
+from latently.training.distributed._torchrun import TorchrunEngine
+from latently.training.distributed._workers import ALONE, Workers
 
 Answer = TypeVar("Answer")
 
