@@ -5,9 +5,9 @@ The files of this folder are the core that every autoencoder shares. The folders
 from the core only, never from each other.
 """
 
-from latently.nn._batch_shard import Part, as_part
+from latently.nn._batch_shard import BatchShard, as_shard
 from latently.nn._blocks import ROW_BLOCK, FixedProducts
-from latently.nn._check_tensors import check_sound
+from latently.nn._check_tensors import check_tensors
 from latently.nn._corruption import (
     Blocks,
     Blur,
@@ -28,7 +28,7 @@ from latently.nn._settings import OwnSettings, own_settings, with_own_settings
 from latently.nn.images import ConvNetwork, UNetModule
 from latently.nn.map import MapModule
 from latently.nn.masked import ConditionalGaussian, ForestSize, MaskedModule, prediction_error
-from latently.nn.memory import CrowdModule, Memory, MemoryModule, StoredRows
+from latently.nn.memory import Memory, MemoryEnsembleModule, MemoryModule, StoredRows
 from latently.nn.variants import (
     KL,
     L1,
@@ -51,8 +51,8 @@ __all__ = [
     "Blocks",
     "Blur",
     "Cells",
-    "check_sound",
-    "CrowdModule",
+    "check_tensors",
+    "MemoryEnsembleModule",
     "Code",
     "ConditionalGaussian",
     "ConvNetwork",
@@ -64,7 +64,7 @@ __all__ = [
     "Deterministic",
     "EnsembleModule",
     "Ordered",
-    "Part",
+    "BatchShard",
     "ForestSize",
     "Gaussian",
     "GaussianNoise",
@@ -89,7 +89,7 @@ __all__ = [
     "TopK",
     "UNetModule",
     "VariationalModule",
-    "as_part",
+    "as_shard",
     "flushing_denormals",
     "hidden_layers",
     "larger",

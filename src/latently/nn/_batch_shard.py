@@ -1,8 +1,8 @@
-"""A part of a batch: what its rows must know of the other rows, which other processes hold.
+"""Random draws and batch statistics for a batch that several processes share.
 
-Whatever draws at random for rows, or looks at a batch as a whole, does it by these functions. Where
-a batch is whole they are the plain thing; where this process holds a part of it, what is drawn and
-what is found are those of the whole batch, so that the number of processes changes nothing.
+Use these helpers for random draws and batch statistics. In a single process they reduce to the
+plain torch calls. In a process that holds a shard of a batch, they draw for the whole batch and
+compute statistics over the whole batch. The result does not depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -16,123 +16,126 @@ import torch
 from torch import Tensor
 
 
-class Colleagues(Protocol):
-    """The processes that hold the other rows."""
+class ProcessGroup(Protocol):
+    """The processes that hold the shards of one batch."""
 
     def sum(self, value: Tensor) -> Tensor:
-        """Return the sum over all processes, to be differentiated."""
+        """Return the sum over all processes; gradients flow through it."""
         ...
 
 
-class Part(NamedTuple):
-    """Which rows of a batch are here.
+class BatchShard(NamedTuple):
+    """The rows of a batch that this process holds.
 
     Attributes
     ----------
     start, stop : int
-        The rows that are here, in the whole batch.
+        Range of these rows in the whole batch.
     total : int
-        Rows of the whole batch.
-    colleagues : Colleagues
-        Who holds the others.
+        Number of rows of the whole batch.
+    group : ProcessGroup
+        The processes that hold the other rows.
     """
 
     start: int
     stop: int
     total: int
-    colleagues: Colleagues
+    group: ProcessGroup
 
 
-_PART: ContextVar[Part | None] = ContextVar("part", default=None)
+_SHARD: ContextVar[BatchShard | None] = ContextVar("batch_shard", default=None)
 
 
 @contextmanager
-def as_part(part: Part | None) -> Iterator[None]:
-    """Let rows be a part of a batch; None is a whole one.
+def as_shard(shard: BatchShard | None) -> Iterator[None]:
+    """Declare which rows of a batch the code in this context processes.
 
     Parameters
     ----------
-    part : Part or None
-        Which rows.
+    shard : BatchShard or None
+        The rows of this process; None if it holds the whole batch.
     """
-    token = _PART.set(part)
+    token = _SHARD.set(shard)
     try:
         yield
     finally:
-        _PART.reset(token)
+        _SHARD.reset(token)
 
 
-def current_part() -> Part | None:
-    """Return which rows of a batch are at work; None where all are."""
-    return _PART.get()
+def current_shard() -> BatchShard | None:
+    """Return the current shard; None if this process holds the whole batch."""
+    return _SHARD.get()
 
 
-def drawn(draw: Callable[[int], Tensor], n_rows: int) -> Tensor:
-    """Return what is drawn for some rows.
+def draw_shard(draw: Callable[[int], Tensor], n_rows: int) -> Tensor:
+    """Draw for the whole batch and return the rows of this shard.
 
     Parameters
     ----------
     draw : callable
-        From a number of rows to a tensor of as many.
+        Maps a number of rows to a tensor with that many rows.
     n_rows : int
-        Rows that are here.
+        Number of rows of this shard.
 
     Returns
     -------
     Tensor of shape (n_rows, ...)
-        Of what is drawn for the whole batch, their own.
+        The draws that belong to the rows of this shard.
     """
-    part = _PART.get()
-    return draw(n_rows) if part is None else draw(part.total)[part.start : part.stop]
+    shard = _SHARD.get()
+    return draw(n_rows) if shard is None else draw(shard.total)[shard.start : shard.stop]
 
 
 def normal_like(rows: Tensor) -> Tensor:
     """Return standard normal noise of the shape of some rows."""
-    part = _PART.get()
-    if part is None:
+    shard = _SHARD.get()
+    if shard is None:
         return torch.randn_like(rows)
-    return torch.randn_like(rows.new_empty(part.total, *rows.shape[1:]))[part.start : part.stop]
+    return torch.randn_like(rows.new_empty(shard.total, *rows.shape[1:]))[shard.start : shard.stop]
 
 
 def uniform_like(rows: Tensor) -> Tensor:
-    """Return numbers in [0, 1) of the shape of some rows, of truths in single precision."""
+    """Return uniform draws from [0, 1) of the shape of some rows.
+
+    They have the dtype of ``rows``, or float32 if that is not a floating-point dtype.
+    """
     dtype = rows.dtype if rows.is_floating_point() else torch.float32
-    return drawn(
+    return draw_shard(
         lambda n: torch.rand(n, *rows.shape[1:], dtype=dtype, device=rows.device), len(rows)
     )
 
 
 def batch_sum(rows: Tensor) -> Tensor:
-    """Return the sum over the rows of the whole batch, to be differentiated."""
-    part = _PART.get()
+    """Return the sum over the rows of the whole batch; gradients flow through it."""
+    shard = _SHARD.get()
     own = rows.sum(0)
-    return own if part is None else part.colleagues.sum(own)
+    return own if shard is None else shard.group.sum(own)
 
 
 def batch_mean(rows: Tensor) -> Tensor:
-    """Return the mean over the rows of the whole batch, to be differentiated."""
-    part = _PART.get()
-    return rows.mean(0) if part is None else batch_sum(rows) / part.total
+    """Return the mean over the rows of the whole batch; gradients flow through it."""
+    shard = _SHARD.get()
+    return rows.mean(0) if shard is None else batch_sum(rows) / shard.total
 
 
 def n_in_batch(rows: Tensor) -> int:
-    """Return how many rows the whole batch has."""
-    part = _PART.get()
-    return len(rows) if part is None else part.total
+    """Return the number of rows of the whole batch."""
+    shard = _SHARD.get()
+    return len(rows) if shard is None else shard.total
 
 
 def batch_any(rows: Tensor) -> Tensor:
-    """Return, for each column, whether it is true in any row of the whole batch."""
-    if _PART.get() is None:
+    """Return, for each column, True if it is true in any row of the whole batch."""
+    if _SHARD.get() is None:
         return rows.any(0)
     return batch_sum(rows.float()) > 0
 
 
 def whole_batch(rows: Tensor) -> Tensor:
-    """Return the rows of the whole batch; gradients go to those that are here."""
-    part = _PART.get()
-    if part is None:
+    """Return the rows of the whole batch; gradients flow to the rows of this shard."""
+    shard = _SHARD.get()
+    if shard is None:
         return rows
-    before = rows.new_zeros(part.start, *rows.shape[1:])
-    after = rows.new_zeros(part.total - part.stop, *rows.shape[1:])
-    return part.colleagues.sum(torch.cat([before, rows, after]))
+    before = rows.new_zeros(shard.start, *rows.shape[1:])
+    after = rows.new_zeros(shard.total - shard.stop, *rows.shape[1:])
+    return shard.group.sum(torch.cat([before, rows, after]))

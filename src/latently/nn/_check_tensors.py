@@ -1,4 +1,4 @@
-"""Which numbers a module that came from a file may hold, in one table, and what must agree."""
+"""Checks of the tensors that were read from a model file: their ranges and their consistency."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from latently.nn.map._module import MapModule, Places
 from latently.nn.masked._conditional import ConditionalGaussian
 from latently.nn.masked._module import MaskedModule
 from latently.nn.masked._predictive import Predictive
-from latently.nn.memory._ensemble import CrowdModule
+from latently.nn.memory._ensemble import MemoryEnsembleModule
 from latently.nn.memory._kernel import Memory
 from latently.nn.memory._stored_rows import MemoryModule, StoredRows
 from latently.nn.memory._views import Ranks, View
 from latently.nn.variants._sparse import SparseLatent, SparseModule
 
-#: Below the least of these a divisor overflows; beyond the most, squares do in single precision.
+#: Smaller divisors overflow, and larger numbers overflow in single precision when squared.
 _LEAST, _MOST = 1e-9, 1e15
 _DIVISOR, _NUMBER, _SHARE = (_LEAST, _MOST), (-_MOST, _MOST), (0.0, 1.0)
-#: Least and greatest value of tensors, by the module that holds them.
+#: Smallest and largest allowed value of each tensor, by the module that holds it.
 RANGES: dict[type[nn.Module], dict[str, tuple[float, float]]] = {
     nn.modules.batchnorm._BatchNorm: {
         "running_mean": _NUMBER, "running_var": (0.0, _MOST), "num_batches_tracked": (0, 2**62)
@@ -38,7 +38,7 @@ RANGES: dict[type[nn.Module], dict[str, tuple[float, float]]] = {
     MemoryModule: {
         "least": (0.0, _MOST), "level": _NUMBER, "spread": _DIVISOR, "worth": _SHARE
     },
-    CrowdModule: {
+    MemoryEnsembleModule: {
         "bandwidths": _DIVISOR, "skew": _NUMBER, "level": _NUMBER, "spread": (1e-12, _MOST)
     },
     ConditionalGaussian: {
@@ -53,20 +53,20 @@ RANGES: dict[type[nn.Module], dict[str, tuple[float, float]]] = {
         "intercept": _NUMBER,
     },
 }  # fmt: skip
-#: Largest weight of a layer.
+#: Largest absolute weight of a layer.
 _LARGEST_WEIGHT = 1e12
-#: Error of sums in single precision.
+#: Tolerance for rounding of sums in single precision.
 _ROUNDING = 1e-3
 
 
 @torch.no_grad()
-def check_sound(module: AutoencoderModule) -> None:
-    """Raise ValueError if tensors are out of range, or contradict each other.
+def check_tensors(module: AutoencoderModule) -> None:
+    """Raise ValueError if tensors are out of range or inconsistent.
 
     Parameters
     ----------
     module : AutoencoderModule
-        With the tensors of a file, of whose shapes and types nothing is wrong.
+        Module with the tensors of a file. Their shapes and dtypes are already checked.
     """
     for name, tensor, (least, most) in _bounded(module):
         if tensor.numel() and not (float(tensor.min()) >= least and float(tensor.max()) <= most):
@@ -75,7 +75,7 @@ def check_sound(module: AutoencoderModule) -> None:
         if isinstance(part, SparseModule):
             _check_scales(part)
         if isinstance(part, StoredRows):
-            _check_stored(part)
+            _check_stored_rows(part)
         if isinstance(part, Ranks):
             _check_ranks(part)
         if isinstance(part, ConditionalGaussian) and not part.n_factors:
@@ -85,7 +85,7 @@ def check_sound(module: AutoencoderModule) -> None:
 
 
 def _bounded(module: nn.Module) -> Iterator[tuple[str, Tensor, tuple[float, float]]]:
-    """Yield tensors that have a range, by name."""
+    """Yield the name, the tensor and its bounds for each tensor that has bounds."""
     for name, weight in module.named_parameters():
         yield name, weight, (-_LARGEST_WEIGHT, _LARGEST_WEIGHT)
     for place, part in module.named_modules():
@@ -102,38 +102,40 @@ def _check_scales(module: SparseModule) -> None:
     for part in (module.encoder, module.decoder):
         scale = getattr(part, "scale", None)
         if isinstance(scale, Tensor):
-            _hold(
+            _require(
                 bool((scale >= _LEAST).all() and (scale <= _MOST).all()), "a scale is out of range"
             )
 
 
-def _check_stored(module: StoredRows) -> None:
+def _check_stored_rows(module: StoredRows) -> None:
     n_rows = len(module.rows)
-    _hold(_are_places(module.places, n_rows), "a place of a stored row does not exist")
+    _require(_are_places(module.places, n_rows), "a place of a stored row does not exist")
     ordered = module.fingerprints[1:] >= module.fingerprints[:-1]
-    _hold(bool(ordered.all()), "the fingerprints are not ascending")
+    _require(bool(ordered.all()), "the fingerprints are not ascending")
     seen = None
     if module.observed is not None:
         seen = module.likelihood.spread(module.observed).T
     for memory in (part for part in module.modules() if isinstance(part, Memory)):
         squares = 0.5 * memory.keys.square().sum(0)
         near = torch.isclose(squares, memory.half_squares, rtol=_ROUNDING, atol=_ROUNDING)
-        _hold(bool(near.all()), "the lengths of stored rows differ from them")
+        _require(bool(near.all()), "the lengths of stored rows differ from them")
         if seen is not None and memory.seen is not None:
-            _hold(bool((memory.seen == seen).all()), "the gaps of stored rows differ")
+            _require(bool((memory.seen == seen).all()), "the gaps of stored rows differ")
 
 
 def _check_ranks(view: Ranks) -> None:
     n_rows = view.ladder.shape[1]
-    _hold(bool((view.ladder[:, 1:] >= view.ladder[:, :-1]).all()), "ranked values are not sorted")
-    _hold(bool(((view.reach >= 0) & (view.reach <= n_rows)).all()), "a rank does not exist")
-    _hold(bool((view.count <= n_rows).all()), "more values are ranked than there are")
+    _require(
+        bool((view.ladder[:, 1:] >= view.ladder[:, :-1]).all()), "ranked values are not sorted"
+    )
+    _require(bool(((view.reach >= 0) & (view.reach <= n_rows)).all()), "a rank does not exist")
+    _require(bool((view.count <= n_rows).all()), "more values are ranked than there are")
 
 
 def _are_places(places: Tensor, n_rows: int) -> bool:
     return bool((places.sort().values == torch.arange(n_rows)).all())
 
 
-def _hold(condition: bool, otherwise: str) -> None:
+def _require(condition: bool, otherwise: str) -> None:
     if not condition:
         raise ValueError(otherwise)

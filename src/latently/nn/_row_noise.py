@@ -1,4 +1,4 @@
-"""Noise that belongs to a row, drawn from its content: the same alone and in company."""
+"""Noise generated from the content of a row, so that it does not depend on the batch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SECOND = 0x94D049BB133111EB - 2**64
 
 
 def row_seeds(values: Tensor) -> Tensor:
-    """Return one 64-bit number a row, by its content.
+    """Return a 64-bit hash of each row.
 
     Parameters
     ----------
@@ -39,9 +39,9 @@ def row_noise(seeds: Tensor, draw: int, n_components: int) -> Tensor:
     seeds : Tensor of int64, shape (batch,)
         From ``row_seeds``.
     draw : int
-        Which of a row's draws.
+        Index of the draw. Different draws of a row are independent.
     n_components : int
-        Numbers a row.
+        Size of the draw of each row.
 
     Returns
     -------
@@ -62,5 +62,5 @@ def _mixed(bits: Tensor) -> Tensor:
 
 
 def _shifted(bits: Tensor, by: int) -> Tensor:
-    """Shift right without copying the sign."""
+    """Shift right and fill with zeros instead of the sign bit."""
     return (bits >> by) & ((1 << (64 - by)) - 1)

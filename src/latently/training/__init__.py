@@ -1,8 +1,8 @@
 """Training: one loop, engines that say where it runs, callbacks that hear of it."""
 
-from latently.training._callbacks import Callback, ProgressBar, listening
+from latently.training._callbacks import Callback, ProgressBar, using_callback
 from latently.training._checkpoint import (
-    About,
+    TrainingIdentity,
     checkpointing,
     current_folder,
     digest,
@@ -26,7 +26,7 @@ from latently.training.recorded import CannotRecord
 
 __all__ = [
     "ENGINE_METHODS",
-    "About",
+    "TrainingIdentity",
     "Callback",
     "CannotRecord",
     "Engine",
@@ -55,7 +55,7 @@ __all__ = [
     "has_lost_cuda",
     "holds_checkpoint",
     "import_ray",
-    "listening",
+    "using_callback",
     "n_batches",
     "refuse_existing",
     "remove_checkpoint",

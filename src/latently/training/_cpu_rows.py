@@ -14,7 +14,7 @@ _SAMPLE_ROWS = 4_096
 
 
 @dataclass(frozen=True)
-class HostRows:
+class CPURows:
     """Rows that do not fit on a device, in the batches of those that do.
 
     Attributes

@@ -183,7 +183,7 @@ class UNetModule(AutoencoderModule):
 
     def hidden(self, cells: Cells) -> Tensor:
         """Return the mean of the smallest feature maps, shape (batch, n_components)."""
-        return self.encoder.bottom(_seen(cells))[-1].mean((2, 3)).to(self.center.dtype)
+        return self.encoder.bottom(_observed_images(cells))[-1].mean((2, 3)).to(self.center.dtype)
 
     def parameters_of(self, noisy: Tensor, level: Tensor | None = None) -> Tensor:
         """Return the likelihood's parameters of each pixel, in the shape of the images.
@@ -194,35 +194,37 @@ class UNetModule(AutoencoderModule):
         if self.kind == "bernoulli":
             logits: Tensor = self.encoder(noisy).to(noisy.dtype)
             return logits
-        level = _level(noisy) if level is None else level
+        level = _brightness(noisy) if level is None else level
         noise: Tensor = self.encoder(noisy - level).to(noisy.dtype)
         return noisy + noise
 
     def reconstruct(self, cells: Cells) -> Tensor:
         """Return the expected clean images, tile by tile where they are large."""
-        noisy = larger(_seen(cells), self.enlarge)
+        noisy = larger(_observed_images(cells), self.enlarge)
         clean = torch.empty_like(noisy)
         height, width = noisy.shape[2:]
         for top in range(0, height, _TILE):
             for left in range(0, width, _TILE):
-                clean[:, :, top : top + _TILE, left : left + _TILE] = self._tile(noisy, top, left)
+                clean[:, :, top : top + _TILE, left : left + _TILE] = self._clean_tile(
+                    noisy, top, left
+                )
         return clean
 
-    def _tile(self, noisy: Tensor, top: int, left: int) -> Tensor:
+    def _clean_tile(self, noisy: Tensor, top: int, left: int) -> Tensor:
         above, before = max(top - _MARGIN, 0), max(left - _MARGIN, 0)
         around = noisy[:, :, above : top + _TILE + _MARGIN, before : left + _TILE + _MARGIN]
         around = around.contiguous(memory_format=torch.channels_last)
-        answer = self.parameters_of(around, _level(noisy))
+        answer = self.parameters_of(around, _brightness(noisy))
         mean = answer.sigmoid() if self.kind == "bernoulli" else answer
         return mean[:, :, top - above :, left - before :][:, :, :_TILE, :_TILE]
 
     def forward(self, inputs: Cells, target: Cells) -> RowLoss:
         """Return each patch's loss, for what is to be rebuilt from a noisy one."""
-        noisy, clean, judged = _seen(inputs), target.values, target.observed
+        noisy, clean, judged = _observed_images(inputs), target.values, target.observed
         if self.training and self.turns:
-            noisy, clean, judged = _turned(noisy, clean, judged)
+            noisy, clean, judged = _augmented(noisy, clean, judged)
         if self.training and self.blind:
-            noisy, judged = _hidden(noisy, judged)
+            noisy, judged = _replace_pixels(noisy, judged)
         noisy = noisy.contiguous(memory_format=torch.channels_last)
         parameters, goal = self.parameters_of(noisy).flatten(1), clean.flatten(1)
         if self.kind == "gaussian":
@@ -238,7 +240,7 @@ class UNetModule(AutoencoderModule):
         layout = Layout(tuple(shape), (Block(self.kind, 1, shape.numel()),))
         likelihood = Likelihood(layout, cells.values.new_zeros(layout.width))
         target = cells.values.flatten(1)
-        parameters = self.parameters_of(_seen(cells)).flatten(1)
+        parameters = self.parameters_of(_observed_images(cells)).flatten(1)
         losses: Tensor = likelihood(parameters, target, cells.observed)
         return (losses - likelihood.least(target, cells.observed)).clamp(min=0)
 
@@ -248,19 +250,19 @@ class UNetModule(AutoencoderModule):
         return code
 
 
-def _level(images: Tensor) -> Tensor:
+def _brightness(images: Tensor) -> Tensor:
     """Return the brightness of each image and channel."""
     return images.mean((2, 3), keepdim=True)
 
 
-def _seen(cells: Cells) -> Tensor:
+def _observed_images(cells: Cells) -> Tensor:
     """Return images with zeros where pixels are missing."""
     if cells.observed is None:
         return cells.values
     return torch.where(cells.observed.view(cells.values.shape), cells.values, 0.0)
 
 
-def _turned(
+def _augmented(
     noisy: Tensor, clean: Tensor, judged: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Turn a batch by a quarter or not, mirror it or not, all parts alike."""
@@ -275,7 +277,7 @@ def _turned(
     return parts[0], parts[1], judged if judged is None else parts[2].flatten(1)
 
 
-def _hidden(noisy: Tensor, judged: Tensor | None) -> tuple[Tensor, Tensor]:
+def _replace_pixels(noisy: Tensor, judged: Tensor | None) -> tuple[Tensor, Tensor]:
     """Put a neighbour in the place of some pixels; judge by those alone."""
     hidden = uniform_like(noisy[:, :1]) < _HIDDEN
     hidden = hidden.expand_as(noisy)

@@ -1,4 +1,4 @@
-"""The autoencoder whose code is a map: an encoder of neighbours, a decoder of places."""
+"""The autoencoder whose code is a map: neighbours give the coordinates, a network decodes them."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ from torch import Tensor, nn
 from latently.nn._latents import Code, Latent
 from latently.nn._likelihoods import Likelihood
 from latently.nn._module import AutoencoderModule, Cells, RowLoss
-from latently.nn.map._neighbors import draw_map, nearest, settle
+from latently.nn.map._neighbors import embed_rows, fit_map, nearest
 
-#: Directions of most variance along which neighbours are looked for.
+#: Number of principal components in which neighbours are searched.
 _N_AXES = 50
-#: Places that a new row is kept apart from, spread evenly over the rows of the map.
+#: Number of landmarks that repel a new row, evenly spaced in their order.
 _N_OTHERS = 4_000
-#: A squared distance below this share of that of the origin is rounding: it is the row itself.
+#: A row at a smaller squared distance from a landmark, relative to its squared norm, equals it.
 _ROUNDING = 1e-9
-#: Spread of made-up places around those of the map, in standard deviations of the map.
+#: Standard deviation of the noise of drawn coordinates, in standard deviations of the map.
 _JITTER = 0.02
 
 
 class Places(Latent):
-    """The code of a row is its place on the map; a made-up one lies beside that of a row."""
+    """The code of a row is its coordinates on the map.
+
+    A drawn code is the coordinates of a random landmark with a little noise.
+    """
 
     all_used: ClassVar[bool] = True
     places: Tensor
@@ -35,7 +38,7 @@ class Places(Latent):
         self.register_buffer("unit", torch.ones(()))
 
     def keep(self, places: Tensor) -> None:
-        """Take over the places of the landmarks."""
+        """Store the coordinates of the landmarks and their standard deviation."""
         self.places = places
         self.unit = places.std(correction=0).clamp(min=1e-12)
 
@@ -48,26 +51,26 @@ class Places(Latent):
 
 
 class MapModule(AutoencoderModule):
-    """A map of landmark rows, on which other rows find their place, and a decoder of places.
+    """A map of landmark rows, on which new rows are embedded, and a decoder of its coordinates.
 
-    Training is shown places in the stead of rows (``place``), and teaches the decoder.
+    Training updates the decoder only. Its inputs are coordinates instead of rows (``place``).
 
     Parameters
     ----------
     decoder : Module
-        (batch, n_components) -> as many numbers a row as an encoded row has.
+        (batch, n_components) -> as many numbers per row as an encoded row has.
     likelihood : Likelihood
-        The error of each cell.
+        The loss of each cell.
     center : Tensor of shape (width,)
-        Mean of the encoded rows; a missing cell reads as the mean.
+        Mean of the encoded rows, which replaces missing cells.
     n_components : int
-        Axes of the map.
+        Number of coordinates.
     n_neighbors : int
-        Neighbours that hold a row in its place.
+        Number of neighbours that attract a row.
     n_landmarks : int, default=0
-        Rows of a map that is about to be loaded.
+        Number of landmarks, if the map is read from a file.
     n_axes : int, default=0
-        Directions along which its neighbours are looked for.
+        Number of principal components for the neighbour search, if the map is read from a file.
     """
 
     basis: Tensor
@@ -91,43 +94,46 @@ class MapModule(AutoencoderModule):
         self.register_buffer("keys", torch.zeros(n_landmarks, n_axes))
 
     def draw(self, cells: Cells, components: Tensor) -> None:
-        """Draw the map of some landmarks.
+        """Optimise the map of some landmarks.
 
         Parameters
         ----------
         cells : Cells
             The landmarks.
         components : Tensor of shape (n, width)
-            Principal components of the rows, the largest variance first.
+            Principal components of the rows, by decreasing variance; the first 50 are used.
         """
         self.basis = components[:_N_AXES].T.contiguous()
         self.keys = self.centered(cells) @ self.basis
-        self.latent.keep(draw_map(self.keys, self.latent.n_components, self.n_neighbors))
+        self.latent.keep(fit_map(self.keys, self.latent.n_components, self.n_neighbors))
 
     def hidden(self, cells: Cells) -> Tensor:
-        """Return the place of each row: a landmark's own, or one among its neighbours."""
+        """Return the coordinates of each row, shape (batch, n_components).
+
+        A row that equals a landmark has its coordinates. Other rows are embedded.
+        """
         rows = self.centered(cells) @ self.basis
         landmarks = self.latent.places
         near = nearest(rows, self.keys, min(self.n_neighbors, len(self.keys)))
         places = landmarks[near[:, 0]]
         beside = (rows - self.keys[near[:, 0]]).square().sum(1)
-        strange = beside > _ROUNDING * (1 + rows.square().sum(1))
-        if strange.any():
+        is_new = beside > _ROUNDING * (1 + rows.square().sum(1))
+        if is_new.any():
             spaced = torch.linspace(0, len(landmarks) - 1, min(len(landmarks), _N_OTHERS)).long()
-            places[strange] = settle(landmarks[near[strange]], landmarks[spaced])
+            places[is_new] = embed_rows(landmarks[near[is_new]], landmarks[spaced])
         return places
 
     def place(self, cells: Cells) -> Cells:
-        """Return places as what training is shown in the stead of rows."""
+        """Return the coordinates of rows as inputs of the training."""
         with torch.no_grad():
             return Cells(self.hidden(cells))
 
     def decode(self, sample: Tensor) -> Tensor:
-        """Return the likelihood's parameters for each place, shape (batch, width)."""
+        """Return the likelihood's parameters at given coordinates, shape (batch, width)."""
         return super().decode(sample / self.latent.unit)
 
     def forward(self, inputs: Cells, target: Cells) -> RowLoss:
-        """Return each row's loss, for what is to be rebuilt from places."""
+        """Return the loss of each row for reconstructing ``target`` from coordinates."""
         parameters = self.decode(inputs.values)
         losses = self.likelihood(parameters, target.values.flatten(1), target.observed)
         return RowLoss(losses.sum(1), losses.new_zeros(len(losses)))

@@ -7,12 +7,12 @@ from itertools import product
 import torch
 from torch import Tensor
 
-#: Held-out cells that the weights of all columns are worth to each, and the prior to all.
+#: HeldOutCells-out cells that the weights of all columns are worth to each, and the prior to all.
 _COMMON_CELLS, _PRIOR_CELLS = 300.0, 50.0
 
 
 def blend_weights(
-    ways: list[Tensor],
+    predictions: list[Tensor],
     truths: list[Tensor],
     centers: list[Tensor],
     variances: list[float],
@@ -27,7 +27,7 @@ def blend_weights(
 
     Parameters
     ----------
-    ways : list of Tensor of shape (n_ways, n_held, k)
+    predictions : list of Tensor of shape (n_predictors, n_held, k)
         For each column, what each way predicts for its held-out cells.
     truths : list of Tensor of shape (n_held, k)
         What they held.
@@ -35,19 +35,19 @@ def blend_weights(
         Mean of each column.
     variances : list of float
         Variance of each column: in units of it all columns count the same.
-    prior : Tensor of shape (n_ways,)
+    prior : Tensor of shape (n_predictors,)
         Weights where little is held out.
 
     Returns
     -------
-    Tensor of shape (n_columns, n_ways)
+    Tensor of shape (n_columns, n_predictors)
         Weights.
 
     References
     ----------
     .. [1] Breiman (1996), Stacked Regressions.
     """
-    columns = zip(ways, truths, centers, variances, strict=True)
+    columns = zip(predictions, truths, centers, variances, strict=True)
     pairs = [_moments(*column) for column in columns]
     grams, crosses = (torch.stack(moments) for moments in zip(*pairs, strict=True))
     n_held = torch.tensor([float(len(truth)) for truth in truths], dtype=grams.dtype)
@@ -56,9 +56,14 @@ def blend_weights(
     return _nonnegative(grams, crosses, n_held, common, _COMMON_CELLS)
 
 
-def _moments(ways: Tensor, truth: Tensor, center: Tensor, variance: float) -> tuple[Tensor, Tensor]:
+def _moments(
+    predictions: Tensor, truth: Tensor, center: Tensor, variance: float
+) -> tuple[Tensor, Tensor]:
     """Return products of predictions with each other and with the truth."""
-    predicted, wanted = (ways - center).flatten(1).double(), (truth - center).flatten().double()
+    predicted, wanted = (
+        (predictions - center).flatten(1).double(),
+        (truth - center).flatten().double(),
+    )
     scale = max(variance, 1e-6)
     return predicted @ predicted.T / scale, predicted @ wanted / scale
 
@@ -66,19 +71,19 @@ def _moments(ways: Tensor, truth: Tensor, center: Tensor, variance: float) -> tu
 def _nonnegative(
     grams: Tensor, crosses: Tensor, n_held: Tensor, prior: Tensor, n_cells: float
 ) -> Tensor:
-    """Solve ridge regressions under w >= 0, exactly: the best of all sets of ways.
+    """Solve ridge regressions under w >= 0, exactly: the best of all sets of predictions.
 
     The ridge pulls towards the prior as strongly as so many cells of the usual power would.
     """
-    n_ways = grams.shape[1]
+    n_predictors = grams.shape[1]
     power = grams.diagonal(dim1=1, dim2=2).mean(1) / n_held.clamp(min=1)
     ridge = n_cells * power.clamp(min=1e-6)[:, None]
-    grams = grams + torch.diag_embed(ridge.expand(-1, n_ways))
+    grams = grams + torch.diag_embed(ridge.expand(-1, n_predictors))
     crosses = crosses + ridge * prior
     best = torch.zeros_like(crosses)
     least = torch.zeros(len(grams), dtype=grams.dtype)
-    for used in product((False, True), repeat=n_ways):
-        places = [way for way in range(n_ways) if used[way]]
+    for used in product((False, True), repeat=n_predictors):
+        places = [way for way in range(n_predictors) if used[way]]
         if not places:
             continue
         some = grams[:, places][:, :, places]

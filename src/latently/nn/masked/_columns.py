@@ -9,14 +9,14 @@ from torch.nn import functional as F
 from latently._layout import Column, LikelihoodName
 
 
-def others_of(filled: Tensor, column: Column) -> Tensor:
+def other_elements(filled: Tensor, column: Column) -> Tensor:
     """Return rows without the elements of a column; of a table of one column a constant."""
     if filled.shape[1] == column.width:
         return torch.zeros_like(filled[:, :1])
     return torch.cat([filled[:, : column.elements.start], filled[:, column.elements.stop :]], 1)
 
 
-def told_of(values: Tensor, column: Column) -> Tensor:
+def tree_target(values: Tensor, column: Column) -> Tensor:
     """Return what the trees of a column tell: a number, a level or a class."""
     if column.likelihood == "categorical":
         return values.argmax(1)

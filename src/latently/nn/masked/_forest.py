@@ -14,7 +14,7 @@ from torch import Tensor, nn
 _LEAF = -1
 
 
-class Grown(NamedTuple):
+class GrownTrees(NamedTuple):
     """The trees of one column: nodes of all of them after each other, and where each begins.
 
     Attributes
@@ -61,7 +61,7 @@ def grow(
     rows: list[np.ndarray],
     max_features: list[float],
     seeds: np.ndarray,
-) -> Grown:
+) -> GrownTrees:
     """Grow extremely randomised trees until every leaf is pure [1]_.
 
     Parameters
@@ -79,7 +79,7 @@ def grow(
 
     Returns
     -------
-    Grown
+    GrownTrees
         Each leaf holds the last of its rows.
 
     References
@@ -106,7 +106,7 @@ def grow(
         start += tree.node_count
     feature, threshold, right = (np.concatenate([part[i] for part in parts]) for i in range(3))
     roots = np.array([part[3] for part in parts])
-    return Grown(feature, threshold, right, roots, importance)
+    return GrownTrees(feature, threshold, right, roots, importance)
 
 
 class Forest(nn.Module):
@@ -135,7 +135,7 @@ class Forest(nn.Module):
         self.register_buffer("roots", torch.zeros(n_columns, n_trees, dtype=torch.int32))
 
     @classmethod
-    def of(cls, grown: list[Grown]) -> Forest:
+    def of(cls, grown: list[GrownTrees]) -> Forest:
         """Return the forest of these trees, one record a column."""
         starts = np.cumsum([0, *(len(trees.feature) for trees in grown)])
         forest = cls(int(starts[-1]), len(grown), len(grown[0].roots))
@@ -151,14 +151,14 @@ class Forest(nn.Module):
         return forest
 
     def check(self, n_rows: int, n_features: int) -> None:
-        """Raise ValueError unless every path ends at one of the stored rows."""
+        """Raise ValueError unless every path bounds at one of the stored rows."""
         place = torch.arange(len(self.right))
         leads_on = self.right > place
-        ends = (self.right < 0) & (self.right >= -n_rows)
+        bounds = (self.right < 0) & (self.right >= -n_rows)
         known = (self.feature >= 0) & (self.feature < n_features)
         rooted = (self.roots >= 0) & (self.roots < len(self.right))
-        within = (self.right < len(self.right)) & (ends | (place + 1 < len(self.right)))
-        if not bool(((leads_on | ends) & known & within).all() & rooted.all()):
+        within = (self.right < len(self.right)) & (bounds | (place + 1 < len(self.right)))
+        if not bool(((leads_on | bounds) & known & within).all() & rooted.all()):
             raise ValueError("the trees lead nowhere")
 
     def leaves(self, column: int, features: Tensor) -> Leaves:

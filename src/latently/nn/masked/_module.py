@@ -1,4 +1,4 @@
-"""The masked autoencoder of tables: hidden cells are predicted, by four ways that are blended."""
+"""The masked autoencoder of tables: hidden cells are predicted, by four predictions that are blended."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from latently.nn._layers import total_of
 from latently.nn._likelihoods import Likelihood, mean_offset
 from latently.nn._module import AutoencoderModule, Cells, RowLoss, Rows
 from latently.nn.masked._blend import blend_weights
-from latently.nn.masked._columns import category_at, others_of, prediction_error, told_of
+from latently.nn.masked._columns import category_at, other_elements, prediction_error, tree_target
 from latently.nn.masked._conditional import ConditionalGaussian
-from latently.nn.masked._forest import Forest, Grown, Leaves, grow
-from latently.nn.masked._predictive import Held, Predictive
+from latently.nn.masked._forest import Forest, GrownTrees, Leaves, grow
+from latently.nn.masked._predictive import HeldOutCells, Predictive
 from latently.nn.masked._stacked import StackedLinear, StackedTrunk
 
 #: Quantile bins of each number; twice as many are no better.
@@ -29,12 +29,12 @@ _LEAST_BIN = 1e-3
 #: Columns are hidden one by one, those of wide tables in this many groups.
 _MAX_GROUPS = 32
 #: Ways to predict a cell: normal distribution, networks, trees, trees on what the first leaves.
-N_WAYS = 4
+N_PREDICTORS = 4
 #: Their weights where little is held out: the networks know what the normal distribution knows.
 _PRIOR = (0.0, 1 / 3, 1 / 3, 1 / 3)
 #: Elements that a tree looks at before it splits, as a share and at most: of trees on values, and
 #: of trees on what is left of them.
-_LOOKED_AT = ((1.0, 64), (0.5, 32))
+_MAX_FEATURES = ((1.0, 64), (0.5, 32))
 
 
 class ForestSize(NamedTuple):
@@ -70,7 +70,7 @@ class MaskedModule(AutoencoderModule):
     Gaps are filled by the conditional mean of a normal distribution, first. Small networks see the
     filled row, which of it was seen, and quantile bins of its numbers; their last layer starts at
     zero, so that they start *as* the normal distribution and learn what it leaves. Trees see what
-    the networks filled, with their own column hidden. The ways are blended, column by column, by
+    the networks filled, with their own column hidden. The predictions are blended, column by column, by
     what they say of cells held out.
 
     In training each network has rows of its own: the loss is that of hidden cells only.
@@ -126,7 +126,7 @@ class MaskedModule(AutoencoderModule):
         self.register_buffer("numbers", torch.tensor(numbers, dtype=torch.long), persistent=False)
         self.register_buffer("bin_starts", torch.zeros(len(numbers), _N_BINS))
         self.register_buffer("bin_scales", torch.ones(len(numbers), _N_BINS))
-        # Values of other rows come back to the last digit: donors and ends are kept in double.
+        # Values of other rows come back to the last digit: donors and bounds are kept in double.
         self.register_buffer("low", torch.zeros(width, dtype=torch.float64))
         self.register_buffer("high", torch.zeros(width, dtype=torch.float64))
         self.register_buffer("regression", torch.zeros(width, width))
@@ -139,7 +139,7 @@ class MaskedModule(AutoencoderModule):
 
     # ------------------------------------------------------------------ before training
     @torch.no_grad()
-    def look_at(self, cells: Cells) -> None:
+    def fit_gaussian(self, cells: Cells) -> None:
         """Learn the normal distribution, and the bins of each number."""
         seen = self._seen(cells)
         self.gaussian.fit(Rows(cells.values, seen))
@@ -148,19 +148,19 @@ class MaskedModule(AutoencoderModule):
         numbers = cells.values[:, self.numbers].masked_fill(~seen[:, self.numbers], torch.nan)
         shares = torch.linspace(0, 1, _N_BINS + 1, dtype=torch.float64)
         edges = np.nan_to_num(_nanquantile(numbers.double().numpy(), shares.numpy()))
-        ends = torch.from_numpy(edges).T.to(self.bin_starts)
-        self.bin_starts.copy_(ends[:, :-1])
-        self.bin_scales.copy_(1 / ends.diff(dim=1).clamp(min=_LEAST_BIN))
+        bounds = torch.from_numpy(edges).T.to(self.bin_starts)
+        self.bin_starts.copy_(bounds[:, :-1])
+        self.bin_scales.copy_(1 / bounds.diff(dim=1).clamp(min=_LEAST_BIN))
 
     @torch.no_grad()
-    def note_range(self, cells: Cells) -> None:
+    def fit_range(self, cells: Cells) -> None:
         """Note between which values each element lies, in the precision that they come in."""
         seen, values = self._seen(cells), cells.values
         self.low.copy_(torch.where(seen, values, torch.inf).amin(0).nan_to_num(posinf=0.0))
         self.high.copy_(torch.where(seen, values, -torch.inf).amax(0).nan_to_num(neginf=0.0))
 
     @torch.no_grad()
-    def look_again(self, cells: Cells) -> None:
+    def refit_gaussian(self, cells: Cells) -> None:
         """Learn the normal distribution anew, from cells that were held out as well."""
         self.gaussian.fit(Rows(cells.values, self._seen(cells)))
 
@@ -182,14 +182,16 @@ class MaskedModule(AutoencoderModule):
 
     def forward(self, inputs: Cells, target: Cells) -> RowLoss:
         """Return the loss of each row over the cells that ``inputs`` lack and ``target`` has."""
-        parameters = self._dealt(inputs) if self.training else self.decode(self.hidden(inputs))
+        parameters = (
+            self._network_parameters(inputs) if self.training else self.decode(self.hidden(inputs))
+        )
         judged = self._observed(target) & ~self._observed(inputs)
         losses = self.likelihood(parameters, target.values, judged)
         # The mean over judged cells, whatever their number in a batch.
         scale = n_in_batch(judged) * judged.shape[1] / batch_sum(judged.sum(1)).clamp(min=1)
         return RowLoss(losses.sum(1) * scale, losses.new_zeros(len(losses)))
 
-    def _dealt(self, cells: Cells) -> Tensor:
+    def _network_parameters(self, cells: Cells) -> Tensor:
         """Deal the rows out among the networks; return the parameters of each row."""
         n_rows, n_networks = len(cells.values), self.n_networks
         filled = self.gaussian(cells.values, self._seen(cells))
@@ -222,10 +224,10 @@ class MaskedModule(AutoencoderModule):
 
     # ------------------------------------------------------------------ after training
     @torch.no_grad()
-    def settle(
+    def fit_trees(
         self, cells: Cells, exact: Tensor, held: Tensor, n_trees: int, n_drawn: int, seed: int
     ) -> None:
-        """Grow the trees, weigh the ways to predict, learn how far they go wrong.
+        """Grow the trees, weigh the predictions to predict, learn how far they go wrong.
 
         Parameters
         ----------
@@ -248,30 +250,32 @@ class MaskedModule(AutoencoderModule):
         side = torch.from_numpy(rng.integers(0, 2, held.shape))
         self.stored = exact.double()
         self.expected = torch.zeros_like(cells.values)
-        grown: dict[int, Grown] = {}
+        grown: dict[int, GrownTrees] = {}
         fills: dict[int, Fills] = {}
-        for columns, filled in self._one_by_one(cells):
+        for columns, filled in self._hide_columns(cells):
             for column in columns:
                 j, part = column.place, column.elements
                 if column.is_number:
                     self.expected[:, part] = self._expected(filled.networks, column)
                 spared = [held[:, j] & (side[:, j] == t) for t in (0, 1)]
-                rows = [_kept(observed[:, j], spared[t % 2], n_drawn, rng) for t in range(n_trees)]
+                rows = [
+                    _tree_rows(observed[:, j], spared[t % 2], n_drawn, rng) for t in range(n_trees)
+                ]
                 grown[j] = self._grown(column, filled.networks, rows, rng)
                 fills[j] = Fills(*(fill[held[:, j]] for fill in filled))
         self.forest = Forest.of([grown[j] for j in range(len(self.columns))])
-        self._rely([grown[j].importance for j in range(len(self.columns))])
+        self._record_importances([grown[j].importance for j in range(len(self.columns))])
         self._calibrate(held, side, fills, rng)
 
     def _grown(
         self, column: Column, filled: Tensor, rows: list[np.ndarray], rng: np.random.Generator
-    ) -> Grown:
-        values = told_of(self.stored[:, column.elements], column)
+    ) -> GrownTrees:
+        values = tree_target(self.stored[:, column.elements], column)
         left = values
         if column.is_number:
             left = values - self.expected[:, column.elements.start]
-        half, features = len(rows) // 2, others_of(filled, column).float().numpy()
-        looked_at = [min(share, most / features.shape[1]) for share, most in _LOOKED_AT]
+        half, features = len(rows) // 2, other_elements(filled, column).float().numpy()
+        looked_at = [min(share, most / features.shape[1]) for share, most in _MAX_FEATURES]
         return grow(
             features,
             np.stack([values.numpy()] * half + [left.numpy()] * half),
@@ -280,21 +284,21 @@ class MaskedModule(AutoencoderModule):
             rng.integers(2**31, size=len(rows)),
         )
 
-    def _rely(self, importances: list[np.ndarray]) -> None:
+    def _record_importances(self, importances: list[np.ndarray]) -> None:
         """Note how much the trees of each column lean on each of the others, in shares."""
         if len(self.columns) == 1:
             return
         whose = self.likelihood.column_of_element
         for column, importance in zip(self.columns, importances, strict=True):
-            others = others_of(whose[None], column)[0]
+            others = other_elements(whose[None], column)[0]
             self.reliance[column.place].zero_()
             self.reliance[column.place].index_add_(0, others, torch.from_numpy(importance).float())
 
     def _calibrate(
         self, held: Tensor, side: Tensor, fills: dict[int, Fills], rng: np.random.Generator
     ) -> None:
-        """Weigh the ways, and learn how far they go wrong, on held-out cells."""
-        leaves, ways, truths = [], [], []
+        """Weigh the predictions, and learn how far they go wrong, on held-out cells."""
+        leaves, predictions, truths = [], [], []
         for column in self.columns:
             rows = held[:, column.place]
             found = self._leaves(column, fills[column.place].networks)
@@ -302,19 +306,21 @@ class MaskedModule(AutoencoderModule):
             n_own = found.donors.shape[1] // 2
             own = found.take(2 * torch.arange(n_own) + side[rows, column.place][:, None])
             leaves.append(own)
-            ways.append(self._ways(column, fills[column.place], own))
+            predictions.append(self._predictions(column, fills[column.place], own))
             truths.append(self.stored[rows][:, column.elements])
         centers = [self.center[column.elements] for column in self.columns]
         variances = [self._variance(column) for column in self.columns]
         prior = torch.tensor(_PRIOR)
-        self.weights.copy_(blend_weights(ways, truths, centers, variances, prior))
-        numbers: dict[int, Held] = {}
-        for column, way, own, truth in zip(self.columns, ways, leaves, truths, strict=True):
+        self.weights.copy_(blend_weights(predictions, truths, centers, variances, prior))
+        numbers: dict[int, HeldOutCells] = {}
+        for column, way, own, truth in zip(self.columns, predictions, leaves, truths, strict=True):
             place, predicted = column.place, self._blended(column, way)
             self.error[place] = prediction_error(predicted, truth, column.likelihood)
             if column.is_number and len(truth):
                 atoms = self._atoms(column, fills[place].networks, own)
-                numbers[place] = Held(predicted[:, 0], truth[:, 0], atoms, self._ends(column))
+                numbers[place] = HeldOutCells(
+                    predicted[:, 0], truth[:, 0], atoms, self._bounds(column)
+                )
         self.predictive.fit(numbers, rng)
 
     def _variance(self, column: Column) -> float:
@@ -324,7 +330,7 @@ class MaskedModule(AutoencoderModule):
         share = self.center[column.elements]
         return float((share * (1 - share)).sum())
 
-    def _one_by_one(self, cells: Cells) -> Iterator[tuple[list[Column], Fills]]:
+    def _hide_columns(self, cells: Cells) -> Iterator[tuple[list[Column], Fills]]:
         """Hide each column in turn, or each of the groups of a wide table; fill it."""
         n_groups = min(len(self.columns), _MAX_GROUPS)
         observed = self._observed(cells)
@@ -343,10 +349,10 @@ class MaskedModule(AutoencoderModule):
         return self.intercept[part] + filled @ self.regression[:, part]
 
     def _leaves(self, column: Column, filled: Tensor) -> Leaves:
-        return self.forest.leaves(column.place, others_of(filled, column))
+        return self.forest.leaves(column.place, other_elements(filled, column))
 
-    def _ways(self, column: Column, fills: Fills, leaves: Leaves) -> Tensor:
-        """Return what each way predicts for a column, shape (N_WAYS, batch, k)."""
+    def _predictions(self, column: Column, fills: Fills, leaves: Leaves) -> Tensor:
+        """Return what each way predicts for a column, shape (N_PREDICTORS, batch, k)."""
         part, half = column.elements, leaves.donors.shape[1] // 2
         donors = leaves.donors
         if column.is_number and column.width == 1:
@@ -361,10 +367,10 @@ class MaskedModule(AutoencoderModule):
             moved = moved + self._expected(fills.networks, column)
         return torch.stack([fills.gaussian[:, part], fills.networks[:, part], raw, moved])
 
-    def _blended(self, column: Column, ways: Tensor) -> Tensor:
+    def _blended(self, column: Column, predictions: Tensor) -> Tensor:
         part = column.elements
         center = self.center[part]
-        weighed = zip(self.weights[column.place], ways - center, strict=True)
+        weighed = zip(self.weights[column.place], predictions - center, strict=True)
         blend = center + total_of(weight * way for weight, way in weighed)
         blend = blend.clamp(self.low[part].to(blend), self.high[part].to(blend))
         if column.likelihood == "categorical":
@@ -377,15 +383,15 @@ class MaskedModule(AutoencoderModule):
         raw = self.stored[:, first][leaves.donors[:, :half]]
         left = (self.stored[:, first] - self.expected[:, first])[leaves.donors[:, half:]]
         moved = left + self._expected(filled, column)[:, :1]
-        return torch.cat([raw, moved], 1).clamp(*self._ends(column))
+        return torch.cat([raw, moved], 1).clamp(*self._bounds(column))
 
-    def _ends(self, column: Column) -> tuple[float, float]:
+    def _bounds(self, column: Column) -> tuple[float, float]:
         first = column.elements.start
         return float(self.low[first]), float(self.high[first])
 
     def _predicted(self, column: Column, fills: Fills) -> Tensor:
         leaves = self._leaves(column, fills.networks)
-        return self._blended(column, self._ways(column, fills, leaves))
+        return self._blended(column, self._predictions(column, fills, leaves))
 
     def fill(self, cells: Cells) -> Tensor:
         """Return encoded rows with what is expected in their gaps, shape (batch, width)."""
@@ -419,13 +425,13 @@ class MaskedModule(AutoencoderModule):
         for column, rows in self._gaps(cells):
             own = Fills(*(fill[rows] for fill in fills))
             leaves = self._leaves(column, own.networks)
-            blended = self._blended(column, self._ways(column, own, leaves))
+            blended = self._blended(column, self._predictions(column, own, leaves))
             wanted = levels[:, rows, column.place]
             if column.is_number:
                 # The cycles of a date follow from its first element, which alone is decoded.
                 atoms = self._atoms(column, own.networks, leaves)
                 found = self.predictive.quantiles(
-                    column.place, blended[:, 0], atoms, wanted, self._ends(column)
+                    column.place, blended[:, 0], atoms, wanted, self._bounds(column)
                 )
                 filled[:, rows, column.elements.start] = found.to(filled)
             else:
@@ -461,7 +467,7 @@ class MaskedModule(AutoencoderModule):
     def reconstruct(self, cells: Cells) -> Tensor:
         """Return each cell as the others predict it, shape (batch, width)."""
         rebuilt = torch.zeros_like(cells.values)
-        for columns, fills in self._one_by_one(cells):
+        for columns, fills in self._hide_columns(cells):
             for column in columns:
                 rebuilt[:, column.elements] = self._predicted(column, fills)
         if cells.observed is None:
@@ -488,7 +494,9 @@ def _nanquantile(values: np.ndarray, shares: np.ndarray) -> np.ndarray:
     return quantiles
 
 
-def _kept(observed: Tensor, spared: Tensor, n_drawn: int, rng: np.random.Generator) -> np.ndarray:
+def _tree_rows(
+    observed: Tensor, spared: Tensor, n_drawn: int, rng: np.random.Generator
+) -> np.ndarray:
     """Return places of rows that a tree grows on: those seen and not spared, at most some."""
     places = torch.nonzero(observed & ~spared)[:, 0].numpy()
     if len(places) == 0:

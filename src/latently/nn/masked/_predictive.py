@@ -20,8 +20,8 @@ _EDGE = 1e-6
 _N_LEVELS = 257
 
 
-class Held(NamedTuple):
-    """Held-out cells of a number: what is predicted, what may be, and what was.
+class HeldOutCells(NamedTuple):
+    """HeldOutCells-out cells of a number: what is predicted, what may be, and what was.
 
     Attributes
     ----------
@@ -29,14 +29,14 @@ class Held(NamedTuple):
         Expected value and true one.
     atoms : Tensor of shape (n_held, n_atoms)
         Values that are as likely as each other.
-    ends : tuple of two floats
+    bounds : tuple of two floats
         Least and largest value seen of the column.
     """
 
     predicted: Tensor
     truth: Tensor
     atoms: Tensor
-    ends: tuple[float, float]
+    bounds: tuple[float, float]
 
 
 class Predictive(nn.Module):
@@ -75,7 +75,7 @@ class Predictive(nn.Module):
         self.register_buffer("reaches", even.repeat(n_columns, 1) / 2)
 
     # ------------------------------------------------------------------ fitting
-    def fit(self, held: dict[int, Held], rng: np.random.Generator) -> None:
+    def fit(self, held: dict[int, HeldOutCells], rng: np.random.Generator) -> None:
         """Learn residuals and levels of numeric columns, given by their places.
 
         A column with few held-out cells takes the residuals of all, one without any as well.
@@ -88,15 +88,17 @@ class Predictive(nn.Module):
             return
         self.residuals[:] = _quantiles_of(torch.cat(list(scaled.values()))).to(self.residuals)
         for column, cells in held.items():
-            below, upto = self._stand(column, cells, scaled[column])
+            below, upto = self._truth_levels(column, cells, scaled[column])
             if len(cells.truth) >= _MIN_HELD:
                 self.residuals[column] = _quantiles_of(scaled[column]).to(self.residuals)
-            self.levels[column] = _grid(rng.uniform(below, upto + 1e-9)).to(self.levels)
+            self.levels[column] = _quantile_grid(rng.uniform(below, upto + 1e-9)).to(self.levels)
             # How far from the middle an interval must reach to hold the truth.
             reach = np.maximum(np.maximum(0.5 - upto, below - 0.5), 0.0)
-            self.reaches[column] = _grid(reach, 0.5).to(self.reaches)
+            self.reaches[column] = _quantile_grid(reach, 0.5).to(self.reaches)
 
-    def _stand(self, column: int, held: Held, scaled: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    def _truth_levels(
+        self, column: int, held: HeldOutCells, scaled: Tensor
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return the share of its distribution below each truth, and up to it.
 
         Each half of the cells is judged by the residuals of the other.
@@ -110,7 +112,7 @@ class Predictive(nn.Module):
             if len(scaled) >= 2 * _MIN_HELD:
                 own = _quantiles_of(scaled[~judged]).to(own)
             slope = float(self.slope[column])
-            part = held.predicted[judged], held.atoms[judged], held.ends
+            part = held.predicted[judged], held.atoms[judged], held.bounds
             values, shares = _distribution(*part, own, slope)
             truth = held.truth[judged][:, None]
             below[judged.numpy()] = torch.where(values < truth, shares, 0.0).sum(1).numpy()
@@ -126,12 +128,12 @@ class Predictive(nn.Module):
         levels : Tensor of shape (..., n_columns)
             From 0 to 1.
         """
-        # Short of the ends, which stand for anything beyond: no draw shall lie there.
-        return _read(self.levels, levels).clamp(_EDGE, 1 - _EDGE)
+        # Short of the bounds, which stand for anything beyond: no draw shall lie there.
+        return _interpolate(self.levels, levels).clamp(_EDGE, 1 - _EDGE)
 
     def reach(self, coverage: float) -> Tensor:
         """Return how far from 0.5 the levels of an interval lie, shape (n_columns,)."""
-        return _read(self.reaches, torch.full_like(self.slope, coverage))
+        return _interpolate(self.reaches, torch.full_like(self.slope, coverage))
 
     def quantiles(
         self,
@@ -139,7 +141,7 @@ class Predictive(nn.Module):
         predicted: Tensor,
         atoms: Tensor,
         levels: Tensor,
-        ends: tuple[float, float],
+        bounds: tuple[float, float],
     ) -> Tensor:
         """Return values of each cell's distribution, shape (n_levels, batch).
 
@@ -152,16 +154,16 @@ class Predictive(nn.Module):
         atoms : Tensor of shape (batch, n_atoms)
             Values of donors.
         levels : Tensor of shape (n_levels, batch)
-            Which quantiles; 0 and 1 are the ends.
-        ends : tuple of two floats
+            Which quantiles; 0 and 1 are the bounds.
+        bounds : tuple of two floats
             Least and largest value seen of the column.
         """
         residuals, slope = self.residuals[column].to(atoms), float(self.slope[column])
-        values, shares = _distribution(predicted, atoms, ends, residuals, slope)
+        values, shares = _distribution(predicted, atoms, bounds, residuals, slope)
         rank = torch.searchsorted(shares.cumsum(1), levels.T.to(shares).contiguous())
         found = values.gather(1, rank.clamp(max=values.shape[1] - 1)).T
-        found = torch.where(levels > 0, found, ends[0])
-        return torch.where(levels < 1, found, ends[1])
+        found = torch.where(levels > 0, found, bounds[0])
+        return torch.where(levels < 1, found, bounds[1])
 
     def _spread(self, column: int, atoms: Tensor) -> Tensor:
         return _spread_of(atoms, float(self.slope[column]))
@@ -170,7 +172,7 @@ class Predictive(nn.Module):
 def _distribution(
     predicted: Tensor,
     atoms: Tensor,
-    ends: tuple[float, float],
+    bounds: tuple[float, float],
     residuals: Tensor,
     slope: float,
 ) -> tuple[Tensor, Tensor]:
@@ -179,7 +181,7 @@ def _distribution(
     Half of the shares belong to the atoms, however many there are, half to the residuals.
     """
     moved = predicted[:, None] + _spread_of(atoms, slope)[:, None] * residuals
-    values, order = torch.cat([atoms, moved.clamp(*ends)], 1).sort(1)
+    values, order = torch.cat([atoms, moved.clamp(*bounds)], 1).sort(1)
     share = 0.5 / atoms.shape[1]
     shares = torch.where(order < atoms.shape[1], share, 0.5 / len(residuals)).to(atoms)
     return values, shares
@@ -195,7 +197,7 @@ def _quantiles_of(residuals: Tensor) -> Tensor:
     return torch.quantile(residuals.double(), shares)
 
 
-def _grid(found: np.ndarray, top: float = 1.0) -> Tensor:
+def _quantile_grid(found: np.ndarray, top: float = 1.0) -> Tensor:
     """Return the quantiles of numbers from 0 to ``top`` on the grid of levels.
 
     The k-th of n in order stands for k / (n + 1), which makes intervals conformal.
@@ -205,7 +207,7 @@ def _grid(found: np.ndarray, top: float = 1.0) -> Tensor:
     return torch.from_numpy(np.interp(wanted, places, known))
 
 
-def _read(grid: Tensor, levels: Tensor) -> Tensor:
+def _interpolate(grid: Tensor, levels: Tensor) -> Tensor:
     """Return what a grid of each column holds at some levels, (..., n_columns)."""
     place = levels.clamp(0, 1) * (_N_LEVELS - 1)
     before = place.floor().long().clamp(max=_N_LEVELS - 2)
@@ -214,7 +216,7 @@ def _read(grid: Tensor, levels: Tensor) -> Tensor:
     return torch.lerp(low, high, place - before)
 
 
-def _slope(held: Held) -> float:
+def _slope(held: HeldOutCells) -> float:
     """Return how the size of residuals grows with the spread of the atoms, on a log scale."""
     if len(held.truth) < _MIN_HELD:
         return 1.0

@@ -4,8 +4,8 @@ These modules import from the core files of ``latently.nn`` only. Whatever needs
 distances to them or a new view of them belongs here.
 """
 
-from latently.nn.memory._ensemble import GROUP, CrowdModule, tail_rows
+from latently.nn.memory._ensemble import GROUP, MemoryEnsembleModule, tail_rows
 from latently.nn.memory._kernel import Memory
 from latently.nn.memory._stored_rows import MemoryModule, StoredRows
 
-__all__ = ["GROUP", "CrowdModule", "Memory", "MemoryModule", "StoredRows", "tail_rows"]
+__all__ = ["GROUP", "MemoryEnsembleModule", "Memory", "MemoryModule", "StoredRows", "tail_rows"]

@@ -1,4 +1,4 @@
-"""A crowd of small memories: a cluster of anomalies cannot hide in most of them."""
+"""An ensemble of sub-sampled memories, which is robust to anomalies in the training set."""
 
 from __future__ import annotations
 
@@ -12,40 +12,43 @@ from latently.nn._module import Cells, Rows
 from latently.nn.memory._stored_rows import StoredRows
 from latently.nn.memory._views import Arcsinh, Ranks
 
-#: Rows that a small memory holds.
+#: Number of rows in each memory.
 GROUP = 8
-#: Rows by which bandwidths and levels are judged, and most rows by which tails are.
-_JUDGED_ROWS, _TAIL_ROWS = 2_000, 20_000
-#: Elements that the tails are kept by at most, but for the rows above.
+#: Number of rows for bandwidths and scales, and largest number of rows for the tails.
+_CALIBRATION_ROWS, _TAIL_ROWS = 2_000, 20_000
+#: Largest number of elements that are stored for the tails of more than ``_CALIBRATION_ROWS`` rows.
 _TAIL_ELEMENTS = 1 << 18
-#: Elements of residuals that are worked on at once.
+#: Number of residuals that are computed at once.
 _CHUNK_ELEMENTS = 1 << 21
-#: How much the tails of single columns count beside what cannot be rebuilt.
+#: Weight of the tail statistic relative to the residual statistic.
 _TAIL_WEIGHT = 0.5
 _LEAST_BANDWIDTH = 1e-6
 _LEAST_SURPRISE = 1e-9
 
 
-class CrowdModule(StoredRows):
-    r"""Many memories of few rows each; the median of what they cannot rebuild is the surprise.
+class MemoryEnsembleModule(StoredRows):
+    r"""An ensemble of memories of eight rows each; its score is the median over the memories.
 
-    A memory of all rows holds the anomalies too, and rebuilds each from its like. Of memories of
-    eight rows most hold none [1]_, as long as a cluster of anomalies is less than one row in
-    twelve. In each, a row's surprise is :math:`\sum_j \log(1 + r_j^2)` over the residuals of its
-    columns; the median over the memories is joined by how far out the row lies in the tails of
-    its columns [2]_, both as standard deviations of their logs. A training row is held against
-    memories without itself.
+    A memory of all rows also stores the anomalies, and reconstructs a cluster of them well. If
+    anomalies are fewer than one row in twelve, most memories of eight rows contain none [1]_.
+
+    1. In each memory, the statistic of a row is the mean of :math:`\log(1 + r_j^2)` over the
+       residuals :math:`r_j` of its columns. The median over the memories is taken.
+    2. A second statistic is the mean surprise of the row in the tails of its columns [2]_.
+    3. The score is the weighted mean of the logarithms of both, each standardised.
+
+    A training row is not compared with itself.
 
     Parameters
     ----------
     layout : Layout
-        How the columns lie in the encoded row.
+        Positions and kinds of the columns in the encoded row.
     n_rows : int
-        Stored rows, dealt out in order to memories of eight.
+        Number of stored rows; consecutive rows form a memory.
     gaps : bool, default=False
-        True where stored rows lack cells.
-    n_judged : int, default=2_000
-        Rows by which bandwidths, levels and tails are judged.
+        True if stored rows may have missing cells.
+    n_calibration : int, default=2_000
+        Number of rows that are stored for the tails of the columns.
 
     References
     ----------
@@ -63,16 +66,20 @@ class CrowdModule(StoredRows):
     skew: Tensor
 
     def __init__(
-        self, layout: Layout, n_rows: int, gaps: bool = False, n_judged: int = _JUDGED_ROWS
+        self,
+        layout: Layout,
+        n_rows: int,
+        gaps: bool = False,
+        n_calibration: int = _CALIBRATION_ROWS,
     ) -> None:
         super().__init__(layout, n_rows, gaps)
         self.view = Arcsinh(layout)
-        self.tails = Ranks(layout, n_judged)
+        self.tails = Ranks(layout, n_calibration)
         self.n_groups = n_rows // min(GROUP, n_rows)
         self.register_buffer("bandwidths", torch.ones(self.n_groups, 1, dtype=torch.float64))
-        # Fingerprints of stored rows that have no twin; a row with twins may be rebuilt from them.
+        # Hashes of stored rows that occur once; a repeated row may be compared with its copies.
         self.register_buffer("singles", torch.zeros(n_rows, dtype=torch.int64))
-        # The same of those that occur twice at most; needed for calibration alone, so never saved.
+        # Hashes of those that occur at most twice, for calibration only and therefore not saved.
         self.register_buffer("pairs", torch.full((n_rows,), -1), persistent=False)
         self.register_buffer("skew", torch.zeros(layout.width, dtype=torch.float64))
         self.register_buffer("level", torch.zeros(2, 1, dtype=torch.float64))
@@ -83,44 +90,44 @@ class CrowdModule(StoredRows):
         known, everything = self.fingerprint(cells), self.fingerprint(others)
         self.singles.copy_(_rare(known, everything, 1))
         self.pairs.copy_(_rare(known, everything, 2))
-        n_judged = self.tails.ladder.shape[1]
-        order = torch.randperm(len(others.values), generator=generator)[:n_judged]
+        n_calibration = self.tails.ladder.shape[1]
+        order = torch.randperm(len(others.values), generator=generator)[:n_calibration]
         rows = self.flat(others.take(order))
         self.view.fit(rows)
         self.tails.fit(rows)
         self.skew.copy_(_skew(rows))
-        judged = others.take(order[:_JUDGED_ROWS])
-        own = self.fingerprint(judged)
-        nearest = -2 * self._logits(self._seen(judged), self._groups, own, 1.0).amax(2)
+        calibration = others.take(order[:_CALIBRATION_ROWS])
+        own = self.fingerprint(calibration)
+        nearest = -2 * self._logits(self._viewed(calibration), self._groups, own, 1.0).amax(2)
         nearest = torch.where(nearest.isfinite(), nearest, torch.nan)
         self.bandwidths.copy_(nearest.nanmedian(0).values[:, None].clamp(min=_LEAST_BANDWIDTH))
-        statistics = self._statistics(judged)
+        statistics = self._statistics(calibration)
         self.level.copy_(statistics.mean(1, keepdim=True))
         self.spread.copy_(statistics.std(1, correction=0, keepdim=True) + 1e-12)
 
     def surprise(self, cells: Cells) -> Tensor:
-        """Return how surprising each row is, in standard deviations, shape (batch,)."""
+        """Return the anomaly score of each row in standard deviations, shape (batch,)."""
         residual, tail = (self._statistics(cells) - self.level) / self.spread
         surprise: Tensor = (residual + _TAIL_WEIGHT * tail) / (1 + _TAIL_WEIGHT)
         return surprise
 
     def cell_surprise(self, cells: Cells) -> Tensor:
-        """Return the median of each cell's surprise over the memories, in nats."""
-        return self._by_memory(cells).median(1).values
+        """Return the median over the memories of log(1 + r^2) of each cell, (batch, n_columns)."""
+        return self._cell_surprise_by_memory(cells).median(1).values
 
     def _statistics(self, cells: Cells) -> Tensor:
         statistics = []
         step = max(16, _CHUNK_ELEMENTS // (self.n_groups * self.likelihood.layout.width))
         for start in range(0, len(cells.values), step):
             part = cells.take(slice(start, start + step))
-            by_memory = self._by_memory(part).transpose(0, 1)
+            by_memory = self._cell_surprise_by_memory(part).transpose(0, 1)
             surprise = self.row_mean(by_memory, part).median(0).values
             statistics.append(torch.stack([surprise, self.row_mean(self._tail(part), part)]))
         return torch.cat(statistics, 1).clamp(min=_LEAST_SURPRISE).log()
 
-    def _by_memory(self, cells: Cells) -> Tensor:
-        """Return the surprise of each cell in each memory, (batch, n_groups, n_columns)."""
-        rows, stored = self._seen(cells), self._groups
+    def _cell_surprise_by_memory(self, cells: Cells) -> Tensor:
+        """Return log(1 + r^2) of each cell in each memory, (batch, n_groups, n_columns)."""
+        rows, stored = self._viewed(cells), self._groups
         own = self.fingerprint(cells)
         weights = self._logits(rows, stored, own, self.bandwidths).softmax(2).nan_to_num(nan=0.0)
         rebuilt = torch.einsum("bgk,gkw->bgw", weights, stored.values)
@@ -136,7 +143,7 @@ class CrowdModule(StoredRows):
     def _logits(
         self, rows: Rows, stored: Rows, fingerprint: Tensor, bandwidth: Tensor | float
     ) -> Tensor:
-        """Return minus half squared distances in bandwidths, (batch, n_groups, GROUP)."""
+        """Return minus half the squared distances in bandwidths, (batch, n_groups, GROUP)."""
         own = torch.ones_like(rows.values) if rows.seen is None else rows.seen.double()
         values = rows.values * own
         flat, width = stored.values.flatten(0, 1), rows.values.shape[1]
@@ -156,14 +163,14 @@ class CrowdModule(StoredRows):
 
     @property
     def _left_out_rows(self) -> Tensor:
-        """The fingerprint of each stored row that a row equal to it is not compared with, or -1."""
+        """Hashes of the stored rows that equal rows are not compared with; -1 for the others."""
         if self.n_left_out <= 2:
             return self.singles if self.n_left_out < 2 else self.pairs
         return torch.empty_like(self.fingerprints).scatter(0, self.places, self.fingerprints)
 
     @property
     def _groups(self) -> Rows:
-        """The stored rows as the view sees them, (n_groups, GROUP, width)."""
+        """The stored rows transformed by the view, (n_groups, GROUP, width)."""
         n_used = self.n_groups * min(GROUP, len(self.rows))
         shape = (self.n_groups, -1, self.rows.shape[1])
         stored = self.flat(Cells(self.rows[:n_used], None if self.observed is None
@@ -171,15 +178,15 @@ class CrowdModule(StoredRows):
         seen = None if stored.seen is None else stored.seen.view(shape)
         return Rows(self.view(stored.values).view(shape), seen)
 
-    def _seen(self, cells: Cells) -> Rows:
+    def _viewed(self, cells: Cells) -> Rows:
         rows = self.flat(cells)
         return Rows(self.view(rows.values), rows.seen)
 
     def _tail(self, cells: Cells) -> Tensor:
-        """Return the surprise of each cell in the tails of its column, (batch, n_columns).
+        """Return the negative log tail probability of each cell, (batch, n_columns).
 
-        The tail in question is the left or the right one of all columns, or that of the side to
-        which each is skewed, whichever surprises most.
+        For each row, the tails are the left ones, the right ones, or those on the side to which
+        each column is skewed. The choice with the largest sum is taken.
         """
         rows = self.flat(cells)
         left, right = self.tails.tails(rows.values)
@@ -191,14 +198,14 @@ class CrowdModule(StoredRows):
 
 
 def _rare(stored: Tensor, all_rows: Tensor, n_most: int) -> Tensor:
-    """Return the fingerprints of stored rows with few equals among all rows, -1 for the others."""
+    """Return the hashes of stored rows that occur at most ``n_most`` times, -1 for the others."""
     known, counts = torch.unique(all_rows, return_counts=True)
     return torch.where(counts[torch.searchsorted(known, stored)] <= n_most, stored, -1)
 
 
 def tail_rows(n_rows: int, width: int) -> int:
-    """Return how many of the rows to judge tails by."""
-    return min(n_rows, max(_JUDGED_ROWS, min(_TAIL_ROWS, _TAIL_ELEMENTS // width)))
+    """Return the number of rows to store for the tails of the columns."""
+    return min(n_rows, max(_CALIBRATION_ROWS, min(_TAIL_ROWS, _TAIL_ELEMENTS // width)))
 
 
 def _skew(rows: Rows) -> Tensor:

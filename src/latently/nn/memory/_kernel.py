@@ -1,4 +1,4 @@
-"""Memory: rows are rebuilt as a weighted mean of stored rows, the nearest weighing most."""
+"""The kernel memory, which reconstructs a row as a weighted mean of stored rows."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from torch import Tensor, nn
 from latently.nn._blocks import ROW_BLOCK, by_blocks
 from latently.nn._module import Rows
 
-#: Stored rows by which bandwidth and usual surprise are judged.
-JUDGED_ROWS = 1_000
-#: Distances that are worked on at once: a few megabytes.
+#: Number of stored rows from which bandwidths and usual scores are computed.
+CALIBRATION_ROWS = 1_000
+#: Number of distances that are computed at once, which need a few megabytes.
 _CHUNK_DISTANCES = 1 << 20
-#: Chunks are filled up to a multiple of so many rows. Matrix products then add up in the same
-#: order for every row, so that a row scores alone as it does in company, to the last bit.
+#: Chunks are padded to a multiple of this number of rows. Matrix products then add in the same
+#: order for every row, so that the bits of a score do not depend on the batch.
 _ROW_BLOCK = ROW_BLOCK
-#: Sums of weights below this are rounding.
+#: A smaller sum of weights is due to rounding.
 _LEAST_WEIGHT = 1e-30
-#: Least squared bandwidth, in variances of a column.
+#: Smallest squared bandwidth, in variances of a column.
 _LEAST_BANDWIDTH = 1e-3
-#: A residual is rebuilt with a quarter of the bandwidth that its density is judged by.
+#: Reconstructions use the bandwidth of the density divided by this number.
 SHARPNESS = 4.0
 
 
 class Memory(nn.Module):
-    r"""Soft nearest-neighbour read of stored rows, the Nadaraya-Watson mean [1]_.
+    r"""Kernel regression on stored rows by the Nadaraya-Watson mean [1]_.
 
-    A row :math:`x` is rebuilt as :math:`\sum_i w_i m_i` with
-    :math:`w_i \propto \exp(-\|x - m_i\|^2 / 2h)`: the best denoiser, in squared error, of rows
-    drawn from the stored ones with normal noise of variance :math:`h` [2]_. Distances are taken
-    over the cells that both rows have, and scaled up to all columns.
+    A row :math:`x` is reconstructed as :math:`\sum_i w_i m_i` with
+    :math:`w_i \propto \exp(-\|x - m_i\|^2 / 2h)`. For stored rows with added normal noise of
+    variance :math:`h`, this is the denoiser of least squared error [2]_. Distances are computed
+    over the elements that both rows have, and scaled to the full width.
 
     Parameters
     ----------
     n_rows, width : int
-        Size of the memory.
+        Number and width of the stored rows.
     gaps : bool, default=False
-        Make room for what elements of the stored rows were seen.
+        If True, also store a mask of the observed elements.
 
     References
     ----------
@@ -55,7 +55,7 @@ class Memory(nn.Module):
 
     def __init__(self, n_rows: int, width: int, gaps: bool = False) -> None:
         super().__init__()
-        # A column a stored row, in units of the bandwidth: products with them run twice as fast.
+        # One column per stored row, in units of the bandwidth: products are faster this way.
         self.register_buffer("keys", torch.zeros(width, n_rows))
         self.register_buffer("half_squares", torch.zeros(n_rows))
         seen = torch.ones(width, n_rows, dtype=torch.bool) if gaps else None
@@ -63,28 +63,30 @@ class Memory(nn.Module):
         self.register_buffer("unit", torch.ones(()))
 
     def store(self, rows: Rows, left_out: Tensor | None = None) -> None:
-        """Store rows; the bandwidth is the median squared distance to the nearest other row.
+        """Store rows and compute the bandwidth from them.
+
+        The squared bandwidth is the median squared distance to the nearest other row.
 
         Parameters
         ----------
         rows : Rows
-            As many as the memory has room for.
-        left_out : Tensor of int, shape (n_judged,) or (n_judged, n_places), or None
-            Stored rows that each of the first rows is not compared with, as in ``logits``; None
-            leaves each row itself out.
+            Rows to store, exactly ``n_rows``.
+        left_out : Tensor of int, shape (n_calibration,) or (n_calibration, n_places), or None
+            Stored rows that each of the first rows is not compared with, as in ``logits``. With
+            None, each row is not compared with itself.
         """
         if self.seen is not None and rows.seen is not None:
             self.seen.copy_(rows.seen.T)
-        self._keep(rows.values, torch.ones_like(self.unit))
-        first = rows.take(slice(JUDGED_ROWS))
+        self._set_keys(rows.values, torch.ones_like(self.unit))
+        first = rows.take(slice(CALIBRATION_ROWS))
         if left_out is None:
             left_out = torch.arange(len(first.values))
         nearest = self._nearest(first, left_out)
-        # Of two rows without a common cell the distance is infinite.
+        # The distance of two rows without a common observed element is infinite.
         median = nearest[nearest.isfinite()].median() if bool(nearest.isfinite().any()) else 1.0
-        self._keep(rows.values, torch.as_tensor(median).clamp(min=_LEAST_BANDWIDTH).sqrt())
+        self._set_keys(rows.values, torch.as_tensor(median).clamp(min=_LEAST_BANDWIDTH).sqrt())
 
-    def _keep(self, values: Tensor, unit: Tensor) -> None:
+    def _set_keys(self, values: Tensor, unit: Tensor) -> None:
         self.unit.copy_(unit)
         self.keys.copy_((values / unit).T)
         if self.seen is not None:
@@ -92,7 +94,7 @@ class Memory(nn.Module):
         self.half_squares.copy_(0.5 * self.keys.square().sum(0))
 
     def _nearest(self, rows: Rows, left_out: Tensor) -> Tensor:
-        """Return the squared distance of the first stored rows to the nearest other."""
+        """Return the squared distance of each row to the nearest stored row not left out."""
         nearest = []
         for places in chunks(len(rows.values), self.keys.shape[1]):
             scaled = self.scaled(rows.take(places))
@@ -101,25 +103,27 @@ class Memory(nn.Module):
         return torch.cat(nearest).clamp(min=0)
 
     def scaled(self, rows: Rows) -> Rows:
-        """Return rows in units of the bandwidth, zero where missing."""
+        """Return rows in units of the bandwidth, with zeros where an element is missing."""
         values = rows.values.to(self.keys) / self.unit
         return Rows(values if rows.seen is None else values.masked_fill_(~rows.seen, 0), rows.seen)
 
     def logits(self, scaled: Rows, left_out: Tensor) -> Tensor:
-        """Return minus half the squared distance to each stored row, in bandwidths.
+        """Return the log weight of each stored row, up to a constant of the row.
+
+        The log weight is minus half the squared distance in bandwidths. Half the squared norm of
+        the row is left out, because the weights do not depend on it.
 
         Parameters
         ----------
         scaled : Rows
-            In units of the bandwidth.
+            Rows in units of the bandwidth.
         left_out : Tensor of int, shape (batch,) or (batch, n_places)
-            Stored rows that are out of reach of each row; -1 for none.
+            Indices of the stored rows that each row is not compared with; -1 for none.
 
         Returns
         -------
         Tensor of shape (batch, n_rows)
-            But for half the square of the row itself, which weights do not depend on. Minus
-            infinity where left out, or where the two have no cell in common.
+            Minus infinity where a stored row is left out or has no element in common with the row.
         """
         if scaled.seen is None and self.seen is None:
             logits = by_blocks(
@@ -145,7 +149,15 @@ class Memory(nn.Module):
         return scaled + 0.5 * squares.sum(1, keepdim=True)
 
     def read(self, weights: Tensor, total: Tensor) -> Tensor:
-        """Return weighted means of the stored rows over the elements they have, (batch, width)."""
+        """Return weighted means of the observed elements of stored rows, (batch, width).
+
+        Parameters
+        ----------
+        weights : Tensor of shape (batch, n_rows)
+            Weight of each stored row.
+        total : Tensor of shape (batch,)
+            Sums of the weights.
+        """
         read = by_blocks(lambda block: self.keys @ block.T, weights, 1)
         if self.seen is not None:
             seen = self.seen.to(read)
@@ -154,30 +166,30 @@ class Memory(nn.Module):
             read /= total.clamp(min=_LEAST_WEIGHT)
         return (read * self.unit).T
 
-    def judge(self, rows: Rows, left_out: Tensor) -> tuple[Tensor, Tensor]:
-        """Return how far rows lie from the stored ones, and what cannot be rebuilt of them.
+    def rarity_and_residuals(self, rows: Rows, left_out: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the negative log density and the squared residuals of rows.
 
         Parameters
         ----------
         rows : Rows
-            As the view sees them.
+            Rows transformed by the view of this memory.
         left_out : Tensor of int, shape (batch,) or (batch, n_places)
             As in ``logits``.
 
         Returns
         -------
         rarity : Tensor of shape (batch,)
-            Minus the log of the kernel density, but for a constant.
+            Negative logarithm of the kernel density, up to a constant.
         squares : Tensor of shape (batch, width)
-            Squared residuals, zero where missing.
+            Squared residuals, zero where an element is missing.
         """
         rarity, squares = [], []
         for places in chunks(len(rows.values), self.keys.shape[1]):
             n_rows = places.stop - places.start
-            part, out = _filled_up(rows.take(places), left_out[places])
+            part, out = _padded(rows.take(places), left_out[places])
             scaled = self.scaled(part)
             top, weights = weights_of(self.logits(scaled, out))
-            # The weight of the nearest row is one over the sum of all, by that of the nearest.
+            # The largest weight is exp(top) / sum(exp(logits)), which gives the log-sum-exp.
             density = top - weights.amax(1).clamp(min=_LEAST_WEIGHT).log()
             rarity.append((0.5 * scaled.values.square().sum(1) - density)[:n_rows])
             sharp = weights.square_().square_()
@@ -188,22 +200,25 @@ class Memory(nn.Module):
 
 
 def weights_of(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the largest logit of each row, and weights that sum to one."""
+    """Return the largest logit of each row, and the softmax of the logits.
+
+    If all logits of a row are minus infinity, its weights are equal and its largest logit is 0.
+    """
     top = logits.amax(1)
     if float(top.min()) == -math.inf:
-        logits = logits.masked_fill_(top.isinf()[:, None], 0.0)  # nothing in reach: all alike
+        logits = logits.masked_fill_(top.isinf()[:, None], 0.0)
         top = top.nan_to_num(neginf=0.0)
     return top, logits.softmax(1)
 
 
 def chunks(n_rows: int, n_stored: int) -> Iterator[slice]:
-    """Deal out rows, as many at once as the distances to all stored rows fit into the cache."""
+    """Yield slices of rows whose distances to all stored rows fit into the processor's cache."""
     step = min(max(_CHUNK_DISTANCES // n_stored // _ROW_BLOCK, 1) * _ROW_BLOCK, 4096)
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))
 
 
-def _filled_up(rows: Rows, left_out: Tensor) -> tuple[Rows, Tensor]:
+def _padded(rows: Rows, left_out: Tensor) -> tuple[Rows, Tensor]:
     """Repeat the last row until the number of rows is a multiple of the block."""
     lacking = -len(left_out) % _ROW_BLOCK
     if not lacking:

@@ -1,4 +1,4 @@
-"""Views: the ways to look at encoded rows before distances are taken."""
+"""Views: transformations of encoded rows before distances are computed."""
 
 from __future__ import annotations
 
@@ -12,36 +12,39 @@ from torch.nn import functional as F
 from latently._layout import Layout
 from latently.nn._module import Rows
 
-#: A standard deviation below this is rounding.
+#: A smaller standard deviation is due to rounding.
 _LEAST_SPREAD = 1e-9
-#: Numbers closer than this, in standard deviations of the column, are equal.
+#: Numbers that differ by less, in standard deviations of the column, are treated as equal.
 _EQUAL = 1e-5
-#: Standard deviation of the blur, in pixels, and the size from which images take the larger.
+#: Standard deviations of the blur in pixels, and the size from which images use the larger one.
 _SMALL_BLUR, _LARGE_BLUR, _LARGE = 0.5, 1.0, 16
 
 
 class View(nn.Module):
-    """A way to look at encoded rows before distances are taken: here, as they are.
+    """A transformation of encoded rows before distances are computed; here the identity.
 
     Parameters
     ----------
     layout : Layout
-        How the columns lie in the encoded row.
+        Positions and kinds of the columns in the encoded row.
     """
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()
 
     def fit(self, rows: Rows) -> None:
-        """Learn what the view needs from stored rows."""
+        """Fit the view to stored rows; the identity needs no fit."""
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return rows as this view sees them, shape (batch, width)."""
+        """Return the transformed rows, shape (batch, width)."""
         return values
 
 
-class _Bent(View):
-    """A monotone change of each number, scaled to standard deviation one; all else as it is."""
+class _Monotone(View):
+    """A monotone function of each number, scaled to mean zero and standard deviation one.
+
+    Elements of other columns are not changed.
+    """
 
     numbers: Tensor
     center: Tensor
@@ -59,11 +62,11 @@ class _Bent(View):
         self.register_buffer("scale", torch.ones(layout.width, dtype=torch.float64))
 
     @abstractmethod
-    def bend(self, values: Tensor) -> Tensor:
-        """Change each number."""
+    def map_numbers(self, values: Tensor) -> Tensor:
+        """Apply the monotone function to each element."""
 
     def fit(self, rows: Rows) -> None:
-        bent = self.bend(rows.values)
+        bent = self.map_numbers(rows.values)
         weight = torch.ones_like(bent) if rows.seen is None else rows.seen.to(bent)
         count = weight.sum(0).clamp(min=1)
         center = (bent * weight).sum(0) / count
@@ -72,25 +75,27 @@ class _Bent(View):
         self.scale.copy_(torch.where(spread > _LEAST_SPREAD, spread, 1.0))
 
     def forward(self, values: Tensor) -> Tensor:
-        return torch.where(self.numbers, (self.bend(values) - self.center) / self.scale, values)
+        return torch.where(
+            self.numbers, (self.map_numbers(values) - self.center) / self.scale, values
+        )
 
 
-class Arcsinh(_Bent):
-    """Logarithmic in the tails, linear in the middle: large values no longer outshout the rest."""
+class Arcsinh(_Monotone):
+    """The inverse hyperbolic sine, logarithmic in the tails, which limits outlying values."""
 
-    def bend(self, values: Tensor) -> Tensor:
+    def map_numbers(self, values: Tensor) -> Tensor:
         return values.arcsinh()
 
 
-class Ranks(_Bent):
-    """Normal scores of the ranks among stored rows: only the order of values counts.
+class Ranks(_Monotone):
+    """Normal scores of the ranks among stored rows, which depend on the order of values only.
 
     Parameters
     ----------
     layout : Layout
-        How the columns lie in the encoded row.
+        Positions and kinds of the columns in the encoded row.
     n_rows : int
-        Stored rows.
+        Number of stored rows.
     """
 
     ladder: Tensor
@@ -114,7 +119,7 @@ class Ranks(_Bent):
         self.reach.copy_(torch.searchsorted(self.ladder, self.ladder + _EQUAL, right=True))
         super().fit(rows)
 
-    def bend(self, values: Tensor) -> Tensor:
+    def map_numbers(self, values: Tensor) -> Tensor:
         below, upto = self._ranks(values)
         half = 0.5 / self.count
         share = torch.minimum(torch.maximum((below + upto) * half, half), 1 - half)
@@ -122,7 +127,7 @@ class Ranks(_Bent):
         return scores.T
 
     def tails(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Return minus the logs of the shares of stored values up to, and from, each, in nats.
+        """Return the negative logarithms of both empirical tail probabilities, in nats.
 
         Parameters
         ----------
@@ -132,7 +137,8 @@ class Ranks(_Bent):
         Returns
         -------
         left, right : Tensor of shape (batch, width)
-            At most the log of twice the number of stored rows.
+            For the fraction of stored values that are not larger, and not smaller, than each
+            value. At most the logarithm of twice the number of stored values.
         """
         below, upto = self._ranks(values)
         least = 0.5 / self.count
@@ -141,25 +147,27 @@ class Ranks(_Bent):
         return -left.log().T, -right.log().T
 
     def _ranks(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Return how many stored values lie below each, and not above it, (width, batch).
+        """Count the stored values below each value, and those not above it, (width, batch).
 
-        Values so near that single precision may not tell them apart are equal.
+        Values that differ by less than ``_EQUAL`` count as equal.
         """
         wanted = values.T.contiguous()
         below = torch.searchsorted(self.ladder, wanted - _EQUAL)
-        # A look at the rung above instead of a second search: how far do equal values reach?
+        # The end of the run of equal values is stored, which saves a second search.
         rung = below.clamp(max=self.ladder.shape[1] - 1)
         equal = (self.ladder.gather(1, rung) <= wanted + _EQUAL) & (below == rung)
         return below, torch.where(equal, self.reach.gather(1, rung), below)
 
 
 class Smooth(View):
-    """Images blurred a little, then brought to one length: strokes count, not how bold they are.
+    """Images with a Gaussian blur, normalised to root mean square one.
+
+    Distances then depend on shapes and not on the contrast of an image.
 
     Parameters
     ----------
     layout : Layout
-        Its shape is (channels, height, width).
+        Layout with shape (channels, height, width).
     """
 
     kernel: Tensor

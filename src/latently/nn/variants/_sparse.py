@@ -60,38 +60,38 @@ class SparseLatent(PointLatent):
     def __init__(self, n_components: int, n_active: int, warmup: float = 0.0) -> None:
         super().__init__(n_components, weight=1.0, warmup=warmup)
         self.n_active = min(n_active, n_components)
-        self._n_wanted = self.n_active
+        self._n_target = self.n_active
         self.register_buffer("firing_rate", torch.zeros(n_components))
 
     def begin_step(self, progress: float) -> None:
         """Hear which share of the training is over."""
         more = (_FIRST_ACTIVE - 1) * max(0.0, 1 - progress / _SETTLED)
-        self._n_wanted = min(round(self.n_active * (1 + more)), self.n_components)
+        self._n_target = min(round(self.n_active * (1 + more)), self.n_components)
 
     @property
-    def n_wanted(self) -> int:
+    def n_target(self) -> int:
         """Components to be active in a row now: more at the start of the training."""
-        return self._n_wanted if self.training else self.n_active
+        return self._n_target if self.training else self.n_active
 
     @abstractmethod
     def select(self, hidden: Tensor) -> Tensor:
         """Return the code of each row, zero where a component is not active."""
 
-    def price(self, hidden: Tensor, value: Tensor) -> Tensor:
+    def sparsity_penalty(self, hidden: Tensor, value: Tensor) -> Tensor:
         """Return the penalty of each row in training, as a share of the mean row's loss."""
-        return _asleep(hidden, value)
+        return _dead_component_penalty(hidden, value)
 
     def forward(self, hidden: Tensor) -> Code:
         value = self.select(hidden)
         if not self.training:
             return Code(value, value, hidden.new_zeros(len(hidden)))
-        return Code(value, value, self.price(hidden, value))
+        return Code(value, value, self.sparsity_penalty(hidden, value))
 
     def calibrate(self, hidden: Tensor) -> None:
         self.firing_rate.copy_((self.select(hidden) != 0).float().mean(0))
 
 
-def _asleep(hidden: Tensor, value: Tensor) -> Tensor:
+def _dead_component_penalty(hidden: Tensor, value: Tensor) -> Tensor:
     """Reward components that are active in no row of the batch for coming nearer to it [1]_.
 
     References
@@ -113,7 +113,7 @@ class TopK(SparseLatent):
     on_average: ClassVar[bool] = False
 
     def select(self, hidden: Tensor) -> Tensor:
-        largest = hidden.topk(self.n_wanted, dim=1, sorted=False)
+        largest = hidden.topk(self.n_target, dim=1, sorted=False)
         return torch.zeros_like(hidden).scatter(1, largest.indices, largest.values.relu())
 
 
@@ -145,13 +145,13 @@ class BatchTopK(SparseLatent):
         super().calibrate(hidden)
 
     def _least(self, hidden: Tensor) -> Tensor:
-        return _cut(hidden.detach(), self.n_wanted).clamp(min=0)
+        return _activation_threshold(hidden.detach(), self.n_target).clamp(min=0)
 
 
-def _cut(hidden: Tensor, n_wanted: int) -> Tensor:
+def _activation_threshold(hidden: Tensor, n_target: int) -> Tensor:
     """Return what as many numbers as are wanted a row, of all rows together, lie above."""
     flat = hidden.flatten()
-    return flat.kthvalue(max(len(flat) - n_wanted * len(hidden), 1)).values
+    return flat.kthvalue(max(len(flat) - n_target * len(hidden), 1)).values
 
 
 class JumpReLU(SparseLatent):
@@ -180,14 +180,14 @@ class JumpReLU(SparseLatent):
 
     def calibrate(self, hidden: Tensor) -> None:
         least = self.threshold.clamp(min=_LEAST_THRESHOLD)
-        self.threshold.copy_(least + _cut(hidden - least, self.n_active))
+        self.threshold.copy_(least + _activation_threshold(hidden - least, self.n_active))
         super().calibrate(hidden)
 
-    def price(self, hidden: Tensor, value: Tensor) -> Tensor:
+    def sparsity_penalty(self, hidden: Tensor, value: Tensor) -> Tensor:
         threshold = self.threshold.clamp(min=_LEAST_THRESHOLD)
         on: Tensor = _Step.apply(hidden, threshold)  # type: ignore[no-untyped-call]
-        off = ((batch_mean(on.sum(1)) + 1e-3) / self.n_wanted).log()
-        return super().price(hidden, value) + off.square()
+        off = ((batch_mean(on.sum(1)) + 1e-3) / self.n_target).log()
+        return super().sparsity_penalty(hidden, value) + off.square()
 
 
 class _Jump(torch.autograd.Function):
@@ -202,7 +202,7 @@ class _Jump(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
         (grad,) = grads
         x, threshold = ctx.saved_tensors
-        return grad * (x > threshold), -(grad * threshold * _near(x, threshold)).sum(0)
+        return grad * (x > threshold), -(grad * threshold * _step_derivative(x, threshold)).sum(0)
 
 
 class _Step(torch.autograd.Function):
@@ -216,11 +216,11 @@ class _Step(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
         (grad,) = grads
-        near = grad * _near(*ctx.saved_tensors)
+        near = grad * _step_derivative(*ctx.saved_tensors)
         return near, -near.sum(0)
 
 
-def _near(x: Tensor, threshold: Tensor) -> Tensor:
+def _step_derivative(x: Tensor, threshold: Tensor) -> Tensor:
     """Return the derivative of a step that is as wide as the bandwidth."""
     return ((x - threshold).abs() < _BANDWIDTH / 2).to(x.dtype) / _BANDWIDTH
 
@@ -239,16 +239,16 @@ class _Steered(SparseLatent):
         self.register_buffer("shift", torch.zeros(()))
 
     def calibrate(self, hidden: Tensor) -> None:
-        self.shift.copy_(_cut(hidden, self.n_active))
+        self.shift.copy_(_activation_threshold(hidden, self.n_active))
         super().calibrate(hidden)
 
-    def price(self, hidden: Tensor, value: Tensor) -> Tensor:
+    def sparsity_penalty(self, hidden: Tensor, value: Tensor) -> Tensor:
         with torch.no_grad():
             active = batch_mean((value != 0).sum(1).to(value))
-            off = ((active + 1e-3) / self.n_wanted).log().clamp(-_MOST_OFF, _MOST_OFF)
+            off = ((active + 1e-3) / self.n_target).log().clamp(-_MOST_OFF, _MOST_OFF)
             self.log_strength.add_(_STEERING * off)
         strength = self.log_strength.exp()
-        return super().price(hidden, value) + strength * self.shrinkage(hidden, value)
+        return super().sparsity_penalty(hidden, value) + strength * self.shrinkage(hidden, value)
 
     @abstractmethod
     def shrinkage(self, hidden: Tensor, value: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from latently.nn._batch_shard import drawn, uniform_like
+from latently.nn._batch_shard import draw_shard, uniform_like
 from latently.nn._latents import Gaussian, log_mean_exp
 from latently.nn._likelihoods import Likelihood
 from latently.nn._module import AutoencoderModule, Cells, RowLoss
@@ -91,7 +91,7 @@ class VariationalModule(AutoencoderModule):
             noise = torch.randn(n_draws, n_rows, size, device=hidden.device, dtype=hidden.dtype)
             return noise.transpose(0, 1)
 
-        return drawn(draw, len(hidden)).transpose(0, 1)
+        return draw_shard(draw, len(hidden)).transpose(0, 1)
 
     def _evidence(self, hidden: Tensor, noise: Tensor, target: Cells) -> Tensor:
         """Return log p(x, z) - log q(z|x) of each draw of each row, (n_draws, batch)."""

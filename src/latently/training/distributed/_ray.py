@@ -28,14 +28,14 @@ from latently.training._callbacks import Callback
 from latently.training._engine import Job, Precision
 from latently.training._history import History, Record
 from latently.training.distributed._torchrun import TorchrunEngine
-from latently.training.distributed._workers import ALONE, Workers
+from latently.training.distributed._workers import SINGLE_PROCESS, Workers
 
 Answer = TypeVar("Answer")
 
 #: Seconds between two looks at how far training is.
-_LOOKS = 0.5
+_POLL_SECONDS = 0.5
 #: Seconds that the address of a cluster may take to answer.
-_KNOCKS = 10.0
+_CONNECT_SECONDS = 10.0
 
 
 def import_ray() -> Any:
@@ -104,7 +104,7 @@ class RayEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     @property
     def workers(self) -> Workers:
         """This process alone: workers know each other by the engine that they are given."""
-        return ALONE
+        return SINGLE_PROCESS
 
     def launch(self, job: Job[Answer], callbacks: Sequence[Callback] = ()) -> Answer:
         """Run a job in the workers of Ray.
@@ -131,24 +131,24 @@ class RayEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
             If the cluster has fewer cores, or GPUs, than workers.
         """
         ray = self.start()
-        mailbox = ray.remote(num_cpus=0)(_Mailbox).remote()
-        sent, chance = ray.put(job), torch.get_rng_state()
+        queue = ray.remote(num_cpus=0)(_MessageQueue).remote()
+        sent, random_state = ray.put(job), torch.get_rng_state()
         engine = TorchrunEngine(self.device, self.precision)
 
         def loop() -> None:
             # By Ray itself: the workers have no use for what the closure would bring along.
             import ray
 
-            torch.set_rng_state(chance)
-            answer = engine.launch(ray.get(sent), [_Relay(mailbox)])
+            torch.set_rng_state(random_state)
+            answer = engine.launch(ray.get(sent), [_ForwardingCallback(queue)])
             if engine.workers.rank == 0:
-                ray.get(mailbox.keep.remote((answer, torch.get_rng_state())))
+                ray.get(queue.keep.remote((answer, torch.get_rng_state())))
 
-        with _relayed(ray, mailbox, callbacks), tempfile.TemporaryDirectory() as folder:
+        with _forwarding(ray, queue, callbacks), tempfile.TemporaryDirectory() as folder:
             self._run(loop, folder)
         answer: Answer
-        answer, chance = ray.get(mailbox.answer.remote())
-        torch.set_rng_state(chance)
+        answer, random_state = ray.get(queue.answer.remote())
+        torch.set_rng_state(random_state)
         return answer
 
     def start(self) -> Any:
@@ -186,7 +186,7 @@ class RayEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         where = {"num_cpus": n_cores} if address is None else {"address": address}
         try:
             if address is not None:
-                _knock(address)
+                _check_reachable(address)
             with _muted():
                 ray.init(
                     **where, log_to_driver=False, logging_level=logging.ERROR,
@@ -228,11 +228,11 @@ class RayEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
             raise error_of_workers(error) from None
 
 
-def _knock(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Raise OSError if nobody is at home: Ray itself would wait for minutes."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if host and port.isdigit():
-        socket.create_connection((host, int(port)), timeout=_KNOCKS).close()
+        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
 
 
 @contextmanager
@@ -251,19 +251,19 @@ def _muted() -> Iterator[None]:
         os.close(nothing)
 
 
-class _Mailbox:
+class _MessageQueue:
     """What workers and the program that started them leave for each other."""
 
     def __init__(self) -> None:
-        self._letters: list[tuple[str, Any]] = []
+        self._messages: list[tuple[str, Any]] = []
         self._answer: Any = None
 
-    def tell(self, name: str, what: Any) -> None:
-        self._letters.append((name, what))
+    def put(self, name: str, what: Any) -> None:
+        self._messages.append((name, what))
 
     def take(self) -> list[tuple[str, Any]]:
-        letters, self._letters = self._letters, []
-        return letters
+        messages, self._messages = self._messages, []
+        return messages
 
     def keep(self, answer: Any) -> None:
         self._answer = answer
@@ -272,47 +272,47 @@ class _Mailbox:
         return self._answer
 
 
-class _Relay:
+class _ForwardingCallback:
     """A callback in a worker that tells those of the program."""
 
-    def __init__(self, mailbox: Any) -> None:
-        self._mailbox = mailbox
+    def __init__(self, queue: Any) -> None:
+        self._queue = queue
 
     def on_train_begin(self, n_steps: int) -> None:
-        self._mailbox.tell.remote("on_train_begin", n_steps)
+        self._queue.put.remote("on_train_begin", n_steps)
 
     def on_evaluation(self, record: Record) -> None:
-        self._mailbox.tell.remote("on_evaluation", record)
+        self._queue.put.remote("on_evaluation", record)
 
     def on_train_end(self, history: History) -> None:
-        self._mailbox.tell.remote("on_train_end", history)
+        self._queue.put.remote("on_train_end", history)
 
 
 @contextmanager
-def _relayed(ray: Any, mailbox: Any, callbacks: Sequence[Callback]) -> Iterator[None]:
+def _forwarding(ray: Any, queue: Any, callbacks: Sequence[Callback]) -> Iterator[None]:
     """Tell callbacks here what the first worker has to say, while it trains."""
     if not callbacks:
         yield
         return
     is_over = threading.Event()
 
-    def deliver() -> None:
-        for name, what in ray.get(mailbox.take.remote()):
+    def forward_messages() -> None:
+        for name, what in ray.get(queue.take.remote()):
             for callback in callbacks:
                 getattr(callback, name)(what)
 
-    def watch() -> None:
-        while not is_over.wait(_LOOKS):
-            deliver()
+    def poll() -> None:
+        while not is_over.wait(_POLL_SECONDS):
+            forward_messages()
 
-    thread = threading.Thread(target=watch, daemon=True)
+    thread = threading.Thread(target=poll, daemon=True)
     thread.start()
     try:
         yield
     finally:
         is_over.set()
         thread.join()
-        deliver()
+        forward_messages()
 
 
 def error_of_workers(error: BaseException) -> LatentlyError:
@@ -329,7 +329,7 @@ def error_of_workers(error: BaseException) -> LatentlyError:
         To be raised instead.
     """
     failures = getattr(error, "worker_failures", None)
-    found = [_latent(failure) for failure in (failures.values() if failures else [error])]
+    found = [_own_error(failure) for failure in (failures.values() if failures else [error])]
     # Workers that lost another one are not those that failed.
     own = [cause for cause in found if cause is not None and not isinstance(cause, WorkerError)]
     if own:
@@ -340,7 +340,7 @@ def error_of_workers(error: BaseException) -> LatentlyError:
     )
 
 
-def _latent(error: BaseException | None) -> LatentlyError | None:
+def _own_error(error: BaseException | None) -> LatentlyError | None:
     """Return the error of ours behind one of Ray."""
     while error is not None and not isinstance(error, LatentlyError):
         error = getattr(error, "cause", None) or error.__cause__

@@ -13,7 +13,7 @@ from latently._codec import Arrays, from_plain, to_plain
 _LENGTH = 8
 
 
-def packed(value: Any) -> np.ndarray:
+def serialize(value: Any) -> np.ndarray:
     """Return plain values, arrays, lists and dicts as bytes.
 
     Parameters
@@ -32,8 +32,8 @@ def packed(value: Any) -> np.ndarray:
     return np.frombuffer(b"".join(parts), dtype=np.uint8)
 
 
-def unpacked(raw: bytes) -> Any:
-    """Return what ``packed`` was given.
+def deserialize(raw: bytes) -> Any:
+    """Return what ``serialize`` was given.
 
     Parameters
     ----------

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from latently.io import prefetched
-from latently.nn import Part
+from latently.nn import BatchShard
 from latently.training._data import Batch, TrainingData, joined, n_batches
 from latently.training._stream import StreamedData
-from latently.training.distributed._workers import Workers, part_of
+from latently.training.distributed._workers import Workers, shard_of
 
 
 @dataclass(frozen=True)
-class SharedRows:
+class ShardedRows:
     """Rows that all workers hold, in the batches of a single process.
 
     Attributes
@@ -59,13 +59,13 @@ class SharedRows:
 
     def _own(self, index: Tensor) -> Batch:
         """Return this worker's part of a batch."""
-        own = part_of(len(index), self.workers.rank, self.workers.n_workers)
-        part = Part(own.start, own.stop, len(index), self.workers)
-        return self.rows.take(index[own])._replace(part=part)
+        own = shard_of(len(index), self.workers.rank, self.workers.n_workers)
+        shard = BatchShard(own.start, own.stop, len(index), self.workers)
+        return self.rows.take(index[own])._replace(shard=shard)
 
 
 @dataclass(frozen=True)
-class SharedStream:
+class ShardedStream:
     """Rows on disk, of which each worker reads its own parts of the files.
 
     A worker with more rows has more in each batch, so that all come to their end at once and no
@@ -105,18 +105,18 @@ class SharedStream:
         rank, n_workers = self.workers.rank, self.workers.n_workers
         counts, n_steps = self.stream.counts(n_workers), n_batches(self.n_rows, batch_size)
         largest = -(-counts[rank] // n_steps)
-        first, second = tee(self._parts(counts, n_steps))
+        first, second = tee(self._shards(counts, n_steps))
         with prefetched(self.stream.buffers(largest, seed, rank, n_workers)) as buffers:
-            own = _recut(buffers, (part.stop - part.start for part in first), self.sample)
-            for batch, part in islice(zip(own, second, strict=True), skip, None):
-                yield batch.to(self.device).take(slice(None))._replace(part=part)
+            own = _recut(buffers, (shard.stop - shard.start for shard in first), self.sample)
+            for batch, shard in islice(zip(own, second, strict=True), skip, None):
+                yield batch.to(self.device).take(slice(None))._replace(shard=shard)
 
-    def _parts(self, counts: Sequence[int], n_steps: int) -> Iterator[Part]:
+    def _shards(self, counts: Sequence[int], n_steps: int) -> Iterator[BatchShard]:
         """Yield which rows of each batch are this worker's."""
         for step in range(n_steps):
             sizes = [(step + 1) * n // n_steps - step * n // n_steps for n in counts]
             start = sum(sizes[: self.workers.rank])
-            yield Part(start, start + sizes[self.workers.rank], sum(sizes), self.workers)
+            yield BatchShard(start, start + sizes[self.workers.rank], sum(sizes), self.workers)
 
 
 def _recut(

@@ -21,22 +21,22 @@ from latently.training._callbacks import Callback
 from latently.training._data import TrainingData
 from latently.training._engine import Job, LocalEngine
 from latently.training._stream import StreamedData, TrainingRows
-from latently.training.distributed._serialization import packed, unpacked
-from latently.training.distributed._sharding import SharedRows, SharedStream
-from latently.training.distributed._workers import Wish, Workers, is_one_of_several
+from latently.training.distributed._serialization import deserialize, serialize
+from latently.training.distributed._sharding import ShardedRows, ShardedStream
+from latently.training.distributed._workers import StopRequest, Workers, is_one_of_several
 from latently.training.recorded import CannotRecord
 
 Answer = TypeVar("Answer")
 Value = TypeVar("Value")
 
 #: Seconds until all processes must have found each other.
-_MEETING = 60.0
+_RENDEZVOUS_SECONDS = 60.0
 #: Steps on a GPU between two looks at what others want.
-_LISTENS = 16
+_STEPS_PER_STOP_CHECK = 16
 
 
 @contextmanager
-def _answering() -> Iterator[None]:
+def _as_worker_error() -> Iterator[None]:
     """Raise WorkerError in the place of what torch raises where another process is gone."""
     try:
         yield
@@ -62,7 +62,7 @@ class _SumOverWorkers(torch.autograd.Function):
         return ctx.total(grads[0]), None
 
 
-class ProcessGroup:
+class TorchProcessGroup:
     """The workers of torch's process group.
 
     Parameters
@@ -73,16 +73,16 @@ class ProcessGroup:
 
     def __init__(self, timeout: float) -> None:
         if not dist.is_initialized():
-            _meet()
+            _init_process_group()
         self.rank, self.n_workers = dist.get_rank(), dist.get_world_size()
         self._group = dist.new_group(timeout=timedelta(seconds=timeout))
         # What is said beside gradients goes by the CPU.
-        self._talk = (
+        self._cpu_group = (
             self._group
             if dist.get_backend() == "gloo"
             else dist.new_group(timeout=timedelta(seconds=timeout), backend="gloo")
         )
-        self._wish = self._heard = Wish.NONE
+        self._request = self._agreed_request = StopRequest.NONE
         self._n_sums = 0
 
     def sum(self, value: Tensor) -> Tensor:
@@ -93,79 +93,79 @@ class ProcessGroup:
 
     def _total(self, value: Tensor) -> Tensor:
         found = value.detach().clone(memory_format=torch.contiguous_format)
-        with _answering():
+        with _as_worker_error():
             dist.all_reduce(found, group=self._group)
         return found
 
-    def add_up(self, gradients: Sequence[Tensor], loss: Tensor) -> Tensor:
-        """Replace gradients by their sums over all workers, in one message with loss and wishes."""
-        wishes = torch.zeros(len(Wish), device=loss.device)
-        wishes[self._wish] = 1.0
-        parts = [*(gradient.reshape(-1) for gradient in gradients), loss.reshape(1), wishes]
+    def sum_gradients(self, gradients: Sequence[Tensor], loss: Tensor) -> Tensor:
+        """Replace gradients by their sums over all workers, in one message with loss and requests."""
+        requests = torch.zeros(len(StopRequest), device=loss.device)
+        requests[self._request] = 1.0
+        parts = [*(gradient.reshape(-1) for gradient in gradients), loss.reshape(1), requests]
         flat = torch.cat(parts)
-        with _answering():
+        with _as_worker_error():
             dist.all_reduce(flat, group=self._group)
-        *sums, total, wishes = torch.split(flat, [len(part) for part in parts])
+        *sums, total, requests = torch.split(flat, [len(part) for part in parts])
         for gradient, found in zip(gradients, sums, strict=True):
             gradient.copy_(found.view(gradient.shape))
-        # Asking a GPU would halt it at every step; a wish is repeated until it is heard.
+        # Asking a GPU would halt it at every step; a request is repeated until it is agreed.
         self._n_sums += 1
-        if not flat.is_cuda or self._n_sums % _LISTENS == 0:
-            self._heard = Wish(int(wishes.nonzero().max()))
+        if not flat.is_cuda or self._n_sums % _STEPS_PER_STOP_CHECK == 0:
+            self._agreed_request = StopRequest(int(requests.nonzero().max()))
         return total[0]
 
     def total(self, value: float) -> float:
         """Return the sum of a number over all workers."""
         return float(sum(self.gather(value)))
 
-    def agreed(self, wish: Wish, *, at_once: bool = False) -> Wish:
+    def agree_on_stop(self, request: StopRequest, *, at_once: bool = False) -> StopRequest:
         """Say what this worker wants, and hear what all wanted in the last step, or want now."""
-        self._wish = max(self._wish, wish)
+        self._request = max(self._request, request)
         if at_once:
-            wishes = self.gather(int(max(self._wish, self._heard)))
-            self._wish = self._heard = Wish.NONE
-            return Wish(max(wishes))
-        heard = self._heard
-        if heard is not Wish.NONE:
-            self._wish = self._heard = Wish.NONE
-        return heard
+            requests = self.gather(int(max(self._request, self._agreed_request)))
+            self._request = self._agreed_request = StopRequest.NONE
+            return StopRequest(max(requests))
+        agreed = self._agreed_request
+        if agreed is not StopRequest.NONE:
+            self._request = self._agreed_request = StopRequest.NONE
+        return agreed
 
-    def of_first(self, make: Callable[[], Value]) -> Value:
+    def compute_on_first(self, make: Callable[[], Value]) -> Value:
         """Return what the first worker makes; where it fails, all fail."""
         if self.rank:
-            made = self._spread(None)
+            made = self._broadcast(None)
             if "failed" in made:
                 raise WorkerError(f"The first worker could not go on: {made['failed']}")
             return cast(Value, made["value"])
         try:
             value = make()
         except Exception as error:
-            self._spread({"failed": str(error)})
+            self._broadcast({"failed": str(error)})
             raise
         # What others take up is what they are sent: all go on from the same.
-        return cast(Value, self._spread({"value": value})["value"])
+        return cast(Value, self._broadcast({"value": value})["value"])
 
-    def _spread(self, value: Any) -> Any:
-        raw = torch.from_numpy(packed(value).copy()) if self.rank == 0 else None
+    def _broadcast(self, value: Any) -> Any:
+        raw = torch.from_numpy(serialize(value).copy()) if self.rank == 0 else None
         size = torch.tensor([0 if raw is None else len(raw)])
-        with _answering():
-            dist.broadcast(size, 0, group=self._talk)
+        with _as_worker_error():
+            dist.broadcast(size, 0, group=self._cpu_group)
             raw = torch.empty(int(size), dtype=torch.uint8) if raw is None else raw
-            dist.broadcast(raw, 0, group=self._talk)
-        return unpacked(raw.numpy().tobytes())
+            dist.broadcast(raw, 0, group=self._cpu_group)
+        return deserialize(raw.numpy().tobytes())
 
     def gather(self, value: Value) -> list[Value]:
         """Return the values of all workers."""
-        raw = torch.from_numpy(packed(value).copy())
+        raw = torch.from_numpy(serialize(value).copy())
         sizes = [torch.zeros(1, dtype=torch.int64) for _ in range(self.n_workers)]
-        with _answering():
-            dist.all_gather(sizes, torch.tensor([len(raw)]), group=self._talk)
+        with _as_worker_error():
+            dist.all_gather(sizes, torch.tensor([len(raw)]), group=self._cpu_group)
             longest = max(int(size) for size in sizes)
             padded = torch.cat([raw, raw.new_zeros(longest - len(raw))])
             found = [torch.empty_like(padded) for _ in sizes]
-            dist.all_gather(found, padded, group=self._talk)
+            dist.all_gather(found, padded, group=self._cpu_group)
         pairs = zip(found, sizes, strict=True)
-        return [unpacked(one[: int(size)].numpy().tobytes()) for one, size in pairs]
+        return [deserialize(one[: int(size)].numpy().tobytes()) for one, size in pairs]
 
 
 def _is_recorded(value: Tensor) -> bool:
@@ -175,13 +175,13 @@ def _is_recorded(value: Tensor) -> bool:
     return get_proxy_mode() is not None
 
 
-def _meet() -> None:
+def _init_process_group() -> None:
     """Find the other processes."""
     from torch.distributed import PrefixStore  # type: ignore[attr-defined]
     from torch.distributed.rendezvous import rendezvous
 
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    waits = timedelta(seconds=_MEETING)
+    waits = timedelta(seconds=_RENDEZVOUS_SECONDS)
     try:
         store, rank, n_workers = next(rendezvous("env://", timeout=waits))
         # After a restart by torchrun, what the processes before told each other is still there.
@@ -191,18 +191,18 @@ def _meet() -> None:
         address = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
         said = (str(error).splitlines() or [""])[0].rpartition("] ")[2][:80].rstrip(".")
         raise WorkerError(
-            f"The workers did not find each other at {address} within {_MEETING:.0f} s ({said}). "
+            f"The workers did not find each other at {address} within {_RENDEZVOUS_SECONDS:.0f} s ({said}). "
             "Check address and port, and that all were started."
         ) from None
-    atexit.register(_part_ways)
+    atexit.register(_destroy_process_group)
 
 
-def _part_ways() -> None:
+def _destroy_process_group() -> None:
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
-_MET: dict[float, ProcessGroup] = {}
+_GROUPS: dict[float, TorchProcessGroup] = {}
 
 
 @dataclass(eq=False, repr=False)
@@ -245,9 +245,9 @@ with torchrun --nproc-per-node 2 -m latently fit ..., or use engine="auto".
                 'engine="torchrun" needs the processes of torchrun. Start with torchrun '
                 '--nproc-per-node 2 -m latently fit ..., or use engine="auto".'
             )
-        if self.timeout not in _MET:
-            _MET[self.timeout] = ProcessGroup(self.timeout)
-        return _MET[self.timeout]
+        if self.timeout not in _GROUPS:
+            _GROUPS[self.timeout] = TorchProcessGroup(self.timeout)
+        return _GROUPS[self.timeout]
 
     @property
     def torch_device(self) -> torch.device:
@@ -292,7 +292,9 @@ with torchrun --nproc-per-node 2 -m latently fit ..., or use engine="auto".
         """
         module.to(self.torch_device)
         state = module.state_dict()
-        first = self.workers.of_first(lambda: {n: w.cpu().numpy() for n, w in state.items()})
+        first = self.workers.compute_on_first(
+            lambda: {n: w.cpu().numpy() for n, w in state.items()}
+        )
         module.load_state_dict({name: torch.from_numpy(w) for name, w in first.items()})
         return module
 
@@ -306,7 +308,7 @@ with torchrun --nproc-per-node 2 -m latently fit ..., or use engine="auto".
 
         Returns
         -------
-        SharedRows or SharedStream
+        ShardedRows or ShardedStream
             Its part of them.
 
         Raises
@@ -322,9 +324,9 @@ with torchrun --nproc-per-node 2 -m latently fit ..., or use engine="auto".
             )
         moved = data.to(self.torch_device)
         if isinstance(moved, StreamedData):
-            return SharedStream(moved, workers)
-        return SharedRows(moved, workers)
+            return ShardedStream(moved, workers)
+        return ShardedRows(moved, workers)
 
-    def _prefers_half(self, module: AutoencoderModule, example: TrainingData | None) -> bool:
-        preferred = super()._prefers_half
-        return self.workers.of_first(lambda: preferred(module, example))
+    def _prefers_bfloat16(self, module: AutoencoderModule, example: TrainingData | None) -> bool:
+        preferred = super()._prefers_bfloat16
+        return self.workers.compute_on_first(lambda: preferred(module, example))

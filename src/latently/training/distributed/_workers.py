@@ -14,7 +14,7 @@ from latently._launch import told_n_workers
 Value = TypeVar("Value")
 
 
-class Wish(IntEnum):
+class StopRequest(IntEnum):
     """Why a worker wants training to end after the next step; the highest is done."""
 
     NONE = 0
@@ -40,7 +40,7 @@ class Workers(Protocol):
         """Return the sum over all workers, to be differentiated."""
         ...
 
-    def add_up(self, gradients: Sequence[Tensor], loss: Tensor) -> Tensor:
+    def sum_gradients(self, gradients: Sequence[Tensor], loss: Tensor) -> Tensor:
         """Replace gradients by their sums over all workers, and return the sum of the losses.
 
         They are the same to the bit on each worker.
@@ -51,11 +51,11 @@ class Workers(Protocol):
         """Return the sum of a number over all workers."""
         ...
 
-    def agreed(self, wish: Wish, *, at_once: bool = False) -> Wish:
+    def agree_on_stop(self, request: StopRequest, *, at_once: bool = False) -> StopRequest:
         """Say what this worker wants, and hear what all do: with the next sums, or at once."""
         ...
 
-    def of_first(self, make: Callable[[], Value]) -> Value:
+    def compute_on_first(self, make: Callable[[], Value]) -> Value:
         """Return what the first worker makes; no other makes it."""
         ...
 
@@ -64,7 +64,7 @@ class Workers(Protocol):
         ...
 
 
-class Alone:
+class SingleProcess:
     """A process without others."""
 
     rank = 0
@@ -74,7 +74,7 @@ class Alone:
         """Return the value."""
         return value
 
-    def add_up(self, gradients: Sequence[Tensor], loss: Tensor) -> Tensor:
+    def sum_gradients(self, gradients: Sequence[Tensor], loss: Tensor) -> Tensor:
         """Leave the gradients."""
         return loss
 
@@ -82,11 +82,11 @@ class Alone:
         """Return the value."""
         return value
 
-    def agreed(self, wish: Wish, *, at_once: bool = False) -> Wish:
-        """Return the wish."""
-        return wish
+    def agree_on_stop(self, request: StopRequest, *, at_once: bool = False) -> StopRequest:
+        """Return the request."""
+        return request
 
-    def of_first(self, make: Callable[[], Value]) -> Value:
+    def compute_on_first(self, make: Callable[[], Value]) -> Value:
         """Make it."""
         return make()
 
@@ -95,10 +95,10 @@ class Alone:
         return [value]
 
 
-ALONE = Alone()
+SINGLE_PROCESS = SingleProcess()
 
 
-def part_of(n_rows: int, rank: int, n_workers: int) -> slice:
+def shard_of(n_rows: int, rank: int, n_workers: int) -> slice:
     """Return which of some rows are a worker's: as many for each, but for one.
 
     Parameters

@@ -55,7 +55,7 @@ def record(compute: Callable[..., Sequence[Tensor]], tensors: Sequence[Tensor]) 
         If an operation depends on the numbers otherwise than by arithmetic.
     """
     recorder = _Recorder(tensors)
-    with _no_cached_casts(), recorder:
+    with _without_cast_cache(), recorder:
         answers = compute(*tensors)
     recorder.graph.output(tuple(recorder.node_of(one) for one in answers))
     return recorder.recording
@@ -86,7 +86,7 @@ def while_recording(device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def _no_cached_casts() -> Iterator[None]:
+def _without_cast_cache() -> Iterator[None]:
     """Let no cast of a weight be taken from before."""
     was_enabled = torch.is_autocast_cache_enabled()
     torch.set_autocast_cache_enabled(False)
@@ -116,9 +116,9 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch is
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if _depends_on_numbers(func, args):
+        if _depends_on_values(func, args):
             raise CannotRecord(f"{func} depends on the numbers")
-        given = _map((args, kwargs), self.node_of)
+        given = _replace_tensors((args, kwargs), self.node_of)
         answer = func(*args, **kwargs)
         node = self.graph.create_node("call_function", func, *given)
         if isinstance(answer, Tensor):
@@ -142,7 +142,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch is
         self.alive.append(tensor)
 
 
-def _depends_on_numbers(func: Any, args: tuple[Any, ...]) -> bool:
+def _depends_on_values(func: Any, args: tuple[Any, ...]) -> bool:
     """Return True where an answer, or its shape, would be another for other numbers."""
     if func is torch.ops.aten.index.Tensor:
         return any(one is not None and one.dtype in (torch.bool, torch.uint8) for one in args[1])
@@ -150,12 +150,12 @@ def _depends_on_numbers(func: Any, args: tuple[Any, ...]) -> bool:
     return any(tag in func.tags for tag in riddles)
 
 
-def _map(given: Any, turn: Callable[[Tensor], fx.Node]) -> Any:
+def _replace_tensors(given: Any, turn: Callable[[Tensor], fx.Node]) -> Any:
     """Return arguments with each tensor turned into a node."""
     if isinstance(given, Tensor):
         return turn(given)
     if isinstance(given, list | tuple):
-        return type(given)([_map(one, turn) for one in given])
+        return type(given)([_replace_tensors(one, turn) for one in given])
     if isinstance(given, dict):
-        return {name: _map(one, turn) for name, one in given.items()}
+        return {name: _replace_tensors(one, turn) for name, one in given.items()}
     return given

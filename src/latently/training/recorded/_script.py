@@ -98,7 +98,7 @@ class _Writer:
                 self.values[node] = self.graph.addInput(node.name)
                 self.constants.append(str(node.target))
             elif node.op == "output":
-                self._give_back(node.args[0])
+                self._write_outputs(node.args[0])
             elif node.op != "call_function":
                 raise CannotRecord(f"a {node.op}")
             elif node.target is operator.getitem:
@@ -154,7 +154,7 @@ class _Writer:
         parts = self.graph.insertNode(self.graph.create("prim::ListUnpack", [value], count))
         return list(parts.outputs())
 
-    def _give_back(self, nodes: Sequence[fx.Node]) -> None:
+    def _write_outputs(self, nodes: Sequence[fx.Node]) -> None:
         values = [self.values[node] for node in nodes]
         made = self.graph.insertNode(self.graph.create("prim::TupleConstruct", values, 1))
         made.output().setType(torch._C.TupleType([torch._C.TensorType.get()] * len(values)))

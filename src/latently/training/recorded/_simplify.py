@@ -14,7 +14,7 @@ from latently.training.recorded._recording import Recording
 
 _ATEN = torch.ops.aten
 #: Operations that only mark what autograd shall see.
-_MARKS = (_ATEN.detach.default, _ATEN.alias.default)
+_AUTOGRAD_NODES = (_ATEN.detach.default, _ATEN.alias.default)
 _COPY = _ATEN._to_copy.default
 #: Tensors of one number, whose shape is that of another tensor.
 _FILLED = {
@@ -36,12 +36,12 @@ def simplify(recording: Recording) -> None:
     recording : Recording
         Changed in place.
     """
-    _drop_marks(recording.graph)
-    _drop_transposes(recording.graph)
-    _drop_idle(recording.graph)
-    _keep_numbers(recording)
+    _remove_autograd_nodes(recording.graph)
+    _remove_double_transposes(recording.graph)
+    _remove_identity_views(recording.graph)
+    _hold_numbers(recording)
     _fold_constants(recording)
-    recording.graph.eliminate_dead_code(_is_idle)
+    recording.graph.eliminate_dead_code(_must_stay)
 
 
 def write_outputs(recording: Recording) -> list[int]:
@@ -62,7 +62,7 @@ def write_outputs(recording: Recording) -> list[int]:
     outputs: Any = graph.output_node().args[0]
     written = []
     for place, node in enumerate(outputs):
-        if outputs.count(node) > 1 or (call := _writing(node)) is None:
+        if outputs.count(node) > 1 or (call := _call_with_output(node)) is None:
             continue
         with graph.inserting_after(last):
             last = graph.placeholder(f"into_{place}")
@@ -71,11 +71,11 @@ def write_outputs(recording: Recording) -> list[int]:
         direct.meta = dict(node.meta)
         _replace(node, direct)
         written.append(place)
-    graph.eliminate_dead_code(_is_idle)
+    graph.eliminate_dead_code(_must_stay)
     return written
 
 
-def _writing(node: fx.Node) -> tuple[Any, tuple[Any, ...]] | None:
+def _call_with_output(node: fx.Node) -> tuple[Any, tuple[Any, ...]] | None:
     """Return the call that writes what a node answers, but for where; None where there is none."""
     if len(node.users) > 1:
         return None
@@ -89,17 +89,17 @@ def _writing(node: fx.Node) -> tuple[Any, tuple[Any, ...]] | None:
     return (_ATEN.sum.IntList_out, (summed.args[0], [0])) if is_plain else None
 
 
-def _drop_marks(graph: fx.Graph) -> None:
+def _remove_autograd_nodes(graph: fx.Graph) -> None:
     for node in graph.find_nodes(op="call_function", target=_COPY):
         # A number that is made a tensor by way of a copy is as good as the number.
         if not isinstance(node.args[0], fx.Node):
             _replace(node, node.args[0])
-    for mark in _MARKS:
+    for mark in _AUTOGRAD_NODES:
         for node in graph.find_nodes(op="call_function", target=mark):
             _replace(node, node.args[0])
 
 
-def _drop_transposes(graph: fx.Graph) -> None:
+def _remove_double_transposes(graph: fx.Graph) -> None:
     """Let a matrix that is turned twice be the matrix itself."""
     for node in graph.nodes:
         inner = node.args[0] if node.args else None
@@ -111,7 +111,7 @@ def _drop_transposes(graph: fx.Graph) -> None:
             node.replace_all_uses_with(inner.args[0])
 
 
-def _drop_idle(graph: fx.Graph) -> None:
+def _remove_identity_views(graph: fx.Graph) -> None:
     """Let a view that shows what it is given in the same shape be that itself."""
     for node in graph.nodes:
         if node.target in _VIEWS:
@@ -120,7 +120,7 @@ def _drop_idle(graph: fx.Graph) -> None:
                 node.replace_all_uses_with(node.args[0])
 
 
-def _keep_numbers(recording: Recording) -> None:
+def _hold_numbers(recording: Recording) -> None:
     """Let a number that a tensor is taken times, or plus, be made a tensor once."""
     for node in recording.graph.nodes:
         like = node.meta.get("val")
@@ -139,11 +139,11 @@ def _fold_constants(recording: Recording) -> None:
         if node.op != "call_function" or not isinstance(node.meta.get("val"), Tensor):
             continue
         value = _constant(node, known)
-        if value is not None and not any(_changes(user) for user in node.users):
+        if value is not None and not any(_is_mutating(user) for user in node.users):
             known[node] = value
     for node in recording.graph.nodes:
         if node not in known and node.target == _ATEN.add.Tensor and len(node.args) == 2:
-            _drop_zero(node, known)
+            _remove_zero_summand(node, known)
     for node, value in known.items():
         if any(user not in known for user in node.users):
             with recording.graph.inserting_before(node):
@@ -159,7 +159,7 @@ def _constant(node: fx.Node, known: dict[fx.Node, Tensor]) -> Tensor | None:
     if _is_zero_product(node, known):
         return torch.zeros(like.shape, dtype=like.dtype, device=like.device)
     inputs = node.all_input_nodes
-    if not inputs or not all(one in known for one in inputs) or _changes(node):
+    if not inputs or not all(one in known for one in inputs) or _is_mutating(node):
         return None
     target: Any = node.target
     if torch.Tag.nondeterministic_seeded in getattr(target, "tags", ()):
@@ -180,29 +180,29 @@ def _is_zero_product(node: fx.Node, known: dict[fx.Node, Tensor]) -> bool:
     return len(parts) == 2 and len(zeros) == 1 and len(numbers) == 1
 
 
-def _drop_zero(node: fx.Node, known: dict[fx.Node, Tensor]) -> None:
+def _remove_zero_summand(node: fx.Node, known: dict[fx.Node, Tensor]) -> None:
     """Let a sum with zeros be the other summand."""
     for one, other in (node.args, node.args[::-1]):
         is_zero = isinstance(one, fx.Node) and one in known and not known[one].any()
-        if is_zero and isinstance(other, fx.Node) and _same_kind(node, other):
+        if is_zero and isinstance(other, fx.Node) and _have_same_form(node, other):
             node.replace_all_uses_with(other)
             return
 
 
-def _same_kind(one: fx.Node, other: fx.Node) -> bool:
+def _have_same_form(one: fx.Node, other: fx.Node) -> bool:
     first, second = one.meta["val"], other.meta["val"]
     return bool(first.shape == second.shape and first.dtype == second.dtype)
 
 
-def _changes(node: fx.Node) -> bool:
+def _is_mutating(node: fx.Node) -> bool:
     """Return True where a node writes into what it is given."""
     schema = getattr(node.target, "_schema", None)
     return schema is not None and bool(schema.is_mutable)
 
 
-def _is_idle(node: fx.Node) -> bool:
+def _must_stay(node: fx.Node) -> bool:
     """Return True for a node that is of no use if nobody uses it."""
-    return node.op in ("placeholder", "output") or _changes(node)
+    return node.op in ("placeholder", "output") or _is_mutating(node)
 
 
 def _replace(node: fx.Node, value: Any) -> None:
