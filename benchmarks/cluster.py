@@ -103,7 +103,7 @@ def _wire(job: dict[str, Any]) -> dict[str, list[float]]:
         gradient, spent = torch.ones(size), []
         for _ in range(30):
             start = time.perf_counter()
-            workers.add_up([gradient], torch.ones(()))
+            workers.sum_gradients([gradient], torch.ones(()))
             spent.append(time.perf_counter() - start)
         found.append(median(spent[5:]))
     return {"seconds": found}

@@ -175,7 +175,7 @@ def interrupted(folder):
 
     warnings.simplefilter("ignore")
     keep(folder, "interrupted", every_few_steps(folder, press))
-    judge, model = Run.judge, Autoencoder(3, **FEW)
+    judge, model = Run.evaluate_stretch, Autoencoder(3, **FEW)
 
     def judged(run, loss):
         record = judge(run, loss)
@@ -183,7 +183,7 @@ def interrupted(folder):
             os.kill(os.getpid(), signal.SIGINT)
         return record
 
-    Run.judge = judged
+    Run.evaluate_stretch = judged
     found = arrays_of(model.fit(X), X)
     keep(folder, "late", {**found, "interrupted": np.array(model.interrupted_)})
 

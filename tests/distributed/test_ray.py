@@ -11,7 +11,7 @@ import pytest
 
 from latently import Autoencoder, RayEngine
 from latently.exceptions import MissingExtraError, ParameterError
-from latently.training import _ray
+from latently.training.distributed import _ray
 from tests.distributed import ray_program
 from tests.distributed.test_torchrun import ENV, run, write_files
 

@@ -18,9 +18,9 @@ from latently import Autoencoder, TableDataset, load
 from latently.nn import Cells
 from latently.training import LocalEngine, StreamedData, TorchrunEngine, TrainingData
 from latently.training._data import Batch
-from latently.training._shared import SharedStream
-from latently.training._wire import packed, unpacked
-from latently.training._workers import Alone, part_of
+from latently.training.distributed._serialization import deserialize, serialize
+from latently.training.distributed._sharding import ShardedStream
+from latently.training.distributed._workers import SingleProcess, shard_of
 from tests.distributed import program
 
 pytestmark = pytest.mark.distributed
@@ -155,7 +155,7 @@ class Everyone:
     """The batches of several workers put together, as one process would see them."""
 
     def __init__(self, stream, n_workers):
-        self.sides = [SharedStream(stream, Numbered(rank, n_workers)) for rank in range(n_workers)]
+        self.sides = [ShardedStream(stream, Numbered(rank, n_workers)) for rank in range(n_workers)]
         self.n_rows, self.sample, self.device = stream.n_rows, stream.sample, stream.device
 
     def batches(self, batch_size, generator, skip=0):
@@ -170,7 +170,7 @@ class Everyone:
             yield Batch(Cells(values), Cells(values), None)
 
 
-class Numbered(Alone):
+class Numbered(SingleProcess):
     """One of several workers, that says nothing."""
 
     def __init__(self, rank, n_workers):
@@ -207,7 +207,7 @@ def test_rows_on_disk_are_learnt_as_by_one_process_from_the_same_batches(
 @pytest.mark.parametrize("n_workers", [1, 2, 3, 4])
 def test_every_row_of_a_shared_stream_is_dealt_out_once(sizes, n_workers):
     values = torch.arange(float(sum(sizes)))[:, None]
-    shares = [part_of(len(values), rank, n_workers) for rank in range(n_workers)]
+    shares = [shard_of(len(values), rank, n_workers) for rank in range(n_workers)]
     # One worker has nothing.
     shares[-1] = slice(0, 0) if n_workers > 1 else shares[-1]
     own = [values[share] for share in shares]
@@ -220,15 +220,15 @@ def test_every_row_of_a_shared_stream_is_dealt_out_once(sizes, n_workers):
     n_rows = sum(map(len, own))
     counts = [len(part) for part in own]
     stream = StreamedData(n_rows, chunks, lambda n: counts, TrainingData(Cells(values)))
-    sides = [SharedStream(stream, Numbered(rank, n_workers)) for rank in range(n_workers)]
+    sides = [ShardedStream(stream, Numbered(rank, n_workers)) for rank in range(n_workers)]
     dealt = [list(side.batches(8, torch.Generator().manual_seed(0))) for side in sides]
     assert len({len(batches) for batches in dealt}) == 1
     seen = torch.cat([batch.inputs.values for batches in dealt for batch in batches]).flatten()
     assert sorted(seen.tolist()) == sorted(torch.cat(own).flatten().tolist())
     for parts in zip(*dealt, strict=True):
-        spans = [(batch.part.start, batch.part.stop) for batch in parts]
+        spans = [(batch.shard.start, batch.shard.stop) for batch in parts]
         assert [span[0] for span in spans[1:]] == [span[1] for span in spans[:-1]]
-        assert spans[-1][1] == parts[0].part.total == sum(batch.n_rows for batch in parts)
+        assert spans[-1][1] == parts[0].shard.total == sum(batch.n_rows for batch in parts)
 
 
 def test_files_are_dealt_out_evenly(tmp_path):
@@ -279,7 +279,7 @@ def test_an_address_that_does_not_answer_is_named(tmp_path):
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     env = {**ENV, **address, "RANK": "1", "WORLD_SIZE": "2"}
     code = (
-        "from latently.training import _torchrun; _torchrun._MEETING = 2.0\n"
+        "from latently.training.distributed import _torchrun; _torchrun._RENDEZVOUS_SECONDS = 2.0\n"
         "from latently import Autoencoder; Autoencoder(1).fit([[1.0, 2.0]] * 9)"
     )
     command = [sys.executable, "-c", code]
@@ -326,15 +326,15 @@ def test_without_torchrun_its_engine_says_how_to_start():
 
 def test_what_goes_by_wire_comes_back():
     value = {"a": [1, 2.5, None, "x", True], "b": np.arange(6.0).reshape(2, 3), "c": np.array(3)}
-    back = unpacked(packed(value).tobytes())
+    back = deserialize(serialize(value).tobytes())
     assert back["a"] == value["a"] and back["c"] == 3
     np.testing.assert_array_equal(back["b"], value["b"])
 
 
 def test_nothing_that_is_sent_is_run():
-    assert b"pickle" not in packed({"a": 1}).tobytes()
+    assert b"pickle" not in serialize({"a": 1}).tobytes()
     with pytest.raises(Exception, match=r"."):
-        unpacked(b"\x80\x04\x95" * 10)
+        deserialize(b"\x80\x04\x95" * 10)
 
 
 def test_signals_are_left_as_they_were():

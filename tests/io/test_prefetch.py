@@ -15,7 +15,7 @@ from latently import Autoencoder
 from latently.exceptions import DataError, TrainingWarning
 from latently.io import TableDataset, prefetched, write
 from latently.io._bytes import arrow_reader
-from latently.training import listening
+from latently.training import using_callback
 
 
 def readers_ahead():
@@ -133,6 +133,6 @@ def test_no_thread_is_left_where_a_callback_ends_the_training(dataset, error):
             raise error
 
     model = Autoencoder(1, max_epochs=5, random_state=0)
-    with contextlib.suppress(error, TrainingWarning), listening(Ends()):
+    with contextlib.suppress(error, TrainingWarning), using_callback(Ends()):
         model.fit(dataset)
     assert not readers_ahead()

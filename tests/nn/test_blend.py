@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from scipy.optimize import nnls
 
-from latently.nn._blend import blend_weights
+from latently.nn.masked._blend import blend_weights
 
 PRIOR = torch.tensor([0.0, 0.5, 0.5])
 
@@ -13,21 +13,21 @@ def column(n_held, noise, seed=0):
     """Return three predictions of a number, the first exact but for noise, and the truth."""
     rng = np.random.default_rng(seed)
     truth = rng.normal(size=n_held)
-    ways = np.stack([truth * noise[0], rng.normal(size=n_held), truth])
-    ways += rng.normal(size=ways.shape) * np.array(noise)[:, None]
-    return torch.from_numpy(ways)[:, :, None], torch.from_numpy(truth)[:, None]
+    predictions = np.stack([truth * noise[0], rng.normal(size=n_held), truth])
+    predictions += rng.normal(size=predictions.shape) * np.array(noise)[:, None]
+    return torch.from_numpy(predictions)[:, :, None], torch.from_numpy(truth)[:, None]
 
 
 def weigh(*columns):
-    ways, truths = zip(*columns, strict=True)
+    predictions, truths = zip(*columns, strict=True)
     centers = [torch.zeros(1)] * len(columns)
-    return blend_weights(list(ways), list(truths), centers, [1.0] * len(columns), PRIOR)
+    return blend_weights(list(predictions), list(truths), centers, [1.0] * len(columns), PRIOR)
 
 
 def test_many_held_out_cells_give_the_least_squares_under_no_negative_weight():
-    ways, truth = column(200_000, (0.5, 1.0, 0.7))
-    expected, _ = nnls(ways[:, :, 0].numpy().T, truth[:, 0].numpy())
-    np.testing.assert_allclose(weigh((ways, truth))[0], expected, atol=0.01)
+    predictions, truth = column(200_000, (0.5, 1.0, 0.7))
+    expected, _ = nnls(predictions[:, :, 0].numpy().T, truth[:, 0].numpy())
+    np.testing.assert_allclose(weigh((predictions, truth))[0], expected, atol=0.01)
 
 
 def test_without_held_out_cells_the_prior_stands():
@@ -36,14 +36,14 @@ def test_without_held_out_cells_the_prior_stands():
 
 def test_predictions_of_pure_noise_are_drawn_to_the_mean():
     rng = np.random.default_rng(0)
-    ways, truth = rng.normal(size=(3, 5_000, 1)), rng.normal(size=(5_000, 1))
-    assert float(weigh((torch.from_numpy(ways), torch.from_numpy(truth))).sum()) < 0.1
+    predictions, truth = rng.normal(size=(3, 5_000, 1)), rng.normal(size=(5_000, 1))
+    assert float(weigh((torch.from_numpy(predictions), torch.from_numpy(truth))).sum()) < 0.1
 
 
 def test_one_truth_far_out_does_not_stretch_all_predictions():
-    ways, truth = column(100, (0.3, 1.0, 0.5))
-    truth[0], ways[:, 0] = 50.0, 10.0
-    assert float(weigh((ways, truth)).sum()) <= 1 + 1e-9
+    predictions, truth = column(100, (0.3, 1.0, 0.5))
+    truth[0], predictions[:, 0] = 50.0, 10.0
+    assert float(weigh((predictions, truth)).sum()) <= 1 + 1e-9
 
 
 def test_a_column_with_few_held_out_cells_follows_the_others():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from latently.nn._conditional import FULL_WIDTH, ConditionalGaussian
-from latently.nn._views import Rows
+from latently.nn import Rows
+from latently.nn.masked._conditional import FULL_WIDTH, ConditionalGaussian
 
 
 def drawn_rows(n_rows, width, seed=0):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.tree import ExtraTreeClassifier, ExtraTreeRegressor
 
-from latently.nn._forest import Forest, grow
+from latently.nn.masked._forest import Forest, grow
 
 
 def grown(target, n_trees=3, n_rows=200):

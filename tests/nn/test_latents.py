@@ -7,7 +7,7 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from latently.nn import KL, L1, Deterministic, Gaussian, TopK
-from latently.nn._noise import row_noise, row_seeds
+from latently.nn._row_noise import row_noise, row_seeds
 
 pytestmark = pytest.mark.trust("numbers")
 

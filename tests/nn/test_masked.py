@@ -5,7 +5,7 @@ import torch
 
 from latently._layout import Block, Layout
 from latently.nn import Cells, ForestSize, MaskedModule
-from latently.nn._stacked import StackedLinear, StackedTrunk
+from latently.nn.masked._stacked import StackedLinear, StackedTrunk
 
 LAYOUT = Layout((7,), (Block("gaussian", 1, 3), Block("bernoulli", 1, 1),
                        Block("categorical", 3, 1)))  # fmt: skip
@@ -27,8 +27,8 @@ def module():
     torch.manual_seed(0)
     cells = rows()
     made = MaskedModule(LAYOUT, cells.values.mean(0), 2, 8, ForestSize(1, 1, 1))
-    made.note_range(cells)
-    made.look_at(cells)
+    made.fit_range(cells)
+    made.fit_gaussian(cells)
     return made.eval()
 
 
@@ -36,7 +36,7 @@ def module():
 def settled(module):
     cells = rows()
     held = (torch.rand(120, 5, generator=torch.Generator().manual_seed(1)) < 0.2) & cells.observed
-    module.settle(cells, cells.values, held, n_trees=8, n_drawn=100, seed=0)
+    module.fit_trees(cells, cells.values, held, n_trees=8, n_drawn=100, seed=0)
     return module
 
 
@@ -64,7 +64,7 @@ def test_only_cells_that_were_hidden_are_judged(module):
 def test_in_training_each_network_sees_rows_of_its_own(module, n_rows):
     cells = rows(n_rows)
     torch.nn.init.normal_(module.decoder.weight)
-    dealt = module._dealt(cells)
+    dealt = module._network_parameters(cells)
     features = module._features(module.gaussian(cells.values, module._seen(cells)), cells)
     half = (n_rows + 1) // 2
     for network, part in enumerate((slice(0, half), slice(half, n_rows))):

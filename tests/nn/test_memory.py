@@ -1,4 +1,4 @@
-"""A memory reads as Nadaraya and Watson say; views bend as they should; a crowd is not fooled."""
+"""A memory is the Nadaraya-Watson mean; views and ensembles of memories score as stated."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ import torch
 from scipy import stats
 
 from latently._layout import Block, Layout
-from latently.nn import Cells, CrowdModule, Memory, MemoryModule
-from latently.nn._views import Arcsinh, Ranks, Rows, Smooth
+from latently.nn import Cells, Memory, MemoryEnsembleModule, MemoryModule, Rows
+from latently.nn.memory._views import Arcsinh, Ranks, Smooth
 
 NUMBERS = Layout((3,), (Block("gaussian", 1, 3),))
 MIXED = Layout((6,), (Block("gaussian", 1, 3), Block("categorical", 3, 1)))
@@ -41,7 +41,7 @@ def test_a_row_is_rebuilt_as_the_formula_says(gaps, left_out):
     own = torch.tensor([[True, False, True]]) if gaps else None
     memory = Memory(60, 3, gaps)
     memory.store(Rows(stored, seen))
-    _, squares = memory.judge(Rows(row, own), torch.tensor([left_out]))
+    _, squares = memory.rarity_and_residuals(Rows(row, own), torch.tensor([left_out]))
     # Residuals are rebuilt with a quarter of the bandwidth.
     expected = nadaraya_watson(
         stored.numpy(), row[0].numpy(), float(memory.unit) ** 2 / 4, left_out,
@@ -65,13 +65,13 @@ def test_rarity_is_minus_the_log_of_the_kernel_density():
     stored, some = rows(), rows(5, seed=1)
     memory = Memory(60, 3)
     memory.store(Rows(stored))
-    rarity, _ = memory.judge(Rows(some), torch.full((5,), -1))
+    rarity, _ = memory.rarity_and_residuals(Rows(some), torch.full((5,), -1))
     distances = torch.cdist(some, stored).square() / (2 * memory.unit.double() ** 2)
     np.testing.assert_allclose(rarity, -torch.logsumexp(-distances, 1), rtol=1e-4, atol=1e-5)
 
 
-def crowd(layout, n_rows, n_judged=200):
-    return CrowdModule(layout, n_rows, n_judged=n_judged)
+def crowd(layout, n_rows, n_calibration=200):
+    return MemoryEnsembleModule(layout, n_rows, n_calibration=n_calibration)
 
 
 @pytest.mark.parametrize("make", [MemoryModule, crowd], ids=["memory", "crowd"])
@@ -117,14 +117,14 @@ def test_bent_numbers_have_standard_deviation_one_and_nothing_else_is_bent():
 
 
 @pytest.mark.parametrize(
-    "bend", [torch.exp, torch.sinh, lambda x: 5 * x - 2], ids=["exp", "sinh", "affine"]
+    "map_numbers", [torch.exp, torch.sinh, lambda x: 5 * x - 2], ids=["exp", "sinh", "affine"]
 )
-def test_ranks_do_not_see_a_monotone_change_of_the_columns(bend):
+def test_ranks_do_not_see_a_monotone_change_of_the_columns(map_numbers):
     values, new = rows(80), rows(20, seed=1)
     first, second = Ranks(NUMBERS, 80), Ranks(NUMBERS, 80)
     first.fit(Rows(values))
-    second.fit(Rows(bend(values)))
-    torch.testing.assert_close(first(new), second(bend(new)))
+    second.fit(Rows(map_numbers(values)))
+    torch.testing.assert_close(first(new), second(map_numbers(new)))
 
 
 def test_ranks_of_ties_are_their_middle():
@@ -132,7 +132,7 @@ def test_ranks_of_ties_are_their_middle():
     view = Ranks(NUMBERS, 5)
     view.fit(Rows(column))
     expected = stats.norm.ppf((stats.rankdata(column[:, 0]) - 0.5) / 5)
-    np.testing.assert_allclose(view.bend(column)[:, 0], expected)
+    np.testing.assert_allclose(view.map_numbers(column)[:, 0], expected)
     left, right = view.tails(column)
     np.testing.assert_allclose(left[:, 0], -np.log([0.2, 0.8, 0.8, 0.8, 1.0]), atol=1e-12)
     np.testing.assert_allclose(right[:, 0], -np.log([1.0, 0.8, 0.8, 0.8, 0.2]), atol=1e-12)

@@ -5,8 +5,8 @@ import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
 
-from latently.nn import _neighbors
-from latently.nn._neighbors import draw_map, nearest, settle
+from latently.nn.map import _neighbors
+from latently.nn.map._neighbors import embed_rows, fit_map, nearest
 
 
 @pytest.fixture(autouse=True)
@@ -36,15 +36,15 @@ def test_nearest_agrees_with_brute_force(block, monkeypatch):
 
 def test_a_row_is_no_neighbour_of_its_own_but_its_double_is():
     rows = torch.randn(12, 3).repeat(3, 1)
-    others = _neighbors._others(rows, 2)
+    others = _neighbors._other_neighbors(rows, 2)
     assert (others % 12 == (torch.arange(36) % 12)[:, None]).all()
     assert (others != torch.arange(36)[:, None]).all()
 
 
 def test_clusters_that_are_apart_stay_apart():
     rows, labels = blobs()
-    places = draw_map(rows, 2, 10)
-    near = _neighbors._others(places, 5)
+    places = fit_map(rows, 2, 10)
+    near = _neighbors._other_neighbors(places, 5)
     assert (labels[near] == labels[:, None]).float().mean() > 0.99
     torch.testing.assert_close(places.mean(0), torch.zeros(2), atol=1e-3, rtol=0)
 
@@ -52,8 +52,8 @@ def test_clusters_that_are_apart_stay_apart():
 def test_a_circle_in_space_is_a_ring_on_the_map():
     angle = torch.linspace(0, 2 * torch.pi, 201)[:-1]
     rows = torch.stack([angle.cos(), angle.sin(), *torch.zeros(4, 200)], 1)
-    places = draw_map(rows, 2, 6)
-    step = (torch.arange(200)[:, None] - _neighbors._others(places, 4)).abs()
+    places = fit_map(rows, 2, 6)
+    step = (torch.arange(200)[:, None] - _neighbors._other_neighbors(places, 4)).abs()
     assert torch.minimum(step, 200 - step).float().quantile(0.95) <= 4
 
 
@@ -61,7 +61,7 @@ def test_the_gradient_is_that_of_the_loss_it_descends():
     rows = torch.randn(9, 2).double()
     anchors, neighbors = torch.arange(9), torch.randint(9, (9, 3))
     state = torch.random.get_rng_state()
-    slope = _neighbors._slope(rows, anchors, neighbors, 1.0)
+    gradient = _neighbors._gradient(rows, anchors, neighbors, 1.0)
 
     torch.random.set_rng_state(state)
     sample = torch.randint(9, (_neighbors._BATCH,))
@@ -72,17 +72,17 @@ def test_the_gradient_is_that_of_the_loss_it_descends():
     loss = (attraction + others.sum(1).log()).sum()
     (expected,) = torch.autograd.grad(loss, places)
 
-    torch.testing.assert_close(slope, expected)
+    torch.testing.assert_close(gradient, expected)
 
 
 def test_a_new_row_lands_among_its_neighbours_whatever_company_it_has():
     rows, labels = blobs()
-    places = draw_map(rows, 2, 10)
+    places = fit_map(rows, 2, 10)
     strangers = rows + 0.3 * torch.randn_like(rows)
     near = places[nearest(strangers, rows, 10)]
 
-    together = settle(near, places)
-    alone = settle(near[:1], places)
+    together = embed_rows(near, places)
+    alone = embed_rows(near[:1], places)
 
     assert (labels[nearest(together, places, 5)] == labels[:, None]).float().mean() > 0.99
     torch.testing.assert_close(alone, together[:1], rtol=1e-4, atol=1e-4)

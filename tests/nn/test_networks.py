@@ -95,10 +95,10 @@ def test_a_factory_is_asked_for_the_sizes_of_the_data():
 @pytest.mark.parametrize(
     ("encoder", "decoder", "words"),
     [
-        (nn.Linear(5, 2), nn.Linear(2, 4), "encoder cannot take rows of shape"),
-        (nn.Linear(4, 3), nn.Linear(2, 4), "encoder must answer 2 numbers a row"),
-        (nn.Linear(4, 2), nn.Linear(2, 5), "decoder must answer 4 numbers a row"),
-        (nn.Linear(4, 2), nn.Linear(3, 4), "decoder cannot take rows of shape"),
+        (nn.Linear(5, 2), nn.Linear(2, 4), "encoder must take rows of shape"),
+        (nn.Linear(4, 3), nn.Linear(2, 4), "encoder must return 2 numbers per row"),
+        (nn.Linear(4, 2), nn.Linear(2, 5), "decoder must return 4 numbers per row"),
+        (nn.Linear(4, 2), nn.Linear(3, 4), "decoder must take rows of shape"),
         (lambda shape, n: None, nn.Linear(2, 4), "encoder must be an nn.Module"),
     ],
 )

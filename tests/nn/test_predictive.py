@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from latently.nn._predictive import Held, Predictive, _distribution
+from latently.nn.masked._predictive import HeldOutCells, Predictive, _distribution
 
 
 def cells(n, seed):
@@ -13,12 +13,12 @@ def cells(n, seed):
     expected, spread = rng.normal(size=n), 0.2 + rng.random(n)
     truth = expected + spread * (rng.exponential(size=n) - 1)
     atoms = expected[:, None] + 0.5 * spread[:, None] * rng.normal(size=(n, 40))
-    return Held(*(torch.from_numpy(part) for part in (expected, truth, atoms)), (-9.0, 9.0))
+    return HeldOutCells(*(torch.from_numpy(part) for part in (expected, truth, atoms)), (-9.0, 9.0))
 
 
 def quantiles(model, held, *levels):
     wanted = torch.tensor(levels, dtype=torch.float64)[:, None].expand(-1, len(held.truth))
-    return model.quantiles(0, held.predicted, held.atoms, wanted, held.ends)
+    return model.quantiles(0, held.predicted, held.atoms, wanted, held.bounds)
 
 
 def interval(model, held, coverage):
@@ -36,7 +36,7 @@ def model():
 @pytest.mark.parametrize("n_atoms", [4, 16, 40])
 def test_half_of_a_distribution_are_residuals_however_many_trees_there_are(model, n_atoms):
     held = cells(10, 5)
-    parts = held.predicted, held.atoms[:, :n_atoms], held.ends, model.residuals[0], 1.0
+    parts = held.predicted, held.atoms[:, :n_atoms], held.bounds, model.residuals[0], 1.0
     values, shares = _distribution(*parts)
     own = torch.isin(values, held.atoms[:, :n_atoms])
     torch.testing.assert_close(
@@ -61,7 +61,7 @@ def test_draws_at_even_levels_are_spread_as_truths_are(model):
     new = cells(20_000, 6)
     even = torch.rand(1, 20_000, generator=torch.Generator().manual_seed(0)).double()
     level = model.calibrated(even[:, :, None])[:, :, 0]
-    drawn = model.quantiles(0, new.predicted, new.atoms, level, new.ends)[0]
+    drawn = model.quantiles(0, new.predicted, new.atoms, level, new.bounds)[0]
     shares = torch.tensor([0.05, 0.25, 0.5, 0.75, 0.95], dtype=torch.float64)
     found = torch.quantile(drawn - new.predicted, shares)
     expected = torch.quantile(new.truth - new.predicted, shares)

@@ -8,7 +8,7 @@ from scipy.optimize import linear_sum_assignment
 from latently import DenseNetwork, DictionaryNetwork, SparseAutoencoder, inspect, load
 from latently.exceptions import DataError
 from latently.nn import KL, L1, LATENTS, BatchTopK, JumpReLU, TopK
-from latently.nn._sparse import Atoms
+from latently.nn.variants._sparse import Atoms
 
 QUICK = {"random_state": 0, "engine": "cpu"}
 HIDDEN = torch.randn(40, 30, generator=torch.Generator().manual_seed(0))

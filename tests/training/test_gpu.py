@@ -17,10 +17,10 @@ from latently import (
 )
 from latently.nn import Cells
 from latently.training import _engine
-from latently.training._capture import CapturedScript
+from latently.training._cpu_rows import CPURows
 from latently.training._data import Batch, TrainingData
-from latently.training._host import HostRows
 from latently.training._step import RecordedStep, Step, Update
+from latently.training.recorded._cuda_graph import CapturedScript
 from tests.contract.samples import matrix, stack
 
 X = matrix(300)
@@ -38,9 +38,7 @@ def test_rows_that_stay_in_memory_come_in_the_same_batches():
         return list(data.batches(8, torch.Generator().manual_seed(0), skip))
 
     for skip in (0, 3):
-        for here, there in zip(
-            dealt(rows(), skip), dealt(HostRows(rows(), CPU), skip), strict=True
-        ):
+        for here, there in zip(dealt(rows(), skip), dealt(CPURows(rows(), CPU), skip), strict=True):
             assert torch.equal(here.inputs.values, there.inputs.values)
             assert torch.equal(here.inputs.observed, there.inputs.observed)
             assert torch.equal(here.target.values, there.target.values)
@@ -48,7 +46,7 @@ def test_rows_that_stay_in_memory_come_in_the_same_batches():
 
 
 def test_a_target_that_is_the_input_stays_so_when_it_is_moved():
-    data = HostRows(TrainingData(rows().inputs), CPU)
+    data = CPURows(TrainingData(rows().inputs), CPU)
     assert all(batch.target is batch.inputs for batch in data.in_order(16))
     assert data.sample.n_rows == data.n_rows == 50
 
@@ -56,7 +54,7 @@ def test_a_target_that_is_the_input_stays_so_when_it_is_moved():
 def test_rows_without_room_on_the_device_stay_where_they_are(monkeypatch):
     plain = Autoencoder(2, max_epochs=3, random_state=0, engine="cpu").fit(X)
     monkeypatch.setattr(_engine, "_fits", lambda data, device: False)
-    assert isinstance(LocalEngine("cpu").shard(rows()), HostRows)
+    assert isinstance(LocalEngine("cpu").shard(rows()), CPURows)
     again = Autoencoder(2, max_epochs=3, random_state=0, engine="cpu").fit(X)
     np.testing.assert_allclose(again.transform(X), plain.transform(X), atol=1e-6)
 
@@ -135,7 +133,7 @@ def test_a_graph_has_the_gradients_of_autograd(name):
             gradients = [part.clone() for part in step.flat.gradients]
             order = {id(p): g for p, g in zip(step.flat.parameters, gradients, strict=True)}
             gradients = [order[id(p)] for p in module.parameters()]
-            assert step.words == "recorded as CUDA graphs"
+            assert step.description == "recorded as CUDA graphs"
         found[kind] = [float(loss), *(g.clone() for g in gradients)]
         step.release()
     eager, recorded = found[Step], found[RecordedStep]

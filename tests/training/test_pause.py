@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from latently.training._pause import deferred_signals
+from latently.training._signals import deferred_signals
 
 
 class Stopped(Exception):

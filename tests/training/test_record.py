@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.func import grad, vmap
 
-from latently.training._record import CannotRecord, record, while_recording
-from latently.training._script import script
-from latently.training._simplify import simplify, write_outputs
+from latently.training.recorded._recording import CannotRecord, record, while_recording
+from latently.training.recorded._script import script
+from latently.training.recorded._simplify import simplify, write_outputs
 
 X, Y = (torch.randn(6, 4, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
 CPU = torch.device("cpu")

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from latently.training._record import record
-from latently.training._script import script
-from latently.training._simplify import simplify
+from latently.training.recorded._recording import record
+from latently.training.recorded._script import script
+from latently.training.recorded._simplify import simplify
 
 X, NUMBER = torch.randn(4, 3, generator=torch.Generator().manual_seed(0)), torch.tensor(0.5)
 

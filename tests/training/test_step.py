@@ -98,16 +98,16 @@ def taken(kind, name, rate=0.0, n_steps=8):
         found.append((loss.clone(), gradients))
         if rate:
             step.descend(rate)
-    words = step.words
+    description = step.description
     step.release()
-    return found, {n: v.clone() for n, v in module.state_dict().items()}, words
+    return found, {n: v.clone() for n, v in module.state_dict().items()}, description
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_gradients_of_a_recorded_step_are_those_of_autograd_to_the_bit(name):
     eager, weights, _ = taken(Step, name)
-    recorded, others, words = taken(RecordedStep, name)
-    assert words == "recorded"
+    recorded, others, description = taken(RecordedStep, name)
+    assert description == "recorded"
     for (loss, gradients), (again, others_) in zip(eager, recorded, strict=True):
         assert torch.equal(loss, again)
         assert all(torch.equal(a, b) for a, b in zip(gradients, others_, strict=True))
@@ -129,7 +129,7 @@ def test_a_target_and_weights_are_recorded_with_the_rest():
     losses = [eager.gradients(paired, 0.0) for _ in range(4)]
     recorded = RecordedStep(EAGER, module, UPDATE)
     again = [recorded.gradients(paired, 0.0) for _ in range(4)]
-    assert recorded.words == "recorded" and losses == again
+    assert recorded.description == "recorded" and losses == again
 
 
 def test_the_weight_of_the_penalty_is_no_part_of_the_recording():
@@ -250,7 +250,7 @@ def test_large_modules_are_not(monkeypatch):
 
 def test_a_step_that_cannot_be_recorded_goes_by_autograd_and_says_so(monkeypatch):
     from latently.training import _step
-    from latently.training._record import CannotRecord
+    from latently.training.recorded._recording import CannotRecord
 
     def refuse(recording):
         raise CannotRecord("a riddle")

@@ -72,7 +72,7 @@ def test_ray_does_not_end_the_caller(end, monkeypatch):
         def init(**options):
             raise end
 
-    monkeypatch.setattr("latently.training._ray.import_ray", lambda: Ray)
+    monkeypatch.setattr("latently.training.distributed._ray.import_ray", lambda: Ray)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with pytest.raises(WorkerError, match="No Ray cluster answers here"):
         RayEngine(1).start()

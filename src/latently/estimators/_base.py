@@ -360,7 +360,7 @@ class BaseAutoencoder(
     def _draw_seed(self) -> int:
         """Return the seed of a fit, the same on all workers."""
         workers = resolve_engine(self.engine).workers
-        return workers.of_first(lambda: read_seed(self.random_state))
+        return workers.compute_on_first(lambda: read_seed(self.random_state))
 
     def _read(self, X: Any, *, fitting: bool = False) -> Cells:
         """Judge and encode rows; when ``fitting``, keep quiet of values that were not kept."""

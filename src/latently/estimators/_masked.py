@@ -261,7 +261,7 @@ class MaskedAutoencoder(BaseAutoencoder):
         n_rows, layout = len(cells.values), self.preprocessor_.layout
         spared = min(max(_DONOR_ELEMENTS // layout.width, _MIN_DONORS), _MAX_DONORS, n_rows)
         module = self._module(_means(cells, self.preprocessor_), ForestSize(1, 1, 1))
-        module.note_range(cells)
+        module.fit_range(cells)
         exact = cells.values[:spared]
         cells = cells._replace(values=cells.values.float())
         self.module_ = module
@@ -269,15 +269,15 @@ class MaskedAutoencoder(BaseAutoencoder):
         donors = cells.take(slice(spared))
         held = self._held_out(donors)
         shown = _without(cells, held)
-        module.look_at(shown)
+        module.fit_gaussian(shown)
         rows = TrainingData(shown.take(_repeated(n_rows, _FULL_BATCHES * self._batch_size)))
         judged = torch.nonzero(held.any(1))[:, 0]
         valid = TrainingData(shown.take(judged), donors.take(judged)) if len(judged) else None
         run_loop(self, rows, valid, self._options(rows.n_rows, seed), _MASKING)
         n_trees = self._count_trees()
         n_drawn = max(_NODES // (2 * layout.n_columns * n_trees), _MIN_TREE_ROWS)
-        module.settle(donors, exact, held, n_trees, min(n_drawn, _MAX_TREE_ROWS), seed)
-        module.look_again(cells)
+        module.fit_trees(donors, exact, held, n_trees, min(n_drawn, _MAX_TREE_ROWS), seed)
+        module.refit_gaussian(cells)
 
     def _held_out(self, cells: Cells) -> Tensor:
         """Return which cells to hold out, True for those."""

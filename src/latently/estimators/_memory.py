@@ -31,8 +31,8 @@ from latently.estimators._fitting import (
     make_preprocessor,
 )
 from latently.estimators._inference import cell_surprise_of, surprise_of
-from latently.nn import Cells, CrowdModule, MemoryModule, StoredRows
-from latently.nn._crowd import GROUP, tail_rows
+from latently.nn import Cells, MemoryEnsembleModule, MemoryModule, StoredRows
+from latently.nn.memory import GROUP, tail_rows
 from latently.preprocessing import MAX_CATEGORIES, LikelihoodChoice
 from latently.training import ENGINE_METHODS, Engine, History
 
@@ -240,21 +240,21 @@ class MemoryAutoencoder(BaseAutoencoder):
     def _keep(self, cells: Cells, others: Cells, seed: int) -> None:
         """Build the module around some rows."""
         self.n_components_ = len(cells.values)
-        n_judged = tail_rows(len(others.values), self.preprocessor_.layout.width)
-        module = self._module(self.n_components_, cells.observed is not None, n_judged)
+        n_calibration = tail_rows(len(others.values), self.preprocessor_.layout.width)
+        module = self._module(self.n_components_, cells.observed is not None, n_calibration)
         with torch.no_grad():
             module.store(cells, others, torch.Generator().manual_seed(seed))
         self.module_ = module.eval()
 
-    def _module(self, n_rows: int, gaps: bool, n_judged: int) -> StoredRows:
+    def _module(self, n_rows: int, gaps: bool, n_calibration: int) -> StoredRows:
         layout = self.preprocessor_.layout
         if self.robust:
-            return CrowdModule(layout, n_rows, gaps, n_judged)
+            return MemoryEnsembleModule(layout, n_rows, gaps, n_calibration)
         return MemoryModule(layout, n_rows, gaps)
 
     def _empty_module(self, shapes: dict[str, tuple[int, ...]]) -> StoredRows:
-        n_judged = shapes["tails.ladder"][1] if self.robust else 0
-        return self._module(shapes["fingerprints"][0], "observed" in shapes, n_judged)
+        n_calibration = shapes["tails.ladder"][1] if self.robust else 0
+        return self._module(shapes["fingerprints"][0], "observed" in shapes, n_calibration)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return how normal each row is: minus its surprise.

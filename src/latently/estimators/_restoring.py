@@ -16,7 +16,7 @@ from latently.estimators._inference import ask, code_of, reconstruction_of
 from latently.estimators._rotation import Rotation
 from latently.estimators._sizes import ComponentsCurve
 from latently.exceptions import ModelFileError
-from latently.nn import AutoencoderModule, Cells, check_sound, outlined
+from latently.nn import AutoencoderModule, Cells, check_tensors, outlined
 from latently.preprocessing import ImagePreprocessor, TablePreprocessor
 from latently.training import History, StopReason
 
@@ -120,7 +120,7 @@ def check_module(module: AutoencoderModule) -> None:
         With the weights of a file.
     """
     try:
-        check_sound(module)
+        check_tensors(module)
     except ValueError as error:
         raise ModelFileError(f"the weights cannot be: {error}", "config") from None
     layout = module.likelihood.layout

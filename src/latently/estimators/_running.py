@@ -18,7 +18,6 @@ from latently.exceptions import DataError, TrainingWarning
 from latently.io import memory_errors_named
 from latently.nn import AutoencoderModule, Corruption
 from latently.training import (
-    About,
     Callback,
     CannotRecord,
     Engine,
@@ -27,6 +26,7 @@ from latently.training import (
     Trained,
     TrainingData,
     TrainingEngine,
+    TrainingIdentity,
     TrainingOptions,
     TrainingRows,
     Workers,
@@ -142,7 +142,7 @@ def take_over(model: Trainable, trained: Trained) -> None:
     _warn_of_trouble(model)
 
 
-def _check_agreement(workers: Workers, about: About) -> None:
+def _check_agreement(workers: Workers, about: TrainingIdentity) -> None:
     """Raise DataError on every worker if one of them trains something else."""
     told = workers.gather(about._asdict())
     found = differing(told)
@@ -155,7 +155,9 @@ def _check_agreement(workers: Workers, about: About) -> None:
         )
 
 
-def _about(model: Trainable, train_rows: TrainingRows, valid_rows: TrainingData | None) -> About:
+def _about(
+    model: Trainable, train_rows: TrainingRows, valid_rows: TrainingData | None
+) -> TrainingIdentity:
     """Return what a training is of, so that a checkpoint of another one is refused."""
     parameters = {
         # A function is told by its name, not by where it lies in the memory of a process.
@@ -168,7 +170,7 @@ def _about(model: Trainable, train_rows: TrainingRows, valid_rows: TrainingData 
     n_rows, width = train_rows.n_rows, model.module_.likelihood.layout.width
     if valid_rows is not None:
         n_rows += valid_rows.n_rows
-    return About(
+    return TrainingIdentity(
         f"{type(model).__name__} {shapes} {hashlib.sha256(names.encode()).hexdigest()}",
         parameters,
         f"{n_rows:,} rows of {width:,} encoded elements",

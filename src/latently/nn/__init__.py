@@ -1,9 +1,13 @@
-"""The torch mathematics: networks, latents, corruptions, likelihoods; no file, no table."""
+"""The torch mathematics: networks, latents, corruptions and likelihoods; no files, no tables.
 
+The files of this folder are the core that every autoencoder shares. The folders ``variants``,
+``images``, ``memory``, ``masked`` and ``map`` hold the parts of one kind of model each. They import
+from the core only, never from each other.
+"""
+
+from latently.nn._batch_shard import BatchShard, as_shard
 from latently.nn._blocks import ROW_BLOCK, FixedProducts
-from latently.nn._columns import prediction_error
-from latently.nn._conditional import ConditionalGaussian
-from latently.nn._convolutional import ConvNetwork
+from latently.nn._check_tensors import check_tensors
 from latently.nn._corruption import (
     Blocks,
     Blur,
@@ -14,9 +18,7 @@ from latently.nn._corruption import (
     SaltAndPepper,
     larger,
 )
-from latently.nn._crowd import CrowdModule
 from latently.nn._denormals import flushing_denormals
-from latently.nn._ensemble import EnsembleModule
 from latently.nn._kinds import ColumnLikelihood, Noise
 from latently.nn._latents import (
     Code,
@@ -29,30 +31,27 @@ from latently.nn._latents import (
 )
 from latently.nn._layers import foreign_norms, hidden_layers, outlined
 from latently.nn._likelihoods import Likelihood, mean_offset, spread
-from latently.nn._map import MapModule
-from latently.nn._masked import ForestSize, MaskedModule
-from latently.nn._memory import Memory
-from latently.nn._module import AutoencoderModule, Cells, RowLoss
+from latently.nn._module import AutoencoderModule, Cells, RowLoss, Rows
 from latently.nn._networks import CustomNetwork, DenseNetwork, Network
-from latently.nn._part import Part, as_part
-from latently.nn._quantized import VectorQuantization
 from latently.nn._settings import OwnSettings, own_settings, with_own_settings
-from latently.nn._sound import check_sound
-from latently.nn._sparse import (
+from latently.nn.images import ConvNetwork, UNetModule
+from latently.nn.map import MapModule
+from latently.nn.masked import ConditionalGaussian, ForestSize, MaskedModule, prediction_error
+from latently.nn.memory import Memory, MemoryEnsembleModule, MemoryModule, StoredRows
+from latently.nn.variants import (
     KL,
     L1,
     LATENTS,
     BatchTopK,
     DictionaryNetwork,
+    EnsembleModule,
     JumpReLU,
     SparseLatent,
     SparseModule,
     TopK,
+    VariationalModule,
+    VectorQuantization,
 )
-from latently.nn._stored import MemoryModule, StoredRows
-from latently.nn._unet import UNetModule
-from latently.nn._variational import VariationalModule
-from latently.nn._views import Rows
 
 __all__ = [
     "ROW_BLOCK",
@@ -62,10 +61,10 @@ __all__ = [
     "Blocks",
     "Blur",
     "Cells",
-    "check_sound",
+    "check_tensors",
     "checked_latent",
     "ColumnLikelihood",
-    "CrowdModule",
+    "MemoryEnsembleModule",
     "Code",
     "ConditionalGaussian",
     "ConvNetwork",
@@ -77,7 +76,7 @@ __all__ = [
     "Deterministic",
     "EnsembleModule",
     "Ordered",
-    "Part",
+    "BatchShard",
     "ForestSize",
     "Gaussian",
     "GaussianNoise",
@@ -105,7 +104,7 @@ __all__ = [
     "UNetModule",
     "VariationalModule",
     "VectorQuantization",
-    "as_part",
+    "as_shard",
     "flushing_denormals",
     "hidden_layers",
     "larger",

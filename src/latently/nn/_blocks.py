@@ -1,4 +1,4 @@
-"""Products of matrices in blocks of rows, so that a row's result does not depend on the batch."""
+"""Matrix products in blocks of rows, so that the result of a row does not depend on the batch."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-#: Rows of a block. A product may round by the number of its rows and, where that is no multiple of
-#: the kernel's, by the place of a row. 48 is one of all kernels tried (AVX2, AVX-512).
+#: Rows per block. The rounding of a product may depend on its number of rows and, if that number is
+#: not a multiple of the kernel's block, on the position of a row. 48 is a multiple for every
+#: kernel that was tried (AVX2, AVX-512).
 ROW_BLOCK = 48
 
-#: Functions whose first argument are rows, or the second after a term to be added.
+#: Functions whose first argument is a matrix of rows.
 _ROWS_FIRST = (F.linear, torch.matmul, torch.mm, Tensor.matmul, Tensor.mm, Tensor.__matmul__)
 
 
 def by_blocks(product: Callable[[Tensor], Tensor], rows: Tensor, dim: int = 0) -> Tensor:
-    """Return a product of rows that is taken block by block, each of the same shape.
+    """Compute a product in blocks of ``ROW_BLOCK`` rows and concatenate the results.
 
     Parameters
     ----------
     product : callable
-        From some rows to their products.
+        Maps some rows to their products.
     rows : Tensor of shape (n_rows, width)
-        A multiple of ``ROW_BLOCK`` of them; otherwise the product is taken at once.
+        Rows. If their number is not a multiple of ``ROW_BLOCK``, the product is computed at once.
     dim : int, default=0
-        Along which the products of the blocks follow each other.
+        Axis along which the results are concatenated.
 
     Returns
     -------
@@ -41,7 +42,7 @@ def by_blocks(product: Callable[[Tensor], Tensor], rows: Tensor, dim: int = 0) -
 
 
 class FixedProducts(TorchFunctionMode):
-    """Within this context, products of rows with matrices are taken in blocks of rows."""
+    """Context in which products of a matrix of rows are computed in blocks of rows."""
 
     def __torch_function__(
         self, func: Any, types: Sequence[Any], args: Any = (), kwargs: Any = None

@@ -1,4 +1,4 @@
-"""Corruptions: what is done to a batch in training only, so that a model learns to undo it."""
+"""Corruptions of training batches, which a denoising autoencoder learns to undo."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from latently.exceptions import ParameterError
-from latently.nn._part import drawn, normal_like, uniform_like, whole_batch
+from latently.nn._batch_shard import draw_shard, normal_like, uniform_like, whole_batch
 
-#: ``(values, observed) -> (values, observed)``: values are (batch, \*shape) in standard deviations
-#: of the column (pixels: 0 to 1), observed is (batch, n_columns), True where a cell may be seen.
+#: ``(values, observed) -> (values, observed)``. ``values`` has shape (batch, \*shape) and is in
+#: standard deviations of the column (pixels: 0 to 1). ``observed`` has shape (batch, n_columns) and
+#: is True where the encoder sees a cell.
 Corruption = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(eq=False, repr=False)
 class Masking(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
-    """Hide cells at random; a category or date is hidden whole [1]_.
+    """Hide cells at random [1]_.
+
+    All elements of a category or a date are hidden together.
 
     Parameters
     ----------
     rate : float or tuple of two floats, default=0.2
-        Chance of each cell to be hidden, in [0, 1). More makes the code lean on relations between
-        columns, and blurs what single cells say. Of a pair, each row draws its own rate between
-        the two, so that rows with few and with many gaps are learnt alike.
+        Probability that a cell is hidden, in [0, 1). Larger values make the code depend more on
+        relations between columns and less on single cells. With a pair, the rate of each row is
+        drawn uniformly between the two, so that the model learns from few and many gaps.
 
     References
     ----------
@@ -48,8 +51,8 @@ class Masking(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         low, high = self.rate if isinstance(self.rate, tuple) else (self.rate, self.rate)
         _check_rate("rate", low)
         _check_rate("rate", high)
-        chance = uniform_like(observed)
-        return values, observed & (chance >= _drawn(low, high, observed))
+        uniform = uniform_like(observed)
+        return values, observed & (uniform >= _uniform_between(low, high, observed))
 
 
 @dataclass(eq=False, repr=False)
@@ -59,11 +62,11 @@ class GaussianNoise(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     Parameters
     ----------
     scale : float or tuple of two floats, default=0.1
-        Standard deviation of the noise, in standard deviations of the column; for images, in
-        shares of the pixel range. Of a pair, each row draws its own between the two, so that
-        weak and strong noise are learnt alike.
+        Standard deviation of the noise, in standard deviations of the column; for images, as a
+        fraction of the pixel range. With a pair, the scale of each row is drawn uniformly between
+        the two, so that the model learns from weak and strong noise.
     clip : bool, default=False
-        True cuts noisy values off at 0 and 1, as a camera does with pixels.
+        If True, clip noisy values to [0, 1], as a camera does with pixels.
 
     Examples
     --------
@@ -80,19 +83,19 @@ class GaussianNoise(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         low, high = self.scale if isinstance(self.scale, tuple) else (self.scale, self.scale)
         if not 0 <= low <= high:
             raise ParameterError(f"scale must be at least 0, got {self.scale}. Try 0.1.")
-        noise = normal_like(values) * _drawn(low, high, values)
+        noise = normal_like(values) * _uniform_between(low, high, values)
         noisy = values + noise
         return noisy.clamp(0, 1) if self.clip else noisy, observed
 
 
 @dataclass(eq=False, repr=False)
 class SaltAndPepper(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
-    """Set elements to the lowest or the highest value of their batch, at random.
+    """Set random elements to the lowest or the highest value of their batch.
 
     Parameters
     ----------
     rate : float, default=0.1
-        Chance of each element to be set, in [0, 1).
+        Probability that an element is set, in [0, 1). Lowest and highest are equally likely.
 
     Examples
     --------
@@ -106,9 +109,9 @@ class SaltAndPepper(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     def __call__(self, values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
         """Set elements of a batch."""
         _check_rate("rate", self.rate)
-        chance, every = uniform_like(values), whole_batch(values)
-        values = torch.where(chance < self.rate / 2, every.amin(), values)
-        return torch.where(chance > 1 - self.rate / 2, every.amax(), values), observed
+        uniform, every = uniform_like(values), whole_batch(values)
+        values = torch.where(uniform < self.rate / 2, every.amin(), values)
+        return torch.where(uniform > 1 - self.rate / 2, every.amax(), values), observed
 
 
 @dataclass(eq=False, repr=False)
@@ -118,7 +121,7 @@ class Blocks(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     Parameters
     ----------
     share : float, default=0.4
-        Side of the square as a share of the shorter side of the image, in (0, 1].
+        Side of the square as a fraction of the shorter side of the image, in (0, 1].
 
     References
     ----------
@@ -148,12 +151,12 @@ class Blocks(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
 
 @dataclass(eq=False, repr=False)
 class Blur(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
-    """Blur images by a normal kernel.
+    """Blur images with a Gaussian kernel.
 
     Parameters
     ----------
     radius : float, default=1.0
-        Standard deviation of the kernel in pixels.
+        Standard deviation of the kernel in pixels. Larger values blur more.
 
     Examples
     --------
@@ -181,12 +184,13 @@ class Blur(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
 
 @dataclass(eq=False, repr=False)
 class Downsampling(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
-    """Make images small, by the mean of squares of pixels, and large again without the detail.
+    """Reduce images by averaging squares of pixels, then enlarge them by bilinear interpolation.
 
     Parameters
     ----------
     factor : int, default=2
-        Side of the squares in pixels; a row of pixels that fills none is repeated.
+        Side of the squares in pixels. If it does not divide the height or width, the last pixels
+        are repeated. Larger values remove more detail.
 
     Examples
     --------
@@ -198,7 +202,7 @@ class Downsampling(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     factor: int = 2
 
     def __call__(self, values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
-        """Take the detail from a batch of images."""
+        """Remove detail from a batch of images."""
         _check_images("Downsampling", values)
         if self.factor < 1:
             raise ParameterError(f"factor must be at least 1, got {self.factor}. Try 2.")
@@ -209,14 +213,14 @@ class Downsampling(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
 
 
 def larger(images: Tensor, times: int) -> Tensor:
-    """Return images so many times as high and wide, straight lines between their pixels."""
+    """Enlarge images by a factor, with bilinear interpolation."""
     if times == 1:
         return images
     return F.interpolate(images, scale_factor=times, mode="bilinear", align_corners=False)
 
 
-def _drawn(low: float, high: float, values: Tensor) -> Tensor | float:
-    """Return a number, or one a row from between two."""
+def _uniform_between(low: float, high: float, values: Tensor) -> Tensor | float:
+    """Return ``low`` if both bounds are equal, else a uniform draw for each row."""
     if low == high:
         return low
     first = values.flatten(1)[:, 0].float()
@@ -225,8 +229,8 @@ def _drawn(low: float, high: float, values: Tensor) -> Tensor | float:
 
 
 def _span(length: int, side: int, values: Tensor) -> Tensor:
-    """Return for each row which of so many places lie in a stretch drawn at random."""
-    start = drawn(
+    """Return a mask of ``side`` consecutive positions for each row, drawn at random."""
+    start = draw_shard(
         lambda n: torch.randint(length - side + 1, (n, 1), device=values.device), len(values)
     )
     place = torch.arange(length, device=values.device)
@@ -235,7 +239,7 @@ def _span(length: int, side: int, values: Tensor) -> Tensor:
 
 def _check_images(name: str, values: Tensor) -> None:
     if values.ndim != 4:
-        raise ParameterError(f"{name} needs images, got rows of a table. Use Masking.")
+        raise ParameterError(f"{name} must be applied to images, got rows of a table. Use Masking.")
 
 
 def _check_rate(name: str, rate: float) -> None:

@@ -1,4 +1,4 @@
-"""Numbers so small that a processor takes many times longer over them."""
+"""Denormal numbers, on which processors compute many times slower."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 
 @contextmanager
 def flushing_denormals() -> Iterator[None]:
-    """Take numbers below 1e-38 for zero in this thread, as a GPU does.
+    """Flush numbers below 1e-38 to zero in this thread, as a GPU does.
 
-    GELU far from zero is made of such numbers, and takes up to four times as long with them; beside
-    others they are lost in rounding anyway.
+    GELU produces denormal numbers for large negative inputs. They slow a step down, and are lost
+    to rounding when they are added to other numbers.
     """
     if _are_flushed() or not torch.set_flush_denormal(True):
         yield

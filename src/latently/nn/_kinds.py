@@ -1,6 +1,7 @@
-"""The kinds of likelihood: loss, mean, draw and best parameters of a block of columns, each.
+"""The likelihood of each kind of column: its loss, mean, random draws and optimal parameters.
 
-Parameters and targets are (batch, n_columns, width); losses are nats a cell, (batch, n_columns).
+Parameters and targets have shape (batch, n_columns, width). Losses have shape (batch, n_columns)
+and are in nats per cell.
 """
 
 from __future__ import annotations
@@ -16,21 +17,22 @@ from torch.nn import functional as F
 from latently._layout import LikelihoodChoice
 
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
-#: Below this logit a continuous Bernoulli is taken by its series: the closed form divides by it.
+#: The continuous Bernoulli uses its series for smaller logits: the closed form divides by the
+#: logit.
 _SMALL = 1e-2
-#: Logits beyond this count as this, where the best one is infinite.
+#: Largest absolute logit, used where the optimal logit is infinite.
 _MOST = 100.0
 
 
 class Noise(NamedTuple):
-    """Scale and step of the elements of a block, beside their parameters.
+    """Scale and step of the elements of a block.
 
     Attributes
     ----------
     log_scale : Tensor of shape (n_columns, width) or None
-        Logarithm of the learnt scale; None where it is one.
+        Logarithm of the learnt scale; None if the scale is fixed at one.
     step : float
-        Distance of neighbouring values, for whole numbers.
+        Distance between neighbouring values of whole numbers, in encoded units.
     """
 
     log_scale: Tensor | None
@@ -90,7 +92,7 @@ class ColumnLikelihood(ABC):
         return self.loss(self.offset(target), target, noise)
 
     def deviance(self, parameters: Tensor, target: Tensor, noise: Noise) -> Tensor:
-        """Return half the deviance of each cell: the loss less the least, zero where perfect."""
+        """Return half the deviance of each cell: its loss minus the smallest possible loss."""
         above = self.loss(parameters, target, noise) - self.least(target, noise)
         return above.clamp(min=0)
 
@@ -101,12 +103,12 @@ def _summed(elements: Tensor) -> Tensor:
 
 
 def _log(shares: Tensor) -> Tensor:
-    """Return the logarithm, finite at zero, so that zero times it is zero."""
+    """Return a logarithm that is finite at zero, so that 0 * log(0) is zero."""
     return shares.clamp(min=torch.finfo(shares.dtype).tiny).log_()
 
 
 class Gaussian(ColumnLikelihood):
-    """Normal around the parameter."""
+    """Normal distribution whose mean is the parameter."""
 
     def loss(self, parameters: Tensor, target: Tensor, noise: Noise) -> Tensor:
         if noise.log_scale is None:
@@ -135,7 +137,7 @@ class Gaussian(ColumnLikelihood):
 
 
 class Bernoulli(ColumnLikelihood):
-    """One with the chance whose logit is the parameter; grey pixels count as chances."""
+    """Bernoulli distribution with the parameter as logit; grey levels count as probabilities."""
 
     def loss(self, parameters: Tensor, target: Tensor, noise: Noise) -> Tensor:
         cross = F.binary_cross_entropy_with_logits(parameters, target, reduction="none")
@@ -155,7 +157,7 @@ class Bernoulli(ColumnLikelihood):
         return _summed(-target * _log(target) - unlike * _log(unlike))
 
     def deviance(self, parameters: Tensor, target: Tensor, noise: Noise) -> Tensor:
-        # The loss less the least, in a third of the time that the two take one by one.
+        # A closed form of loss minus least, which computes each logarithm once.
         unlike = 1 - target
         above = unlike * parameters
         above.sub_(F.logsigmoid(parameters))
@@ -164,7 +166,7 @@ class Bernoulli(ColumnLikelihood):
 
 
 class Categorical(ColumnLikelihood):
-    """One category of a block, by the softmax of its parameters."""
+    """Categorical distribution over the elements of a block, with softmax probabilities."""
 
     def loss(self, parameters: Tensor, target: Tensor, noise: Noise) -> Tensor:
         return -(target * parameters.log_softmax(-1)).sum(-1)
@@ -185,7 +187,7 @@ class Categorical(ColumnLikelihood):
 
 
 class ContinuousBernoulli(ColumnLikelihood):
-    r"""The density of grey pixels that a Bernoulli lacks: its constant makes it sum to one [1]_.
+    r"""The Bernoulli likelihood of grey levels, normalised to a density on [0, 1] [1]_.
 
     With the logit l, :math:`p(x) = \frac{l}{2\tanh(l/2)} \cdot 2\lambda^x(1-\lambda)^{1-x}`.
 
@@ -202,15 +204,15 @@ class ContinuousBernoulli(ColumnLikelihood):
         return _mean_of_logit(parameters)
 
     def draw(self, parameters: Tensor, noise: Noise) -> Tensor:
-        chance = torch.rand_like(parameters)
-        small, safe = _parted(parameters)
-        # The inverse of the distribution function, from the side where nothing overflows.
+        uniform = torch.rand_like(parameters)
+        small, safe = _split_small(parameters)
+        # The inverse distribution function, written for |logit| so that exp does not overflow.
         steep = safe.abs()
-        risen = 1 + (torch.log(chance + (1 - chance) * (-steep).exp())) / steep
-        return torch.where(small, chance, torch.where(safe > 0, risen, 1 - risen)).clamp(0, 1)
+        risen = 1 + (torch.log(uniform + (1 - uniform) * (-steep).exp())) / steep
+        return torch.where(small, uniform, torch.where(safe > 0, risen, 1 - risen)).clamp(0, 1)
 
     def offset(self, mean: Tensor) -> Tensor:
-        """Return the logits of these means, by bisection: the mean grows with the logit."""
+        """Return the logits with these means, by bisection: the mean increases with the logit."""
         low, high = torch.full_like(mean, -_MOST), torch.full_like(mean, _MOST)
         for _ in range(60):
             middle = (low + high) / 2
@@ -219,27 +221,30 @@ class ContinuousBernoulli(ColumnLikelihood):
         return (low + high) / 2
 
 
-def _parted(logit: Tensor) -> tuple[Tensor, Tensor]:
-    """Return which logits are small, and all with something harmless in the place of those."""
+def _split_small(logit: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a mask of small logits, and the logits with ones in place of the small ones."""
     small = logit.abs() < _SMALL
     return small, torch.where(small, 1.0, logit)
 
 
 def _log_constant(logit: Tensor) -> Tensor:
     """Return log(l / tanh(l / 2)), whose series is log 2 + l^2 / 12 - ..."""
-    small, safe = _parted(logit)
+    small, safe = _split_small(logit)
     series = math.log(2) + logit.square() / 12
     return torch.where(small, series, (safe / (safe / 2).tanh()).log())
 
 
 def _mean_of_logit(logit: Tensor) -> Tensor:
     """Return 1 / (1 - exp(-l)) - 1 / l, whose series is 1/2 + l / 12 - ..."""
-    small, safe = _parted(logit)
+    small, safe = _split_small(logit)
     return torch.where(small, 0.5 + logit / 12, -1 / torch.expm1(-safe) - 1 / safe)
 
 
 class DiscretizedLogistic(ColumnLikelihood):
-    """Whole numbers: the logistic chance of the stretch around each, the ends included [1]_, [2]_.
+    """Logistic distribution discretised to whole numbers [1]_, [2]_.
+
+    The probability of a number is the logistic probability of the interval of width ``step``
+    around it. The intervals of the lowest and the highest number are unbounded on one side.
 
     References
     ----------
@@ -266,15 +271,18 @@ class DiscretizedLogistic(ColumnLikelihood):
 
     def draw(self, parameters: Tensor, noise: Noise) -> Tensor:
         assert noise.log_scale is not None
-        chance = torch.rand_like(parameters).clamp(1e-7, 1 - 1e-7)
-        drawn = parameters + chance.logit() * noise.log_scale.exp()
+        uniform = torch.rand_like(parameters).clamp(1e-7, 1 - 1e-7)
+        drawn = parameters + uniform.logit() * noise.log_scale.exp()
         return ((drawn / noise.step).round() * noise.step).clamp(0, 1)
 
     def offset(self, mean: Tensor) -> Tensor:
         return mean
 
     def least(self, target: Tensor, noise: Noise) -> Tensor:
-        """Return the loss at the value itself; at an end, of a parameter far beyond it: zero."""
+        """Return the loss of a parameter at the target, or far beyond it for the extreme numbers.
+
+        The loss of the lowest and the highest number tends to zero as the parameter moves outwards.
+        """
         assert noise.log_scale is not None
         at_end = (target < noise.step / 2) | (target > 1 - noise.step / 2)
         beyond = torch.where(target < 0.5, -_MOST, _MOST)

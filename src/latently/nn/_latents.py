@@ -1,4 +1,4 @@
-"""Latents: what happens at the bottleneck. The subclass is the variant of the autoencoder."""
+"""Latents: the bottleneck between encoder and decoder, which defines the kind of autoencoder."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from latently.exceptions import ParameterError
+from latently.nn._batch_shard import batch_mean, draw_shard, normal_like
 from latently.nn._layers import identity
-from latently.nn._part import batch_mean, drawn, normal_like
 
-#: Beyond this many components the fitted prior of a deterministic code keeps variances only.
+#: With more components than this, the fitted prior of a deterministic code has a diagonal
+#: covariance.
 _FULL_COVARIANCE_LIMIT = 512
 
 
@@ -25,9 +26,9 @@ class Code(NamedTuple):
     value : Tensor of shape (batch, n_components)
         The code that ``transform`` returns.
     sample : Tensor of shape (batch, n_components)
-        What the decoder sees.
+        The decoder's input.
     penalty : Tensor of shape (batch,)
-        Unweighted: KL in nats, L1 in code units, zero for a plain code.
+        Unweighted penalty: KL in nats, L1 in code units, zero for a plain code.
     """
 
     value: Tensor
@@ -36,7 +37,7 @@ class Code(NamedTuple):
 
 
 class Latent(nn.Module, ABC):
-    """Turn the encoder's answer into a code.
+    """Turn the encoder's output into a code.
 
     Parameters
     ----------
@@ -45,12 +46,12 @@ class Latent(nn.Module, ABC):
     weight : float, default=0.0
         Factor of the penalty in the training loss.
     warmup : float, default=0.0
-        Share of the training over which the factor rises from zero, linearly.
+        Fraction of the training over which the factor increases linearly from zero.
     """
 
-    #: Numbers that the encoder answers for each component.
+    #: Number of encoder outputs for each component.
     parameters_per_component: ClassVar[int] = 1
-    #: True where every component is of use by construction.
+    #: True if every component is used by construction, so that unused ones need not be detected.
     all_used: ClassVar[bool] = False
 
     def __init__(self, n_components: int, weight: float = 0.0, warmup: float = 0.0) -> None:
@@ -62,16 +63,16 @@ class Latent(nn.Module, ABC):
 
     @property
     def n_hidden(self) -> int:
-        """Numbers that the encoder answers for a row."""
+        """Number of encoder outputs for a row."""
         return self.parameters_per_component * self.n_components
 
     @property
     def n_decoded(self) -> int:
-        """Numbers that the decoder is built for."""
+        """Number of decoder inputs for a row."""
         return self.n_components
 
     def widen(self, sample: Tensor) -> Tensor:
-        """Return a sample in the size that the decoder is built for."""
+        """Return a sample padded to ``n_decoded`` components."""
         return sample
 
     @abstractmethod
@@ -81,7 +82,7 @@ class Latent(nn.Module, ABC):
         Parameters
         ----------
         hidden : Tensor of shape (batch, n_hidden)
-            The encoder's answer.
+            The encoder's output.
 
         Returns
         -------
@@ -94,10 +95,10 @@ class Latent(nn.Module, ABC):
         """Draw codes from the prior, shape (n_samples, n_components)."""
 
     def fit_prior(self, hidden: Tensor) -> None:
-        """Learn the prior from the encoder's answers on training rows, where there is one."""
+        """Fit the prior to the encoder's output on training rows; by default do nothing."""
 
     def calibrate(self, hidden: Tensor) -> None:
-        """Learn what depends on unseen rows from the encoder's answers on them, where needed."""
+        """Calibrate on the encoder's output on held-out rows; by default do nothing."""
 
     def metrics(self, hidden: Tensor) -> dict[str, float]:
         """Return figures for ``history_``, computed on held-out rows at each evaluation.
@@ -115,7 +116,7 @@ class Latent(nn.Module, ABC):
         return {}
 
     def weight_at(self, progress: float) -> float:
-        """Return the factor of the penalty after the share ``progress`` of the training."""
+        """Return the factor of the penalty at training progress ``progress`` in [0, 1]."""
         return self.weight * min(1.0, progress / self.warmup) if self.warmup else self.weight
 
 
@@ -163,7 +164,7 @@ def checked_latent(latent: object, n_components: int) -> Latent:
 
 
 class PointLatent(Latent):
-    """A latent without noise; its prior is a normal fitted to the training rows [1]_.
+    """A latent without noise, with a normal prior that is fitted to the codes [1]_.
 
     References
     ----------
@@ -215,28 +216,28 @@ def _diagonal_like(values: Tensor, factor: Tensor) -> Tensor:
 
 
 class Deterministic(PointLatent):
-    """The plain code: the encoder's answer itself."""
+    """The plain code, which equals the encoder's output."""
 
     def forward(self, hidden: Tensor) -> Code:
         return Code(hidden, hidden, hidden.new_zeros(len(hidden)))
 
 
 class Ordered(Deterministic):
-    """A plain code whose first components say most: nested dropout [1]_.
+    """A plain code with components ordered by importance, trained by nested dropout [1]_.
 
-    In training each row keeps the first components only, a random number of them, so that the
-    first ``k`` are a code of size ``k`` of their own, for every ``k``.
+    In training, each row keeps a random number of its first components and the others are set to
+    zero. For every ``k``, the first ``k`` components are therefore a code of size ``k``.
 
     Parameters
     ----------
     n_components : int
         Size of the code.
     n_trained : int or None, default=None
-        Components that encoder and decoder are built for; None has no more than the code. Those
-        above ``n_components`` are cut off.
+        Number of components that encoder and decoder are built for; None means ``n_components``.
+        Components above ``n_components`` are cut off.
     share_whole : float, default=0.5
-        Share of the rows that keep their whole code. More rebuilds better from the whole code,
-        and worse from a part of it.
+        Fraction of the rows that keep their whole code. Larger values improve reconstructions
+        from the whole code, and worsen those from its first components.
 
     References
     ----------
@@ -271,8 +272,12 @@ class Ordered(Deterministic):
     def _nested(self, sample: Tensor) -> Tensor:
         """Keep the first components of each row, and set the others to zero."""
         n_rows, size = sample.shape
-        kept = drawn(lambda n: torch.randint(1, size + 1, (n, 1), device=sample.device), n_rows)
-        whole = drawn(lambda n: torch.rand(n, 1, device=sample.device), n_rows) < self.share_whole
+        kept = draw_shard(
+            lambda n: torch.randint(1, size + 1, (n, 1), device=sample.device), n_rows
+        )
+        whole = (
+            draw_shard(lambda n: torch.rand(n, 1, device=sample.device), n_rows) < self.share_whole
+        )
         places = torch.arange(size, device=sample.device)
         return sample * ((places < kept) | whole)
 
@@ -282,7 +287,7 @@ class Ordered(Deterministic):
         latent.train(self.training)
         latent.prior_mean.copy_(self.prior_mean[:n_components])
         if self.prior_factor.ndim == 1:
-            # Beside a diagonal prior of many components; a full one of fewer is diagonal, too.
+            # The new prior may be a full matrix if it has fewer components: then it is diagonal.
             spread = self.prior_factor[:n_components]
             latent.prior_factor.copy_(_diagonal_like(spread, latent.prior_factor))
             return latent
@@ -292,19 +297,23 @@ class Ordered(Deterministic):
 
 
 class Gaussian(Latent):
-    """A normal posterior per row, drawn by reparametrisation, held to a standard normal prior [1]_.
+    """A normal posterior for each row, with a standard normal prior [1]_.
+
+    In training, the code is drawn from the posterior by reparametrisation. Otherwise it is the
+    posterior mean.
 
     Parameters
     ----------
     n_components : int
         Size of the code.
     weight : float, default=1.0
-        beta [2]_: 1 is the ELBO; more presses for independent, less informative components.
+        beta [2]_. 1 gives the ELBO. Larger values give more independent and less informative
+        components.
     warmup : float, default=0.0
-        Share of the training over which beta rises from zero [3]_.
+        Fraction of the training over which beta increases linearly from zero [3]_.
     free_bits : float, default=0.0
-        Nats that each component may use unpunished, on the mean of a batch [4]_; guards against
-        components that collapse to the prior.
+        KL in nats below which a component has no gradient from the penalty, compared with its
+        mean over the batch [4]_. Larger values prevent components from collapsing to the prior.
 
     References
     ----------
@@ -315,7 +324,7 @@ class Gaussian(Latent):
     """
 
     parameters_per_component = 2
-    #: Bounds of the log variance: standard deviations from e^-6 to e^3.
+    #: Bounds of the log variance, for standard deviations from e^-6 to e^3.
     log_variance_bounds: ClassVar[tuple[float, float]] = (-12.0, 6.0)
 
     def __init__(
@@ -337,20 +346,20 @@ class Gaussian(Latent):
         mean, log_variance = self.posterior(hidden)
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
         if self.free_bits:
-            unpunished = batch_mean(kl) < self.free_bits
-            kl = torch.where(unpunished, self.free_bits, kl)
+            is_free = batch_mean(kl) < self.free_bits
+            kl = torch.where(is_free, self.free_bits, kl)
         if not self.training:
             return Code(mean, mean, kl.sum(1))
         sample = mean + normal_like(mean) * (0.5 * log_variance).exp()
         return Code(mean, sample, kl.sum(1))
 
     def weighted_draw(self, hidden: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Draw one code a row and its log importance weight, log p(z) - log q(z|x).
+        """Draw a code for each row and return its log importance weight, log p(z) - log q(z|x).
 
         Parameters
         ----------
         hidden : Tensor of shape (batch, 2 * n_components)
-            The encoder's answer.
+            The encoder's output.
         noise : Tensor of shape (batch, n_components)
             Standard normal noise.
 
@@ -371,6 +380,6 @@ class Gaussian(Latent):
 
 
 def log_mean_exp(terms: Tensor) -> Tensor:
-    """Logarithm of the mean of ``exp(terms)`` over the first axis."""
-    # Row by row: sums over the first axis round by the place of a row among the others.
+    """Return the logarithm of the mean of ``exp(terms)`` over the first axis."""
+    # Transposed, because the rounding of sums over the first axis depends on the other rows.
     return torch.logsumexp(terms.T.contiguous(), 1) - math.log(len(terms))

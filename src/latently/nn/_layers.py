@@ -1,4 +1,4 @@
-"""What layers are made of, and how their parameters are judged."""
+"""Layers, activations and normalisations of the networks, and checks of their parameters."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from latently.exceptions import ParameterError
-from latently.nn._part import batch_mean, current_part, drawn, n_in_batch
+from latently.nn._batch_shard import batch_mean, current_shard, draw_shard, n_in_batch
 
 ActivationName = Literal["gelu", "relu", "silu", "elu", "tanh", "sigmoid", "identity"]
 NormalizationName = Literal["batch", "layer"]
 
-#: More layers than this are a mistake, or somebody's attempt to stop the program.
+#: More layers than this are a mistake, or an attempt to exhaust memory by a model file.
 _MOST_LAYERS = 1_000
 
-#: Rows of an ordinary batch.
+#: Number of rows of a typical batch, relative to which a batch of one row moves running moments.
 _ORDINARY = 16
-#: Up to so many numbers, calling torch's library for this function takes longer than the function.
+#: For at most this many elements, the call of torch's vector library for GELU takes longer than
+#: the computation.
 _FEW = 16_384
 
 
 class GELU(nn.GELU):
-    """A number times the probability of a smaller one [1]_, quick for small batches of training.
+    """Gaussian error linear unit [1]_, faster than torch's for small training batches on a CPU.
 
     References
     ----------
@@ -35,24 +36,13 @@ class GELU(nn.GELU):
     """
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return what is let through."""
-        # Answers shall not depend on the number of rows, to the bit: gradients may.
+        """Return each value times the standard normal probability of a smaller one."""
+        # In evaluation, bits must not depend on the number of rows. In training they may.
         is_small = values.numel() <= _FEW and values.ndim > 1 and values.device.type == "cpu"
         if not (self.training and is_small):
             return super().forward(values)
-        # Numbers that lie crosswise are left to torch's own loop, in which they lie in a row.
+        # torch uses its own loop instead of the library for a tensor that is not contiguous.
         return super().forward(values.transpose(0, 1)).transpose(0, 1)
-
-
-class Linear(nn.Linear):
-    """A linear map, quick for many rows that nothing is learnt from."""
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Return the mapped rows."""
-        if torch.is_grad_enabled() or values.ndim != 2 or values.device.type != "cpu":
-            return super().forward(values)
-        # torch copies the offsets to every row before it multiplies, which takes longer.
-        return torch.mm(values, self.weight.T).add_(self.bias)
 
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -67,12 +57,12 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 
 def identity(n: int) -> Tensor:
-    """Return the identity matrix, on the meta device too, where ``torch.eye`` loads a compiler."""
+    """Return the identity matrix; unlike ``torch.eye``, load no compiler on the meta device."""
     return torch.zeros(n, n).fill_diagonal_(1.0)
 
 
 def outlined(build: Callable[[], nn.Module]) -> nn.Module:
-    """Return a module on the meta device, where nothing is allocated and nothing drawn.
+    """Build a module on the meta device, without allocating or drawing its weights.
 
     Parameters
     ----------
@@ -82,17 +72,17 @@ def outlined(build: Callable[[], nn.Module]) -> nn.Module:
     Returns
     -------
     Module
-        Its weights have shapes and types, and no values.
+        Module whose weights have shapes and dtypes but no values.
     """
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         return build()
 
 
 class _NormalizesBatch:
-    """Batch normalisation by the moments of the whole batch, where a part of it is here [1]_.
+    """Batch normalisation by the moments of the whole batch, also if processes share it [1]_.
 
-    One row has no variance. A batch of one is normalised by the running moments, as in evaluation,
-    and moves them by as much as one row of an ordinary batch does.
+    A batch of one row has no variance. It is normalised by the running moments, as in evaluation.
+    It moves them by 1/16 of the momentum, as one row of a batch of 16 does.
 
     References
     ----------
@@ -104,7 +94,7 @@ class _NormalizesBatch:
         """Return normalised rows or feature maps."""
         if self.training and n_in_batch(values) == 1:  # type: ignore[attr-defined]
             return self._by_running_moments(values)
-        if current_part() is None or not self.training:  # type: ignore[attr-defined]
+        if current_shard() is None or not self.training:  # type: ignore[attr-defined]
             normalized: Tensor = super().forward(values)  # type: ignore[misc]
             return normalized
         return self._by_whole_batch(values)
@@ -142,28 +132,28 @@ class BatchNorm2d(_NormalizesBatch, nn.BatchNorm2d):
 
 
 def foreign_norms(module: nn.Module) -> list[nn.Module]:
-    """Return layers of batch normalisation that are torch's own, which need several rows.
+    """Return torch's own batch normalisation layers, which need at least two rows in training.
 
     Parameters
     ----------
     module : Module
-        That may hold some.
+        Module to search, including its submodules.
 
     Returns
     -------
     list of Module
-        For a batch of one row they are set to evaluation.
+        Layers to set to evaluation mode for a batch of one row.
     """
     norms = (m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
     return [norm for norm in norms if not isinstance(norm, _NormalizesBatch)]
 
 
 class _DropsRows:
-    """Dropout that draws for the whole batch, where a part of it is here."""
+    """Dropout that draws for the whole batch, also if processes share it."""
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return rows with some elements set to zero, or feature maps as a whole."""
-        if current_part() is None or not self.training:  # type: ignore[attr-defined]
+        """Return rows with random elements, or whole feature maps, set to zero."""
+        if current_shard() is None or not self.training:  # type: ignore[attr-defined]
             dropped: Tensor = super().forward(values)  # type: ignore[misc]
             return dropped
         shape, like = values.shape[1:], values.detach()
@@ -172,7 +162,7 @@ class _DropsRows:
             kept: Tensor = super(_DropsRows, self).forward(like.new_ones(n_rows, *shape))  # type: ignore[misc]
             return kept
 
-        return values * drawn(draw, len(values))
+        return values * draw_shard(draw, len(values))
 
 
 class Dropout(_DropsRows, nn.Dropout):
@@ -184,16 +174,16 @@ class Dropout2d(_DropsRows, nn.Dropout2d):
 
 
 def total_of(parts: Iterable[Tensor]) -> Tensor:
-    """Return the sum of some tensors, one added after the other.
+    """Return the sum of some tensors, added in their order.
 
-    A sum over the first axis of a stack, or a product with it, adds in an order that depends on how
-    many rows there are: a row's answer would not be the same alone and in company.
+    The rounding of a sum over the first axis of a stacked tensor depends on the number of rows. The
+    result of a row would then depend on the batch.
     """
     return reduce(torch.add, parts)
 
 
 class Sum(nn.Module):
-    """The sum of what several paths answer."""
+    """The sum of the outputs of several modules of the same input."""
 
     def __init__(self, *paths: nn.Module) -> None:
         super().__init__()
@@ -211,16 +201,17 @@ DENSE_NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
 
 @contextmanager
 def hidden_layers(encoder: nn.Module) -> Iterator[list[Tensor]]:
-    """Keep what the activations of an encoder answer, (batch, width) each, in their order.
+    """Collect the outputs of an encoder's activations, (batch, width) each, in call order.
 
-    Feature maps are kept as the mean over their pixels; the activation of the code is the code's.
+    Feature maps are averaged over their pixels. An activation in the last position is left out,
+    because its output is the code.
     """
     kept: list[Tensor] = []
 
     def keep(part: nn.Module, given: object, answer: Tensor) -> None:
         kept.append(answer if answer.ndim == 2 else answer.flatten(2).mean(2))
 
-    # A network of the user's has torch's own.
+    # A user's network contains torch's GELU.
     bends: tuple[type[nn.Module], ...] = (nn.GELU, *(type(f()) for f in ACTIVATIONS.values()))
     parts = list(encoder.modules())
     hooks = [p.register_forward_hook(keep) for p in parts[:-1] if isinstance(p, bends)]

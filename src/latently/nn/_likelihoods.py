@@ -1,4 +1,4 @@
-"""The likelihood of each column block: the error of each cell, the currency of every task."""
+"""The likelihood of encoded rows, which gives the error of each cell."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from latently._layout import Block, Layout
 from latently.nn._kinds import KINDS, ColumnLikelihood, Noise
 
-#: Where the logarithm of the scale of whole numbers begins.
+#: Initial logarithm of the scale of whole numbers.
 _FIRST_LOG_SCALE = -2.0
 
 
 class _Run(NamedTuple):
-    """A block and where it stands in the flattened row."""
+    """A block and its elements in the flattened row."""
 
     block: Block
     elements: slice
@@ -49,25 +49,26 @@ def spread(per_column: Tensor, layout: Layout) -> Tensor:
 
 
 class Likelihood(nn.Module):
-    r"""Negative log-likelihood of each cell of a batch, by the layout of its columns.
+    r"""Negative log-likelihood of each cell of a batch.
 
-    A ``gaussian`` element costs
-    :math:`\tfrac12 (x-\mu)^2/\sigma^2 + \log\sigma + \tfrac12\log 2\pi`, a ``bernoulli`` one the
-    cross-entropy of its logit, a ``categorical`` block the negative log of the softmax at its
-    category; the others are in ``nn/_kinds.py``. A column's loss is the sum over its elements.
+    The loss of a ``gaussian`` element is
+    :math:`\tfrac12 (x-\mu)^2/\sigma^2 + \log\sigma + \tfrac12\log 2\pi`. The loss of a
+    ``bernoulli`` element is the cross-entropy of its logit. The loss of a ``categorical`` block is
+    the negative log softmax of its category. The other likelihoods are defined in
+    ``nn/_kinds.py``. The loss of a column is the sum over its elements.
 
     Parameters
     ----------
     layout : Layout
-        How the columns lie in the encoded row.
+        Positions and kinds of the columns in the encoded row.
     offset : Tensor of shape (width,)
-        Added to the decoder's answer, so that a decoder that answers zero answers the column means.
+        Added to the decoder's output, so that a zero output gives the column means.
     learn_scale : bool, default=False
-        Learn the noise :math:`\sigma` of each gaussian element [1]_ instead of fixing it at one
-        standard deviation of the column. Without it the KL of a variational model is weighed
-        against an error that no column deserves, and its code collapses.
+        If True, learn the noise :math:`\sigma` of each gaussian element [1]_. If False, it is one
+        standard deviation of the column. A fixed :math:`\sigma` overestimates the noise of columns
+        that are reconstructed well, so that the KL dominates and a variational code collapses.
     min_scale : float, default=0.01
-        Least :math:`\sigma`, in standard deviations of the column.
+        Smallest :math:`\sigma`, in standard deviations of the column.
     own : ColumnLikelihood or None, default=None
         Takes the place of the likelihood named by its ``encoding``; None replaces none.
 
@@ -104,7 +105,7 @@ class Likelihood(nn.Module):
 
     @property
     def log_scale(self) -> Tensor | None:
-        """Logarithm of sigma per element, or None where it is fixed at one."""
+        """Logarithm of sigma of each element, shape (width,); None if all are fixed at one."""
         if self.raw_log_scale is None:
             return None
         return self.raw_log_scale.clamp(min=math.log(self.min_scale))
@@ -126,16 +127,16 @@ class Likelihood(nn.Module):
         Parameters
         ----------
         parameters : Tensor of shape (batch, width)
-            The decoder's answer plus ``offset``.
+            The decoder's output plus ``offset``.
         target : Tensor of shape (batch, width)
             The encoded row, flattened.
         observed : Tensor of shape (batch, n_columns) or None
-            True where a cell was seen; None where all were. Missing cells cost nothing.
+            True where a cell was observed; None if all were. The loss of a missing cell is zero.
 
         Returns
         -------
         Tensor of shape (batch, n_columns)
-            In nats.
+            Losses in nats.
         """
         losses = [
             run.kind.loss(run.view(parameters), run.view(target), noise)
@@ -151,16 +152,19 @@ class Likelihood(nn.Module):
             yield run, Noise(own, self.layout.step)
 
     def least(self, target: Tensor, observed: Tensor | None) -> Tensor:
-        """Return the smallest loss that any parameters could reach on each cell, in nats.
+        """Return the smallest possible loss of each cell, shape (batch, n_columns), in nats.
 
-        Zero for categories; the entropy of a grey pixel; the logarithm of the normalising constant
-        for numbers. The loss less this is the half deviance, zero for a perfect reconstruction.
+        It is zero for categories, the entropy of the grey level for Bernoulli pixels, and the
+        logarithm of the normalising constant for numbers.
         """
         least = [run.kind.least(run.view(target), noise) for run, noise in self._noisy_runs()]
         return self._masked(least, observed)
 
     def deviance(self, parameters: Tensor, target: Tensor, observed: Tensor | None) -> Tensor:
-        """Return half the deviance of each cell, shape (batch, n_columns), in nats, least zero."""
+        """Return half the deviance of each cell, shape (batch, n_columns), in nats.
+
+        It is the loss minus the smallest possible loss, and zero for a perfect reconstruction.
+        """
         found = [
             run.kind.deviance(run.view(parameters), run.view(target), noise)
             for run, noise in self._noisy_runs()
@@ -168,12 +172,12 @@ class Likelihood(nn.Module):
         return self._masked(found, observed)
 
     def mean(self, parameters: Tensor) -> Tensor:
-        """Return the expected encoded row, shape (batch, width): probabilities for categories."""
+        """Return the expected encoded rows, shape (batch, width); categories as probabilities."""
         means = [run.kind.mean(run.view(parameters)).flatten(1) for run in self.runs]
         return means[0] if len(means) == 1 else torch.cat(means, 1)
 
     def draw(self, parameters: Tensor) -> Tensor:
-        """Draw an encoded row from the likelihood, noise included, shape (batch, width)."""
+        """Draw encoded rows from the likelihood, shape (batch, width)."""
         drawn = [
             run.kind.draw(run.view(parameters), noise).flatten(1)
             for run, noise in self._noisy_runs()
@@ -187,12 +191,12 @@ class Likelihood(nn.Module):
 
 
 def mean_offset(layout: Layout, mean: Tensor, own: ColumnLikelihood | None = None) -> Tensor:
-    """Return the decoder parameters that stand for these means.
+    """Return the likelihood's parameters that have the given means.
 
     Parameters
     ----------
     layout : Layout
-        How the columns lie in the encoded row.
+        Positions and kinds of the columns in the encoded row.
     mean : Tensor of shape (width,) or (batch, width)
         Mean of the encoded rows, or expected encoded rows.
     own : ColumnLikelihood or None, default=None
@@ -201,7 +205,8 @@ def mean_offset(layout: Layout, mean: Tensor, own: ColumnLikelihood | None = Non
     Returns
     -------
     Tensor of the shape of ``mean``
-        The mean itself for numbers, its logit or log for probabilities, held away from 0 and 1.
+        The mean itself for numbers. For probabilities, the logit or logarithm of the mean clipped
+        to [0.001, 0.999].
     """
     offset = mean.clone()
     if mean.is_meta:

@@ -1,4 +1,4 @@
-"""The autoencoder as a torch module: Network x Latent x Likelihood."""
+"""The autoencoder as a torch module, composed of a network, a latent and a likelihood."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from latently.nn._refinement import refine
 
 
 class Cells(NamedTuple):
-    """Rows of the encoded matrix, and which of their cells were seen.
+    """Encoded rows and a mask of their observed cells.
 
     Attributes
     ----------
     values : Tensor of shape (batch, \\*shape)
-        Encoded values; anything finite where a cell is missing.
+        Encoded values, with any finite value where a cell is missing.
     observed : Tensor of shape (batch, n_columns) or None
-        True where a cell was seen; None where all were.
+        True where a cell was observed; None if all were.
     """
 
     values: Tensor
     observed: Tensor | None = None
 
     def take(self, index: Tensor | slice) -> Cells:
-        """Return some of the rows."""
+        """Return the rows at ``index``."""
         observed = None if self.observed is None else _rows(self.observed, index)
         return Cells(_rows(self.values, index), observed)
 
     def split(self, sizes: list[int]) -> list[Cells]:
-        """Return consecutive rows in parts, which are views."""
+        """Split the rows into consecutive parts of the given sizes; the parts are views."""
         values = torch.split(self.values, sizes)
         if self.observed is None:
             return [Cells(part) for part in values]
@@ -40,14 +40,41 @@ class Cells(NamedTuple):
 
 
 def _rows(tensor: Tensor, index: Tensor | slice) -> Tensor:
-    """Return some rows; places are selected, which is faster than to index by them."""
+    """Return the rows at ``index``; ``index_select`` is faster than indexing by a tensor."""
     if isinstance(index, Tensor) and index.dtype == torch.int64:
         return tensor.index_select(0, index)
     return tensor[index]
 
 
+class Rows(NamedTuple):
+    """Flattened encoded rows and a mask of their observed elements.
+
+    Attributes
+    ----------
+    values : Tensor of shape (batch, width)
+        Encoded elements, with any finite value where an element is missing.
+    seen : Tensor of bool, shape (batch, width), or None
+        True where an element was observed; None if all were.
+    """
+
+    values: Tensor
+    seen: Tensor | None = None
+
+    def take(self, places: Tensor | slice) -> Rows:
+        """Return the rows at ``places``."""
+        return Rows(self.values[places], None if self.seen is None else self.seen[places])
+
+
 class RowLoss(NamedTuple):
-    """The two parts of each row's training loss, in nats and in the latent's own unit."""
+    """The training loss of each row.
+
+    Attributes
+    ----------
+    reconstruction : Tensor of shape (batch,)
+        Negative log-likelihood in nats, summed over the columns.
+    penalty : Tensor of shape (batch,)
+        Unweighted penalty of the latent, in the unit of that latent.
+    """
 
     reconstruction: Tensor
     penalty: Tensor
@@ -63,23 +90,24 @@ class AutoencoderModule(nn.Module):
     latent : Latent
         The bottleneck.
     decoder : Module
-        (batch, n_decoded of the latent) -> as many numbers a row as an encoded row has.
+        (batch, n_decoded of the latent) -> as many numbers per row as an encoded row has.
     likelihood : Likelihood
-        The error of each cell.
+        The loss of each cell.
     center : Tensor of shape (width,)
-        Mean of the encoded rows, taken off before the encoder, so that a missing cell reads as
-        the mean.
+        Mean of the encoded rows. It is subtracted before the encoder, and missing cells are set to
+        zero afterwards, so that they equal the mean.
     refinement_steps : int, default=0
-        Steps that the codes of a plain latent descend from the encoder's answer, after training.
+        Number of optimisation steps by which a deterministic code is refined after training. More
+        steps lower the reconstruction error and take more time.
     """
 
     center: Tensor
-    #: True where answers need double precision whatever the input.
+    #: True if results are computed in double precision for every input dtype.
     is_double: ClassVar[bool] = False
 
     @property
     def is_steady(self) -> bool:
-        """True where every step of a training is the same computation on other numbers."""
+        """True if every training step is the same computation on other values."""
         return type(self) is AutoencoderModule
 
     def __init__(
@@ -101,23 +129,23 @@ class AutoencoderModule(nn.Module):
 
     @property
     def encoders(self) -> list[nn.Module]:
-        """The encoders whose layers say something of a row: one, but for an ensemble."""
+        """The encoders: one, or one per member of an ensemble."""
         return [self.encoder]
 
     def centered(self, cells: Cells) -> Tensor:
-        """Return flattened rows less their mean, zero where missing, shape (batch, width)."""
+        """Return flattened rows minus ``center``, zero where missing, shape (batch, width)."""
         values = cells.values.flatten(1) - self.center
         if cells.observed is None:
             return values
         return torch.where(self.likelihood.spread(cells.observed), values, 0.0)
 
     def hidden(self, cells: Cells) -> Tensor:
-        """Return the encoder's answer, shape (batch, n_hidden of the latent)."""
+        """Return the encoder's output, shape (batch, n_hidden of the latent)."""
         answer: Tensor = self.encoder(self.centered(cells).view(cells.values.shape)).flatten(1)
-        return answer.to(self.center.dtype)  # codes and penalties in full precision
+        return answer.to(self.center.dtype)  # codes and penalties are not computed in bfloat16
 
     def encode(self, cells: Cells) -> Code:
-        """Return the code of each row, refined where asked for."""
+        """Return the code of each row, refined by ``refinement_steps`` steps."""
         code: Code = self.latent(self.hidden(cells))
         if not self.refinement_steps:
             return code
@@ -132,14 +160,14 @@ class AutoencoderModule(nn.Module):
         return Code(refined, refined, code.penalty)
 
     def draw_code(self, cells: Cells) -> Tensor:
-        """Return one code a row, drawn from its posterior where there is one."""
+        """Return a code for each row, drawn from its posterior if the latent has one."""
         return self.encode(cells).value
 
     def begin_step(self, progress: float) -> None:
-        """Hear which share of the training is over."""
+        """Prepare for a training step; called with the training progress in [0, 1]."""
 
     def metrics(self, cells: Cells) -> dict[str, float]:
-        """Return figures for the history beside the loss, where the latent has any."""
+        """Return the metrics of the latent by name, for the history."""
         if type(self.latent).metrics is Latent.metrics:
             return {}  # without a pass through the encoder
         return self.latent.metrics(self.hidden(cells))
@@ -156,14 +184,14 @@ class AutoencoderModule(nn.Module):
         return rows
 
     def fill(self, cells: Cells) -> Tensor:
-        """Return encoded rows with what is expected in their gaps, shape (batch, \\*shape)."""
+        """Return encoded rows with missing cells filled by the reconstruction."""
         if cells.observed is None:
             return cells.values
         seen = self.likelihood.spread(cells.observed).view(cells.values.shape)
         return torch.where(seen, cells.values, self.reconstruct(cells))
 
     def forward(self, inputs: Cells, target: Cells) -> RowLoss:
-        """Return the two parts of each row's loss, for what is to be rebuilt from ``inputs``."""
+        """Return the loss of each row for reconstructing ``target`` from ``inputs``."""
         code = self.latent(self.hidden(inputs))
         losses = self.likelihood(
             self.decode(code.sample), target.values.flatten(1), target.observed
@@ -171,7 +199,7 @@ class AutoencoderModule(nn.Module):
         return RowLoss(losses.sum(1), code.penalty)
 
     def cell_errors(self, cells: Cells) -> Tensor:
-        """Return the half deviance of each cell, shape (batch, n_columns), in nats, least zero."""
+        """Return half the deviance of each cell, shape (batch, n_columns), in nats, at least 0."""
         target = cells.values.flatten(1)
         parameters = self.decode(self.encode(cells).sample)
         deviance: Tensor = self.likelihood.deviance(parameters, target, cells.observed)

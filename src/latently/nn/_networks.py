@@ -1,4 +1,4 @@
-"""Networks: the shape of encoder and decoder, as parameters that can be set and searched."""
+"""Networks: architectures of encoder and decoder with parameters that can be searched."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from latently.nn._layers import (
     DENSE_NORMALIZATIONS,
     ActivationName,
     Dropout,
-    Linear,
     NormalizationName,
     Sum,
     check_choice,
@@ -30,13 +29,16 @@ from latently.nn._layers import (
 
 @runtime_checkable
 class Network(Protocol):
-    """Anything that builds an encoder and a decoder for rows of a given shape."""
+    """An object that builds an encoder and a decoder for rows of a given shape."""
 
     def build(
         self, input_shape: tuple[int, ...], n_hidden: int, n_components: int, n_outputs: int
     ) -> tuple[nn.Module, nn.Module]:
-        """Return fresh modules: (batch, \\*input_shape) -> (batch, n_hidden), and
-        (batch, n_components) -> (batch, n_outputs) or any shape with as many elements."""
+        """Return a new encoder and a new decoder.
+
+        The encoder maps (batch, \\*input_shape) to (batch, n_hidden). The decoder maps
+        (batch, n_components) to (batch, n_outputs), or to another shape with as many elements.
+        """
         ...
 
 
@@ -47,22 +49,23 @@ class DenseNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     Parameters
     ----------
     hidden_sizes : "auto" or tuple of int, default="auto"
-        Widths of the encoder's hidden layers; the decoder mirrors them. ``()`` is a linear
-        autoencoder, whose code spans the PCA subspace. "auto" takes two layers, the first about
-        four times the input's width, within 32 and 512, the second half of it. Wider layers fit
-        more and overfit sooner.
+        Widths of the encoder's hidden layers; the decoder mirrors them. ``()`` gives a linear
+        autoencoder, whose code spans the PCA subspace. "auto" uses two layers. The first has about
+        four times the width of the input, between 32 and 512, and the second half of that. Wider
+        layers fit more complex structure and overfit sooner.
     activation : {"gelu", "relu", "silu", "elu", "tanh", "sigmoid", "identity"}, default="gelu"
-        Between layers.
+        Activation function between layers.
     normalization : {"batch", "layer"} or None, default=None
-        After each hidden layer. "batch" trains faster on many rows.
+        Normalisation after each hidden layer. "batch" trains faster on many rows.
     dropout : float, default=0.0
-        Share of hidden units switched off at random in training, in [0, 1).
+        Fraction of hidden units that are set to zero at random in training, in [0, 1). Larger
+        values regularise more.
     activate_code : bool, default=False
-        True normalises the code and bends it by the activation, as the layers before it: better
-        features for a linear model, a worse map.
+        If True, apply normalisation and activation to the code, as to the hidden layers. This gives
+        better features for a linear model, and a worse two-dimensional map.
     linear_path : bool, default=False
-        True adds a linear map from the input to the code, and from the code to the output, to what
-        the layers answer [1]_: training starts from what a PCA could do and learns the rest.
+        If True, add a linear map from the input to the code, and one from the code to the output
+        [1]_. The hidden layers then learn the difference from a linear autoencoder.
 
     References
     ----------
@@ -92,11 +95,11 @@ class DenseNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         input_shape : tuple of int
             Shape of one row.
         n_hidden : int
-            Numbers that the encoder answers for a row.
+            Number of encoder outputs for a row.
         n_components : int
             Size of the code.
         n_outputs : int
-            Numbers that the decoder answers for a row.
+            Number of decoder outputs for a row.
 
         Returns
         -------
@@ -106,7 +109,7 @@ class DenseNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         Raises
         ------
         ParameterError
-            If a parameter has a wrong value.
+            If a parameter has an invalid value.
         """
         self._check()
         n_inputs = math.prod(input_shape)
@@ -114,14 +117,14 @@ class DenseNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         encoder = self._path([n_inputs, *sizes, n_hidden])
         decoder = self._path([n_components, *reversed(sizes), n_outputs])
         if self.activate_code:
-            encoder.extend(self._bend(n_hidden))
+            encoder.extend(self._activation(n_hidden))
         return nn.Sequential(nn.Flatten(), *encoder), decoder
 
     def _path(self, sizes: Sequence[int]) -> nn.Sequential:
-        layers = nn.Sequential(*self._stack(sizes[:-1]), Linear(sizes[-2], sizes[-1]))
+        layers = nn.Sequential(*self._stack(sizes[:-1]), nn.Linear(sizes[-2], sizes[-1]))
         if not self.linear_path:
             return layers
-        return nn.Sequential(Sum(layers, Linear(sizes[0], sizes[-1])))
+        return nn.Sequential(Sum(layers, nn.Linear(sizes[0], sizes[-1])))
 
     def _check(self) -> None:
         check_choice("activation", self.activation, ACTIVATIONS)
@@ -139,17 +142,17 @@ class DenseNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     def _stack(self, sizes: Sequence[int]) -> list[nn.Module]:
         layers: list[nn.Module] = []
         for size, following in pairwise(sizes):
-            layers.extend([Linear(size, following), *self._bend(following)])
+            layers.extend([nn.Linear(size, following), *self._activation(following)])
             if self.dropout:
                 layers.append(Dropout(self.dropout))
         return layers
 
-    def _bend(self, size: int) -> list[nn.Module]:
-        """Return what follows a linear map: normalisation and activation."""
-        bend = ACTIVATIONS[self.activation]()
+    def _activation(self, size: int) -> list[nn.Module]:
+        """Return the normalisation and the activation that follow a linear map."""
+        activation = ACTIVATIONS[self.activation]()
         if self.normalization is None:
-            return [bend]
-        return [DENSE_NORMALIZATIONS[self.normalization](size), bend]
+            return [activation]
+        return [DENSE_NORMALIZATIONS[self.normalization](size), activation]
 
 
 ModuleOrFactory = nn.Module | Callable[[tuple[int, ...], int], nn.Module]
@@ -157,18 +160,18 @@ ModuleOrFactory = nn.Module | Callable[[tuple[int, ...], int], nn.Module]
 
 @dataclass(kw_only=False, eq=False, repr=False)
 class CustomNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
-    """Your own encoder and decoder.
+    """An encoder and a decoder of your own.
 
     Parameters
     ----------
     encoder : Module or callable
-        Maps (batch, \\*input_shape) to (batch, n_hidden), where ``n_hidden`` is ``n_components``,
-        twice that for a variational model (mean and log variance). A callable is asked as
-        ``encoder(input_shape, n_hidden)`` for a fresh module. A module is copied before it is
-        trained; yours stays as it was. Weights that encoder and decoder share stay shared.
+        Module that maps (batch, \\*input_shape) to (batch, n_hidden). ``n_hidden`` equals
+        ``n_components``, or twice that for a variational model (mean and log variance). A callable
+        is called as ``encoder(input_shape, n_hidden)`` and returns a new module. A module is copied
+        before training and is not changed. Weights that encoder and decoder share stay shared.
     decoder : Module or callable
-        Maps (batch, n_components) to as many numbers a row as the encoded row holds. A callable
-        is asked as ``decoder(input_shape, n_components)``.
+        Module that maps (batch, n_components) to as many numbers per row as an encoded row has. A
+        callable is called as ``decoder(input_shape, n_components)``.
 
     Examples
     --------
@@ -184,18 +187,18 @@ class CustomNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     def build(
         self, input_shape: tuple[int, ...], n_hidden: int, n_components: int, n_outputs: int
     ) -> tuple[nn.Module, nn.Module]:
-        """Copy or make the modules, and try them on two rows of zeros.
+        """Copy or create the modules, and check their output shapes on two rows of zeros.
 
         Parameters
         ----------
         input_shape : tuple of int
             Shape of one row.
         n_hidden : int
-            Numbers that the encoder must answer for a row.
+            Required number of encoder outputs for a row.
         n_components : int
             Size of the code.
         n_outputs : int
-            Numbers that the decoder must answer for a row.
+            Required number of decoder outputs for a row.
 
         Returns
         -------
@@ -205,22 +208,24 @@ class CustomNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         Raises
         ------
         ParameterError
-            If a module takes or answers another shape.
+            If a module has other input or output shapes, or is no module.
         """
-        encoder = _made("encoder", self.encoder, input_shape, n_hidden)
-        decoder = _made("decoder", self.decoder, input_shape, n_components)
-        # Both at once: a weight that they share stays one weight. Training is in single precision.
+        encoder = _created("encoder", self.encoder, input_shape, n_hidden)
+        decoder = _created("decoder", self.decoder, input_shape, n_components)
+        # Copied together, so that shared weights stay shared. Training is in single precision.
         encoder, decoder = (part.float() for part in copy.deepcopy((encoder, decoder)))
         _try_module("encoder", encoder, input_shape, n_hidden)
         _try_module("decoder", decoder, (n_components,), n_outputs)
         return encoder, decoder
 
     def __sklearn_clone__(self) -> Self:
-        # Both are copied when they are built. Copies of each by itself would share no weights.
+        # ``build`` copies both together. Separate copies would not share weights.
         return type(self)(self.encoder, self.decoder)
 
 
-def _made(name: str, part: ModuleOrFactory, input_shape: tuple[int, ...], size: int) -> nn.Module:
+def _created(
+    name: str, part: ModuleOrFactory, input_shape: tuple[int, ...], size: int
+) -> nn.Module:
     module = part if isinstance(part, nn.Module) else part(input_shape, size)
     if not isinstance(module, nn.Module):
         raise ParameterError(
@@ -229,7 +234,7 @@ def _made(name: str, part: ModuleOrFactory, input_shape: tuple[int, ...], size: 
         )
     if any(weight.is_meta for weight in module.parameters()):
         raise ParameterError(
-            f"{name} must have values for its weights, got some on the meta device. Build it on "
+            f"{name} must have weights with values, got weights on the meta device. Build it on "
             "the CPU."
         )
     return module
@@ -244,13 +249,14 @@ def _try_module(name: str, module: nn.Module, shape: tuple[int, ...], n_numbers:
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise ParameterError(
-            f"{name} cannot take rows of shape {shape}: {reason}. Change its first layer."
+            f"{name} must take rows of shape {shape}, got an error: {reason}. Change its first "
+            "layer."
         ) from error
     finally:
         module.train(was_training)
     if not isinstance(answer, Tensor) or answer.numel() != 2 * n_numbers or len(answer) != 2:
         got = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
         raise ParameterError(
-            f"{name} must answer {n_numbers} numbers a row, got {got} for 2 rows of shape {shape}. "
-            "Change its last layer."
+            f"{name} must return {n_numbers} numbers per row, got {got} for 2 rows of shape "
+            f"{shape}. Change its last layer."
         )

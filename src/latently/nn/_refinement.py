@@ -1,4 +1,4 @@
-"""Codes made better than the encoder's first answer, by descent on the error of each row."""
+"""Refinement of the encoder's codes by gradient descent on the error of each row."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from torch import Tensor
 
 #: First step, in standard deviations of each component over the training rows.
 _FIRST_STEP = 0.2
-#: Adam's memory of gradients and of their squares: short, for there are few steps.
+#: Adam's decay rates of the moments. They are low because there are few steps.
 _MOMENTUM, _SCALE_MOMENTUM = 0.8, 0.95
 
 
 def refine(code: Tensor, spread: Tensor, error: Callable[[Tensor], Tensor], n_steps: int) -> Tensor:
-    """Descend from the encoder's codes to codes that are rebuilt better [1]_, [2]_.
+    """Optimise the code of each row, starting from the encoder's code [1]_, [2]_.
 
-    Every row goes its own way, so that it ends alone where it ends in company, and at the best
-    code that it met: never worse than where it began.
+    Each row is optimised separately, so that the result does not depend on the batch. The code
+    with the smallest error is returned, which is never worse than the encoder's.
 
     Parameters
     ----------
     code : Tensor of shape (batch, n_components)
-        Where to begin.
+        The encoder's codes.
     spread : Tensor of shape (n_components,)
-        Standard deviation of each component over the training rows: the unit of a step.
+        Standard deviation of each component over the training rows; step sizes are in this unit.
     error : callable
-        Codes -> what each row loses under its code, shape (batch,).
+        Maps codes of shape (batch, n_components) to the loss of each row, shape (batch,).
     n_steps : int
-        Steps of Adam, the last ones the shortest.
+        Number of Adam steps. Their size decreases linearly.
 
     Returns
     -------
     Tensor of shape (batch, n_components)
-        Codes.
+        Refined codes.
 
     References
     ----------
@@ -43,7 +43,7 @@ def refine(code: Tensor, spread: Tensor, error: Callable[[Tensor], Tensor], n_st
     best, least = code, code.new_full((len(code),), torch.inf)
     momentum, scale = torch.zeros_like(code), torch.zeros_like(code)
     for step in range(n_steps + 1):
-        losses, gradient = _judged(code, error)
+        losses, gradient = _error_and_gradient(code, error)
         better = losses < least
         best, least = torch.where(better[:, None], code, best), torch.where(better, losses, least)
         momentum = _MOMENTUM * momentum + (1 - _MOMENTUM) * gradient
@@ -54,8 +54,8 @@ def refine(code: Tensor, spread: Tensor, error: Callable[[Tensor], Tensor], n_st
     return best
 
 
-def _judged(code: Tensor, error: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-    """Return each row's error and its gradient by the code."""
+def _error_and_gradient(code: Tensor, error: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the error of each row and its gradient with respect to the code."""
     with torch.enable_grad():
         tried = code.detach().requires_grad_()
         losses = error(tried)

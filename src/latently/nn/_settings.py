@@ -1,4 +1,4 @@
-"""Run computations with fixed settings of torch and NumPy, whatever is set elsewhere."""
+"""Run computations with fixed settings of torch and NumPy, independent of the caller's settings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _CPU = torch.device("cpu")
 
 
 class _DefaultDtype:
-    """The default type of floats, which all threads share: single while any of them computes."""
+    """Context that sets the default dtype to float32 while at least one thread is inside it.
+
+    The default dtype of torch is shared by all threads.
+    """
 
     def __init__(self) -> None:
         self._lock, self._n_inside, self._outside = threading.Lock(), 0, torch.float32
@@ -44,10 +47,10 @@ _DTYPE = _DefaultDtype()
 
 @contextmanager
 def own_settings() -> Iterator[None]:
-    """Compute with the settings that torch and NumPy start with; afterwards all is as before.
+    """Compute with the initial settings of torch and NumPy, then restore the caller's settings.
 
-    These are single precision, the CPU, gradients, no autocast and no inference mode, and NumPy's
-    handling of floating-point errors.
+    The settings are: float32 as default dtype, the CPU as default device, gradients enabled,
+    autocast and inference mode disabled, and NumPy's default handling of floating-point errors.
     """
     if _IS_SET.get():
         yield
@@ -74,17 +77,17 @@ def own_settings() -> Iterator[None]:
 
 
 def with_own_settings(function: Callable[P, T]) -> Callable[P, T]:
-    """Return a function that computes with the settings of its own.
+    """Wrap a function so that it runs within ``own_settings``.
 
     Parameters
     ----------
     function : callable
-        Any but a generator.
+        Any callable except a generator function.
 
     Returns
     -------
     callable
-        The same, within ``own_settings``.
+        The wrapped function.
     """
 
     @wraps(function)

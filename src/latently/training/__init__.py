@@ -1,8 +1,8 @@
 """Training: one loop, engines that say where it runs, callbacks that hear of it."""
 
-from latently.training._callbacks import Callback, ProgressBar, listening
+from latently.training._callbacks import Callback, ProgressBar, using_callback
 from latently.training._checkpoint import (
-    About,
+    TrainingIdentity,
     checkpointing,
     current_folder,
     digest,
@@ -15,18 +15,18 @@ from latently.training._engine import ENGINE_METHODS, Engine, LocalEngine, Train
 from latently.training._group import can_group, train_group
 from latently.training._history import History, Record, StopReason
 from latently.training._loop import Trained, train
-from latently.training._ray import RayEngine, error_of_workers, import_ray
-from latently.training._record import CannotRecord
 from latently.training._resolve import resolve_engine
 from latently.training._run import TrainingOptions, Weights
 from latently.training._stream import StreamedData, TrainingRows
 from latently.training._threads import check_threads, has_lost_cuda
-from latently.training._torchrun import TorchrunEngine
-from latently.training._workers import Workers, differing
+from latently.training.distributed._ray import RayEngine, error_of_workers, import_ray
+from latently.training.distributed._torchrun import TorchrunEngine
+from latently.training.distributed._workers import Workers, differing
+from latently.training.recorded import CannotRecord
 
 __all__ = [
     "ENGINE_METHODS",
-    "About",
+    "TrainingIdentity",
     "Callback",
     "CannotRecord",
     "Engine",
@@ -55,7 +55,7 @@ __all__ = [
     "has_lost_cuda",
     "holds_checkpoint",
     "import_ray",
-    "listening",
+    "using_callback",
     "n_batches",
     "refuse_existing",
     "remove_checkpoint",

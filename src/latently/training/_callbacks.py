@@ -30,11 +30,11 @@ class Callback(Protocol):
 
 
 #: Callbacks of whoever has trainings run somewhere below it.
-_LISTENERS: ContextVar[tuple[Callback, ...]] = ContextVar("listeners", default=())
+_CONTEXT_CALLBACKS: ContextVar[tuple[Callback, ...]] = ContextVar("context_callbacks", default=())
 
 
 @contextmanager
-def listening(callback: Callback) -> Iterator[None]:
+def using_callback(callback: Callback) -> Iterator[None]:
     """Let a callback hear every training that is run within, of whatever estimator or task.
 
     An exception that it raises ends the training and goes up to whoever asked for it.
@@ -44,16 +44,16 @@ def listening(callback: Callback) -> Iterator[None]:
     callback : Callback
         Told of every evaluation.
     """
-    token = _LISTENERS.set((*_LISTENERS.get(), callback))
+    token = _CONTEXT_CALLBACKS.set((*_CONTEXT_CALLBACKS.get(), callback))
     try:
         yield
     finally:
-        _LISTENERS.reset(token)
+        _CONTEXT_CALLBACKS.reset(token)
 
 
-def listeners() -> tuple[Callback, ...]:
+def context_callbacks() -> tuple[Callback, ...]:
     """Return the callbacks that hear the trainings of this context."""
-    return _LISTENERS.get()
+    return _CONTEXT_CALLBACKS.get()
 
 
 class ProgressBar:

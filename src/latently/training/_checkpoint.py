@@ -46,7 +46,7 @@ _SHARE = 0.02
 State = dict[str, Any]
 
 
-class About(NamedTuple):
+class TrainingIdentity(NamedTuple):
     """What a training is of: a checkpoint serves no other.
 
     Attributes
@@ -113,13 +113,13 @@ class TrainingCheckpoint:
     ----------
     stem : Path
         Folder and first part of the file names.
-    about : About
+    about : TrainingIdentity
         What the training is of.
     interval : float
         Seconds between two savings, more where writing takes long.
     """
 
-    def __init__(self, stem: Path, about: About, interval: float) -> None:
+    def __init__(self, stem: Path, about: TrainingIdentity, interval: float) -> None:
         self.paths = [stem.with_name(f"{stem.name}-{name}.safetensors") for name in _GENERATIONS]
         self.about, self.interval = about, interval
         self.generation = 0
@@ -223,9 +223,9 @@ class CheckpointFolder:
         self._last: TrainingCheckpoint | None = None
         self._lock = FileLock(folder / _LOCK)
         if told_rank() == 0:
-            self._keep_others_out()
+            self._acquire_lock()
 
-    def _keep_others_out(self) -> None:
+    def _acquire_lock(self) -> None:
         if self._lock.is_locked:
             return
         folder = self.folder
@@ -245,7 +245,7 @@ class CheckpointFolder:
                 "Name a folder that may be written."
             ) from None
 
-    def next(self, about: About, *, writes: bool = True) -> TrainingCheckpoint | None:
+    def next(self, about: TrainingIdentity, *, writes: bool = True) -> TrainingCheckpoint | None:
         """Return the place of the training that begins now.
 
         None after one that was ended before its time: what is built on it is not to be gone on
@@ -257,7 +257,7 @@ class CheckpointFolder:
             If the folder cannot be written, or another process trains in it.
         """
         if writes:
-            self._keep_others_out()
+            self._acquire_lock()
         if self._last is not None and not self._last.is_finished:
             return None
         stem = self.folder / f"training-{self.n_begun}"
@@ -404,8 +404,8 @@ def _machine() -> dict[str, str]:
     }
 
 
-def _warn(words: str) -> None:
-    warn(words, TrainingWarning)
+def _warn(description: str) -> None:
+    warn(description, TrainingWarning)
 
 
 def refuse_existing(folder: str | Path) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from latently.nn import Cells, Part
+from latently.nn import BatchShard, Cells
 
 #: Numbers to gather in one go.
 _GATHERED = 1 << 19
@@ -23,7 +23,7 @@ class Batch(NamedTuple):
     inputs: Cells
     target: Cells
     weight: Tensor | None
-    part: Part | None = None
+    shard: BatchShard | None = None
 
     @property
     def n_rows(self) -> int:
@@ -33,7 +33,7 @@ class Batch(NamedTuple):
     @property
     def n_whole(self) -> int:
         """Rows of the whole batch."""
-        return self.n_rows if self.part is None else self.part.total
+        return self.n_rows if self.shard is None else self.shard.total
 
     def split(self, sizes: list[int]) -> list[Batch]:
         """Return consecutive rows as batches of their own, which are views."""

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from latently.exceptions import ParameterError
 from latently.nn import AutoencoderModule
 from latently.training._callbacks import Callback
+from latently.training._cpu_rows import CPURows
 from latently.training._data import TrainingData
-from latently.training._host import HostRows
 from latently.training._stream import TrainingRows
 from latently.training._threads import has_lost_cuda
-from latently.training._workers import ALONE, Workers
+from latently.training.distributed._workers import SINGLE_PROCESS, Workers
 
 Answer = TypeVar("Answer")
 #: What an object must offer to be an engine.
@@ -126,7 +126,7 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     @property
     def workers(self) -> Workers:
         """This process alone."""
-        return ALONE
+        return SINGLE_PROCESS
 
     def launch(self, job: Job[Answer], callbacks: Sequence[Callback] = ()) -> Answer:
         """Run the job here.
@@ -170,13 +170,13 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
 
         Returns
         -------
-        TrainingData, StreamedData or HostRows
+        TrainingData, StreamedData or CPURows
             All rows: there is one worker. Those that would take more than half of the memory that
             a GPU has left stay where they are, and are moved batch by batch.
         """
         device = self.torch_device
         if isinstance(data, TrainingData) and not _fits(data, device):
-            return HostRows(data, device)
+            return CPURows(data, device)
         return data.to(device)
 
     def autocast(
@@ -206,11 +206,11 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
                 f'precision must be "auto", "float32" or "bfloat16", got {self.precision!r}.'
             )
         wanted = self.precision == "bfloat16" or (
-            self.precision == "auto" and self._prefers_half(module, example)
+            self.precision == "auto" and self._prefers_bfloat16(module, example)
         )
         return torch.autocast(self.torch_device.type, torch.bfloat16, enabled=wanted)
 
-    def _prefers_half(self, module: AutoencoderModule, example: TrainingData | None) -> bool:
+    def _prefers_bfloat16(self, module: AutoencoderModule, example: TrainingData | None) -> bool:
         """Return True where half the precision pays, and the loss follows."""
         device = self.torch_device
         return (

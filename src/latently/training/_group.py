@@ -17,15 +17,12 @@ from torch import Tensor, nn
 from torch.func import grad_and_value, vmap
 
 from latently.nn import AutoencoderModule, flushing_denormals
-from latently.training._callbacks import Callback, listeners
+from latently.training._callbacks import Callback, context_callbacks
 from latently.training._data import Batch, TrainingData, balanced_split
 from latently.training._engine import TrainingEngine
 from latently.training._history import StopReason
 from latently.training._loop import Trained
-from latently.training._record import CannotRecord, record, while_recording
 from latently.training._run import OutOfTime, Run, TrainingOptions
-from latently.training._script import Script, script
-from latently.training._simplify import simplify
 from latently.training._step import (
     BETAS,
     EPS,
@@ -40,13 +37,21 @@ from latently.training._step import (
     tensors_of,
 )
 from latently.training._stream import StreamedData
+from latently.training.recorded import (
+    CannotRecord,
+    Script,
+    record,
+    script,
+    simplify,
+    while_recording,
+)
 
 #: Where at most this share of a group still trains, the others are taken out of it.
-_WORTHWHILE = 0.5
+_COMPACT_BELOW = 0.5
 #: What rounding may make of a loss that is computed in another order.
 _ROUNDING = 1e-4
 #: Rows that stand for all those learnt from, where none are held out.
-_FIRST_LOOK = 4_096
+_SAMPLE_ROWS = 4_096
 
 
 def can_group(modules: Sequence[AutoencoderModule], engine: TrainingEngine, n_steps: int) -> bool:
@@ -148,7 +153,7 @@ class GroupStep:
         chosen = torch.tensor(members)
         kept = GroupStep(self.precision, [self.modules[m] for m in members], self.update)
         for new, old in zip(kept.stacks, self.stacks, strict=True):
-            new.take_over(old, chosen)
+            new.copy_moments(old, chosen)
         kept.counts = [self.counts[member] for member in members]
         return kept
 
@@ -226,7 +231,7 @@ class _Stack:
             for p, part in zip(layer, parts, strict=True):
                 p.data = _corner(part, p.shape)
 
-    def take_over(self, old: _Stack, chosen: Tensor) -> None:
+    def copy_moments(self, old: _Stack, chosen: Tensor) -> None:
         """Go on with what the optimiser has gathered for some models of another stack."""
         for to, of in ((self.first, old.first), (self.second, old.second)):
             for new, layer in zip(self._layers(to), old._layers(of), strict=True):
@@ -276,7 +281,7 @@ def _corner(whole: Tensor, shape: Sequence[int]) -> Tensor:
     return whole[tuple(slice(size) for size in shape)]
 
 
-class _Member:
+class _MemberStep:
     """What the training of one model knows of the step that it shares."""
 
     def __init__(self, group: _Group, place: int) -> None:
@@ -306,7 +311,7 @@ class _Group:
         self.places = [train for train, _ in sides]
         self.runs = [
             Run(
-                engine, module, _Member(self, place), _elsewhere(rows, train),
+                engine, module, _MemberStep(self, place), _placeholder_rows(rows, train),
                 rows.select(valid) if len(valid) else None, own, corruption,
             )
             for place, (module, (train, valid), own) in enumerate(
@@ -339,7 +344,7 @@ class _Group:
                 if left[place]:
                     continue
                 run = self.runs[place]
-                record = run.judge(losses[place] / n_taken[place])
+                record = run.evaluate_stretch(losses[place] / n_taken[place])
                 if record is not None and record.step > told:
                     told = record.step
                     for callback in callbacks:
@@ -348,7 +353,7 @@ class _Group:
                 losses[place], n_taken[place] = 0.0, 0
                 if not left[place]:
                     self.active.remove(place)
-            if self.active and len(self.active) <= _WORTHWHILE * len(self.in_step):
+            if self.active and len(self.active) <= _COMPACT_BELOW * len(self.in_step):
                 kept = [self.in_step.index(place) for place in self.active]
                 self.stepper.release()
                 self.stepper = self.stepper.keep(kept)
@@ -399,11 +404,11 @@ class _Group:
             some = self.waiting[-self.rows.at_once(n_models * self.batch_size) :]
             del self.waiting[-len(some) :]
             found = self.rows.gathered([index[self.in_step].flatten() for index in some])
-            self.ready = [_by_model(batch, n_models) for batch in found]
+            self.ready = [_split_by_model(batch, n_models) for batch in found]
         return self.ready.pop()
 
 
-def _by_model(batch: Batch, n_models: int) -> Batch:
+def _split_by_model(batch: Batch, n_models: int) -> Batch:
     """Return the rows of each model, which lie one after the other, along an axis of their own."""
     return batch_of(batch, [t.view(n_models, -1, *t.shape[1:]) for t in tensors_of(batch)])
 
@@ -413,14 +418,14 @@ def _of_models(batch: Batch, members: list[int]) -> Batch:
     return batch_of(batch, [tensor[members] for tensor in tensors_of(batch)])
 
 
-def _nothing(*_: int) -> Iterator[TrainingData]:
+def _no_chunks(*_: int) -> Iterator[TrainingData]:
     return iter(())
 
 
-def _elsewhere(rows: TrainingData, places: Tensor) -> StreamedData:
+def _placeholder_rows(rows: TrainingData, places: Tensor) -> StreamedData:
     """Return rows of a model that the group deals out: only a first look at them is its own."""
-    sample = rows.select(places[:_FIRST_LOOK])
-    return StreamedData(len(places), _nothing, lambda _: [len(places)], sample)
+    sample = rows.select(places[:_SAMPLE_ROWS])
+    return StreamedData(len(places), _no_chunks, lambda _: [len(places)], sample)
 
 
 @flushing_denormals()
@@ -469,7 +474,7 @@ def train_group(
         If the loss of a model runs away three times in a row.
     """
     group = _Group(engine, modules, rows, sides, options, corruption)
-    callbacks = [*callbacks, *listeners()]
+    callbacks = [*callbacks, *context_callbacks()]
     for callback in callbacks:
         callback.on_train_begin(options[0].n_steps)
     try:

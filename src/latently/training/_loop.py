@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from latently.nn import AutoencoderModule, flushing_denormals
-from latently.training._callbacks import Callback, listeners
+from latently.training._callbacks import Callback, context_callbacks
 from latently.training._checkpoint import TrainingCheckpoint
 from latently.training._data import TrainingData
 from latently.training._engine import TrainingEngine
 from latently.training._history import History
-from latently.training._pause import deferred_signals
 from latently.training._run import OutOfTime, Run, TrainingOptions, Weights
+from latently.training._signals import deferred_signals
 from latently.training._step import Update, make_step
 from latently.training._stream import TrainingRows
 
@@ -84,17 +84,17 @@ def train(
         stepper.load(optimizer_state)
     if checkpoint is not None:
         run.resume(checkpoint, stepper)
-    callbacks = [*callbacks, *listeners()]
+    callbacks = [*callbacks, *context_callbacks()]
     for callback in callbacks:
         callback.on_train_begin(options.n_steps)
     try:
-        with deferred_signals() as run.let_signals_go:
+        with deferred_signals() as run.release_signals:
             while n_steps := run.next_stretch():
-                record = run.judge(run.advance(stepper, n_steps))
+                record = run.evaluate_stretch(run.advance(stepper, n_steps))
                 if record is not None:
                     for callback in callbacks:
                         callback.on_evaluation(record)
-            run.hear_last_wish()
+            run.check_final_stop()
         run.finish()
     except KeyboardInterrupt:
         run.end_early("interrupted")
@@ -104,7 +104,7 @@ def train(
         run.close()
         for callback in callbacks:
             callback.on_train_end(run.history)
-    run.history.steps = stepper.words
+    run.history.steps = stepper.description
     state = stepper.state()
     stepper.release()
     run.restore_best()

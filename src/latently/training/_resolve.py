@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from latently.training._engine import Engine, LocalEngine
-from latently.training._ray import RayEngine
 from latently.training._threads import check_threads
-from latently.training._torchrun import TorchrunEngine
-from latently.training._workers import is_one_of_several
+from latently.training.distributed._ray import RayEngine
+from latently.training.distributed._torchrun import TorchrunEngine
+from latently.training.distributed._workers import is_one_of_several
 
 
 def resolve_engine(engine: str | Engine) -> Engine:

@@ -16,27 +16,27 @@ from torch import Tensor, nn
 from latently._codec import MISFITS
 from latently._sklearn import plain_number
 from latently.exceptions import DivergenceError
-from latently.nn import AutoencoderModule, Cells, as_part, foreign_norms
+from latently.nn import AutoencoderModule, Cells, as_shard, foreign_norms
 from latently.training._checkpoint import TrainingCheckpoint
+from latently.training._cpu_rows import CPURows
 from latently.training._data import Batch, TrainingData, n_batches
 from latently.training._engine import TrainingEngine
 from latently.training._history import History, Record, StopReason
-from latently.training._host import HostRows
-from latently.training._shared import SharedRows, SharedStream
 from latently.training._step import Step, loss_of
 from latently.training._stream import StreamedData, TrainingRows
-from latently.training._workers import Wish
+from latently.training.distributed._sharding import ShardedRows, ShardedStream
+from latently.training.distributed._workers import StopRequest
 
 Weights = dict[str, Tensor]
 #: Rows that are learnt from, and rows that are judged by, whole or this worker's part of them.
-DealtRows = TrainingData | StreamedData | HostRows | SharedRows | SharedStream
-JudgedRows = TrainingData | HostRows | SharedRows
+BatchedRows = TrainingData | StreamedData | CPURows | ShardedRows | ShardedStream
+EvaluationRows = TrainingData | CPURows | ShardedRows
 
 #: A loss so many times the first one counts as an explosion.
 _EXPLOSION = 1e6
 _MAX_ROLLBACKS = 3
 #: Below this share of the highest learning rate there is nothing left to bring down.
-_COLD = 0.1
+_MIN_COOLING_RATE = 0.1
 _EVALUATION_BATCH = 4096
 #: What a checkpoint must hold of a run besides weights, history and chance.
 _COUNTERS = (
@@ -117,12 +117,12 @@ class Run:
     n_seen: int = 0
     n_skipped: int = 0
     saves_to: tuple[TrainingCheckpoint, Step] | None = None
-    let_signals_go: Callable[[], None] = lambda: None
+    release_signals: Callable[[], None] = lambda: None
 
     def __post_init__(self, train_rows: TrainingRows, valid_rows: TrainingData | None) -> None:
         self.workers = self.engine.workers
-        self.train_data: DealtRows = self.engine.shard(train_rows)
-        self.valid_data: JudgedRows | None = None
+        self.train_data: BatchedRows = self.engine.shard(train_rows)
+        self.valid_data: EvaluationRows | None = None
         if valid_rows is not None:
             self.valid_data = self.engine.shard(valid_rows)
         self.generator = torch.Generator().manual_seed(self.options.seed)
@@ -142,16 +142,16 @@ class Run:
             return 0
         return self.left or min(self.options.steps_per_evaluation, self.options.n_steps - self.step)
 
-    def judge(self, train_loss: float) -> Record | None:
+    def evaluate_stretch(self, train_loss: float) -> Record | None:
         """Evaluate after a stretch of such a loss; return None where training was rolled back."""
         valid_loss = train_loss if self.valid_data is None else self.evaluate(self.valid_data)
-        if self._ran_away(train_loss) or self._ran_away(valid_loss):
+        if self._diverged(train_loss) or self._diverged(valid_loss):
             self._roll_back(train_loss, valid_loss)
             return None
         record = self._keep_record(train_loss, valid_loss, self.metrics())
         if self._is_over():
             self.history.stopped = "early stopping"
-        elif self.cooling_from is None and self._is_stale():
+        elif self.cooling_from is None and self._patience_is_exhausted():
             self._start_cooling()
         return record
 
@@ -160,7 +160,7 @@ class Run:
         self.module.train()
         self.left = n_steps
         while self.left:
-            self._pause()
+            self._check_stop()
             batch, progress = self.corrupted(next(self.batches)), self.step / self.options.n_steps
             for norm in self.foreign_norms:
                 norm.train(batch.n_whole > 1)
@@ -176,13 +176,13 @@ class Run:
             self.n_seen += batch.n_whole
             self.step += 1
             self.left -= 1
-        self._tell_of_skipped()
+        self._record_skipped()
         mean = float(self.loss_sum) / self.n_seen
         self.loss_sum.zero_()
         self.n_seen = 0
         return mean
 
-    def _tell_of_skipped(self) -> None:
+    def _record_skipped(self) -> None:
         """Note how many steps were not taken, unless a loss without end tells it anyway."""
         if self.n_skipped and math.isfinite(float(self.loss_sum)):
             steps = "1 step" if self.n_skipped == 1 else f"{self.n_skipped:,} steps"
@@ -196,35 +196,35 @@ class Run:
         if time.monotonic() >= self.options.deadline:
             raise OutOfTime
 
-    def _pause(self) -> None:
+    def _check_stop(self) -> None:
         """Between two steps: save where that is due, and end where time or somebody says so."""
         if self.saves_to is not None and self._is_first and self.saves_to[0].is_due:
             self.save()
-        wish = Wish.NONE
+        request = StopRequest.NONE
         try:
-            self.let_signals_go()
+            self.release_signals()
             self.check_time()
         except KeyboardInterrupt:
-            wish = Wish.INTERRUPT
+            request = StopRequest.INTERRUPT
         except OutOfTime:
-            wish = Wish.OUT_OF_TIME
-        wish = self.workers.agreed(wish)
-        if wish is not Wish.NONE:
+            request = StopRequest.OUT_OF_TIME
+        request = self.workers.agree_on_stop(request)
+        if request is not StopRequest.NONE:
             self.save()
-            raise KeyboardInterrupt if wish is Wish.INTERRUPT else OutOfTime
+            raise KeyboardInterrupt if request is StopRequest.INTERRUPT else OutOfTime
 
-    def hear_last_wish(self) -> None:
+    def check_final_stop(self) -> None:
         """After the last step: raise KeyboardInterrupt on all workers if it was pressed on one."""
-        wish = Wish.NONE
+        request = StopRequest.NONE
         try:
-            self.let_signals_go()
+            self.release_signals()
         except KeyboardInterrupt:
-            wish = Wish.INTERRUPT
-        if self.workers.agreed(wish, at_once=True) is Wish.INTERRUPT:
+            request = StopRequest.INTERRUPT
+        if self.workers.agree_on_stop(request, at_once=True) is StopRequest.INTERRUPT:
             raise KeyboardInterrupt
 
     @torch.no_grad()
-    def evaluate(self, data: JudgedRows) -> float:
+    def evaluate(self, data: EvaluationRows) -> float:
         """Return the mean loss a column of some rows, under the full penalty."""
         self.module.eval()
         total = 0.0
@@ -262,7 +262,7 @@ class Run:
             return
         train_loss = float(self.loss_sum) / self.n_seen
         valid_loss = train_loss if self.valid_data is None else self.evaluate(self.valid_data)
-        if not (self._ran_away(train_loss) or self._ran_away(valid_loss)):
+        if not (self._diverged(train_loss) or self._diverged(valid_loss)):
             self._keep_record(train_loss, valid_loss, self.metrics())
 
     def save(self) -> None:
@@ -278,7 +278,7 @@ class Run:
                 "weights": self.module.state_dict(),
                 "best_weights": self.best_weights,
                 "optimizer": stepper.state(),
-                "chance": _chance(self.train_data.device),
+                "chance": _generator_states(self.train_data.device),
             }
         )
 
@@ -291,15 +291,15 @@ class Run:
     def resume(self, checkpoint: TrainingCheckpoint, stepper: Step) -> None:
         """Go on from what was saved, if anything was, and save there from now on."""
         self.saves_to = checkpoint, stepper
-        state = self.workers.of_first(checkpoint.load)
+        state = self.workers.compute_on_first(checkpoint.load)
         if state is not None:
             try:
-                self._take_up(state, stepper)
+                self._restore(state, stepper)
             except MISFITS:
                 raise checkpoint.unfit() from None
         checkpoint.is_finished = self.history.stopped != "running"
 
-    def _take_up(self, state: dict[str, Any], stepper: Step) -> None:
+    def _restore(self, state: dict[str, Any], stepper: Step) -> None:
         """Be where a training was when it was saved."""
         for name in _COUNTERS:
             if not isinstance(state[name], int | float | None):
@@ -315,7 +315,7 @@ class Run:
         stepper.load(_optimizer(state["optimizer"]))
         self.generator.set_state(self.pass_began)
         self.batches = self._endless_batches(self.n_dealt)
-        _set_chance(state["chance"], self.train_data.device)
+        _set_generator_states(state["chance"], self.train_data.device)
         if self.history.stopped == "finished" and self.step < self.options.n_steps:
             self.history.stopped = "running"
 
@@ -345,7 +345,7 @@ class Run:
         if observed is None:
             shape = len(values), self.module.likelihood.layout.n_columns
             observed = torch.ones(shape, dtype=torch.bool, device=values.device)
-        with as_part(batch.part):
+        with as_shard(batch.shard):
             return batch._replace(inputs=Cells(*self.corruption(values, observed)))
 
     def learning_rate(self) -> float:
@@ -392,14 +392,18 @@ class Run:
         """Return True where nothing more is to be gained."""
         if self.cooling_from is not None:
             return self.step >= self.cooling_from + self._n_cooling_steps
-        return self._is_stale() and not self._can_cool()
+        return self._patience_is_exhausted() and not self._can_cool()
 
-    def _is_stale(self) -> bool:
+    def _patience_is_exhausted(self) -> bool:
         patience = self.options.patience
         return patience is not None and self.evaluations_since_best >= patience
 
     def _can_cool(self) -> bool:
-        return self.options.decay and self._n_cooling_steps > 0 and self._schedule() >= _COLD
+        return (
+            self.options.decay
+            and self._n_cooling_steps > 0
+            and self._schedule() >= _MIN_COOLING_RATE
+        )
 
     def _start_cooling(self) -> None:
         """Go back to the best weights; the learning rate falls to zero from here."""
@@ -413,7 +417,7 @@ class Run:
         waited = (self.options.patience or 0) * self.options.steps_per_evaluation
         return min(round(self.options.cooldown * waited), self.options.n_steps - start)
 
-    def _ran_away(self, loss: float) -> bool:
+    def _diverged(self, loss: float) -> bool:
         if not math.isfinite(loss):
             return True
         return abs(loss) > _EXPLOSION * max(1.0, self.first_loss)
@@ -443,13 +447,13 @@ def _half_cosine(progress: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(max(progress, 0.0), 1.0)))
 
 
-def _chance(device: torch.device) -> list[Tensor]:
+def _generator_states(device: torch.device) -> list[Tensor]:
     """Return the states of torch's generators: of the CPU, and of the GPU that is trained on."""
     states = [torch.get_rng_state()]
     return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
 
 
-def _set_chance(states: list[np.ndarray], device: torch.device) -> None:
+def _set_generator_states(states: list[np.ndarray], device: torch.device) -> None:
     first, *others = (torch.from_numpy(state) for state in states)
     torch.set_rng_state(first)
     for state in others:

@@ -13,13 +13,20 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from latently.exceptions import TrainingWarning
-from latently.nn import AutoencoderModule, Cells, as_part
-from latently.training._capture import CapturedScript
+from latently.nn import AutoencoderModule, Cells, as_shard
 from latently.training._data import Batch, TrainingData
 from latently.training._engine import TrainingEngine
-from latently.training._record import CannotRecord, record, while_recording
-from latently.training._script import Script, UnknownTorch, script
-from latently.training._simplify import simplify, write_outputs
+from latently.training.recorded import (
+    CannotRecord,
+    CapturedScript,
+    Script,
+    UnknownTorch,
+    record,
+    script,
+    simplify,
+    while_recording,
+    write_outputs,
+)
 
 #: From so many weights on, arithmetic outweighs the time between operations.
 _HEAVY = 3_000_000
@@ -43,12 +50,12 @@ class Update(NamedTuple):
 
 def loss_of(module: AutoencoderModule, batch: Batch, penalty_weight: float | Tensor) -> Tensor:
     """Return the mean loss a column of a batch, penalty included; of a part, what it adds to it."""
-    with as_part(batch.part):
+    with as_shard(batch.shard):
         loss = module(batch.inputs, batch.target)
     rows = loss.reconstruction + penalty_weight * loss.penalty
     if batch.weight is not None:
         rows = rows * batch.weight
-    whole = rows.mean() if batch.part is None else rows.sum() / batch.part.total
+    whole = rows.mean() if batch.shard is None else rows.sum() / batch.shard.total
     mean: Tensor = whole / module.likelihood.layout.n_columns
     return mean
 
@@ -76,7 +83,7 @@ class Step:
     """
 
     #: How steps are taken, for the history.
-    words = "eager"
+    description = "eager"
 
     def __init__(
         self,
@@ -116,7 +123,7 @@ class Step:
             loss = loss_of(self.module, batch, penalty_weight)
         self.engine.backward(loss)
         gradients = [p.grad for p in self._parameters if p.grad is not None]
-        return self.workers.add_up(gradients, loss.detach())
+        return self.workers.sum_gradients(gradients, loss.detach())
 
     def clip(self, longest: float) -> bool:
         """Shorten the gradient; return False where it is not finite, which is told on a CPU."""
@@ -155,7 +162,7 @@ class RecordedStep(Step):
         example: TrainingData | None = None,
     ) -> None:
         matrices, others = _by_decay(p for p in module.parameters() if p.requires_grad)
-        self.flat = _Flat([*matrices, *others], len(matrices))
+        self.flat = _FlatParameters([*matrices, *others], len(matrices))
         self.scripts: dict[Any, Recorded] = {}
         self.seen: Counter[Any] = Counter()
         self.refused = ""
@@ -164,7 +171,7 @@ class RecordedStep(Step):
         super().__init__(engine, module, update, example)
 
     @property
-    def words(self) -> str:  # type: ignore[override]
+    def description(self) -> str:  # type: ignore[override]
         """How steps were taken, for the history."""
         if self.refused:
             return f"eager: {self.refused}"
@@ -186,7 +193,7 @@ class RecordedStep(Step):
     def load(self, state: dict[str, Any]) -> None:
         """Go on where an optimiser stood."""
         super().load(state)
-        self.flat.take_up(self.optimizer.state)
+        self.flat.load_moments(self.optimizer.state)
 
     def clip(self, longest: float) -> bool:
         """Shorten the gradient; return False where it is not finite."""
@@ -208,10 +215,10 @@ class RecordedStep(Step):
 
     def gradients(self, batch: Batch, penalty_weight: float) -> Tensor:
         """Compute the gradients of a batch and return its loss."""
-        loss = self._own_gradients(batch, penalty_weight)
-        return self.workers.add_up([self.flat.gradient], loss)
+        loss = self._local_gradients(batch, penalty_weight)
+        return self.workers.sum_gradients([self.flat.gradient], loss)
 
-    def _own_gradients(self, batch: Batch, penalty_weight: float) -> Tensor:
+    def _local_gradients(self, batch: Batch, penalty_weight: float) -> Tensor:
         recorded = self._script_for(batch)
         if recorded is not None:
             self.penalty_weight.fill_(penalty_weight)
@@ -350,7 +357,7 @@ def loss_by(
     return loss
 
 
-class _Flat:
+class _FlatParameters:
     """Parameters side by side in one tensor; those that decay come first."""
 
     def __init__(self, parameters: list[Tensor], n_decaying: int) -> None:
@@ -387,7 +394,7 @@ class _Flat:
             for p, (first, second) in zip(self.parameters, moments, strict=True)
         }
 
-    def take_up(self, state: Mapping[Tensor, Mapping[str, Tensor]]) -> None:
+    def load_moments(self, state: Mapping[Tensor, Mapping[str, Tensor]]) -> None:
         """Take over the state of each parameter."""
         for p, first, second in zip(
             self.parameters, self._parts(self.first), self._parts(self.second), strict=True
@@ -446,7 +453,7 @@ def batch_of(like: Batch, tensors: Sequence[Tensor]) -> Batch:
 
     inputs = cells(like.inputs)
     target = inputs if like.target is like.inputs else cells(like.target)
-    return Batch(inputs, target, None if like.weight is None else next(given), like.part)
+    return Batch(inputs, target, None if like.weight is None else next(given), like.shard)
 
 
 def shape_of(batch: Batch) -> Any:
@@ -454,8 +461,8 @@ def shape_of(batch: Batch) -> Any:
     parts = (*batch.inputs, *batch.target, batch.weight)
     shapes = tuple(None if part is None else (part.shape, part.dtype) for part in parts)
     # All but who holds the other rows.
-    part = None if batch.part is None else batch.part[:3]
-    return (batch.target is batch.inputs, part, *shapes)
+    shard = None if batch.shard is None else batch.shard[:3]
+    return (batch.target is batch.inputs, shard, *shapes)
 
 
 def make_step(
@@ -475,7 +482,7 @@ def can_record(engine: TrainingEngine, module: AutoencoderModule, n_steps: int) 
     device = device_of(engine)
     # On a GPU the arithmetic of large networks takes its time beside the launching, too.
     is_light = device.type == "cuda" or sum(p.numel() for p in module.parameters()) < _HEAVY
-    can = hasattr(torch, "_fused_adamw_") and module.is_steady and not _has_strangers(module)
+    can = hasattr(torch, "_fused_adamw_") and module.is_steady and not _has_foreign_layers(module)
     suits = device.type in ("cpu", "cuda") and getattr(engine, "records", False)
     return n_steps >= _MIN_STEPS and is_light and can and suits
 
@@ -486,6 +493,6 @@ def device_of(engine: TrainingEngine) -> torch.device:
     return found
 
 
-def _has_strangers(module: nn.Module) -> bool:
+def _has_foreign_layers(module: nn.Module) -> bool:
     """Return True where a layer is neither torch's nor ours."""
     return any(not f"{type(part).__module__}.".startswith(_KNOWN) for part in module.modules())

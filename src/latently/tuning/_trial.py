@@ -13,7 +13,7 @@ from sklearn.base import clone
 from latently._notices import silenced
 from latently.estimators import BaseAutoencoder
 from latently.exceptions import LatentlyError
-from latently.training import History, Record, listening
+from latently.training import History, Record, using_callback
 from latently.tuning._objectives import Objective, fit_models
 from latently.tuning._optuna import import_optuna, quiet
 from latently.tuning._rows import Rows
@@ -170,7 +170,7 @@ class Work:
 
     def train_and_score(self, params: dict[str, Any], watcher: Watcher) -> tuple[Any, float]:
         """Return what was fitted to the training rows, and its figure on the judged ones."""
-        with listening(watcher):
+        with using_callback(watcher):
             fitted = self.fit(params, self.train, self.n_seeds)
         return fitted[0], self.score(fitted, self.train, self.judged)
 

@@ -1,0 +1,289 @@
+"""The U-net: images of any size in, the same images without their noise out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from latently._layout import Block, Layout
+from latently.nn._batch_shard import uniform_like
+from latently.nn._corruption import larger
+from latently.nn._latents import Code, Deterministic
+from latently.nn._layers import BatchNorm2d
+from latently.nn._likelihoods import Likelihood
+from latently.nn._module import AutoencoderModule, Cells, RowLoss
+
+#: Side of the tiles that a large image is worked on in, and what they overlap by on each side:
+#: more than a pixel of the answer sees of the image, so that no seam shows.
+_TILE, _MARGIN = 256, 64
+#: Share of the pixels that blind training hides, and how far a stand-in may come from.
+_HIDDEN, _REACH = 0.02, 2
+
+
+def _convolution(size: int, following: int, scales: bool, stride: int = 1) -> nn.Sequential:
+    """Return a convolution that halves, or keeps, the size of its images.
+
+    What ``scales`` has neither offsets nor normalisation: twice the input, twice the answer.
+    """
+    layer = nn.Conv2d(size, following, 3, stride, 1, bias=False)
+    if scales:
+        return nn.Sequential(layer, nn.ReLU())
+    return nn.Sequential(layer, BatchNorm2d(following), nn.GELU())
+
+
+class Residual(nn.Module):
+    """Two convolutions beside the identity [1]_.
+
+    Parameters
+    ----------
+    channels : int
+        In and out.
+    scales : bool
+        Whether twice the input shall be twice the answer.
+
+    References
+    ----------
+    .. [1] He et al. (2016), Deep Residual Learning for Image Recognition.
+    """
+
+    def __init__(self, channels: int, scales: bool) -> None:
+        super().__init__()
+        *linear, bend = _convolution(channels, channels, scales)
+        self.path = nn.Sequential(_convolution(channels, channels, scales), *linear)
+        self.bend = bend
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return images of the same size and channels."""
+        answer: Tensor = self.bend(image + self.path(image))
+        return answer
+
+
+class UNet(nn.Module):
+    """Down to few pixels of many channels and back up, each size beside what it was [1]_.
+
+    Parameters
+    ----------
+    n_channels : int
+        Of the images, in and out.
+    channels : sequence of int
+        At full size, at half, at a quarter, and so on.
+    scales : bool, default=False
+        True leaves out offsets and normalisation, so that twice the input is twice the answer: one
+        network then serves all strengths of noise [2]_.
+
+    References
+    ----------
+    .. [1] Ronneberger, Fischer and Brox (2015), U-Net.
+    .. [2] Mohan et al. (2020), Robust and Interpretable Blind Image Denoising via Bias-Free
+       Convolutional Neural Networks.
+    .. [3] He et al. (2015), Delving Deep into Rectifiers.
+    """
+
+    def __init__(self, n_channels: int, channels: Sequence[int], scales: bool = False) -> None:
+        super().__init__()
+        self.first = _convolution(n_channels, channels[0], scales)
+        self.down = nn.ModuleList(
+            nn.Sequential(_convolution(size, following, scales, 2), Residual(following, scales))
+            for size, following in pairwise(channels)
+        )
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(size, following, 2, 2, bias=not scales)
+            for size, following in pairwise(reversed(channels))
+        )
+        self.join = nn.ModuleList(
+            _convolution(2 * size, size, scales) for size in reversed(channels[:-1])
+        )
+        self.last = nn.Conv2d(channels[0], n_channels, 3, 1, 1, bias=not scales)
+        if scales and not self.last.weight.is_meta:
+            self._initialize()
+        self.grain = 2 ** (len(channels) - 1)
+
+    def _initialize(self) -> None:
+        """Keep the scale of the maps from layer to layer, which no normalisation does [3]_."""
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if isinstance(layer, nn.ConvTranspose2d):
+                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+        nn.init.zeros_(self.last.weight)  # training starts from the images as they are
+
+    def bottom(self, image: Tensor) -> list[Tensor]:
+        """Return feature maps at every size, the smallest last."""
+        maps = [self.first(image)]
+        for halve in self.down:
+            maps.append(halve(maps[-1]))
+        return maps
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return images of the same size and channels."""
+        height, width = image.shape[2:]
+        padding = (0, -width % self.grain, 0, -height % self.grain)
+        maps = self.bottom(F.pad(image, padding, mode="replicate"))
+        answer = maps.pop()
+        for grow, join in zip(self.up, self.join, strict=True):
+            answer = join(torch.cat([grow(answer), maps.pop()], 1))
+        whole: Tensor = self.last(answer)[:, :, :height, :width]
+        return whole
+
+
+class Pooled(Deterministic):
+    """The mean of the smallest feature maps; nothing is decoded from it alone."""
+
+    all_used: ClassVar[bool] = True
+
+
+class UNetModule(AutoencoderModule):
+    """A U-net between noisy pixels and the likelihood of clean ones.
+
+    Normal pixels are the noisy ones plus what the network answers: it learns the noise [1]_, by
+    absolute errors, to which weak and strong noise matter more alike than to squared ones.
+    Bernoulli pixels are its answer alone.
+
+    Parameters
+    ----------
+    layout : Layout
+        Of the patches that are trained on.
+    channels : sequence of int
+        Of the U-net.
+    enlarge : int, default=1
+        Images are so many times as high and wide afterwards.
+    turns : bool, default=False
+        Turn and mirror patches in training.
+    blind : bool, default=False
+        Learn from noisy images alone: pixels are hidden and told from those around them [2]_.
+
+    References
+    ----------
+    .. [1] Zhang et al. (2017), Beyond a Gaussian Denoiser.
+    .. [2] Krull, Buchholz and Jug (2019), Noise2Void.
+    """
+
+    encoder: UNet
+
+    def __init__(
+        self,
+        layout: Layout,
+        channels: Sequence[int],
+        enlarge: int = 1,
+        turns: bool = False,
+        blind: bool = False,
+    ) -> None:
+        zeros = torch.zeros(layout.width)
+        latent = Pooled(channels[-1])
+        kind = layout.blocks[0].likelihood
+        network = UNet(layout.shape[0], channels, scales=kind == "gaussian")
+        super().__init__(network, latent, nn.Identity(), Likelihood(layout, zeros), zeros)
+        self.kind = kind
+        self.enlarge, self.turns, self.blind = enlarge, turns, blind
+
+    def hidden(self, cells: Cells) -> Tensor:
+        """Return the mean of the smallest feature maps, shape (batch, n_components)."""
+        return self.encoder.bottom(_observed_images(cells))[-1].mean((2, 3)).to(self.center.dtype)
+
+    def parameters_of(self, noisy: Tensor, level: Tensor | None = None) -> Tensor:
+        """Return the likelihood's parameters of each pixel, in the shape of the images.
+
+        ``level`` is the brightness that the noise of photographs is told from: that of the image
+        where none is given.
+        """
+        if self.kind == "bernoulli":
+            logits: Tensor = self.encoder(noisy).to(noisy.dtype)
+            return logits
+        level = _brightness(noisy) if level is None else level
+        noise: Tensor = self.encoder(noisy - level).to(noisy.dtype)
+        return noisy + noise
+
+    def reconstruct(self, cells: Cells) -> Tensor:
+        """Return the expected clean images, tile by tile where they are large."""
+        noisy = larger(_observed_images(cells), self.enlarge)
+        clean = torch.empty_like(noisy)
+        height, width = noisy.shape[2:]
+        for top in range(0, height, _TILE):
+            for left in range(0, width, _TILE):
+                clean[:, :, top : top + _TILE, left : left + _TILE] = self._clean_tile(
+                    noisy, top, left
+                )
+        return clean
+
+    def _clean_tile(self, noisy: Tensor, top: int, left: int) -> Tensor:
+        above, before = max(top - _MARGIN, 0), max(left - _MARGIN, 0)
+        around = noisy[:, :, above : top + _TILE + _MARGIN, before : left + _TILE + _MARGIN]
+        around = around.contiguous(memory_format=torch.channels_last)
+        answer = self.parameters_of(around, _brightness(noisy))
+        mean = answer.sigmoid() if self.kind == "bernoulli" else answer
+        return mean[:, :, top - above :, left - before :][:, :, :_TILE, :_TILE]
+
+    def forward(self, inputs: Cells, target: Cells) -> RowLoss:
+        """Return each patch's loss, for what is to be rebuilt from a noisy one."""
+        noisy, clean, judged = _observed_images(inputs), target.values, target.observed
+        if self.training and self.turns:
+            noisy, clean, judged = _augmented(noisy, clean, judged)
+        if self.training and self.blind:
+            noisy, judged = _replace_pixels(noisy, judged)
+        noisy = noisy.contiguous(memory_format=torch.channels_last)
+        parameters, goal = self.parameters_of(noisy).flatten(1), clean.flatten(1)
+        if self.kind == "gaussian":
+            errors = (goal - parameters).abs()
+            losses = errors if judged is None else torch.where(judged, errors, 0.0)
+        else:
+            losses = self.likelihood(parameters, goal, judged)
+        return RowLoss(losses.sum(1), losses.new_zeros(len(losses)))
+
+    def cell_errors(self, cells: Cells) -> Tensor:
+        """Return the half deviance of each pixel from its reconstruction, (batch, n_pixels)."""
+        shape = cells.values.shape[1:]
+        layout = Layout(tuple(shape), (Block(self.kind, 1, shape.numel()),))
+        likelihood = Likelihood(layout, cells.values.new_zeros(layout.width))
+        target = cells.values.flatten(1)
+        parameters = self.parameters_of(_observed_images(cells)).flatten(1)
+        losses: Tensor = likelihood(parameters, target, cells.observed)
+        return (losses - likelihood.least(target, cells.observed)).clamp(min=0)
+
+    def encode(self, cells: Cells) -> Code:
+        """Return the code of each image."""
+        code: Code = self.latent(self.hidden(cells))
+        return code
+
+
+def _brightness(images: Tensor) -> Tensor:
+    """Return the brightness of each image and channel."""
+    return images.mean((2, 3), keepdim=True)
+
+
+def _observed_images(cells: Cells) -> Tensor:
+    """Return images with zeros where pixels are missing."""
+    if cells.observed is None:
+        return cells.values
+    return torch.where(cells.observed.view(cells.values.shape), cells.values, 0.0)
+
+
+def _augmented(
+    noisy: Tensor, clean: Tensor, judged: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Turn a batch by a quarter or not, mirror it or not, all parts alike."""
+    shape = clean.shape
+    parts = [noisy, clean] if judged is None else [noisy, clean, judged.view(shape)]
+    n_turns, mirrored = (int(torch.randint(n, ())) for n in (4, 2))
+    if shape[2] != shape[3]:
+        n_turns = n_turns // 2 * 2
+    parts = [part.rot90(n_turns, (2, 3)) for part in parts]
+    if mirrored:
+        parts = [part.flip(3) for part in parts]
+    return parts[0], parts[1], judged if judged is None else parts[2].flatten(1)
+
+
+def _replace_pixels(noisy: Tensor, judged: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Put a neighbour in the place of some pixels; judge by those alone."""
+    hidden = uniform_like(noisy[:, :1]) < _HIDDEN
+    hidden = hidden.expand_as(noisy)
+    steps = torch.randint(-_REACH, _REACH + 1, (2,)).tolist()
+    if steps == [0, 0]:
+        steps = [1, 0]
+    stand_in = noisy.roll(steps, (2, 3))
+    flat = hidden.flatten(1)
+    return torch.where(hidden, stand_in, noisy), flat if judged is None else flat & judged

@@ -1,0 +1,9 @@
+"""The autoencoder whose code is a map: its module, and the optimisation of map coordinates.
+
+These modules import from the core files of ``latently.nn`` only. Neighbour graphs and embeddings
+of rows by their neighbours belong here.
+"""
+
+from latently.nn.map._module import MapModule
+
+__all__ = ["MapModule"]

@@ -1,0 +1,11 @@
+"""The masked autoencoder of tables: its predictors, their blend and the calibrated distribution.
+
+These modules import from the core files of ``latently.nn`` only. A further way to predict a hidden
+cell from the other cells belongs here.
+"""
+
+from latently.nn.masked._columns import prediction_error
+from latently.nn.masked._conditional import ConditionalGaussian
+from latently.nn.masked._module import ForestSize, MaskedModule
+
+__all__ = ["ConditionalGaussian", "ForestSize", "MaskedModule", "prediction_error"]

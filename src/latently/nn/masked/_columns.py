@@ -1,0 +1,59 @@
+"""The elements of one column: what tells it, what is told of it, how far that goes wrong."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from latently._layout import Column, LikelihoodName
+
+
+def other_elements(filled: Tensor, column: Column) -> Tensor:
+    """Return rows without the elements of a column; of a table of one column a constant."""
+    if filled.shape[1] == column.width:
+        return torch.zeros_like(filled[:, :1])
+    return torch.cat([filled[:, : column.elements.start], filled[:, column.elements.stop :]], 1)
+
+
+def tree_target(values: Tensor, column: Column) -> Tensor:
+    """Return what the trees of a column tell: a number, a level or a class."""
+    if column.likelihood == "categorical":
+        return values.argmax(1)
+    if column.likelihood == "bernoulli":
+        level = values.sum(1)
+        return level.round().long() if values.shape[1] == 1 else level
+    return values[:, 0]
+
+
+def category_at(probabilities: Tensor, levels: Tensor, likelihood: LikelihoodName) -> Tensor:
+    """Return the elements of the category that each level falls on, (n_levels, batch, width)."""
+    wanted = levels[:, :, None]
+    if likelihood == "bernoulli":
+        return (wanted > 1 - probabilities).to(probabilities)
+    upto = probabilities.cumsum(1)
+    chosen = (upto < wanted * upto[:, -1:]).sum(2).clamp(max=probabilities.shape[1] - 1)
+    return F.one_hot(chosen, probabilities.shape[1]).to(probabilities)
+
+
+def prediction_error(predicted: Tensor, truth: Tensor, likelihood: LikelihoodName) -> Tensor:
+    """Return how far predictions of a column go wrong.
+
+    Parameters
+    ----------
+    predicted, truth : Tensor of shape (batch, width)
+        Elements of the column.
+    likelihood : {"gaussian", "bernoulli", "categorical"}
+        Of the column.
+
+    Returns
+    -------
+    Tensor
+        The root mean squared error of numbers, in standard deviations; the share of wrong guesses
+        of categories. NaN where nothing is to be judged.
+    """
+    if likelihood == "gaussian":
+        return (predicted[:, 0] - truth[:, 0]).square().mean().sqrt()
+    if likelihood == "categorical":
+        return (predicted.argmax(1) != truth.argmax(1)).float().mean()
+    return ((predicted > 0.5) != (truth > 0.5)).any(1).float().mean()

@@ -1,0 +1,505 @@
+"""The masked autoencoder of tables: hidden cells are predicted, by four predictions that are blended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from latently._layout import Column, Layout
+from latently.nn._batch_shard import batch_sum, n_in_batch
+from latently.nn._latents import Code, Latent
+from latently.nn._layers import total_of
+from latently.nn._likelihoods import Likelihood, mean_offset
+from latently.nn._module import AutoencoderModule, Cells, RowLoss, Rows
+from latently.nn.masked._blend import blend_weights
+from latently.nn.masked._columns import category_at, other_elements, prediction_error, tree_target
+from latently.nn.masked._conditional import ConditionalGaussian
+from latently.nn.masked._forest import Forest, GrownTrees, Leaves, grow
+from latently.nn.masked._predictive import HeldOutCells, Predictive
+from latently.nn.masked._stacked import StackedLinear, StackedTrunk
+
+#: Quantile bins of each number; twice as many are no better.
+_N_BINS = 6
+_LEAST_BIN = 1e-3
+#: Columns are hidden one by one, those of wide tables in this many groups.
+_MAX_GROUPS = 32
+#: Ways to predict a cell: normal distribution, networks, trees, trees on what the first leaves.
+N_PREDICTORS = 4
+#: Their weights where little is held out: the networks know what the normal distribution knows.
+_PRIOR = (0.0, 1 / 3, 1 / 3, 1 / 3)
+#: Elements that a tree looks at before it splits, as a share and at most: of trees on values, and
+#: of trees on what is left of them.
+_MAX_FEATURES = ((1.0, 64), (0.5, 32))
+
+
+class ForestSize(NamedTuple):
+    """Size of the forest of a masked autoencoder."""
+
+    n_rows: int
+    n_nodes: int
+    n_trees: int
+
+
+class Fills(NamedTuple):
+    """Rows with their gaps filled, by the normal distribution and by the networks."""
+
+    gaussian: Tensor
+    networks: Tensor
+
+
+class Plain(Latent):
+    """A code as the encoder answers it, without a prior."""
+
+    all_used: ClassVar[bool] = True
+
+    def forward(self, hidden: Tensor) -> Code:
+        return Code(hidden, hidden, hidden.new_zeros(len(hidden)))
+
+    def draw(self, n_samples: int) -> Tensor:
+        raise NotImplementedError
+
+
+class MaskedModule(AutoencoderModule):
+    r"""Predict hidden cells from those that were seen.
+
+    Gaps are filled by the conditional mean of a normal distribution, first. Small networks see the
+    filled row, which of it was seen, and quantile bins of its numbers; their last layer starts at
+    zero, so that they start *as* the normal distribution and learn what it leaves. Trees see what
+    the networks filled, with their own column hidden. The predictions are blended, column by column, by
+    what they say of cells held out.
+
+    In training each network has rows of its own: the loss is that of hidden cells only.
+
+    Parameters
+    ----------
+    layout : Layout
+        How the columns lie in the encoded row.
+    center : Tensor of shape (width,)
+        Mean of the encoded rows.
+    n_networks, hidden_size : int
+        Networks, and how wide each is.
+    forest_size : ForestSize
+        Of the trees.
+    """
+
+    numbers: Tensor
+    bin_starts: Tensor
+    bin_scales: Tensor
+    low: Tensor
+    high: Tensor
+    regression: Tensor
+    intercept: Tensor
+    stored: Tensor
+    expected: Tensor
+    weights: Tensor
+    error: Tensor
+    reliance: Tensor
+
+    def __init__(
+        self,
+        layout: Layout,
+        center: Tensor,
+        n_networks: int,
+        hidden_size: int,
+        forest_size: ForestSize,
+    ) -> None:
+        self.columns = layout.columns
+        numbers = [i for c in self.columns if c.is_number for i in _range(c.elements)]
+        width = layout.width
+        n_in = width + layout.n_columns + _N_BINS * len(numbers)
+        super().__init__(
+            StackedTrunk(n_networks, n_in, hidden_size),
+            Plain(width + n_networks * hidden_size),
+            StackedLinear(n_networks, hidden_size, width, zero=True),
+            Likelihood(layout, torch.zeros(width)),
+            center,
+        )
+        self.n_networks = n_networks
+        self.gaussian = ConditionalGaussian(width)
+        self.forest = Forest(forest_size.n_nodes, layout.n_columns, forest_size.n_trees)
+        self.predictive = Predictive(layout.n_columns)
+        self.register_buffer("numbers", torch.tensor(numbers, dtype=torch.long), persistent=False)
+        self.register_buffer("bin_starts", torch.zeros(len(numbers), _N_BINS))
+        self.register_buffer("bin_scales", torch.ones(len(numbers), _N_BINS))
+        # Values of other rows come back to the last digit: donors and bounds are kept in double.
+        self.register_buffer("low", torch.zeros(width, dtype=torch.float64))
+        self.register_buffer("high", torch.zeros(width, dtype=torch.float64))
+        self.register_buffer("regression", torch.zeros(width, width))
+        self.register_buffer("intercept", torch.zeros(width))
+        self.register_buffer("stored", torch.zeros(forest_size.n_rows, width, dtype=torch.float64))
+        self.register_buffer("expected", torch.zeros(forest_size.n_rows, width))
+        self.register_buffer("weights", torch.tensor(_PRIOR).repeat(layout.n_columns, 1))
+        self.register_buffer("reliance", torch.zeros(layout.n_columns, layout.n_columns))
+        self.register_buffer("error", torch.full((layout.n_columns,), torch.nan))
+
+    # ------------------------------------------------------------------ before training
+    @torch.no_grad()
+    def fit_gaussian(self, cells: Cells) -> None:
+        """Learn the normal distribution, and the bins of each number."""
+        seen = self._seen(cells)
+        self.gaussian.fit(Rows(cells.values, seen))
+        self.regression.copy_(self.gaussian.regression(self.likelihood.column_of_element))
+        self.intercept.copy_(self.gaussian.mean - self.gaussian.mean @ self.regression)
+        numbers = cells.values[:, self.numbers].masked_fill(~seen[:, self.numbers], torch.nan)
+        shares = torch.linspace(0, 1, _N_BINS + 1, dtype=torch.float64)
+        edges = np.nan_to_num(_nanquantile(numbers.double().numpy(), shares.numpy()))
+        bounds = torch.from_numpy(edges).T.to(self.bin_starts)
+        self.bin_starts.copy_(bounds[:, :-1])
+        self.bin_scales.copy_(1 / bounds.diff(dim=1).clamp(min=_LEAST_BIN))
+
+    @torch.no_grad()
+    def fit_range(self, cells: Cells) -> None:
+        """Note between which values each element lies, in the precision that they come in."""
+        seen, values = self._seen(cells), cells.values
+        self.low.copy_(torch.where(seen, values, torch.inf).amin(0).nan_to_num(posinf=0.0))
+        self.high.copy_(torch.where(seen, values, -torch.inf).amax(0).nan_to_num(neginf=0.0))
+
+    @torch.no_grad()
+    def refit_gaussian(self, cells: Cells) -> None:
+        """Learn the normal distribution anew, from cells that were held out as well."""
+        self.gaussian.fit(Rows(cells.values, self._seen(cells)))
+
+    # ------------------------------------------------------------------ the networks
+    def hidden(self, cells: Cells) -> Tensor:
+        """Return the filled row and what each network makes of it, side by side."""
+        filled = self.gaussian(cells.values, self._seen(cells))
+        features = self._features(filled, cells)
+        answers = self.encoder(features.expand(self.n_networks, -1, -1))
+        return torch.cat([filled, answers.transpose(0, 1).flatten(1)], 1)
+
+    def decode(self, sample: Tensor) -> Tensor:
+        """Return the likelihood's parameters for each code: what the networks agree on."""
+        width = self.likelihood.layout.width
+        size = (sample.shape[1] - width) // self.n_networks
+        hidden = sample[:, width:].view(len(sample), self.n_networks, size).transpose(0, 1)
+        learnt = total_of(self.decoder(hidden)) / self.n_networks
+        return mean_offset(self.likelihood.layout, sample[:, :width]) + learnt
+
+    def forward(self, inputs: Cells, target: Cells) -> RowLoss:
+        """Return the loss of each row over the cells that ``inputs`` lack and ``target`` has."""
+        parameters = (
+            self._network_parameters(inputs) if self.training else self.decode(self.hidden(inputs))
+        )
+        judged = self._observed(target) & ~self._observed(inputs)
+        losses = self.likelihood(parameters, target.values, judged)
+        # The mean over judged cells, whatever their number in a batch.
+        scale = n_in_batch(judged) * judged.shape[1] / batch_sum(judged.sum(1)).clamp(min=1)
+        return RowLoss(losses.sum(1) * scale, losses.new_zeros(len(losses)))
+
+    def _network_parameters(self, cells: Cells) -> Tensor:
+        """Deal the rows out among the networks; return the parameters of each row."""
+        n_rows, n_networks = len(cells.values), self.n_networks
+        filled = self.gaussian(cells.values, self._seen(cells))
+        features = self._features(filled, cells)
+        spare = -n_rows % n_networks
+        if spare:
+            features = torch.cat([features, features[:1].expand(spare, -1)])
+        dealt = features.view(n_networks, len(features) // n_networks, features.shape[1])
+        learnt: Tensor = self.decoder(self.encoder(dealt)).flatten(0, 1)[:n_rows]
+        return mean_offset(self.likelihood.layout, filled) + learnt
+
+    def _features(self, filled: Tensor, cells: Cells) -> Tensor:
+        bins = (filled[:, self.numbers, None] - self.bin_starts) * self.bin_scales
+        return torch.cat([filled, self._observed(cells).to(filled), bins.clamp(0, 1).flatten(1)], 1)
+
+    def _observed(self, cells: Cells) -> Tensor:
+        if cells.observed is not None:
+            return cells.observed
+        shape = len(cells.values), len(self.columns)
+        return torch.ones(shape, dtype=torch.bool, device=cells.values.device)
+
+    def _seen(self, cells: Cells) -> Tensor:
+        return self.likelihood.spread(self._observed(cells))
+
+    def _fills(self, cells: Cells) -> Fills:
+        code = self.hidden(cells)
+        gaussian = code[:, : self.likelihood.layout.width]
+        networks = self.likelihood.mean(self.decode(code))
+        return Fills(gaussian, torch.where(self._seen(cells), cells.values, networks))
+
+    # ------------------------------------------------------------------ after training
+    @torch.no_grad()
+    def fit_trees(
+        self, cells: Cells, exact: Tensor, held: Tensor, n_trees: int, n_drawn: int, seed: int
+    ) -> None:
+        """Grow the trees, weigh the predictions to predict, learn how far they go wrong.
+
+        Parameters
+        ----------
+        cells : Cells
+            Rows to keep as donors.
+        exact : Tensor of shape (n_rows, width)
+            Their values in the precision that they were given in.
+        held : Tensor of bool, shape (n_rows, n_columns)
+            Cells that the networks were not trained on.
+        n_trees : int
+            Trees of each column, even; half of them see values, half what is left of them.
+        n_drawn : int
+            Rows that a tree grows on at most.
+        seed : int
+            Of all chance.
+        """
+        rng = np.random.default_rng(seed)
+        observed = self._observed(cells)
+        # A held cell is judged by the trees that did not see it: a half of them.
+        side = torch.from_numpy(rng.integers(0, 2, held.shape))
+        self.stored = exact.double()
+        self.expected = torch.zeros_like(cells.values)
+        grown: dict[int, GrownTrees] = {}
+        fills: dict[int, Fills] = {}
+        for columns, filled in self._hide_columns(cells):
+            for column in columns:
+                j, part = column.place, column.elements
+                if column.is_number:
+                    self.expected[:, part] = self._expected(filled.networks, column)
+                spared = [held[:, j] & (side[:, j] == t) for t in (0, 1)]
+                rows = [
+                    _tree_rows(observed[:, j], spared[t % 2], n_drawn, rng) for t in range(n_trees)
+                ]
+                grown[j] = self._grown(column, filled.networks, rows, rng)
+                fills[j] = Fills(*(fill[held[:, j]] for fill in filled))
+        self.forest = Forest.of([grown[j] for j in range(len(self.columns))])
+        self._record_importances([grown[j].importance for j in range(len(self.columns))])
+        self._calibrate(held, side, fills, rng)
+
+    def _grown(
+        self, column: Column, filled: Tensor, rows: list[np.ndarray], rng: np.random.Generator
+    ) -> GrownTrees:
+        values = tree_target(self.stored[:, column.elements], column)
+        left = values
+        if column.is_number:
+            left = values - self.expected[:, column.elements.start]
+        half, features = len(rows) // 2, other_elements(filled, column).float().numpy()
+        looked_at = [min(share, most / features.shape[1]) for share, most in _MAX_FEATURES]
+        return grow(
+            features,
+            np.stack([values.numpy()] * half + [left.numpy()] * half),
+            rows,
+            [looked_at[0]] * half + [looked_at[1]] * half,
+            rng.integers(2**31, size=len(rows)),
+        )
+
+    def _record_importances(self, importances: list[np.ndarray]) -> None:
+        """Note how much the trees of each column lean on each of the others, in shares."""
+        if len(self.columns) == 1:
+            return
+        whose = self.likelihood.column_of_element
+        for column, importance in zip(self.columns, importances, strict=True):
+            others = other_elements(whose[None], column)[0]
+            self.reliance[column.place].zero_()
+            self.reliance[column.place].index_add_(0, others, torch.from_numpy(importance).float())
+
+    def _calibrate(
+        self, held: Tensor, side: Tensor, fills: dict[int, Fills], rng: np.random.Generator
+    ) -> None:
+        """Weigh the predictions, and learn how far they go wrong, on held-out cells."""
+        leaves, predictions, truths = [], [], []
+        for column in self.columns:
+            rows = held[:, column.place]
+            found = self._leaves(column, fills[column.place].networks)
+            # Trees of the cell's own side did not grow on it.
+            n_own = found.donors.shape[1] // 2
+            own = found.take(2 * torch.arange(n_own) + side[rows, column.place][:, None])
+            leaves.append(own)
+            predictions.append(self._predictions(column, fills[column.place], own))
+            truths.append(self.stored[rows][:, column.elements])
+        centers = [self.center[column.elements] for column in self.columns]
+        variances = [self._variance(column) for column in self.columns]
+        prior = torch.tensor(_PRIOR)
+        self.weights.copy_(blend_weights(predictions, truths, centers, variances, prior))
+        numbers: dict[int, HeldOutCells] = {}
+        for column, way, own, truth in zip(self.columns, predictions, leaves, truths, strict=True):
+            place, predicted = column.place, self._blended(column, way)
+            self.error[place] = prediction_error(predicted, truth, column.likelihood)
+            if column.is_number and len(truth):
+                atoms = self._atoms(column, fills[place].networks, own)
+                numbers[place] = HeldOutCells(
+                    predicted[:, 0], truth[:, 0], atoms, self._bounds(column)
+                )
+        self.predictive.fit(numbers, rng)
+
+    def _variance(self, column: Column) -> float:
+        """Return the variance of a column, summed over its elements."""
+        if column.is_number:
+            return float(column.width)
+        share = self.center[column.elements]
+        return float((share * (1 - share)).sum())
+
+    def _hide_columns(self, cells: Cells) -> Iterator[tuple[list[Column], Fills]]:
+        """Hide each column in turn, or each of the groups of a wide table; fill it."""
+        n_groups = min(len(self.columns), _MAX_GROUPS)
+        observed = self._observed(cells)
+        for group in range(n_groups):
+            hidden = observed.clone()
+            hidden[:, group::n_groups] = False
+            yield (
+                list(self.columns[group::n_groups]),
+                self._fills(Cells(cells.values, hidden)),
+            )
+
+    # ------------------------------------------------------------------ answers
+    def _expected(self, filled: Tensor, column: Column) -> Tensor:
+        """Return a column as a linear regression on all the others expects it, (batch, k)."""
+        part = column.elements
+        return self.intercept[part] + filled @ self.regression[:, part]
+
+    def _leaves(self, column: Column, filled: Tensor) -> Leaves:
+        return self.forest.leaves(column.place, other_elements(filled, column))
+
+    def _predictions(self, column: Column, fills: Fills, leaves: Leaves) -> Tensor:
+        """Return what each way predicts for a column, shape (N_PREDICTORS, batch, k)."""
+        part, half = column.elements, leaves.donors.shape[1] // 2
+        donors = leaves.donors
+        if column.is_number and column.width == 1:
+            raw = leaves.means[:, :half].mean(1, keepdim=True)
+            moved = leaves.means[:, half:].mean(1, keepdim=True)
+        else:
+            values = self.stored[:, part].to(fills.networks).contiguous()
+            left = (values - self.expected[:, part]).contiguous()
+            raw = F.embedding_bag(donors[:, :half], values, mode="mean")
+            moved = F.embedding_bag(donors[:, half:], left, mode="mean")
+        if column.is_number:
+            moved = moved + self._expected(fills.networks, column)
+        return torch.stack([fills.gaussian[:, part], fills.networks[:, part], raw, moved])
+
+    def _blended(self, column: Column, predictions: Tensor) -> Tensor:
+        part = column.elements
+        center = self.center[part]
+        weighed = zip(self.weights[column.place], predictions - center, strict=True)
+        blend = center + total_of(weight * way for weight, way in weighed)
+        blend = blend.clamp(self.low[part].to(blend), self.high[part].to(blend))
+        if column.likelihood == "categorical":
+            blend = blend / blend.sum(1, keepdim=True).clamp(min=1e-9)
+        return blend
+
+    def _atoms(self, column: Column, filled: Tensor, leaves: Leaves) -> Tensor:
+        """Return the values that the trees give a number, each as likely, (batch, n_trees)."""
+        first, half = column.elements.start, leaves.donors.shape[1] // 2
+        raw = self.stored[:, first][leaves.donors[:, :half]]
+        left = (self.stored[:, first] - self.expected[:, first])[leaves.donors[:, half:]]
+        moved = left + self._expected(filled, column)[:, :1]
+        return torch.cat([raw, moved], 1).clamp(*self._bounds(column))
+
+    def _bounds(self, column: Column) -> tuple[float, float]:
+        first = column.elements.start
+        return float(self.low[first]), float(self.high[first])
+
+    def _predicted(self, column: Column, fills: Fills) -> Tensor:
+        leaves = self._leaves(column, fills.networks)
+        return self._blended(column, self._predictions(column, fills, leaves))
+
+    def fill(self, cells: Cells) -> Tensor:
+        """Return encoded rows with what is expected in their gaps, shape (batch, width)."""
+        if cells.observed is None:
+            return cells.values
+        filled, fills = cells.values.clone(), self._fills(cells)
+        for column, rows in self._gaps(cells):
+            predicted = self._predicted(column, Fills(*(fill[rows] for fill in fills)))
+            filled[rows, column.elements] = predicted
+        return filled
+
+    def quantiles(self, cells: Cells, levels: Tensor) -> Tensor:
+        """Return encoded rows with quantiles of what may stand in each gap.
+
+        Parameters
+        ----------
+        cells : Cells
+            Rows with gaps.
+        levels : Tensor of shape (n_levels, batch, n_columns)
+            Which quantiles, from 0 to 1; categories lie in the order of their levels.
+
+        Returns
+        -------
+        Tensor of shape (n_levels, batch, width)
+            What was seen stays as it was.
+        """
+        filled = cells.values.repeat(len(levels), 1, 1)
+        if cells.observed is None:
+            return filled
+        fills = self._fills(cells)
+        for column, rows in self._gaps(cells):
+            own = Fills(*(fill[rows] for fill in fills))
+            leaves = self._leaves(column, own.networks)
+            blended = self._blended(column, self._predictions(column, own, leaves))
+            wanted = levels[:, rows, column.place]
+            if column.is_number:
+                # The cycles of a date follow from its first element, which alone is decoded.
+                atoms = self._atoms(column, own.networks, leaves)
+                found = self.predictive.quantiles(
+                    column.place, blended[:, 0], atoms, wanted, self._bounds(column)
+                )
+                filled[:, rows, column.elements.start] = found.to(filled)
+            else:
+                found = category_at(blended, wanted, column.likelihood)
+                filled[:, rows, column.elements] = found.to(filled)
+        return filled
+
+    def deviates(self, cells: Cells, noise: Tensor) -> Tensor:
+        """Return standard normal deviates of the gaps of each row that depend on each other.
+
+        Parameters
+        ----------
+        cells : Cells
+            Rows with gaps.
+        noise : Tensor of shape (n_draws, batch, gaussian.n_noise)
+            Independent standard normal numbers.
+
+        Returns
+        -------
+        Tensor of shape (n_draws, batch, n_columns)
+            As the normal distribution has them depend, given what was seen.
+        """
+        drawn = self.gaussian.deviates(self._seen(cells), noise)
+        return drawn[:, :, self.likelihood.layout.first_elements]
+
+    def _gaps(self, cells: Cells) -> Iterator[tuple[Column, Tensor]]:
+        observed = self._observed(cells)
+        for column in self.columns:
+            rows = torch.nonzero(~observed[:, column.place])[:, 0]
+            if len(rows):
+                yield column, rows
+
+    def reconstruct(self, cells: Cells) -> Tensor:
+        """Return each cell as the others predict it, shape (batch, width)."""
+        rebuilt = torch.zeros_like(cells.values)
+        for columns, fills in self._hide_columns(cells):
+            for column in columns:
+                rebuilt[:, column.elements] = self._predicted(column, fills)
+        if cells.observed is None:
+            return rebuilt
+        return torch.where(self._seen(cells), rebuilt, self.fill(cells))
+
+    def cell_errors(self, cells: Cells) -> Tensor:
+        """Return the half deviance of each cell, as the others predict it, (batch, n_columns)."""
+        parameters = mean_offset(self.likelihood.layout, self.reconstruct(cells))
+        losses: Tensor = self.likelihood(parameters, cells.values, cells.observed)
+        return (losses - self.likelihood.least(cells.values, cells.observed)).clamp(min=0)
+
+
+def _range(part: slice) -> range:
+    return range(part.start, part.stop)
+
+
+def _nanquantile(values: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Return quantiles of each column, NaN for a column without any value."""
+    quantiles = np.full((len(shares), values.shape[1]), np.nan)
+    some = ~np.isnan(values).all(0)
+    if some.any():
+        quantiles[:, some] = np.nanquantile(values[:, some], shares, axis=0)
+    return quantiles
+
+
+def _tree_rows(
+    observed: Tensor, spared: Tensor, n_drawn: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return places of rows that a tree grows on: those seen and not spared, at most some."""
+    places = torch.nonzero(observed & ~spared)[:, 0].numpy()
+    if len(places) == 0:
+        places = np.arange(len(observed))
+    # In random order: of equal rows in a leaf the last becomes the donor.
+    return rng.permutation(places)[:n_drawn]
