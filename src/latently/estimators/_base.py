@@ -18,8 +18,6 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from latently._codec import OWN, name_in_file
 from latently._sklearn import Interval, StrOptions, check_parameters
 from latently._validation import check_fitted, read_codes, read_input, read_seed
-from latently.estimators._effort import Effort
-from latently.estimators._fitting import check_rows_fit, encode
 from latently.estimators._inference import (
     Question,
     as_tensor,
@@ -33,14 +31,16 @@ from latently.estimators._inference import (
     residuals_of,
     row_errors,
 )
-from latently.estimators._restoring import (
+from latently.estimators._rotation import Rotation
+from latently.estimators._saving import SaveMixin
+from latently.estimators._state_checks import (
     check_fitted_state,
     check_history,
     check_module,
     check_weights,
 )
-from latently.estimators._rotation import Rotation
-from latently.estimators._saving import SaveMixin
+from latently.estimators.fit._effort import Effort
+from latently.estimators.fit._prepare import check_rows_fit, encode
 from latently.exceptions import DataError, ModelFileError
 from latently.io import as_dataset
 from latently.nn import AutoencoderModule, Cells, own_settings

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latently.estimators._baselines import Spectrum, automatic_components
 from latently.estimators._inference import ask
+from latently.estimators.fit._baselines import Spectrum, automatic_components
 from latently.exceptions import DataError
 from latently.nn import AutoencoderModule, Cells
 

@@ -24,11 +24,11 @@ from latently._validation import (
     read_input,
     read_weights,
 )
-from latently.estimators._answers import Answers
 from latently.estimators._base import seeded
-from latently.estimators._baselines import Spectrum, automatic_components, fit_spectrum
-from latently.estimators._effort import EFFORT_CONSTRAINT, Effort
-from latently.estimators._fitting import (
+from latently.estimators._generative import Answers
+from latently.estimators.fit._baselines import Spectrum, automatic_components, fit_spectrum
+from latently.estimators.fit._effort import EFFORT_CONSTRAINT, Effort
+from latently.estimators.fit._prepare import (
     LIMITS,
     MAX_CATEGORIES_CONSTRAINT,
     check_fits,
@@ -45,9 +45,9 @@ from latently.estimators._fitting import (
     training_options,
     weighted,
 )
-from latently.estimators._running import run_loop
-from latently.estimators._split import PreparedRows, Splitter, split_rule
-from latently.estimators._streaming import open_stream
+from latently.estimators.fit._run_loop import run_loop
+from latently.estimators.fit._split import PreparedRows, Splitter, split_rule
+from latently.estimators.fit._streaming import open_stream
 from latently.exceptions import DataError, ParameterError
 from latently.io import TableDataset, as_dataset
 from latently.nn import (

@@ -25,12 +25,12 @@ from latently.estimators import (
 )
 from latently.exceptions import ParameterError
 from latently.nn import OwnSettings
-from latently.tuning._hunt import Hunt
 from latently.tuning._objectives import ObjectiveName
 from latently.tuning._optuna import quiet
 from latently.tuning._progress import SearchBar
 from latently.tuning._report import SearchReport
 from latently.tuning._rows import read_rows
+from latently.tuning._search_run import Hunt
 from latently.tuning._study import SearchTrial
 
 

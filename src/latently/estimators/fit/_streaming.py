@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from latently._layout import LikelihoodChoice
-from latently.estimators._fitting import training_data
-from latently.estimators._split import SplitRule
+from latently.estimators.fit._prepare import training_data
+from latently.estimators.fit._split import SplitRule
 from latently.exceptions import DataError
 from latently.io import Piece, RowPicker, TableDataset, from_ipc, prefetched, to_ipc, watched
 from latently.preprocessing import TablePreprocessor, tallied

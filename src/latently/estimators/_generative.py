@@ -13,8 +13,6 @@ from torch import Tensor
 from latently._sklearn import Interval, StrOptions, check_parameters
 from latently._validation import check_fitted, read_seed
 from latently.estimators._base import BaseAutoencoder, SupportName, rounding_of, seeded
-from latently.estimators._baselines import Spectrum, compare
-from latently.estimators._fitting import check_rows_fit
 from latently.estimators._inference import (
     as_tensor,
     ask,
@@ -25,6 +23,8 @@ from latently.estimators._inference import (
     variation_of,
 )
 from latently.estimators._rotation import Rotation, RotationName
+from latently.estimators.fit._baselines import Spectrum, compare
+from latently.estimators.fit._prepare import check_rows_fit
 from latently.exceptions import DataError
 from latently.nn import Cells, SparseLatent
 from latently.preprocessing import TablePreprocessor

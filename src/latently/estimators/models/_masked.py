@@ -15,9 +15,8 @@ from torch import Tensor
 from latently._sklearn import HasMethods, Interval, StrOptions
 from latently._validation import MIN_ROWS, Input, read_input
 from latently.estimators._base import BaseAutoencoder, seeded
-from latently.estimators._common_docs import document
-from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
-from latently.estimators._fitting import (
+from latently.estimators.fit._effort import EFFORT_CONSTRAINT, Effort, scaled
+from latently.estimators.fit._prepare import (
     LIMITS,
     MAX_CATEGORIES_CONSTRAINT,
     check_fits,
@@ -31,7 +30,8 @@ from latently.estimators._fitting import (
     make_preprocessor,
     weighted,
 )
-from latently.estimators._running import run_loop
+from latently.estimators.fit._run_loop import run_loop
+from latently.estimators.models._common_docs import document
 from latently.exceptions import DataError
 from latently.nn import Cells, ForestSize, MaskedModule, Masking
 from latently.preprocessing import MAX_CATEGORIES

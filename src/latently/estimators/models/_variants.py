@@ -12,11 +12,11 @@ from torch import Tensor
 
 from latently._sklearn import Interval, StrOptions, check_parameters
 from latently._validation import check_fitted
-from latently.estimators._baselines import Spectrum, automatic_components
-from latently.estimators._common_docs import document
-from latently.estimators._fitting import default_network
-from latently.estimators._plain import PlainAutoencoder
 from latently.estimators._trained import TrainedAutoencoder
+from latently.estimators.fit._baselines import Spectrum, automatic_components
+from latently.estimators.fit._prepare import default_network
+from latently.estimators.models._common_docs import document
+from latently.estimators.models._plain import PlainAutoencoder
 from latently.exceptions import DataError, ParameterError
 from latently.nn import (
     LATENTS,

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from latently._sklearn import Interval
-from latently.estimators._baselines import Spectrum
-from latently.estimators._common_docs import document
-from latently.estimators._effort import scaled
-from latently.estimators._fitting import training_options
 from latently.estimators._trained import TrainedAutoencoder
+from latently.estimators.fit._baselines import Spectrum
+from latently.estimators.fit._effort import scaled
+from latently.estimators.fit._prepare import training_options
+from latently.estimators.models._common_docs import document
 from latently.exceptions import ParameterError
 from latently.nn import AutoencoderModule, Cells, MapModule
 from latently.training import TrainingData, TrainingOptions

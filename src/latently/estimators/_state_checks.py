@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from latently._codec import check_state
 from latently._layout import Layout
-from latently.estimators._baselines import Baselines
 from latently.estimators._inference import ask, code_of, reconstruction_of
 from latently.estimators._rotation import Rotation
 from latently.estimators._sizes import ComponentsCurve
+from latently.estimators.fit._baselines import Baselines
 from latently.exceptions import ModelFileError
 from latently.nn import AutoencoderModule, Cells, check_sound, outlined
 from latently.preprocessing import ImagePreprocessor, TablePreprocessor

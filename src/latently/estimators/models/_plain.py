@@ -12,10 +12,10 @@ import numpy as np
 from latently._sklearn import Interval, check_parameters
 from latently._validation import check_fitted
 from latently.estimators._base import seeded
-from latently.estimators._baselines import Spectrum, shares_left
-from latently.estimators._fitting import part_of_time
 from latently.estimators._sizes import ComponentsCurve, most_components, size_errors
 from latently.estimators._trained import TrainedAutoencoder
+from latently.estimators.fit._baselines import Spectrum, shares_left
+from latently.estimators.fit._prepare import part_of_time
 from latently.exceptions import DataError
 from latently.nn import Deterministic, Latent, Ordered
 from latently.training import TrainingData, TrainingOptions, TrainingRows

@@ -14,13 +14,13 @@ from sklearn.base import clone
 from latently._notices import each_once
 from latently._sklearn import HasMethods, Interval
 from latently._validation import KIND_CONSTRAINT, ArrayKind, check_fitted, read_seed
-from latently.estimators._answers import Answers
-from latently.estimators._effort import EFFORT_CONSTRAINT, Effort
-from latently.estimators._fitting import prior_rows
+from latently.estimators._generative import Answers
+from latently.estimators._groups import fit_together
 from latently.estimators._inference import deviations_of, row_deviations_of
-from latently.estimators._together import fit_together
 from latently.estimators._trained import TrainedAutoencoder
-from latently.estimators._variants import Autoencoder
+from latently.estimators.fit._effort import EFFORT_CONSTRAINT, Effort
+from latently.estimators.fit._prepare import prior_rows
+from latently.estimators.models._variants import Autoencoder
 from latently.nn import Cells, EnsembleModule
 from latently.training import ENGINE_METHODS, Engine, History
 

@@ -15,8 +15,8 @@ from torch import nn
 from latently._layout import Layout
 from latently._sklearn import Interval
 from latently._validation import Input
-from latently.estimators._effort import Effort, scaled
-from latently.estimators._split import repeated_rows, take_rows
+from latently.estimators.fit._effort import Effort, scaled
+from latently.estimators.fit._split import repeated_rows, take_rows
 from latently.exceptions import DataError
 from latently.io import check_memory
 from latently.nn import Cells, DenseNetwork, outlined

@@ -21,18 +21,18 @@ from latently._validation import (
     read_input,
 )
 from latently.estimators._base import BaseAutoencoder, SupportName, rounding_of, seeded
-from latently.estimators._common_docs import document
-from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
-from latently.estimators._fitting import (
+from latently.estimators._inference import Question, ask, cell_errors, module_for, reconstruction_of
+from latently.estimators.fit._effort import EFFORT_CONSTRAINT, Effort, scaled
+from latently.estimators.fit._patches import cut_patches
+from latently.estimators.fit._prepare import (
     LIMITS,
     check_module_fits,
     chunk_options,
     deadline,
     in_canonical_order,
 )
-from latently.estimators._inference import Question, ask, cell_errors, module_for, reconstruction_of
-from latently.estimators._patches import cut_patches
-from latently.estimators._running import run_loop
+from latently.estimators.fit._run_loop import run_loop
+from latently.estimators.models._common_docs import document
 from latently.exceptions import DataError
 from latently.nn import Cells, Corruption, Downsampling, GaussianNoise, UNetModule, larger
 from latently.nn._layers import check_sizes

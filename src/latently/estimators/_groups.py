@@ -15,10 +15,10 @@ from latently._notices import each_once
 from latently._sklearn import Interval, check_parameters
 from latently._validation import read_seed
 from latently.estimators._base import seeded
-from latently.estimators._baselines import Spectrum
-from latently.estimators._running import run_group
-from latently.estimators._split import PreparedRows
 from latently.estimators._trained import TrainedAutoencoder
+from latently.estimators.fit._baselines import Spectrum
+from latently.estimators.fit._run_loop import run_group
+from latently.estimators.fit._split import PreparedRows
 from latently.exceptions import ParameterError
 from latently.nn import with_own_settings
 from latently.training import TrainingData

@@ -20,9 +20,9 @@ from latently._validation import (
     read_input,
 )
 from latently.estimators._base import BaseAutoencoder
-from latently.estimators._common_docs import document
-from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
-from latently.estimators._fitting import (
+from latently.estimators._inference import cell_surprise_of, surprise_of
+from latently.estimators.fit._effort import EFFORT_CONSTRAINT, Effort, scaled
+from latently.estimators.fit._prepare import (
     MAX_CATEGORIES_CONSTRAINT,
     check_rows_fit,
     encode,
@@ -30,7 +30,7 @@ from latently.estimators._fitting import (
     in_canonical_order,
     make_preprocessor,
 )
-from latently.estimators._inference import cell_surprise_of, surprise_of
+from latently.estimators.models._common_docs import document
 from latently.nn import Cells, CrowdModule, MemoryModule, StoredRows
 from latently.nn._crowd import GROUP, tail_rows
 from latently.preprocessing import MAX_CATEGORIES, LikelihoodChoice
