@@ -22,7 +22,7 @@ from latently import (
     VariationalAutoencoder,
     checkpointing,
 )
-from latently.estimators import _running
+from latently.estimators.fit import _run_loop
 from latently.exceptions import LatentlyError
 from tests.distributed.program import FEW, X, arrays_of
 
@@ -66,7 +66,7 @@ def keep(folder, name, arrays):
 
 def fits(folder):
     """The same model alone and in workers, told of by callbacks."""
-    _running.ProgressBar = Recorder
+    _run_loop.ProgressBar = Recorder
     model = VariationalAutoencoder(3, verbose=True, **FEW)
     keep(folder, "alone", arrays_of(model.fit(X), X))
     keep(folder, "workers", arrays_of(model.set_params(engine=ENGINE).fit(X), X))

@@ -8,7 +8,7 @@ import pytest
 from sklearn.base import clone
 
 from latently import Autoencoder, DenseNetwork, MaskedAutoencoder, MemoryAutoencoder
-from latently.estimators._split import SplitRule
+from latently.estimators.fit._split import SplitRule
 from latently.exceptions import DataError, ParameterError, ResourceError
 from latently.io import TableDataset, _resources
 from tests.contract.estimators import AUTOENCODERS

@@ -8,7 +8,7 @@ from sklearn.decomposition import PCA
 from torch import nn
 
 from latently import AnomalyDetector, Autoencoder, CustomNetwork, DenseNetwork, Masking
-from latently.estimators._split import split_rows
+from latently.estimators.fit._split import split_rows
 from latently.exceptions import DivergenceError, TrainingWarning
 from latently.preprocessing import canonical_order
 from latently.training import Record

@@ -13,7 +13,7 @@ from latently import (
     UNetAutoencoder,
     load,
 )
-from latently.estimators._patches import cut_patches
+from latently.estimators.fit._patches import cut_patches
 from latently.exceptions import DataError, ParameterError
 from latently.nn import Cells, _unet
 

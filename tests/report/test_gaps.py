@@ -19,6 +19,7 @@ from latently import (
 )
 from latently.exceptions import DataError, DataWarning
 from latently.report import (
+    make_report,
     plot_anomalies,
     plot_explanation,
     plot_fills,
@@ -84,15 +85,15 @@ MODELS = {
 )
 def test_a_report_on_a_frame_with_gaps_is_made_for_every_task(library, name):
     X = FRAMES[library]
-    told = str(MODELS[name].fit(X).report(X).to_dict())
+    told = str(make_report(MODELS[name].fit(X), X).to_dict())
     assert "<NA>" not in told and "NaT" not in told
 
 
 def test_a_column_with_gaps_colours_the_map_of_a_report():
     X = FRAMES["pandas"]
-    assert "Coloured by Int64" in MODELS["plain"].fit(X).report(X, color="Int64").html
+    assert "Coloured by Int64" in make_report(MODELS["plain"].fit(X), X, color="Int64").html
     with pytest.warns(DataWarning, match="color is for the map"):
-        MODELS["detector"].fit(X).report(X, color="Int64")
+        make_report(MODELS["detector"].fit(X), X, color="Int64")
 
 
 @pytest.mark.parametrize("library", FRAMES)

@@ -178,7 +178,7 @@ def test_the_errors_are_those_of_the_columns():
 )
 def test_every_kind_has_a_report(model):
     rows = frame(80)
-    report = model.fit(rows).report(rows, color=np.arange(80))
+    report = make_report(model.fit(rows), rows, color=np.arange(80))
     assert not Page(report.html).open and str(report) == report.to_dict()["verdict"]
     assert "twice" in report.html
 
@@ -186,10 +186,18 @@ def test_every_kind_has_a_report(model):
 def test_images_have_walks_and_heat():
     images = load_digits().images[:120]
     model = ConvolutionalAutoencoder(4, max_epochs=2, **QUICK).fit(images)
-    page = Page(model.report(images).html)
+    page = Page(make_report(model, images).html)
     assert any("along" in attrs["alt"] for attrs in page.all("img"))
-    flagged = AnomalyDetector(autoencoder=model, random_state=0).fit(images).report(images)
+    detector = AnomalyDetector(autoencoder=model, random_state=0).fit(images)
+    flagged = make_report(detector, images)
     assert "of the image" in "".join(Page(flagged.html).text)
+
+
+@pytest.mark.parametrize("model", [Autoencoder(), AnomalyDetector()], ids=str)
+def test_the_former_method_names_the_function(model):
+    assert not hasattr(model, "report")
+    with pytest.raises(AttributeError, match=r"latently\.make_report\(model, X\)"):
+        model.report(frame(60))
 
 
 # ---------------------------------------------------------------- files, bad input
@@ -209,16 +217,16 @@ def test_bad_input_is_refused_in_a_sentence():
     rows = frame(60)
     model = Autoencoder(2, max_epochs=1, **QUICK)
     with pytest.raises(NotFittedError):
-        model.report(rows)
+        make_report(model, rows)
     model.fit(rows)
     with pytest.raises(DataError, match=r"0 sample\(s\)"):
-        model.report(rows[:0])
+        make_report(model, rows[:0])
     with pytest.raises(DataError, match="20 rows at least, got 5"):
-        model.report(rows[:5])
+        make_report(model, rows[:5])
     with pytest.raises(DataError, match="no column 'nothing'"):
-        model.report(rows, color="nothing")
+        make_report(model, rows, color="nothing")
     with pytest.raises(DataError, match="a value for each of 60 rows"):
-        model.report(rows, color=[1, 2])
+        make_report(model, rows, color=[1, 2])
 
 
 #: Opens a page in Chromium, as PyQt6-WebEngine brings it, and takes a picture of it.

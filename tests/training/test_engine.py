@@ -12,7 +12,7 @@ from latently import (
     UNetAutoencoder,
 )
 from latently._layout import Block, Layout
-from latently.estimators._fitting import default_network
+from latently.estimators.fit._prepare import default_network
 from latently.exceptions import ParameterError
 from latently.nn import AutoencoderModule, Cells, Deterministic, Likelihood
 from latently.training import LocalEngine, TrainingData, _engine

@@ -20,7 +20,7 @@ from latently import (
 )
 from latently._validation import read_seed
 from latently.exceptions import DataError, ParameterError, TrainingWarning
-from latently.tuning._rows import Rows, part
+from latently.tuning._rows import Rows, split_rows
 from latently.tuning._spaces import default_space
 from tests.contract.samples import LIBRARIES, matrix, same, transactions
 
@@ -66,7 +66,7 @@ def test_the_best_settings_are_those_of_the_best_trial():
 
 def test_the_outer_figure_is_that_of_a_fit_without_the_outer_rows():
     found = search(space={"learning_rate": [5e-3]}).fit(X)
-    learn, outer = part(Rows(X), 0.2, True, _seed(found))
+    learn, outer = split_rows(Rows(X), 0.2, True, _seed(found))
     model = found.best_estimator_
     alone = Autoencoder(**model.get_params(deep=False)).fit(learn.X)
     assert found.report_["tuned"].outer == pytest.approx(alone.score(outer.X), abs=1e-9)
@@ -86,8 +86,8 @@ def test_one_seed_finds_one_thing():
 def test_several_seeds_of_a_trial_are_trained_at_once_and_count_by_their_mean():
     model = Autoencoder(3, max_epochs=25, batch_size=16)
     found = search(model, {"learning_rate": [5e-3]}, n_seeds=3, n_trials=1).fit(X)
-    learn, outer = part(Rows(X), 0.2, True, _seed(found))
-    train, judged = part(learn, 0.2, True, _seed(found) + 1)
+    learn, outer = split_rows(Rows(X), 0.2, True, _seed(found))
+    train, judged = split_rows(learn, 0.2, True, _seed(found) + 1)
     tuned = found.best_estimator_.set_params(learning_rate=5e-3)
     inner = fit_seeds(tuned, train.X, 3)
     assert inner[0].history_.steps == "recorded, 3 models at once"
@@ -205,19 +205,19 @@ def test_a_memory_is_searched_without_a_training():
 def test_groups_are_on_one_side_of_every_split():
     groups = np.repeat(np.arange(30), 6)[:178]
     rows = Rows(X, None, groups)
-    for train, test in (part(rows, 0.2, True, seed) for seed in range(3)):
+    for train, test in (split_rows(rows, 0.2, True, seed) for seed in range(3)):
         assert not set(train.groups) & set(test.groups)
     assert search(n_trials=2).fit(X, groups=groups).report_.n_outer > 20
 
 
 def test_classes_are_in_both_parts():
     labels = np.repeat(["a", "b"], [190, 10])
-    train, test = part(Rows(matrix(200), labels), 0.2, True, 0)
+    train, test = split_rows(Rows(matrix(200), labels), 0.2, True, 0)
     assert (train.y == "b").sum() == 8 and (test.y == "b").sum() == 2
 
 
 def test_the_last_rows_report_where_rows_are_not_shuffled():
-    train, test = part(Rows(np.arange(50)[:, None]), 0.2, False, 0)
+    train, test = split_rows(Rows(np.arange(50)[:, None]), 0.2, False, 0)
     assert test.X[:, 0].tolist() == list(range(40, 50)) and len(train) == 40
 
 

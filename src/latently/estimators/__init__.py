@@ -1,22 +1,26 @@
-"""The spine and the five named autoencoders."""
+"""Autoencoders with the interface of scikit-learn: base classes here, named ones in ``models``.
+
+``fit`` holds the steps of a fit. Everything here may import from ``training`` and the packages
+below it; other packages import from this file only.
+"""
 
 from latently.estimators._base import BaseAutoencoder, SupportName, seeded
-from latently.estimators._baselines import Baselines, Spectrum, fit_spectrum
-from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
-from latently.estimators._ensemble import EnsembleAutoencoder
+from latently.estimators._groups import fit_seeds, fit_sizes
 from latently.estimators._inference import Question, by_pieces, code_of, filled_of
-from latently.estimators._map import MapAutoencoder
-from latently.estimators._masked import MaskedAutoencoder
-from latently.estimators._memory import MemoryAutoencoder
 from latently.estimators._rotation import Rotation
 from latently.estimators._saving import SaveMixin
 from latently.estimators._sizes import REASONS, ComponentsCurve
-from latently.estimators._split import split_rule, take_rows
-from latently.estimators._streaming import read_together
-from latently.estimators._together import fit_seeds, fit_sizes
 from latently.estimators._trained import TrainedAutoencoder
-from latently.estimators._unet import UNetAutoencoder
-from latently.estimators._variants import (
+from latently.estimators.fit._baselines import Baselines, Spectrum, fit_spectrum
+from latently.estimators.fit._effort import EFFORT_CONSTRAINT, Effort, scaled
+from latently.estimators.fit._split import split_rule, take_rows
+from latently.estimators.fit._streaming import read_together
+from latently.estimators.models._ensemble import EnsembleAutoencoder
+from latently.estimators.models._map import MapAutoencoder
+from latently.estimators.models._masked import MaskedAutoencoder
+from latently.estimators.models._memory import MemoryAutoencoder
+from latently.estimators.models._unet import UNetAutoencoder
+from latently.estimators.models._variants import (
     Autoencoder,
     ConvolutionalAutoencoder,
     DenoisingAutoencoder,

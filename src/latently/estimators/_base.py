@@ -18,8 +18,6 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from latently._codec import OWN, name_in_file
 from latently._sklearn import Interval, StrOptions, check_parameters
 from latently._validation import check_fitted, read_codes, read_input, read_seed
-from latently.estimators._effort import Effort
-from latently.estimators._fitting import check_rows_fit, encode
 from latently.estimators._inference import (
     Question,
     as_tensor,
@@ -33,14 +31,16 @@ from latently.estimators._inference import (
     residuals_of,
     row_errors,
 )
-from latently.estimators._restoring import (
+from latently.estimators._rotation import Rotation
+from latently.estimators._saving import SaveMixin
+from latently.estimators._state_checks import (
     check_fitted_state,
     check_history,
     check_module,
     check_weights,
 )
-from latently.estimators._rotation import Rotation
-from latently.estimators._saving import SaveMixin
+from latently.estimators.fit._effort import Effort
+from latently.estimators.fit._prepare import check_answer_memory, encode
 from latently.exceptions import DataError, ModelFileError
 from latently.io import as_dataset
 from latently.nn import AutoencoderModule, Cells, own_settings
@@ -50,7 +50,7 @@ from latently.training import Engine, History, check_threads, has_lost_cuda, res
 
 #: Whether answers are values that their columns can hold, or expected values.
 SupportName = Literal["column", "free"]
-_ONE_AT_A_TIME = threading.RLock()
+_RANDOM_STATE_LOCK = threading.RLock()
 #: Fitted attributes that are written to a model file beside weights and history.
 _SAVED = (
     "n_features_in_",
@@ -66,9 +66,9 @@ _SAVED = (
     "interrupted_",
 )
 #: Fitted attributes that a model file holds in another form, or that follow from others.
-_KEPT_APART = (*_SAVED, "module_", "history_", "estimators_")
+_SAVED_ELSEWHERE = (*_SAVED, "module_", "history_", "estimators_")
 #: Records that the summary of a model ends with.
-_TOLD = ("components_curve_", "baselines_")
+_SUMMARY_RECORDS = ("components_curve_", "baselines_")
 
 
 class BaseAutoencoder(
@@ -207,7 +207,7 @@ class BaseAutoencoder(
             raise DataError(
                 f"interpolate walks from one row to one row, got {len(ends[0])} and {len(ends[1])}."
             )
-        check_rows_fit(
+        check_answer_memory(
             n_steps, self.preprocessor_.layout.width + self.n_components_,
             f"Interpolating {n_steps:,} rows", "Give n_steps a smaller number",
         )  # fmt: skip
@@ -316,7 +316,7 @@ class BaseAutoencoder(
         ]
         if hasattr(self, "n_refit_steps_"):
             lines.append(f"trained again on all rows for {self.n_refit_steps_:,} steps")
-        lines += [str(getattr(self, name)) for name in _TOLD if hasattr(self, name)]
+        lines += [str(getattr(self, name)) for name in _SUMMARY_RECORDS if hasattr(self, name)]
         return "\n".join(lines)
 
     @property
@@ -413,7 +413,7 @@ class BaseAutoencoder(
         if not name_in_file(type(self)).startswith(OWN) or hasattr(type(self), name):
             return False
         is_fitted = name.endswith("_") and not name.startswith("_")
-        return is_fitted and name not in _KEPT_APART
+        return is_fitted and name not in _SAVED_ELSEWHERE
 
     def _restore(self, state: dict[str, Any]) -> None:
         self._check_parameters()
@@ -450,8 +450,8 @@ def rounding_of(support: SupportName, method: str) -> Rounding:
 
 def _renew_lock() -> None:
     """Replace the lock, which a thread that a forked process lacks may hold."""
-    global _ONE_AT_A_TIME
-    _ONE_AT_A_TIME = threading.RLock()
+    global _RANDOM_STATE_LOCK
+    _RANDOM_STATE_LOCK = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
@@ -465,6 +465,6 @@ def seeded(seed: int) -> Iterator[None]:
     Torch has one random state for all threads, so that only one of them may draw from it at once.
     """
     devices = [] if has_lost_cuda() else list(range(torch.cuda.device_count()))
-    with own_settings(), _ONE_AT_A_TIME, torch.random.fork_rng(devices=devices):
+    with own_settings(), _RANDOM_STATE_LOCK, torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield

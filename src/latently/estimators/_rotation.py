@@ -79,7 +79,7 @@ class Rotation:
         used = np.flatnonzero(spread > _LEAST_SPREAD * max(spread.max(), 1e-300))
         centred = (codes - center)[:, used]
         try:
-            found = (_independent if method == "ica" else _simple)(centred, rows)
+            found = (_ica_axes if method == "ica" else _varimax_axes)(centred, rows)
         except ValueError:  # of NumPy and scikit-learn, where squares overflow
             raise DataError(
                 "The codes of these rows do not vary along enough axes. Give other rows."
@@ -103,9 +103,9 @@ class Rotation:
         return np.asarray(codes @ self.inverse + self.center, dtype=codes.dtype)
 
 
-def _independent(codes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def _ica_axes(codes: np.ndarray, rows: np.ndarray) -> np.ndarray:
     if codes.shape[1] == 1:
-        return _white(codes)
+        return _whitening(codes)
     with warnings.catch_warnings(), config_context(array_api_dispatch=False):
         # An axis between two that are equally good is as good as either.
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -113,8 +113,8 @@ def _independent(codes: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return np.asarray(ica.components_.T)
 
 
-def _simple(codes: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    white = _white(codes)
+def _varimax_axes(codes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    white = _whitening(codes)
     loadings = (rows - rows.mean(0)).T @ (codes @ white) / len(rows)
     turn, before = np.eye(loadings.shape[1]), 0.0
     for _ in range(_MAX_STEPS):
@@ -129,7 +129,7 @@ def _simple(codes: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return white @ turn
 
 
-def _white(codes: np.ndarray) -> np.ndarray:
+def _whitening(codes: np.ndarray) -> np.ndarray:
     """Return what makes codes uncorrelated, with variance one."""
     values, vectors = np.linalg.eigh(codes.T @ codes / len(codes))
     return np.asarray(vectors / np.sqrt(np.maximum(values, 1e-30)))

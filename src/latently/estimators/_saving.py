@@ -1,11 +1,11 @@
-"""``save``: what every estimator and task writes down of itself."""
+"""The ``save`` method of estimators and tasks."""
 
 from __future__ import annotations
 
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import sklearn
@@ -13,31 +13,45 @@ import torch
 
 from latently._codec import Arrays, to_plain
 from latently._validation import check_fitted
-from latently.estimators._reporting import ReportMixin
 from latently.io import write_model
+from latently.nn import OwnSettings
 
 
-class SaveMixin(ReportMixin):
-    """Adds ``save`` and ``report`` to an estimator that knows its own fitted state."""
+class SaveMixin(OwnSettings):
+    """Add ``save`` to an estimator that has ``_fitted_state``."""
+
+    @property
+    def report(self) -> NoReturn:
+        """Raise AttributeError: the report is made by ``latently.make_report``.
+
+        Raises
+        ------
+        AttributeError
+            Always.
+        """
+        raise AttributeError(
+            "The method report was replaced by a function. Write latently.make_report(model, X)."
+        )
 
     def save(self, path: str | Path, *, overwrite: bool = True) -> None:
-        """Write the fitted model to one safetensors file, atomically, without pickle.
+        """Write the fitted model to one safetensors file, atomically and without pickle.
 
-        The parameters ``engine`` and ``verbose`` are left out: they are of this process.
+        The parameters ``engine`` and ``verbose`` are not saved, because they describe this process
+        and not the model.
 
         Parameters
         ----------
         path : str or Path
-            The file; ``.safetensors`` is the usual ending. Read it back with ``latently.load``.
+            Path of the file, which usually ends in ``.safetensors``. ``latently.load`` reads it.
         overwrite : bool, default=True
-            False refuses to replace a file.
+            If False, raise an error where the file exists.
 
         Raises
         ------
         NotFittedError
             If ``fit`` was not called.
         OutputExistsError
-            If the file exists and may not be replaced.
+            If the file exists and ``overwrite`` is False.
         """
         check_fitted(self)
         arrays: Arrays = {}
@@ -46,7 +60,7 @@ class SaveMixin(ReportMixin):
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that a model was made with."""
+    """Return the versions of Python and of the packages that a model is fitted with."""
     return {
         "latently": metadata.version("latently"),
         "python": platform.python_version(),

@@ -9,27 +9,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latently.estimators._baselines import Spectrum, automatic_components
 from latently.estimators._inference import ask
+from latently.estimators.fit._baselines import Spectrum, automatic_components
 from latently.exceptions import DataError
 from latently.nn import AutoencoderModule, Cells
 
 #: Sizes looked at beyond what a PCA needs, and the most.
-_MORE, _FURTHER, _MOST = 2, 4, 64
+_PCA_FACTOR, _PCA_EXTRA, _MAX_SIZE = 2, 4, 64
 #: Rows that the sizes are judged on.
 _MAX_ROWS = 4_096
 #: Share of the variation that may be left by the size chosen.
-_LEFT = 0.1
+_MAX_LEFT = 0.1
 #: A bend of the curve counts from here on: the logarithm of how many times more the last
 #: component takes off than each of the next ones.
-_BEND = 0.15
+_MIN_BEND = 0.15
 #: Where one component less leaves so little there is no need of a bend; and how many times what
 #: each of the next ones takes off the last one must.
-_LITTLE, _TIMES = 0.02, 2.0
+_NEGLIGIBLE, _MIN_DROP_RATIO = 0.02, 2.0
 #: Less of the variation than this is nothing: columns that repeat each other would make a bend.
-_NOTHING = 1e-3
+_FLOOR = 1e-3
 #: Sizes after a bend over which the curve must be flat.
-_AFTER = 3
+_N_AHEAD = 3
 
 Reason = Literal["bend", "share", "best"]
 #: What each reason says.
@@ -89,9 +89,9 @@ class ComponentsCurve:
         if bend is not None:
             return cls(tuple(errors.tolist()), bend, "bend")
         least = float(errors.min())
-        allowed = _LEFT if least <= _LEFT else 1 - (1 - _LEFT) * (1 - least)
+        allowed = _MAX_LEFT if least <= _MAX_LEFT else 1 - (1 - _MAX_LEFT) * (1 - least)
         first = int(np.argmax(errors <= max(allowed, least))) + 1
-        return cls(tuple(errors.tolist()), first, "share" if least <= _LEFT else "best")
+        return cls(tuple(errors.tolist()), first, "share" if least <= _MAX_LEFT else "best")
 
     def __str__(self) -> str:
         why = REASONS[self.reason]
@@ -104,25 +104,25 @@ def _bend(errors: np.ndarray) -> int | None:
     """Return the size at which the curve of the logarithm bends most, where it does."""
     if len(errors) <= 2:
         return None
-    logs = np.log(np.maximum(np.concatenate([[1.0], errors]), _NOTHING))
+    logs = np.log(np.maximum(np.concatenate([[1.0], errors]), _FLOOR))
     sizes = np.arange(1, len(errors))
-    ahead = np.minimum(sizes + _AFTER, len(errors))
+    ahead = np.minimum(sizes + _N_AHEAD, len(errors))
     before, after = logs[sizes - 1] - logs[sizes], (logs[sizes] - logs[ahead]) / (ahead - sizes)
     bends = before - after
     # A curve that falls evenly to nothing bends in its logarithm only.
     one_less = np.concatenate([[1.0], errors[:-2]])
     taken = one_less - errors[:-1]
     later = (errors[sizes - 1] - errors[ahead - 1]) / (ahead - sizes)
-    bends[(one_less < _LITTLE) | (taken < _TIMES * later)] = -np.inf
+    bends[(one_less < _NEGLIGIBLE) | (taken < _MIN_DROP_RATIO * later)] = -np.inf
     best = int(bends.argmax())
-    plain = bends[best] >= _BEND and errors[best] <= _LEFT
+    plain = bends[best] >= _MIN_BEND and errors[best] <= _MAX_LEFT
     return int(sizes[best]) if plain else None
 
 
 def most_components(spectrum: Spectrum) -> int:
     """Return the largest size worth a look: well beyond what a PCA of the rows needs."""
     by_pca = automatic_components(spectrum)
-    return min(_MORE * by_pca + _FURTHER, len(spectrum.mean), _MOST)
+    return min(_PCA_FACTOR * by_pca + _PCA_EXTRA, len(spectrum.mean), _MAX_SIZE)
 
 
 def size_errors(module: AutoencoderModule, cells: Cells) -> np.ndarray:

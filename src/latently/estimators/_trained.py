@@ -24,30 +24,30 @@ from latently._validation import (
     read_input,
     read_weights,
 )
-from latently.estimators._answers import Answers
 from latently.estimators._base import seeded
-from latently.estimators._baselines import Spectrum, automatic_components, fit_spectrum
-from latently.estimators._effort import EFFORT_CONSTRAINT, Effort
-from latently.estimators._fitting import (
-    LIMITS,
+from latently.estimators._generative import GenerativeAutoencoder
+from latently.estimators.fit._baselines import Spectrum, automatic_components, fit_spectrum
+from latently.estimators.fit._effort import EFFORT_CONSTRAINT, Effort
+from latently.estimators.fit._prepare import (
+    LIMIT_CONSTRAINTS,
     MAX_CATEGORIES_CONSTRAINT,
-    check_fits,
-    check_module_fits,
+    check_module_memory,
+    check_rows_memory,
     chunk_options,
     default_network,
     encode,
-    extended,
+    extended_preprocessor,
     in_canonical_order,
     make_preprocessor,
-    mean_one,
+    normalized_weights,
     prior_rows,
+    to_training_data,
     training_data,
     training_options,
-    weighted,
 )
-from latently.estimators._running import run_loop
-from latently.estimators._split import PreparedRows, Splitter, split_rule
-from latently.estimators._streaming import open_stream
+from latently.estimators.fit._run_loop import run_loop
+from latently.estimators.fit._split import PreparedRows, Splitter, split_rule
+from latently.estimators.fit._streaming import open_stream
 from latently.exceptions import DataError, ParameterError
 from latently.io import TableDataset, as_dataset
 from latently.nn import (
@@ -79,13 +79,13 @@ from latently.training import (
 )
 
 #: What is chosen with the size of a code.
-_OF_THE_SIZE = ("n_components_", "n_active_")
+_SIZE_ATTRIBUTES = ("n_components_", "n_active_")
 #: What is left by one fit and must not outlive the next.
-_OF_ONE_FIT = ("rotation_", "components_curve_", "n_trained_", "n_refit_steps_")
+_OPTIONAL_ATTRIBUTES = ("rotation_", "components_curve_", "n_trained_", "n_refit_steps_")
 
 
 @dataclass(eq=False, repr=False)
-class TrainedAutoencoder(Answers):
+class TrainedAutoencoder(GenerativeAutoencoder):
     """Network x Latent x Corruption, trained by gradient descent.
 
     Subclasses fill at most three hooks: ``_make_network``, ``_make_latent``, ``_make_corruption``.
@@ -137,7 +137,7 @@ class TrainedAutoencoder(Answers):
         "splitter": [HasMethods("split"), None],
         "refit": ["boolean"],
         "patience": [Interval(Integral, 1, None, closed="left"), None],
-        **LIMITS,
+        **LIMIT_CONSTRAINTS,
         "engine": [str, HasMethods(ENGINE_METHODS)],
         "random_state": ["random_state"],
         "verbose": ["boolean"],
@@ -260,7 +260,7 @@ class TrainedAutoencoder(Answers):
         seed = self._draw_seed()
         split = found.split(seed)
         valid_rows = found.rows.select(split.valid) if len(split.valid) else None
-        return self._learn(found.rows.select(split.train), valid_rows, found.rows, seed)
+        return self._fit_encoded(found.rows.select(split.train), valid_rows, found.rows, seed)
 
     def _prepare(
         self,
@@ -280,12 +280,12 @@ class TrainedAutoencoder(Answers):
         rule = split_rule(
             self.validation_fraction, self.shuffle, self.splitter, groups, n_given, labels
         )
-        for name in _OF_ONE_FIT:
+        for name in _OPTIONAL_ATTRIBUTES:
             self.__dict__.pop(name, None)
         data, goal, weights, positions, content = in_canonical_order(data, goal, weights)
         self.preprocessor_ = self._make_preprocessor(data if goal is None else goal)
-        check_fits(self.preprocessor_, data, goal, self.max_memory)
-        rows = training_data(self.preprocessor_, data, goal, mean_one(weights))
+        check_rows_memory(self.preprocessor_, data, goal, self.max_memory)
+        rows = training_data(self.preprocessor_, data, goal, normalized_weights(weights))
         distinct = content if sample_weight is None else None
         return PreparedRows(rows, rule, positions, n_given, distinct)
 
@@ -311,7 +311,7 @@ class TrainedAutoencoder(Answers):
             self.validation_fraction, self.shuffle, self.splitter, groups, dataset.n_rows
         )
         seed = self._draw_seed()
-        for name in _OF_ONE_FIT:
+        for name in _OPTIONAL_ATTRIBUTES:
             self.__dict__.pop(name, None)
         engine = resolve_engine(self.engine)
         stream = open_stream(
@@ -325,7 +325,7 @@ class TrainedAutoencoder(Answers):
             weights,
         )
         self.preprocessor_ = stream.preprocessor
-        return self._learn(stream.train, stream.valid, stream.every, seed)
+        return self._fit_encoded(stream.train, stream.valid, stream.every, seed)
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Pass once over a chunk of rows, at a constant learning rate.
@@ -362,13 +362,13 @@ class TrainedAutoencoder(Answers):
             self.preprocessor_ = self._make_preprocessor(data)
         cells = encode(self.preprocessor_, data, fitting=True)
         if not first:
-            self.preprocessor_ = extended(self.preprocessor_, cells)
-        rows = weighted(cells, None, mean_one(weights))
+            self.preprocessor_ = extended_preprocessor(self.preprocessor_, cells)
+        rows = to_training_data(cells, None, normalized_weights(weights))
         with seeded(seed):
             if first:
                 spectrum = fit_spectrum(rows.inputs, self.preprocessor_.layout)
-                self.n_components_ = self._count_components(spectrum)
-                self._start(spectrum, rows.inputs)
+                self.n_components_ = self._default_n_components(spectrum)
+                self._create_module(spectrum, rows.inputs)
             state = getattr(self, "_optimizer_state", None)
             options = chunk_options(self, rows.n_rows, seed)
             self._optimizer_state: dict[str, Any] | None = self._train(rows, None, options, state)
@@ -403,7 +403,7 @@ class TrainedAutoencoder(Answers):
             )
         return goal
 
-    def _learn(
+    def _fit_encoded(
         self,
         train_rows: TrainingRows,
         valid_rows: TrainingData | None,
@@ -413,13 +413,13 @@ class TrainedAutoencoder(Answers):
         """Train from beginning to end and hold the result against mean and PCA."""
         options = self._options(train_rows.n_rows, seed)
         with seeded(seed):
-            spectrum = self._set_up(train_rows, valid_rows, options)
+            spectrum = self._initialize(train_rows, valid_rows, options)
             if not self.interrupted_:
                 self._train(train_rows, valid_rows, options)
-            self._conclude(train_rows, valid_rows, every_row, spectrum, options)
+            self._finish_fit(train_rows, valid_rows, every_row, spectrum, options)
         return self
 
-    def _set_up(
+    def _initialize(
         self,
         train_rows: TrainingRows,
         valid_rows: TrainingData | None,
@@ -431,14 +431,16 @@ class TrainedAutoencoder(Answers):
         spectrum = fit_spectrum(cells, self.preprocessor_.layout)
         self.interrupted_ = False
         if like is None:
-            self.n_components_ = self._find_size(spectrum, train_rows, valid_rows, options)
+            self.n_components_ = self._choose_n_components(
+                spectrum, train_rows, valid_rows, options
+            )
         else:
-            self.__dict__.update({n: v for n, v in vars(like).items() if n in _OF_THE_SIZE})
+            self.__dict__.update({n: v for n, v in vars(like).items() if n in _SIZE_ATTRIBUTES})
         if not self.interrupted_:
-            self._start(spectrum, cells)
+            self._create_module(spectrum, cells)
         return spectrum
 
-    def _conclude(
+    def _finish_fit(
         self,
         train_rows: TrainingRows,
         valid_rows: TrainingData | None,
@@ -447,31 +449,31 @@ class TrainedAutoencoder(Answers):
         options: TrainingOptions,
     ) -> None:
         """Hold the trained model against mean and PCA, and refit where asked for."""
-        self._judge(train_rows.sample, valid_rows, spectrum)
+        self._compare_with_baselines(train_rows.sample, valid_rows, spectrum)
         if self.refit and valid_rows is not None and not self.interrupted_:
-            self._fit_again(every_row, options)
+            self._refit(every_row, options)
         self._optimizer_state = None
         self._next_seed = options.seed + 1
 
-    def _fit_again(self, rows: TrainingRows, options: TrainingOptions) -> None:
+    def _refit(self, rows: TrainingRows, options: TrainingOptions) -> None:
         """Train anew on all rows, for as many steps as were found to be best."""
         judged, n_steps = self.history_, self.history_.best_step
         if not n_steps:
             return
         cells = rows.sample.take(slice(None)).target
-        self._start(fit_spectrum(cells, self.preprocessor_.layout), cells)
+        self._create_module(fit_spectrum(cells, self.preprocessor_.layout), cells)
         self._train(rows, None, replace(options, n_steps=n_steps, patience=None, keep_best=False))
         self.n_refit_steps_ = self.history_.last_step
         self.history_ = judged
 
-    def _start(self, spectrum: Spectrum, cells: Cells) -> None:
+    def _create_module(self, spectrum: Spectrum, cells: Cells) -> None:
         """Build the untrained module for some training rows, if there is memory for it."""
         if not self._has_own_network:
             width = self.preprocessor_.layout.width
-            check_module_fits(lambda: self._build_module(torch.zeros(width)), self.max_memory)
+            check_module_memory(lambda: self._build_module(torch.zeros(width)), self.max_memory)
         self.module_ = self._build_module(spectrum.mean)
 
-    def _find_size(
+    def _choose_n_components(
         self,
         spectrum: Spectrum,
         train_rows: TrainingRows,
@@ -479,9 +481,9 @@ class TrainedAutoencoder(Answers):
         options: TrainingOptions,
     ) -> int:
         """Return the size of the code, by trying where that pays."""
-        return self._count_components(spectrum)
+        return self._default_n_components(spectrum)
 
-    def _count_components(self, spectrum: Spectrum) -> int:
+    def _default_n_components(self, spectrum: Spectrum) -> int:
         """Return the size of the code, by parameters and a PCA alone."""
         if self.n_components != "auto":
             return int(self.n_components)
@@ -518,7 +520,7 @@ class TrainedAutoencoder(Answers):
         """Return how to train on so many rows from beginning to end."""
         return training_options(self, n_rows, seed)
 
-    def _lesson(self, rows: TrainingData) -> TrainingData:
+    def _training_view(self, rows: TrainingData) -> TrainingData:
         """Return what the loop is shown of some rows."""
         return rows
 
@@ -531,13 +533,15 @@ class TrainedAutoencoder(Answers):
         title: str | None = None,
     ) -> dict[str, Any]:
         """Run the loop on the engine, keep its best weights, return the optimiser's state."""
-        lessons = train_rows.through(self._lesson), valid_rows and self._lesson(valid_rows)
-        corruption = self._make_corruption()
-        state = run_loop(self, *lessons, options, corruption, optimizer_state, title)
-        self._settle(train_rows, valid_rows)
+        train_view = train_rows.through(self._training_view)
+        valid_view = valid_rows and self._training_view(valid_rows)
+        state = run_loop(
+            self, train_view, valid_view, options, self._make_corruption(), optimizer_state, title
+        )
+        self._fit_latent(train_rows, valid_rows)
         return state
 
-    def _settle(self, train_rows: TrainingRows, valid_rows: TrainingData | None) -> None:
+    def _fit_latent(self, train_rows: TrainingRows, valid_rows: TrainingData | None) -> None:
         """Fit what belongs to a trained code: its prior, and what counts as active."""
         with torch.no_grad():
             first_rows = prior_rows(train_rows.sample.inputs)

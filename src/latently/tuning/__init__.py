@@ -1,4 +1,8 @@
-"""Settings found by trying, and judged by rows that had no say."""
+"""Hyperparameter search, learning curves and repeated scores, evaluated on held-out rows.
+
+Modules here may import from ``tasks`` and the packages below it. Optuna is imported in
+``_optuna`` only, when a search begins.
+"""
 
 from latently.tuning._curves import (
     LearningCurve,

@@ -20,7 +20,7 @@ from latently.estimators import BaseAutoencoder
 from latently.exceptions import DataError, ParameterError
 from latently.tuning._objectives import fit_model
 from latently.tuning._pca import EncodedPCA
-from latently.tuning._rows import Rows, part, read_rows
+from latently.tuning._rows import Rows, read_rows, split_rows
 
 #: Fewest rows that a point of a learning curve is fitted to.
 _MIN_ROWS = 20
@@ -135,9 +135,9 @@ def repeated_score(
         raise ParameterError(f"{str(error).splitlines()[0].rstrip('.')}. Give a scoring.") from None
     scores, ratios = [], []
     for train, test in _folds(rows, n_splits, n_repeats, seed):
-        learnt, judged = rows.take(train), rows.take(test)
+        learnt, held_out = rows.take(train), rows.take(test)
         fitted = _fitted(model, learnt)
-        scores.append(float(scorer(fitted, judged.X, judged.y)))
+        scores.append(float(scorer(fitted, held_out.X, held_out.y)))
         ratios.append(len(test) / len(train))
     mean, spread = float(np.mean(scores)), np.std(scores, ddof=1)
     # Folds share rows: their variance alone would make the interval too narrow.
@@ -196,7 +196,7 @@ class LearningCurve:
     @property
     def verdict(self) -> str:
         """Say in words what would help."""
-        train, test = (1 - np.median(part, 1) for part in (self.train, self.test))
+        train, test = (1 - np.median(values, 1) for values in (self.train, self.test))
         rises = len(test) > 1 and test[-2] - test[-1] > _RISE * test[-2]
         if test[-1] > _GAP * max(train[-1], 0.0):
             more = "more rows would help" if rises else "fewer components would cost little"
@@ -218,7 +218,7 @@ class LearningCurve:
     def __str__(self) -> str:
         lines = [f"{'rows':>8}  {'learnt':>8}  {'new':>8}  {'PCA, new':>8}"]
         for size, *parts in zip(self.sizes, self.train, self.test, self.pca, strict=True):
-            cells = "  ".join(f"{np.median(part):>8.4f}" for part in parts)
+            cells = "  ".join(f"{np.median(values):>8.4f}" for values in parts)
             lines.append(f"{size:>8,}  {cells}")
         return "\n".join([*lines, self.verdict])
 
@@ -291,21 +291,21 @@ def learning_curve(
     figures = []
     sizes: tuple[int, ...] = ()
     for turn in range(n_repeats):
-        learn, judged = part(rows, test_fraction, True, seed + turn)
+        learn, held_out = split_rows(rows, test_fraction, True, seed + turn)
         sizes = tuple(round(min(share, 1.0) * len(learn)) for share in sorted(shares))
         if sizes[0] < _MIN_ROWS:
             raise DataError(
                 f"The smallest share is {sizes[0]} rows, {_MIN_ROWS} are needed. Give larger ones."
             )
         order = np.random.default_rng(seed + turn).permutation(len(learn))
-        figures.append([_point(model, learn.take(order[:size]), judged, seed) for size in sizes])
+        figures.append([_point(model, learn.take(order[:size]), held_out, seed) for size in sizes])
     by_size = [tuple(zip(*points, strict=True)) for points in zip(*figures, strict=True)]
     train, test, pca = (tuple(point[place] for point in by_size) for place in range(3))
-    return LearningCurve(sizes, train, test, pca, len(judged))
+    return LearningCurve(sizes, train, test, pca, len(held_out))
 
 
 def _point(
-    model: BaseAutoencoder, learn: Rows, judged: Rows, seed: int
+    model: BaseAutoencoder, learn: Rows, held_out: Rows, seed: int
 ) -> tuple[float, float, float]:
     """Return the figure on the rows learnt from, on others, and that of a PCA on these."""
     copy: Any = clone(model)
@@ -313,4 +313,4 @@ def _point(
         copy.set_params(random_state=seed)
     fitted: Any = fit_model(copy, learn)
     pca = EncodedPCA.fit(fitted, learn.X, fitted.n_components_)
-    return float(fitted.score(learn.X)), float(fitted.score(judged.X)), 1 - pca.left(judged.X)
+    return float(fitted.score(learn.X)), float(fitted.score(held_out.X)), 1 - pca.left(held_out.X)

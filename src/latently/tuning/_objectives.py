@@ -18,7 +18,7 @@ from latently._validation import read_seed
 from latently.estimators import BaseAutoencoder, TrainedAutoencoder, filled_of, fit_seeds
 from latently.exceptions import DataError, ParameterError
 from latently.tasks import AnomalyDetector, FeatureExtractor
-from latently.tuning._pca import EncodedPCA, hide
+from latently.tuning._pca import EncodedPCA, hide_cells
 from latently.tuning._rows import Rows, is_classes
 
 ObjectiveName = Literal["reconstruction", "downstream", "anomaly", "imputation"]
@@ -38,7 +38,7 @@ class Objective(Protocol):
         """Refuse rows that it cannot work with."""
         ...
 
-    def lesson(self, rows: Rows) -> Rows:
+    def training_rows(self, rows: Rows) -> Rows:
         """Return those of the rows that an autoencoder learns from."""
         ...
 
@@ -46,11 +46,11 @@ class Objective(Protocol):
         """Return what a fitted autoencoder is used as: itself, or a task."""
         ...
 
-    def score(self, fitted: Any, train: Rows, judged: Rows, seed: int) -> float:
+    def score(self, fitted: Any, train: Rows, held_out: Rows, seed: int) -> float:
         """Return the figure on other rows than those of ``fit``."""
         ...
 
-    def pca_score(self, pca: EncodedPCA, train: Rows, judged: Rows, seed: int) -> float:
+    def pca_score(self, pca: EncodedPCA, train: Rows, held_out: Rows, seed: int) -> float:
         """Return the figure of a PCA."""
         ...
 
@@ -73,10 +73,10 @@ def fit_models(model: BaseAutoencoder, rows: Rows, n_seeds: int) -> Sequence[Bas
     return [fit_model(one, rows) for one in models]
 
 
-class _AsItIs:
-    """An autoencoder that learns from all rows and is judged itself."""
+class _PlainObjective:
+    """An autoencoder that learns from all rows and is scored itself."""
 
-    def lesson(self, rows: Rows) -> Rows:
+    def training_rows(self, rows: Rows) -> Rows:
         """Return all rows."""
         return rows
 
@@ -86,7 +86,7 @@ class _AsItIs:
 
 
 @dataclass(frozen=True)
-class Reconstruction(_AsItIs):
+class Reconstruction(_PlainObjective):
     """The share of the variation of unseen rows that is rebuilt."""
 
     figure: ClassVar[str] = "share of the variation rebuilt"
@@ -95,17 +95,17 @@ class Reconstruction(_AsItIs):
     def check(self, rows: Rows) -> None:
         """Take any rows."""
 
-    def score(self, fitted: Any, train: Rows, judged: Rows, seed: int) -> float:
+    def score(self, fitted: Any, train: Rows, held_out: Rows, seed: int) -> float:
         """Return the share."""
-        return float(fitted.score(judged.X))
+        return float(fitted.score(held_out.X))
 
-    def pca_score(self, pca: EncodedPCA, train: Rows, judged: Rows, seed: int) -> float:
+    def pca_score(self, pca: EncodedPCA, train: Rows, held_out: Rows, seed: int) -> float:
         """Return the share of a PCA."""
-        return 1 - pca.left(judged.X)
+        return 1 - pca.left(held_out.X)
 
 
 @dataclass(frozen=True)
-class Downstream(_AsItIs):
+class Downstream(_PlainObjective):
     """How well a linear model reads labels off the code."""
 
     figure: ClassVar[str] = "accuracy, or R2, of a linear model on the code"
@@ -125,20 +125,24 @@ class Downstream(_AsItIs):
         """Return an extractor of features."""
         return FeatureExtractor(autoencoder=model).fit(rows.X)
 
-    def score(self, fitted: Any, train: Rows, judged: Rows, seed: int) -> float:
+    def score(self, fitted: Any, train: Rows, held_out: Rows, seed: int) -> float:
         """Return accuracy, or R2 for amounts."""
-        return _read_off(fitted.transform(train.X), fitted.transform(judged.X), train, judged)
+        return _linear_probe_score(
+            fitted.transform(train.X), fitted.transform(held_out.X), train, held_out
+        )
 
-    def pca_score(self, pca: EncodedPCA, train: Rows, judged: Rows, seed: int) -> float:
+    def pca_score(self, pca: EncodedPCA, train: Rows, held_out: Rows, seed: int) -> float:
         """Return the same of the codes of a PCA."""
-        return _read_off(pca.codes(train.X), pca.codes(judged.X), train, judged)
+        return _linear_probe_score(pca.codes(train.X), pca.codes(held_out.X), train, held_out)
 
 
-def _read_off(codes: np.ndarray, others: np.ndarray, train: Rows, judged: Rows) -> float:
+def _linear_probe_score(
+    codes: np.ndarray, others: np.ndarray, train: Rows, held_out: Rows
+) -> float:
     assert train.y is not None
     head = LogisticRegression(max_iter=1_000) if is_classes(train.y) else Ridge()
     model = make_pipeline(StandardScaler(), head).fit(codes, train.y)
-    return float(model.score(others, judged.y))
+    return float(model.score(others, held_out.y))
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,7 @@ class Anomaly:
                 f"many known to be normal, got {(y == 1).sum()} and {(y == 0).sum()}. Label more."
             )
 
-    def lesson(self, rows: Rows) -> Rows:
+    def training_rows(self, rows: Rows) -> Rows:
         """Return the rows that are not known to be anomalies."""
         return rows.take(np.flatnonzero(rows.y != 1))
 
@@ -170,23 +174,23 @@ class Anomaly:
         """Return a detector."""
         return AnomalyDetector(autoencoder=model).fit(rows.X)
 
-    def score(self, fitted: Any, train: Rows, judged: Rows, seed: int) -> float:
+    def score(self, fitted: Any, train: Rows, held_out: Rows, seed: int) -> float:
         """Return the average precision."""
-        return _precision(-fitted.score_samples(judged.X), judged)
+        return _average_precision(-fitted.score_samples(held_out.X), held_out)
 
-    def pca_score(self, pca: EncodedPCA, train: Rows, judged: Rows, seed: int) -> float:
+    def pca_score(self, pca: EncodedPCA, train: Rows, held_out: Rows, seed: int) -> float:
         """Return that of the reconstruction error of a PCA."""
-        return _precision(pca.errors(judged.X), judged)
+        return _average_precision(pca.errors(held_out.X), held_out)
 
 
-def _precision(scores: np.ndarray, judged: Rows) -> float:
-    assert judged.y is not None
-    known = judged.y >= 0
-    return float(average_precision_score(judged.y[known] == 1, scores[known]))
+def _average_precision(scores: np.ndarray, held_out: Rows) -> float:
+    assert held_out.y is not None
+    known = held_out.y >= 0
+    return float(average_precision_score(held_out.y[known] == 1, scores[known]))
 
 
 @dataclass(frozen=True)
-class Imputation(_AsItIs):
+class Imputation(_PlainObjective):
     """The share of the variation of hidden cells that is filled in."""
 
     figure: ClassVar[str] = "share of the variation of hidden cells filled in"
@@ -197,20 +201,20 @@ class Imputation(_AsItIs):
         if len(rows.X.shape) > 2:
             raise DataError("An imputation objective needs a table, got images.")
 
-    def score(self, fitted: Any, train: Rows, judged: Rows, seed: int) -> float:
+    def score(self, fitted: Any, train: Rows, held_out: Rows, seed: int) -> float:
         """Return the share, for a fifth of the cells."""
-        holes = hide(fitted, judged.X, seed)
+        holes = hide_cells(fitted, held_out.X, seed)
         filled = fitted._ask(holes.shown, filled_of)
         return 1 - holes.left(torch.from_numpy(filled).double())
 
-    def pca_score(self, pca: EncodedPCA, train: Rows, judged: Rows, seed: int) -> float:
+    def pca_score(self, pca: EncodedPCA, train: Rows, held_out: Rows, seed: int) -> float:
         """Return the share of a PCA that reads hidden cells as the mean."""
-        holes = hide(pca.model, judged.X, seed)
+        holes = hide_cells(pca.model, held_out.X, seed)
         return 1 - holes.left(pca.rebuild(holes.shown))
 
 
 @dataclass(frozen=True)
-class Custom(_AsItIs):
+class Custom(_PlainObjective):
     """A figure of the user's: a function of the fitted autoencoder, rows and labels."""
 
     function: Callable[[Any, Any, Any], float]
@@ -220,11 +224,11 @@ class Custom(_AsItIs):
     def check(self, rows: Rows) -> None:
         """Take any rows."""
 
-    def score(self, fitted: Any, train: Rows, judged: Rows, seed: int) -> float:
+    def score(self, fitted: Any, train: Rows, held_out: Rows, seed: int) -> float:
         """Return the figure."""
-        return float(self.function(fitted, judged.X, judged.y))
+        return float(self.function(fitted, held_out.X, held_out.y))
 
-    def pca_score(self, pca: EncodedPCA, train: Rows, judged: Rows, seed: int) -> float:
+    def pca_score(self, pca: EncodedPCA, train: Rows, held_out: Rows, seed: int) -> float:
         """Return nan: a PCA is no autoencoder."""
         return float("nan")
 

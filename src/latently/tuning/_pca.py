@@ -75,7 +75,7 @@ class EncodedPCA:
 
 
 @dataclass(frozen=True)
-class Holes:
+class HiddenCells:
     """Encoded rows with some cells hidden, and what was in them."""
 
     shown: Cells
@@ -90,7 +90,7 @@ class Holes:
         return float(wrong / whole.clamp(min=1e-30))
 
 
-def hide(model: BaseAutoencoder, X: Any, seed: int) -> Holes:
+def hide_cells(model: BaseAutoencoder, X: Any, seed: int) -> HiddenCells:
     """Hide a fifth of the observed cells, the same ones for every model."""
     cells = model._read(X)
     shape = len(cells.values), model.preprocessor_.layout.n_columns
@@ -98,7 +98,7 @@ def hide(model: BaseAutoencoder, X: Any, seed: int) -> Holes:
     drawn = torch.from_numpy(np.random.default_rng(seed).random(shape) < _HIDDEN)
     shown = Cells(cells.values, observed & ~drawn)
     hidden = model.module_.likelihood.spread(observed & drawn)
-    return Holes(
+    return HiddenCells(
         shown, cells.values.flatten(1).double(), hidden, model.module_.center.double().flatten()
     )
 

@@ -65,7 +65,7 @@ def _taken(X: Any, places: np.ndarray) -> Any:
     return frame[places.tolist()].to_native()
 
 
-def part(rows: Rows, share: float, shuffle: bool, seed: int) -> tuple[Rows, Rows]:
+def split_rows(rows: Rows, share: float, shuffle: bool, seed: int) -> tuple[Rows, Rows]:
     """Part rows into those to learn from and those to judge by.
 
     Whole groups are drawn where there are groups, the last rows taken where ``shuffle`` is off;

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from joblib import Parallel, delayed
 
 from latently.training import RayEngine, error_of_workers
-from latently.tuning._trial import Outcome, Work, run_elsewhere
+from latently.tuning._trial import Outcome, Work, run_in_worker
 
 
 class Call(NamedTuple):
@@ -61,7 +61,7 @@ class _Processes:
             pre_dispatch=self._n_jobs,
             batch_size=1,
         )
-        run = delayed(run_elsewhere)
+        run = delayed(run_in_worker)
         outcomes: Iterator[Outcome] = pool(
             run(work, params, number, trial._trial_id) for params, number, trial in calls
         )
@@ -77,7 +77,7 @@ class _Cluster:
         # Each trial trains on one core; a study in a file of this machine is not seen by others.
         is_seen = self._is_here or not (work.storage or "sqlite:").startswith("sqlite:")
         sent = ray.put(work if is_seen else replace(work, storage=None))
-        run = ray.remote(num_cpus=1)(run_elsewhere)
+        run = ray.remote(num_cpus=1)(run_in_worker)
         running: list[Any] = []
         try:
             while True:

@@ -1,4 +1,4 @@
-"""``AutoencoderSearchCV``: settings found by trying, and judged by rows that had no say."""
+"""``AutoencoderSearchCV``: hyperparameter search, evaluated on held-out rows."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from latently.estimators import (
 )
 from latently.exceptions import ParameterError
 from latently.nn import OwnSettings
-from latently.tuning._hunt import Hunt
 from latently.tuning._objectives import ObjectiveName
 from latently.tuning._optuna import quiet
 from latently.tuning._progress import SearchBar
 from latently.tuning._report import SearchReport
 from latently.tuning._rows import read_rows
+from latently.tuning._search_run import SearchRun
 from latently.tuning._study import SearchTrial
 
 
@@ -40,7 +40,7 @@ class AutoencoderSearchCV(OwnSettings, TransformerMixin, MetaEstimatorMixin, Bas
 
     Outer rows are set apart first. Of the rest, inner rows judge each trial; trials that do worse
     than others at the same step are ended early [2]_. What was chosen is then trained on all but
-    the outer rows and judged on these, beside the untuned default and a PCA; at last it is trained
+    the outer rows and scored on these, beside the untuned default and a PCA; at last it is trained
     on all rows. Ctrl-C ends the search and keeps the best so far. Needs the extra ``tune``.
 
     Parameters
@@ -189,19 +189,19 @@ default="reconstruction"
         """
         self._check()
         with quiet(), ExitStack() as stack:
-            hunt = Hunt.begin(self, read_rows(X, y, groups), stack)
+            run = SearchRun.begin(self, read_rows(X, y, groups), stack)
             with SearchBar(self.n_trials, self.time_limit, self.verbose) as bar:
-                hunt.search(bar)
-                self._keep(hunt)
+                run.search(bar)
+                self._store_results(run)
                 bar.note("outer rows")
-                self.report_: SearchReport = hunt.report(self.best_params_, self.best_score_)
+                self.report_: SearchReport = run.report(self.best_params_, self.best_score_)
                 if self.refit:
                     bar.note("all rows")
-                    self.best_estimator_: BaseAutoencoder = hunt.refit(self.best_params_)
-        self._take_over(hunt.default)
+                    self.best_estimator_: BaseAutoencoder = run.refit(self.best_params_)
+        self._copy_input_attributes(run.default)
         return self
 
-    def _take_over(self, fitted: BaseAutoencoder) -> None:
+    def _copy_input_attributes(self, fitted: BaseAutoencoder) -> None:
         self.n_features_in_: int = fitted.n_features_in_
         self.__dict__.pop("feature_names_in_", None)  # of an earlier fit
         if hasattr(fitted, "feature_names_in_"):
@@ -223,11 +223,11 @@ default="reconstruction"
         names: np.ndarray = self._best().get_feature_names_out(input_features)
         return names
 
-    def _keep(self, hunt: Hunt) -> None:
-        self.trials_: list[SearchTrial] = hunt.trials.ended()
-        self.best_params_, self.best_score_ = hunt.best()
-        self.cv_results_ = _columns(self.trials_, list(hunt.trials.space))
-        self.interrupted_: bool = hunt.interrupted
+    def _store_results(self, run: SearchRun) -> None:
+        self.trials_: list[SearchTrial] = run.trials.ended()
+        self.best_params_, self.best_score_ = run.best()
+        self.cv_results_ = _results_as_columns(self.trials_, list(run.trials.space))
+        self.interrupted_: bool = run.interrupted
 
     # ------------------------------------------------------------------ the best model's answers
     def transform(self, X: Any) -> np.ndarray:
@@ -292,7 +292,7 @@ default="reconstruction"
             raise ParameterError(f"n_jobs must be -1 or at least 1, got {self.n_jobs}. Try 2.")
 
 
-def _columns(trials: list[SearchTrial], names: list[str]) -> dict[str, np.ndarray]:
+def _results_as_columns(trials: list[SearchTrial], names: list[str]) -> dict[str, np.ndarray]:
     """Return trials as columns, as scikit-learn's searches have them."""
     scores = np.array([np.nan if t.score is None else t.score for t in trials])
     ranks = np.full(len(trials), len(trials), dtype=np.int32)

@@ -84,7 +84,7 @@ class Trials:
         complete = [trial for trial in self.ended() if trial.state == "complete"]
         return max(complete, key=lambda trial: trial.score or 0.0, default=None)
 
-    def begin_with(self, values: Mapping[str, Any], score: float, seconds: float) -> None:
+    def add_default(self, values: Mapping[str, Any], score: float, seconds: float) -> None:
         """Note what the default reached as the first trial, where it lies in the space."""
         drawn = {name: dim.drawn_for(values.get(name)) for name, dim in self.space.items()}
         if self.study.trials or None in drawn.values():
@@ -108,10 +108,10 @@ class Trials:
                 yield Call(params, trial.number, trial)
 
         for outcome in runner(work, asked()):
-            self._tell(waiting.pop(outcome.number), outcome)
+            self._record(waiting.pop(outcome.number), outcome)
             yield outcome
 
-    def _tell(self, trial: Any, outcome: Outcome) -> None:
+    def _record(self, trial: Any, outcome: Outcome) -> None:
         states = import_optuna().trial.TrialState
         noted = {"state": outcome.state, "seconds": outcome.seconds, "reason": outcome.reason}
         if outcome.interrupted:
@@ -168,17 +168,17 @@ def open_trials(
         known = study.user_attrs.get(_OWNER)
     except Exception as error:
         # SQLAlchemy, sqlite3 and alembic each have trees of their own.
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        message = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ParameterError(
-            f"storage {storage} cannot be used: {said}. Name a new file, or one of a search."
+            f"storage {storage} cannot be used: {message}. Name a new file, or one of a search."
         ) from None
     if known is None and not study.trials:
         study.set_user_attr(_OWNER, dict(owner))
         study.set_user_attr(_SEED, seed)
     elif known != dict(owner):
-        raise ParameterError(_other(storage, name, known, owner))
+        raise ParameterError(_other_search(storage, name, known, owner))
     trials = Trials(study, space, url)
-    _take_up(trials)
+    _requeue_running(trials)
     return trials
 
 
@@ -190,7 +190,7 @@ def stored_seed(storage: str | Path | None, name: str) -> int | None:
         return None
     try:
         seed = optuna.load_study(study_name=name, storage=open_storage(url)).user_attrs.get(_SEED)
-    except Exception:  # what is wrong with it is said when it is opened
+    except Exception:  # open_trials raises the error with its message
         return None
     return None if seed is None else int(seed)
 
@@ -202,7 +202,7 @@ def _url_of(storage: str | Path | None) -> str | None:
     return text if "://" in text else f"sqlite:///{Path(text).absolute()}"
 
 
-def _other(
+def _other_search(
     storage: Any, name: str, known: Mapping[str, str] | None, owner: Mapping[str, str]
 ) -> str:
     differs = [part for part, value in owner.items() if known is None or known.get(part) != value]
@@ -212,7 +212,7 @@ def _other(
     )
 
 
-def _take_up(trials: Trials) -> None:
+def _requeue_running(trials: Trials) -> None:
     """Run again what a killed search had begun."""
     states = import_optuna().trial.TrialState
     for trial in trials.study.get_trials(states=(states.RUNNING,)):
@@ -221,7 +221,7 @@ def _take_up(trials: Trials) -> None:
             trials.study.enqueue_trial(trial.params)
 
 
-def owner_of(parts: Mapping[str, Any]) -> dict[str, str]:
+def fingerprint_of(parts: Mapping[str, Any]) -> dict[str, str]:
     """Return a short text for each part of a search, equal for equal parts."""
     texts = {name: json.dumps(part, sort_keys=True, default=repr) for name, part in parts.items()}
     return {

@@ -19,7 +19,7 @@ from latently.tuning._optuna import import_optuna, quiet
 from latently.tuning._rows import Rows
 
 #: Errors that are of the parameters of a trial, not of the search.
-_OF_A_TRIAL = (LatentlyError, ArithmeticError, ValueError, TypeError, RuntimeError, MemoryError)
+_TRIAL_ERRORS = (LatentlyError, ArithmeticError, ValueError, TypeError, RuntimeError, MemoryError)
 State = Literal["complete", "pruned", "failed", "late"]
 #: Parts of a training after which a trial may be ended, and the first of them.
 N_PARTS, FIRST_PART = 50, 10
@@ -52,7 +52,7 @@ class Outcome(NamedTuple):
     interrupted: bool = False
 
 
-class Late(Exception):
+class TimeUp(Exception):
     """Time is up."""
 
 
@@ -60,7 +60,7 @@ class Pruned(Exception):
     """The trial does worse than others did."""
 
 
-class Watcher:
+class TrialCallback:
     """Told of every evaluation of a trial; ends one that is late, or does worse than others.
 
     Parameters
@@ -91,7 +91,7 @@ class Watcher:
         """Report an evaluation and end the trial where that is due."""
         self.done = record.step / self._n_steps
         if time.time() > self._deadline:
-            raise Late
+            raise TimeUp
         part = int(N_PARTS * self.done)
         if self._trial is None or self._n_trainings > 1 or part <= self._part:
             return
@@ -120,7 +120,7 @@ class Work:
         Unfitted.
     objective : Objective
         What to judge by.
-    train, judged : Rows
+    train, held_out : Rows
         The inner rows.
     seed : int
         Of what the objective draws.
@@ -139,7 +139,7 @@ class Work:
     model: BaseAutoencoder
     objective: Objective
     train: Rows
-    judged: Rows
+    held_out: Rows
     seed: int
     n_seeds: int
     deadline: float
@@ -150,41 +150,41 @@ class Work:
     def run(self, params: dict[str, Any], number: int, trial: Any) -> Outcome:
         """Train with some parameters and judge by the inner rows."""
         start = time.perf_counter()
-        watcher = Watcher(trial if self.prunes else None, self.deadline)
+        callback = TrialCallback(trial if self.prunes else None, self.deadline)
         state: State = "complete"
         score, reason = None, ""
         try:
             # Those of the rows came with the default; those of a trial are in its outcome.
             with silenced():
-                _, score = self.train_and_score(params, watcher)
+                _, score = self.train_and_score(params, callback)
         except Pruned:
             state = "pruned"
-        except Late:
+        except TimeUp:
             state = "late"
-        except _OF_A_TRIAL as error:
+        except _TRIAL_ERRORS as error:
             state, reason = "failed", f"{type(error).__name__}: {error}".rstrip(".")
         if score is not None and math.isnan(score):
             state, score, reason = "failed", None, "its score is not a number"
         seconds = time.perf_counter() - start
-        return Outcome(number, state, score, seconds, reason, watcher.interrupted)
+        return Outcome(number, state, score, seconds, reason, callback.interrupted)
 
-    def train_and_score(self, params: dict[str, Any], watcher: Watcher) -> tuple[Any, float]:
-        """Return what was fitted to the training rows, and its figure on the judged ones."""
-        with using_callback(watcher):
+    def train_and_score(self, params: dict[str, Any], callback: TrialCallback) -> tuple[Any, float]:
+        """Return what was fitted to the training rows, and its figure on the held-out ones."""
+        with using_callback(callback):
             fitted = self.fit(params, self.train, self.n_seeds)
-        return fitted[0], self.score(fitted, self.train, self.judged)
+        return fitted[0], self.score(fitted, self.train, self.held_out)
 
     def fit(self, params: dict[str, Any], rows: Rows, n_seeds: int) -> list[Any]:
         """Return the model with some parameters, fitted to some rows from some seeds."""
-        model, lesson = clone(self.model).set_params(**params), self.objective.lesson(rows)
-        return [self.objective.use(one, lesson) for one in fit_models(model, lesson, n_seeds)]
+        model, used = clone(self.model).set_params(**params), self.objective.training_rows(rows)
+        return [self.objective.use(one, used) for one in fit_models(model, used, n_seeds)]
 
-    def score(self, fitted: list[Any], train: Rows, judged: Rows) -> float:
+    def score(self, fitted: list[Any], train: Rows, held_out: Rows) -> float:
         """Return the mean figure of what was fitted from several seeds."""
-        return mean(self.objective.score(one, train, judged, self.seed) for one in fitted)
+        return mean(self.objective.score(one, train, held_out, self.seed) for one in fitted)
 
 
-def run_elsewhere(work: Work, params: dict[str, Any], number: int, trial_id: int) -> Outcome:
+def run_in_worker(work: Work, params: dict[str, Any], number: int, trial_id: int) -> Outcome:
     """Run a trial of a study in a storage, or of none: what a worker process does."""
     if work.storage is None:
         return work.run(params, number, None)

@@ -20,7 +20,7 @@ _LEAST_DETAIL = 1e-3
 _LEAST_GAIN = 0.5
 
 
-class _Places(NamedTuple):
+class _Positions(NamedTuple):
     """Where patches lie in a stack, one entry a patch, and how much there is to see."""
 
     image: np.ndarray
@@ -28,8 +28,8 @@ class _Places(NamedTuple):
     left: np.ndarray
     weight: np.ndarray
 
-    def take(self, index: np.ndarray) -> _Places:
-        return _Places(*(part[index] for part in self))
+    def take(self, index: np.ndarray) -> _Positions:
+        return _Positions(*(part[index] for part in self))
 
 
 def cut_patches(
@@ -58,21 +58,22 @@ def cut_patches(
     smallest = [min(cells.values.shape[axis] for cells in clean) for axis in (2, 3)]
     sides = (side, side) if isinstance(side, int) else side
     height, width = (min(pair) for pair in zip(sides, smallest, strict=True))
-    places = _drawn([_places(cells.values, height, width) for cells in clean], clean, height, width)
-    target = _cut(clean, places, height, width)
+    candidates = [_positions(cells.values, height, width) for cells in clean]
+    positions = _draw_positions(candidates, clean, height, width)
+    target = _cut(clean, positions, height, width)
     if noisy is not clean:
-        return TrainingData(_cut(noisy, places, height, width), target)
+        return TrainingData(_cut(noisy, positions, height, width), target)
     return TrainingData(_recoloured(target) if recolour else target)
 
 
-def _places(stack: Tensor, height: int, width: int) -> _Places:
+def _positions(stack: Tensor, height: int, width: int) -> _Positions:
     """Return every place of a stack, half a patch apart, weighed by its detail."""
     tops, lefts = (_starts(*pair) for pair in zip(stack.shape[2:], (height, width), strict=True))
     grid = np.meshgrid(np.arange(len(stack)), tops, lefts, indexing="ij")
     detail = _detail(stack.numpy(), height, width)[:, tops][:, :, lefts]
     weight = (np.sqrt(np.maximum(detail, 0)) + _LEAST_DETAIL) / (len(tops) * len(lefts))
     image, top, left = (axis.ravel() for axis in grid)
-    return _Places(image, top, left, weight.ravel())
+    return _Positions(image, top, left, weight.ravel())
 
 
 def _starts(length: int, side: int) -> np.ndarray:
@@ -92,9 +93,9 @@ def _detail(stack: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.asarray(inside / (height * width))
 
 
-def _drawn(
-    places: list[_Places], clean: list[Cells], height: int, width: int
-) -> list[tuple[int, _Places]]:
+def _draw_positions(
+    places: list[_Positions], clean: list[Cells], height: int, width: int
+) -> list[tuple[int, _Positions]]:
     """Draw as many places as there are, or as memory allows; images of one patch each once."""
     sizes = np.array([len(part.image) for part in places])
     weights = np.concatenate([part.weight for part in places])
@@ -114,10 +115,12 @@ def _drawn(
     return [(place, part) for place, part in found if len(part.image)]
 
 
-def _cut(stacks: list[Cells], places: list[tuple[int, _Places]], height: int, width: int) -> Cells:
+def _cut(
+    stacks: list[Cells], places: list[tuple[int, _Positions]], height: int, width: int
+) -> Cells:
     """Return the patches at these places, (n, channels, height, width)."""
 
-    def cut(stack: Tensor, part: _Places) -> Tensor:
+    def cut(stack: Tensor, part: _Positions) -> Tensor:
         windows = sliding_window_view(stack.numpy(), (height, width), axis=(2, 3))
         return torch.from_numpy(windows[part.image, :, part.top, part.left])
 

@@ -24,15 +24,15 @@ from latently.tuning._objectives import Objective, Reconstruction, objective_of
 from latently.tuning._pca import EncodedPCA
 from latently.tuning._progress import SearchBar
 from latently.tuning._report import SearchReport, Standing
-from latently.tuning._rows import Rows, part
+from latently.tuning._rows import Rows, split_rows
 from latently.tuning._runners import runner_of
 from latently.tuning._spaces import Space, default_space, read_space
-from latently.tuning._study import SearchTrial, Trials, open_trials, owner_of, stored_seed
-from latently.tuning._trial import Late, Watcher, Work
+from latently.tuning._study import SearchTrial, Trials, fingerprint_of, open_trials, stored_seed
+from latently.tuning._trial import TimeUp, TrialCallback, Work
 
 #: Trainings to keep time for after the last trial: two on more rows, one on all of them.
 _TRAININGS_AFTER = 3.0
-#: Reasons of failed trials that are told.
+#: Reasons of failed trials that are listed.
 _MAX_REASONS = 5
 
 
@@ -56,7 +56,7 @@ class Settings(Protocol):
 
 
 @dataclass
-class Hunt:
+class SearchRun:
     """One search.
 
     Attributes
@@ -89,7 +89,7 @@ class Hunt:
 
     @classmethod
     def begin(cls, settings: Settings, rows: Rows, stack: ExitStack) -> Self:
-        """Judge what was asked for, part the rows and open the study."""
+        """Judge what was asked for, split the rows and open the study."""
         started = time.time()
         objective = objective_of(settings.objective)
         objective.check(rows)
@@ -99,17 +99,17 @@ class Hunt:
             seed = stored_seed(settings.storage, settings.study_name)
         if seed is None:
             seed = read_seed(settings.random_state)
-        learn, outer = part(rows, settings.outer_fraction, settings.shuffle, seed)
-        train, judged = part(learn, settings.inner_fraction, settings.shuffle, seed + 1)
+        learn, outer = split_rows(rows, settings.outer_fraction, settings.shuffle, seed)
+        train, held_out = split_rows(learn, settings.inner_fraction, settings.shuffle, seed + 1)
         model = _prepared(settings, learn.X, seed)
         space = _space(settings, objective, model)
         trials = open_trials(
             space, settings.storage, settings.study_name,
-            owner_of(_parts(settings, objective, model, space, rows, seed)), seed,
+            fingerprint_of(_identity_of(settings, objective, model, space, rows, seed)), seed,
             _n_jobs(settings), stack,
         )  # fmt: skip
         work = Work(
-            model, objective, train, judged, seed, settings.n_seeds,
+            model, objective, train, held_out, seed, settings.n_seeds,
             started + (settings.time_limit or math.inf), isinstance(objective, Reconstruction),
             trials.url, settings.study_name,
         )  # fmt: skip
@@ -123,7 +123,7 @@ class Hunt:
             size = {"n_components": self.default.n_components_}
             self.work = replace(self.work, model=clone(self.work.model).set_params(**size))
         ends = self.work.deadline - _TRAININGS_AFTER * seconds
-        self.trials.begin_with(self.work.model.get_params(), self.default_score, seconds)
+        self.trials.add_default(self.work.model.get_params(), self.default_score, seconds)
 
         def is_over(n_begun: int) -> bool:
             wanted = self.settings.n_trials
@@ -144,17 +144,17 @@ class Hunt:
                 TrainingWarning,
             )
         else:
-            self._refuse_nothing(seconds)
+            self._require_a_trial(seconds)
 
     def _train_default(self) -> tuple[BaseAutoencoder, float, float]:
         """Return the untuned model on the inner rows, its score, and the seconds that it took."""
-        start, watcher = time.perf_counter(), Watcher(None, self.work.deadline)
+        start, callback = time.perf_counter(), TrialCallback(None, self.work.deadline)
         try:
-            fitted, score = self.work.train_and_score({}, watcher)
-        except Late:
-            needed = (1 + _TRAININGS_AFTER) * watcher.expected_seconds
+            fitted, score = self.work.train_and_score({}, callback)
+        except TimeUp:
+            needed = (1 + _TRAININGS_AFTER) * callback.expected_seconds
             raise ParameterError(self._too_short(needed)) from None
-        if watcher.interrupted:
+        if callback.interrupted:
             raise KeyboardInterrupt
         return autoencoder_of(fitted), score, time.perf_counter() - start
 
@@ -165,7 +165,7 @@ class Hunt:
             return {}, self.default_score
         return dict(found.params), found.score
 
-    def _refuse_nothing(self, seconds: float) -> None:
+    def _require_a_trial(self, seconds: float) -> None:
         """Say why not a single trial came through."""
         ended = self.trials.ended()
         if any(trial.state in ("complete", "pruned") for trial in ended):
@@ -198,9 +198,9 @@ class Hunt:
         size = autoencoder_of(fitted["tuned"][0]).n_components_
         pca = [
             objective.pca_score(
-                EncodedPCA.fit(self.default, train.X, size), train, judged, self.seed
+                EncodedPCA.fit(self.default, train.X, size), train, held_out, self.seed
             )
-            for train, judged in ((work.train, work.judged), (self.learn, self.outer))
+            for train, held_out in ((work.train, work.held_out), (self.learn, self.outer))
         ]
         states = Counter(trial.state for trial in self.trials.ended())
         return SearchReport(
@@ -210,7 +210,7 @@ class Hunt:
                 Standing("default", self.default_score, outer["default"]),
                 Standing("PCA", *pca),
             ),
-            len(work.judged), len(self.outer), min(size, self.default.preprocessor_.layout.width),
+            len(work.held_out), len(self.outer), min(size, self.default.preprocessor_.layout.width),
             states["complete"], states["pruned"], states["failed"] + states["late"],
         )  # fmt: skip
 
@@ -259,7 +259,7 @@ def _space(settings: Settings, objective: Objective, model: BaseAutoencoder) -> 
     return space
 
 
-def _parts(
+def _identity_of(
     settings: Settings, objective: Objective, model: BaseAutoencoder, space: Space, rows: Rows,
     seed: int,
 ) -> dict[str, Any]:  # fmt: skip
@@ -269,7 +269,7 @@ def _parts(
         "estimator": [type(model).__name__, params],
         "space": {name: [d.to_json(), sorted(d.choices or ())] for name, d in space.items()},
         "objective": [type(objective).__name__, settings.shuffle],
-        "data": [joblib.hash(part) for part in (rows.X, rows.y, rows.groups)],
+        "data": [joblib.hash(values) for values in (rows.X, rows.y, rows.groups)],
         "fractions": [settings.outer_fraction, settings.inner_fraction],
         **({"n_seeds": settings.n_seeds} if settings.n_seeds > 1 else {}),
         "random_state": seed,
@@ -291,6 +291,6 @@ def _n_jobs(settings: Settings) -> int:
 
 def _all_failed(failed: list[SearchTrial]) -> str:
     reasons = Counter(trial.reason for trial in failed).most_common()
-    told = "; ".join(f"{count} x {reason}" for reason, count in reasons[:_MAX_REASONS])
+    listed = "; ".join(f"{count} x {reason}" for reason, count in reasons[:_MAX_REASONS])
     more = f"; and {len(reasons) - _MAX_REASONS} more" if len(reasons) > _MAX_REASONS else ""
-    return f"All {len(failed)} trials failed ({told}{more}). Narrow the space."
+    return f"All {len(failed)} trials failed ({listed}{more}). Narrow the space."

@@ -20,17 +20,17 @@ from latently._validation import (
     read_input,
 )
 from latently.estimators._base import BaseAutoencoder
-from latently.estimators._common_docs import document
-from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
-from latently.estimators._fitting import (
+from latently.estimators._inference import cell_surprise_of, surprise_of
+from latently.estimators.fit._effort import EFFORT_CONSTRAINT, Effort, scaled
+from latently.estimators.fit._prepare import (
     MAX_CATEGORIES_CONSTRAINT,
-    check_rows_fit,
+    check_answer_memory,
     encode,
-    extended,
+    extended_preprocessor,
     in_canonical_order,
     make_preprocessor,
 )
-from latently.estimators._inference import cell_surprise_of, surprise_of
+from latently.estimators.models._common_docs import document
 from latently.nn import Cells, MemoryEnsembleModule, MemoryModule, StoredRows
 from latently.nn.memory import GROUP, tail_rows
 from latently.preprocessing import MAX_CATEGORIES, LikelihoodChoice
@@ -41,9 +41,9 @@ _AUTO_ROWS = 2_000
 #: Bytes of an encoded element that is read, and of one that is kept for all views.
 _BYTES_READ, _BYTES_KEPT = 16, 80
 #: Small memories of a robust one.
-_MEMORIES = 64
+_N_GROUPS = 64
 #: Share of the memory that one call of ``partial_fit`` replaces at most.
-_RENEWED = 0.1
+_MAX_RENEWED = 0.1
 
 
 @document
@@ -170,10 +170,10 @@ class MemoryAutoencoder(BaseAutoencoder):
         self.preprocessor_ = make_preprocessor(
             data, self.likelihood, self.max_categories, narrow=False
         )
-        chosen = self._chosen(len(data), seed)
-        self._check_fits(len(data), len(chosen))
+        chosen = self._choose_rows(len(data), seed)
+        self._check_memory(len(data), len(chosen))
         cells = encode(self.preprocessor_, data, fitting=True)
-        self._keep(cells.take(chosen), cells, seed)
+        self._store_rows(cells.take(chosen), cells, seed)
         self.history_ = History(stopped="finished")
         self.interrupted_ = False
         self._next_seed = seed + 1
@@ -208,36 +208,36 @@ class MemoryAutoencoder(BaseAutoencoder):
         data = read_input(self, X, reset=False, fitted_on=self._fitted_on)
         data = in_canonical_order(data, None, None).data
         cells = encode(self.preprocessor_, data)
-        self.preprocessor_ = extended(self.preprocessor_, cells)
+        self.preprocessor_ = extended_preprocessor(self.preprocessor_, cells)
         n_stored, seed, before = self.n_components_, self._next_seed, cast(StoredRows, self.module_)
-        n_new = min(len(cells.values), max(1, round(_RENEWED * n_stored)))
-        stored = before.stored.take(_drawn(n_stored, n_stored - n_new, seed))
-        new = cells.take(_drawn(len(cells.values), n_new, seed))
-        joined = _joined(stored, new)
-        self._keep(joined, joined, seed)
+        n_new = min(len(cells.values), max(1, round(_MAX_RENEWED * n_stored)))
+        stored = before.stored.take(_draw_places(n_stored, n_stored - n_new, seed))
+        new = cells.take(_draw_places(len(cells.values), n_new, seed))
+        joined = _concatenated(stored, new)
+        self._store_rows(joined, joined, seed)
         cast(StoredRows, self.module_).take_scales(before)
         self._next_seed = seed + 1
         return self
 
-    def _check_fits(self, n_rows: int, n_kept: int) -> None:
+    def _check_memory(self, n_rows: int, n_kept: int) -> None:
         """Raise ResourceError if the rows, and those kept, need more memory than is free."""
-        check_rows_fit(
+        check_answer_memory(
             n_rows + _BYTES_KEPT // _BYTES_READ * n_kept, self.preprocessor_.layout.width,
             f"A memory of {n_kept:,} rows of {self.preprocessor_.layout.width:,} encoded elements",
             "Give n_components a smaller number, or fewer columns", _BYTES_READ,
         )  # fmt: skip
 
-    def _chosen(self, n_rows: int, seed: int) -> Tensor:
+    def _choose_rows(self, n_rows: int, seed: int) -> Tensor:
         """Return the places of the rows to keep."""
         if self.robust:
-            n_memories = _MEMORIES if self.n_components == "auto" else self.n_components // GROUP
-            return _dealt(n_rows, max(1, n_memories), seed)
+            n_memories = _N_GROUPS if self.n_components == "auto" else self.n_components // GROUP
+            return _draw_groups(n_rows, max(1, n_memories), seed)
         n_kept = self.n_components
         if n_kept == "auto":
             n_kept = scaled(_AUTO_ROWS, self.effort)
-        return _drawn(n_rows, min(n_rows, n_kept), seed)
+        return _draw_places(n_rows, min(n_rows, n_kept), seed)
 
-    def _keep(self, cells: Cells, others: Cells, seed: int) -> None:
+    def _store_rows(self, cells: Cells, others: Cells, seed: int) -> None:
         """Build the module around some rows."""
         self.n_components_ = len(cells.values)
         n_calibration = tail_rows(len(others.values), self.preprocessor_.layout.width)
@@ -326,13 +326,13 @@ class MemoryAutoencoder(BaseAutoencoder):
         )
 
 
-def _drawn(n_rows: int, n_wanted: int, seed: int) -> Tensor:
+def _draw_places(n_rows: int, n_wanted: int, seed: int) -> Tensor:
     """Return the places of some rows drawn without replacement, in ascending order."""
     chosen = np.random.default_rng(seed).permutation(n_rows)[:n_wanted]
     return torch.from_numpy(np.sort(chosen))
 
 
-def _dealt(n_rows: int, n_memories: int, seed: int) -> Tensor:
+def _draw_groups(n_rows: int, n_memories: int, seed: int) -> Tensor:
     """Return the places of the rows of each memory, drawn for each without replacement."""
     rng = np.random.default_rng(seed)
     size = min(GROUP, n_rows)
@@ -340,15 +340,15 @@ def _dealt(n_rows: int, n_memories: int, seed: int) -> Tensor:
     return torch.from_numpy(np.concatenate(places))
 
 
-def _joined(first: Cells, second: Cells) -> Cells:
+def _concatenated(first: Cells, second: Cells) -> Cells:
     observed = None
     if first.observed is not None or second.observed is not None:
-        observed = torch.cat([_seen(first, second), _seen(second, first)])
+        observed = torch.cat([_observed_cells(first, second), _observed_cells(second, first)])
     values = torch.cat([first.values.double(), second.values.flatten(1).double()])
     return Cells(values, observed)
 
 
-def _seen(cells: Cells, other: Cells) -> Tensor:
+def _observed_cells(cells: Cells, other: Cells) -> Tensor:
     if cells.observed is not None:
         return cells.observed
     assert other.observed is not None

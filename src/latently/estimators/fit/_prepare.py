@@ -15,8 +15,8 @@ from torch import nn
 from latently._layout import Layout
 from latently._sklearn import Interval
 from latently._validation import Input
-from latently.estimators._effort import Effort, scaled
-from latently.estimators._split import repeated_rows, take_rows
+from latently.estimators.fit._effort import Effort, scaled
+from latently.estimators.fit._split import repeated_rows, take_rows
 from latently.exceptions import DataError
 from latently.io import check_memory
 from latently.nn import Cells, DenseNetwork, outlined
@@ -41,7 +41,7 @@ _BYTES_PER_PAIR = 56
 #: Training rows that the prior of a code is fitted to.
 _PRIOR_ROWS = 10_000
 #: Fewest pixels of a row that count as many.
-_WIDE = 32
+_MIN_WIDE = 32
 #: "auto" length, counted in steps, so that 100 rows and 1,000,000 rows both train sensibly.
 _AUTO_EPOCHS, _MIN_STEPS, _MAX_STEPS = 100, 2_000, 10_000
 
@@ -52,7 +52,7 @@ def default_network(layout: Layout) -> DenseNetwork:
     Pixels are many and bounded: batch normalisation, a little dropout and a linear path rebuild
     unseen ones better. Numbers in standard deviations of their column lose by all three.
     """
-    if layout.width < _WIDE or any(block.likelihood != "bernoulli" for block in layout.blocks):
+    if layout.width < _MIN_WIDE or any(block.likelihood != "bernoulli" for block in layout.blocks):
         return DenseNetwork()
     return DenseNetwork(normalization="batch", dropout=0.05, linear_path=True)
 
@@ -68,7 +68,7 @@ class SortedRows(NamedTuple):
 
 
 #: What may be said of the limits of a fit.
-LIMITS: dict[str, list[Any]] = {
+LIMIT_CONSTRAINTS: dict[str, list[Any]] = {
     "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
     "max_memory": [Interval(Real, 0, None, closed="neither"), None],
 }
@@ -108,7 +108,7 @@ def in_canonical_order(data: Input, target: Input | None, weights: np.ndarray | 
     return SortedRows(take_rows(data, order), goal, weights, positions, content)
 
 
-def check_pairs_fit(width: int, n_members: int, allowed: float | None) -> None:
+def check_pairs_memory(width: int, n_members: int, allowed: float | None) -> None:
     """Raise ResourceError if relations of all pairs of elements need more memory than there is.
 
     Parameters
@@ -128,7 +128,7 @@ def check_pairs_fit(width: int, n_members: int, allowed: float | None) -> None:
     )
 
 
-def check_rows_fit(n_rows: int, width: int, what: str, remedy: str, n_bytes: int = 32) -> None:
+def check_answer_memory(n_rows: int, width: int, what: str, remedy: str, n_bytes: int = 32) -> None:
     """Raise ResourceError if so many encoded rows need more memory than is free.
 
     Parameters
@@ -176,7 +176,7 @@ def encode(preprocessor: Preprocessor, data: Input, *, fitting: bool = False) ->
     return Cells(_tensor(values), None if observed is None else _tensor(observed))
 
 
-def extended(preprocessor: Preprocessor, cells: Cells) -> Preprocessor:
+def extended_preprocessor(preprocessor: Preprocessor, cells: Cells) -> Preprocessor:
     """Return a preprocessor whose columns can also hold the values of further rows."""
     observed = None if cells.observed is None else cells.observed.numpy()
     return preprocessor.extended(cells.values.numpy(), observed)
@@ -190,22 +190,22 @@ def training_data(
     preprocessor: Preprocessor, data: Input, target: Input | None, weights: np.ndarray | None
 ) -> TrainingData:
     """Encode rows as float32 tensors; weights have mean one over all of them."""
-    goal = None if target is None else _single(encode(preprocessor, target, fitting=True))
-    return weighted(encode(preprocessor, data, fitting=True), goal, weights)
+    goal = None if target is None else _single_precision(encode(preprocessor, target, fitting=True))
+    return to_training_data(encode(preprocessor, data, fitting=True), goal, weights)
 
 
-def weighted(cells: Cells, goal: Cells | None, weights: np.ndarray | None) -> TrainingData:
+def to_training_data(cells: Cells, goal: Cells | None, weights: np.ndarray | None) -> TrainingData:
     """Return encoded rows as training data in single precision."""
     weight = None if weights is None else torch.as_tensor(weights, dtype=torch.float32)
-    return TrainingData(_single(cells), goal, weight)
+    return TrainingData(_single_precision(cells), goal, weight)
 
 
-def mean_one(weights: np.ndarray | None) -> np.ndarray | None:
+def normalized_weights(weights: np.ndarray | None) -> np.ndarray | None:
     """Return weights whose mean is one."""
     return None if weights is None else weights / weights.mean()
 
 
-def check_fits(
+def check_rows_memory(
     preprocessor: Preprocessor, data: Input, target: Input | None, allowed: float | None
 ) -> None:
     """Raise ResourceError if a fit on some rows needs more memory than is free, or allowed."""
@@ -218,7 +218,7 @@ def check_fits(
     )
 
 
-def check_module_fits(build: Callable[[], nn.Module], allowed: float | None) -> None:
+def check_module_memory(build: Callable[[], nn.Module], allowed: float | None) -> None:
     """Raise ResourceError if training a module needs more memory than is free, or allowed.
 
     Parameters
@@ -242,7 +242,7 @@ def prior_rows(cells: Cells) -> Cells:
     return cells.take(slice(_PRIOR_ROWS))
 
 
-def _single(cells: Cells) -> Cells:
+def _single_precision(cells: Cells) -> Cells:
     return cells._replace(values=cells.values.float())
 
 
@@ -274,7 +274,7 @@ def deadline(plan: Plan) -> float:
     return math.inf if plan.max_seconds is None else time.monotonic() + float(plan.max_seconds)
 
 
-def part_of_time(options: TrainingOptions, share: float) -> float:
+def deadline_after(options: TrainingOptions, share: float) -> float:
     """Return when a share of the time that is left will have passed."""
     now = time.monotonic()
     return now + share * (options.deadline - now)

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from latently._layout import LikelihoodChoice
-from latently.estimators._fitting import training_data
-from latently.estimators._split import SplitRule
+from latently.estimators.fit._prepare import training_data
+from latently.estimators.fit._split import SplitRule
 from latently.exceptions import DataError
 from latently.io import Piece, RowPicker, TableDataset, from_ipc, prefetched, to_ipc, watched
 from latently.preprocessing import TablePreprocessor, tallied
@@ -26,9 +26,9 @@ from latently.training import (
     differing,
 )
 
-#: Rows kept in memory for a PCA, the prior of the code and the first look at columns; fewer where
-#: rows are wide.
-_SAMPLE_ROWS, _FEWEST, _SAMPLE_CELLS = 20_000, 1_000, 1 << 23
+#: Rows kept in memory for the PCA and for the prior of the code: at most this many, fewer where
+#: the sample would have more than this many cells, at least this many.
+_SAMPLE_ROWS, _SAMPLE_CELLS, _MIN_SAMPLE_ROWS = 20_000, 1 << 23, 1_000
 
 
 class Stream(NamedTuple):
@@ -65,22 +65,24 @@ def open_stream(
     Each worker reads its own parts of the files, and all hear what was found. Rows without a weight
     are as if they were not there.
     """
-    most = max(min(_SAMPLE_ROWS, _SAMPLE_CELLS // dataset.shape[1]), _FEWEST)
+    most = max(min(_SAMPLE_ROWS, _SAMPLE_CELLS // dataset.shape[1]), _MIN_SAMPLE_ROWS)
     ignored = np.flatnonzero(np.arange(0) if weights is None else weights == 0)
     held = np.setdiff1d(rule.hold_out(dataset.n_rows, most, seed), ignored)
     set_apart = np.union1d(held, ignored)
     places = [held, _sampled(dataset.n_rows, set_apart, most, seed)]
 
-    def look(engine: TrainingEngine, callbacks: Sequence[Callback]) -> list[dict[str, Any]]:
+    def scan(engine: TrainingEngine, callbacks: Sequence[Callback]) -> list[dict[str, Any]]:
         is_watched = verbose and engine.workers.rank == 0
-        return _looked_at(dataset, places, ignored, engine.workers, is_watched, max_categories)
+        return _scan(dataset, places, ignored, engine.workers, is_watched, max_categories)
 
-    found = engine.launch(look)
+    found = engine.launch(scan)
     preprocessor = TablePreprocessor.of_tallies(
         dataset.schema, [part["tally"] for part in found], likelihood, max_categories
     )
     valid, sample = (
-        _encoded(preprocessor, _in_order(found, side), None if weights is None else weights[own])
+        _encoded(
+            preprocessor, _gathered_rows(found, side), None if weights is None else weights[own]
+        )
         for side, own in enumerate(places)
     )
     train = StreamedRows(dataset, preprocessor, set_apart, weights)
@@ -107,7 +109,7 @@ class StreamedRows:
     def chunks(self, seed: int, rank: int, n_workers: int) -> Iterator[TrainingData]:
         """Yield a worker's rows in an order that a seed decides."""
         for start, table in self.dataset.shuffled(seed, rank, n_workers):
-            kept = _kept(table, start, self.without)
+            kept = _kept_mask(table, start, self.without)
             if kept.any():
                 own = None if self.weights is None else self.weights[start : start + len(kept)]
                 yield _encoded(
@@ -147,10 +149,10 @@ def read_together(dataset: TableDataset, engine: Engine) -> pa.Table:
     spans = [np.arange(start, start + table.num_rows) for start, table in pieces]
     places = np.concatenate([np.arange(0), *spans])
     found = workers.gather({"rows": [to_ipc(own)], "places": [places]})
-    return _in_order(found, 0)
+    return _gathered_rows(found, 0)
 
 
-def _looked_at(
+def _scan(
     dataset: TableDataset,
     places: list[np.ndarray],
     ignored: np.ndarray,
@@ -163,7 +165,7 @@ def _looked_at(
     pickers = [RowPicker(side) for side in places]
     n_own = sum(map(len, dataset.places(workers.n_workers)[workers.rank]))
     with prefetched(dataset.pieces(workers.rank, workers.n_workers)) as pieces:
-        seen = _seen_by(pickers, watched(pieces, "reading", n_own, verbose), ignored)
+        seen = _picked_and_kept(pickers, watched(pieces, "reading", n_own, verbose), ignored)
         tally = tallied(dataset.schema, seen, max_categories)
     held, nothing = places[0], dataset.schema.empty_table()
     found = {
@@ -177,29 +179,29 @@ def _looked_at(
 def _check_agreement(dataset: TableDataset, workers: Workers) -> None:
     """Raise DataError on every worker if one of them sees another table."""
     columns = ", ".join(f"{field.name} ({field.type})" for field in dataset.schema)
-    told = workers.gather({"columns": columns, "rows": f"{dataset.n_rows:,}"})
-    found = differing(told)
+    tables = workers.gather({"columns": columns, "rows": f"{dataset.n_rows:,}"})
+    found = differing(tables)
     if found is not None:
         rank, part = found
         raise DataError(
-            f"Worker {rank} sees other {part} than the first one: {told[rank][part]!s:.60}, not "
-            f"{told[0][part]!s:.60}. Give all workers the same files."
+            f"Worker {rank} sees other {part} than the first one: {tables[rank][part]!s:.60}, not "
+            f"{tables[0][part]!s:.60}. Give all workers the same files."
         )
 
 
-def _seen_by(
+def _picked_and_kept(
     pickers: list[RowPicker], pieces: Iterator[Piece], ignored: np.ndarray
 ) -> Iterator[Piece]:
     """Let rows be picked from pieces that go by, and pass on all that are not ignored."""
     for piece in pieces:
         for picker in pickers:
             picker.see(piece)
-        kept = _kept(piece.table, piece.start, ignored)
+        kept = _kept_mask(piece.table, piece.start, ignored)
         if kept.any():
             yield piece._replace(table=_filtered(piece.table, kept))
 
 
-def _in_order(found: list[dict[str, Any]], side: int) -> pa.Table:
+def _gathered_rows(found: list[dict[str, Any]], side: int) -> pa.Table:
     """Put together the rows that workers picked, in the order of the table."""
     rows = pa.concat_tables([from_ipc(part["rows"][side]) for part in found]).unify_dictionaries()
     order = np.argsort(np.concatenate([part["places"][side] for part in found]), kind="stable")
@@ -221,7 +223,7 @@ def _sampled(n_rows: int, held: np.ndarray, most: int, seed: int) -> np.ndarray:
     return drawn + np.searchsorted(held - np.arange(len(held)), drawn, side="right")
 
 
-def _kept(table: pa.Table, start: int, without: np.ndarray) -> np.ndarray:
+def _kept_mask(table: pa.Table, start: int, without: np.ndarray) -> np.ndarray:
     """Return which rows of a piece stand at none of some sorted places of the whole."""
     first, last = np.searchsorted(without, (start, start + table.num_rows))
     kept = np.ones(table.num_rows, dtype=bool)

@@ -15,16 +15,16 @@ from latently._notices import each_once
 from latently._sklearn import Interval, check_parameters
 from latently._validation import read_seed
 from latently.estimators._base import seeded
-from latently.estimators._baselines import Spectrum
-from latently.estimators._running import run_group
-from latently.estimators._split import PreparedRows
 from latently.estimators._trained import TrainedAutoencoder
+from latently.estimators.fit._baselines import Spectrum
+from latently.estimators.fit._run_loop import run_group
+from latently.estimators.fit._split import PreparedRows
 from latently.exceptions import ParameterError
 from latently.nn import with_own_settings
 from latently.training import TrainingData
 
 #: Fitted attributes that are of the rows, not of the model.
-_OF_THE_ROWS = ("n_features_in_", "feature_names_in_", "preprocessor_")
+_DATA_ATTRIBUTES = ("n_features_in_", "feature_names_in_", "preprocessor_")
 
 Model = TypeVar("Model", bound=TrainedAutoencoder)
 
@@ -79,10 +79,10 @@ def fit_seeds(
     >>> [model.n_components_ for model in models]
     [2, 2, 2]
     """
-    _check_trained(model, "fit_seeds")
+    _check_is_trainable(model, "fit_seeds")
     seeds = _seeds(model, random_states)
     models: list[Model] = [clone(model).set_params(random_state=seed) for seed in seeds]
-    fit_together(models, X, groups)
+    fit_group(models, X, groups)
     return models
 
 
@@ -134,7 +134,7 @@ def fit_sizes(
     >>> [model.n_components_ for model in models]
     [1, 2, 3]
     """
-    _check_trained(model, "fit_sizes")
+    _check_is_trainable(model, "fit_sizes")
     sizes = list(n_components)
     if not sizes:
         raise ParameterError("n_components names no size. Give one at least, such as [2, 4, 8].")
@@ -143,11 +143,11 @@ def fit_sizes(
     models: list[Model] = [
         clone(model).set_params(n_components=size, random_state=seed) for size in sizes
     ]
-    fit_together(models, X, groups)
+    fit_group(models, X, groups)
     return models
 
 
-def _check_trained(model: Any, function: str) -> None:
+def _check_is_trainable(model: Any, function: str) -> None:
     if not isinstance(model, TrainedAutoencoder):
         raise ParameterError(
             f"{function} trains autoencoders such as Autoencoder(), got {type(model).__name__}. "
@@ -155,7 +155,7 @@ def _check_trained(model: Any, function: str) -> None:
         )
 
 
-def fit_together(
+def fit_group(
     models: Sequence[TrainedAutoencoder],
     X: Any,
     groups: ArrayLike | None = None,
@@ -218,9 +218,11 @@ class Group:
         ]
         #: A PCA of what each model learns from, and torch's chance after its first weights.
         self.spectra: list[Spectrum] = []
-        self.chances: list[Tensor] = []
+        self.generator_states: list[Tensor] = []
         for model in models:
-            model.__dict__.update({n: v for n, v in vars(self.first).items() if n in _OF_THE_ROWS})
+            model.__dict__.update(
+                {n: v for n, v in vars(self.first).items() if n in _DATA_ATTRIBUTES}
+            )
 
     def sides(self, place: int) -> tuple[TrainingData, TrainingData | None]:
         """Return what one model learns from and is judged by."""
@@ -232,13 +234,13 @@ class Group:
         options, model = self.options[place], self.models[place]
         like = self.first if place and model.n_components == "auto" else None
         with seeded(options.seed):
-            self.spectra.append(model._set_up(*self.sides(place), options, like))
-            self.chances.append(torch.get_rng_state())
+            self.spectra.append(model._initialize(*self.sides(place), options, like))
+            self.generator_states.append(torch.get_rng_state())
 
     def train_at_once(self) -> bool:
         """Train all models as one; False, and nothing done, where that cannot be."""
         # A kind that shows its network something else than rows shows each model its own.
-        shares_rows = type(self.first)._lesson is TrainedAutoencoder._lesson
+        shares_rows = type(self.first)._training_view is TrainedAutoencoder._training_view
         if self.first.interrupted_ or not shares_rows:
             return False
         pairs = [(split.train, split.valid) for split in self.splits]
@@ -252,11 +254,11 @@ class Group:
         train_rows, valid_rows = self.sides(place)
         with seeded(options.seed):
             if is_trained:
-                model._settle(train_rows, valid_rows)
+                model._fit_latent(train_rows, valid_rows)
             elif not model.interrupted_:
-                torch.set_rng_state(self.chances[place])
+                torch.set_rng_state(self.generator_states[place])
                 model._train(train_rows, valid_rows, options)
-            model._conclude(train_rows, valid_rows, self.found.rows, self.spectra[place], options)
+            model._finish_fit(train_rows, valid_rows, self.found.rows, self.spectra[place], options)
 
 
 def _seeds(model: TrainedAutoencoder, given: int | Sequence[int]) -> list[int]:

@@ -21,18 +21,18 @@ from latently._validation import (
     read_input,
 )
 from latently.estimators._base import BaseAutoencoder, SupportName, rounding_of, seeded
-from latently.estimators._common_docs import document
-from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
-from latently.estimators._fitting import (
-    LIMITS,
-    check_module_fits,
+from latently.estimators._inference import Question, ask, cell_errors, module_for, reconstruction_of
+from latently.estimators.fit._effort import EFFORT_CONSTRAINT, Effort, scaled
+from latently.estimators.fit._patches import cut_patches
+from latently.estimators.fit._prepare import (
+    LIMIT_CONSTRAINTS,
+    check_module_memory,
     chunk_options,
     deadline,
     in_canonical_order,
 )
-from latently.estimators._inference import Question, ask, cell_errors, module_for, reconstruction_of
-from latently.estimators._patches import cut_patches
-from latently.estimators._running import run_loop
+from latently.estimators.fit._run_loop import run_loop
+from latently.estimators.models._common_docs import document
 from latently.exceptions import DataError
 from latently.nn import Cells, Corruption, Downsampling, GaussianNoise, UNetModule, larger
 from latently.nn._layers import check_sizes
@@ -176,7 +176,7 @@ class UNetAutoencoder(BaseAutoencoder):
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "gradient_clip": [Interval(Real, 0, None, closed="neither"), None],
         "effort": EFFORT_CONSTRAINT,
-        **LIMITS,
+        **LIMIT_CONSTRAINTS,
         "engine": [str, HasMethods(ENGINE_METHODS)],
         "random_state": ["random_state"],
         "verbose": ["boolean"],
@@ -244,7 +244,7 @@ class UNetAutoencoder(BaseAutoencoder):
         stacks, goals = self._read_stacks(X, reset=True), self._read_stacks(target, reset=False)
         sizes = [[np.shape(stack) for stack in side] for side in (stacks, goals)]
         if len(stacks) != len(goals) or not all(
-            _fits(noisy, clean, self.enlarge) for noisy, clean in zip(*sizes, strict=True)
+            _match(noisy, clean, self.enlarge) for noisy, clean in zip(*sizes, strict=True)
         ):
             raise DataError(
                 f"The target must match X image by image, {self.enlarge} times as large, got "
@@ -267,7 +267,7 @@ class UNetAutoencoder(BaseAutoencoder):
             rows = cut_patches(noisy, clean, side, self._augments)
             # From here on the preprocessor stands for a patch, as the module does.
             self.preprocessor_ = self._images.of_size(*rows.inputs.values.shape[2:])
-            check_module_fits(lambda: self._empty_module({}), self.max_memory)
+            check_module_memory(lambda: self._empty_module({}), self.max_memory)
             self.module_ = self._empty_module({})
             self.n_components_ = self.module_.latent.n_components
             run_loop(self, rows, None, self._options(rows, seed), corruption)
@@ -514,7 +514,7 @@ def _in_canonical_order(
     return one, one if rows.target is None else [cast(np.ndarray, rows.target)]
 
 
-def _fits(noisy: tuple[int, ...], clean: tuple[int, ...], times: int) -> bool:
+def _match(noisy: tuple[int, ...], clean: tuple[int, ...], times: int) -> bool:
     """Return True if one stack is so many times as high and wide as the other."""
     if len(noisy) != len(clean) or noisy[0] != clean[0]:
         return False

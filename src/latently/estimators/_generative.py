@@ -13,8 +13,6 @@ from torch import Tensor
 from latently._sklearn import Interval, StrOptions, check_parameters
 from latently._validation import check_fitted, read_seed
 from latently.estimators._base import BaseAutoencoder, SupportName, rounding_of, seeded
-from latently.estimators._baselines import Spectrum, compare
-from latently.estimators._fitting import check_rows_fit
 from latently.estimators._inference import (
     as_tensor,
     ask,
@@ -25,6 +23,8 @@ from latently.estimators._inference import (
     variation_of,
 )
 from latently.estimators._rotation import Rotation, RotationName
+from latently.estimators.fit._baselines import Spectrum, compare_with_baselines
+from latently.estimators.fit._prepare import check_answer_memory
 from latently.exceptions import DataError
 from latently.nn import Cells, SparseLatent
 from latently.preprocessing import TablePreprocessor
@@ -34,7 +34,7 @@ from latently.training import TrainingData
 _REFERENCE_ROWS = 4_096
 
 
-class Answers(BaseAutoencoder):
+class GenerativeAutoencoder(BaseAutoencoder):
     """The answers of models that were trained by gradient descent."""
 
     @property
@@ -174,7 +174,7 @@ class Answers(BaseAutoencoder):
         seed = read_seed(random_state)
         return self._generate(lambda n, _: self.module_.latent.draw(n), n_samples, seed, support)
 
-    def _judge(
+    def _compare_with_baselines(
         self, train_rows: TrainingData, valid_rows: TrainingData | None, spectrum: Spectrum
     ) -> None:
         """Hold the model against the column means and PCA, on rows that it has not seen."""
@@ -183,7 +183,7 @@ class Answers(BaseAutoencoder):
         if isinstance(self.preprocessor_, TablePreprocessor):
             self.preprocessor_ = self.preprocessor_.calibrated(rebuilt.double().numpy())
         target = judged.take(slice(None)).target
-        self.baselines_ = compare(
+        self.baselines_ = compare_with_baselines(
             self.module_,
             spectrum,
             target,
@@ -200,7 +200,7 @@ class Answers(BaseAutoencoder):
         training rows, and cells are left missing as often as there.
         """
         rounding = rounding_of(support, "sample")
-        check_rows_fit(
+        check_answer_memory(
             n_samples, self.preprocessor_.layout.width, f"Generating {n_samples:,} rows",
             "Generate fewer at a time",
         )  # fmt: skip

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from latently._sklearn import Interval, StrOptions, check_parameters
 from latently._validation import check_fitted
-from latently.estimators._baselines import Spectrum, automatic_components
-from latently.estimators._common_docs import document
-from latently.estimators._fitting import default_network
-from latently.estimators._plain import PlainAutoencoder
 from latently.estimators._trained import TrainedAutoencoder
+from latently.estimators.fit._baselines import Spectrum, automatic_components
+from latently.estimators.fit._prepare import default_network
+from latently.estimators.models._common_docs import document
+from latently.estimators.models._plain import PlainAutoencoder
 from latently.exceptions import DataError, ParameterError
 from latently.nn import (
     LATENTS,
@@ -194,8 +194,8 @@ class VariationalAutoencoder(TrainedAutoencoder):
         )  # fmt: skip
 
     def _make_latent(self, n_components: int) -> Latent:
-        told = float(self.beta), float(self.kl_warmup), float(self.free_bits)
-        return Gaussian(n_components, *told)
+        settings = float(self.beta), float(self.kl_warmup), float(self.free_bits)
+        return Gaussian(n_components, *settings)
 
     def score_samples(self, X: Any, n_samples: int = 16) -> np.ndarray:
         """Return a lower bound of each row's log-likelihood, by importance sampling.
@@ -317,7 +317,7 @@ class SparseAutoencoder(TrainedAutoencoder):
         """False: few components are active at once."""
         return False
 
-    def _count_components(self, spectrum: Spectrum) -> int:
+    def _default_n_components(self, spectrum: Spectrum) -> int:
         auto = self.n_active == "auto"
         self.n_active_ = automatic_components(spectrum) if auto else int(self.n_active)
         if self.n_components != "auto":
@@ -327,8 +327,8 @@ class SparseAutoencoder(TrainedAutoencoder):
     def _make_latent(self, n_components: int) -> Latent:
         return LATENTS[self.sparsity](n_components, self.n_active_)
 
-    def _start(self, spectrum: Spectrum, cells: Cells) -> None:
-        super()._start(spectrum, cells)
+    def _create_module(self, spectrum: Spectrum, cells: Cells) -> None:
+        super()._create_module(spectrum, cells)
         cast(SparseModule, self.module_).set_scale(spectrum.mean_square)
 
     def _build_module(self, mean: Tensor) -> AutoencoderModule:

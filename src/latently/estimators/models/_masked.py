@@ -15,23 +15,23 @@ from torch import Tensor
 from latently._sklearn import HasMethods, Interval, StrOptions
 from latently._validation import MIN_ROWS, Input, read_input
 from latently.estimators._base import BaseAutoencoder, seeded
-from latently.estimators._common_docs import document
-from latently.estimators._effort import EFFORT_CONSTRAINT, Effort, scaled
-from latently.estimators._fitting import (
-    LIMITS,
+from latently.estimators.fit._effort import EFFORT_CONSTRAINT, Effort, scaled
+from latently.estimators.fit._prepare import (
+    LIMIT_CONSTRAINTS,
     MAX_CATEGORIES_CONSTRAINT,
-    check_fits,
-    check_pairs_fit,
+    check_pairs_memory,
+    check_rows_memory,
     chunk_options,
     deadline,
     encode,
-    extended,
+    extended_preprocessor,
     in_canonical_order,
     is_image_stack,
     make_preprocessor,
-    weighted,
+    to_training_data,
 )
-from latently.estimators._running import run_loop
+from latently.estimators.fit._run_loop import run_loop
+from latently.estimators.models._common_docs import document
 from latently.exceptions import DataError
 from latently.nn import Cells, ForestSize, MaskedModule, Masking
 from latently.preprocessing import MAX_CATEGORIES
@@ -170,7 +170,7 @@ class MaskedAutoencoder(BaseAutoencoder):
         "effort": EFFORT_CONSTRAINT,
         "validation_fraction": [Interval(Real, 0, 0.5, closed="left")],
         "max_categories": MAX_CATEGORIES_CONSTRAINT,
-        **LIMITS,
+        **LIMIT_CONSTRAINTS,
         "engine": [str, HasMethods(ENGINE_METHODS)],
         "random_state": ["random_state"],
         "verbose": ["boolean"],
@@ -206,16 +206,16 @@ class MaskedAutoencoder(BaseAutoencoder):
             the square of the columns.
         """
         self._check_parameters()
-        data = _table(read_input(self, X, reset=True, min_rows=MIN_ROWS, is_declared=True))
-        self._check_pairs_fit(data.shape[1])
+        data = _check_table(read_input(self, X, reset=True, min_rows=MIN_ROWS, is_declared=True))
+        self._check_pairs_memory(data.shape[1])
         seed = self._draw_seed()
         data = in_canonical_order(data, None, None).data
         self.preprocessor_ = make_preprocessor(data, "gaussian", self.max_categories)
-        check_fits(self.preprocessor_, data, None, self.max_memory)
-        self._check_pairs_fit(self.preprocessor_.layout.width)
+        check_rows_memory(self.preprocessor_, data, None, self.max_memory)
+        self._check_pairs_memory(self.preprocessor_.layout.width)
         cells = encode(self.preprocessor_, data, fitting=True)
         with checkpointing(checkpoint), seeded(seed):
-            self._learn(cells, seed)
+            self._fit_encoded(cells, seed)
         self._next_seed = seed + 1
         return self
 
@@ -244,19 +244,19 @@ class MaskedAutoencoder(BaseAutoencoder):
         """
         if not hasattr(self, "module_"):
             return self.fit(X)
-        data = _table(read_input(self, X, reset=False, fitted_on=self._fitted_on))
+        data = _check_table(read_input(self, X, reset=False, fitted_on=self._fitted_on))
         cells = encode(self.preprocessor_, data, fitting=True)
-        self.preprocessor_ = extended(self.preprocessor_, cells)
-        rows = weighted(cells, None, None)
+        self.preprocessor_ = extended_preprocessor(self.preprocessor_, cells)
+        rows = to_training_data(cells, None, None)
         with seeded(self._next_seed):
             run_loop(self, rows, None, chunk_options(self, rows.n_rows, self._next_seed), _MASKING)
         self._next_seed += 1
         return self
 
-    def _check_pairs_fit(self, width: int) -> None:
-        check_pairs_fit(width, 2 * int(self.n_networks) * int(self.hidden_size), self.max_memory)
+    def _check_pairs_memory(self, width: int) -> None:
+        check_pairs_memory(width, 2 * int(self.n_networks) * int(self.hidden_size), self.max_memory)
 
-    def _learn(self, cells: Cells, seed: int) -> None:
+    def _fit_encoded(self, cells: Cells, seed: int) -> None:
         """Train the networks on all but some held-out cells of the donors, then grow the trees."""
         n_rows, layout = len(cells.values), self.preprocessor_.layout
         spared = min(max(_DONOR_ELEMENTS // layout.width, _MIN_DONORS), _MAX_DONORS, n_rows)
@@ -268,9 +268,9 @@ class MaskedAutoencoder(BaseAutoencoder):
         self.n_components_ = module.latent.n_components
         donors = cells.take(slice(spared))
         held = self._held_out(donors)
-        shown = _without(cells, held)
+        shown = _hide(cells, held)
         module.fit_gaussian(shown)
-        rows = TrainingData(shown.take(_repeated(n_rows, _FULL_BATCHES * self._batch_size)))
+        rows = TrainingData(shown.take(_repeated_places(n_rows, _FULL_BATCHES * self._batch_size)))
         judged = torch.nonzero(held.any(1))[:, 0]
         valid = TrainingData(shown.take(judged), donors.take(judged)) if len(judged) else None
         run_loop(self, rows, valid, self._options(rows.n_rows, seed), _MASKING)
@@ -351,7 +351,7 @@ def _automatic_trees(n_columns: int) -> int:
     return min(max(_ALL_TREES // n_columns, _MIN_TREES), _MAX_TREES)
 
 
-def _table(data: Input) -> Input:
+def _check_table(data: Input) -> Input:
     if is_image_stack(data):
         raise DataError(
             f"MaskedAutoencoder takes tables, got an array of shape {np.shape(data)}. Use "
@@ -370,7 +370,7 @@ def _means(cells: Cells, preprocessor: Any) -> Tensor:
     return means.float()
 
 
-def _without(cells: Cells, held: Tensor) -> Cells:
+def _hide(cells: Cells, held: Tensor) -> Cells:
     """Return all rows without the held-out cells of the first of them."""
     if not held.any():
         return cells
@@ -379,6 +379,6 @@ def _without(cells: Cells, held: Tensor) -> Cells:
     return Cells(cells.values, torch.cat([observed[: len(held)] & ~held, observed[len(held) :]]))
 
 
-def _repeated(n_rows: int, n_wanted: int) -> Tensor:
+def _repeated_places(n_rows: int, n_wanted: int) -> Tensor:
     """Return places of rows, all of them as often, at least so many where there are fewer."""
     return torch.arange(n_rows).repeat(math.ceil(n_wanted / n_rows))

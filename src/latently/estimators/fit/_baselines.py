@@ -24,7 +24,7 @@ _BYTES_PER_ELEMENT = 24
 _AUTO_SHARE = 0.9
 _AUTO_MAX_COMPONENTS = 64
 #: A PCA within this factor of the network is called as good.
-_AS_GOOD = 1.02
+_TIE_FACTOR = 1.02
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,9 @@ class Baselines:
         """Say in words how the model compares with PCA."""
         if self.autoencoder > self.mean:
             return "worse than the column means: train longer, or the columns are unrelated"
-        if self.autoencoder * _AS_GOOD < self.pca:
+        if self.autoencoder * _TIE_FACTOR < self.pca:
             return f"{1 - self.autoencoder / self.pca:.0%} below PCA"
-        standing = "better" if self.autoencoder > self.pca * _AS_GOOD else "as good"
+        standing = "better" if self.autoencoder > self.pca * _TIE_FACTOR else "as good"
         return f"PCA of the same size is {standing}: try more steps, wider layers, or use PCA"
 
 
@@ -109,12 +109,12 @@ def fit_spectrum(cells: Cells, layout: Layout) -> Spectrum:
         f"The PCA of {n_rows:,} rows of {width:,} encoded elements that a model is compared with",
         "Give fewer columns or rows",
     )
-    seen = _seen_elements(cells, layout)
-    mean = _observed_mean(cells.values.flatten(1), seen)
+    observed = _observed_elements(cells, layout)
+    mean = _observed_mean(cells.values.flatten(1), observed)
     first = slice(_MAX_PCA_ROWS)
     rows = cells.values[first].flatten(1).double() - mean.double()
-    if seen is not None:
-        rows = torch.where(seen[first], rows, 0.0)
+    if observed is not None:
+        rows = torch.where(observed[first], rows, 0.0)
     if rows.shape[1] <= _MAX_COVARIANCE_WIDTH:
         values, vectors = torch.linalg.eigh(rows.T @ rows / len(rows))
         values, vectors = values.flip(0).clamp(min=0), vectors.flip(1)
@@ -133,21 +133,21 @@ def automatic_components(spectrum: Spectrum) -> int:
     return min(int(below.sum()) + 1, len(spectrum.shares), _AUTO_MAX_COMPONENTS)
 
 
-def shares_left(spectrum: Spectrum, cells: Cells, layout: Layout, n_sizes: int) -> Tensor:
+def unexplained_shares(spectrum: Spectrum, cells: Cells, layout: Layout, n_sizes: int) -> Tensor:
     """Return the share of the variation of rows that a PCA of 1, 2, ... components leaves.
 
     A missing cell reads as the mean.
     """
     centered = cells.values.flatten(1) - spectrum.mean
-    seen = _seen_elements(cells, layout)
-    if seen is not None:
-        centered = torch.where(seen, centered, 0.0)
+    observed = _observed_elements(cells, layout)
+    if observed is not None:
+        centered = torch.where(observed, centered, 0.0)
     whole = centered.square().sum().clamp(min=1e-30)
     kept = (centered @ spectrum.components[:n_sizes].T).square().sum(0).cumsum(0)
     return (1 - kept / whole).clamp(min=0)
 
 
-def compare(
+def compare_with_baselines(
     module: AutoencoderModule,
     spectrum: Spectrum,
     target: Cells,
@@ -155,33 +155,33 @@ def compare(
     rows: Literal["validation", "training"],
 ) -> Baselines:
     """Hold a model's reconstruction of some rows against the column means and PCA."""
-    seen = _seen_elements(target, module.likelihood.layout)
+    observed = _observed_elements(target, module.likelihood.layout)
     values = target.values.flatten(1)
     centered = values - spectrum.mean
-    if seen is not None:
-        centered = torch.where(seen, centered, 0.0)
+    if observed is not None:
+        centered = torch.where(observed, centered, 0.0)
     components = spectrum.components[: module.latent.n_active]
     return Baselines(
-        mean=_mean_square(centered, seen),
-        pca=_mean_square(centered - centered @ components.T @ components, seen),
-        autoencoder=_mean_square(values - rebuilt, seen),
+        mean=_mean_square(centered, observed),
+        pca=_mean_square(centered - centered @ components.T @ components, observed),
+        autoencoder=_mean_square(values - rebuilt, observed),
         n_components=len(components),
         n_rows=len(values),
         rows=rows,
     )
 
 
-def _seen_elements(cells: Cells, layout: Layout) -> Tensor | None:
+def _observed_elements(cells: Cells, layout: Layout) -> Tensor | None:
     return None if cells.observed is None else spread(cells.observed, layout)
 
 
-def _observed_mean(values: Tensor, seen: Tensor | None) -> Tensor:
-    if seen is None:
+def _observed_mean(values: Tensor, observed: Tensor | None) -> Tensor:
+    if observed is None:
         return values.mean(0)
-    return torch.where(seen, values, 0.0).sum(0) / seen.sum(0).clamp(min=1)
+    return torch.where(observed, values, 0.0).sum(0) / observed.sum(0).clamp(min=1)
 
 
-def _mean_square(differences: Tensor, seen: Tensor | None) -> float:
-    if seen is None:
+def _mean_square(differences: Tensor, observed: Tensor | None) -> float:
+    if observed is None:
         return float(differences.square().mean())
-    return float(differences[seen].square().mean()) if bool(seen.any()) else 0.0
+    return float(differences[observed].square().mean()) if bool(observed.any()) else 0.0

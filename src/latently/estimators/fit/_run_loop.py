@@ -40,9 +40,9 @@ from latently.training import (
 )
 
 #: Parameters that may change between two parts of one training.
-_OF_THE_PLACE = ("engine", "verbose", "max_epochs", "max_seconds", "max_memory")
+_RUNTIME_PARAMETERS = ("engine", "verbose", "max_epochs", "max_seconds", "max_memory")
 #: What workers may differ in, in words.
-_PARTS = {"model": "columns", "parameters": "parameters", "rows": "rows", "content": "values"}
+_PART_NAMES = {"model": "columns", "parameters": "parameters", "rows": "rows", "content": "values"}
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -76,10 +76,10 @@ def run_loop(
         model.module_ = copy.deepcopy(model.module_)  # copied by the user in inference mode
     folder, checkpoint, module = current_folder(), None, model.module_
     if folder is not None or engine.workers.n_workers > 1:
-        about = _about(model, train_rows, valid_rows)
-        _check_agreement(engine.workers, about)
+        identity = _identity_of(model, train_rows, valid_rows)
+        _check_agreement(engine.workers, identity)
     if folder is not None:
-        checkpoint = folder.next(about, writes=engine.workers.rank == 0)
+        checkpoint = folder.next(identity, writes=engine.workers.rank == 0)
 
     # Clocks of other machines began at another time.
     seconds = options.deadline - time.monotonic()
@@ -95,7 +95,7 @@ def run_loop(
         trained = engine.launch(job, callbacks)
     if checkpoint is not None:
         checkpoint.is_finished = trained.history.stopped not in ("interrupted", "time limit")
-    take_over(model, trained)
+    store_result(model, trained)
     return trained.optimizer_state
 
 
@@ -128,11 +128,11 @@ def run_group(
             module.load_state_dict(start)
         return False
     for model, trained in zip(models, found, strict=True):
-        take_over(model, trained)
+        store_result(model, trained)
     return True
 
 
-def take_over(model: Trainable, trained: Trained) -> None:
+def store_result(model: Trainable, trained: Trained) -> None:
     """Keep the best weights of a training, and warn of what went wrong in it."""
     model.module_.to("cpu")
     model.module_.load_state_dict(trained.weights)
@@ -142,28 +142,28 @@ def take_over(model: Trainable, trained: Trained) -> None:
     _warn_of_trouble(model)
 
 
-def _check_agreement(workers: Workers, about: TrainingIdentity) -> None:
+def _check_agreement(workers: Workers, identity: TrainingIdentity) -> None:
     """Raise DataError on every worker if one of them trains something else."""
-    told = workers.gather(about._asdict())
-    found = differing(told)
+    identities = workers.gather(identity._asdict())
+    found = differing(identities)
     if found is not None:
         rank, part = found
-        seen = f" ({told[rank][part]}, not {told[0][part]})" if part == "rows" else ""
+        seen = f" ({identities[rank][part]}, not {identities[0][part]})" if part == "rows" else ""
         raise DataError(
-            f"Worker {rank} has other {_PARTS[part]} than the first one{seen}. Give all workers "
-            "the same files and parameters, random_state included."
+            f"Worker {rank} has other {_PART_NAMES[part]} than the first one{seen}. Give all "
+            "workers the same files and parameters, random_state included."
         )
 
 
-def _about(
+def _identity_of(
     model: Trainable, train_rows: TrainingRows, valid_rows: TrainingData | None
 ) -> TrainingIdentity:
     """Return what a training is of, so that a checkpoint of another one is refused."""
     parameters = {
-        # A function is told by its name, not by where it lies in the memory of a process.
+        # A function is identified by its name, not by its address in the memory of a process.
         name: _ADDRESS.sub("", repr(plain_number(value)))
         for name, value in model.get_params(deep=False).items()
-        if name not in _OF_THE_PLACE
+        if name not in _RUNTIME_PARAMETERS
     }
     shapes = [tuple(p.shape) for p in model.module_.parameters()]
     names = "\n".join(getattr(model, "feature_names_in_", []))

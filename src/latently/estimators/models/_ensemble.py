@@ -14,24 +14,30 @@ from sklearn.base import clone
 from latently._notices import each_once
 from latently._sklearn import HasMethods, Interval
 from latently._validation import KIND_CONSTRAINT, ArrayKind, check_fitted, read_seed
-from latently.estimators._answers import Answers
-from latently.estimators._effort import EFFORT_CONSTRAINT, Effort
-from latently.estimators._fitting import prior_rows
+from latently.estimators._generative import GenerativeAutoencoder
+from latently.estimators._groups import fit_group
 from latently.estimators._inference import deviations_of, row_deviations_of
-from latently.estimators._together import fit_together
 from latently.estimators._trained import TrainedAutoencoder
-from latently.estimators._variants import Autoencoder
+from latently.estimators.fit._effort import EFFORT_CONSTRAINT, Effort
+from latently.estimators.fit._prepare import prior_rows
+from latently.estimators.models._variants import Autoencoder
 from latently.nn import Cells, EnsembleModule
 from latently.training import ENGINE_METHODS, Engine, History
 
 #: Fitted attributes that the members share.
-_SHARED = ("n_features_in_", "feature_names_in_", "preprocessor_", "n_active_", "n_trained_")
+_SHARED_ATTRIBUTES = (
+    "n_features_in_",
+    "feature_names_in_",
+    "preprocessor_",
+    "n_active_",
+    "n_trained_",
+)
 #: More members than this are a mistake, or somebody's attempt to stop the program.
-_MOST = 1_000
+_MAX_MEMBERS = 1_000
 
 
 @dataclass(eq=False, repr=False)
-class EnsembleAutoencoder(Answers):
+class EnsembleAutoencoder(GenerativeAutoencoder):
     """Autoencoders of one kind from several seeds; the answer is the mean of theirs [1]_.
 
     What each has learnt by chance averages out: new rows are rebuilt with about a quarter less
@@ -109,7 +115,7 @@ class EnsembleAutoencoder(Answers):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "autoencoder": [TrainedAutoencoder, None],
-        "n_estimators": [Interval(Integral, 1, _MOST, closed="both")],
+        "n_estimators": [Interval(Integral, 1, _MAX_MEMBERS, closed="both")],
         "kind": KIND_CONSTRAINT,
         "effort": [*EFFORT_CONSTRAINT, None],
         "engine": [str, HasMethods(ENGINE_METHODS)],
@@ -153,12 +159,13 @@ class EnsembleAutoencoder(Answers):
         """
         self._check_parameters()
         seed = self._draw_seed()
-        members = self._fresh(seed)
-        group = fit_together(members, X, groups, sample_weight, split_seed=seed)
+        members = self._new_members(seed)
+        group = fit_group(members, X, groups, sample_weight, split_seed=seed)
         train_rows, valid_rows = group.sides(0)
         self._assemble(members, train_rows.inputs)
-        # Members that were trained again on all rows have learnt from those held out, too.
-        self._judge(train_rows, None if members[0].refit else valid_rows, group.spectra[0])
+        # After a refit no row is held out from the members, so training rows are compared.
+        held_out = None if members[0].refit else valid_rows
+        self._compare_with_baselines(train_rows, held_out, group.spectra[0])
         return self
 
     @each_once()
@@ -185,7 +192,7 @@ class EnsembleAutoencoder(Answers):
             If the rows cannot be used.
         """
         self._check_parameters()
-        members = getattr(self, "estimators_", None) or self._fresh(self._draw_seed())
+        members = getattr(self, "estimators_", None) or self._new_members(self._draw_seed())
         for member in members:
             member.partial_fit(X, sample_weight=sample_weight)
         self._assemble(members, members[0]._read(X, fitting=True))
@@ -225,13 +232,13 @@ class EnsembleAutoencoder(Answers):
         str
             Sizes, training, and how it compares with the column means and PCA.
         """
-        kind = type(self._given()).__name__
+        kind = type(self._base_estimator()).__name__
         return f"{super().summary()}\n{len(self.estimators_)} members, each of them {kind}"
 
     @property
     def is_denoiser(self) -> bool:
         """True if the members are."""
-        return self._given().is_denoiser
+        return self._base_estimator().is_denoiser
 
     @property
     def has_narrow_code(self) -> bool:
@@ -241,29 +248,31 @@ class EnsembleAutoencoder(Answers):
     # ------------------------------------------------------------------ inside
     @property
     def _own_effort(self) -> Effort:
-        return self.effort or self._given().effort
+        return self.effort or self._base_estimator().effort
 
-    def _given(self) -> TrainedAutoencoder:
+    def _base_estimator(self) -> TrainedAutoencoder:
         return Autoencoder() if self.autoencoder is None else self.autoencoder
 
-    def _fresh(self, seed: int) -> list[TrainedAutoencoder]:
+    def _new_members(self, seed: int) -> list[TrainedAutoencoder]:
         """Return unfitted members."""
-        told = {
+        settings = {
             "kind": self.kind,
             "effort": self.effort,
             "engine": self.engine,
             "verbose": self.verbose,
         }
-        own = {name: value for name, value in told.items() if value not in (None, "auto", False)}
+        own = {
+            name: value for name, value in settings.items() if value not in (None, "auto", False)
+        }
         return [
-            clone(self._given()).set_params(random_state=(seed + place) % 2**31, **own)
+            clone(self._base_estimator()).set_params(random_state=(seed + place) % 2**31, **own)
             for place in range(int(self.n_estimators))
         ]
 
     def _assemble(self, members: list[TrainedAutoencoder], cells: Cells) -> None:
         """Make one model of fitted members; the prior of its code is fitted to some rows."""
         first, longest = members[0], max(members, key=lambda member: member.history_.last_step)
-        self.__dict__.update({n: v for n, v in vars(first).items() if n in _SHARED})
+        self.__dict__.update({n: v for n, v in vars(first).items() if n in _SHARED_ATTRIBUTES})
         self.estimators_ = members
         self.n_components_ = sum(member.n_components_ for member in members)
         self.history_ = longest.history_
@@ -276,23 +285,23 @@ class EnsembleAutoencoder(Answers):
 
     def _empty_module(self, shapes: dict[str, tuple[int, ...]]) -> EnsembleModule:
         modules = []
-        for place, member in enumerate(self._untrained()):
+        for place, member in enumerate(self._untrained_members()):
             start = f"members.{place}."
             own = {n.removeprefix(start): s for n, s in shapes.items() if n.startswith(start)}
             modules.append(member._empty_module(own))
         return EnsembleModule(modules)
 
-    def _untrained(self) -> list[TrainedAutoencoder]:
+    def _untrained_members(self) -> list[TrainedAutoencoder]:
         """Return members that know the columns and the size of their code."""
-        members = self._fresh(read_seed(self.random_state))
+        members = self._new_members(read_seed(self.random_state))
         for member in members:
-            member.__dict__.update({n: v for n, v in vars(self).items() if n in _SHARED})
+            member.__dict__.update({n: v for n, v in vars(self).items() if n in _SHARED_ATTRIBUTES})
             member.n_components_ = self.n_components_ // int(self.n_estimators)
         return members
 
     def _restore(self, state: dict[str, Any]) -> None:
         super()._restore(state)
-        self.estimators_ = self._untrained()
+        self.estimators_ = self._untrained_members()
         for place, member in enumerate(self.estimators_):
             member.module_ = self.module_.members[place]  # type: ignore[assignment, index]
             member.history_, member.interrupted_ = History(stopped=self.history_.stopped), False
@@ -300,8 +309,8 @@ class EnsembleAutoencoder(Answers):
 
     @property
     def _learns_scale(self) -> bool:
-        return self._given()._learns_scale
+        return self._base_estimator()._learns_scale
 
     @property
     def _has_own_network(self) -> bool:
-        return self._untrained()[0]._has_own_network
+        return self._untrained_members()[0]._has_own_network

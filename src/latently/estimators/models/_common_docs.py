@@ -9,7 +9,7 @@ max_categories : int, default=100
     Most categories kept of each column of texts or unordered categories, by frequency; the others
     count as one unknown value. More make the network wider and slower."""
 
-LIMITS = """\
+LIMIT_CONSTRAINTS = """\
 max_seconds : float or None, default=None
     Time to train for at most; the step that is being taken is finished, the best weights so far
     are kept, and a warning says so. None sets no limit.
@@ -141,15 +141,15 @@ def document(
         network=network,
         corruption=corruption,
         learning_rate=learning_rate,
-        limits=LIMITS,
+        limits=LIMIT_CONSTRAINTS,
         kind=KIND,
         categories=CATEGORIES,
     )
     doc = cls.__doc__ or ""
     adamw = f"{LOSHCHILOV}\n{NESTED}" if "{ordered}" in doc else LOSHCHILOV
     for mark, text in (
-        ("{common}", common), ("{limits}", LIMITS), ("{kind}", KIND),
-        ("{common}", common), ("{limits}", LIMITS), ("{categories}", CATEGORIES),
+        ("{common}", common), ("{limits}", LIMIT_CONSTRAINTS), ("{kind}", KIND),
+        ("{common}", common), ("{limits}", LIMIT_CONSTRAINTS), ("{categories}", CATEGORIES),
         ("{attributes}", COMMON_ATTRIBUTES), ("{adamw}", adamw),
         ("{auto}", AUTO), ("{ordered}", ORDERED), ("{latent}", LATENT),
         ("{curve}", CURVE),

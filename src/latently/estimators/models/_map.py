@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from latently._sklearn import Interval
-from latently.estimators._baselines import Spectrum
-from latently.estimators._common_docs import document
-from latently.estimators._effort import scaled
-from latently.estimators._fitting import training_options
 from latently.estimators._trained import TrainedAutoencoder
+from latently.estimators.fit._baselines import Spectrum
+from latently.estimators.fit._effort import scaled
+from latently.estimators.fit._prepare import training_options
+from latently.estimators.models._common_docs import document
 from latently.exceptions import ParameterError
 from latently.nn import AutoencoderModule, Cells, MapModule
 from latently.training import TrainingData, TrainingOptions
@@ -85,11 +85,11 @@ class MapAutoencoder(TrainedAutoencoder):
                 "rows. Drop it."
             )
 
-    def _count_components(self, spectrum: Spectrum) -> int:
+    def _default_n_components(self, spectrum: Spectrum) -> int:
         return 2 if self.n_components == "auto" else int(self.n_components)
 
-    def _start(self, spectrum: Spectrum, cells: Cells) -> None:
-        super()._start(spectrum, cells)
+    def _create_module(self, spectrum: Spectrum, cells: Cells) -> None:
+        super()._create_module(spectrum, cells)
         landmarks = torch.randperm(len(cells.values))[: self.n_landmarks].sort().values
         cast(MapModule, self.module_).draw(cells.take(landmarks), spectrum.components)
 
@@ -110,7 +110,7 @@ class MapAutoencoder(TrainedAutoencoder):
             return options
         return replace(options, n_steps=min(options.n_steps, scaled(_MAX_STEPS, self.effort)))
 
-    def _lesson(self, rows: TrainingData) -> TrainingData:
+    def _training_view(self, rows: TrainingData) -> TrainingData:
         """Show places in the stead of rows."""
         target = rows.inputs if rows.target is None else rows.target
         return TrainingData(cast(MapModule, self.module_).place(rows.inputs), target, rows.weight)

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from latently._codec import check_state
 from latently._layout import Layout
-from latently.estimators._baselines import Baselines
 from latently.estimators._inference import ask, code_of, reconstruction_of
 from latently.estimators._rotation import Rotation
 from latently.estimators._sizes import ComponentsCurve
+from latently.estimators.fit._baselines import Baselines
 from latently.exceptions import ModelFileError
 from latently.nn import AutoencoderModule, Cells, check_tensors, outlined
 from latently.preprocessing import ImagePreprocessor, TablePreprocessor
@@ -37,11 +37,11 @@ _OPTIONAL: dict[str, type] = {
     "rotation_": Rotation,
 }
 #: How far counts may go.
-_MOST = 2**40
+_MAX_COUNT = 2**40
 #: Wider rows are not tried.
-_MAX_TRIED = 1 << 14
+_MAX_TRIAL_WIDTH = 1 << 14
 #: Ends of the names of buffers in which an infinity stands for a value that is not there.
-_OPEN = ("ladder",)
+_ALLOWS_INFINITY = ("ladder",)
 
 
 def check_fitted_state(state: Mapping[str, Any]) -> None:
@@ -55,7 +55,7 @@ def check_fitted_state(state: Mapping[str, Any]) -> None:
     types = _TYPES | {name: kind for name, kind in _OPTIONAL.items() if name in state}
     check_state(state, types)
     for name in (name for name, kind in types.items() if kind is int):
-        if not 1 <= state[name] <= _MOST:
+        if not 1 <= state[name] <= _MAX_COUNT:
             raise ModelFileError(f"The model's {name} is {state[name]:,}.", "config")
     _check_columns(state)
     if "rotation_" in state and len(state["rotation_"].center) != state["n_components_"]:
@@ -101,7 +101,7 @@ def check_history(state: Any) -> History:
         and len({len(column) for column in figures}) <= 1
         and all(isinstance(event, str) for event in state["events"])
         and state["stopped"] in get_args(StopReason)
-        and all(0 <= step <= _MOST for step in (state["best_step"], *columns["step"]))
+        and all(0 <= step <= _MAX_COUNT for step in (state["best_step"], *columns["step"]))
     )
     if not sound:
         raise ModelFileError("The model's history_ does not fit together.", "config")
@@ -124,7 +124,7 @@ def check_module(module: AutoencoderModule) -> None:
     except ValueError as error:
         raise ModelFileError(f"the weights cannot be: {error}", "config") from None
     layout = module.likelihood.layout
-    if layout.width > _MAX_TRIED:
+    if layout.width > _MAX_TRIAL_WIDTH:
         return
     values = torch.stack([torch.zeros(layout.shape), torch.ones(layout.shape)]).double()
     for question in (code_of, reconstruction_of):
@@ -161,7 +161,7 @@ def check_weights(
     if build is not None:
         _check_shapes(build, tensors)
     for name, found in tensors.items():
-        unusable = found.isnan() if name.endswith(_OPEN) else ~found.isfinite()
+        unusable = found.isnan() if name.endswith(_ALLOWS_INFINITY) else ~found.isfinite()
         if found.is_floating_point() and bool(unusable.any()):
             raise ModelFileError(f"the weight {name[:60]!r} is not finite", "not_finite")
 

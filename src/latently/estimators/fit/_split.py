@@ -26,9 +26,9 @@ _MAX_VALIDATION_ROWS = 20_000
 #: Whole-number weights become repeated rows while the table grows at most this many times.
 _MAX_REPEATS = 10
 #: Twins in training from which validation rows flatter: this share of them, and so many.
-_TWIN_SHARE, _MIN_TWINS = 0.1, 3
+_SHARED_FRACTION, _MIN_SHARED = 0.1, 3
 #: Where fewer rows a row than this could differ, equal ones are no wonder.
-_POSSIBLE = 10
+_MIN_POSSIBLE = 10
 
 
 @runtime_checkable
@@ -81,7 +81,7 @@ class SplitRule:
         """
         if self.shuffle and self.splitter is None and self.groups is None:
             return split_rows(len(positions), self.fraction, seed)
-        train, valid = self._sides(n_given, seed)
+        train, valid = self._train_and_valid(n_given, seed)
         is_train, is_valid = np.zeros((2, n_given), dtype=bool)
         is_train[train], is_valid[valid] = True, True
         sides = np.flatnonzero(is_train[positions]), np.flatnonzero(is_valid[positions])
@@ -120,13 +120,13 @@ class SplitRule:
             )
         n_valid = min(_n_held_out(n_rows, self.fraction), most)
         if self.groups is not None and n_valid:
-            return self._groups_held(self.groups, n_valid, seed)
+            return self._held_out_groups(self.groups, n_valid, seed)
         if not self.shuffle:
             return np.arange(n_rows - n_valid, n_rows)
         return np.sort(np.random.default_rng(seed).choice(n_rows, n_valid, replace=False))
 
     @staticmethod
-    def _groups_held(groups: np.ndarray, n_valid: int, seed: int) -> np.ndarray:
+    def _held_out_groups(groups: np.ndarray, n_valid: int, seed: int) -> np.ndarray:
         """Return the places of groups that are drawn until they have enough rows; one at least."""
         sizes = np.bincount(groups)
         order = np.random.default_rng(seed).permutation(len(sizes))
@@ -135,10 +135,10 @@ class SplitRule:
         is_held[order[: min(max(n_full, 1), len(sizes) - 1)]] = True
         return np.flatnonzero(is_held[groups])
 
-    def _sides(self, n_rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    def _train_and_valid(self, n_rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the places of training and of validation rows among those given."""
         if self.splitter is not None:
-            return _last_of(self.splitter, n_rows, self.groups, self.labels)
+            return _last_split(self.splitter, n_rows, self.groups, self.labels)
         n_valid = _n_held_out(n_rows, self.fraction)
         places = np.arange(n_rows)
         if not n_valid:
@@ -146,7 +146,7 @@ class SplitRule:
         if self.groups is None:
             return places[:-n_valid], places[-n_valid:]
         by_group = GroupShuffleSplit(1, test_size=n_valid / n_rows, random_state=seed)
-        return _last_of(by_group, n_rows, self.groups)
+        return _last_split(by_group, n_rows, self.groups)
 
 
 def split_rule(
@@ -189,7 +189,7 @@ def split_rule(
     return SplitRule(fraction, shuffle, splitter, numbers, labels)
 
 
-def _last_of(
+def _last_split(
     splitter: Splitter, n_rows: int, groups: np.ndarray | None, labels: Any = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the last pair of a splitter: of those in time, the one with the latest rows."""
@@ -243,34 +243,34 @@ class PreparedRows(NamedTuple):
         """Split the rows, and warn of those that are on both sides."""
         split = self.rule.split(self.positions, self.n_given, seed)
         if self.content is not None:
-            warn_of_twins(self.rows.inputs, self.content, split)
+            warn_of_shared_rows(self.rows.inputs, self.content, split)
         return split
 
 
-def warn_of_twins(cells: Cells, content: np.ndarray, split: Split) -> None:
+def warn_of_shared_rows(cells: Cells, content: np.ndarray, split: Split) -> None:
     """Warn of rows on both sides of the split, where they are many and need not be.
 
     ``content`` has a number for each distinct row.
     """
     n_valid = len(split.valid)
-    is_learnt = np.zeros(int(content[-1]) + 1, dtype=bool)
-    is_learnt[content[split.train]] = True
-    n_twins = int(is_learnt[content[split.valid]].sum())
-    if n_twins < max(_MIN_TWINS, _TWIN_SHARE * n_valid) or _repeat_by_nature(cells.values):
+    is_train = np.zeros(int(content[-1]) + 1, dtype=bool)
+    is_train[content[split.train]] = True
+    n_shared = int(is_train[content[split.valid]].sum())
+    if n_shared < max(_MIN_SHARED, _SHARED_FRACTION * n_valid) or _expects_duplicates(cells.values):
         return
     warn(
-        f"{n_twins:,} of {n_valid:,} validation rows are in training, too, so that overfitting "
+        f"{n_shared:,} of {n_valid:,} validation rows are in training, too, so that overfitting "
         "stays unseen. Drop duplicates, or give fit groups that hold them together."
     )
 
 
-def _repeat_by_nature(values: Tensor) -> bool:
+def _expects_duplicates(values: Tensor) -> bool:
     """Return True for categories alone, or where there are few rows that could differ."""
     flat = values.flatten(1)
     if bool(((flat == 0) | (flat == 1)).all()):
         return True
     n_values = (flat.sort(0).values.diff(dim=0) != 0).sum(0) + 1
-    return float(n_values.log().sum()) < math.log(_POSSIBLE * len(flat))
+    return float(n_values.log().sum()) < math.log(_MIN_POSSIBLE * len(flat))
 
 
 def take_rows(data: Any, index: np.ndarray) -> Any:

@@ -13,18 +13,18 @@ import numpy as np
 from latently._sklearn import Interval, check_parameters
 from latently._validation import check_fitted
 from latently.estimators._base import seeded
-from latently.estimators._baselines import Spectrum, shares_left
-from latently.estimators._fitting import part_of_time
 from latently.estimators._sizes import ComponentsCurve, most_components, size_errors
 from latently.estimators._trained import TrainedAutoencoder
+from latently.estimators.fit._baselines import Spectrum, unexplained_shares
+from latently.estimators.fit._prepare import deadline_after
 from latently.exceptions import DataError, ParameterError
 from latently.nn import Deterministic, Latent, Ordered, checked_latent
 from latently.training import TrainingData, TrainingOptions, TrainingRows
 
 #: Share of the steps of a training in which codes of all sizes are tried at once.
-_TRIAL_SHARE = 0.4
+_TRIAL_STEPS = 0.4
 #: Share of a limited time for that.
-_TIME_SHARE = 0.3
+_TRIAL_TIME = 0.3
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -55,7 +55,7 @@ class PlainAutoencoder(TrainedAutoencoder):
             return Deterministic(n_components)
         return Ordered(n_components, n_trained)
 
-    def _find_size(
+    def _choose_n_components(
         self,
         spectrum: Spectrum,
         train_rows: TrainingRows,
@@ -63,42 +63,42 @@ class PlainAutoencoder(TrainedAutoencoder):
         options: TrainingOptions,
     ) -> int:
         """Train codes of all sizes at once and take the size at which their error bends."""
-        size = self._count_components(spectrum)
+        size = self._default_n_components(spectrum)
         most = most_components(spectrum)
         given = self.n_components != "auto" or most == 1 or self.latent is not None
         if given or valid_rows is None or valid_rows.target is not None:
             return size
         trial = copy.copy(self)
         trial.ordered, trial.n_components_ = True, most
-        n_steps = max(round(_TRIAL_SHARE * options.n_steps), 1)
+        n_steps = max(round(_TRIAL_STEPS * options.n_steps), 1)
         with seeded(options.seed):
-            trial._start(spectrum, train_rows.sample.inputs)
+            trial._create_module(spectrum, train_rows.sample.inputs)
             trial._train(
                 train_rows, valid_rows,
-                replace(options, n_steps=n_steps, deadline=part_of_time(options, _TIME_SHARE)),
+                replace(options, n_steps=n_steps, deadline=deadline_after(options, _TRIAL_TIME)),
                 title=f"{type(self).__name__}: codes of 1 to {most} components",
             )  # fmt: skip
         layout = self.preprocessor_.layout
         errors = size_errors(trial.module_, valid_rows.inputs)
-        by_pca = shares_left(spectrum, valid_rows.inputs, layout, most).numpy()
+        by_pca = unexplained_shares(spectrum, valid_rows.inputs, layout, most).numpy()
         # A code of so many numbers can do what the better of the two does.
         errors[: len(by_pca)] = np.minimum(errors[: len(by_pca)], by_pca)
         self.components_curve_ = ComponentsCurve.choose(errors)
         size = self.components_curve_.n_components
         if trial.interrupted_:
-            self._take_over(trial, size)
+            self._keep_interrupted_trial(trial, size)
         return size
 
-    def _take_over(self, trial: Self, size: int) -> None:
+    def _keep_interrupted_trial(self, trial: Self, size: int) -> None:
         """Keep a trial that was interrupted as the model, cut to a size."""
         self.history_, self.interrupted_ = trial.history_, True
         self.module_, self.n_trained_ = trial.module_, trial.n_components_
         self.module_.latent = cast(Ordered, trial.module_.latent).cut(size)
 
-    def _judge(
+    def _compare_with_baselines(
         self, train_rows: TrainingData, valid_rows: TrainingData | None, spectrum: Spectrum
     ) -> None:
-        super()._judge(train_rows, valid_rows, spectrum)
+        super()._compare_with_baselines(train_rows, valid_rows, spectrum)
         judged = valid_rows or train_rows
         if self.ordered and judged.target is None and not hasattr(self, "components_curve_"):
             errors = size_errors(self.module_, judged.inputs)
