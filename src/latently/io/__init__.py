@@ -4,18 +4,11 @@
 the file, the place and what to do, and every output is written whole or not at all.
 """
 
-from latently.io._arrays import read_npy, read_npz
 from latently.io._atomic import atomic_path, check_output, standard_output
 from latently.io._bytes import DEFAULT_MAX_BYTES, is_folder, standard_input
-from latently.io._cells_out import header_line, in_notation, row_lines
-from latently.io._csv import read_csv, stream_csv, stream_with
-from latently.io._dataset import Piece, RowPicker, TableDataset, as_dataset
 from latently.io._files import Data, write
 from latently.io._formats import FORMATS, Format, find_format
-from latently.io._gap_words import DEFAULT_MISSING, mark_table
-from latently.io._image_write import write_images
-from latently.io._images import ImageFolder, read_images
-from latently.io._ipc import from_ipc, to_ipc
+from latently.io._messages import show
 from latently.io._model_file import read_model, write_model
 from latently.io._prefetch import prefetched
 from latently.io._progress import watched
@@ -26,10 +19,17 @@ from latently.io._resources import (
     is_out_of_memory,
     memory_errors_named,
 )
-from latently.io._say import show
-from latently.io._stream import write_pieces
-from latently.io._tables import read_arrow, read_parquet
-from latently.io._text_options import TextOptions, is_text_name, text_name, verbatim_field
+from latently.io.dataset._dataset import Piece, RowPicker, TableDataset, as_dataset
+from latently.io.dataset._pieces import write_pieces
+from latently.io.images._folder import ImageFolder, read_images
+from latently.io.images._writing import write_images
+from latently.io.tables._arrow import read_arrow, read_parquet
+from latently.io.tables._ipc import from_ipc, to_ipc
+from latently.io.tables._numpy import read_npy, read_npz
+from latently.io.text._csv import read_csv, stream_csv, stream_with
+from latently.io.text._gap_words import DEFAULT_MISSING, mark_table
+from latently.io.text._options import TextOptions, is_text_name, text_name, verbatim_field
+from latently.io.text._writing import header_line, in_notation, row_lines
 
 __all__ = [
     "read",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from latently.exceptions import DataError, OutputExistsError
-from latently.io._say import refuse, show
+from latently.io._messages import refuse, show
 
 __all__ = [
     "atomic_path",

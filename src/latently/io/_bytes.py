@@ -12,7 +12,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from latently.exceptions import DataError
-from latently.io._say import refuse
+from latently.io._messages import refuse
 
 __all__ = [
     "DEFAULT_MAX_BYTES",

@@ -12,19 +12,19 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from latently.exceptions import ParameterError
-from latently.io._arrays import fill_npy, fill_npz, read_npy, read_npz
 from latently.io._atomic import check_output, write_bytes
 from latently.io._bytes import DEFAULT_MAX_BYTES
-from latently.io._cells_out import fill_csv
-from latently.io._csv import ReadTable, read_csv, read_table
 from latently.io._formats import find_format
-from latently.io._gap_words import mark_array, mark_table
-from latently.io._image_write import write_images
-from latently.io._images import ImageFolder, read_images
-from latently.io._say import listing, refuse
-from latently.io._tables import fill_arrow, fill_parquet, read_arrow, read_parquet
-from latently.io._text import load_text
-from latently.io._text_options import TextOptions
+from latently.io._messages import listing, refuse
+from latently.io.images._folder import ImageFolder, read_images
+from latently.io.images._writing import write_images
+from latently.io.tables._arrow import fill_arrow, fill_parquet, read_arrow, read_parquet
+from latently.io.tables._numpy import fill_npy, fill_npz, read_npy, read_npz
+from latently.io.text._csv import ReadTable, read_csv, read_table
+from latently.io.text._decoding import load_text
+from latently.io.text._gap_words import mark_array, mark_table
+from latently.io.text._options import TextOptions
+from latently.io.text._writing import fill_csv
 
 __all__ = ["Data", "read_file", "read_text", "text_options", "write"]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from latently.exceptions import DataError, ParameterError
-from latently.io._say import clip, refuse
+from latently.io._messages import clip, refuse
 
 __all__ = ["FORMATS", "IMAGE_SUFFIXES", "Format", "find_format", "looks_like", "suffix_of"]
 

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from latently.exceptions import ModelFileError
 from latently.io._atomic import atomic_path
 from latently.io._formats import looks_like
-from latently.io._say import clip, show
+from latently.io._messages import clip, show
 
 __all__ = ["DEFAULT_MAX_MODEL_BYTES", "read_model", "write_model"]
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from latently.io._bytes import DEFAULT_MAX_BYTES, is_folder
-from latently.io._dataset import TableDataset
 from latently.io._files import Data, read_file
-from latently.io._find_tables import is_pattern, is_table_folder, is_uri
-from latently.io._images import read_images
-from latently.io._text_options import TextOptions
+from latently.io.dataset._dataset import TableDataset
+from latently.io.dataset._discovery import is_pattern, is_table_folder, is_uri
+from latently.io.images._folder import read_images
+from latently.io.text._options import TextOptions
 from latently.schema import DateOrder, TableSpec
 
 __all__ = ["holds_tables", "read", "read_with"]

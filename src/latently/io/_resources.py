@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from latently.exceptions import ResourceError
-from latently.io._say import show
+from latently.io._messages import show
 
 __all__ = ["check_disk", "check_memory", "free_memory", "is_out_of_memory", "memory_errors_named"]
 

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from latently.exceptions import DataError
-from latently.io._column import (
+from latently.io._messages import clip
+from latently.io.text._column import (
     SLIP_SHARE,
     ColumnPlace,
     Encoded,
@@ -20,9 +21,8 @@ from latently.io._column import (
     mask_of,
     slip,
 )
-from latently.io._dates import ClockDraft, DateDraft
-from latently.io._number_columns import Draft
-from latently.io._say import clip
+from latently.io.text._dates import ClockDraft, DateDraft
+from latently.io.text._number_columns import Draft
 from latently.schema import DateOrder, Notation, parse_durations
 
 __all__ = ["ISO", "as_iso", "read_clock", "read_dates", "read_durations"]

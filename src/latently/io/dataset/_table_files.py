@@ -11,8 +11,8 @@ import pyarrow.fs as pa_fs
 import pyarrow.parquet as pa_parquet
 
 from latently.exceptions import DataError
-from latently.io._say import refuse
-from latently.io._tables import DAMAGE, check_columns
+from latently.io._messages import refuse
+from latently.io.tables._arrow import DAMAGE, check_columns
 
 __all__ = ["PIECE_ROWS", "ArrowFile", "MemoryTable", "ParquetFile", "TableFile"]
 

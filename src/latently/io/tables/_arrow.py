@@ -11,7 +11,7 @@ import pyarrow.parquet as pa_parquet
 from latently.exceptions import DataError
 from latently.io._bytes import DEFAULT_MAX_BYTES, arrow_reader, load_bytes, too_large
 from latently.io._formats import looks_like
-from latently.io._say import listing, refuse
+from latently.io._messages import listing, refuse
 
 __all__ = [
     "DAMAGE",

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from latently.io._column import (
+from latently.io.text._column import (
     ColumnPlace,
     Encoded,
     TypedColumn,
@@ -18,10 +18,10 @@ from latently.io._column import (
     mask_of,
     slip,
 )
-from latently.io._date_columns import ISO, as_iso, read_clock, read_dates, read_durations
-from latently.io._dates import ClockDraft, DateDraft
-from latently.io._gap_words import without
-from latently.io._number_columns import (
+from latently.io.text._date_columns import ISO, as_iso, read_clock, read_dates, read_durations
+from latently.io.text._dates import ClockDraft, DateDraft
+from latently.io.text._gap_words import without
+from latently.io.text._number_columns import (
     COMPACT_RANGE,
     EXACT_INTEGER,
     Draft,
@@ -29,7 +29,7 @@ from latently.io._number_columns import (
     judged,
     read_numbers,
 )
-from latently.io._numbers import Distinct, NumberDraft
+from latently.io.text._numbers import Distinct, NumberDraft
 from latently.schema import Notation, arrow_type
 
 __all__ = ["as_text", "draft_column"]

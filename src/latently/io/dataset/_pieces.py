@@ -14,11 +14,11 @@ import pyarrow.parquet as pa_parquet
 
 from latently.exceptions import DataError
 from latently.io._atomic import atomic_path, standard_output
-from latently.io._cells_out import header_line, row_lines
 from latently.io._files import write
 from latently.io._formats import find_format
+from latently.io._messages import refuse
 from latently.io._resources import check_disk
-from latently.io._say import refuse
+from latently.io.text._writing import header_line, row_lines
 
 __all__ = ["write_pieces"]
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from latently.io._image_header import WHITE, ImageHeader, open_image, over
-from latently.io._say import counted, refuse, warn
+from latently.io._messages import counted, refuse, warn
+from latently.io.images._header import WHITE, ImageHeader, open_image, over
 
 __all__ = ["restored", "say_losses"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from latently.io._text_options import TextOptions, is_text_name, text_name
+from latently.io.text._options import TextOptions, is_text_name, text_name
 from latently.schema import Notation, notations_of, with_notation
 
 __all__ = ["DEFAULT_MISSING", "is_more_gap", "mark_array", "mark_table", "without", "without_equal"]

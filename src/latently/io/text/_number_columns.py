@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from latently.exceptions import DataError
-from latently.io._column import (
+from latently.io._messages import clip, listing
+from latently.io.text._column import (
     SLIP_SHARE,
     ColumnPlace,
     Encoded,
@@ -21,10 +22,9 @@ from latently.io._column import (
     mask_of,
     slip,
 )
-from latently.io._dates import compact_dates
-from latently.io._gap_words import without_equal
-from latently.io._numbers import Distinct, Marks, NumberDraft
-from latently.io._say import clip, listing
+from latently.io.text._dates import compact_dates
+from latently.io.text._gap_words import without_equal
+from latently.io.text._numbers import Distinct, Marks, NumberDraft
 from latently.schema import Notation, as_float
 
 __all__ = ["COMPACT_RANGE", "EXACT_INTEGER", "Draft", "PendingNumbers", "judged", "read_numbers"]

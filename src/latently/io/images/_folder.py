@@ -10,7 +10,8 @@ from PIL import Image, ImageOps
 
 from latently.exceptions import DataError, ParameterError
 from latently.io._bytes import DEFAULT_MAX_BYTES, is_folder, too_large
-from latently.io._image_header import (
+from latently.io._messages import clip, counted, listing, refuse, warn
+from latently.io.images._header import (
     WHITE,
     ImageHeader,
     Plan,
@@ -20,7 +21,6 @@ from latently.io._image_header import (
     over,
     read_header,
 )
-from latently.io._say import clip, counted, listing, refuse, warn
 
 __all__ = ["ImageFolder", "read_images"]
 

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from latently.exceptions import DataError
-from latently.io._gap_words import DEFAULT_MISSING, is_more_gap
-from latently.io._notes import Notes
-from latently.io._numbers import Distinct
-from latently.io._say import clip, refuse
-from latently.io._text_options import TextOptions
+from latently.io._messages import clip, refuse
+from latently.io.text._gap_words import DEFAULT_MISSING, is_more_gap
+from latently.io.text._notes import Notes
+from latently.io.text._numbers import Distinct
+from latently.io.text._options import TextOptions
 from latently.schema import ColumnType, Notation
 
 __all__ = [

@@ -14,14 +14,14 @@ import pyarrow.dataset as pa_dataset
 import pyarrow.fs as pa_fs
 
 from latently.exceptions import DataError
-from latently.io._agreement import Agreement
 from latently.io._bytes import DEFAULT_MAX_BYTES, check_regular, is_folder
 from latently.io._files import read_file, read_text, text_options
 from latently.io._formats import FORMATS, IMAGE_SUFFIXES, find_format, suffix_of
-from latently.io._say import listing, refuse, show
-from latently.io._staging import staged_csv
-from latently.io._table_files import ArrowFile, MemoryTable, ParquetFile, TableFile
-from latently.io._text_options import TextOptions
+from latently.io._messages import listing, refuse, show
+from latently.io.dataset._agreement import Agreement
+from latently.io.dataset._staging import staged_csv
+from latently.io.dataset._table_files import ArrowFile, MemoryTable, ParquetFile, TableFile
+from latently.io.text._options import TextOptions
 
 __all__ = ["TableFiles", "files_of", "find_files", "is_pattern", "is_table_folder", "is_uri"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from latently.exceptions import ParameterError
-from latently.io._say import clip, listing, refuse
+from latently.io._messages import clip, listing, refuse
 
 __all__ = ["SPACES", "Header", "read_header"]
 

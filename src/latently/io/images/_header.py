@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from latently.exceptions import DataError
 from latently.io._formats import IMAGE_SUFFIXES
-from latently.io._say import counted, refuse, warn
+from latently.io._messages import counted, refuse, warn
 
 __all__ = [
     "WHITE",

@@ -12,16 +12,16 @@ import pyarrow as pa
 
 from latently.exceptions import DataError
 from latently.io._bytes import DEFAULT_MAX_BYTES
-from latently.io._cast import as_text, draft_column
-from latently.io._column import ColumnPlace, TypedColumn
-from latently.io._gap_words import DEFAULT_MISSING
-from latently.io._header import SPACES, read_header
-from latently.io._notes import Notes
-from latently.io._number_columns import Draft
-from latently.io._rows import RowText
-from latently.io._say import refuse
-from latently.io._text import check_quotes, clean_text, load_text, unify_lines
-from latently.io._text_options import TextOptions, text_name, verbatim_field
+from latently.io._messages import refuse
+from latently.io.text._column import ColumnPlace, TypedColumn
+from latently.io.text._decoding import check_quotes, clean_text, load_text, unify_lines
+from latently.io.text._gap_words import DEFAULT_MISSING
+from latently.io.text._header import SPACES, read_header
+from latently.io.text._infer import as_text, draft_column
+from latently.io.text._notes import Notes
+from latently.io.text._number_columns import Draft
+from latently.io.text._options import TextOptions, text_name, verbatim_field
+from latently.io.text._rows import RowText
 from latently.schema import DateOrder, Notation, TableSpec, with_notation
 
 __all__ = ["ReadTable", "read_csv", "read_pieces", "read_table", "stream_csv", "stream_with"]

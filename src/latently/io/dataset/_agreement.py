@@ -8,9 +8,9 @@ from dataclasses import replace
 import pyarrow as pa
 
 from latently.exceptions import DataError
-from latently.io._csv import ReadTable
-from latently.io._notes import Notes
-from latently.io._text_options import TextOptions
+from latently.io.text._csv import ReadTable
+from latently.io.text._notes import Notes
+from latently.io.text._options import TextOptions
 from latently.schema import ColumnType, Notation, TableSpec, notations_of
 
 __all__ = ["Agreement", "wider"]

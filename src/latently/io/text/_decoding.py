@@ -7,7 +7,7 @@ import numpy as np
 
 from latently.io._bytes import gunzip, load_bytes
 from latently.io._formats import looks_like
-from latently.io._say import refuse
+from latently.io._messages import refuse
 
 # Bytes in which there is a cell, unless there is none at all.
 _START = 2**12

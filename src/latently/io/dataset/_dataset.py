@@ -17,12 +17,12 @@ from numpy.typing import ArrayLike
 
 from latently.exceptions import ParameterError
 from latently.io._bytes import DEFAULT_MAX_BYTES, too_large
-from latently.io._find_tables import TableFiles, files_of, find_files
-from latently.io._gap_words import mark_table
-from latently.io._say import listing, refuse
-from latently.io._table_files import TableFile
-from latently.io._tables import cell_bytes
-from latently.io._text_options import TextOptions, text_name
+from latently.io._messages import listing, refuse
+from latently.io.dataset._discovery import TableFiles, files_of, find_files
+from latently.io.dataset._table_files import TableFile
+from latently.io.tables._arrow import cell_bytes
+from latently.io.text._gap_words import mark_table
+from latently.io.text._options import TextOptions, text_name
 
 __all__ = ["Piece", "RowPicker", "TableDataset", "as_dataset"]
 

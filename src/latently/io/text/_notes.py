@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from latently.io._say import clip, listing, warn
+from latently.io._messages import clip, listing, warn
 
 __all__ = ["Notes"]
 

@@ -7,8 +7,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from latently.io._gap_words import DEFAULT_MISSING
-from latently.io._text_options import VERBATIM_KEY
+from latently.io.text._gap_words import DEFAULT_MISSING
+from latently.io.text._options import VERBATIM_KEY
 from latently.schema import Notation, write_durations
 
 __all__ = ["fill_csv", "header_line", "in_notation", "row_lines"]

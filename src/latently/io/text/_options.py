@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import pyarrow as pa
 
 from latently.exceptions import ParameterError
-from latently.io._say import clip, listing
+from latently.io._messages import clip, listing
 from latently.schema import ColumnType, DateOrder, Notation, TableSpec
 
 __all__ = ["VERBATIM_KEY", "TextOptions", "is_text_name", "text_name", "verbatim_field"]

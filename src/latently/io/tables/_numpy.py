@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from latently.exceptions import DataError
 from latently.io._bytes import DEFAULT_MAX_BYTES, load_bytes, too_large
 from latently.io._formats import looks_like
-from latently.io._say import clip, listing, refuse
+from latently.io._messages import clip, listing, refuse
 
 __all__ = ["fill_npy", "fill_npz", "read_npy", "read_npz"]
 

@@ -14,9 +14,9 @@ from PIL import Image
 
 from latently.exceptions import DataError, ParameterError
 from latently.io._atomic import check_output, sync, sync_folder, temporary_name
-from latently.io._image_restore import restored, say_losses
-from latently.io._images import ImageFolder
-from latently.io._say import listing, refuse
+from latently.io._messages import listing, refuse
+from latently.io.images._folder import ImageFolder
+from latently.io.images._restore import restored, say_losses
 
 __all__ = ["write_images"]
 

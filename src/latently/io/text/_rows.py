@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from latently.io._bytes import arrow_buffer, arrow_reader
-from latently.io._header import SPACES, Header
-from latently.io._say import clip, counted, listing, refuse, warn
+from latently.io._messages import clip, counted, listing, refuse, warn
+from latently.io.text._header import SPACES, Header
 
 __all__ = ["RowText"]
 

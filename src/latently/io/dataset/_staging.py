@@ -13,13 +13,13 @@ import pyarrow.fs as pa_fs
 
 from latently._notices import each_once, silenced
 from latently.exceptions import DataError
-from latently.io._agreement import Agreement
-from latently.io._csv import ReadTable, read_pieces
+from latently.io._messages import refuse, show
 from latently.io._resources import check_disk
-from latently.io._say import refuse, show
-from latently.io._stream import write_pieces
-from latently.io._table_files import ParquetFile
-from latently.io._text_options import TextOptions
+from latently.io.dataset._agreement import Agreement
+from latently.io.dataset._pieces import write_pieces
+from latently.io.dataset._table_files import ParquetFile
+from latently.io.text._csv import ReadTable, read_pieces
+from latently.io.text._options import TextOptions
 
 __all__ = ["staged_csv"]
 
