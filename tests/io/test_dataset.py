@@ -18,14 +18,9 @@ from latently.exceptions import (
     ParameterError,
     ResourceError,
 )
-from latently.io import (
-    TableDataset,
-    read,
-    write,
-    write_images,
-    write_pieces,
-)
+from latently.io import TableDataset, read, write, write_images
 from latently.io.dataset import _dataset, _discovery, _staging
+from latently.io.dataset._pieces import write_pieces
 from latently.io.dataset._table_files import PIECE_ROWS, ParquetFile
 
 

@@ -15,7 +15,8 @@ import pytest
 
 from latently import io as room
 from latently.exceptions import DataError, OutputExistsError, ParameterError
-from latently.io import atomic_path, check_output, read, write
+from latently.io import read, write
+from latently.io._atomic import atomic_path, check_output
 
 TABLE = pa.table(
     {

@@ -235,7 +235,7 @@ def exit_code(error: BaseException) -> int:
 
 
 def _is_out_of_resources(error: BaseException) -> bool:
-    from latently.io import is_out_of_memory
+    from latently.io._resources import is_out_of_memory
 
     # io turns a full disk into a DataError "raise ... from None"; the cause is still its context.
     causes = (error, error.__context__)

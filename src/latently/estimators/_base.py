@@ -42,7 +42,7 @@ from latently.estimators._restoring import (
 from latently.estimators._rotation import Rotation
 from latently.estimators._saving import SaveMixin
 from latently.exceptions import DataError, ModelFileError
-from latently.io import as_dataset
+from latently.io.dataset._dataset import as_dataset
 from latently.nn import AutoencoderModule, Cells, own_settings
 from latently.preprocessing import Preprocessor
 from latently.schema import Rounding, plain_rows

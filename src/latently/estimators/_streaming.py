@@ -14,7 +14,11 @@ from latently._layout import LikelihoodChoice
 from latently.estimators._fitting import training_data
 from latently.estimators._split import SplitRule
 from latently.exceptions import DataError
-from latently.io import Piece, RowPicker, TableDataset, from_ipc, prefetched, to_ipc, watched
+from latently.io import Piece, TableDataset
+from latently.io._prefetch import prefetched
+from latently.io._progress import watched
+from latently.io.dataset._dataset import RowPicker
+from latently.io.tables._ipc import from_ipc, to_ipc
 from latently.preprocessing import TablePreprocessor, tallied
 from latently.training import (
     Callback,

@@ -49,7 +49,8 @@ from latently.estimators._running import run_loop
 from latently.estimators._split import PreparedRows, Splitter, split_rule
 from latently.estimators._streaming import open_stream
 from latently.exceptions import DataError, ParameterError
-from latently.io import TableDataset, as_dataset
+from latently.io import TableDataset
+from latently.io.dataset._dataset import as_dataset
 from latently.nn import (
     AutoencoderModule,
     Cells,

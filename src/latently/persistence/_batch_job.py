@@ -19,15 +19,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from latently.exceptions import OutputExistsError, ParameterError
-from latently.io import (
-    TableDataset,
-    atomic_path,
-    check_output,
-    prefetched,
-    show,
-    watched,
-    write_pieces,
-)
+from latently.io import TableDataset
+from latently.io._atomic import atomic_path, check_output
+from latently.io._messages import show
+from latently.io._prefetch import prefetched
+from latently.io._progress import watched
+from latently.io.dataset._pieces import write_pieces
 from latently.persistence._predictor import BatchPredictor
 from latently.training import RayEngine, error_of_workers
 

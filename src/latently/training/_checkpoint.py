@@ -30,7 +30,9 @@ from latently.exceptions import (
     ResourceError,
     TrainingWarning,
 )
-from latently.io import check_disk, read_model, show, write_model
+from latently.io._messages import show
+from latently.io._model_file import read_model, write_model
+from latently.io._resources import check_disk
 from latently.training._data import TrainingData
 from latently.training._stream import TrainingRows
 
