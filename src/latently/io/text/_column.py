@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 
 from latently.exceptions import DataError
 from latently.io._messages import clip, refuse
+from latently.io.text._cells import Distinct, any_true, mask_of
 from latently.io.text._gap_words import DEFAULT_MISSING, is_more_gap
 from latently.io.text._notes import Notes
-from latently.io.text._numbers import Distinct
 from latently.io.text._options import TextOptions
 from latently.schema import ColumnType, Notation
 
@@ -23,11 +23,6 @@ __all__ = [
     "ColumnPlace",
     "Encoded",
     "TypedColumn",
-    "all_match",
-    "any_true",
-    "cast_or_none",
-    "mask_of",
-    "slip",
 ]
 
 # From this share of numbers (or dates) on, another cell is a slip of the pen, not a category.
@@ -158,36 +153,11 @@ class Encoded(NamedTuple):
         row = pc.index(pa.array(wanted).take(self.indices), True).as_py()
         return self.distinct.cells[self.indices[row].as_py()].as_py(), row + 1
 
-
-def slip(encoded: Encoded, mask: np.ndarray, noun: str, place: ColumnPlace) -> DataError:
-    """Return the error for the first cell for which the mask of the distinct ones holds."""
-    cell, row = encoded.first(mask)
-    return place.refuse(
-        f"holds {clip(cell)} in row {row} (the first after the header is 1), "
-        f"where a {noun} was expected",
-        "Mend the cell, leave it empty, or list it as missing",
-    )
-
-
-def cast_or_none(cells: Any, target: Any) -> Any:
-    """Return the cast column, or None when a cell does not fit."""
-    try:
-        return pc.cast(cells, target)
-    except pa.ArrowInvalid:
-        return None
-
-
-def all_match(cells: Any, pattern: str) -> bool:
-    """Return True if every cell that is not missing matches a pattern."""
-    return bool(pc.all(pc.match_substring_regex(cells, pattern)).as_py())
-
-
-def any_true(mask: Any) -> bool:
-    """Return True if one of some truths holds."""
-    return bool(pc.any(mask).as_py())
-
-
-def mask_of(values: Any) -> np.ndarray:
-    """Return truths as an array, False where one is missing."""
-    found: np.ndarray = np.asarray(pc.fill_null(values, False)).astype(bool)
-    return found
+    def slip(self, mask: np.ndarray, noun: str, place: ColumnPlace) -> DataError:
+        """Return the error for the first cell for whose distinct value the mask holds."""
+        cell, row = self.first(mask)
+        return place.refuse(
+            f"holds {clip(cell)} in row {row} (the first after the header is 1), "
+            f"where a {noun} was expected",
+            "Mend the cell, leave it empty, or list it as missing",
+        )

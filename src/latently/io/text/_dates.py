@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from latently.io.text._numbers import Distinct
+from latently.io.text._cells import Distinct
 from latently.schema import DateOrder
 
 __all__ = ["ORDERS", "DateDraft", "ClockDraft", "compact_dates"]

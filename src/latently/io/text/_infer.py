@@ -8,16 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from latently.io.text._column import (
-    ColumnPlace,
-    Encoded,
-    TypedColumn,
-    all_match,
-    any_true,
-    cast_or_none,
-    mask_of,
-    slip,
-)
+from latently.io.text._cells import Distinct, all_match, any_true, cast_or_none, mask_of
+from latently.io.text._column import ColumnPlace, Encoded, TypedColumn
 from latently.io.text._date_columns import ISO, as_iso, read_clock, read_dates, read_durations
 from latently.io.text._dates import ClockDraft, DateDraft
 from latently.io.text._gap_words import without
@@ -29,7 +21,7 @@ from latently.io.text._number_columns import (
     judged,
     read_numbers,
 )
-from latently.io.text._numbers import Distinct, NumberDraft
+from latently.io.text._numbers import NumberDraft
 from latently.schema import Notation, arrow_type
 
 __all__ = ["as_text", "draft_column"]
@@ -170,7 +162,7 @@ def _careful_draft(cells: Any, place: ColumnPlace) -> Draft:
         read, noun = _READERS[place.kind.name]
         found = read(encoded, place)
         if found is None:
-            raise slip(encoded, np.ones(len(encoded.rest.cells), bool), noun, place)
+            raise encoded.slip(np.ones(len(encoded.rest.cells), bool), noun, place)
         return cast(Draft, found)
     promising = mask_of(pc.match_substring_regex(encoded.rest.cells, _PROMISING))
     is_promising = encoded.rest.share(promising) >= 0.5
@@ -191,7 +183,7 @@ def _read_truths(encoded: Encoded, place: ColumnPlace) -> Draft | None:
     fits = mask_of(pc.is_in(distinct, value_set=pa.array([*yes, *no])))
     if not fits.all():
         if fits.any() and not place.is_new:
-            raise slip(encoded, ~fits, "true or false", place)
+            raise encoded.slip(~fits, "true or false", place)
         return None
     is_true = pc.is_in(distinct, value_set=pa.array(yes))
     return Draft(TypedColumn(encoded.spread(is_true)))

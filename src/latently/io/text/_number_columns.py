@@ -11,20 +11,11 @@ import pyarrow.compute as pc
 
 from latently.exceptions import DataError
 from latently.io._messages import clip, listing
-from latently.io.text._column import (
-    SLIP_SHARE,
-    ColumnPlace,
-    Encoded,
-    TypedColumn,
-    all_match,
-    any_true,
-    cast_or_none,
-    mask_of,
-    slip,
-)
+from latently.io.text._cells import Distinct, all_match, any_true, cast_or_none, mask_of
+from latently.io.text._column import SLIP_SHARE, ColumnPlace, Encoded, TypedColumn
 from latently.io.text._dates import compact_dates
 from latently.io.text._gap_words import without_equal
-from latently.io.text._numbers import Distinct, Marks, NumberDraft
+from latently.io.text._numbers import Marks, NumberDraft
 from latently.schema import Notation, as_float
 
 __all__ = ["COMPACT_RANGE", "EXACT_INTEGER", "Draft", "PendingNumbers", "judged", "read_numbers"]
@@ -107,7 +98,7 @@ def read_numbers(encoded: Encoded, place: ColumnPlace) -> Draft | None:
     if share == 0 or (place.is_new and (share < SLIP_SHARE or plain_share < 0.5)):
         return None
     if share < 1:
-        raise slip(encoded, ~draft.is_number, "number", place)
+        raise encoded.slip(~draft.is_number, "number", place)
     if place.is_new and _is_identifier(draft, place):
         return Draft(TypedColumn(encoded.trimmed()))
     pending.check()
@@ -152,7 +143,7 @@ class PendingNumbers:
         if not draft.candidates:
             best = draft.fits[draft.best]
             if draft.distinct.share(best) >= SLIP_SHARE:
-                raise slip(self.encoded, ~best, "number of the same notation", place)
+                raise self.encoded.slip(~best, "number of the same notation", place)
             one, other = (self.encoded.first(mask)[0] for mask in (best, ~best))
             raise place.refuse(
                 f"holds numbers in two notations, {clip(one)} and {clip(other)}",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["Distinct", "Marks", "NumberDraft", "Parts"]
+from latently.io.text._cells import Distinct, mask_of
+
+__all__ = ["Marks", "NumberDraft", "Parts"]
 
 _EXPONENT = r"(?:[eE][-+]?\d+)?"
 _CURRENCY = (
@@ -49,27 +51,6 @@ class Marks(NamedTuple):
         return f"^(?:{'|'.join(shapes)})$"
 
 
-class Distinct(NamedTuple):
-    """The distinct cells of a column, and how often each occurs."""
-
-    cells: pa.Array
-    counts: np.ndarray
-
-    @classmethod
-    def of(cls, cells: Any) -> Distinct:
-        """Count the cells of a column that are not missing."""
-        found = pc.value_counts(pc.drop_null(cells))
-        return cls(found.field("values"), found.field("counts").to_numpy())
-
-    def share(self, mask: np.ndarray) -> float:
-        """Return the share of cells for which the mask of their distinct values holds."""
-        return float(self.counts[mask].sum() / max(self.counts.sum(), 1))
-
-    def where(self, mask: np.ndarray) -> Distinct:
-        """Return some of the distinct cells."""
-        return Distinct(self.cells.filter(pa.array(mask)), self.counts[mask])
-
-
 class Parts(NamedTuple):
     """The parts of each cell that reads as a number."""
 
@@ -96,9 +77,9 @@ class Parts(NamedTuple):
         """Return where signs and brackets fit together."""
         written = [pc.not_equal(part, "") for part in (self.open, self.sign, self.inner)]
         written.append(pc.not_equal(self.trailing, ""))
-        n_signs = sum(_mask(part).astype(int) for part in written)
+        n_signs = sum(mask_of(part).astype(int) for part in written)
         pairs = pc.equal(pc.not_equal(self.open, ""), pc.not_equal(self.close, ""))
-        return _mask(pairs) & (n_signs <= 1)
+        return mask_of(pairs) & (n_signs <= 1)
 
     def is_negative(self) -> pa.Array:
         """Return where a number is below zero."""
@@ -121,7 +102,7 @@ class NumberDraft:
     def __init__(self, distinct: Distinct) -> None:
         self.distinct = distinct
         self.parts = Parts.of(distinct.cells)
-        self._special = _mask(pc.match_substring_regex(distinct.cells, _SPECIAL))
+        self._special = mask_of(pc.match_substring_regex(distinct.cells, _SPECIAL))
         self._sound = self.parts.is_sound()
         self.fits = {marks: self._fitting(marks) for marks in self._possible()}
 
@@ -142,9 +123,9 @@ class NumberDraft:
         return [Marks(sign, group) for sign in decimals for group in groups if sign != group]
 
     def _fitting(self, marks: Marks) -> np.ndarray:
-        match = _mask(pc.match_substring_regex(self.parts.core, marks.pattern))
+        match = mask_of(pc.match_substring_regex(self.parts.core, marks.pattern))
         if marks.thousands:
-            match &= _mask(pc.equal(self.parts.exponent, ""))
+            match &= mask_of(pc.equal(self.parts.exponent, ""))
         found: np.ndarray = (match & self._sound) | self._special
         return found
 
@@ -157,7 +138,7 @@ class NumberDraft:
     @property
     def is_censored(self) -> np.ndarray:
         """Where a cell names a limit, as "<0.01" does."""
-        return _mask(pc.not_equal(self.parts.censor, ""))
+        return mask_of(pc.not_equal(self.parts.censor, ""))
 
     @property
     def candidates(self) -> list[Marks]:
@@ -214,8 +195,3 @@ def _unified(cells: pa.Array) -> pa.Array:
     for pattern, sign in _SPELLINGS:
         cells = pc.replace_substring_regex(cells, pattern, sign)
     return cells
-
-
-def _mask(values: Any) -> np.ndarray:
-    found: np.ndarray = np.asarray(pc.fill_null(values, False)).astype(bool)
-    return found
