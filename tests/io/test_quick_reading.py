@@ -83,7 +83,7 @@ def test_the_quick_way_and_the_careful_way_give_one_answer(cells, delimiter, dec
 def _words(notes: Notes) -> list[str]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        notes.say()
+        notes.warn()
     return [str(entry.message) for entry in caught]
 
 

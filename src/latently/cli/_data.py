@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from latently._launch import told_n_workers
+from latently._launch import launched_processes
 from latently.cli._guard import say
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def read_rows(
     if is_image_folder(source):
         options.refuse_for_images()
         return _read_folder(source, size)
-    if told_n_workers() > 1 and holds_tables(source.path, source.format):
+    if launched_processes() > 1 and holds_tables(source.path, source.format):
         from latently.estimators import read_together
         from latently.training import TorchrunEngine
 

@@ -197,7 +197,7 @@ def _seen_by(
     """Let rows be picked from pieces that go by, and pass on all that are not ignored."""
     for piece in pieces:
         for picker in pickers:
-            picker.see(piece)
+            picker.add(piece)
         kept = _kept(piece.table, piece.start, ignored)
         if kept.any():
             yield piece._replace(table=_filtered(piece.table, kept))

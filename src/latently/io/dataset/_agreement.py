@@ -48,7 +48,7 @@ class Agreement:
         self.clashes: set[str] = set()
         self.notes = Notes()
 
-    def see(self, found: ReadTable) -> None:
+    def add(self, found: ReadTable) -> None:
         """Look at one more table."""
         self.notes.join(found.notes)
         for name, notation in notations_of(found.table.schema).items():

@@ -127,8 +127,8 @@ class TableDataset:
     @property
     def text_options(self) -> dict[str, Any]:
         """What was said about the cells, by name; nothing where nothing was said."""
-        said = {name: getattr(self._options, name) for name in ("missing", "dates", "decimal")}
-        return {name: value for name, value in said.items() if value}
+        given = {name: getattr(self._options, name) for name in ("missing", "dates", "decimal")}
+        return {name: value for name, value in given.items() if value}
 
     @property
     def column_names(self) -> list[str]:
@@ -301,9 +301,9 @@ class TableDataset:
         for part in order:
             open_parts.append(self._read_part(part))
             while len(open_parts) >= n_open:
-                yield from _turn(open_parts)
+                yield from _next_piece(open_parts)
         while open_parts:
-            yield from _turn(open_parts)
+            yield from _next_piece(open_parts)
 
     def sample(self, n_rows: int, seed: int) -> pa.Table:
         """Return rows drawn at random in their order, or all where there are no more.
@@ -340,7 +340,7 @@ class TableDataset:
         """
         picker = RowPicker(np.sort(np.asarray(places)))
         for piece in self.pieces():
-            picker.see(piece)
+            picker.add(piece)
         return picker.table()
 
     def to_table(self, max_bytes: int = DEFAULT_MAX_BYTES) -> pa.Table:
@@ -397,7 +397,7 @@ class RowPicker:
         self.seen: list[np.ndarray] = []
         self._picked: list[pa.Table] = []
 
-    def see(self, piece: Piece) -> None:
+    def add(self, piece: Piece) -> None:
         """Take what is wanted from a piece.
 
         Parameters
@@ -458,7 +458,7 @@ def _parts(files: Sequence[TableFile]) -> list[_Part]:
     return [_Part(n, place, start) for (n, place), start in zip(pairs, starts, strict=False)]
 
 
-def _turn(open_parts: deque[Iterator[Piece]]) -> Iterator[Piece]:
+def _next_piece(open_parts: deque[Iterator[Piece]]) -> Iterator[Piece]:
     """Yield the next piece of the part whose turn it is, and drop the part when it is read."""
     part = open_parts.popleft()
     piece = next(part, None)
@@ -482,9 +482,9 @@ def _joined(schema: pa.Schema, file: TableFile, first: str) -> pa.Schema:
     missing = [name for name in schema.names if name not in file.schema.names]
     extra = [name for name in file.schema.names if name not in schema.names]
     if missing or extra:
-        told = [f"{word} {listing(names)}" for word, names in
+        parts = [f"{word} {listing(names)}" for word, names in
                 (("it lacks", missing), ("it also has", extra)) if names]  # fmt: skip
-        wrong = f"its columns are not those of {Path(first).name}: {', '.join(told)}"
+        wrong = f"its columns are not those of {Path(first).name}: {', '.join(parts)}"
         raise refuse(file.path, wrong, "Write all files alike")
     fields = [_joined_field(field, file, first) for field in schema]
     return pa.schema(fields)

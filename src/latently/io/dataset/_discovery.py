@@ -94,9 +94,9 @@ def _files_of_uri(source: str, format: str | None) -> TableFiles:
         found = pa_dataset.dataset(path, format=kind, filesystem=filesystem, partitioning="hive")
         return files_of(found)._replace(name=source)
     except (pa.ArrowException, OSError, ValueError) as error:
-        said = (str(error).splitlines() or [type(error).__name__])[0][:80].rstrip(".")
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:80].rstrip(".")
         raise refuse(
-            source, f"it cannot be read ({said})", "Check the address and access"
+            source, f"it cannot be read ({reason})", "Check the address and access"
         ) from None
 
 
@@ -185,7 +185,7 @@ def _read_alike(
     for path in paths:
         own = text_options(_format_of(path, format), options)
         found[path] = read_text(path, own, DEFAULT_MAX_BYTES)
-        agreement.see(found[path])
+        agreement.add(found[path])
     if len(paths) == 1:
         return {path: MemoryTable(str(path), one.sound()) for path, one in found.items()}
     again = [path for path in paths if not agreement.holds(found[path])]
@@ -196,7 +196,7 @@ def _read_alike(
         own = text_options(_format_of(path, format), shared)
         found[path] = read_text(path, own, DEFAULT_MAX_BYTES)
     tables = {path: one.sound(quiet=True) for path, one in found.items()}
-    agreement.notes.say()
+    agreement.notes.warn()
     if not agreement.clashes:
         tables = {p: agreement.cast(table, table.column_names) for p, table in tables.items()}
     return {path: MemoryTable(str(path), table) for path, table in tables.items()}

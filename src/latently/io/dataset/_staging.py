@@ -91,6 +91,6 @@ def _agreed(path: Path, options: TextOptions) -> Agreement:
     agreement = Agreement(options)
     with each_once():
         for piece in _pieces(path, options):
-            agreement.see(piece)
-        agreement.notes.say()
+            agreement.add(piece)
+        agreement.notes.warn()
     return agreement

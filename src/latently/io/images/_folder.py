@@ -97,7 +97,7 @@ def read_images(
     if needed > max_bytes:
         raise too_large(folder, needed, max_bytes)
     images, kept, broken = _decode_all(headers, plans, skip_bad)
-    _say_skipped(folder, [*bad, *broken], len(kept))
+    _warn_of_skipped(folder, [*bad, *broken], len(kept))
     pixels = images if own_sizes else np.stack(images)
     return ImageFolder(pixels, tuple(header.name for header in kept), tuple(kept))
 
@@ -153,7 +153,7 @@ def _decode_all(
     return images, kept, broken
 
 
-def _say_skipped(folder: str | Path, names: list[str], kept: int) -> None:
+def _warn_of_skipped(folder: str | Path, names: list[str], kept: int) -> None:
     if not kept:
         raise refuse(folder, f"none of its {len(names)} images can be read", "Check the files")
     if names:

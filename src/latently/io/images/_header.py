@@ -116,7 +116,7 @@ def make_plans(
         dtypes.pop() if len(dtypes) == 1 else "uint8",
         colours > 0,
     )
-    _say_plan(headers, plan, is_asked=own_sizes or size is not None)
+    _warn_of_changes(headers, plan, is_asked=own_sizes or size is not None)
     return [plan._replace(size=header.size) if own_sizes else plan for header in headers]
 
 
@@ -197,7 +197,7 @@ def _common_size(headers: Sequence[ImageHeader]) -> tuple[int, int]:
     return max(counts, key=lambda size: (counts[size], size[0] * size[1], size))
 
 
-def _say_plan(headers: Sequence[ImageHeader], plan: Plan, is_asked: bool) -> None:
+def _warn_of_changes(headers: Sequence[ImageHeader], plan: Plan, is_asked: bool) -> None:
     resized = sum(header.size != plan.size for header in headers)
     if resized and not is_asked:
         height, width = plan.size

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from latently.io._messages import counted, refuse, warn
 from latently.io.images._header import WHITE, ImageHeader, open_image, over
 
-__all__ = ["restored", "say_losses"]
+__all__ = ["restored", "warn_of_losses"]
 
 #: The value of white in each type of pixel.
 _WHITE = {"u1": 255.0, "u2": 65_535.0, "f": 1.0}
@@ -55,7 +55,7 @@ def restored(pixels: NDArray[Any], header: ImageHeader) -> tuple[Image.Image, di
     return _in_mode(image, header), options
 
 
-def say_losses(headers: Sequence[ImageHeader]) -> None:
+def warn_of_losses(headers: Sequence[ImageHeader]) -> None:
     """Warn of what files of some formats and modes cannot keep.
 
     Parameters

@@ -16,7 +16,7 @@ from latently.exceptions import DataError, ParameterError
 from latently.io._atomic import check_output, sync, sync_folder, temporary_name
 from latently.io._messages import listing, refuse
 from latently.io.images._folder import ImageFolder
-from latently.io.images._restore import restored, say_losses
+from latently.io.images._restore import restored, warn_of_losses
 
 __all__ = ["write_images"]
 
@@ -111,7 +111,7 @@ def _as_they_were(stack: Any, like: ImageFolder) -> tuple[list[PurePosixPath], I
             f"like must have one file an image, got {len(like.files)} for {len(ready)}. Match the "
             "two."
         )
-    say_losses(like.files)
+    warn_of_losses(like.files)
 
     def save(place: int, path: Path) -> None:
         image, options = restored(ready[place], like.files[place])
@@ -122,10 +122,10 @@ def _as_they_were(stack: Any, like: ImageFolder) -> tuple[list[PurePosixPath], I
 
 
 def _each(
-    stack: Any, judge: Callable[[NDArray[Any]], NDArray[Any]]
+    stack: Any, check: Callable[[NDArray[Any]], NDArray[Any]]
 ) -> NDArray[Any] | list[NDArray[Any]]:
     """Return the images of a stack, or of a list of several sizes, once they are judged."""
-    return [judge(one[None])[0] for one in stack] if isinstance(stack, list) else judge(stack)
+    return [check(one[None])[0] for one in stack] if isinstance(stack, list) else check(stack)
 
 
 def _grey_or_colour(stack: NDArray[Any]) -> NDArray[Any]:

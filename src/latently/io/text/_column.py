@@ -19,14 +19,14 @@ from latently.io.text._options import TextOptions
 from latently.schema import ColumnType, Notation
 
 __all__ = [
-    "SLIP_SHARE",
+    "TYPO_SHARE",
     "ColumnPlace",
     "Encoded",
     "TypedColumn",
 ]
 
 # From this share of numbers (or dates) on, another cell is a slip of the pen, not a category.
-SLIP_SHARE = 0.95
+TYPO_SHARE = 0.95
 
 
 class ColumnPlace(NamedTuple):
@@ -153,7 +153,7 @@ class Encoded(NamedTuple):
         row = pc.index(pa.array(wanted).take(self.indices), True).as_py()
         return self.distinct.cells[self.indices[row].as_py()].as_py(), row + 1
 
-    def slip(self, mask: np.ndarray, noun: str, place: ColumnPlace) -> DataError:
+    def wrong_cell(self, mask: np.ndarray, noun: str, place: ColumnPlace) -> DataError:
         """Return the error for the first cell for whose distinct value the mask holds."""
         cell, row = self.first(mask)
         return place.refuse(

@@ -125,7 +125,7 @@ class ReadTable(NamedTuple):
         for problem in self.problems.values():
             raise problem
         if not quiet:
-            self.notes.say()
+            self.notes.warn()
         return self.table
 
 
@@ -175,12 +175,12 @@ def _typed(
         except DataError as error:
             drafts[name] = Draft(TypedColumn(as_text(cells[name]), problem=error))
         if not is_used:  # of no use to the model: nothing in it is refused or spoken of
-            drafts[name] = _unjudged(drafts[name])
+            drafts[name] = _without_problem(drafts[name])
     decimals = {draft.decimal for draft in drafts.values()} - {""}
     return {name: draft.finish(decimals) for name, draft in drafts.items()}
 
 
-def _unjudged(draft: Draft) -> Draft:
+def _without_problem(draft: Draft) -> Draft:
     return Draft(draft.finish(())._replace(problem=None), decimal=draft.decimal)
 
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from latently.exceptions import DataError
 from latently.io._messages import clip
 from latently.io.text._cells import all_match, any_true, cast_or_none, mask_of
-from latently.io.text._column import SLIP_SHARE, ColumnPlace, Encoded, TypedColumn
+from latently.io.text._column import TYPO_SHARE, ColumnPlace, Encoded, TypedColumn
 from latently.io.text._dates import ClockDraft, DateDraft
 from latently.io.text._number_columns import Draft
 from latently.schema import DateOrder, Notation, parse_durations
@@ -36,16 +36,16 @@ def read_dates(encoded: Encoded, place: ColumnPlace) -> Draft | None:
     if iso.all():
         return Draft(TypedColumn(encoded.spread(_sound_iso(encoded, place))))
     with_digits = mask_of(pc.match_substring_regex(distinct.cells, r"\d"))
-    if distinct.share(with_digits) < SLIP_SHARE and place.is_new:
+    if distinct.share(with_digits) < TYPO_SHARE and place.is_new:
         return None
     draft = DateDraft(distinct)
     is_date = draft.is_date | iso
     share = distinct.share(is_date)
     looks_so = share >= 0.5 and all_match(distinct.cells, _LIKE_DATES)
-    if share == 0 or (place.is_new and share < SLIP_SHARE and not looks_so):
+    if share == 0 or (place.is_new and share < TYPO_SHARE and not looks_so):
         return None
     if share < 1:
-        raise encoded.slip(~is_date, "date", place)
+        raise encoded.wrong_cell(~is_date, "date", place)
     if draft.mixes_zones:
         raise _mixed_zones(place)
     order = _order(draft, encoded, place)
@@ -90,8 +90,8 @@ def _order(draft: DateDraft, encoded: Encoded, place: ColumnPlace) -> DateOrder 
 
 def _mixed_orders(draft: DateDraft, encoded: Encoded, place: ColumnPlace) -> DataError:
     fitting = draft.fits[draft.best]
-    if draft.distinct.share(fitting) >= SLIP_SHARE:
-        return encoded.slip(~fitting, "date", place)
+    if draft.distinct.share(fitting) >= TYPO_SHARE:
+        return encoded.wrong_cell(~fitting, "date", place)
     one, other = (encoded.first(mask)[0] for mask in (fitting, ~fitting))
     return place.refuse(
         f"holds dates in two orders, {clip(one)} and {clip(other)}", "Write them alike"
@@ -109,10 +109,10 @@ def read_clock(encoded: Encoded, place: ColumnPlace) -> Draft | None:
         return None
     draft = ClockDraft(distinct)
     share = distinct.share(draft.is_time)
-    if share == 0 or (place.is_new and share < SLIP_SHARE):
+    if share == 0 or (place.is_new and share < TYPO_SHARE):
         return None
     if share < 1:
-        raise encoded.slip(~draft.is_time, "time of day", place)
+        raise encoded.wrong_cell(~draft.is_time, "time of day", place)
     if place.is_new:
         place.note("cells were read as times of day", distinct.cells[0].as_py())
     return Draft(TypedColumn(encoded.spread(draft.convert()), Notation(dates=draft.format())))
@@ -123,7 +123,7 @@ def read_durations(encoded: Encoded, place: ColumnPlace) -> Draft | None:
     found = parse_durations(encoded.rest.cells)
     is_wrong = mask_of(found.is_null())
     if is_wrong.any():
-        raise encoded.slip(is_wrong, "duration such as 1 days 02:03:04", place)
+        raise encoded.wrong_cell(is_wrong, "duration such as 1 days 02:03:04", place)
     return Draft(TypedColumn(encoded.spread(found)))
 
 
@@ -142,7 +142,7 @@ def _sound_iso(encoded: Encoded, place: ColumnPlace) -> Any:
     if zoned.any() and not zoned.all():
         raise _mixed_zones(place)
     row = _first_failure(cells, pa.timestamp("ns", "UTC" if zoned.any() else None))
-    raise encoded.slip(np.arange(len(cells)) == row, "date", place)
+    raise encoded.wrong_cell(np.arange(len(cells)) == row, "date", place)
 
 
 def _first_failure(cells: Any, target: Any) -> int:

@@ -177,7 +177,7 @@ def _offset(zone: Any) -> np.ndarray:
 
 
 def _triple_days(triple: Any, order: DateOrder) -> tuple[np.ndarray, np.ndarray]:
-    texts = dict(zip(_PLACES[order], (_part(triple, n) for n in ("one", "two", "three")),
+    texts = dict(zip(_PLACES[order], (_group(triple, n) for n in ("one", "two", "three")),
                      strict=True))  # fmt: skip
     if order == "year-first":  # 31.12.23 is never a year, a month and a day
         dotted = pc.match_substring_regex(texts["year"], r"^\d{1,2}$")
@@ -194,9 +194,9 @@ def _certain_days(found: list[Any]) -> tuple[np.ndarray, np.ndarray]:
     days, fits = np.zeros(n_cells, np.int64), np.zeros(n_cells, bool)
     for one in found:
         names = {field.name for field in one.type}
-        month = _month(_part(one, "name")) if "name" in names else _number(_part(one, "month"))
-        day = _number(_part(one, "day")) if "day" in names else np.ones(n_cells, np.int64)
-        own, fitting = _days(_year(_part(one, "year")), month, day)
+        month = _month(_group(one, "name")) if "name" in names else _number(_group(one, "month"))
+        day = _number(_group(one, "day")) if "day" in names else np.ones(n_cells, np.int64)
+        own, fitting = _days(_year(_group(one, "year")), month, day)
         fitting &= _valid(one)
         days, fits = np.where(fitting, own, days), fits | fitting
     return days, fits
@@ -270,7 +270,7 @@ def _valid(found: Any) -> np.ndarray:
     return valid
 
 
-def _part(found: Any, name: str) -> Any:
+def _group(found: Any, name: str) -> Any:
     return pc.fill_null(pc.if_else(found.is_valid(), found.field(name), ""), "")
 
 
@@ -279,7 +279,7 @@ def _text_of(found: list[Any], name: str) -> Any:
     answer = pa.array([""] * len(found[0]))
     for one in found:
         if any(field.name == name for field in one.type):
-            own = _part(one, name)
+            own = _group(one, name)
             answer = pc.if_else(pc.equal(answer, ""), own, answer)
     return answer
 

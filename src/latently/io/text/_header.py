@@ -67,13 +67,13 @@ def read_header(
     # A header seldom needs more than a small part of a large file.
     size = _USUAL_BYTES if b"\n" in raw[: _USUAL_BYTES // 2] else _MAX_HEADER_BYTES
     text = raw[:size].decode("utf-8", "ignore")
-    said = _SEPARATOR.fullmatch(text.split("\n", 1)[0])
-    before = 0 if said is None else 1
+    separator = _SEPARATOR.fullmatch(text.split("\n", 1)[0])
+    before = 0 if separator is None else 1
     text = text.split("\n", 1)[-1] if before else text
     if delimiter is not None:
         mark = _checked(delimiter)
     else:
-        mark = _sniff(source, text) if said is None else _checked(said[1])
+        mark = _sniff(source, text) if separator is None else _checked(separator[1])
     cells, lines = _first_row(source, text, mark)
     if not set(known) & set(cells):
         _refuse_numbers(source, cells)

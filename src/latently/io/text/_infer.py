@@ -18,7 +18,7 @@ from latently.io.text._number_columns import (
     EXACT_INTEGER,
     Draft,
     PendingNumbers,
-    judged,
+    in_fitted_type,
     read_numbers,
 )
 from latently.io.text._numbers import NumberDraft
@@ -119,7 +119,7 @@ def _quick_whole(cells: Any, whole: Any, place: ColumnPlace) -> Draft | None:
     ends = pc.min_max(whole).as_py()
     if place.is_new and ends["min"] >= COMPACT_RANGE[0] and ends["max"] <= COMPACT_RANGE[1]:
         return None
-    return Draft(judged(whole, place))
+    return Draft(in_fitted_type(whole, place))
 
 
 def _quick_real(cells: Any, real: Any, place: ColumnPlace) -> Draft | None:
@@ -130,7 +130,7 @@ def _quick_real(cells: Any, real: Any, place: ColumnPlace) -> Draft | None:
         return None
     if _all_match(cells, _WHOLE):
         return None  # with plus signs, or too large for 64 bits
-    column = judged(real, place)
+    column = in_fitted_type(real, place)
     if not _has_dot(cells):
         return Draft(column)
     column = column._replace(notation=Notation("."), is_shown=True)
@@ -162,7 +162,7 @@ def _careful_draft(cells: Any, place: ColumnPlace) -> Draft:
         read, noun = _READERS[place.kind.name]
         found = read(encoded, place)
         if found is None:
-            raise encoded.slip(np.ones(len(encoded.rest.cells), bool), noun, place)
+            raise encoded.wrong_cell(np.ones(len(encoded.rest.cells), bool), noun, place)
         return cast(Draft, found)
     promising = mask_of(pc.match_substring_regex(encoded.rest.cells, _PROMISING))
     is_promising = encoded.rest.share(promising) >= 0.5
@@ -183,7 +183,7 @@ def _read_truths(encoded: Encoded, place: ColumnPlace) -> Draft | None:
     fits = mask_of(pc.is_in(distinct, value_set=pa.array([*yes, *no])))
     if not fits.all():
         if fits.any() and not place.is_new:
-            raise encoded.slip(~fits, "true or false", place)
+            raise encoded.wrong_cell(~fits, "true or false", place)
         return None
     is_true = pc.is_in(distinct, value_set=pa.array(yes))
     return Draft(TypedColumn(encoded.spread(is_true)))

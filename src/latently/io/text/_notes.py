@@ -8,7 +8,7 @@ __all__ = ["Notes"]
 
 
 class Notes:
-    """Remarks on columns; ``say`` gives one warning for each remark, whatever it is about."""
+    """Remarks on columns; ``warn`` gives one warning for each remark, whatever it is about."""
 
     def __init__(self) -> None:
         self._columns: dict[str, dict[str, str | None]] = {}
@@ -24,7 +24,7 @@ class Notes:
             for column, example in columns.items():
                 self._columns.setdefault(remark, {}).setdefault(column, example)
 
-    def say(self) -> None:
+    def warn(self) -> None:
         """Issue the warnings and forget them."""
         for remark, columns in self._columns.items():
             noun = "column" if len(columns) == 1 else "columns"

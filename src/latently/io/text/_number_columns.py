@@ -12,13 +12,20 @@ import pyarrow.compute as pc
 from latently.exceptions import DataError
 from latently.io._messages import clip, listing
 from latently.io.text._cells import Distinct, all_match, any_true, cast_or_none, mask_of
-from latently.io.text._column import SLIP_SHARE, ColumnPlace, Encoded, TypedColumn
+from latently.io.text._column import TYPO_SHARE, ColumnPlace, Encoded, TypedColumn
 from latently.io.text._dates import compact_dates
 from latently.io.text._gap_words import without_equal
 from latently.io.text._numbers import Marks, NumberDraft
 from latently.schema import Notation, as_float
 
-__all__ = ["COMPACT_RANGE", "EXACT_INTEGER", "Draft", "PendingNumbers", "judged", "read_numbers"]
+__all__ = [
+    "COMPACT_RANGE",
+    "EXACT_INTEGER",
+    "Draft",
+    "PendingNumbers",
+    "in_fitted_type",
+    "read_numbers",
+]
 
 # Beyond 2**53 neighbouring integers become one as floating-point numbers.
 EXACT_INTEGER = 2**53
@@ -54,7 +61,7 @@ class Draft(NamedTuple):
         return self.pending.finish(decimals)
 
 
-def judged(numbers: Any, place: ColumnPlace) -> TypedColumn:
+def in_fitted_type(numbers: Any, place: ColumnPlace) -> TypedColumn:
     """Return numbers in the type of fit; speak of those that lose digits."""
     if pa.types.is_integer(numbers.type):
         ends = pc.min_max(numbers).as_py()
@@ -89,16 +96,16 @@ def read_numbers(encoded: Encoded, place: ColumnPlace) -> Draft | None:
     """
     distinct = encoded.rest
     with_digits = mask_of(pc.match_substring_regex(distinct.cells, r"\d|(?i:^[-+]?inf)"))
-    if distinct.share(with_digits) < SLIP_SHARE and place.is_new:
+    if distinct.share(with_digits) < TYPO_SHARE and place.is_new:
         return None
     pending = PendingNumbers(place, encoded)
     draft = pending.draft
     share = distinct.share(draft.is_number)
     plain_share = distinct.share(draft.is_number & ~draft.is_censored)
-    if share == 0 or (place.is_new and (share < SLIP_SHARE or plain_share < 0.5)):
+    if share == 0 or (place.is_new and (share < TYPO_SHARE or plain_share < 0.5)):
         return None
     if share < 1:
-        raise encoded.slip(~draft.is_number, "number", place)
+        raise encoded.wrong_cell(~draft.is_number, "number", place)
     if place.is_new and _is_identifier(draft, place):
         return Draft(TypedColumn(encoded.trimmed()))
     pending.check()
@@ -142,8 +149,8 @@ class PendingNumbers:
         draft, place = self.draft, self.place
         if not draft.candidates:
             best = draft.fits[draft.best]
-            if draft.distinct.share(best) >= SLIP_SHARE:
-                raise self.encoded.slip(~best, "number of the same notation", place)
+            if draft.distinct.share(best) >= TYPO_SHARE:
+                raise self.encoded.wrong_cell(~best, "number of the same notation", place)
             one, other = (self.encoded.first(mask)[0] for mask in (best, ~best))
             raise place.refuse(
                 f"holds numbers in two notations, {clip(one)} and {clip(other)}",
@@ -233,7 +240,7 @@ class PendingNumbers:
                 return TypedColumn(self.encoded.spread(dates), Notation(dates="%Y%m%d"))
         notation = self._notation(marks)
         self._note_notation(marks, notation)
-        column = judged(self.encoded.spread(numbers), self.place)
+        column = in_fitted_type(self.encoded.spread(numbers), self.place)
         return column._replace(notation=notation, is_shown=self.draft.has_marks)
 
     def _holds_dates(self, numbers: pa.Array) -> bool:

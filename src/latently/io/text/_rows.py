@@ -130,7 +130,7 @@ class RowText:
             place = f"line {header.lines + reader.line_num}"
             remedy = "Check the quotes of this line"
             raise refuse(self.source, f"{place}: {error}", remedy) from None
-        _say_mended(filled, cut)
+        _warn_of_mended(filled, cut)
         return arrow_buffer("\n".join(lines).encode())
 
     def _cut(self, line: str, extra: int, number: int) -> str:
@@ -169,7 +169,7 @@ def _single_spaced(body: bytes) -> bytes:
     return re.sub(rb" *\n *", b"\n", re.sub(rb"[ \t]+", b" ", body)).strip(b" ")
 
 
-def _say_mended(filled: int, cut: int) -> None:
+def _warn_of_mended(filled: int, cut: int) -> None:
     if filled:
         warn(f"Rows with too few cells were filled: {counted(filled, 'cell')} became missing.")
     if cut:
