@@ -267,7 +267,7 @@ def test_a_lone_column_of_decimal_commas_is_one_column(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [("a b c\n1 2 3\n4 5\n", "apart by spaces"), ("a\n1;2\n3;4\n", "line 2 has 2 cells")],
+    [("a b c\n1 2 3\n4 5\n", "separated by spaces"), ("a\n1;2\n3;4\n", "line 2 has 2 cells")],
 )
 def test_cells_that_do_not_fit_the_header_are_not_read_as_one_column(content, words, tmp_path):
     with pytest.raises(DataError, match=words):

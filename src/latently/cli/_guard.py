@@ -99,8 +99,8 @@ def _check_alone(name: str, in_several: bool) -> None:
 
     if launched_processes() > 1 and not in_several:
         raise ParameterError(
-            f"latently {name} is done by one process, torchrun started {launched_processes():,}. Start "
-            "it alone; score, transform and impute have --engine ray."
+            f"latently {name} is done by one process, torchrun started {launched_processes():,}. "
+            "Start it alone; score, transform and impute have --engine ray."
         )
 
 

@@ -1,4 +1,4 @@
-"""What the machine has left: asked before large work, so that it is refused rather than killed."""
+"""Free memory and disk space, checked before large work so that it fails with a clear error."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ _MEMORY_FILES = (
 
 
 def free_memory() -> int | None:
-    """Return the bytes that can still be allocated without swapping; None where nobody says.
+    """Return the bytes that can be allocated without swapping, or None if unknown.
 
-    The limit of a container counts as the machine's.
+    The memory limit of a container is taken into account.
     """
     known = [size for size in (_of_machine(), *map(_of_container, _MEMORY_FILES)) if size]
     return min(known, default=None)
 
 
 def check_memory(needed: float, what: str, remedy: str, allowed: float | None = None) -> None:
-    """Raise ResourceError if some work needs more memory than is free, or than is allowed.
+    """Raise ResourceError if a task needs more memory than is free or allowed.
 
     Parameters
     ----------
     needed : float
-        Bytes, as estimated.
+        Estimated need in bytes.
     what : str
-        The work, for the message.
+        Name of the task in the message.
     remedy : str
-        What to do instead.
+        Advice, the last sentence of the message.
     allowed : float or None, default=None
-        Bytes that the user grants; None grants all that are free.
+        Limit in bytes set by the user. With None only the free memory counts.
     """
     free = free_memory()
     if free is not None and needed > free:
@@ -53,21 +53,21 @@ def check_memory(needed: float, what: str, remedy: str, allowed: float | None = 
 
 
 def check_disk(folder: str | Path, needed: float, what: str) -> None:
-    """Raise ResourceError if a disk has less room than some output is estimated to need.
+    """Raise ResourceError if a disk has less free space than an output needs.
 
     Parameters
     ----------
     folder : str or Path
-        On the disk.
+        A folder on the disk.
     needed : float
-        Bytes, as estimated.
+        Estimated need in bytes.
     what : str
-        The output, for the message.
+        Name of the output in the message.
     """
     try:
         free = shutil.disk_usage(folder).free
     except OSError:
-        return  # writing will say what is wrong
+        return  # writing will raise the error
     if needed > free:
         raise ResourceError(
             f"{show(folder)}: {what} needs about {_bytes(needed)} of disk, {_bytes(free)} "
@@ -76,31 +76,31 @@ def check_disk(folder: str | Path, needed: float, what: str) -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return True where an error says that memory could not be had, on CPU or GPU.
+    """Return True for errors of memory allocation on CPU or GPU.
 
     Parameters
     ----------
     error : BaseException
-        Whatever was raised.
+        Any error.
 
     Returns
     -------
     bool
-        Whether memory ran out.
+        True if memory ran out.
     """
-    # torch says so in words only, on the CPU.
+    # On the CPU torch raises a RuntimeError that only its message identifies.
     in_words = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     return isinstance(error, MemoryError) or in_words or type(error).__name__ == "OutOfMemoryError"
 
 
 @contextmanager
 def memory_errors_named(what: str) -> Iterator[None]:
-    """Raise ResourceError where some work runs out of memory.
+    """Raise ResourceError if the block runs out of memory.
 
     Parameters
     ----------
     what : str
-        The work, for the message.
+        Name of the task in the message.
     """
     try:
         yield

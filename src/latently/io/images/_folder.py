@@ -1,4 +1,4 @@
-"""Folders of images into one stack of pixels and back."""
+"""Read a folder of images into one stack of pixels."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,17 +27,17 @@ __all__ = ["ImageFolder", "read_images"]
 
 @dataclass(frozen=True, eq=False)
 class ImageFolder:
-    """The images of a folder, brought to one size and type.
+    """Images of a folder, converted to one size and type.
 
     Parameters
     ----------
     pixels : ndarray of shape (n, height, width) or (n, height, width, 3), or a list
-        Of uint8; of uint16 or float32 when all files are of that type. A list where each image
-        has kept its size.
+        Pixels as uint8, or as uint16 or float32 if all files have that type. They are a list if
+        each image keeps its own size.
     names : tuple of str
-        The path of each image below the folder, with forward slashes, sorted.
+        Path of each image relative to the folder, with forward slashes, sorted.
     files : tuple of ImageHeader, default=()
-        Where each image comes from, and its format and mode, so that it is written as it was.
+        Path, format and mode of each image, by which ``write`` restores them.
     """
 
     pixels: Any
@@ -56,24 +56,24 @@ def read_images(
 ) -> ImageFolder:
     """Read all PNG, JPEG, WEBP, TIFF, BMP, GIF and PPM images below a folder.
 
-    The orientation noted by a camera is applied, transparency is laid over white, CMYK
-    becomes RGB. Images of 16 bits or of decimals keep their type when all agree, and are
-    scaled by the range of their type otherwise. What was changed is counted in warnings.
+    The EXIF orientation is applied, transparency is composited over white, and CMYK becomes RGB.
+    Images of 16 bits or of floats keep their type if all images have it. Otherwise they are
+    scaled to 8 bits by the range of their type. Warnings count the changed images.
 
     Parameters
     ----------
     folder : str or Path
-        The folder; its sub-folders are read as well, hidden files are not.
+        The folder. Sub-folders are read as well, hidden files are not.
     size : int or (int, int), optional
-        Height and width of every image; by default the most common size in the folder.
+        Height and width to which images are resized, by default the most common size.
     own_sizes : bool, default=False
-        True leaves every image its size; ``pixels`` is then a list.
+        If True, every image keeps its size, and ``pixels`` is a list.
     skip_bad : bool, default=False
-        Pass over files that cannot be read, with a warning; by default they are an error.
+        If True, skip files that cannot be read, with a warning. If False, they raise an error.
     max_pixels : int, default=50_000_000
-        Larger images are bad files; judged before they are decoded.
+        Images with more pixels count as unreadable. The size is checked before decoding.
     max_bytes : int, default=1 GiB
-        Cap on the memory of the stack.
+        Largest size of the stack in memory.
 
     Returns
     -------
@@ -161,7 +161,7 @@ def _warn_of_skipped(folder: str | Path, names: list[str], kept: int) -> None:
 
 
 def _decode(header: ImageHeader, plan: Plan) -> NDArray[Any]:
-    """The pixels of one file, in the size, type and channels of the plan."""
+    """Return the pixels of one file in the size, type and channels of the plan."""
     with open_image(header.path) as image:
         upright = ImageOps.exif_transpose(image)
         values = np.asarray(_plain_mode(upright))
@@ -173,7 +173,7 @@ def _decode(header: ImageHeader, plan: Plan) -> NDArray[Any]:
 
 
 def _plain_mode(image: Image.Image) -> Image.Image:
-    """The image as L, RGB, I;16, I or F."""
+    """Return an image in mode L, RGB, I;16, I or F."""
     if image.mode in ("L", "RGB", "I", "F") or image.mode.startswith("I;16"):
         transparent = image.mode in ("L", "RGB") and "transparency" in image.info
         return _over_white(image) if transparent else image
@@ -196,14 +196,18 @@ def _to_dtype(header: ImageHeader, values: NDArray[Any], dtype: str) -> NDArray[
     if header.dtype == "uint16":
         return np.rint(values / 257.0).astype(np.uint8)
     if values.min() < 0 or values.max() > 1:
-        wrong = "it holds decimals outside 0 to 1 among images of 8 bits"
-        raise refuse(header.path, wrong, "Bring all images to one type")
+        wrong = "it holds floats outside [0, 1] among images of 8 bits"
+        raise refuse(header.path, wrong, "Convert all images to one type")
     return np.rint(values * 255.0).astype(np.uint8)
 
 
 def _check_values(header: ImageHeader, values: NDArray[Any]) -> None:
     if header.dtype == "float32" and not np.isfinite(values).all():
-        raise refuse(header.path, "it holds NaN or infinity", "Mend or remove it, or skip_bad")
+        raise refuse(
+            header.path,
+            "it holds NaN or infinity",
+            "Correct or remove it, or skip it with skip_bad",
+        )
     if header.dtype == "uint16" and (values.min() < 0 or values.max() > 65535):
         raise refuse(header.path, "it holds integers beyond 16 bits", "Save it with 16 bits")
 
@@ -215,7 +219,7 @@ def _resize(values: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     if values.dtype == np.uint8:
         small = Image.fromarray(values).resize((width, height), Image.Resampling.BILINEAR)
         return np.asarray(small)
-    # Pillow resizes 16 bits a channel only by way of decimals.
+    # Pillow resizes 16-bit channels only as floats.
     decimals = Image.fromarray(values.astype(np.float32))
     resized = np.asarray(decimals.resize((width, height), Image.Resampling.BILINEAR))
     return resized if values.dtype == np.float32 else np.rint(resized).astype(values.dtype)

@@ -1,4 +1,4 @@
-"""What an image file says about itself before its pixels are decoded."""
+"""Headers of image files: size, type and mode, read before the pixels are decoded."""
 
 import os
 import warnings
@@ -26,18 +26,18 @@ __all__ = [
     "read_header",
 ]
 
-# EPS is left out on purpose: reading it starts Ghostscript, a program that runs the file.
+# EPS is excluded: Pillow reads it by Ghostscript, which executes the file.
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
-#: What transparency is laid over.
+#: Background of transparent pixels.
 WHITE = (255, 255, 255, 255)
-_BAD_REMEDY = "Mend or remove it, or pass it over with skip_bad"
+_BAD_REMEDY = "Correct or remove it, or skip it with skip_bad"
 _IGNORED = frozenset(("thumbs.db", "desktop.ini"))
 _ORIENTATION = 0x0112
 _GREY_MODES = frozenset(("1", "L", "LA", "La", "I", "F"))
 
 
 class ImageHeader(NamedTuple):
-    """One image as its header describes it."""
+    """Description of one image by its header."""
 
     path: Path
     name: str
@@ -48,26 +48,26 @@ class ImageHeader(NamedTuple):
     mode: str = "L"
     format: str = "PNG"
     is_transparent: bool = False
-    is_cut_to_8_bits: bool = False  # Pillow reads 16 bits a channel in grey only
+    is_cut_to_8_bits: bool = False  # Pillow reads 16-bit channels in grey images only
 
 
 class Plan(NamedTuple):
-    """The one shape and type to which all images of a folder are brought."""
+    """Size and type to which the images of a folder are converted."""
 
     size: tuple[int, int]
     dtype: str
     is_colour: bool
 
     def nbytes(self, count: int) -> int:
-        """The memory that such a stack takes."""
+        """Return the size of a stack of images in bytes."""
         channels = 3 if self.is_colour else 1
         return count * self.size[0] * self.size[1] * channels * np.dtype(self.dtype).itemsize
 
 
 def find_images(folder: Path) -> tuple[list[Path], int]:
-    """All images below a folder, sorted by relative path, and how many other files there are.
+    """Return all images below a folder, sorted by relative path, and the number of other files.
 
-    Hidden files and folders are skipped, links are followed, each real folder is seen once.
+    Hidden files and folders are skipped. Links are followed, and each real folder is read once.
     """
     images, others = [], 0
     for path in _walk(folder):
@@ -84,7 +84,7 @@ def read_header(path: Path, name: str, max_pixels: int) -> ImageHeader:
     Raises
     ------
     DataError
-        If the file is no image, or has more than ``max_pixels`` pixels.
+        If the file is not an image, or has more than ``max_pixels`` pixels.
     """
     with open_image(path) as image:
         _check_pixels(path, image.size, max_pixels)
@@ -108,7 +108,10 @@ def read_header(path: Path, name: str, max_pixels: int) -> ImageHeader:
 def make_plans(
     headers: Sequence[ImageHeader], size: tuple[int, int] | None, own_sizes: bool
 ) -> list[Plan]:
-    """Choose type and channels of all images, and their size: the most common, or each its own."""
+    """Return the size, type and channels of each image in the stack.
+
+    The size is the given one, or the most common one, or its own with ``own_sizes``.
+    """
     dtypes = {header.dtype for header in headers}
     colours = sum(header.is_colour for header in headers)
     plan = Plan(
@@ -122,12 +125,12 @@ def make_plans(
 
 @contextmanager
 def open_image(path: Path) -> Iterator[Image.Image]:
-    """Open one image; whatever Pillow raises becomes a DataError that names the file."""
+    """Open one image. Any error of Pillow becomes a DataError that names the file."""
     try:
         if not path.is_file():
             raise refuse(path, "this is not a regular file", _BAD_REMEDY)
         with warnings.catch_warnings():
-            # Pillow warns of odd metadata; sizes are judged by max_pixels instead.
+            # Pillow warns of odd metadata and of large images, which max_pixels checks.
             warnings.simplefilter("ignore")
             with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
                 yield image
@@ -136,13 +139,13 @@ def open_image(path: Path) -> Iterator[Image.Image]:
     except Image.DecompressionBombError:
         raise refuse(path, "the image is far too large to decode", _BAD_REMEDY) from None
     except Exception as error:
-        # Pillow's decoders raise a dozen kinds of error on damaged files.
+        # Pillow's decoders raise many kinds of errors for damaged files.
         wrong = f"the image cannot be read ({_reason(error)})"
         raise refuse(path, wrong, _BAD_REMEDY) from None
 
 
 def over(layer: Image.Image, colour: tuple[int, int, int, int]) -> Image.Image:
-    """Return an image with transparency as it looks over one colour."""
+    """Return a transparent image composited over a colour."""
     return Image.alpha_composite(Image.new("RGBA", layer.size, colour), layer)
 
 
@@ -160,7 +163,7 @@ def _walk(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        # Sorted, so that of two links to one folder the same one is seen each time.
+        # Sorted, so that the same one of two links to a folder is followed each time.
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(root, name) for name in files if not _is_ignored(name))
 
@@ -173,7 +176,7 @@ def _check_pixels(path: Path, size: tuple[int, int], max_pixels: int) -> None:
     width, height = size
     if width * height > max_pixels:
         wrong = f"the image has {width} x {height} pixels, over max_pixels={max_pixels}"
-        raise refuse(path, wrong, "Make it smaller, raise max_pixels, or pass it over (skip_bad)")
+        raise refuse(path, wrong, "Make it smaller, raise max_pixels, or skip it with skip_bad")
     if width * height == 0:
         raise refuse(path, "the image has no pixels", _BAD_REMEDY)
 
@@ -185,7 +188,7 @@ def _dtype(mode: str) -> str:
 
 
 def _is_cut(image: Image.Image) -> bool:
-    """Return True for 16 bits a channel that are read as 8, by the way that they are unpacked."""
+    """Return True if Pillow reads 16-bit channels with 8 bits. Its raw mode shows it."""
     if image.mode[:1] in ("I", "F"):
         return False
     unpacked = str(getattr(image, "tile", ""))

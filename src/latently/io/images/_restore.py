@@ -1,4 +1,4 @@
-"""Pixels back in the format, mode and bit depth of the file that they come from."""
+"""Convert pixels to the format, mode and bit depth of the file that they were read from."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from latently.io.images._header import WHITE, ImageHeader, open_image, over
 
 __all__ = ["restored", "warn_of_losses"]
 
-#: The value of white in each type of pixel.
+#: Value of white by type of pixel.
 _WHITE = {"u1": 255.0, "u2": 65_535.0, "f": 1.0}
-#: Ways of packing that lose nothing.
+#: Lossless compressions of TIFF.
 _PACKED = ("tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits", "group3", "group4")
 _QUALITY = 95
 _GREY = ("1", "L", "LA", "La", "F")
 _PALETTE = ("P", "PA")
-#: Modes that are written as they are; colours of others are written as RGB.
+#: Modes that are written unchanged. Other colour modes are written as RGB.
 _KEPT = (*_GREY, *_PALETTE, "RGB", "RGBA", "RGBa", "I")
 
 
 def restored(pixels: NDArray[Any], header: ImageHeader) -> tuple[Image.Image, dict[str, Any]]:
-    """Return an image in the mode of its file, and how to save it.
+    """Return an image in the mode of its file, and the options to save it.
 
     Parameters
     ----------
     pixels : ndarray of shape (height, width) or (height, width, channels)
-        Of the type of the file or of another one, whose white is then that of the file.
+        Pixels of any type. They are scaled so that white is white in the type of the file.
     header : ImageHeader
-        Of the file.
+        Header of the file.
 
     Returns
     -------
     image : Image
-        Ready to save.
+        The image to save.
     options : dict
-        Of ``Image.save``.
+        Arguments of ``Image.save``.
     """
     is_grey = not header.is_colour
     if pixels.ndim == 3 and is_grey:
@@ -56,12 +56,12 @@ def restored(pixels: NDArray[Any], header: ImageHeader) -> tuple[Image.Image, di
 
 
 def warn_of_losses(headers: Sequence[ImageHeader]) -> None:
-    """Warn of what files of some formats and modes cannot keep.
+    """Warn of images whose format or mode cannot store all pixels exactly.
 
     Parameters
     ----------
     headers : sequence of ImageHeader
-        Of the files that are written.
+        Headers of the images that are written.
     """
     jpeg = sum(header.format == "JPEG" for header in headers)
     if jpeg:
@@ -71,7 +71,7 @@ def warn_of_losses(headers: Sequence[ImageHeader]) -> None:
         warn(f"{counted(palette, 'image')} with a palette written in at most 256 new colours.")
     other = sum(not _is_kept(header.mode) for header in headers)
     if other:
-        warn(f"{counted(other, 'image')} in CMYK or another space of colours written as RGB.")
+        warn(f"{counted(other, 'image')} in CMYK or another colour space written as RGB.")
 
 
 def _is_kept(mode: str) -> bool:
@@ -84,7 +84,7 @@ def _mean(pixels: NDArray[Any]) -> NDArray[Any]:
 
 
 def _typed(pixels: NDArray[Any], header: ImageHeader) -> NDArray[Any]:
-    """Return pixels in the type of the file, from black to white as before."""
+    """Return pixels in the type of the file, scaled from black to white."""
     wanted = np.dtype(header.dtype)
     if pixels.dtype == wanted:
         return np.ascontiguousarray(pixels)
@@ -93,14 +93,14 @@ def _typed(pixels: NDArray[Any], header: ImageHeader) -> NDArray[Any]:
     white = _WHITE.get(pixels.dtype.kind + str(pixels.dtype.itemsize) * (pixels.dtype.kind == "u"))
     outside = pixels.dtype.kind == "f" and not (pixels.min() >= 0 and pixels.max() <= 1)
     if white is None or outside:
-        wrong = f"pixels of {pixels.dtype} from {pixels.min()} to {pixels.max()} have no place in"
+        wrong = f"pixels of {pixels.dtype} from {pixels.min()} to {pixels.max()} do not fit into"
         raise refuse(header.path, f"{wrong} {header.dtype}", f"Give {header.dtype}, or 0 to 1")
     scaled = pixels / white * _WHITE["f" if wanted.kind == "f" else f"u{wanted.itemsize}"]
     return scaled.astype(wanted) if wanted.kind == "f" else np.rint(scaled).astype(wanted)
 
 
 def _with_transparency(values: NDArray[Any], source: Image.Image) -> Image.Image:
-    """Return the colours of a file, changed so that over white they are those given."""
+    """Return an image with the transparency of a file that shows the pixels over white."""
     height, width = values.shape[:2]
     layer = source.convert("RGBA")
     if layer.size != (width, height):
@@ -109,7 +109,7 @@ def _with_transparency(values: NDArray[Any], source: Image.Image) -> Image.Image
     colours, alpha = before[..., :3], before[..., 3:]
     shown = values[..., None] if values.ndim == 2 else values[..., :3]
     change = (shown - over_white[..., :3].astype(np.float64)) * 255 / np.maximum(alpha, 1)
-    # What is fully transparent is not shown, and stays.
+    # Fully transparent pixels keep their colour.
     changed = np.where(alpha == 0, colours, np.clip(np.rint(colours + change), 0, 255))
     return Image.fromarray(np.concatenate([changed.astype(np.uint8), alpha], axis=2))
 
@@ -118,7 +118,7 @@ def _in_mode(image: Image.Image, header: ImageHeader) -> Image.Image:
     mode = header.mode
     if mode == "1":
         return image.point([255 * (level >= 128) for level in range(256)]).convert("1")
-    if mode in _PALETTE and header.format != "GIF":  # of which Pillow makes a palette itself
+    if mode in _PALETTE and header.format != "GIF":  # Pillow makes the palette of a GIF itself
         is_clear = image.mode == "RGBA"
         return image.quantize(256, Image.Quantize.FASTOCTREE if is_clear else None)
     if image.mode == "RGBA" and mode in ("L", "LA", "La"):
@@ -129,7 +129,7 @@ def _in_mode(image: Image.Image, header: ImageHeader) -> Image.Image:
 
 
 def _options(source: Image.Image, header: ImageHeader) -> dict[str, Any]:
-    """Return the format, and what belongs to the image beside its pixels."""
+    """Return the format, colour profile, resolution and compression of an image."""
     options: dict[str, Any] = {"format": header.format}
     space = source.info.get("icc_profile")
     if space and _is_kept(header.mode):

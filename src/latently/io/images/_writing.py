@@ -1,4 +1,4 @@
-"""Stacks of pixels into files: PNG, or each as the file that it comes from."""
+"""Write stacks of pixels as PNG, or each image in the format of its source file."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ def write_images(
     *,
     like: ImageFolder | None = None,
 ) -> None:
-    """Write a stack of images as PNG files, or as the files that they come from.
+    """Write a stack of images as PNG files, or in the formats of their source files.
 
-    All of them are written, or none.
+    Either all images are written, or none.
 
     Parameters
     ----------
     stack : ndarray of shape (n, height, width) or (n, height, width, channels), or list of images
-        Of uint8, uint16 (grey only), or decimals from 0 to 1, which become 8 bits. Images of a
+        Pixels as uint8, uint16 (grey only), or floats in [0, 1], which become 8 bits. Images of a
         list may differ in size.
     folder : str or Path
-        Where to write; it may exist if it is empty.
+        Folder to write to. It may exist if it is empty.
     names : sequence of str, optional
-        Relative paths; their ending becomes ``.png``. By default ``image_000000.png`` and on.
-        Not together with ``like``.
+        Relative paths, whose ending becomes ``.png``. By default they are ``image_000000.png``
+        and so on. ``names`` and ``like`` exclude each other.
     overwrite : bool, default=False
-        Write into a folder that has files; those of the same name are replaced, once all images
-        are written.
+        If True, write into a folder that has files. Files of the same name are replaced once all
+        images are written.
     like : ImageFolder or None, default=None
-        The images as ``read_images`` returned them. Each is written under its name in its format,
-        bit depth and mode; transparency is taken from the file, unchanged. What cannot be kept,
-        such as every bit of a JPEG, is counted in a warning. None writes PNG.
+        The images as ``read_images`` returned them. Each is written under its name, in its
+        format, bit depth and mode, with the transparency of the file. A warning counts the images
+        that are not stored exactly, such as JPEG. None writes PNG.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def write_images(
     else:
         targets, saves = _as_png(stack, names if like is None else like.names)
     root = Path(folder)
-    # Beside the folder, or within one that may be a disk of its own.
+    # In the parent, or within an existing folder, which may be a mount point.
     stage = (root if root.is_dir() else root.parent) / temporary_name()
     try:
         for target, save in zip(targets, saves, strict=True):
@@ -86,7 +86,7 @@ def write_images(
 
 
 def _put_in_place(stage: Path, root: Path, targets: Sequence[PurePosixPath]) -> None:
-    """Move images that are all written from their stage to the folder."""
+    """Move the written images from the temporary folder to the final one."""
     if not root.is_dir():
         stage.rename(root)
         return
@@ -108,7 +108,7 @@ def _as_they_were(stack: Any, like: ImageFolder) -> tuple[list[PurePosixPath], I
     ready = _each(stack, _grey_or_colour)
     if len(ready) != len(like.files):
         raise ParameterError(
-            f"like must have one file an image, got {len(like.files)} for {len(ready)}. Match the "
+            f"like must have one file per image, got {len(like.files)} for {len(ready)}. Match the "
             "two."
         )
     warn_of_losses(like.files)
@@ -124,12 +124,12 @@ def _as_they_were(stack: Any, like: ImageFolder) -> tuple[list[PurePosixPath], I
 def _each(
     stack: Any, check: Callable[[NDArray[Any]], NDArray[Any]]
 ) -> NDArray[Any] | list[NDArray[Any]]:
-    """Return the images of a stack, or of a list of several sizes, once they are judged."""
+    """Return the checked images of a stack, or of a list of several sizes."""
     return [check(one[None])[0] for one in stack] if isinstance(stack, list) else check(stack)
 
 
 def _grey_or_colour(stack: NDArray[Any]) -> NDArray[Any]:
-    """Return grey images without an axis of channels, colour ones with three or four."""
+    """Return grey images without a channel axis, and colour images with 3 or 4 channels."""
     grey = stack.ndim == 3 or (stack.ndim == 4 and stack.shape[3] == 1)
     if stack.size == 0 or not (grey or (stack.ndim == 4 and stack.shape[3] in (3, 4))):
         raise DataError(
@@ -144,12 +144,12 @@ def _to_png_pixels(stack: NDArray[Any]) -> NDArray[Any]:
     flat = _grey_or_colour(stack)
     if flat.dtype == np.uint8 or (flat.dtype == np.uint16 and flat.ndim == 3):
         return flat
-    # NaN fails both comparisons, so it is refused as well.
+    # NaN fails both comparisons and is refused as well.
     if flat.dtype.kind == "f" and flat.min() >= 0 and flat.max() <= 1:
         return np.rint(flat * 255.0).astype(np.uint8)
     raise DataError(
         f"Images of type {flat.dtype} from {flat.min()} to {flat.max()} cannot become PNG. "
-        "Use uint8, grey uint16, or decimals from 0 to 1."
+        "Use uint8, grey uint16, or floats in [0, 1]."
     )
 
 
@@ -158,7 +158,7 @@ def _targets(names: Sequence[str] | None, count: int) -> list[PurePosixPath]:
         return [PurePosixPath(f"image_{place:06d}.png") for place in range(count)]
     if len(names) != count:
         raise ParameterError(
-            f"names must have one entry an image, got {len(names)} for {count}. Match the two."
+            f"names must have one entry per image, got {len(names)} for {count}. Match the two."
         )
     return _distinct(_within([PurePosixPath(name) for name in names]))
 
@@ -175,7 +175,7 @@ def _distinct(paths: list[PurePosixPath]) -> list[PurePosixPath]:
     short = [path.with_suffix(".png") for path in paths]
     if len(set(short)) == len(short):
         return short
-    # a.jpg beside a.bmp: keep the old endings, so that each keeps a file of its own.
+    # a.jpg and a.bmp: keep the old endings, so that the names differ.
     long = [path.with_name(f"{path.name}.png") for path in paths]
     if len(set(long)) < len(long):
         raise ParameterError("names must differ, got repeated ones. Give each image its own name.")

@@ -1,4 +1,4 @@
-"""Parquet and Arrow files into tables and back."""
+"""Read and write Parquet, Arrow and Feather files."""
 
 from collections import Counter
 from pathlib import Path
@@ -24,20 +24,20 @@ __all__ = [
     "read_parquet",
 ]
 
-# What Arrow raises on damaged files: its own errors, and those of Python it inherits.
+# Errors that Arrow raises for damaged files.
 DAMAGE = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, EOFError, MemoryError)
 
 
 def read_parquet(source: str | Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> pa.Table:
-    """Read a Parquet file, with its page checksums verified.
+    """Read a Parquet file and verify its page checksums.
 
     Parameters
     ----------
     source : str or Path
         The file, or ``"-"``.
     max_bytes : int, default=1 GiB
-        Cap on the file and on rows x columns x bytes per cell; the sizes that the file
-        declares for itself are not believed.
+        Largest size of the file, and of rows x columns x bytes per cell. The sizes that the file
+        declares are not trusted.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def read_arrow(source: str | Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> pa.
     source : str or Path
         The file, or ``"-"``.
     max_bytes : int, default=1 GiB
-        Cap on the file and on its unpacked columns.
+        Largest size of the file and of its unpacked columns.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def read_arrow(source: str | Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> pa.
 
 
 def check_table(source: str | Path, table: pa.Table) -> pa.Table:
-    """Refuse a table without rows, with nested columns or with repeated names.
+    """Raise DataError for a table without rows, with nested columns or with repeated names.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def fill_parquet(table: pa.Table, sink: BinaryIO) -> None:
 
 
 def fill_arrow(table: pa.Table, sink: BinaryIO) -> None:
-    """Write an Arrow IPC file, which Feather readers take as well."""
+    """Write an Arrow IPC file, which is also a Feather file."""
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
 
@@ -156,7 +156,7 @@ def _capped(source: str | Path, batches: Any, max_bytes: int) -> list[Any]:
 
 
 def check_columns(source: str | Path, schema: Any) -> None:
-    """Refuse a table without columns, with repeated names, or with nested columns."""
+    """Raise DataError for a table without columns, with repeated names or with nested columns."""
     if not schema.names:
         raise refuse(source, "the table has no columns", "Give a file with data")
     repeated = [name for name, count in Counter(schema.names).items() if count > 1]
@@ -186,6 +186,7 @@ def _check_size(source: str | Path, schema: Any, rows: int, max_bytes: int) -> N
 
 
 def cell_bytes(kind: Any) -> int:
+    """Return the bytes of a cell of an Arrow type, and 8 for types of variable size."""
     try:
         return max(1, int(kind.bit_width) // 8)
     except ValueError:

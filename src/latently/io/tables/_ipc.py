@@ -1,4 +1,4 @@
-"""Tables as bytes, on their way from one process to another."""
+"""Serialization of tables for transfer between processes."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ __all__ = ["from_ipc", "to_ipc"]
 
 
 def to_ipc(table: pa.Table) -> np.ndarray:
-    """Return a table as a stream of Arrow's.
+    """Return a table as the bytes of an Arrow IPC stream.
 
     Parameters
     ----------
     table : pyarrow.Table
-        Of any columns.
+        A table of any columns.
 
     Returns
     -------
-    ndarray of uint8
-        Its bytes.
+    ndarray of uint8, shape (n_bytes,)
+        The serialized table.
     """
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
@@ -28,12 +28,12 @@ def to_ipc(table: pa.Table) -> np.ndarray:
 
 
 def from_ipc(raw: np.ndarray) -> pa.Table:
-    """Return the table that ``to_ipc`` was given.
+    """Return the table that ``to_ipc`` serialized.
 
     Parameters
     ----------
-    raw : ndarray of uint8
-        Its bytes.
+    raw : ndarray of uint8, shape (n_bytes,)
+        The serialized table.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""NumPy's own files into arrays and back, without pickle."""
+"""Read and write npy and npz files without pickle."""
 
 import io
 import struct
@@ -44,7 +44,7 @@ def read_npy(source: str | Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> NDArr
     source : str or Path
         The file, or ``"-"``.
     max_bytes : int, default=1 GiB
-        Cap on the file.
+        Largest size of the file.
 
     Returns
     -------
@@ -69,9 +69,9 @@ def read_npz(
     source : str or Path
         The file, or ``"-"``.
     key : str, optional
-        The name of the array; needed when the file holds several.
+        Name of the array, required if the file holds several.
     max_bytes : int, default=1 GiB
-        Cap on the file and on the unpacked array.
+        Largest size of the file and of the unpacked array.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def read_npz(
 
 def fill_npy(array: NDArray[Any], sink: BinaryIO) -> None:
     """Write one array as ``.npy``."""
-    # Not np.save: it writes past a file's buffer, and reports a full disk without its errno.
+    # Not np.save: it bypasses the buffer of the file and reports a full disk without an errno.
     values = np.asarray(array, order="C")
     npy_format.write_array_header_1_0(sink, npy_format.header_data_from_array_1_0(values))
     sink.write(values.reshape(-1).view(np.uint8).data)
@@ -116,7 +116,7 @@ def _choose(source: str | Path, archive: zipfile.ZipFile, key: str | None) -> zi
         raise refuse(source, "the archive holds no array", "Give a file with data")
     if key is None and len(members) > 1:
         wrong = f"it holds {len(members)} arrays: {listing(members)}"
-        raise refuse(source, wrong, "Say which with key (--key)")
+        raise refuse(source, wrong, "Name one with key (--key)")
     if key is not None and key not in members:
         wrong = f"it holds no array {clip(key)}, only {listing(members)}"
         raise refuse(source, wrong, "Choose one of these with key (--key)")
@@ -128,10 +128,10 @@ def _parse(source: str | Path, raw: bytes) -> NDArray[Any]:
     try:
         shape, fortran, dtype = _HEADERS[npy_format.read_magic(stream)](stream)
     except Exception:
-        # NumPy parses the header as Python literals, which fails in as many ways as Python.
+        # NumPy parses the header as Python literals, which can raise any kind of error.
         raise _damaged(source, raw, "NumPy .npy") from None
     _check_dtype(source, dtype)
-    # Compared before anything is allocated: the header may claim any shape.
+    # Compared before any allocation: the header may claim any shape.
     count = _product(shape)
     if count * dtype.itemsize != len(raw) - stream.tell():
         raise _damaged(source, raw, "NumPy .npy")

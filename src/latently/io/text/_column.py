@@ -1,4 +1,4 @@
-"""A column of text on its way to a type: where it stands, its distinct cells, its refusals."""
+"""A text column before its type is inferred: its source, its distinct cells and its errors."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ __all__ = [
     "TypedColumn",
 ]
 
-# From this share of numbers (or dates) on, another cell is a slip of the pen, not a category.
+# From this share of numbers (or dates) on, any other cell is a typing error, not a category.
 TYPO_SHARE = 0.95
 
 
 class ColumnPlace(NamedTuple):
-    """Where a column stands, and what is known of it before it is read."""
+    """Source and name of a column, and the options by which it is read."""
 
     source: str | Path
     name: str
@@ -40,34 +40,34 @@ class ColumnPlace(NamedTuple):
 
     @property
     def kind(self) -> ColumnType | None:
-        """The kind of the column in fit."""
+        """Type of the column in ``fit``; None if no model knows the column."""
         return self.options.kinds.get(self.name)
 
     @property
     def fitted(self) -> Notation | None:
-        """How the column was written in fit."""
+        """Notation of the column in ``fit``; None if no model knows the column."""
         kind = self.kind
         return None if kind is None else kind.notation or Notation()
 
     @property
     def is_new(self) -> bool:
-        """True where no model knows the column."""
+        """True if no model knows the column."""
         return self.kind is None
 
     @property
     def is_plain(self) -> bool:
-        """True where the column was written in fit as programs write numbers."""
+        """True if numbers had no thousands separator, unit or decimal comma in ``fit``."""
         fitted = self.fitted
         if fitted is None or fitted.decimal == ",":
             return fitted is None
         return replace(fitted, missing=(), decimal="") == Notation()
 
     def refuse(self, wrong: str, remedy: str) -> DataError:
-        """Return a DataError that names file and column."""
+        """Return a DataError that names the file and the column."""
         return refuse(self.source, f"column {clip(self.name)} {wrong}", remedy)
 
     def note(self, remark: str, example: object = None) -> None:
-        """Note a remark on the column."""
+        """Add a remark on the column to the notes."""
         self.notes.add(remark, self.name, example)
 
 
@@ -77,13 +77,13 @@ class TypedColumn(NamedTuple):
     Attributes
     ----------
     values : pyarrow.ChunkedArray
-        The cells.
+        The typed cells.
     notation : Notation
-        How they are written.
+        Notation of the cells in the file.
     is_shown : bool
-        True if cells show the decimal sign, or the order of dates.
+        True if the cells determine the decimal sign or the order of dates.
     problem : DataError or None
-        Why the column could not be read, where another part of the table may show how.
+        The error of a column with ambiguous notation. Another part of the table may resolve it.
     """
 
     values: Any
@@ -93,20 +93,20 @@ class TypedColumn(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """A column as its distinct cells, without spaces around them, and where each of them stands.
+    """A dictionary-encoded column: its distinct cells, trimmed, and the index of each cell.
 
     Attributes
     ----------
     indices : pyarrow.Array
-        The place of each cell among the distinct ones, null where the cell is missing.
+        Index of each cell among the distinct cells. It is null for a missing cell.
     distinct : Distinct
-        The distinct cells, and how often each occurs.
-    is_gap : ndarray of bool
-        Which of them stand for a missing cell.
-    is_more : ndarray of bool
-        Which of these do so only in a column of numbers, dates or truths.
+        The distinct cells and their counts.
+    is_gap : ndarray of bool, shape (n_distinct,)
+        True for distinct cells that denote a missing cell.
+    is_more : ndarray of bool, shape (n_distinct,)
+        True for those that denote a missing cell only in a column of numbers, dates or booleans.
     has_empty : bool
-        True if a cell holds nothing but quotes or spaces.
+        True if a cell holds only quotes or spaces.
     """
 
     indices: pa.Array
@@ -117,7 +117,7 @@ class Encoded(NamedTuple):
 
     @classmethod
     def of(cls, cells: Any, place: ColumnPlace) -> Encoded:
-        """Encode a column of text."""
+        """Encode a text column."""
         encoded = cells.combine_chunks().dictionary_encode()
         distinct = pc.utf8_trim_whitespace(encoded.dictionary)
         codes = pc.drop_null(encoded.indices).to_numpy()
@@ -130,34 +130,34 @@ class Encoded(NamedTuple):
         return cls(encoded.indices, Distinct(distinct, counts), known | more, more, has_empty)
 
     def trimmed(self) -> pa.ChunkedArray:
-        """Return the cells as text, without spaces around them; words for gaps are missing."""
+        """Return the trimmed cells as text. Gap words of text columns become missing."""
         known = pa.array(self.is_gap & ~self.is_more)
         texts = pc.if_else(known, pa.scalar(None, pa.string()), self.distinct.cells)
         return pa.chunked_array([texts.take(self.indices)])
 
     @property
     def rest(self) -> Distinct:
-        """The distinct cells that are no gaps."""
+        """The distinct cells that hold a value."""
         return self.distinct.where(~self.is_gap)
 
     def spread(self, values: pa.Array) -> pa.ChunkedArray:
-        """Return a value for each cell from one for each distinct cell that is no gap."""
+        """Return one value per cell, given one value per distinct cell that holds a value."""
         place = np.cumsum(~self.is_gap) - 1
         codes = pa.array(place, pa.int32(), mask=self.is_gap).take(self.indices)
         return pa.chunked_array([values.take(codes)])
 
     def first(self, mask: np.ndarray) -> tuple[str, int]:
-        """Return the first cell for whose distinct value the mask holds, and its row from 1."""
+        """Return the first cell whose distinct value the mask selects, and its row from 1."""
         wanted = np.zeros(len(self.is_gap), bool)
         wanted[~self.is_gap] = mask
         row = pc.index(pa.array(wanted).take(self.indices), True).as_py()
         return self.distinct.cells[self.indices[row].as_py()].as_py(), row + 1
 
     def wrong_cell(self, mask: np.ndarray, noun: str, place: ColumnPlace) -> DataError:
-        """Return the error for the first cell for whose distinct value the mask holds."""
+        """Return the error for the first cell whose distinct value the mask selects."""
         cell, row = self.first(mask)
         return place.refuse(
             f"holds {clip(cell)} in row {row} (the first after the header is 1), "
             f"where a {noun} was expected",
-            "Mend the cell, leave it empty, or list it as missing",
+            "Correct the cell, leave it empty, or list it as missing",
         )

@@ -1,4 +1,4 @@
-"""Delimited text into a table."""
+"""Read delimited text into Arrow tables, whole or piece by piece."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from latently.schema import DateOrder, Notation, TableSpec, with_notation
 
 __all__ = ["ReadTable", "read_csv", "read_pieces", "read_table", "stream_csv", "stream_with"]
 
-# What is taken from a stream at once.
+# Bytes read from a stream at once.
 _PIECE = 2**20
 # A quote that begins a cell.
 _OPEN_QUOTE = re.compile(rb'(?:^|[,;\t|\n])\s*"')
@@ -46,40 +46,40 @@ def read_csv(
 ) -> pa.Table:
     """Read delimited text into a table whose columns have types.
 
-    Columns become booleans (true, false), integers, decimals, dates, times or text. Numbers and
-    dates may be written in the ways of other countries, where all cells of a column show which
-    one it is; else the error names the parameter that says it. Numbers with leading zeros stay
-    text. Cells in quotes are never missing in a text column.
+    Columns become booleans (true, false), integers, floats, dates, times or text. Numbers and
+    dates in other notations, such as a decimal comma, are read if the cells of the column
+    determine the notation. If they do not, the error names the parameter that resolves it.
+    Numbers with leading zeros stay text. Quoted cells are never missing in a text column.
 
     Parameters
     ----------
     source : str or Path
         The file, packed with gzip or not, or ``"-"`` for standard input.
     missing : sequence of str or None, default=()
-        Words for a missing cell, besides ``DEFAULT_MISSING``; more of them leave fewer cells as
-        text. None counts only empty cells as missing.
+        Gap words in addition to ``DEFAULT_MISSING``. Each adds cells that count as missing. With
+        None only empty cells are missing.
     delimiter : str, optional
-        One character; by default semicolon, tab, pipe or comma, whichever divides the header and
-        the first rows alike, else spaces.
+        One character. By default it is the one of semicolon, tab, pipe and comma that splits the
+        header and the first rows into equally many cells, or else spaces.
     dates : {"day-first", "month-first", "year-first"}, optional
-        The order of dates such as 01/02/2024, where the cells leave it open.
+        The order of ambiguous dates such as 01/02/2024.
     decimal : {".", ","}, optional
-        The decimal sign of numbers such as 1.234, where the cells leave it open.
+        The decimal sign of ambiguous numbers such as 1.234.
     like : TableSpec, optional
-        The table that a model was fitted on, ``model.preprocessor_.spec``: a column of the same
-        name is read as it was there, whatever its own cells look like.
+        The table that a model was fitted on, ``model.preprocessor_.spec``. Columns of the same
+        name are read in its types and notation.
     text : collection of str, default=()
-        Columns that are left as the text in the file.
+        Columns that are kept as the text of the file.
     beside : collection of str or "all", default=()
-        Columns whose text is added as a further column, called ``text_name(name)``.
+        Columns whose text is added as a further column, named ``text_name(name)``.
     max_bytes : int, default=1 GiB
-        Larger files are refused; reading takes about three times as much memory.
+        Larger files are refused. Reading needs about three times the file size in memory.
 
     Returns
     -------
     pyarrow.Table
-        One row a line; short rows are filled with missing cells, with a warning. The metadata of
-        a field say how its column is written, so that a model fitted on the table keeps it.
+        One row per line. Short rows are filled with missing cells, with a warning. The metadata
+        of a field hold the notation of its column, which a model fitted on the table stores.
 
     Raises
     ------
@@ -101,18 +101,18 @@ def read_csv(
 
 
 class ReadTable(NamedTuple):
-    """A table, and the columns of it that leave their notation open.
+    """A table and the errors of its columns with ambiguous notation.
 
     Attributes
     ----------
     table : pyarrow.Table
-        Columns that are open are text.
+        Columns with ambiguous notation are text.
     problems : dict of str to DataError
-        The errors that ask how such a column is to be read.
+        For each such column, the error that names the parameter to give.
     shown : dict of str to Notation
-        The notation of columns whose cells show it.
+        Notation of the columns whose cells determine it.
     notes : Notes
-        What there is to say about the columns.
+        Remarks on the columns, issued as warnings by ``sound``.
     """
 
     table: pa.Table
@@ -121,7 +121,7 @@ class ReadTable(NamedTuple):
     notes: Notes
 
     def sound(self, *, quiet: bool = False) -> pa.Table:
-        """Return the table, and say what there is to say; raise the first of the errors."""
+        """Return the table and issue its remarks as warnings, or raise the first error."""
         for problem in self.problems.values():
             raise problem
         if not quiet:
@@ -130,7 +130,7 @@ class ReadTable(NamedTuple):
 
 
 def read_table(source: str | Path, raw: bytes, options: TextOptions) -> ReadTable:
-    """Read clean text."""
+    """Read text that ``clean_text`` has checked."""
     header = read_header(source, raw, options.delimiter, options.kinds)
     check_quotes(source, raw, " " if header.delimiter == SPACES else header.delimiter)
     rows = RowText(source, raw, header)
@@ -154,7 +154,7 @@ def read_table(source: str | Path, raw: bytes, options: TextOptions) -> ReadTabl
 
 
 def _texts(rows: RowText, names: Sequence[str], options: TextOptions) -> pa.Table:
-    """Return the columns that are left as text, and those whose text is wanted beside them."""
+    """Return the columns that are kept as text, and the texts of those that ``beside`` names."""
     wanted = [n for n in names if n in options.text or options.wants_beside(n)]
     table = rows.parse([], wanted) if wanted else pa.table({})
     return pa.table([as_text(column) for column in table.columns], names=wanted)
@@ -174,7 +174,7 @@ def _typed(
             drafts[name] = draft_column(cells[name], place)
         except DataError as error:
             drafts[name] = Draft(TypedColumn(as_text(cells[name]), problem=error))
-        if not is_used:  # of no use to the model: nothing in it is refused or spoken of
+        if not is_used:  # the model does not use it: no error and no warning
             drafts[name] = _without_problem(drafts[name])
     decimals = {draft.decimal for draft in drafts.values()} - {""}
     return {name: draft.finish(decimals) for name, draft in drafts.items()}
@@ -188,22 +188,22 @@ def _field(name: str, column: TypedColumn, options: TextOptions) -> pa.Field:
     if name in options.text:
         return verbatim_field(name)
     notation = options.noted(column.notation, name)
-    if name in options.kinds:  # a plain column says so, too: its notation is not that of fit
+    if name in options.kinds:  # even an empty notation is stored: it replaces that of fit
         return pa.field(name, column.values.type, metadata=notation.to_metadata())
     return with_notation(pa.field(name, column.values.type), notation)
 
 
 class Pieces:
-    """Delimited text that comes in pieces: what the first of them show holds for all.
+    """Reader of delimited text in pieces. The notation of the first pieces holds for all.
 
     Parameters
     ----------
     name : str
-        What the stream is called in messages.
+        Name of the stream in messages.
     header : bytes
         The header line.
     options : TextOptions
-        How to read.
+        Options of reading.
     """
 
     def __init__(self, name: str, header: bytes, options: TextOptions) -> None:
@@ -225,11 +225,11 @@ class Pieces:
         return found
 
     def _keep(self, source: str, shown: dict[str, Notation]) -> None:
-        """Hold later pieces to the notation of the first that showed one."""
+        """Raise DataError if a piece is in another notation than the pieces before it."""
         for name, notation in shown.items():
             before = self._shown.setdefault(name, notation)
             if (before.decimal, before.date_order) != (notation.decimal, notation.date_order):
-                wrong = f"column {name!r:.40} is written in another notation than in rows before"
+                wrong = f"column {name!r:.40} is in another notation than in the rows before"
                 raise refuse(source, wrong, "Give the rows as a file, or write them alike")
         self.options = self.options.with_notations(self._shown)
 
@@ -247,12 +247,12 @@ def stream_csv(
     name: str = "standard input",
     piece_bytes: int = _PIECE,
 ) -> Iterator[pa.Table]:
-    """Read delimited text as it comes: each table holds the rows that have arrived.
+    """Read delimited text from a stream, and yield the rows as they arrive.
 
     Parameters
     ----------
     stream : binary file
-        Read until it ends; its first line is the header.
+        Read to its end. Its first line is the header.
     missing : sequence of str or None, default=()
         As in ``read_csv``.
     delimiter : str, optional
@@ -262,16 +262,16 @@ def stream_csv(
     decimal : {".", ","}, optional
         As in ``read_csv``.
     like : TableSpec, optional
-        As in ``read_csv``. Numbers and dates have in every piece the notation of the first piece
-        that shows one.
+        As in ``read_csv``. If it is given, all pieces must have the notation of the first piece
+        that determines one.
     text : collection of str, default=()
         As in ``read_csv``.
     beside : collection of str or "all", default=()
         As in ``read_csv``.
     name : str, default="standard input"
-        What the stream is called in messages.
+        Name of the stream in messages.
     piece_bytes : int, default=2 ** 20
-        Most bytes that are taken at once.
+        Largest number of bytes that are read at once.
 
     Yields
     ------
@@ -281,7 +281,7 @@ def stream_csv(
     Raises
     ------
     DataError
-        If a line, name or cell cannot be used; rows before it have been handed out.
+        If a line, name or cell cannot be used. Earlier rows have been yielded by then.
     """
     options = TextOptions(missing, delimiter, dates, decimal, like, text, beside)
     yield from stream_with(options, stream, name, piece_bytes)
@@ -293,12 +293,12 @@ def stream_with(
     name: str = "standard input",
     piece_bytes: int = _PIECE,
 ) -> Iterator[pa.Table]:
-    """Read text as it comes, with the options put together.
+    """Read delimited text from a stream, with the options as one object.
 
     Parameters
     ----------
     options : TextOptions
-        Those of ``stream_csv`` that say how to read.
+        Options of reading.
     stream : binary file
         As in ``stream_csv``.
     name : str, default="standard input"
@@ -318,12 +318,12 @@ def stream_with(
 def read_pieces(
     stream: BinaryIO, options: TextOptions, name: str, piece_bytes: int = _PIECE
 ) -> Iterator[ReadTable]:
-    """Yield the rows of a stream as they come; the parameters are those of ``stream_csv``."""
+    """Yield the rows of a stream as they arrive. Parameters are as in ``stream_csv``."""
     header, pending = _header_of(stream)
     if not header.strip():
         raise refuse(name, "there is no header line", "Send a line of names, then rows")
     pieces = Pieces(name, header.rstrip(b"\n") + b"\n", options)
-    # What has come so far, waiting for at least one byte; nothing at the end.
+    # read1 waits for one byte at least and returns what has arrived, b"" at the end.
     read: Callable[[int], bytes] = getattr(stream, "read1", stream.read)
     for piece in iter(lambda: read(piece_bytes), b""):
         pending += piece
@@ -338,9 +338,9 @@ def read_pieces(
 
 
 def _header_of(stream: BinaryIO) -> tuple[bytes, bytes]:
-    """Return the lines up to the names, and what was read with them.
+    """Return the header line with all lines before it, and the bytes read after it.
 
-    A line of names may hold line ends in quotes, and lines may end in ``\\r`` alone.
+    A header may hold quoted line ends, and lines may end in ``\\r`` alone.
     """
     text = b""
     while not _is_header(text) and (line := stream.readline()):
@@ -352,7 +352,7 @@ def _header_of(stream: BinaryIO) -> tuple[bytes, bytes]:
 
 
 def _is_header(text: bytes) -> bool:
-    """Return True for lines of which the last ends that of the names."""
+    """Return True if the last of the lines ends the header."""
     lines = text.removeprefix(b"\xef\xbb\xbf").lstrip()
     is_open = lines.count(b'"') % 2 and _OPEN_QUOTE.search(lines)
     names_mark = lines.lower().lstrip(b'"').startswith(b"sep=") and lines.count(b"\n") < 2
@@ -360,7 +360,7 @@ def _is_header(text: bytes) -> bool:
 
 
 def _end_of_rows(pending: bytes) -> int:
-    """Return where the last whole row ends; a line end between quotes ends none."""
+    """Return the offset at which the last complete row ends. Quoted line ends do not count."""
     end = pending.rfind(b"\n") + 1
     while end and pending.count(b'"', 0, end) % 2:
         end = pending.rfind(b"\n", 0, end - 1) + 1

@@ -1,4 +1,4 @@
-"""Columns of dates, times and times of day: the order they are written in, and what they are."""
+"""Read columns of dates, instants, times of day and durations, in the order of their dates."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ISO_TYPES = (
 
 
 def read_dates(encoded: Encoded, place: ColumnPlace) -> Draft | None:
-    """Read a column of dates or times; the parameters are those of ``read_numbers``."""
+    """Read a column of dates or instants. Parameters are as in ``read_numbers``."""
     distinct = encoded.rest
     iso = mask_of(pc.match_substring_regex(distinct.cells, ISO))
     if iso.all():
@@ -62,7 +62,7 @@ def read_dates(encoded: Encoded, place: ColumnPlace) -> Draft | None:
 
 
 def _order(draft: DateDraft, encoded: Encoded, place: ColumnPlace) -> DateOrder | DataError:
-    """Return the order of the dates, or the error that asks for it."""
+    """Return the order of the dates, or the error of an ambiguous order."""
     fits = [order for order in draft.fits if draft.fits[order].all()]
     if not fits:
         raise _mixed_orders(draft, encoded, place)
@@ -84,7 +84,7 @@ def _order(draft: DateDraft, encoded: Encoded, place: ColumnPlace) -> DateOrder 
     return place.refuse(
         f"has dates that may be {' or '.join(found)}, for example "
         f"{clip(draft.distinct.cells[0].as_py())}",
-        f"Say which: --dates {found[0]} or --dates {found[1]} (dates=)",
+        f"Give --dates {found[0]} or --dates {found[1]} (dates=)",
     )
 
 
@@ -94,16 +94,16 @@ def _mixed_orders(draft: DateDraft, encoded: Encoded, place: ColumnPlace) -> Dat
         return encoded.wrong_cell(~fitting, "date", place)
     one, other = (encoded.first(mask)[0] for mask in (fitting, ~fitting))
     return place.refuse(
-        f"holds dates in two orders, {clip(one)} and {clip(other)}", "Write them alike"
+        f"holds dates in two orders, {clip(one)} and {clip(other)}", "Write all in one order"
     )
 
 
 def _mixed_zones(place: ColumnPlace) -> DataError:
-    return place.refuse("mixes times with and without a zone", "Write all of them alike")
+    return place.refuse("mixes times with and without a zone", "Write all with a zone, or none")
 
 
 def read_clock(encoded: Encoded, place: ColumnPlace) -> Draft | None:
-    """Read a column of times of day; the parameters are those of ``read_numbers``."""
+    """Read a column of times of day. Parameters are as in ``read_numbers``."""
     distinct = encoded.rest
     if place.is_new and not any_true(pc.match_substring(distinct.cells, ":")):
         return None
@@ -119,7 +119,7 @@ def read_clock(encoded: Encoded, place: ColumnPlace) -> Draft | None:
 
 
 def read_durations(encoded: Encoded, place: ColumnPlace) -> Draft | None:
-    """Read a column that held durations in fit; the parameters are those of ``read_numbers``."""
+    """Read a column that held durations in ``fit``. Parameters are as in ``read_numbers``."""
     found = parse_durations(encoded.rest.cells)
     is_wrong = mask_of(found.is_null())
     if is_wrong.any():
@@ -128,7 +128,7 @@ def read_durations(encoded: Encoded, place: ColumnPlace) -> Draft | None:
 
 
 def as_iso(cells: Any) -> Any:
-    """Return ISO dates or times in the narrowest type, None where one does not exist."""
+    """Return ISO dates or instants in the narrowest type, or None if one does not exist."""
     found = (cast_or_none(cells, target) for target in _ISO_TYPES)
     return next((typed for typed in found if typed is not None), None)
 
@@ -146,7 +146,7 @@ def _sound_iso(encoded: Encoded, place: ColumnPlace) -> Any:
 
 
 def _first_failure(cells: Any, target: Any) -> int:
-    """Return the index of the first cell that cannot be cast, found by halving."""
+    """Return the index of the first cell that cannot be cast, found by bisection."""
     low, high = 0, len(cells)
     while high - low > 1:
         middle = (low + high) // 2

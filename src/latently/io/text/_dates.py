@@ -1,4 +1,4 @@
-"""Dates, times and times of day in text, in whatever order."""
+"""Parse dates, instants and times of day from text, in any order of day, month and year."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TAIL = rf"(?:[T\s,:]+{_CLOCK}{_ZONE})?$"
 _WEEKDAY = r"^(?:(?P<weekday>[A-Za-z]{3,9})\.?,?\s+)?"
 _TRIPLE = r"^(?P<one>\d{1,4})(?P<sign>[-./])(?P<two>\d{1,2})[-./](?P<three>\d{1,4})" + _TAIL
 _NAME, _DAY = r"(?P<name>[A-Za-z]{3,9})\.?", r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
-#: Dates that say which part is the month.
+#: Dates of which each part is known to be the day, the month or the year.
 _CERTAIN = (
     rf"{_WEEKDAY}{_DAY}[-\s./]*{_NAME}[-\s./,]*(?P<year>\d{{4}}|\d{{2}}){_TAIL}",
     rf"{_WEEKDAY}{_NAME}\s+{_DAY},?\s+(?P<year>\d{{4}}){_TAIL}",
@@ -50,13 +50,13 @@ _DIRECTIVES = {
     "day": "%d", "month": "%m", "hour": "%H", "minute": "%M", "second": "%S", "fraction": "%f",
     "half": "%p", "zone": "Z",
 }  # fmt: skip
-#: Years of two digits from here on are of the last century, as POSIX has it.
+#: Two-digit years from here on are 19xx, as in POSIX.
 _PIVOT = 69
 _DAY_TICKS = 86_400_000_000
 
 
 class DateDraft:
-    """Distinct cells as dates, in each order of day, month and year.
+    """Distinct cells parsed as dates in each order of day, month and year.
 
     Parameters
     ----------
@@ -80,18 +80,18 @@ class DateDraft:
 
     @property
     def is_date(self) -> np.ndarray:
-        """Where a cell is a date in some order."""
+        """True for distinct cells that are a date in some order."""
         found: np.ndarray = np.logical_or.reduce(list(self.fits.values()))
         return found
 
     @property
     def best(self) -> DateOrder:
-        """The order in which most cells are dates."""
+        """The order in which the most cells are dates."""
         return max(ORDERS, key=lambda order: self.distinct.share(self.fits[order]))
 
     @cached_property
     def candidates(self) -> list[DateOrder]:
-        """The orders in which every cell is a date; only one where they agree on all of them."""
+        """The orders in which every cell is a date. Orders that give equal dates count once."""
         found = [order for order in ORDERS if self.fits[order].all()]
         same = [o for o in found[1:] if np.array_equal(self.days[o], self.days[found[0]])]
         return [order for order in found if order not in same]
@@ -102,7 +102,7 @@ class DateDraft:
         return self._clock.mixes_zones
 
     def convert(self, order: DateOrder) -> pa.Array:
-        """Return the distinct cells as dates, or as times where one has a time of day."""
+        """Return the distinct cells as dates, or as instants if one has a time of day."""
         gone = ~self.fits[order]
         days = np.where(gone, 0, self.days[order])
         if not self._clock.is_shown:
@@ -111,13 +111,13 @@ class DateDraft:
         return pa.array(days * _DAY_TICKS + self._clock.ticks, pa.int64(), mask=gone).cast(kind)
 
     def format(self, order: DateOrder) -> str:
-        """Return the format in which the first cell is written."""
+        """Return the ``strftime`` format of the first cell."""
         index = int(np.flatnonzero(self.fits[order])[0])
         return _format(self.distinct.cells[index].as_py(), (_TRIPLE, *_CERTAIN), order)
 
 
 class ClockDraft:
-    """Distinct cells as times of day.
+    """Distinct cells parsed as times of day.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ class ClockDraft:
         return ticks.cast(pa.time64("us"))
 
     def format(self) -> str:
-        """Return the format of the first cell; empty where it is ISO 8601."""
+        """Return the format of the first cell, empty for ISO 8601."""
         found = _format(self.distinct.cells[0].as_py(), (self.pattern,), "day-first")
         return found if "%p" in found else ""
 
@@ -168,7 +168,7 @@ class _Clock:
 
 
 def _offset(zone: Any) -> np.ndarray:
-    """Return the seconds by which a zone is ahead of UTC."""
+    """Return the offset of a zone from UTC in seconds."""
     digits = pc.replace_substring_regex(zone, r"[^\d]", "")
     hours, minutes = (_number(pc.utf8_slice_codeunits(digits, s, s + 2)) for s in (0, 2))
     sign = np.where(np.asarray(pc.starts_with(zone, "-")), -1, 1)
@@ -203,7 +203,7 @@ def _certain_days(found: list[Any]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _month(names: Any) -> np.ndarray:
-    """Return the number of each month by its English name, 0 for any other word."""
+    """Return the number of each month from its English name, and 0 for any other word."""
     lower = pc.utf8_lower(names)
     found = [
         np.asarray(pc.fill_null(pc.index_in(lower, value_set=pa.array(words)), -1)) + 1
@@ -215,14 +215,14 @@ def _month(names: Any) -> np.ndarray:
 
 
 def _year(text: Any) -> np.ndarray:
-    """Return years, those of two digits within a century; -1 where there are one or three."""
+    """Return years from 2 or 4 digits, two-digit years as 1969 to 2068; -1 for other lengths."""
     year, length = _number(text), _length(text)
     recent = np.where(year < _PIVOT, 2000 + year, 1900 + year)
     return np.where(length == 4, year, np.where(length == 2, recent, -1))
 
 
 def _days(year: np.ndarray, month: np.ndarray, day: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return days since 1970, and which of the dates exist."""
+    """Return days since 1970, and True for dates that exist."""
     fits = (year > 0) & (month >= 1) & (month <= 12) & (day >= 1)
     months = np.where(fits, (year - 1970) * 12 + month - 1, 0).astype("datetime64[M]")
     first = months.astype("datetime64[D]").astype(np.int64)
@@ -231,7 +231,7 @@ def _days(year: np.ndarray, month: np.ndarray, day: np.ndarray) -> tuple[np.ndar
 
 
 def compact_dates(numbers: pa.Array) -> pa.Array | None:
-    """Return whole numbers such as 20240301 as dates; None unless all of them are dates."""
+    """Return integers such as 20240301 as dates, or None unless all of them are dates."""
     whole = pc.drop_null(numbers).to_numpy()
     days, fits = _days(whole // 10_000, whole // 100 % 100, whole % 100)
     if not fits.all() or len(np.unique(whole)) < 3:
@@ -242,7 +242,7 @@ def compact_dates(numbers: pa.Array) -> pa.Array | None:
 
 
 def _format(cell: str, patterns: tuple[str, ...], order: DateOrder) -> str:
-    """Return the format of a cell, as ``strftime`` takes it."""
+    """Return the ``strftime`` format of a cell."""
     match = next(m for m in (re.match(pattern, cell) for pattern in patterns) if m)
     places = dict(zip(("one", "two", "three"), _PLACES[order], strict=True))
     written = {name for name, part in match.groupdict().items() if part and name != "sign"}
@@ -275,7 +275,7 @@ def _group(found: Any, name: str) -> Any:
 
 
 def _text_of(found: list[Any], name: str) -> Any:
-    """Return the part of each cell in the first pattern that has it, "" where none has."""
+    """Return the named group of the first pattern that captured it, or "" if none did."""
     answer = pa.array([""] * len(found[0]))
     for one in found:
         if any(field.name == name for field in one.type):

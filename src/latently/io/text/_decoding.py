@@ -1,4 +1,4 @@
-"""From the bytes of a delimited file to checked UTF-8 text, with ``\\n`` line ends."""
+"""Decode and check the bytes of a delimited file: UTF-8 text with ``\\n`` line ends."""
 
 import re
 from pathlib import Path
@@ -9,26 +9,26 @@ from latently.io._bytes import gunzip, load_bytes
 from latently.io._formats import looks_like
 from latently.io._messages import refuse
 
-# Bytes in which there is a cell, unless there is none at all.
+# Bytes that are searched for a cell before the whole text is.
 _START = 2**12
 
 __all__ = ["check_quotes", "clean_text", "line_of", "load_text", "unify_lines"]
 
 
 def load_text(source: str | Path, max_bytes: int) -> bytes:
-    """Read a delimited file, unpack gzip, and refuse what is not UTF-8 text.
+    """Read a delimited file, unpack gzip, and raise DataError unless it is UTF-8 text.
 
     Parameters
     ----------
     source : str or Path
         The file, or ``"-"``.
     max_bytes : int
-        Cap on the size, packed and unpacked.
+        Largest size, packed and unpacked.
 
     Returns
     -------
     bytes
-        UTF-8 without byte order mark; every line ends in ``\\n``.
+        UTF-8 without a byte order mark. Every line ends in ``\\n``.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def load_text(source: str | Path, max_bytes: int) -> bytes:
 
 
 def clean_text(source: str | Path, raw: bytes) -> bytes:
-    """Refuse what is not UTF-8 text; take off the byte order mark and unify line ends."""
+    """Raise DataError unless bytes are UTF-8, then drop the byte order mark and unify line ends."""
     kind = looks_like(raw[:64])
     if kind is not None:
         raise refuse(source, f"this looks like {kind}, not a text table", "Give a CSV file")
@@ -51,12 +51,12 @@ def clean_text(source: str | Path, raw: bytes) -> bytes:
 
 
 def line_of(raw: bytes, offset: int) -> int:
-    """The number of the line, from 1, that holds a byte."""
+    """Return the number of the line, from 1, that holds a byte."""
     return unify_lines(raw[:offset]).count(b"\n") + 1
 
 
 def check_quotes(source: str | Path, raw: bytes, delimiter: str) -> None:
-    """Refuse a quote that opens a cell and is not closed at the cell's end.
+    """Raise DataError if a quote opens a cell and is not closed at the end of the cell.
 
     Parameters
     ----------
@@ -70,16 +70,16 @@ def check_quotes(source: str | Path, raw: bytes, delimiter: str) -> None:
     Raises
     ------
     DataError
-        If a quote is never closed, or closed within a cell; names the line it opened on.
+        If a quote is never closed, or closed within a cell. It names the line of the quote.
     """
-    # What follows the last quote's line holds none.
+    # Lines after the last quote need no check.
     end = raw.find(b"\n", raw.rfind(b'"') + 1)
     raw = raw[: end + 1] if end >= 0 else raw
     if _quotes_pair(raw, delimiter):
         return
     mark = re.escape(delimiter.encode())
     start = rb"(?<![^" + mark + rb'\n])"'
-    # Possessive, as the parser is: a doubled quote is never the end of a cell.
+    # Possessive, like the parser: a doubled quote never ends a cell.
     whole = start + rb'[^"]*+(?:""[^"]*+)*+" *(?=[' + mark + rb"\n]|\Z)"
     if re.search(start, re.sub(whole, b"", raw)) is None:
         return
@@ -89,9 +89,9 @@ def check_quotes(source: str | Path, raw: bytes, delimiter: str) -> None:
 
 
 def _quotes_pair(raw: bytes, delimiter: str) -> bool:
-    """Return True if every quote opens a cell, closes one, or is doubled, in turn.
+    """Return True if quotes open and close cells in turn, or are doubled.
 
-    That is what programs write; False means that a closer look is needed.
+    Programs write quotes so. False does not mean an error: it calls for the slower check.
     """
     text = np.frombuffer(raw, np.uint8)
     places = np.flatnonzero(text == ord('"'))

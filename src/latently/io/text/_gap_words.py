@@ -1,4 +1,4 @@
-"""Words that stand for a missing cell."""
+"""Gap words: texts and numbers that denote a missing cell."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from latently.schema import Notation, notations_of, with_notation
 __all__ = ["DEFAULT_MISSING", "is_more_gap", "mark_array", "mark_table", "without", "without_equal"]
 
 DEFAULT_MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?", "-")
-#: Gaps in a column that otherwise holds numbers, dates or truths; in small letters.
+#: Further gap words of columns of numbers, dates or booleans, in lower case.
 _MORE_GAPS = (
     *("na", "n/a", "n.a.", "n.a", "<na>", "nan", "-nan", "nat", "null", "(null)", "none", "nil"),
     *("#n/a", "#n/a n/a", "#na", "#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!"),
@@ -26,18 +26,18 @@ _MORE_GAPS = (
 
 
 def without(cells: Any, words: Sequence[str]) -> Any:
-    """Return a column of text in which some words are missing cells."""
+    """Return a text column in which the given words are missing cells."""
     gone = pc.is_in(cells, value_set=pa.array(words, pa.string()))
     return pc.if_else(gone, pa.scalar(None, pa.string()), cells) if pc.any(gone).as_py() else cells
 
 
 def is_more_gap(cells: Any) -> Any:
-    """Return True where trimmed text stands for a gap among numbers, dates or truths."""
+    """Return True for trimmed texts that are gap words in columns of numbers, dates or booleans."""
     return pc.is_in(pc.utf8_lower(cells), value_set=pa.array(_MORE_GAPS))
 
 
 def without_equal(column: Any, words: Sequence[str]) -> Any:
-    """Return numbers, or texts, in which those that a word names are missing: "-999" is -999.0."""
+    """Return a column whose cells equal to a gap word are missing. The word "-999" is -999.0."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         values = column.cast(kind.value_type)
@@ -66,21 +66,22 @@ def _number(word: str) -> float | None:
 
 
 def mark_table(table: pa.Table, options: TextOptions) -> pa.Table:
-    """Return a table in which the words for a gap are missing cells, and noted for a model.
+    """Return a typed table in which gap words are missing cells.
 
-    Cells as they were are added for the columns of which the options want them.
+    The words are stored in the metadata of the fields, for a model to keep. For columns that
+    ``options.beside`` names, the unmarked cells are added as a further column.
 
     Parameters
     ----------
     table : pyarrow.Table
         Columns that have types already.
     options : TextOptions
-        The words.
+        The gap words.
 
     Returns
     -------
     pyarrow.Table
-        As many rows.
+        The same rows.
     """
     known = notations_of(table.schema)
     for place, name in enumerate(table.column_names):
@@ -102,7 +103,7 @@ def _is_marked(name: str, options: TextOptions) -> bool:
 
 
 def mark_array(array: np.ndarray, words: Sequence[str]) -> np.ndarray:
-    """Return an array in which the numbers that words name are NaN; without them, the same."""
+    """Return an array with NaN for the numbers that the gap words name."""
     numbers = [number for word in words if (number := _number(word)) is not None]
     gone = np.isin(array, numbers)
     if not gone.any():

@@ -1,4 +1,4 @@
-"""The header line of a delimited file: its delimiter and its column names."""
+"""Find the delimiter and the column names in the header line of a delimited file."""
 
 import csv
 import io
@@ -13,26 +13,26 @@ from latently.io._messages import clip, listing, refuse
 
 __all__ = ["SPACES", "Header", "read_header"]
 
-# Where two divide the lines equally well, the first: commas and spaces also stand within cells.
+# Of two that fit equally well the first is taken: commas and spaces also occur within cells.
 DELIMITERS = (";", "\t", "|", ",")
-#: The delimiter of files whose cells stand apart by one or more spaces.
+#: The delimiter of files whose cells are separated by one or more spaces.
 SPACES = "spaces"
-# Lines below the header that show the delimiter.
+# Lines below the header by which the delimiter is found.
 _SAMPLE_LINES = 50
 _SEPARATOR = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*")
-# A header longer than this is a file without line ends.
+# A longer header means a file without line ends.
 _MAX_HEADER_BYTES, _USUAL_BYTES = 2**24, 2**18
 
 
 class Header(NamedTuple):
-    """What the header line says, and where the rows begin."""
+    """Column names and delimiter of the header line, and the offset of the rows."""
 
     names: tuple[str, ...]
     delimiter: str
-    unnamed: tuple[int, ...]  # positions of columns that came without a name
+    unnamed: tuple[int, ...]  # positions of columns without a name in the file
     body: int  # offset of the first byte after the header
-    lines: int  # how many lines precede the body
+    lines: int  # number of lines before the body
 
 
 def read_header(
@@ -47,15 +47,17 @@ def read_header(
     raw : bytes
         The whole text.
     delimiter : str or None
-        One character; None takes that of a first line ``sep=;``, else the one of semicolon, tab,
-        pipe and comma that divides the header and the first rows alike, else spaces.
+        One character. None takes the character of a first line such as ``sep=;``. Without that
+        line it takes the one of semicolon, tab, pipe and comma that splits the header and the
+        first rows into equally many cells, or else spaces.
     known : collection of str, default=()
-        Names that a model expects; a header of these is one even if they are numbers.
+        Names that a model expects. A header with one of them may consist of numbers.
 
     Returns
     -------
     Header
-        Names are stripped and unique; a column without a name is called ``column_2``.
+        Names are stripped and unique. A column without a name is named by its position, such as
+        ``column_2``.
 
     Raises
     ------
@@ -93,7 +95,7 @@ def _checked(delimiter: str) -> str:
 
 
 def _sniff(source: str | Path, text: str) -> str:
-    """Return the delimiter that divides the header, and the first rows in the same way."""
+    """Return the delimiter that splits the header and the first rows into equally many cells."""
     start = "\n".join(text.lstrip("\n").split("\n", _SAMPLE_LINES + 1)[: _SAMPLE_LINES + 1])
     head, *rows = re.sub(r'"[^"]*"', "", start).split("\n")
     rows = [row for row in rows if row.strip()]
@@ -102,7 +104,7 @@ def _sniff(source: str | Path, text: str) -> str:
         return max(found, key=lambda mark: (_share(rows, mark, head.count(mark)), head.count(mark)))
     if len(head.split()) > 1 and '"' not in start and _is_spaced(source, head, rows):
         return SPACES
-    # One name: rows that a delimiter divides all alike do not fit it, decimal commas do.
+    # One name: a delimiter in every row does not fit it, but a decimal comma does.
     shared = [mark for mark in DELIMITERS if rows and all(mark in row for row in rows)]
     if shared == [","] and all(_NUMBER.fullmatch(row) for row in rows):
         return ";"
@@ -115,14 +117,14 @@ def _share(rows: list[str], mark: str, count: int) -> float:
 
 
 def _is_spaced(source: str | Path, head: str, rows: list[str]) -> bool:
-    """Return True for rows of numbers with spaces between them, as many as there are names."""
+    """Return True for rows of numbers separated by spaces, one number per name."""
     width = len(head.split())
     numbers = [row for row in rows if _is_mostly_numbers(row.split())]
     if not rows or len(numbers) < len(rows) / 2:
         return False
     odd = next((row for row in rows if len(row.split()) != width), None)
     if odd is not None and any(len(row.split()) > 1 for row in rows):
-        wrong = f"cells seem to stand apart by spaces, but {clip(odd)} has not {width} of them"
+        wrong = f"cells seem to be separated by spaces, but {clip(odd)} has not {width} of them"
         raise refuse(source, wrong, "Put one comma or tab between cells")
     return odd is None
 

@@ -1,4 +1,4 @@
-"""From a column of text to the type that its cells share, or that a model knows."""
+"""Infer the type of a text column from its cells, or read it in the type of ``fit``."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ from latently.schema import Notation, arrow_type
 
 __all__ = ["as_text", "draft_column"]
 
-# Cells that show at once which types a column cannot have.
+# Cells that are tried first, to exclude types cheaply.
 _HEAD = 100
-# From this share of numbers (or dates) on, a column of text is spoken of.
+# From this share of numbers (or dates) on, a warning names a column that stays text.
 _NEARLY, _FEW_WORDS, _MANY_NUMBERS = 0.8, 3, 20
 
 _TRUE, _FALSE = ["true", "True", "TRUE"], ["false", "False", "FALSE"]
-#: Spellings where fit saw truths, in small letters; programs write those with gaps as 1.0.
+#: Spellings of booleans in a column that was boolean in fit, in lower case. Programs write 1.0 in
+#: a column with gaps.
 _YES, _NO = ["true", "yes", "1", "1.0"], ["false", "no", "0", "0.0"]
 _DATE_KINDS, _CLOCK_KINDS = ("date32", "date64", "timestamp"), ("time32", "time64")
 _TEXT_KINDS = ("string", "large_string", "string_view", "dictionary")
@@ -43,9 +44,9 @@ _NUMBER_KINDS = (
     *(f"{s}int{b}" for s in ("", "u") for b in (8, 16, 32, 64)),
 )
 _WHOLE = r"^[-+]?\d+$"
-# Digits that may be thousands: 1.234 but not 0.234 or 12.5.
+# Numbers whose dot may separate thousands: 1.234, but not 0.234 or 12.5.
 _MAYBE_THOUSANDS = r"^[-+]?(?:[1-9]\d{0,2}(?:\.\d{3})+|\d+|(?i:inf|infinity))$"
-# How numbers and dates begin: any other column is text at once.
+# Beginnings of numbers and dates. A column without them is text.
 _PROMISING = (
     r"^(?:[^\pL]*\d|[-+]?(?i:inf|nan)|(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
     r"|mon|tue|wed|thu|fri|sat|sun)|[A-Z]{3}\s*\d|(?:US|A|C|NZ|HK|S|R)\$|Rs|kr|zł|Kč|Fr)"
@@ -55,21 +56,21 @@ _UNIT = r"^[-+]?\d+(?:[.,]\d+)?\s?(?P<unit>[A-Za-z°µ²³/]{1,6})$"
 
 
 def draft_column(cells: Any, place: ColumnPlace, *, quick: bool = True) -> Draft:
-    """Give a column of text the type that all its cells share, or its type in fit.
+    """Return a text column in the type that fits all its cells, or in its type of ``fit``.
 
     Parameters
     ----------
     cells : pyarrow.ChunkedArray
-        Strings; null where a cell was missing.
+        Strings, null for missing cells.
     place : ColumnPlace
         File, column, delimiter and options.
     quick : bool, default=True
-        Try plain numbers, truths and ISO dates first; False gives the same answer, later.
+        Try plain numbers, booleans and ISO dates first. False gives the same result more slowly.
 
     Returns
     -------
     Draft
-        Booleans, int64, double, dates, times or the text itself.
+        Booleans, int64, float64, dates, times or the text itself.
 
     Raises
     ------
@@ -85,12 +86,12 @@ def draft_column(cells: Any, place: ColumnPlace, *, quick: bool = True) -> Draft
 
 
 def as_text(cells: Any) -> Any:
-    """Leave a column as text; empty cells are missing."""
+    """Return a text column in which empty cells are missing."""
     return without(cells, [""])
 
 
 def _quick_draft(cells: Any, place: ColumnPlace) -> Draft | None:
-    """Return a column of plain cells; None where a closer look is needed."""
+    """Return the draft of a column of plain cells, or None if it needs the slower reading."""
     kind = None if place.kind is None else place.kind.name
     head = pc.drop_null(cells)[:_HEAD]
     if kind is None or (kind in _NUMBER_KINDS and place.is_plain):
@@ -115,7 +116,7 @@ def _quick_draft(cells: Any, place: ColumnPlace) -> Draft | None:
 
 def _quick_whole(cells: Any, whole: Any, place: ColumnPlace) -> Draft | None:
     if not pc.all(pc.equal(whole.cast(pa.string()), cells)).as_py():
-        return None  # leading zeros and hexadecimal numbers are not written so
+        return None  # leading zeros or hexadecimal numbers
     ends = pc.min_max(whole).as_py()
     if place.is_new and ends["min"] >= COMPACT_RANGE[0] and ends["max"] <= COMPACT_RANGE[1]:
         return None
@@ -129,7 +130,7 @@ def _quick_real(cells: Any, real: Any, place: ColumnPlace) -> Draft | None:
     if max(ends["max"], -ends["min"]) > EXACT_INTEGER or any_true(pc.is_nan(real)):
         return None
     if _all_match(cells, _WHOLE):
-        return None  # with plus signs, or too large for 64 bits
+        return None  # plus signs, or too large for 64 bits
     column = in_fitted_type(real, place)
     if not _has_dot(cells):
         return Draft(column)
@@ -146,7 +147,7 @@ def _has_dot(cells: Any) -> bool:
 
 
 def _all_match(cells: Any, pattern: str) -> bool:
-    """Look at the first cells, and at all of them only where these match."""
+    """Return True if all cells match a pattern. The first cells are tested before the rest."""
     return all_match(cells[:_HEAD], pattern) and all_match(cells, pattern)
 
 
@@ -155,7 +156,7 @@ def _careful_draft(cells: Any, place: ColumnPlace) -> Draft:
     if not len(encoded.rest.cells):
         more = encoded.distinct.where(encoded.is_more).cells
         if place.is_new and any_true(pc.match_substring_regex(more, r"^[A-Za-z ]{3,}$")):
-            return Draft(TypedColumn(as_text(cells)))  # the words may be meant
+            return Draft(TypedColumn(as_text(cells)))  # the words may be values
         _note_gaps(encoded, place)
         return _only_gaps(len(cells), place)
     if place.kind is not None and place.kind.name in _READERS:
@@ -189,7 +190,7 @@ def _read_truths(encoded: Encoded, place: ColumnPlace) -> Draft | None:
     return Draft(TypedColumn(encoded.spread(is_true)))
 
 
-#: How a column is read whose kind a model knows, and what each of its cells is to be.
+#: By the type of a column in fit: the function that reads it, and the noun of its cells.
 _READERS: dict[str, tuple[Any, str]] = {
     "bool": (_read_truths, "true or false"),
     **dict.fromkeys(_NUMBER_KINDS, (read_numbers, "number")),
@@ -200,7 +201,7 @@ _READERS: dict[str, tuple[Any, str]] = {
 
 
 def _only_gaps(n_rows: int, place: ColumnPlace) -> Draft:
-    """Return a column without a value: of the kind of fit, else one of numbers."""
+    """Return an empty column, in its type of ``fit`` or else float64."""
     is_number = place.kind is None or place.kind.name not in _READERS
     kind = pa.float64() if is_number or place.kind is None else arrow_type(place.kind)
     return Draft(
@@ -215,7 +216,7 @@ def _note_gaps(encoded: Encoded, place: ColumnPlace) -> None:
 
 
 def _note_text(distinct: Distinct, place: ColumnPlace) -> None:
-    """Speak of a column that stays text though most of its cells are numbers or dates."""
+    """Add a remark on a column that stays text though most of its cells are numbers or dates."""
     cells = distinct.cells
     units = pc.extract_regex(cells, _UNIT)
     has_one_unit = units.null_count == 0 and len(pc.unique(units.field("unit"))) == 1
@@ -233,7 +234,7 @@ def _note_text(distinct: Distinct, place: ColumnPlace) -> None:
     fitting = max(drafts, key=distinct.share)
     odd = ~np.logical_or.reduce(drafts)
     if odd.sum() < (~fitting).sum():
-        return  # numbers and dates together, as a table of reasons holds them
+        return  # a mixture of numbers and dates is no typing error
     few = (~fitting).sum() <= _FEW_WORDS and fitting.sum() >= _MANY_NUMBERS
     share = distinct.share(fitting)
     if share < 1 and (share >= _NEARLY or (few and share >= 0.5)):

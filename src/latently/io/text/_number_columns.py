@@ -1,4 +1,4 @@
-"""Columns of numbers: which notation they are written in, and what they are."""
+"""Read columns of numbers: choose their notation, and convert them."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ __all__ = [
     "read_numbers",
 ]
 
-# Beyond 2**53 neighbouring integers become one as floating-point numbers.
+# Beyond 2**53, neighbouring integers become equal in float64.
 EXACT_INTEGER = 2**53
-#: Whole numbers that may be dates, such as 20240301.
+#: Range of integers that may be dates, such as 20240301.
 COMPACT_RANGE = (19_000_101, 20_991_231)
 _FLOATS = ("halffloat", "float", "double")
 
@@ -40,11 +40,11 @@ class Draft(NamedTuple):
     Attributes
     ----------
     column : TypedColumn or None
-        The column, if it could be read alone.
+        The column, if it could be read without the others.
     pending : PendingNumbers or None
-        What is left to decide.
+        Numbers whose decimal sign is not determined yet.
     decimal : str
-        The decimal sign that the cells show for certain; empty where they show none.
+        The decimal sign that the cells determine, empty if they do not.
     """
 
     column: TypedColumn | None
@@ -52,7 +52,7 @@ class Draft(NamedTuple):
     decimal: str = ""
 
     def finish(self, decimals: Collection[str]) -> TypedColumn:
-        """Return the column, given the decimal signs that other columns show."""
+        """Return the column, given the decimal signs that other columns determine."""
         if self.column is not None and self.pending is None:
             return self.column
         assert self.pending is not None
@@ -62,7 +62,7 @@ class Draft(NamedTuple):
 
 
 def in_fitted_type(numbers: Any, place: ColumnPlace) -> TypedColumn:
-    """Return numbers in the type of fit; speak of those that lose digits."""
+    """Return numbers in their type of ``fit``, with a remark on integers that lose digits."""
     if pa.types.is_integer(numbers.type):
         ends = pc.min_max(numbers).as_py()
         if ends["max"] is not None and max(ends["max"], -ends["min"]) > EXACT_INTEGER:
@@ -87,12 +87,12 @@ def read_numbers(encoded: Encoded, place: ColumnPlace) -> Draft | None:
     Returns
     -------
     Draft or None
-        None where the cells are something else.
+        None if the cells are no numbers.
 
     Raises
     ------
     DataError
-        If some cells are numbers, and others are not or are so in another way.
+        If nearly all cells are numbers and some are not, or are in another notation.
     """
     distinct = encoded.rest
     with_digits = mask_of(pc.match_substring_regex(distinct.cells, r"\d|(?i:^[-+]?inf)"))
@@ -114,19 +114,19 @@ def read_numbers(encoded: Encoded, place: ColumnPlace) -> Draft | None:
 
 
 def _is_identifier(draft: NumberDraft, place: ColumnPlace) -> bool:
-    """Return True, and note it, where digits name things and count nothing."""
+    """Return True, and add a remark, if digits are identifiers rather than quantities."""
     example = draft.distinct.cells[0].as_py()
     if draft.is_identifier():
-        place.note("digits look like phone numbers or identifiers; they stay text", example)
+        place.note("digits look like phone numbers or identifiers and stay text", example)
         return True
     if draft.has_leading_zeros():
-        place.note("numbers with leading zeros look like identifiers; they stay text", example)
+        place.note("numbers with leading zeros look like identifiers and stay text", example)
         return True
     return False
 
 
 class PendingNumbers:
-    """Numbers whose decimal sign may have to be looked up elsewhere.
+    """Numbers whose decimal sign may depend on the other columns.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ class PendingNumbers:
 
     @cached_property
     def draft(self) -> NumberDraft:
-        """The distinct cells in every notation."""
+        """The distinct cells, parsed in every notation."""
         return NumberDraft(self.encoded.rest)
 
     def check(self) -> None:
@@ -154,7 +154,7 @@ class PendingNumbers:
             one, other = (self.encoded.first(mask)[0] for mask in (best, ~best))
             raise place.refuse(
                 f"holds numbers in two notations, {clip(one)} and {clip(other)}",
-                "Write them alike, or leave the column out",
+                "Write all in one notation, or leave the column out",
             )
         units = {*draft.affixes(draft.parts.prefix), *draft.affixes(draft.parts.suffix)}
         if place.fitted is not None:
@@ -170,11 +170,11 @@ class PendingNumbers:
             )
 
     def is_open(self, decimals: Collection[str]) -> bool:
-        """Return True if plain decimals may be thousands, given what other columns show."""
+        """Return True if dots may separate thousands, given the signs of other columns."""
         return self.place.delimiter == ";" or "," in decimals
 
     def finish(self, decimals: Collection[str]) -> TypedColumn:
-        """Return the numbers, given the decimal signs that other columns show."""
+        """Return the numbers, given the decimal signs that other columns determine."""
         try:
             marks = self._chosen(set(decimals))
         except DataError as problem:
@@ -199,27 +199,27 @@ class PendingNumbers:
         return known
 
     def _known(self, found: list[Marks], decimals: set[str]) -> Marks | None:
-        """Return the notation that the model or the other columns know; None for none."""
+        """Return the notation of ``fit`` or of the other columns, or None if neither decides."""
         fitted = self.place.fitted
         if fitted is not None and fitted.decimal:
             own = _marks_of(fitted)
-            # Decimal commas and commas between cells seldom go together.
+            # A decimal comma is unlikely in a file whose delimiter is the comma.
             is_odd = own.decimal == self.place.delimiter or not decimals <= {own.decimal}
-            # Cells below a thousand show no sign of thousands.
+            # Cells below a thousand have no thousands separator.
             alike = [m for m in found if m in (own, Marks(own.decimal))]
             return None if is_odd or not alike else alike[0]
         if self.place.delimiter != ";" and "." in self.draft.shown and decimals != {","}:
             return Marks()
         if self.place.delimiter == ",":
-            return None  # commas within cells were put in quotes on purpose, whatever they mean
+            return None  # quoted commas within cells may be either sign
         agree = [marks for marks in found if decimals == {marks.decimal}]
         return agree[0] if len(agree) == 1 else None
 
     def _ambiguous(self) -> DataError:
         return self.place.refuse(
-            "has numbers with a decimal sign or a sign of thousands, for example "
+            "has numbers with a decimal sign or a thousands separator, for example "
             f"{clip(self._example())}",
-            "Say which is the decimal sign: --decimal . or --decimal , (decimal=)",
+            "Name the decimal sign: --decimal . or --decimal , (decimal=)",
         )
 
     def _example(self) -> str:
@@ -255,10 +255,10 @@ class PendingNumbers:
         if all_match(plain, r"^-?\d+$") and any_true(
             pc.greater(pc.abs(numbers), float(EXACT_INTEGER))
         ):
-            self.place.note("integers are too large for 64 bits; they lose their last digits")
+            self.place.note("integers are too large for 64 bits and lose their last digits")
 
     def _notation(self, marks: Marks) -> Notation:
-        """Return how the cells are written; as in fit, where they do not show it."""
+        """Return the notation of the cells, completed by that of ``fit``."""
         draft, fitted = self.draft, self.place.fitted or Notation()
         prefix, suffix = (
             str(pc.drop_null(part)[0].as_py()) if len(draft.affixes(part)) == 1 else ""
@@ -277,7 +277,7 @@ class PendingNumbers:
         )
 
     def _written(self, mark: str) -> str:
-        """Return the sign of thousands as the file has it, be it a narrow space."""
+        """Return the thousands separator as spelt in the file, such as a narrow space."""
         spellings = {" ": "[ \u00a0\u202f\u2009\u2007]", "'": "['’‘ʼ´`]"}.get(mark, f"[{mark}]")
         found = pc.extract_regex(self.draft.distinct.cells, rf"\d(?P<mark>{spellings})\d{{3}}")
         return str(pc.drop_null(found.field("mark").filter(found.is_valid()))[0].as_py())
@@ -286,7 +286,7 @@ class PendingNumbers:
         place, draft, distinct = self.place, self.draft, self.draft.distinct
         if draft.is_censored.any():
             example = distinct.where(draft.is_censored).cells[0].as_py()
-            place.note("limits were read as the numbers that they name", example)
+            place.note("limits were read as their numbers", example)
         if place.fitted is not None:
             self._note_change(notation, place.fitted)
             return
@@ -296,10 +296,10 @@ class PendingNumbers:
             place.note(remark, self._example())
         if notation.thousands and not asked:
             marked = distinct.cells.filter(pc.match_substring(distinct.cells, notation.thousands))
-            remark = f"{notation.thousands!r} within numbers was read as the sign of thousands"
+            remark = f"{notation.thousands!r} within numbers was read as the thousands separator"
             place.note(remark, marked[0].as_py())
         if draft.is_untidy() and not draft.is_censored.any():
-            remark = "numbers were read without their units, with signs and brackets as minus"
+            remark = "numbers were read without units, with brackets and trailing signs as minus"
             place.note(remark, _untidy(distinct))
 
     def _note_change(self, notation: Notation, fitted: Notation) -> None:
@@ -311,7 +311,7 @@ class PendingNumbers:
 
 
 def _marks_of(notation: Notation) -> Marks:
-    """Return the marks of a notation, in the one spelling that stands for all."""
+    """Return the marks of a notation in their canonical spelling."""
     mark = {" ": " ", "'": "'", ".": ".", ",": ",", "": ""}.get(notation.thousands)
     if mark is None:
         mark = " " if notation.thousands.isspace() else "'"

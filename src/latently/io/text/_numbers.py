@@ -1,4 +1,4 @@
-"""Numbers in text, in whatever notation: signs, groups of digits, decimal signs, units."""
+"""Parse numbers from text in any notation: signs, thousands, decimal signs and units."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CURRENCY = (
     r"(?:(?:US|A|C|NZ|HK|S|R)?\$|[€£¥₹₽₩₺₪]|Rs\.?|kr\.?|zł|Kč|Fr\.?"
     r"|EUR|USD|GBP|CHF|JPY|INR|CNY|SEK|NOK|DKK|PLN|CZK|CAD|AUD|BRL)"
 )
-# Shapes of digits and marks; which mark is which is asked of each notation afterwards.
+# Shapes of digits and marks. Each notation assigns the marks afterwards.
 _CORE = r"(?:\d{1,3}(?:[., ']\d{2,3})*[., ']\d{3}(?:[.,]\d*)?|\d+(?:[.,]\d*)?|[.,]\d+)"
 _CELL = (
     r"^(?P<censor>[<>≤≥]=?)?\s*(?P<open>\()?\s*(?P<sign>[-+])?\s*"
@@ -28,31 +28,31 @@ _CELL = (
 )
 _SPECIAL = r"(?i)^[-+]?(?:inf|infinity|nan)$"
 _ZEROS = r"^[-+]?0\d"
-#: Signs that are written in several ways, and the one that stands for all of them.
+#: Characters with several spellings, and the canonical one.
 _SPELLINGS = (("[\u00a0\u202f\u2009\u2007]", " "), ("[’‘ʼ´`]", "'"), ("[\u2212\u2013]", "-"))
 _GROUPS = (".", ",", " ", "'")
 
 
 class Marks(NamedTuple):
-    """The decimal sign, and the sign between groups of three digits."""
+    """The decimal sign and the thousands separator."""
 
     decimal: str = "."
     thousands: str = ""
 
     @property
     def pattern(self) -> str:
-        """What the digits of a number look like."""
+        """Regular expression of the digits of a number."""
         decimal, group = (f"[{mark}]" for mark in (self.decimal, self.thousands or "_"))
         shapes = [rf"\d+(?:{decimal}\d*)?", rf"{decimal}\d+"]
         if self.thousands:
             shapes.append(rf"[1-9]\d{{0,2}}(?:{group}\d{{3}})+(?:{decimal}\d*)?")
-        if self.thousands == ",":  # of India: 12,34,567
+        if self.thousands == ",":  # the Indian system: 12,34,567
             shapes.append(rf"[1-9]\d?(?:,\d{{2}})*,\d{{3}}(?:{decimal}\d*)?")
         return f"^(?:{'|'.join(shapes)})$"
 
 
 class Parts(NamedTuple):
-    """The parts of each cell that reads as a number."""
+    """The parts of each cell that is a number in some notation."""
 
     censor: pa.Array
     open: pa.Array
@@ -67,14 +67,14 @@ class Parts(NamedTuple):
 
     @classmethod
     def of(cls, cells: pa.Array) -> Parts:
-        """Cut cells into parts, all of them null where a cell is no number."""
+        """Split cells into parts, all of them null if a cell is no number."""
         found = pc.extract_regex(_unified(cells), _CELL)
         missing = found.is_null()
         fields = [pc.if_else(missing, None, found.field(name)) for name in cls._fields]
         return cls(*fields)
 
     def is_sound(self) -> np.ndarray:
-        """Return where signs and brackets fit together."""
+        """Return True for cells with at most one sign and matching brackets."""
         written = [pc.not_equal(part, "") for part in (self.open, self.sign, self.inner)]
         written.append(pc.not_equal(self.trailing, ""))
         n_signs = sum(mask_of(part).astype(int) for part in written)
@@ -82,7 +82,7 @@ class Parts(NamedTuple):
         return mask_of(pairs) & (n_signs <= 1)
 
     def is_negative(self) -> pa.Array:
-        """Return where a number is below zero."""
+        """Return True for negative numbers."""
         signs = (pc.equal(self.sign, "-"), pc.equal(self.inner, "-"), pc.equal(self.trailing, "-"))
         answer = pc.equal(self.open, "(")
         for sign in signs:
@@ -91,7 +91,7 @@ class Parts(NamedTuple):
 
 
 class NumberDraft:
-    """Distinct cells as numbers, with every notation in which they could be written.
+    """Distinct cells parsed as numbers in every possible notation.
 
     Parameters
     ----------
@@ -108,13 +108,13 @@ class NumberDraft:
 
     @cached_property
     def shown(self) -> frozenset[str]:
-        """The marks that stand between digits."""
+        """The marks that occur between digits."""
         cores = self.parts.core.filter(pa.array(self._sound))
         return frozenset(m for m in _GROUPS if pc.any(pc.match_substring(cores, m)).as_py())
 
     @property
     def has_marks(self) -> bool:
-        """True if there are dots or commas between digits."""
+        """True if dots or commas occur between digits."""
         return bool(self.shown & {".", ","})
 
     def _possible(self) -> list[Marks]:
@@ -131,13 +131,13 @@ class NumberDraft:
 
     @property
     def is_number(self) -> np.ndarray:
-        """Where a cell is a number in some notation."""
+        """True for distinct cells that are a number in some notation."""
         found: np.ndarray = np.logical_or.reduce(list(self.fits.values()))
         return found
 
     @property
     def is_censored(self) -> np.ndarray:
-        """Where a cell names a limit, as "<0.01" does."""
+        """True for distinct cells that are a limit, such as "<0.01"."""
         return mask_of(pc.not_equal(self.parts.censor, ""))
 
     @property
@@ -147,33 +147,33 @@ class NumberDraft:
 
     @property
     def best(self) -> Marks:
-        """The notation in which most cells are numbers."""
+        """The notation in which the most cells are numbers."""
         return max(self.fits, key=lambda marks: self.distinct.share(self.fits[marks]))
 
     def affixes(self, part: pa.Array) -> list[str]:
-        """Return the distinct signs before or after the numbers, "" where there is none."""
+        """Return the distinct units before or after the numbers, "" for none."""
         return sorted(pc.unique(pc.utf8_trim_whitespace(pc.drop_null(part))).to_pylist())
 
     def is_untidy(self) -> bool:
-        """Return True if numbers carry brackets, units, limits or a sign behind them."""
+        """Return True if numbers have brackets, units, limits or a trailing sign."""
         parts = (self.parts.open, self.parts.trailing, self.parts.prefix, self.parts.suffix)
         return any(pc.any(pc.not_equal(part, "")).as_py() for part in (*parts, self.parts.censor))
 
     def is_identifier(self) -> bool:
-        """Return True for phone numbers, and for long numbers in groups of equal length."""
+        """Return True for phone numbers, and for long numbers in groups of three digits."""
         phone = pc.match_substring_regex(self.distinct.cells, r"^\+\d{1,3}[ ]?\d[\d ]{5,}$")
         equal = pc.match_substring_regex(self.distinct.cells, r"^[1-9]\d{2}([ ]\d{3}){2,}$")
         long = len(equal) > 2 and pc.all(equal).as_py()
         return bool(pc.all(phone).as_py() or long)
 
     def has_leading_zeros(self) -> bool:
-        """Return True if all are whole numbers and some begin with zeros."""
+        """Return True if all cells are integers and some begin with zeros."""
         cells = self.distinct.cells
         whole = pc.all(pc.match_substring_regex(cells, r"^[-+]?\d+$")).as_py()
         return bool(whole and pc.any(pc.match_substring_regex(cells, _ZEROS)).as_py())
 
     def plain(self, marks: Marks) -> pa.Array:
-        """Return the distinct cells as programs write numbers, null where one does not fit."""
+        """Return the distinct cells in the notation of Python, null for cells that do not fit."""
         digits = self.parts.core
         if marks.thousands:
             digits = pc.replace_substring(digits, marks.thousands, "")
@@ -187,7 +187,7 @@ class NumberDraft:
 
 
 def _unified(cells: pa.Array) -> pa.Array:
-    """Return cells with one spelling of spaces, apostrophes and minus signs."""
+    """Return cells with canonical spaces, apostrophes and minus signs."""
     if pc.all(
         pc.and_(pc.string_is_ascii(cells), pc.invert(pc.match_substring(cells, "`")))
     ).as_py():

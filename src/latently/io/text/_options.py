@@ -16,29 +16,29 @@ from latently.schema import ColumnType, DateOrder, Notation, TableSpec
 __all__ = ["VERBATIM_KEY", "TextOptions", "is_text_name", "text_name", "verbatim_field"]
 
 DECIMALS = (".", ",")
-#: Names of columns that hold the text of others end in this; no header line can hold it.
+#: Suffix of the names of columns that hold the text of others. No header line can hold it.
 _TEXT_SUFFIX = "\x00text"
 
 
-#: Metadata of a field whose texts are written as they stood in a file; with b"values", all of
-#: them are values, and one that looks like a word for a gap stands in quotes.
+#: Metadata key of a field whose texts are written unchanged. With b"values" all texts are values,
+#: and a text that equals a gap word is quoted.
 VERBATIM_KEY = b"latently.verbatim"
 
 
 def verbatim_field(name: str, *, has_gaps: bool = True) -> pa.Field:
-    """Return a field of texts that are written as they stood in a file.
+    """Return a field whose texts are written unchanged, without quotes where possible.
 
     Parameters
     ----------
     name : str
-        Its name.
+        Name of the field.
     has_gaps : bool, default=True
-        False if all texts are values, so that one that looks like a word for a gap is quoted.
+        False if all texts are values. A text that equals a gap word is then quoted.
 
     Returns
     -------
     pyarrow.Field
-        Strings.
+        A field of strings.
     """
     return pa.field(name, pa.string(), metadata={VERBATIM_KEY: b"cells" if has_gaps else b"values"})
 
@@ -49,7 +49,7 @@ def text_name(name: str) -> str:
     Parameters
     ----------
     name : str
-        Of the other column.
+        Name of the other column.
 
     Returns
     -------
@@ -70,32 +70,32 @@ def is_text_name(name: str) -> bool:
     Returns
     -------
     bool
-        Whether ``text_name`` made it.
+        True if ``text_name`` returned it.
     """
     return name.endswith(_TEXT_SUFFIX)
 
 
 @dataclass(frozen=True)
 class TextOptions:
-    """How to read delimited text; the words for gaps serve tables of every format.
+    """Options of reading delimited text. Gap words apply to tables of every format.
 
     Parameters
     ----------
     missing : sequence of str or None, default=()
-        Words for a gap, besides the built-in ones; None counts empty cells only.
+        Gap words in addition to the built-in ones. With None only empty cells are missing.
     delimiter : str or None, default=None
-        One character between cells; None finds it.
+        One character between cells. None finds it from the first lines.
     dates : {"day-first", "month-first", "year-first"} or None, default=None
-        The order of dates whose cells leave it open.
+        The order of ambiguous dates.
     decimal : {".", ","} or None, default=None
-        The decimal sign; None finds it.
+        The decimal sign of ambiguous numbers.
     like : TableSpec or None, default=None
-        The table that a model was fitted on: each of its columns is read as it was there.
+        The table that a model was fitted on. Its columns are read in their types and notation.
     text : collection of str, default=()
-        Columns that are left as the text in the file.
+        Columns that are kept as the text of the file.
     beside : collection of str or "all", default=()
-        Columns whose text is added as a further column, called ``text_name(name)``; "all" are
-        those that are not left as text.
+        Columns whose text is added as a further column, named ``text_name(name)``. "all" selects
+        every column that is not in ``text``.
     """
 
     missing: Sequence[str] | None = ()
@@ -107,12 +107,12 @@ class TextOptions:
     beside: Collection[str] | Literal["all"] = ()
 
     def check(self) -> TextOptions:
-        """Return these options, words as plain text.
+        """Return these options with gap words as stripped texts.
 
         Returns
         -------
         TextOptions
-            The same options.
+            The checked options.
 
         Raises
         ------
@@ -130,24 +130,24 @@ class TextOptions:
 
     @cached_property
     def kinds(self) -> dict[str, ColumnType]:
-        """The kind of each column of ``like`` by name; for categories, that of their values."""
+        """Type of each column of ``like`` by name; for categories, the type of their values."""
         if self.like is None:
             return {}
         types = (kind.of_values for kind in self.like.types)
         return dict(zip(self.like.names or (), types, strict=False))
 
     def words(self, name: str) -> tuple[str, ...]:
-        """Return the words for a gap in a column: those given, and those of fit.
+        """Return the gap words of a column: the given ones, and those stored in ``fit``.
 
         Parameters
         ----------
         name : str
-            Of the column.
+            Name of the column.
 
         Returns
         -------
         tuple of str
-            Without the built-in ones.
+            The words, without the built-in ones.
         """
         kind = self.kinds.get(name)
         notation = kind.notation if kind is not None else None
@@ -155,27 +155,27 @@ class TextOptions:
         return tuple(dict.fromkeys([*(self.missing or ()), *fitted]))
 
     def wants_beside(self, name: str) -> bool:
-        """Return True if the cells of a column are wanted as they were, too.
+        """Return True if the text of a column is added as a further column.
 
         Parameters
         ----------
         name : str
-            Of the column.
+            Name of the column.
 
         Returns
         -------
         bool
-            Whether ``beside`` names it.
+            True if ``beside`` selects it.
         """
         return self.beside == "all" or name in self.beside
 
     def with_notations(self, shown: Mapping[str, Notation]) -> TextOptions:
-        """Return options with other notations of the columns that a model knows.
+        """Return options in which columns of ``like`` have other notations.
 
         Parameters
         ----------
         shown : dict of str to Notation
-            By name; other columns keep theirs.
+            Notations by column name. Other columns keep theirs.
 
         Returns
         -------
@@ -193,46 +193,44 @@ class TextOptions:
 
     @property
     def has_words(self) -> bool:
-        """True if a word stands for a gap in some column."""
+        """True if any column has a gap word besides the built-in ones."""
         return bool(self.missing) or any(self.words(name) for name in self.kinds)
 
     def refuse_for(self, what: str) -> None:
-        """Raise ParameterError if options are given that only delimited text has.
+        """Raise ParameterError if an option is given that only applies to delimited text.
 
         Parameters
         ----------
         what : str
-            What the data are, for the message.
+            Noun of the data, for the message.
         """
         given = {"delimiter": self.delimiter, "dates": self.dates, "decimal": self.decimal}
         found = [name for name, value in given.items() if value is not None]
         if found:
             raise ParameterError(
-                f"{found[0]} must be left out for {what}: it is for delimited text. Drop it."
+                f"{found[0]} must be left out for {what}. It applies to delimited text only."
             )
 
     def refuse_for_images(self) -> None:
-        """Raise ParameterError if options are given, which images have no use for."""
+        """Raise ParameterError if any option is given, as none applies to images."""
         self.refuse_for("images")
         if self.missing:
-            raise ParameterError(
-                "missing must be left out for images: they have no cells. Drop it."
-            )
+            raise ParameterError("missing must be left out for images. They have no cells.")
 
     def noted(self, notation: Notation, name: str) -> Notation:
-        """Return a notation with the words for a gap that count in a column.
+        """Return the notation of a column with its gap words.
 
         Parameters
         ----------
         notation : Notation
-            Of the column.
+            Notation of the column.
         name : str
-            Of the column.
+            Name of the column.
 
         Returns
         -------
         Notation
-            With other words.
+            The notation with ``missing`` replaced.
         """
         return replace(notation, missing=self.words(name))
 

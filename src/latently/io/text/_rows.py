@@ -1,4 +1,4 @@
-"""The rows of a delimited file as columns of text; short rows are filled, long ones refused."""
+"""Split the rows of a delimited file into text columns."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from latently.io.text._header import SPACES, Header
 
 __all__ = ["RowText"]
 
-# A row must fit into one block; 16 MiB also keeps both cores busy.
+# A row must fit into one block. Blocks of 16 MiB also keep two cores busy.
 _BLOCK = 2**24
-# Bytes in which there is a cell, unless there is none at all.
+# Bytes that are searched for a cell before the whole text is.
 _START = 2**12
 
 
@@ -60,19 +60,19 @@ class RowText:
         return " " if self.header.delimiter == SPACES else self.header.delimiter
 
     def parse(self, missing: Sequence[str], columns: Sequence[str] | None = None) -> pa.Table:
-        """Return columns of text; words that are not in quotes may stand for missing cells.
+        """Return text columns, in which unquoted gap words are missing cells.
 
         Parameters
         ----------
         missing : sequence of str
-            Words for a missing cell.
+            Gap words.
         columns : sequence of str or None, default=None
-            Names of the columns wanted; None is all.
+            Names of the columns wanted. None returns all.
 
         Returns
         -------
         pyarrow.Table
-            Texts.
+            Columns of strings.
         """
         try:
             table = self._parsed(missing, columns)
@@ -80,7 +80,7 @@ class RowText:
                 self._warn_of_blank_lines(table.num_rows)
             return table
         except pa.ArrowInvalid as error:
-            wrong = f"the rows cannot be told apart ({clip(error, 60)})"
+            wrong = f"the rows cannot be parsed ({clip(error, 60)})"
             if self._is_mended:
                 raise refuse(self.source, wrong, "Check delimiters and quotes") from None
         self._is_mended = True
@@ -111,7 +111,7 @@ class RowText:
         return table.rename_columns(wanted)
 
     def _mended(self) -> pa.Buffer:
-        """Fill short rows and cut empty extra cells, line by line; refuse anything else."""
+        """Return the text with short rows filled and empty extra cells cut."""
         text = self._body.to_pybytes().decode()
         lines, header = text.split("\n"), self.header
         reader = csv.reader(io.StringIO(text), delimiter=self._delimiter)
@@ -144,7 +144,7 @@ class RowText:
         raise refuse(self.source, wrong, remedy)
 
     def _warn_of_blank_lines(self, n_rows: int) -> None:
-        """Speak of blank lines among the rows; between quotes, they may be part of a cell."""
+        """Warn of blank lines among the rows, unless quotes may make them part of a cell."""
         if self.has_quotes or self._raw.count(b"\n", self._start) <= n_rows:
             return
         lines = self._raw[self._start :].rstrip().split(b"\n")
@@ -153,7 +153,7 @@ class RowText:
             warn(f"{counted(blank, 'blank line')} among the rows skipped.")
 
     def drop_unnamed(self, table: pa.Table) -> pa.Table:
-        """Return a table without columns that have neither name nor content."""
+        """Return a table without the columns that have neither a name nor a value."""
         unnamed = [self.header.names[place] for place in self.header.unnamed]
         empty = [name for name in unnamed if _is_empty(table[name])]
         if empty:
@@ -165,7 +165,7 @@ class RowText:
 
 
 def _single_spaced(body: bytes) -> bytes:
-    """Return lines with one space between cells, and none around the line."""
+    """Return lines with one space between cells and none at the ends."""
     return re.sub(rb" *\n *", b"\n", re.sub(rb"[ \t]+", b" ", body)).strip(b" ")
 
 

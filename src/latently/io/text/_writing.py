@@ -1,4 +1,4 @@
-"""Tables into delimited text, cell by cell."""
+"""Write tables as delimited text."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["fill_csv", "header_line", "in_notation", "row_lines"]
 
 
 def fill_csv(table: pa.Table, sink: BinaryIO, delimiter: str = ",") -> None:
-    """Write a table as delimited text; missing cells are empty.
+    """Write a table as delimited text with empty missing cells.
 
-    Names and texts stand in quotes. Texts that were read from a file as they stand do so
-    only where they hold a delimiter, a quote or a line end.
+    Names and texts are quoted. Texts of verbatim fields are quoted only if they hold a delimiter,
+    a quote or a line end.
 
     Parameters
     ----------
     table : pyarrow.Table
         Columns without nesting.
     sink : binary file
-        Where to write.
+        The open output.
     delimiter : str, default=","
         One character between cells.
     """
@@ -34,26 +34,26 @@ def fill_csv(table: pa.Table, sink: BinaryIO, delimiter: str = ",") -> None:
 
 
 def header_line(schema: pa.Schema, delimiter: str = ",") -> bytes:
-    """Return the line of names.
+    """Return the header line.
 
     Parameters
     ----------
     schema : pyarrow.Schema
-        Whose names.
+        Schema of the table.
     delimiter : str, default=","
         One character between them.
 
     Returns
     -------
     bytes
-        Names in quotes, and a line end.
+        Quoted names and a line end.
     """
     names = _quoted(pa.array(schema.names, pa.large_string()))
     return (delimiter.join(names.to_pylist()) + "\n").encode()
 
 
 def row_lines(table: pa.Table, delimiter: str = ",") -> bytes:
-    """Return the lines of a table, without that of names.
+    """Return the lines of a table without the header.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def row_lines(table: pa.Table, delimiter: str = ",") -> bytes:
     Returns
     -------
     bytes
-        One line a row.
+        One line per row.
     """
     columns = [
         _cells(column, field, delimiter, alone=table.num_columns == 1)
@@ -77,14 +77,14 @@ def row_lines(table: pa.Table, delimiter: str = ",") -> bytes:
 
 
 def _joined(*parts: Any, between: str = "") -> Any:
-    """Return texts one after the other, cell by cell, as large strings."""
+    """Return the cell-wise concatenation of texts as large strings."""
     kind = pa.large_string()
     large = [pa.scalar(p, kind) if isinstance(p, str) else p.cast(kind) for p in parts]
     return pc.binary_join_element_wise(*large, pa.scalar(between, kind))
 
 
 def _bytes_of(chunk: Any) -> bytes:
-    """Return the texts of an array, one after the other."""
+    """Return the concatenated texts of an array as bytes."""
     if not len(chunk):
         return b""
     _, offsets, content = chunk.buffers()
@@ -94,7 +94,7 @@ def _bytes_of(chunk: Any) -> bytes:
 
 
 def _cells(column: Any, field: Any, delimiter: str, *, alone: bool) -> Any:
-    """Return the cells of a column as large strings, quoted where they must be."""
+    """Return the cells of a column as large strings, quoted where needed."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     text = _text_of(column)
@@ -108,7 +108,7 @@ def _cells(column: Any, field: Any, delimiter: str, *, alone: bool) -> Any:
         text = pc.if_else(special, _quoted(text), text) if pc.any(special).as_py() else text
     elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         text = _quoted(text)
-    # A lone missing cell would be a blank line, which readers skip; "" is not.
+    # In a table of one column a missing cell would be a blank line, which readers skip.
     return pc.fill_null(text, '""' if alone else "")
 
 
@@ -122,19 +122,19 @@ def _quoted(text: Any) -> Any:
 
 
 def in_notation(column: Any, notation: Notation) -> Any:
-    """Return numbers, dates or times as text in the notation of their column.
+    """Return numbers, dates or times as text in a given notation.
 
     Parameters
     ----------
     column : pyarrow.ChunkedArray
-        Values.
+        Typed cells.
     notation : Notation
-        How to write them.
+        Notation of the text.
 
     Returns
     -------
     pyarrow.ChunkedArray
-        Large strings, null where a cell is missing.
+        Large strings, null for missing cells.
     """
     kind = column.type
     if pa.types.is_dictionary(kind):
@@ -152,7 +152,7 @@ def in_notation(column: Any, notation: Notation) -> Any:
 
 
 def _whole_seconds(column: Any) -> Any:
-    """Return instants and times of day without fractions where none has one."""
+    """Return instants and times of day in seconds if none has a fraction."""
     kind = column.type
     if pa.types.is_timestamp(kind):
         target = pa.timestamp("s", kind.tz)
@@ -167,7 +167,7 @@ def _whole_seconds(column: Any) -> Any:
 
 
 def _grouped(text: Any, mark: str, decimal: str) -> Any:
-    """Return numbers with a mark between groups of three digits; others as they are."""
+    """Return numbers with a thousands separator. Exponents and special values stay as they are."""
     text = text.combine_chunks()
     parts = pc.extract_regex(text, r"^(?P<sign>-?)(?P<whole>\d+)(?:\.(?P<rest>\d+))?$")
     whole = parts.field("whole")
