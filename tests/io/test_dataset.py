@@ -267,7 +267,7 @@ def test_a_folder_without_tables_is_refused(tmp_path):
 
 
 def test_a_pattern_without_files_is_refused(tmp_path):
-    with pytest.raises(DataError, match="no table's name is like this"):
+    with pytest.raises(DataError, match="no table matches the pattern"):
         TableDataset(str(tmp_path / "*.parquet"))
 
 

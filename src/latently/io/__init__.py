@@ -1,7 +1,7 @@
-"""Files into tables, arrays and stacks of images, and back.
+"""Reading and writing of tables, arrays and stacks of images.
 
-``read`` and ``write`` choose the format by the file name. Every refusal is a ``DataError`` that
-names the file, the place and the mend. Every output is written whole or not at all.
+``read`` and ``write`` choose the format by the file name. Unusable data raise a ``DataError`` that
+names the file, the place and the remedy. An output is written completely or not at all.
 """
 
 from latently.io._files import write

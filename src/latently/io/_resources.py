@@ -28,14 +28,14 @@ def free_memory() -> int | None:
     return min(known, default=None)
 
 
-def check_memory(needed: float, what: str, remedy: str, allowed: float | None = None) -> None:
+def check_memory(needed: float, task: str, remedy: str, allowed: float | None = None) -> None:
     """Raise ResourceError if a task needs more memory than is free or allowed.
 
     Parameters
     ----------
     needed : float
         Estimated need in bytes.
-    what : str
+    task : str
         Name of the task in the message.
     remedy : str
         Advice, the last sentence of the message.
@@ -49,10 +49,10 @@ def check_memory(needed: float, what: str, remedy: str, allowed: float | None = 
         words = f"{_bytes(allowed)} are allowed"
     else:
         return
-    raise ResourceError(f"{what} needs about {_bytes(needed)} of memory, {words}. {remedy}.")
+    raise ResourceError(f"{task} needs about {_bytes(needed)} of memory, {words}. {remedy}.")
 
 
-def check_disk(folder: str | Path, needed: float, what: str) -> None:
+def check_disk(folder: str | Path, needed: float, output: str) -> None:
     """Raise ResourceError if a disk has less free space than an output needs.
 
     Parameters
@@ -61,7 +61,7 @@ def check_disk(folder: str | Path, needed: float, what: str) -> None:
         A folder on the disk.
     needed : float
         Estimated need in bytes.
-    what : str
+    output : str
         Name of the output in the message.
     """
     try:
@@ -70,7 +70,7 @@ def check_disk(folder: str | Path, needed: float, what: str) -> None:
         return  # writing will raise the error
     if needed > free:
         raise ResourceError(
-            f"{show(folder)}: {what} needs about {_bytes(needed)} of disk, {_bytes(free)} "
+            f"{show(folder)}: {output} needs about {_bytes(needed)} of disk, {_bytes(free)} "
             "are free. Make room, or name another folder."
         )
 
@@ -94,12 +94,12 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def memory_errors_named(what: str) -> Iterator[None]:
+def memory_errors_named(task: str) -> Iterator[None]:
     """Raise ResourceError if the block runs out of memory.
 
     Parameters
     ----------
-    what : str
+    task : str
         Name of the task in the message.
     """
     try:
@@ -110,7 +110,7 @@ def memory_errors_named(what: str) -> Iterator[None]:
         free = free_memory()
         left = "" if free is None else f", {_bytes(free)} are left"
         raise ResourceError(
-            f"{what} ran out of memory{left}. Take a smaller batch_size, fewer rows or narrower "
+            f"{task} ran out of memory{left}. Take a smaller batch_size, fewer rows or narrower "
             "layers."
         ) from None
 

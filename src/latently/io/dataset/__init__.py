@@ -1,5 +1,5 @@
-"""Tables of many files or larger than memory: ``TableDataset`` and all that it needs.
+"""Tables of many files or larger than memory: ``TableDataset`` and its parts.
 
-Modules here may import every other folder of ``io``, and of its base all but ``_read``.
-Whatever finds, agrees on, stages or streams parts of a table belongs here.
+Modules here may import every other module of ``io`` except ``_read``. Code that finds the files
+of a table, unifies their types, stages text or writes in pieces belongs here.
 """

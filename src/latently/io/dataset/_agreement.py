@@ -1,4 +1,4 @@
-"""One type for each column of a table that comes in several texts."""
+"""Common column types of several text files, or of several pieces of one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from latently.schema import ColumnType, Notation, TableSpec, notations_of
 
 __all__ = ["Agreement", "wider"]
 
-#: Types from narrow to wide: each can hold what those before it in its row hold.
+#: Types from narrow to wide: each can hold the values of those before it in its row.
 _LADDERS = (
     (pa.int64(), pa.float64()),
     (pa.date32(), pa.timestamp("us"), pa.timestamp("ns")),
@@ -24,19 +24,19 @@ _LADDERS = (
 
 
 class Agreement:
-    """The types that hold the cells of all tables seen so far, and how they are written.
+    """Column types and notations that fit all tables added so far.
 
     Parameters
     ----------
     options : TextOptions
-        How the tables are read.
+        Options by which the tables were read.
 
     Attributes
     ----------
     clashes : set of str
-        Columns of values that only text can hold together, though none of them is text.
+        Columns with types that only text can unify, although none of them is text.
     notes : Notes
-        What there is to say about the columns.
+        Remarks on the columns of all tables.
     """
 
     def __init__(self, options: TextOptions) -> None:
@@ -49,7 +49,7 @@ class Agreement:
         self.notes = Notes()
 
     def add(self, found: ReadTable) -> None:
-        """Look at one more table."""
+        """Add a table."""
         self.notes.join(found.notes)
         for name, notation in notations_of(found.table.schema).items():
             self._notations.setdefault(name, notation)
@@ -69,24 +69,24 @@ class Agreement:
 
     @property
     def schema(self) -> pa.Schema:
-        """Names and types; a column without a value holds numbers."""
+        """Names and types of all columns. A column without a value is float64."""
         pairs = self._kinds.items()
         return pa.schema([(n, pa.float64() if pa.types.is_null(k) else k) for n, k in pairs])
 
     def cast(self, table: pa.Table, names: Sequence[str] | None = None) -> pa.Table:
-        """Return some columns in the types of all, or all of them; one that is not there is empty.
+        """Return columns of a table in the common types. A column that it lacks is missing.
 
         Parameters
         ----------
         table : pyarrow.Table
-            One of those that were seen, or read anew by ``options``.
+            A table that was added, or was read again by ``options()``.
         names : sequence of str or None, default=None
-            The columns wanted; None is all that any table has.
+            The columns wanted. None returns the columns of all tables.
 
         Returns
         -------
         pyarrow.Table
-            As many rows.
+            The same rows.
         """
         schema = self.schema
         wanted = schema.names if names is None else names
@@ -99,7 +99,7 @@ class Agreement:
         return own.with_type(field.type)
 
     def holds(self, found: ReadTable) -> bool:
-        """Return True if a table was read as all of them are to be."""
+        """Return True if a table already has the common types, and no error."""
         pairs = zip(found.table.schema, found.table.columns, strict=True)
         same = all(
             field.type == self._kinds[field.name] or column.null_count == len(column)
@@ -108,12 +108,12 @@ class Agreement:
         return same and not found.problems
 
     def options(self) -> TextOptions:
-        """Return options by which every table is read alike.
+        """Return options by which every table is read in the common types and notations.
 
         Raises
         ------
         DataError
-            If no table shows how a column is written.
+            If no table determines the notation of a column.
         """
         for name, problem in self._problems.items():
             if name not in self._shown and self._kinds[name] != pa.string():
@@ -144,7 +144,7 @@ def _cast(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:
 
 
 def wider(one: pa.DataType, other: pa.DataType) -> pa.DataType:
-    """Return a type that holds the values of two: text where nothing else does."""
+    """Return the narrowest type that holds the values of two types, or text if there is none."""
     if one == other or pa.types.is_null(other):
         return one
     if pa.types.is_null(one):

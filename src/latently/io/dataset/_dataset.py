@@ -1,4 +1,4 @@
-"""Tables in one file or many, read piece by piece and never held whole."""
+"""Tables in one file or many, read in pieces at each iteration."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from latently.io.text._options import TextOptions, text_name
 
 __all__ = ["Piece", "RowPicker", "TableDataset", "as_dataset"]
 
-#: Parts that are read from at once when rows are mixed, and the bytes that they may hold together.
+#: Largest number of parts that are interleaved by ``shuffled``, and their bytes in total.
 _OPEN, _OPEN_BYTES = 4, 1 << 26
 
 
 class Piece(NamedTuple):
-    """Neighbouring rows, and where the first of them stands in the whole table.
+    """Consecutive rows, with the position of the first one in the whole table.
 
     Parameters
     ----------
     start : int
-        Place of the first row.
+        Position of the first row.
     table : pyarrow.Table
         The rows.
     """
@@ -51,7 +51,7 @@ class Piece(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """Rows of one file that are read together."""
+    """A row group, record batch or slice of one file: the smallest unit of reading."""
 
     file: int
     place: int
@@ -59,37 +59,42 @@ class _Part(NamedTuple):
 
 
 class TableDataset:
-    """A table in files, read piece by piece each time that it is iterated over.
+    """A table in files that is read in pieces each time it is iterated over.
 
-    Parquet files, and Arrow files of random access, stay on disk: a table may be larger than
-    memory. Files of any other format are read whole, and cut. ``fit`` takes a dataset and learns
-    from all of its rows; ``transform``, ``reconstruct`` and ``score_samples`` take it piece by
-    piece.
+    Parquet files and Arrow files of random access stay on disk, so that a table may be larger
+    than memory. So does delimited text above 1 GiB, which is converted to a temporary Parquet
+    file. Other files are read into memory. ``fit`` accepts a dataset and trains on all of its
+    rows. ``transform``, ``reconstruct`` and ``score_samples`` process it in pieces.
 
     Parameters
     ----------
     source : str, Path, list of str or pyarrow.dataset.Dataset
-        A file; a folder of files, with sub-folders, those named ``key=value`` as a column; a
-        pattern such as ``"data/2026-*.parquet"``; several files; Parquet or Arrow files on another
-        file system that pyarrow knows, as ``"s3://bucket/rows"``; or a dataset of pyarrow.
+        One of the following:
+
+        - a file or a list of files,
+        - a folder with its sub-folders, of which those named ``key=value`` give a column,
+        - a pattern such as ``"data/2026-*.parquet"``,
+        - the URI of Parquet or Arrow files on a file system that pyarrow supports, such as
+          ``"s3://bucket/rows"``,
+        - a dataset of pyarrow.
     format : str, optional
-        As in ``read``; by default file names decide.
+        As in ``read``. By default the file names decide.
     options : TextOptions, optional
-        How delimited text is read, and which words stand for a gap in files of every format.
+        Options of delimited text. The gap words apply to files of every format.
 
     Attributes
     ----------
     schema : pyarrow.Schema
         Names and types of the columns.
     n_rows : int
-        Rows in all files.
+        Number of rows in all files.
     paths : tuple of str
         The files, in the order of their rows.
 
     Raises
     ------
     DataError
-        If there is no file, a file cannot be used, or its columns are not those of the first.
+        If there is no file, a file cannot be used, or its columns differ from those of the first.
 
     Examples
     --------
@@ -126,7 +131,7 @@ class TableDataset:
 
     @property
     def text_options(self) -> dict[str, Any]:
-        """What was said about the cells, by name; nothing where nothing was said."""
+        """The given options ``missing``, ``dates`` and ``decimal``, without defaults."""
         given = {name: getattr(self._options, name) for name in ("missing", "dates", "decimal")}
         return {name: value for name, value in given.items() if value}
 
@@ -142,12 +147,12 @@ class TableDataset:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the whole table would take in memory, estimated by types."""
+        """Size of the whole table in memory in bytes, estimated from the types."""
         return self.n_rows * sum(cell_bytes(field.type) for field in self.schema)
 
     @property
     def _largest_part(self) -> int:
-        """Bytes of the largest part in memory."""
+        """Size of the largest part in memory in bytes."""
         largest = max(size for file in self._files for size in file.sizes)
         return max(1, largest * self.nbytes // self.n_rows)
 
@@ -161,11 +166,11 @@ class TableDataset:
         )
 
     def __iter__(self) -> Iterator[pa.Table]:
-        """Yield the rows in their order, at most ``2 ** 15`` at once."""
+        """Yield the rows in order, at most ``2 ** 15`` at once."""
         yield from (table for _, table in self.pieces())
 
     def select(self, columns: Sequence[str]) -> TableDataset:
-        """Return the dataset with some of its columns; no other is read.
+        """Return the dataset with some of its columns. Only these are read.
 
         Parameters
         ----------
@@ -175,7 +180,7 @@ class TableDataset:
         Returns
         -------
         TableDataset
-            Of the same files.
+            A dataset over the same files.
 
         Raises
         ------
@@ -193,22 +198,22 @@ class TableDataset:
         return chosen
 
     def pieces(self, rank: int = 0, n_workers: int = 1) -> Iterator[Piece]:
-        """Yield a worker's rows in pieces, in their order.
+        """Yield the rows of a worker in pieces, in order.
 
         Parameters
         ----------
         rank : int, default=0
-            Number of the worker.
+            Rank of the worker.
         n_workers : int, default=1
-            Workers that share the table; one has all of it.
+            Number of workers that share the table. A single worker reads all of it.
 
         Yields
         ------
         Piece
-            Rows, and where the first of them stands in the table.
+            Rows, with the position of the first one in the table.
         """
         own = [self._parts[number] for number in self.shares(n_workers)[rank]]
-        # Neighbours are read together: a file is opened once for them.
+        # Consecutive parts are read together, so that their file is opened once.
         runs = groupby(enumerate(own), lambda pair: (pair[1].file, pair[1].place - pair[0]))
         for (number, _), run in runs:
             parts = [part for _, part in run]
@@ -218,17 +223,18 @@ class TableDataset:
                 start += table.num_rows
 
     def shares(self, n_workers: int) -> list[list[int]]:
-        """Deal the parts of the files out among workers, so that all have about as many rows.
+        """Return a partition of the file parts into workers with about equally many rows.
 
         Parameters
         ----------
         n_workers : int
-            How many share the table.
+            Number of workers that share the table.
 
         Returns
         -------
         list of list of int
-            The parts of each worker, in order; none where there are fewer parts than workers.
+            The parts of each worker, in order. Some are empty if there are fewer parts than
+            workers.
         """
         found: list[list[int]] = [[] for _ in range(n_workers)]
         loads = [(0, rank) for rank in range(n_workers)]
@@ -239,17 +245,17 @@ class TableDataset:
         return [sorted(own) for own in found]
 
     def places(self, n_workers: int) -> list[list[range]]:
-        """Return where the rows of each worker stand in the table.
+        """Return the positions of each worker's rows in the table.
 
         Parameters
         ----------
         n_workers : int
-            Workers that share the table.
+            Number of workers that share the table.
 
         Returns
         -------
         list of list of range
-            Places of neighbouring rows, one range for each part of a worker.
+            One range of row positions for each part of a worker.
         """
         return [
             [range(self._parts[n].start, self._parts[n].start + self._size(n)) for n in own]
@@ -257,17 +263,17 @@ class TableDataset:
         ]
 
     def _size(self, number: int) -> int:
-        """Return how many rows a part has."""
+        """Return the number of rows of a part."""
         part = self._parts[number]
         return self._files[part.file].sizes[part.place]
 
     def by_file(self) -> list[TableDataset]:
-        """Return one dataset for each file, with the columns of all.
+        """Return one dataset for each file, with the common columns.
 
         Returns
         -------
         list of TableDataset
-            In the order of their rows.
+            One per file, in the order of their rows.
         """
         found = []
         for file, keys in zip(self._files, self._keys, strict=True):
@@ -278,21 +284,21 @@ class TableDataset:
         return found
 
     def shuffled(self, seed: int, rank: int = 0, n_workers: int = 1) -> Iterator[Piece]:
-        """Yield a worker's rows in pieces, the parts of the files in random order.
+        """Yield the rows of a worker in pieces, with the parts of the files in random order.
 
         Parameters
         ----------
         seed : int
-            The same seed gives the same order. Rows within a piece keep theirs.
+            Seed of the order. Rows within a piece keep their order.
         rank : int, default=0
-            Number of the worker.
+            Rank of the worker.
         n_workers : int, default=1
-            Workers that share the table; one has all of it.
+            Number of workers that share the table. A single worker reads all of it.
 
         Yields
         ------
         Piece
-            Rows, and where the first of them stands in the table.
+            Rows, with the position of the first one in the table.
         """
         own = self.shares(n_workers)[rank]
         order = (own[place] for place in np.random.default_rng(seed).permutation(len(own)))
@@ -306,19 +312,19 @@ class TableDataset:
             yield from _next_piece(open_parts)
 
     def sample(self, n_rows: int, seed: int) -> pa.Table:
-        """Return rows drawn at random in their order, or all where there are no more.
+        """Return a random sample of the rows, in order.
 
         Parameters
         ----------
         n_rows : int
-            Rows to draw.
+            Number of rows to draw. If the table has no more, all are returned.
         seed : int
-            The same seed draws the same rows.
+            Seed of the draw.
 
         Returns
         -------
         pyarrow.Table
-            In memory.
+            The rows in memory.
         """
         places = np.arange(self.n_rows)
         if n_rows < self.n_rows:
@@ -326,7 +332,7 @@ class TableDataset:
         return self.take(places)
 
     def take(self, places: ArrayLike) -> pa.Table:
-        """Return the rows at some places, in the order of the table.
+        """Return the rows at given positions, in the order of the table.
 
         Parameters
         ----------
@@ -336,7 +342,7 @@ class TableDataset:
         Returns
         -------
         pyarrow.Table
-            In memory.
+            The rows in memory.
         """
         picker = RowPicker(np.sort(np.asarray(places)))
         for piece in self.pieces():
@@ -368,7 +374,7 @@ class TableDataset:
             start += table.num_rows
 
     def _read(self, number: int, parts: Sequence[int]) -> Iterator[pa.Table]:
-        """Yield parts of a file, in the columns and types of the whole table."""
+        """Yield parts of a file in the columns and types of the whole table."""
         file, keys = self._files[number], self._keys[number]
         wanted = {*self.schema.names}
         own = [n for n in file.schema.names if (n in wanted or text_name(n) in wanted)]
@@ -384,7 +390,7 @@ class TableDataset:
 
 
 class RowPicker:
-    """Collects the rows at some places, in memory, while pieces of a table go by.
+    """Collector of the rows at given positions from the pieces of a table.
 
     Parameters
     ----------
@@ -398,12 +404,12 @@ class RowPicker:
         self._picked: list[pa.Table] = []
 
     def add(self, piece: Piece) -> None:
-        """Take what is wanted from a piece.
+        """Collect the wanted rows of a piece.
 
         Parameters
         ----------
         piece : Piece
-            Rows that were not seen before.
+            Rows that were not added before.
         """
         start, table = piece
         first, last = np.searchsorted(self.places, (start, start + table.num_rows))
@@ -412,28 +418,28 @@ class RowPicker:
             self._picked.append(table.take(pa.array(self.places[first:last] - start)))
 
     def table(self) -> pa.Table:
-        """Return the rows picked so far.
+        """Return the rows collected so far.
 
         Returns
         -------
         pyarrow.Table
-            In the order in which they were seen; ``seen`` holds their places.
+            The rows in the order of the pieces. ``seen`` holds their positions.
         """
         return pa.concat_tables(self._picked).unify_dictionaries()
 
 
 def as_dataset(X: Any) -> TableDataset | None:
-    """Return rows on disk as a dataset, and None for anything else.
+    """Return rows on disk as a dataset, and None for any other object.
 
     Parameters
     ----------
     X : object
-        What a user passed.
+        Argument of a public method.
 
     Returns
     -------
     TableDataset or None
-        Of a ``TableDataset`` or a dataset of pyarrow.
+        A dataset if ``X`` is one of latently or of pyarrow.
     """
     if isinstance(X, pa_dataset.Dataset):
         return TableDataset(X)
@@ -448,7 +454,7 @@ def _found(source: Any, format: str | None, options: TextOptions) -> TableFiles:
 
 
 def _noted(schema: pa.Schema, options: TextOptions) -> pa.Schema:
-    """Return a schema whose fields name the words for a gap, for a model to keep."""
+    """Return a schema whose fields hold the gap words, which a model stores."""
     return mark_table(schema.empty_table(), options).schema if options.has_words else schema
 
 
@@ -459,7 +465,7 @@ def _parts(files: Sequence[TableFile]) -> list[_Part]:
 
 
 def _next_piece(open_parts: deque[Iterator[Piece]]) -> Iterator[Piece]:
-    """Yield the next piece of the part whose turn it is, and drop the part when it is read."""
+    """Yield the next piece of the first open part and move the part to the end, or drop it."""
     part = open_parts.popleft()
     piece = next(part, None)
     if piece is not None:
@@ -468,7 +474,7 @@ def _next_piece(open_parts: deque[Iterator[Piece]]) -> Iterator[Piece]:
 
 
 def _common_schema(files: Sequence[TableFile], keys: Sequence[dict[str, Any]]) -> pa.Schema:
-    """Return the columns of the first file; refuse a file that has others."""
+    """Return the common schema, and raise DataError for a file with other columns."""
     schema = files[0].schema.remove_metadata()
     for file in files[1:]:
         schema = _joined(schema, file, files[0].path)
@@ -499,7 +505,7 @@ def _joined_field(field: pa.Field, file: TableFile, first: str) -> pa.Field:
     if _plain(kind) == _plain(other):
         return field.with_type(_plain(kind))
     try:
-        # The finer unit of two times, and floats for whole numbers where a file has gaps.
+        # The finer of two units of time, and floats for integers if a file has gaps.
         pair = (pa.schema([pa.field(field.name, one)]) for one in (_plain(kind), _plain(other)))
         return pa.unify_schemas(list(pair), promote_options="permissive").field(0)
     except (pa.ArrowTypeError, pa.ArrowInvalid):
@@ -508,7 +514,7 @@ def _joined_field(field: pa.Field, file: TableFile, first: str) -> pa.Field:
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
-    """Return the type of the values, however they are kept."""
+    """Return the type of the values of a dictionary, and one type for all texts."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     return pa.large_string() if kind in (pa.string(), pa.string_view()) else kind

@@ -1,4 +1,4 @@
-"""Where the files of a table are: one file, a folder, a pattern, a list, or pyarrow's dataset."""
+"""Find and open the files of a table: one file, a folder, a pattern, a list or a URI."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ON_DISK: dict[str, Callable[[str, pa_fs.FileSystem], TableFile]] = {
     "ipc": ArrowFile,
 }
 _ARROW_MAGIC = b"ARROW1"
-#: What tables in a folder are told by: any .txt may be a note beside them.
+#: Endings by which tables in a folder are recognized. A .txt file may be a note.
 _SUFFIXES = {
     suffix: name
     for name, entry in FORMATS.items()
@@ -43,7 +43,7 @@ _SUFFIXES = {
 
 
 class TableFiles(NamedTuple):
-    """Files of one table, and the values that their folders' names give to columns."""
+    """Files of one table, and the values of columns given by the names of folders."""
 
     name: str
     files: tuple[TableFile, ...]
@@ -63,7 +63,7 @@ def find_files(
 
 
 def files_of(dataset: pa_dataset.Dataset) -> TableFiles:
-    """Open the files of pyarrow's dataset, on its file system; a table in memory stays there."""
+    """Open the files of a pyarrow dataset on its file system. In-memory tables stay in memory."""
     if not isinstance(dataset, pa_dataset.FileSystemDataset):
         return TableFiles("dataset", (MemoryTable("dataset", dataset.to_table()),), ({},))
     kind = dataset.format.default_extname
@@ -80,15 +80,16 @@ def files_of(dataset: pa_dataset.Dataset) -> TableFiles:
 
 
 def is_uri(source: str | Path) -> bool:
-    """Return True for a name of another file system, such as ``s3://bucket/rows``."""
+    """Return True for a URI of another file system, such as ``s3://bucket/rows``."""
     return isinstance(source, str) and re.match(r"[a-z][a-z0-9+.-]+://", source) is not None
 
 
 def _files_of_uri(source: str, format: str | None) -> TableFiles:
-    """Open Parquet or Arrow files on any file system that pyarrow knows."""
+    """Open Parquet or Arrow files on any file system that pyarrow supports."""
     kind = format or _SUFFIXES.get(suffix_of(Path(source)), "parquet")
     if kind not in _ON_DISK:
-        raise refuse(source, f"of other file systems {kind} is not read", "Write it as Parquet")
+        wrong = f"{kind} is not supported on other file systems"
+        raise refuse(source, wrong, "Write it as Parquet")
     try:
         filesystem, path = pa_fs.FileSystem.from_uri(source)
         found = pa_dataset.dataset(path, format=kind, filesystem=filesystem, partitioning="hive")
@@ -101,13 +102,13 @@ def _files_of_uri(source: str, format: str | None) -> TableFiles:
 
 
 def is_pattern(source: str | Path) -> bool:
-    """Return True for a name with ``*``, ``?`` or ``[`` that no file has."""
+    """Return True for a name with ``*``, ``?`` or ``[`` that is not an existing file."""
     exists = os.path.exists(source)  # noqa: PTH110  # Path.exists raises for names too long
     return glob.has_magic(str(source)) and not exists
 
 
 def is_table_folder(source: str | Path) -> bool:
-    """Return True for a folder in which there are tables, and no images beside them."""
+    """Return True for a folder with tables and without images."""
     try:
         if not is_folder(source):
             return False
@@ -118,7 +119,7 @@ def is_table_folder(source: str | Path) -> bool:
 
 
 def _paths(source: str | Path | Sequence[str | Path]) -> tuple[str, list[Path], Path | None]:
-    """Return how to call the source, its files, and the folder that they were found in."""
+    """Return the name of the source in messages, its files, and the folder searched."""
     if not isinstance(source, str | Path):
         if not source:
             raise DataError("The list of files is empty. Name one at least.")
@@ -128,7 +129,7 @@ def _paths(source: str | Path | Sequence[str | Path]) -> tuple[str, list[Path], 
         matches = map(Path, found)
         paths = sorted(path for path in matches if path.is_file() and suffix_of(path) in _SUFFIXES)
         if not paths:
-            raise refuse(source, "no table's name is like this", "Check the pattern")
+            raise refuse(source, "no table matches the pattern", "Check the pattern")
         return show(source), paths, None
     if is_folder(source):
         return show(source), _one_format(Path(source)), Path(source)
@@ -136,7 +137,7 @@ def _paths(source: str | Path | Sequence[str | Path]) -> tuple[str, list[Path], 
 
 
 def _until_image(folder: Path) -> Iterator[Path]:
-    """Yield the files in a folder and below it, up to the first image."""
+    """Yield the files below a folder, up to the first image."""
     for path in folder.rglob("*"):
         yield path
         if path.suffix.lower() in IMAGE_SUFFIXES:
@@ -144,7 +145,7 @@ def _until_image(folder: Path) -> Iterator[Path]:
 
 
 def _tables_in(folder: Path) -> list[Path]:
-    """Return tables in a folder and below it, without those whose names begin with . or _."""
+    """Return the tables below a folder, except for names that begin with . or _."""
     found = (path for path in folder.rglob("*") if suffix_of(path) in _SUFFIXES)
     return sorted(
         path
@@ -160,14 +161,14 @@ def _one_format(folder: Path) -> list[Path]:
         raise refuse(folder, "there is no table in this folder", "Give a folder of Parquet files")
     if len(formats) > 1:
         wrong = f"the folder holds tables of several formats: {listing(sorted(formats))}"
-        raise refuse(folder, wrong, "Name them by a pattern, such as folder/*.parquet")
+        raise refuse(folder, wrong, "Choose one by a pattern, such as folder/*.parquet")
     return paths
 
 
 def _opened_all(
     paths: Sequence[Path], format: str | None, options: TextOptions
 ) -> Iterator[TableFile]:
-    """Open the files of one table; those of text are read in types that hold the cells of all."""
+    """Open the files of one table. Text files are read in common types."""
     texts = [path for path in paths if _is_text(path, format)]
     if not texts:
         options.refuse_for("files that are not delimited text")
@@ -190,7 +191,7 @@ def _read_alike(
         return {path: MemoryTable(str(path), one.sound()) for path, one in found.items()}
     again = [path for path in paths if not agreement.holds(found[path])]
     if agreement.clashes:
-        again = []  # refused by who compares the schemas
+        again = []  # the comparison of schemas raises the error
     shared = agreement.options() if again else options
     for path in again:
         own = text_options(_format_of(path, format), shared)
@@ -237,7 +238,7 @@ def _has_random_access(path: Path) -> bool:
 def _keys(
     files: Sequence[TableFile], paths: Sequence[Path], root: Path | None
 ) -> tuple[dict[str, Any], ...]:
-    """Return the columns that folders named ``key=value`` give to each file."""
+    """Return the column values of each file that folders named ``key=value`` give."""
     if root is None or not any("=" in str(path.relative_to(root).parent) for path in paths):
         return ({},) * len(files)
     dataset = pa_dataset.dataset(

@@ -1,4 +1,4 @@
-"""Tables that are written piece by piece."""
+"""Write a table in pieces."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from latently.io.text._writing import header_line, row_lines
 
 __all__ = ["write_pieces"]
 
-#: Bytes on disk for one in memory: text takes more than numbers do.
+#: Bytes of text on disk per byte in memory.
 _TEXT_FACTOR = 2.5
 
 
@@ -34,33 +34,33 @@ def write_pieces(
     overwrite: bool = False,
     n_rows: int | None = None,
 ) -> int:
-    """Write tables of the same columns one after the other, whole or not at all.
+    """Write tables of the same columns to one file, completely or not at all.
 
-    Delimited text, Parquet and Arrow files are written piece by piece; for arrays the pieces are
-    put together.
+    Delimited text, Parquet and Arrow files are written in pieces. For other formats, and for
+    typed formats on standard output, the pieces are concatenated in memory.
 
     Parameters
     ----------
     pieces : iterable of pyarrow.Table
-        At least one.
+        At least one table.
     target : str or Path
-        The file to write, or ``"-"``, to which text is sent as it comes.
+        The file to write, or ``"-"``, to which text is written as it arrives.
     format : str, optional
         As in ``write``.
     overwrite : bool, default=False
-        Replace a file that exists.
+        If True, replace an existing file.
     n_rows : int, optional
-        Rows to come, so that a disk too small for them is refused before anything is written.
+        Expected number of rows, by which the free disk space is checked before writing.
 
     Returns
     -------
     int
-        Rows written.
+        Number of rows written.
 
     Raises
     ------
     ResourceError
-        If the disk has too little room for ``n_rows`` like the first.
+        If the disk has too little space for ``n_rows`` rows of the size of the first piece's.
     """
     name = find_format(target, format).name
     opened = _WRITERS.get(name)
@@ -86,7 +86,7 @@ def write_pieces(
 
 
 def _changed(target: str | Path) -> DataError:
-    return refuse(target, "columns change their types from piece to piece", "Write Parquet files")
+    return refuse(target, "column types differ between pieces", "Write Parquet files")
 
 
 @contextlib.contextmanager
@@ -128,7 +128,7 @@ def _text(sink: BinaryIO, first: pa.Table, delimiter: str = ",") -> Iterator[Add
 
 
 def _undictionaried(kind: pa.DataType) -> pa.DataType:
-    """Return the type of the values: pieces have dictionaries of their own, a file has one."""
+    """Return the value type of a dictionary: each piece has its own, but a file holds one."""
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 

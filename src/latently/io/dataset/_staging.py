@@ -1,4 +1,4 @@
-"""Delimited text that is larger than memory: turned once into a Parquet file of its own."""
+"""Convert delimited text that is larger than memory to a temporary Parquet file."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from latently.io.text._options import TextOptions
 
 __all__ = ["staged_csv"]
 
-#: Bytes of text that are read at once.
+#: Bytes of text read at once.
 _PIECE = 1 << 24
 
 
 def staged_csv(path: Path, options: TextOptions) -> ParquetFile:
-    """Turn a text file into Parquet, in a temporary folder that lives as long as the answer.
+    """Convert a text file to Parquet in a temporary folder, deleted with the returned object.
 
-    The text is read twice: once to find a type that all cells of a column share, as ``read_csv``
-    does, and once to write them.
+    The text is read twice: first to infer the types of the columns, as ``read_csv`` does, and
+    then to write them.
 
     Parameters
     ----------
     path : Path
-        The text, packed with gzip or not.
+        The text file, which may be packed with gzip.
     options : TextOptions
-        How to read it.
+        Options of reading.
 
     Returns
     -------
@@ -50,14 +50,14 @@ def staged_csv(path: Path, options: TextOptions) -> ParquetFile:
     DataError
         If a line or a cell cannot be used.
     ResourceError
-        If the disk for temporary files has too little room.
+        If the disk of temporary files has too little space.
     """
     folder = Path(tempfile.mkdtemp(prefix="latently-"))
     try:
         check_disk(folder, path.stat().st_size, f"{show(path)}, as Parquet,")
         agreement = _agreed(path, options)
         target = folder / f"{path.stem}.parquet"
-        with silenced():  # issued when types were found
+        with silenced():  # issued while the types were inferred
             pieces = _pieces(path, agreement.options())
             write_pieces((agreement.cast(piece.sound(quiet=True)) for piece in pieces), target)
         staged = ParquetFile(str(target), pa_fs.LocalFileSystem())
@@ -87,7 +87,7 @@ def _pieces(path: Path, options: TextOptions) -> Iterator[ReadTable]:
 
 
 def _agreed(path: Path, options: TextOptions) -> Agreement:
-    """Return the narrowest types that hold the cells of all pieces."""
+    """Return the narrowest types that fit the cells of all pieces."""
     agreement = Agreement(options)
     with each_once():
         for piece in _pieces(path, options):

@@ -1,4 +1,4 @@
-"""Parquet and Arrow files that are read part by part, each part again and again."""
+"""Parquet and Arrow files whose parts can be read repeatedly."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from latently.io.tables._arrow import DAMAGE, check_columns
 
 __all__ = ["PIECE_ROWS", "ArrowFile", "MemoryTable", "ParquetFile", "TableFile"]
 
-#: Most rows of a piece.
+#: Largest number of rows of a piece.
 PIECE_ROWS = 1 << 15
-#: Bytes of a column that are read from a Parquet file at once.
+#: Bytes of a column read from a Parquet file at once.
 _BUFFER = 1 << 20
 
 
 class Stamp(NamedTuple):
-    """By what a file is known to be the same."""
+    """Size and time of modification, by which a changed file is detected."""
 
     size: int | None
     changed: int | None
 
 
 class TableFile(ABC):
-    """Rows that are read part by part, each part again and again.
+    """Base class of files whose parts can be read repeatedly.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class TableFile(ABC):
     schema : pyarrow.Schema
         Columns and their types.
     sizes : list of int
-        Rows of each part.
+        Number of rows of each part.
     """
 
     path: str
@@ -52,7 +52,7 @@ class TableFile(ABC):
 
 
 class MemoryTable(TableFile):
-    """A table that was read whole, cut into parts."""
+    """A table in memory, split into parts of ``PIECE_ROWS`` rows."""
 
     def __init__(self, path: str, table: pa.Table) -> None:
         self.path, self.schema, self._table = path, table.schema, table
@@ -66,9 +66,9 @@ class MemoryTable(TableFile):
 
 
 class DiskFile(TableFile):
-    """One file of a table; it is opened anew for each reading."""
+    """One file of a table, which is opened for each reading."""
 
-    #: What it is called in messages.
+    #: Name of the format in messages.
     name = "Parquet"
 
     def __init__(self, path: str, filesystem: pa_fs.FileSystem) -> None:
@@ -76,16 +76,16 @@ class DiskFile(TableFile):
         self._stamp = self._stamped()
         if self._stamp.size == 0:
             raise refuse(path, "the file is empty (0 bytes)", "Give a file with data")
-        self.schema, self.sizes = self._guarded(self._look)
+        self.schema, self.sizes = self._guarded(self._read_sizes)
         check_columns(path, self.schema)
 
     @abstractmethod
-    def _look(self) -> tuple[pa.Schema, list[int]]:
-        """Return schema and sizes."""
+    def _read_sizes(self) -> tuple[pa.Schema, list[int]]:
+        """Return the schema and the number of rows of each part."""
 
     @abstractmethod
     def _batches(self, parts: Sequence[int], columns: list[str]) -> Iterator[pa.RecordBatch]:
-        """Yield some parts."""
+        """Yield the rows of some parts as record batches."""
 
     def read(self, parts: Sequence[int], columns: list[str]) -> Iterator[pa.Table]:
         """Yield the rows of some parts, at most ``PIECE_ROWS`` at once."""
@@ -132,13 +132,13 @@ class DiskFile(TableFile):
 
 
 class ParquetFile(DiskFile):
-    """A Parquet file; a part is a row group, and page checksums are verified."""
+    """A Parquet file, whose parts are row groups. Page checksums are verified."""
 
     def _open(self, **options: Any) -> pa_parquet.ParquetFile:
         source = self.filesystem.open_input_file(self.path)
         return pa_parquet.ParquetFile(source, page_checksum_verification=True, **options)
 
-    def _look(self) -> tuple[pa.Schema, list[int]]:
+    def _read_sizes(self) -> tuple[pa.Schema, list[int]]:
         with self._open() as file:
             self._metadata = file.metadata
             groups = (file.metadata.row_group(i) for i in range(file.metadata.num_row_groups))
@@ -150,11 +150,11 @@ class ParquetFile(DiskFile):
 
 
 class ArrowFile(DiskFile):
-    """An Arrow or Feather file of random access; a part is a record batch."""
+    """An Arrow or Feather file of random access, whose parts are record batches."""
 
     name = "an Arrow file"
 
-    def _look(self) -> tuple[pa.Schema, list[int]]:
+    def _read_sizes(self) -> tuple[pa.Schema, list[int]]:
         with self.filesystem.open_input_file(self.path) as source:
             reader = pa.ipc.open_file(source)
             places = range(reader.num_record_batches)

@@ -196,19 +196,19 @@ class TextOptions:
         """True if any column has a gap word besides the built-in ones."""
         return bool(self.missing) or any(self.words(name) for name in self.kinds)
 
-    def refuse_for(self, what: str) -> None:
+    def refuse_for(self, noun: str) -> None:
         """Raise ParameterError if an option is given that only applies to delimited text.
 
         Parameters
         ----------
-        what : str
+        noun : str
             Noun of the data, for the message.
         """
         given = {"delimiter": self.delimiter, "dates": self.dates, "decimal": self.decimal}
         found = [name for name, value in given.items() if value is not None]
         if found:
             raise ParameterError(
-                f"{found[0]} must be left out for {what}. It applies to delimited text only."
+                f"{found[0]} must be left out for {noun}. It applies to delimited text only."
             )
 
     def refuse_for_images(self) -> None:
