@@ -261,8 +261,8 @@ def declares_images(estimator: Any) -> bool:
     """Return True where an estimator, or the one inside it, says or was fitted on images."""
     inner = getattr(estimator, "autoencoder", None)
     inner = getattr(inner, "estimator", inner)  # of a FrozenEstimator
-    said = any(getattr(one, "kind", "auto") == "images" for one in (estimator, inner))
-    return said or hasattr(inner, "preprocessor_")
+    is_declared = any(getattr(one, "kind", "auto") == "images" for one in (estimator, inner))
+    return is_declared or hasattr(inner, "preprocessor_")
 
 
 def check_images(stack: np.ndarray) -> None:
@@ -327,9 +327,9 @@ def read_weights(sample_weight: Any, X: Any, n_rows: int) -> np.ndarray | None:
         raise DataError(
             "sample_weight is zero for every row. Give at least one row a non-zero weight."
         )
-    one_for_all = sample_weight.item() if sample_weight.ndim == 0 else None
+    shared_weight = sample_weight.item() if sample_weight.ndim == 0 else None
     try:
-        weights: np.ndarray = check_sample_weight(one_for_all or sample_weight, n_rows)
+        weights: np.ndarray = check_sample_weight(shared_weight or sample_weight, n_rows)
     except ValueError as error:
         raise DataError(str(error)) from None
     return weights

@@ -79,7 +79,7 @@ def test_each_error_has_its_code(error, code):
         (("fit", "TABLE", "-o", "NEW", "--device", "abacus"), 2, "abacus"),
         (("fit", "NOTHING", "-o", "NEW"), 3, "nothing.csv"),
         (("transform", "MODEL", "OTHER"), 3, "missing"),
-        (("transform", "MODEL", "TABLE", "-o", "MODEL"), 3, "Say which with format"),
+        (("transform", "MODEL", "TABLE", "-o", "MODEL"), 3, "Name the format with format"),
         (("transform", "MODEL", "TABLE", "--output-format", "xls"), 2, "xls"),
         (("transform", "TABLE", "TABLE"), 4, "table.csv"),
         (("inspect", "NOTHING"), 4, "nothing.csv"),

@@ -74,7 +74,7 @@ def test_a_saved_imputer_fills_as_it_did(run, holed, tmp_path, quick):
 
 def test_many_pieces_give_what_one_gives(run, holed, imputer, tmp_path, monkeypatch):
     run("impute", imputer, holed, "-o", tmp_path / "one.parquet", "--id", "key")
-    monkeypatch.setattr("latently.io._table_files.PIECE_ROWS", 7)
+    monkeypatch.setattr("latently.io.dataset._table_files.PIECE_ROWS", 7)
     run("impute", imputer, holed, "-o", tmp_path / "two.parquet", "--id", "key")
     one, two = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("one", "two"))
     assert one["key"].equals(two["key"])

@@ -12,7 +12,7 @@ import pytest
 
 from latently.cli._output import write_json
 from latently.io import write, write_images
-from latently.io._arrays import fill_npy
+from latently.io.tables._numpy import fill_npy
 
 from .test_process import ENVIRONMENT, PROGRAM
 

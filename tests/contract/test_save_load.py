@@ -22,7 +22,7 @@ from latently import (
     load,
 )
 from latently.exceptions import ModelFileError, NotFittedError, OutputExistsError
-from latently.io import read_model, write_model
+from latently.io._model_file import read_model, write_model
 from tests.contract.estimators import (
     AUTOENCODERS,
     ESTIMATORS,

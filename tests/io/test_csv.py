@@ -56,7 +56,7 @@ WARNED = {
     "leading zeros": (b"a\n007\n010\n", {"a": ["007", "010"]}, "leading zeros"),
     "beyond int64": (b"a\n99999999999999999999\n1\n", {"a": [1e20, 1.0]}, "too large"),
     "beyond 2**53": (b"a\n9007199254740993\n", {"a": [9007199254740993]}, r"2\*\*53"),
-    "percent": (b"a\n5%\n6%\n", {"a": [5, 6]}, "without their units"),
+    "percent": (b"a\n5%\n6%\n", {"a": [5, 6]}, "without units"),
     "hexadecimal": (b"a\n0x1F\n0x20\n", {"a": ["0x1F", "0x20"]}, "prefix"),
 }
 

@@ -18,17 +18,10 @@ from latently.exceptions import (
     ParameterError,
     ResourceError,
 )
-from latently.io import (
-    TableDataset,
-    _dataset,
-    _find_tables,
-    _staging,
-    read,
-    write,
-    write_images,
-    write_pieces,
-)
-from latently.io._table_files import PIECE_ROWS, ParquetFile
+from latently.io import TableDataset, read, write, write_images
+from latently.io.dataset import _dataset, _discovery, _staging
+from latently.io.dataset._pieces import write_pieces
+from latently.io.dataset._table_files import PIECE_ROWS, ParquetFile
 
 
 def table(n_rows=100):
@@ -274,7 +267,7 @@ def test_a_folder_without_tables_is_refused(tmp_path):
 
 
 def test_a_pattern_without_files_is_refused(tmp_path):
-    with pytest.raises(DataError, match="no table's name is like this"):
+    with pytest.raises(DataError, match="no table matches the pattern"):
         TableDataset(str(tmp_path / "*.parquet"))
 
 
@@ -309,7 +302,7 @@ def test_text_larger_than_memory_is_read_as_any_text_is(tmp_path, monkeypatch, p
     path = tmp_path / ("messy.csv.gz" if packed else "messy.csv")
     path.write_bytes(gzip.compress(MESSY.encode()) if packed else MESSY.encode())
     whole = read(path)
-    monkeypatch.setattr(_find_tables, "DEFAULT_MAX_BYTES", 1)
+    monkeypatch.setattr(_discovery, "DEFAULT_MAX_BYTES", 1)
     monkeypatch.setattr(_staging, "_PIECE", 60)
     dataset = TableDataset(path)
     staged = dataset.to_table()
@@ -326,7 +319,7 @@ def test_text_larger_than_memory_is_read_as_any_text_is(tmp_path, monkeypatch, p
 def test_bad_text_larger_than_memory_leaves_nothing(tmp_path, monkeypatch):
     path = tmp_path / "bad.csv"
     path.write_text("a,b\n1,2\n3,4,5\n")
-    monkeypatch.setattr(_find_tables, "DEFAULT_MAX_BYTES", 1)
+    monkeypatch.setattr(_discovery, "DEFAULT_MAX_BYTES", 1)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(DataError, match=r"bad\.csv"):
         TableDataset(path)

@@ -293,7 +293,7 @@ def test_images_over_white_are_those_given_and_transparency_is_kept(tmp_path: Pa
         ("a.jpg", "RGB", "1 JPEG image written again"),
         ("a.gif", "P", "1 image with a palette"),
         ("a.png", "P", "1 image with a palette"),
-        ("a.tif", "CMYK", "1 image in CMYK or another space of colours written as RGB"),
+        ("a.tif", "CMYK", "1 image in CMYK or another colour space written as RGB"),
     ],
 )
 def test_what_a_file_cannot_keep_is_said(name: str, mode: str, words: str, tmp_path: Path) -> None:
@@ -354,9 +354,9 @@ def test_files_and_images_must_match(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     save(tmp_path / "in", "a.png", SMOOTH)
     folder = read_images(tmp_path / "in")
-    with pytest.raises(ParameterError, match="one file an image"):
+    with pytest.raises(ParameterError, match="one file per image"):
         write_images(GREY, tmp_path / "out", like=folder)
     with pytest.raises(ParameterError, match="names and like"):
         write_images(folder.pixels, tmp_path / "out", ["b"], like=folder)
-    with pytest.raises(DataError, match="have no place in uint8"):
+    with pytest.raises(DataError, match="do not fit into uint8"):
         write_images(folder.pixels.astype(float), tmp_path / "out", like=folder)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from latently.exceptions import DataError, ModelFileError, OutputExistsError
-from latently.io import read_model, write_model
+from latently.io._model_file import read_model, write_model
 
 CONFIG = {"class": "Autoencoder", "n_components": 3, "names": ["é", "b"], "beta": 0.1, "x": None}
 ARRAYS = {

@@ -267,7 +267,7 @@ def test_a_lone_column_of_decimal_commas_is_one_column(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [("a b c\n1 2 3\n4 5\n", "apart by spaces"), ("a\n1;2\n3;4\n", "line 2 has 2 cells")],
+    [("a b c\n1 2 3\n4 5\n", "separated by spaces"), ("a\n1;2\n3;4\n", "line 2 has 2 cells")],
 )
 def test_cells_that_do_not_fit_the_header_are_not_read_as_one_column(content, words, tmp_path):
     with pytest.raises(DataError, match=words):
@@ -360,8 +360,8 @@ def test_a_pipe_finds_the_delimiter_as_a_file_does():
 
 
 def test_a_text_larger_than_memory_is_read_alike_in_all_pieces(tmp_path, monkeypatch):
-    monkeypatch.setattr("latently.io._find_tables.DEFAULT_MAX_BYTES", 1000)
-    monkeypatch.setattr("latently.io._staging._PIECE", 4000)
+    monkeypatch.setattr("latently.io.dataset._discovery.DEFAULT_MAX_BYTES", 1000)
+    monkeypatch.setattr("latently.io.dataset._staging._PIECE", 4000)
     rows = "".join(
         f"{1 + n % 12:02d}/{1 + n // 12 % 28:02d}/2024;1.{n % 1000:03d}{',5' if n > 900 else ''};"
         f"{'12' if n < 600 else 'A'}\n"

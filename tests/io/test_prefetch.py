@@ -13,8 +13,9 @@ import pytest
 
 from latently import Autoencoder
 from latently.exceptions import DataError, TrainingWarning
-from latently.io import TableDataset, prefetched, write
+from latently.io import TableDataset, write
 from latently.io._bytes import arrow_reader
+from latently.io._prefetch import prefetched
 from latently.training import using_callback
 
 
@@ -72,7 +73,7 @@ def test_a_generator_that_is_closed_ends_the_thread():
 def test_a_reader_that_is_never_closed_does_not_hold_up_the_interpreter():
     program = (
         "from itertools import count\n"
-        "from latently.io import prefetched\n"
+        "from latently.io._prefetch import prefetched\n"
         "reader = prefetched(count())\n"
         "print(next(reader.__enter__()))\n"
     )

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latently.exceptions import DataError
-from latently.io import TextOptions, _cast
-from latently.io._column import ColumnPlace
-from latently.io._notes import Notes
+from latently.io import TextOptions
+from latently.io.text import _infer
+from latently.io.text._column import ColumnPlace
+from latently.io.text._notes import Notes
 from latently.schema import ColumnType, Notation, TableSpec
 
 PLAIN = st.one_of(
@@ -53,7 +54,7 @@ def answer(cells: list[str], place: ColumnPlace, *, quick: bool) -> object:
     """Return type, values, notation and decimal sign, or the words of the error."""
     column = pa.chunked_array([pa.array([cell or None for cell in cells], pa.string())])
     try:
-        draft = _cast.draft_column(column, place, quick=quick)
+        draft = _infer.draft_column(column, place, quick=quick)
         read = draft.finish([draft.decimal] if draft.decimal else [])
     except DataError as error:
         return str(error)
@@ -82,11 +83,11 @@ def test_the_quick_way_and_the_careful_way_give_one_answer(cells, delimiter, dec
 def _words(notes: Notes) -> list[str]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        notes.say()
+        notes.warn()
     return [str(entry.message) for entry in caught]
 
 
 @pytest.mark.parametrize("cells", [["1", "2"], ["1.5", "2"], ["true"], ["2024-01-01"]])
 def test_plain_cells_are_read_quickly(cells):
     place = ColumnPlace("t.csv", "v", ",", TextOptions(), Notes())
-    assert _cast._quick_draft(pa.chunked_array([cells]), place) is not None
+    assert _infer._quick_draft(pa.chunked_array([cells]), place) is not None

@@ -27,7 +27,8 @@ from latently import (
     load,
 )
 from latently.exceptions import DataError, ModelFileError, ParameterError, TrainingWarning
-from latently.io import TableDataset, read_model, write, write_model
+from latently.io import TableDataset, write
+from latently.io._model_file import read_model, write_model
 from latently.training import _checkpoint, remove_checkpoint
 from latently.training._run import Run
 from tests.contract.samples import assert_same_answers, matrix, same, stack, transactions

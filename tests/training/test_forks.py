@@ -12,7 +12,7 @@ import torch
 from latently import Autoencoder
 from latently._threads import lacks_threads
 from latently.exceptions import ParameterError, ResourceError
-from latently.io import prefetched
+from latently.io._prefetch import prefetched
 from latently.training import LocalEngine
 from latently.training._threads import _check_threads
 

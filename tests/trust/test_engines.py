@@ -7,7 +7,7 @@ import pytest
 
 from latently import Autoencoder
 from latently.exceptions import ModelFileError, WorkerError
-from latently.io import read_model, write_model
+from latently.io._model_file import read_model, write_model
 from latently.persistence import load
 from latently.training import RayEngine
 

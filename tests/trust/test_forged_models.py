@@ -31,7 +31,7 @@ from latently import (
     load,
 )
 from latently.exceptions import LatentlyError, ModelFileError
-from latently.io import read_model, write_model
+from latently.io._model_file import read_model, write_model
 from tests.contract.samples import matrix, stack, transactions
 from tests.trust.asking import ask_everything, bounded, is_finite
 from tests.trust.test_model_files import TYPES, WORDS, array, at, cell, places, record

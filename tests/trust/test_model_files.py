@@ -30,7 +30,7 @@ from latently import (
     load,
 )
 from latently.exceptions import ModelFileError
-from latently.io import read_model, write_model
+from latently.io._model_file import read_model, write_model
 from tests.contract.samples import answers, matrix, same, stack, transactions
 
 pytestmark = pytest.mark.trust("model files")

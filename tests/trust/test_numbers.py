@@ -28,7 +28,8 @@ from latently import (
     load,
 )
 from latently.exceptions import ModelFileError
-from latently.io import read, read_model, write, write_model
+from latently.io import read, write
+from latently.io._model_file import read_model, write_model
 from tests.contract.samples import assert_same_answers, matrix, same, transactions
 
 pytestmark = [

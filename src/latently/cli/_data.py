@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from latently._launch import told_n_workers
+from latently._launch import launched_processes
 from latently.cli._guard import say
 
 if TYPE_CHECKING:
@@ -155,7 +155,8 @@ def read_rows(
     source: Source, size: tuple[int, int] | None = None, options: TextOptions | None = None
 ) -> Rows:
     """Read data as they are, a sample of a table too large; id columns are in both parts."""
-    from latently.io import TableDataset, holds_tables, read_with
+    from latently.io import TableDataset
+    from latently.io._read import holds_tables, read_with
 
     options = options or source.options()
     large = open_large(source, options)
@@ -164,7 +165,7 @@ def read_rows(
     if is_image_folder(source):
         options.refuse_for_images()
         return _read_folder(source, size)
-    if told_n_workers() > 1 and holds_tables(source.path, source.format):
+    if launched_processes() > 1 and holds_tables(source.path, source.format):
         from latently.estimators import read_together
         from latently.training import TorchrunEngine
 
@@ -176,7 +177,9 @@ def read_rows(
 
 def open_large(source: Source, options: TextOptions) -> TableDataset | None:
     """Return a table that is better not held in memory as a dataset, None for any other data."""
-    from latently.io import DEFAULT_MAX_BYTES, TableDataset, holds_tables
+    from latently.io import TableDataset
+    from latently.io._bytes import DEFAULT_MAX_BYTES
+    from latently.io._read import holds_tables
 
     if source.path == "-" or is_image_folder(source):
         return None
@@ -190,7 +193,8 @@ def _is_small_file(source: Source) -> bool:
     """Say whether a single file is no table, or a text that is better read at once."""
     from pathlib import Path
 
-    from latently.io import DEFAULT_MAX_BYTES, find_format
+    from latently.io._bytes import DEFAULT_MAX_BYTES
+    from latently.io._formats import find_format
 
     found = find_format(source.path, source.format)
     if found.kind != "table":
@@ -204,7 +208,8 @@ def _is_small_file(source: Source) -> bool:
 
 def is_image_folder(source: Source) -> bool:
     """Say whether the data are images in a folder."""
-    from latently.io import holds_tables, is_folder
+    from latently.io._bytes import is_folder
+    from latently.io._read import holds_tables
 
     if source.format not in (None, "images") or not is_folder(source.path):
         return False
@@ -234,7 +239,7 @@ def _picked(data: Any, source: Source) -> Rows:
 
 def shown_names(names: Sequence[str]) -> list[str]:
     """Return the names of columns, without those that hold the text of others."""
-    from latently.io import is_text_name
+    from latently.io.text._options import is_text_name
 
     return [name for name in names if not is_text_name(name)]
 

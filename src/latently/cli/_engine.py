@@ -101,7 +101,7 @@ def is_partitioned(source: Source, output: str, engine: EngineName, resume: bool
     from pathlib import Path
 
     from latently.exceptions import ParameterError
-    from latently.io import holds_tables
+    from latently.io._read import holds_tables
 
     has_files = source.path != "-" and holds_tables(source.path, source.format)
     names_folder = output.endswith("/") or Path(output).is_dir() or not Path(output).suffix

@@ -53,7 +53,9 @@ def as_it_was(filled: pa.Table, marked: pa.Table, piece: pa.Table, imputer: Any)
     pyarrow.Table
         Texts where the piece has some.
     """
-    from latently.io import in_notation, text_name, verbatim_field
+    from latently.io import text_name
+    from latently.io.text._options import verbatim_field
+    from latently.io.text._writing import in_notation
 
     for place, name in enumerate(filled.column_names):
         base = _base_of(name, marked.column_names)
@@ -99,7 +101,8 @@ def _restored(
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from latently.io import in_notation, verbatim_field
+    from latently.io.text._options import verbatim_field
+    from latently.io.text._writing import in_notation
 
     is_filled = pc.and_(marked.is_null(nan_is_null=True), filled.is_valid())
     if not field.metadata:  # of a file whose cells have types

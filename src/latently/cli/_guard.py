@@ -16,7 +16,7 @@ from typing import Any
 
 import typer
 
-from latently._launch import told_n_workers, told_rank
+from latently._launch import launched_processes, launched_rank
 from latently._threads import lacks_threads, n_usable_processors
 from latently.cli._streams import mute_stdout
 
@@ -97,16 +97,16 @@ def _check_threads() -> None:
 def _check_alone(name: str, in_several: bool) -> None:
     from latently.exceptions import ParameterError
 
-    if told_n_workers() > 1 and not in_several:
+    if launched_processes() > 1 and not in_several:
         raise ParameterError(
-            f"latently {name} is done by one process, torchrun started {told_n_workers():,}. Start "
-            "it alone; score, transform and impute have --engine ray."
+            f"latently {name} is done by one process, torchrun started {launched_processes():,}. "
+            "Start it alone; score, transform and impute have --engine ray."
         )
 
 
 def say(message: str) -> None:
     """Write words for a person, to stderr; of several workers, the first does."""
-    if told_rank() == 0:
+    if launched_rank() == 0:
         typer.echo(message, err=True)
 
 
@@ -190,7 +190,7 @@ def refuse(error: Exception) -> int:
         import traceback
 
         say("".join(traceback.format_exception(error)).rstrip())
-    worker = f"worker {told_rank()}: " if told_n_workers() > 1 else ""
+    worker = f"worker {launched_rank()}: " if launched_processes() > 1 else ""
     if code != BUG:
         typer.echo(f"{worker}error: {_message(error)}", err=True)
         return code
@@ -235,7 +235,7 @@ def exit_code(error: BaseException) -> int:
 
 
 def _is_out_of_resources(error: BaseException) -> bool:
-    from latently.io import is_out_of_memory
+    from latently.io._resources import is_out_of_memory
 
     # io turns a full disk into a DataError "raise ... from None"; the cause is still its context.
     causes = (error, error.__context__)

@@ -56,7 +56,8 @@ def matched_pieces(dataset: TableDataset, model: Any, source: Source) -> Iterato
     """Yield a dataset as the model's columns, with ids, read ahead and counted by a bar."""
     import sys
 
-    from latently.io import prefetched, watched
+    from latently.io._prefetch import prefetched
+    from latently.io._progress import watched
 
     # Says which columns the model does not know, once.
     match_rows(dataset.schema.empty_table(), model, source)
@@ -80,7 +81,7 @@ def known_columns(dataset: TableDataset, model: Any, source: Source) -> TableDat
 
 def write_large(pieces: Iterator[pa.Table], n_rows: int, target: Target) -> None:
     """Write the answers about so many rows as they come."""
-    from latently.io import write_pieces
+    from latently.io.dataset._pieces import write_pieces
 
     written = write_pieces(
         pieces, target.path, target.format_name, overwrite=target.overwrite, n_rows=n_rows

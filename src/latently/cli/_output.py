@@ -28,7 +28,7 @@ class Target(NamedTuple):
         """The format asked for, the one that the name says, or images where it says none."""
         from pathlib import Path
 
-        from latently.io import find_format
+        from latently.io._formats import find_format
 
         folder = self.format is None and self.path != "-" and not Path(self.path).suffix
         return "images" if folder else find_format(self.path, self.format).name
@@ -45,7 +45,8 @@ def check_target(target: Target, *, images: bool) -> None:
         True if the answer is a stack of images.
     """
     from latently.exceptions import ParameterError
-    from latently.io import check_output, find_format
+    from latently.io._atomic import check_output
+    from latently.io._formats import find_format
 
     kind = find_format(target.path, target.format_name).kind
     if images and (kind == "table" or (kind == "images" and target.path == "-")):
@@ -65,7 +66,8 @@ def check_model_path(path: str, overwrite: bool) -> None:
     from pathlib import Path
 
     from latently.exceptions import ParameterError
-    from latently.io import FORMATS, check_output
+    from latently.io._atomic import check_output
+    from latently.io._formats import FORMATS
 
     endings = {*_PICTURES, *_PAGES, *(end for entry in FORMATS.values() for end in entry.suffixes)}
     suffix = Path(path).suffix.lower()
@@ -87,7 +89,7 @@ def check_picture(path: str | None, overwrite: bool) -> None:
     from pathlib import Path
 
     from latently.exceptions import ParameterError
-    from latently.io import check_output
+    from latently.io._atomic import check_output
 
     if path is None:
         return
@@ -102,7 +104,7 @@ def write_picture(figure: Figure, path: str, overwrite: bool) -> None:
     """Write a figure in the format that the file's name says."""
     from pathlib import Path
 
-    from latently.io import atomic_path
+    from latently.io._atomic import atomic_path
 
     with atomic_path(path, overwrite) as temporary:
         figure.savefig(temporary, format=Path(path).suffix[1:].lower())
@@ -124,7 +126,8 @@ def write_piece(columns: dict[str, Any], rows: Rows, *, header: bool) -> None:
     """Write some rows to stdout as delimited text, at once."""
     import pyarrow as pa
 
-    from latently.io import header_line, row_lines, standard_output
+    from latently.io._atomic import standard_output
+    from latently.io.text._writing import header_line, row_lines
 
     table = with_ids(pa.table(columns), rows)
     start = header_line(table.schema) if header else b""
@@ -152,7 +155,7 @@ def write_text(text: str) -> None:
     """Write a text and a line end to stdout."""
     import sys
 
-    from latently.io import standard_output
+    from latently.io._atomic import standard_output
 
     with standard_output() as stream:
         stream.write(f"{text}\n".encode(sys.stdout.encoding or "utf-8", "backslashreplace"))

@@ -18,7 +18,7 @@ def demo(
     overwrite: options.Overwrite = False,
 ) -> None:
     """Show the main jobs on made-up and built-in data; needs no download."""
-    from latently.io import check_output
+    from latently.io._atomic import check_output
     from latently.report import render_demo, run_demo
 
     check_output(output, overwrite, folder=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from latently._launch import n_restarts, told_rank
+from latently._launch import launched_rank, n_restarts
 from latently.cli import _engine as engines
 from latently.cli import _options as options
 from latently.cli._data import Marks, Source, array_kind, read_training_rows
@@ -170,7 +170,7 @@ def fit(
     check_model_path(output, overwrite)
     check_picture(plot, overwrite)
     where = engines.make_engine(engine, workers, ray_address, device)
-    verbose = not quiet and sys.stderr.isatty() and told_rank() == 0
+    verbose = not quiet and sys.stderr.isatty() and launched_rank() == 0
     recipe = Recipe(
         kind, n_components, max_epochs, batch_size, learning_rate, beta, n_active, hidden_sizes,
         noise, seed, where, verbose, refinement_steps, sparsity, effort, not no_shuffle, refit,
@@ -187,7 +187,7 @@ def fit(
     made = make_autoencoder(recipe, images=rows.is_images, array_kind=array_kind(rows, source))
     with checkpointing(folder):
         model = made.fit(rows.values, **groups)
-    if told_rank():
+    if launched_rank():
         raise typer.Exit(interrupt_code() if model.interrupted_ else 0)
     model.save(output, overwrite=overwrite)
     if folder is not None and model.history_.stopped not in ("interrupted", "time limit"):

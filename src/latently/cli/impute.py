@@ -216,7 +216,8 @@ def _check_options(model: Any, coverage: float | None, learns: bool) -> None:
 
 def _streams(source: Source, model: Any) -> bool:
     """Return True for tables with names, which go through piece by piece."""
-    from latently.io import find_format, holds_tables
+    from latently.io._formats import find_format
+    from latently.io._read import holds_tables
 
     if model is not None and names_of_fit(model) is None:
         return False
@@ -295,7 +296,8 @@ def _fill(
     pieces: Any, imputer: Any, source: Source, target: Target, wanted: Wanted, verbose: bool
 ) -> int:
     """Fill piece by piece, write as many; return how many cells were missing."""
-    from latently.io import prefetched, watched
+    from latently.io._prefetch import prefetched
+    from latently.io._progress import watched
 
     n_filled, known = 0, known_columns(pieces, imputer, source)
 

@@ -38,7 +38,7 @@ def report(
 
     The file holds its pictures and asks nothing of any network.
     """
-    from latently.io import check_output
+    from latently.io._atomic import check_output
     from latently.persistence import load
     from latently.report import make_report
 

@@ -317,7 +317,8 @@ def follows(
 
 def follow(model: Any, source: Source, rule: Any) -> int:
     """Score delimited text from standard input as it comes; return how many rows were flagged."""
-    from latently.io import standard_input, stream_with
+    from latently.io._bytes import standard_input
+    from latently.io.text._csv import stream_with
     from latently.tasks import Verdict
 
     if rule is not None:

@@ -42,7 +42,7 @@ from latently.estimators._state_checks import (
 from latently.estimators.fit._effort import Effort
 from latently.estimators.fit._prepare import check_answer_memory, encode
 from latently.exceptions import DataError, ModelFileError
-from latently.io import as_dataset
+from latently.io.dataset._dataset import as_dataset
 from latently.nn import AutoencoderModule, Cells, own_settings
 from latently.preprocessing import Preprocessor
 from latently.schema import Rounding, plain_rows

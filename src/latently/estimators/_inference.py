@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from latently._notices import joined
-from latently.io import as_dataset, prefetched
+from latently.io._prefetch import prefetched
+from latently.io.dataset._dataset import as_dataset
 from latently.nn import (
     ROW_BLOCK,
     AutoencoderModule,

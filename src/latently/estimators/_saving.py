@@ -13,7 +13,7 @@ import torch
 
 from latently._codec import Arrays, to_plain
 from latently._validation import check_fitted
-from latently.io import write_model
+from latently.io._model_file import write_model
 from latently.nn import OwnSettings
 
 

@@ -49,7 +49,8 @@ from latently.estimators.fit._run_loop import run_loop
 from latently.estimators.fit._split import PreparedRows, Splitter, split_rule
 from latently.estimators.fit._streaming import open_stream
 from latently.exceptions import DataError, ParameterError
-from latently.io import TableDataset, as_dataset
+from latently.io import TableDataset
+from latently.io.dataset._dataset import as_dataset
 from latently.nn import (
     AutoencoderModule,
     Cells,

@@ -1,4 +1,4 @@
-"""Writing that either happens whole or not at all."""
+"""Atomic writing: an output is written completely or not at all."""
 
 import contextlib
 import io
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from latently.exceptions import DataError, OutputExistsError
-from latently.io._say import refuse, show
+from latently.io._messages import refuse, show
 
 __all__ = [
     "atomic_path",
@@ -28,23 +28,23 @@ _STDOUT = "standard output"
 
 
 def check_output(target: str | Path, overwrite: bool = False, *, folder: bool = False) -> None:
-    """Refuse an output that exists, before any long work is done for it.
+    """Raise an error if an output exists or cannot be written, before any long work.
 
     Parameters
     ----------
     target : str or Path
-        The file (or folder) that will be written; ``"-"`` is always fine.
+        The file or folder to write. ``"-"`` always passes.
     overwrite : bool, default=False
-        Allow a file that exists to be replaced.
+        If True, an existing file may be replaced.
     folder : bool, default=False
-        The output is a folder: an empty one may exist.
+        If True, the output is a folder, and an empty folder may exist.
 
     Raises
     ------
     OutputExistsError
         If the output exists and ``overwrite`` is False.
     DataError
-        If the output can never be written: its folder is missing, or it is a link or device.
+        If the folder of the output is missing, or the output is a link or a device.
     """
     if str(target) == "-":
         return
@@ -60,22 +60,23 @@ def check_output(target: str | Path, overwrite: bool = False, *, folder: bool = 
 
 @contextmanager
 def atomic_path(target: str | Path, overwrite: bool = False) -> Iterator[Path]:
-    """Give a temporary file beside the target, and put it in place if the block succeeds.
+    """Yield a temporary file in the folder of the target, and rename it if the block succeeds.
 
-    The temporary file is created exclusively, flushed to disk, renamed over the target,
-    and its folder flushed. If the block fails, the old file is intact and nothing is left.
+    The temporary file is created exclusively, flushed to disk and renamed to the target. Its
+    folder is flushed as well. If the block fails, the old file is intact and the temporary file
+    is deleted.
 
     Parameters
     ----------
     target : str or Path
         The file to write.
     overwrite : bool, default=False
-        Replace a file that exists.
+        If True, replace an existing file.
 
     Yields
     ------
     Path
-        An empty file in the folder of ``target``; write it whole within the block.
+        An empty file in the folder of ``target``, to be written within the block.
 
     Raises
     ------
@@ -103,7 +104,7 @@ def atomic_path(target: str | Path, overwrite: bool = False) -> Iterator[Path]:
 def write_bytes(
     target: str | Path, fill: Callable[[BinaryIO], object], overwrite: bool = False
 ) -> None:
-    """Let ``fill`` write into the target atomically, or into standard output for ``"-"``.
+    """Call ``fill`` to write the target atomically, or standard output for ``"-"``.
 
     Parameters
     ----------
@@ -112,7 +113,7 @@ def write_bytes(
     fill : callable
         Called once with an open binary file.
     overwrite : bool, default=False
-        Replace a file that exists.
+        If True, replace an existing file.
     """
     if str(target) == "-":
         with standard_output() as stream:
@@ -129,14 +130,14 @@ def standard_output() -> Iterator[BinaryIO]:
     Yields
     ------
     binary file
-        What is written reaches its destination whole, or an error is raised.
+        All that is written reaches its destination, or an error is raised.
 
     Raises
     ------
     DataError
         If the system refuses to write (closed, full disk).
     BrokenPipeError
-        If the reader of a pipe is gone.
+        If the reader of a pipe has closed it.
     """
     if sys.stdout is None:
         raise refuse(_STDOUT, "it is closed", "Redirect it, or name a file")
@@ -149,9 +150,9 @@ def standard_output() -> Iterator[BinaryIO]:
 
 @contextmanager
 def _whole(stream: BinaryIO) -> Iterator[BinaryIO]:
-    """Give a stream a buffer if it has none, as with PYTHONUNBUFFERED=1.
+    """Yield a buffered stream. With PYTHONUNBUFFERED=1 standard output has no buffer.
 
-    Without one the system may write a part and report no error.
+    Without a buffer the system may write a part and report no error.
     """
     if not isinstance(stream, io.RawIOBase):
         yield stream
@@ -165,12 +166,12 @@ def _whole(stream: BinaryIO) -> Iterator[BinaryIO]:
 
 
 def temporary_name() -> str:
-    """A fresh hidden name; short, so that a 255-byte target still has room beside it."""
+    """Return a random hidden file name, short enough for any file system."""
     return f".latently-{secrets.token_hex(8)}.tmp"
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a folder's entries to disk, where the system knows how (not on Windows)."""
+    """Flush the entries of a folder to disk, if the system supports it (not on Windows)."""
     with contextlib.suppress(OSError):
         sync(folder)
 

@@ -1,4 +1,4 @@
-"""From a file name to bytes in memory: regular files and standard input, under a size cap."""
+"""Read regular files and standard input into memory, up to a maximum size."""
 
 import gzip
 import io
@@ -12,7 +12,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from latently.exceptions import DataError
-from latently.io._say import refuse
+from latently.io._messages import refuse
 
 __all__ = [
     "DEFAULT_MAX_BYTES",
@@ -26,12 +26,12 @@ __all__ = [
     "too_large",
 ]
 
-# One gibibyte: ten times the tables people train on, and a small machine survives it.
+# One gibibyte: ten times the size of common tables, and small machines can hold it.
 DEFAULT_MAX_BYTES = 2**30
 
 
 def load_bytes(source: str | Path, max_bytes: int) -> bytes:
-    """Read a regular file, or standard input for ``"-"``, whole.
+    """Return all bytes of a regular file, or of standard input for ``"-"``.
 
     Parameters
     ----------
@@ -64,10 +64,10 @@ def load_bytes(source: str | Path, max_bytes: int) -> bytes:
 
 
 def arrow_buffer(raw: bytes | memoryview) -> pa.Buffer:
-    """Return a copy in memory that Arrow owns.
+    """Return a copy of bytes in memory that Arrow owns.
 
-    A thread of Arrow may be the last to release what it reads, a moment after the call returned.
-    To release memory of Python it needs the interpreter. If that is ending, the process aborts.
+    A thread of Arrow may release its input shortly after the call returns. Releasing memory of
+    Python needs the interpreter. If the interpreter is shutting down, the process aborts.
 
     Parameters
     ----------
@@ -86,12 +86,12 @@ def arrow_buffer(raw: bytes | memoryview) -> pa.Buffer:
 
 
 def arrow_reader(raw: bytes | pa.Buffer) -> pa.NativeFile:
-    """Return a reader of memory that Arrow owns.
+    """Return a reader over memory that Arrow owns.
 
     Parameters
     ----------
     raw : bytes or pyarrow.Buffer
-        The content, which is copied, or what ``arrow_buffer`` returned.
+        The content, which is copied, or a buffer from ``arrow_buffer``.
 
     Returns
     -------
@@ -103,23 +103,23 @@ def arrow_reader(raw: bytes | pa.Buffer) -> pa.NativeFile:
 
 
 def is_folder(source: str | Path) -> bool:
-    """Return True for a folder; False for names that no system could have.
+    """Return True if a folder of this name exists, and False for invalid names.
 
     Parameters
     ----------
     source : str or Path
-        A name.
+        The name.
 
     Returns
     -------
     bool
-        Whether there is a folder of that name.
+        True for a folder or a link to one.
     """
     return os.path.isdir(source)  # noqa: PTH112  # Path.is_dir raises for names that are too long
 
 
 def check_regular(source: str | Path) -> None:
-    """Raise DataError unless the source is a regular file with content.
+    """Raise DataError unless the source is a regular, non-empty file.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def check_regular(source: str | Path) -> None:
         The file.
     """
     try:
-        # stat before open: opening a FIFO would wait for ever for its writer.
+        # stat before open: opening a FIFO would block until a writer opens it.
         size = _regular_size(source, os.stat(source))  # noqa: PTH116  # Path.stat is the same call
     except DataError:
         raise
@@ -138,16 +138,16 @@ def check_regular(source: str | Path) -> None:
 
 
 def gunzip(source: str | Path, raw: bytes, max_bytes: int) -> bytes:
-    """Unpack gzip content, recognised by its magic number; other bytes pass unchanged.
+    """Return gzip content unpacked, and other bytes unchanged.
 
     Parameters
     ----------
     source : str or Path
         The file, for messages.
     raw : bytes
-        Its content.
+        Its content. The magic number shows whether it is gzip.
     max_bytes : int
-        Cap on the unpacked size, so that a small bomb cannot fill the memory.
+        Largest unpacked size. It limits the memory that a decompression bomb can fill.
 
     Returns
     -------
@@ -172,7 +172,7 @@ def gunzip(source: str | Path, raw: bytes, max_bytes: int) -> bytes:
 
 
 def too_large(source: str | Path, size: int, max_bytes: int) -> DataError:
-    """The error for an input that needs more memory than the cap allows."""
+    """Return the error for an input that needs more than ``max_bytes`` of memory."""
     wrong = f"it needs at least {size} bytes of memory, and max_bytes is {max_bytes}"
     return refuse(source, wrong, "Split the data, or raise max_bytes")
 
@@ -200,12 +200,12 @@ def _read_stdin(max_bytes: int) -> bytes:
 
 
 def _read_file(source: str | Path, max_bytes: int) -> bytes:
-    # stat before open: opening a FIFO would wait for ever for its writer.
+    # stat before open: opening a FIFO would block until a writer opens it.
     size = _regular_size(source, os.stat(source))  # noqa: PTH116  # Path.stat is the same call
     if size > max_bytes:
         raise too_large(source, size, max_bytes)
     with open(source, "rb") as file:  # noqa: PTH123  # a str stays a str, NUL bytes included
-        return file.read(size + 1)  # one more, so that a file that grew is longer
+        return file.read(size + 1)  # one byte more, to detect a file that has grown
 
 
 def _regular_size(source: str | Path, status: os.stat_result) -> int:

@@ -1,4 +1,4 @@
-"""One door in and one door out, whatever the format."""
+"""Read and write single files of every format."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,19 +12,19 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from latently.exceptions import ParameterError
-from latently.io._arrays import fill_npy, fill_npz, read_npy, read_npz
 from latently.io._atomic import check_output, write_bytes
 from latently.io._bytes import DEFAULT_MAX_BYTES
-from latently.io._cells_out import fill_csv
-from latently.io._csv import ReadTable, read_csv, read_table
 from latently.io._formats import find_format
-from latently.io._gap_words import mark_array, mark_table
-from latently.io._image_write import write_images
-from latently.io._images import ImageFolder, read_images
-from latently.io._say import listing, refuse
-from latently.io._tables import fill_arrow, fill_parquet, read_arrow, read_parquet
-from latently.io._text import load_text
-from latently.io._text_options import TextOptions
+from latently.io._messages import listing, refuse
+from latently.io.images._folder import ImageFolder, read_images
+from latently.io.images._writing import write_images
+from latently.io.tables._arrow import fill_arrow, fill_parquet, read_arrow, read_parquet
+from latently.io.tables._numpy import fill_npy, fill_npz, read_npy, read_npz
+from latently.io.text._csv import ReadTable, read_csv, read_table
+from latently.io.text._decoding import load_text
+from latently.io.text._gap_words import mark_array, mark_table
+from latently.io.text._options import TextOptions
+from latently.io.text._writing import fill_csv
 
 __all__ = ["Data", "read_file", "read_text", "text_options", "write"]
 
@@ -49,7 +49,7 @@ def read_file(
     skip_bad: bool = False,
     max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> Data:
-    """Read one file, or standard input; the parameters are those of ``read``."""
+    """Read one file, or standard input. Parameters are as in ``read``."""
     options, name = options or TextOptions(), find_format(source, format).name
     if name in _TEXTS:
         return read_csv(source, **vars(text_options(name, options)), max_bytes=max_bytes)
@@ -66,12 +66,12 @@ def read_file(
 
 
 def read_text(source: str | Path, options: TextOptions, max_bytes: int) -> ReadTable:
-    """Read a delimited file, with the errors of columns that leave their notation open."""
+    """Read a delimited file, and keep the errors of columns with ambiguous notation."""
     return read_table(source, load_text(source, max_bytes), options)
 
 
 def text_options(name: str, options: TextOptions) -> TextOptions:
-    """Return how to read a text format: the cells of tsv files stand apart by tabs."""
+    """Return the options of a text format, with the tab as default delimiter of tsv files."""
     return replace(options, delimiter=options.delimiter or _DELIMITERS[name])
 
 
@@ -80,7 +80,7 @@ _TEXTS = frozenset(_DELIMITERS)
 
 
 def _marked(data: Data, options: TextOptions) -> Data:
-    """Mark the words for a gap in data that have types already; add the texts asked for."""
+    """Return typed data in which gap words are missing cells, with the texts asked for."""
     if isinstance(data, ImageFolder):
         options.refuse_for_images()
         return data
@@ -92,21 +92,20 @@ def _marked(data: Data, options: TextOptions) -> Data:
 def write(
     data: Data, target: str | Path, format: str | None = None, *, overwrite: bool = False
 ) -> None:
-    """Write a table, an array or a stack of images, whole or not at all.
+    """Write a table, an array or a stack of images. It is written completely or not at all.
 
     Parameters
     ----------
     data : pyarrow.Table, ndarray or ImageFolder
-        What to write. A table goes into npy or npz if all its columns are numbers, with NaN
-        for missing cells; an array of one or two dimensions goes into a table format with
-        columns ``x0``, ``x1`` and so on. The images of an ImageFolder come back in the formats
-        that they were read from.
+        The data. A table of numbers can be written as npy or npz, with NaN for missing cells. An
+        array of one or two dimensions can be written as a table, with columns ``x0``, ``x1`` and
+        so on. The images of an ImageFolder are written in the formats of their files.
     target : str or Path
         The file, the folder for images, or ``"-"`` for standard output.
     format : str, optional
         As in ``read``.
     overwrite : bool, default=False
-        Replace a file that exists.
+        If True, replace an existing file.
 
     Raises
     ------

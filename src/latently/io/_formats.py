@@ -1,10 +1,10 @@
-"""The formats that can be read and written, and how a file shows which one it is."""
+"""Supported file formats, found by the ending of a file name or by its first bytes."""
 
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from latently.exceptions import DataError, ParameterError
-from latently.io._say import clip, refuse
+from latently.io._messages import clip, refuse
 
 __all__ = ["FORMATS", "IMAGE_SUFFIXES", "Format", "find_format", "looks_like", "suffix_of"]
 
@@ -12,16 +12,16 @@ Kind = Literal["table", "array", "images"]
 
 
 class Format(NamedTuple):
-    """One format: its name, its file name endings, and what it holds.
+    """Name, file name endings and kind of content of a format.
 
     Parameters
     ----------
     name : str
-        What ``format=`` calls it.
+        Value of the parameter ``format``.
     suffixes : tuple of str
-        Endings of its file names.
+        Endings of file names.
     kind : {"table", "array", "images"}
-        What it holds.
+        Kind of content.
     """
 
     name: str
@@ -83,7 +83,7 @@ _MARKUP: tuple[tuple[bytes, str], ...] = (
 
 
 def looks_like(start: bytes) -> str | None:
-    """What the first bytes of a file look like, in words, or None when they say nothing.
+    """Return a description of a file type by its first bytes, or None if they are unknown.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def looks_like(start: bytes) -> str | None:
 
 
 def find_format(path: str | Path, format: str | None = None) -> Format:
-    """The format of a file: the one asked for, or the one its name ends in.
+    """Return the format that was asked for, or the one that the file name shows.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def find_format(path: str | Path, format: str | None = None) -> Format:
     ParameterError
         If ``format`` is not a known name.
     DataError
-        If the file name ends in nothing known.
+        If the ending of the file name is unknown.
     """
     if format is not None:
         return _named(format)
@@ -142,7 +142,7 @@ def _named(format: str) -> Format:
 
 
 def suffix_of(path: Path) -> str:
-    """Return the ending of a file name that tells its format, in small letters, gzip apart."""
+    """Return the ending of a file name in lower case, without a final ``.gz``."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes[-1:] == [".gz"]:
         suffixes.pop()
@@ -154,5 +154,5 @@ def _unknown(path: str | Path, suffix: str) -> DataError:
         return refuse(path, "this is one image, not a data set", "Give the folder that holds it")
     known = " ".join(_BY_SUFFIX)
     return refuse(
-        path, f"the file name ends in {clip(suffix)}, not in {known}", "Say which with format"
+        path, f"the file name ends in {clip(suffix)}, not in {known}", "Name the format with format"
     )

@@ -4,14 +4,14 @@ The header holds five metadata entries besides the table of arrays:
 
 ============== =================================================================
 format         ``latently/1``
-config         JSON, what to build
+config         JSON, classes and parameters of the model
 created_with   JSON, versions of the programs that wrote the file
 sha256         over name, dtype, shape and bytes of each array, sorted by name
 config_sha256  over ``config``, a line end, and ``created_with``
 ============== =================================================================
 
-The header must be written exactly as this module writes it, so every changed bit is seen.
-A checksum is not a signature: it tells damage, not forgery.
+The header must be written exactly as this module writes it, so every changed bit is detected.
+A checksum is not a signature: it detects damage, not forgery.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from latently.exceptions import ModelFileError
 from latently.io._atomic import atomic_path
 from latently.io._formats import looks_like
-from latently.io._say import clip, show
+from latently.io._messages import clip, show
 
 __all__ = ["DEFAULT_MAX_MODEL_BYTES", "read_model", "write_model"]
 
@@ -63,7 +63,7 @@ _REMEDY = "Copy the file again, or save the model anew"
 
 
 class _Entry(NamedTuple):
-    """One array as the header describes it."""
+    """Description of one array in the header."""
 
     name: str
     dtype: str
@@ -80,20 +80,20 @@ def write_model(
     created_with: dict[str, str] | None = None,
     overwrite: bool = True,
 ) -> None:
-    """Write a model file, atomically; the same input gives the same bytes.
+    """Write a model file atomically. The same input gives the same bytes.
 
     Parameters
     ----------
     path : str or Path
         The file to write.
     config : dict
-        What ``read_model`` gives back; JSON values only, at most 1 MiB as JSON.
+        JSON values that ``read_model`` returns, at most 1 MiB as JSON.
     arrays : dict of str to ndarray
         Arrays of bool, uint8, int16, int32, int64, float16, float32 or float64.
     created_with : dict of str to str, optional
-        Names and versions of the programs at work.
+        Names and versions of the writing programs.
     overwrite : bool, default=True
-        Replace a file that exists.
+        If True, replace an existing file.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def write_model(
 def read_model(
     path: str | Path, *, max_bytes: int = DEFAULT_MAX_MODEL_BYTES
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Read a model file into memory, after every check that needs no knowledge of models.
+    """Read a model file into memory, and check all that does not depend on the model.
 
     Parameters
     ----------
@@ -123,9 +123,9 @@ def read_model(
     Returns
     -------
     config : dict
-        As it was written.
+        The configuration as written.
     arrays : dict of str to ndarray
-        As they were written, bit for bit.
+        The arrays as written, bit for bit.
 
     Raises
     ------
@@ -167,7 +167,7 @@ def _encode(
 
 
 def _little(path: str | Path, name: str, array: NDArray[Any]) -> NDArray[Any]:
-    """The array in C order, lowest byte first, as the format wants it."""
+    """Return an array in C order and little-endian, as the format requires."""
     kind = array.dtype.newbyteorder("<")
     if kind not in _CODES or array.ndim > _MAX_RANK or not _NAME.fullmatch(name):
         raise _refusal(path, f"array {clip(name)} of {array.dtype} cannot be written", "array")
@@ -222,9 +222,9 @@ def _arrays_digest(entries: list[_Entry], body: bytes | memoryview) -> str:
 
 
 def _load(path: str | Path, max_bytes: int) -> tuple[bytes, int]:
-    """The file, once in memory, and where its arrays begin; sizes are judged before it is read."""
+    """Return the bytes of a file and the offset of its arrays. Sizes are checked before reading."""
     try:
-        # stat before open: opening a FIFO would wait, opening a device may act.
+        # stat before open: opening a FIFO blocks, opening a device may have effects.
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  # a str with NUL stays a str
             raise _refusal(path, "this is a folder or device, not a regular file", "not_a_file")
         with open(path, "rb") as file:  # noqa: PTH123
@@ -302,7 +302,7 @@ def _finite(digits: str) -> float:
 
 
 def _depth(value: object) -> int:
-    """How deep lists and objects are nested; level by level, so no recursion can run out."""
+    """Return the nesting depth of lists and objects, computed without recursion."""
     level, depth = [value], 0
     while level and depth <= _MAX_DEPTH:
         inner = [item for item in level if isinstance(item, dict | list | tuple)]

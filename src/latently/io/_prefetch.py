@@ -1,4 +1,4 @@
-"""Read ahead: the next piece is made while this one is worked on."""
+"""Read ahead in a background thread while the current item is processed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["prefetched"]
 
 Item = TypeVar("Item")
 
-#: Seconds between two checks of a waiting thread for whether it is still needed.
+#: Seconds after which a waiting thread checks again if it is still needed.
 _WATCH = 0.1
 
 
 class _Failure:
-    """An error of the thread, on its way to the reader."""
+    """An error of the thread, to be raised by the reader."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -28,19 +28,19 @@ _END = object()
 
 @contextmanager
 def prefetched(items: Iterable[Item], depth: int = 1) -> Iterator[Iterator[Item]]:
-    """Make items ahead in a background thread, which ends with the ``with`` block.
+    """Compute items ahead in a background thread, which ends with the ``with`` block.
 
     Parameters
     ----------
     items : iterable
         Read by the thread only. An error raised while reading is raised again by the iterator.
     depth : int, default=1
-        Items that may wait, beside the one that is being made and the one in hand.
+        Number of items that may wait, in addition to the one being computed and the one in use.
 
     Yields
     ------
     iterator
-        The items in their order.
+        The same items in the same order.
 
     Examples
     --------
@@ -50,8 +50,8 @@ def prefetched(items: Iterable[Item], depth: int = 1) -> Iterator[Iterator[Item]
     """
     waiting: queue.Queue[object] = queue.Queue(depth)
     unwanted = threading.Event()
-    # Python waits for threads that are no daemons before it ends. A daemon inside a library of C++
-    # at that moment aborts the process.
+    # Python waits for non-daemon threads before it exits. A daemon thread that runs C++ code at
+    # that moment aborts the process.
     thread = threading.Thread(
         target=_work, args=(items, waiting, unwanted), name="latently-prefetch", daemon=False
     )
@@ -66,7 +66,7 @@ def prefetched(items: Iterable[Item], depth: int = 1) -> Iterator[Iterator[Item]
 
 
 def _work(items: Iterable[object], waiting: queue.Queue[object], unwanted: threading.Event) -> None:
-    """Put items into a queue until they end or nobody needs them."""
+    """Put items into a queue until they end or are no longer needed."""
     try:
         for item in items:
             if not _put(item, waiting, unwanted):
@@ -81,8 +81,8 @@ def _work(items: Iterable[object], waiting: queue.Queue[object], unwanted: threa
 
 
 def _put(item: object, waiting: queue.Queue[object], unwanted: threading.Event) -> bool:
-    """Return True once an item is in the queue, False where nobody is left to take it."""
-    # The main thread has ended where a reader was never closed.
+    """Return True once an item is in the queue, and False if there is no reader any more."""
+    # If a reader was never closed, the main thread may have ended.
     while not unwanted.is_set() and threading.main_thread().is_alive():
         try:
             waiting.put(item, timeout=_WATCH)
@@ -100,7 +100,7 @@ def _handed_over(waiting: queue.Queue[object]) -> Iterator[Item]:
 
 
 def _starts(thread: threading.Thread) -> bool:
-    """Start a thread; return False if the system grants none."""
+    """Start a thread and return True, or return False if the system refuses it."""
     try:
         thread.start()
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""How far a table that goes by in pieces is."""
+"""Progress bar over the rows of a table that is processed in pieces."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ Counted = TypeVar("Counted", bound=HasRows)
 
 
 def watched(pieces: Iterable[Counted], title: str, n_rows: int, verbose: bool) -> Iterator[Counted]:
-    """Yield pieces of a table, with a bar on stderr that counts their rows.
+    """Yield pieces of a table, with a progress bar on stderr that counts their rows.
 
     Parameters
     ----------
     pieces : iterable of piece
-        What is worked on, one after the other.
+        The pieces, in order.
     title : str
-        What is done to them.
+        Label of the bar.
     n_rows : int
-        Rows of all pieces.
+        Number of rows of all pieces.
     verbose : bool
-        False shows nothing.
+        If False, no bar is shown.
 
     Yields
     ------
     piece
-        The pieces.
+        The same pieces.
     """
     if not verbose:
         yield from pieces

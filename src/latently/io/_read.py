@@ -1,4 +1,4 @@
-"""One door in, whatever is behind it: a file, many files of one table, or a folder of images."""
+"""Read a file, many files of one table, or a folder of images by one function."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from latently.io._bytes import DEFAULT_MAX_BYTES, is_folder
-from latently.io._dataset import TableDataset
 from latently.io._files import Data, read_file
-from latently.io._find_tables import is_pattern, is_table_folder, is_uri
-from latently.io._images import read_images
-from latently.io._text_options import TextOptions
+from latently.io.dataset._dataset import TableDataset
+from latently.io.dataset._discovery import is_pattern, is_table_folder, is_uri
+from latently.io.images._folder import read_images
+from latently.io.text._options import TextOptions
 from latently.schema import DateOrder, TableSpec
 
 __all__ = ["holds_tables", "read", "read_with"]
@@ -34,39 +34,39 @@ def read(
     Parameters
     ----------
     source : str or Path
-        A file, a folder of images, ``"-"`` for standard input; or a folder or a pattern of tables
-        with the same columns, whose rows are put together.
+        A file, a folder of images, or ``"-"`` for standard input. A folder or a pattern of tables
+        with the same columns is read as one table.
     format : str, optional
         One of csv, tsv, parquet, arrow, feather, npy, npz and images. By default the file name
-        decides; a folder holds images, and standard input csv.
+        decides, a folder holds images, and standard input is csv.
     missing : sequence of str or None, default=()
-        Words for a missing cell, in tables of every format and, as numbers, in arrays. In
-        delimited text they add to ``DEFAULT_MISSING``; None counts only empty cells.
+        Gap words in tables of every format and, as numbers, in arrays. In delimited text they add
+        to ``DEFAULT_MISSING``. With None only empty cells are missing.
     delimiter : str, optional
-        What stands between the cells of a csv file; by default found from its first lines.
+        The character between the cells of a csv file, by default found from its first lines.
     dates : {"day-first", "month-first", "year-first"}, optional
-        The order of dates in delimited text, where the cells leave it open.
+        The order of ambiguous dates in delimited text.
     decimal : {".", ","}, optional
-        The decimal sign in delimited text, where the cells leave it open.
+        The decimal sign of ambiguous numbers in delimited text.
     like : TableSpec, optional
-        The table that a model was fitted on, ``model.preprocessor_.spec``: each of its columns is
-        read from delimited text as it was there, and words for a gap of fit are gaps.
+        The table that a model was fitted on, ``model.preprocessor_.spec``. Its columns are read
+        from delimited text in their types and notation, with the gap words of ``fit``.
     key : str, optional
-        Which array of an npz file; needed when it holds several.
+        Name of the array in an npz file, required if the file holds several.
     skip_bad : bool, default=False
-        Pass over images that cannot be read, with a warning; no effect on tables.
+        If True, skip images that cannot be read, with a warning. It has no effect on tables.
     max_bytes : int, default=1 GiB
         Larger data are refused before they fill the memory.
 
     Returns
     -------
     pyarrow.Table, ndarray or ImageFolder
-        What the format holds.
+        A table, an array or images, by the format.
 
     Raises
     ------
     DataError
-        If the data cannot be used; the message names file and place.
+        If the data cannot be used. The message names the file and the place.
     ParameterError
         If ``format`` or ``delimiter`` is wrong.
 
@@ -91,12 +91,12 @@ def read_with(
     skip_bad: bool = False,
     max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> Data:
-    """Read data, with the options for text put together.
+    """Read data, with the options of text as one object.
 
     Parameters
     ----------
     options : TextOptions
-        Those of ``read`` that concern text, and which columns are left as text.
+        The options of ``read`` that apply to text, and the columns that are kept as text.
     source : str or Path
         As in ``read``.
     format : str, optional
@@ -111,7 +111,7 @@ def read_with(
     Returns
     -------
     pyarrow.Table, ndarray or ImageFolder
-        As from ``read``.
+        As in ``read``.
     """
     options = options.check()
     if holds_tables(source, format):
@@ -123,12 +123,12 @@ def read_with(
 
 
 def holds_tables(source: str | Path, format: str | None = None) -> bool:
-    """Return True for a folder of tables, a pattern, and what lies on another file system.
+    """Return True for a folder of tables, a pattern, and a URI of another file system.
 
     Parameters
     ----------
     source : str or Path
-        What ``read`` is given.
+        As in ``read``.
     format : str, optional
         As in ``read``.
 

@@ -1,4 +1,4 @@
-"""What the machine has left: asked before large work, so that it is refused rather than killed."""
+"""Free memory and disk space, checked before large work so that it fails with a clear error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from latently.exceptions import ResourceError
-from latently.io._say import show
+from latently.io._messages import show
 
 __all__ = ["check_disk", "check_memory", "free_memory", "is_out_of_memory", "memory_errors_named"]
 
@@ -20,27 +20,27 @@ _MEMORY_FILES = (
 
 
 def free_memory() -> int | None:
-    """Return the bytes that can still be allocated without swapping; None where nobody says.
+    """Return the bytes that can be allocated without swapping, or None if unknown.
 
-    The limit of a container counts as the machine's.
+    The memory limit of a container is taken into account.
     """
     known = [size for size in (_of_machine(), *map(_of_container, _MEMORY_FILES)) if size]
     return min(known, default=None)
 
 
-def check_memory(needed: float, what: str, remedy: str, allowed: float | None = None) -> None:
-    """Raise ResourceError if some work needs more memory than is free, or than is allowed.
+def check_memory(needed: float, task: str, remedy: str, allowed: float | None = None) -> None:
+    """Raise ResourceError if a task needs more memory than is free or allowed.
 
     Parameters
     ----------
     needed : float
-        Bytes, as estimated.
-    what : str
-        The work, for the message.
+        Estimated need in bytes.
+    task : str
+        Name of the task in the message.
     remedy : str
-        What to do instead.
+        Advice, the last sentence of the message.
     allowed : float or None, default=None
-        Bytes that the user grants; None grants all that are free.
+        Limit in bytes set by the user. With None only the free memory counts.
     """
     free = free_memory()
     if free is not None and needed > free:
@@ -49,58 +49,58 @@ def check_memory(needed: float, what: str, remedy: str, allowed: float | None = 
         words = f"{_bytes(allowed)} are allowed"
     else:
         return
-    raise ResourceError(f"{what} needs about {_bytes(needed)} of memory, {words}. {remedy}.")
+    raise ResourceError(f"{task} needs about {_bytes(needed)} of memory, {words}. {remedy}.")
 
 
-def check_disk(folder: str | Path, needed: float, what: str) -> None:
-    """Raise ResourceError if a disk has less room than some output is estimated to need.
+def check_disk(folder: str | Path, needed: float, output: str) -> None:
+    """Raise ResourceError if a disk has less free space than an output needs.
 
     Parameters
     ----------
     folder : str or Path
-        On the disk.
+        A folder on the disk.
     needed : float
-        Bytes, as estimated.
-    what : str
-        The output, for the message.
+        Estimated need in bytes.
+    output : str
+        Name of the output in the message.
     """
     try:
         free = shutil.disk_usage(folder).free
     except OSError:
-        return  # writing will say what is wrong
+        return  # writing will raise the error
     if needed > free:
         raise ResourceError(
-            f"{show(folder)}: {what} needs about {_bytes(needed)} of disk, {_bytes(free)} "
+            f"{show(folder)}: {output} needs about {_bytes(needed)} of disk, {_bytes(free)} "
             "are free. Make room, or name another folder."
         )
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return True where an error says that memory could not be had, on CPU or GPU.
+    """Return True for errors of memory allocation on CPU or GPU.
 
     Parameters
     ----------
     error : BaseException
-        Whatever was raised.
+        Any error.
 
     Returns
     -------
     bool
-        Whether memory ran out.
+        True if memory ran out.
     """
-    # torch says so in words only, on the CPU.
+    # On the CPU torch raises a RuntimeError that only its message identifies.
     in_words = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     return isinstance(error, MemoryError) or in_words or type(error).__name__ == "OutOfMemoryError"
 
 
 @contextmanager
-def memory_errors_named(what: str) -> Iterator[None]:
-    """Raise ResourceError where some work runs out of memory.
+def memory_errors_named(task: str) -> Iterator[None]:
+    """Raise ResourceError if the block runs out of memory.
 
     Parameters
     ----------
-    what : str
-        The work, for the message.
+    task : str
+        Name of the task in the message.
     """
     try:
         yield
@@ -110,7 +110,7 @@ def memory_errors_named(what: str) -> Iterator[None]:
         free = free_memory()
         left = "" if free is None else f", {_bytes(free)} are left"
         raise ResourceError(
-            f"{what} ran out of memory{left}. Take a smaller batch_size, fewer rows or narrower "
+            f"{task} ran out of memory{left}. Take a smaller batch_size, fewer rows or narrower "
             "layers."
         ) from None
 

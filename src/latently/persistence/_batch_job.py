@@ -19,15 +19,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from latently.exceptions import OutputExistsError, ParameterError
-from latently.io import (
-    TableDataset,
-    atomic_path,
-    check_output,
-    prefetched,
-    show,
-    watched,
-    write_pieces,
-)
+from latently.io import TableDataset
+from latently.io._atomic import atomic_path, check_output
+from latently.io._messages import show
+from latently.io._prefetch import prefetched
+from latently.io._progress import watched
+from latently.io.dataset._pieces import write_pieces
 from latently.persistence._predictor import BatchPredictor
 from latently.training import RayEngine, error_of_workers
 
@@ -136,15 +133,17 @@ class BatchJob:
             If workers of Ray are lost.
         """
         files = self._files()
-        self._claim()
+        self._prepare_folder()
         left = [file for file in files if not file.target.exists()]
         before = [_reported(file.target) for file in files if file.target.exists()]
         n_left = sum(file.rows.n_rows for file in left)
-        answers = self._here(left) if engine is None else self._there(left, engine)
+        answers = (
+            self._answers_locally(left) if engine is None else self._answers_by_ray(left, engine)
+        )
         try:
             found = [*before, *watched(answers, self.predictor.method, n_left, verbose)]
         except BaseException:
-            self._leave_no_empty_folder()
+            self._remove_empty_folder()
             raise
         (Path(self.folder) / _DONE).touch()
         n_rows, n_anomalies = (sum(column) for column in zip(*found, strict=True))
@@ -160,7 +159,7 @@ class BatchJob:
         pairs = zip(self.dataset.by_file(), targets, strict=True)
         return [_File(rows, target) for rows, target in pairs]
 
-    def _claim(self) -> None:
+    def _prepare_folder(self) -> None:
         """Make the folder, or hold what is in it against this job."""
         folder, own = Path(self.folder), self._manifest()
         is_there = folder.is_dir() and any(folder.iterdir())
@@ -180,7 +179,7 @@ class BatchJob:
         with atomic_path(folder / _MANIFEST, overwrite=True) as temporary:
             temporary.write_text(json.dumps(own, indent=2))
 
-    def _leave_no_empty_folder(self) -> None:
+    def _remove_empty_folder(self) -> None:
         """Remove the folder of a job that failed before its first answer."""
         folder = Path(self.folder)
         if not any(path.is_file() and path.name != _MANIFEST for path in folder.rglob("*")):
@@ -189,22 +188,22 @@ class BatchJob:
     def _manifest(self) -> dict[str, Any]:
         asked = asdict(self.predictor)
         asked["ids"] = list(asked["ids"])
-        told = {name: asked[name] for name in ("method", "ids", "cut", "per_feature")}
-        digest = hashlib.sha256(Path(self.predictor.path).read_bytes()).hexdigest()
-        said = self.dataset.text_options
-        if said:
-            told["text_options"] = {
-                n: v if isinstance(v, str) else list(v) for n, v in said.items()
+        settings = {name: asked[name] for name in ("method", "ids", "cut", "per_feature")}
+        checksum = hashlib.sha256(Path(self.predictor.path).read_bytes()).hexdigest()
+        text_options = self.dataset.text_options
+        if text_options:
+            settings["text_options"] = {
+                n: v if isinstance(v, str) else list(v) for n, v in text_options.items()
             }
         source = {"n_rows": self.dataset.n_rows, "n_files": len(self.dataset.paths)}
-        return {"model_sha256": digest, **told, **source}
+        return {"model_sha256": checksum, **settings, **source}
 
-    def _here(self, files: Sequence[_File]) -> Iterator[FileReport]:
+    def _answers_locally(self, files: Sequence[_File]) -> Iterator[FileReport]:
         for file in files:
             yield _answered(self.predictor, file)
 
-    def _there(self, files: Sequence[_File], engine: RayEngine) -> Iterator[FileReport]:
-        """Let the workers of Ray answer; what they have done is told as it comes."""
+    def _answers_by_ray(self, files: Sequence[_File], engine: RayEngine) -> Iterator[FileReport]:
+        """Score the files in workers of Ray, and yield the report of each as it arrives."""
         if not files:
             return
         engine.start()

@@ -11,7 +11,8 @@ from latently import estimators, nn, tasks
 from latently._codec import MISFITS, OWN, from_plain, name_in_file
 from latently._layout import Block, Layout
 from latently.exceptions import LatentlyError, ModelFileError, ParameterError
-from latently.io import read_model, show
+from latently.io._messages import show
+from latently.io._model_file import read_model
 from latently.preprocessing import ImagePreprocessor, TablePreprocessor
 from latently.preprocessing._columns import BooleanCodec, CategoryCodec, OrdinalCodec, TimeCodec
 from latently.schema import ColumnType, ImageSpec, Notation, Support, TableSpec

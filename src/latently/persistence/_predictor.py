@@ -123,15 +123,15 @@ class BatchPredictor:
             return self._answer(pa.table(nothing, schema=table.schema)).slice(0, 0)
 
     def _answer(self, table: pa.Table) -> pa.Table:
-        beside = self._beside(table)
+        carried = self._carried(table)
         answer = _METHODS[self.method](self, self._rows(table))
-        twice = [name for name in beside.column_names if name in answer.column_names]
+        twice = [name for name in carried.column_names if name in answer.column_names]
         if twice:
             raise ParameterError(f"{twice[0]!r} is a column of the answer, too. Take it from ids.")
-        names = [*beside.column_names, *answer.column_names]
-        return pa.table([*beside.columns, *answer.columns], names)
+        names = [*carried.column_names, *answer.column_names]
+        return pa.table([*carried.columns, *answer.columns], names)
 
-    def _beside(self, table: pa.Table) -> pa.Table:
+    def _carried(self, table: pa.Table) -> pa.Table:
         """Return the columns to carry along, as the text of the file where the table holds it."""
         _selected(table, self.ids, "The batch lacks columns named in ids")
         texts = [text_name(name) for name in self.ids]

@@ -14,7 +14,7 @@ from latently._notices import warn
 from latently.preprocessing._columns import number_matrix
 from latently.schema import arrow_table
 
-__all__ = ["FAR", "draw_in", "warn_of_far_rows"]
+__all__ = ["FAR", "compress_far", "warn_of_far_rows"]
 
 #: Standard deviations from which on distances grow with the logarithm: even the fourth power of
 #: the largest number stays finite, in single precision that of this one.
@@ -25,7 +25,7 @@ FAR = 1e9
 _TIMES_MEDIAN, _LEAST_FAR, _REFUSED = 1e12, 1e9, 1e150
 
 
-def draw_in(scaled: np.ndarray) -> None:
+def compress_far(scaled: np.ndarray) -> None:
     """Bring numbers beyond ``FAR`` nearer, in their order, in place.
 
     Parameters

@@ -99,12 +99,12 @@ def _ranks(column: pa.ChunkedArray) -> np.ndarray:
         ticks = ticks_of(column)
         return np.where(ticks.observed, ticks.counts.astype(np.float64), np.nan)
     values = column.unique().drop_null()
-    digests = np.array([_digest(value) for value in values.to_pylist()] or [0.0])
+    digests = np.array([_content_hash(value) for value in values.to_pylist()] or [0.0])
     places = pc.fill_null(pc.index_in(column, value_set=values), -1).to_numpy()
     return np.where(places < 0, np.nan, digests[places])
 
 
-def _digest(value: object) -> float:
+def _content_hash(value: object) -> float:
     """Return a number by the content of a value, the same in every process."""
     digest = hashlib.blake2b(repr(value).encode("utf-8", "surrogatepass"), digest_size=6)
     return float(int.from_bytes(digest.digest(), "big"))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 #: Scales that are lost to no account: an eighth of what a number near one is rounded by.
-_NOTHING = 2.0**-27
+_NEGLIGIBLE = 2.0**-27
 #: Centres and scales from one over this to this are computed with in single precision.
 _PLAIN = 1e15
 
@@ -36,7 +36,7 @@ class Scaling:
         self.dtype = np.dtype(dtype if (limits < _PLAIN).all() else np.float64)
         first = center.astype(self.dtype)
         lost = (center - first).astype(self.dtype)
-        parts = [first] if (np.abs(lost) < _NOTHING * scale).all() else [first, lost]
+        parts = [first] if (np.abs(lost) < _NEGLIGIBLE * scale).all() else [first, lost]
         # Repeated, for an operation on a run of numbers is faster than one on many short rows.
         self.centers = [_repeated(part, n_rows) for part in parts]
         self.scale = _repeated(scale.astype(self.dtype), n_rows)

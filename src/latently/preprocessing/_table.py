@@ -19,7 +19,7 @@ from latently._validation import compare_names
 from latently.exceptions import DataError
 from latently.preprocessing._columns import ColumnCodec, TimeCodec, number_matrix
 from latently.preprocessing._consistency import check_support, check_table
-from latently.preprocessing._far import FAR, draw_in
+from latently.preprocessing._far import FAR, compress_far
 from latently.preprocessing._scaling import Scaling
 from latently.preprocessing._tallies import MAX_CATEGORIES, Moments, TableTally
 from latently.schema import (
@@ -303,7 +303,7 @@ class TablePreprocessor:
                 scaled[missing] = 0.0
                 too_large = ~(np.abs(scaled) < _LARGEST)
                 _refuse(self.spec, self.positions, numbers[block], too_large, start)
-                draw_in(scaled)
+                compress_far(scaled)
                 if observed is None and missing.any():
                     observed = np.ones(values.shape, dtype=bool)
                 if observed is not None:

@@ -19,7 +19,7 @@ from latently._validation import read_input
 from latently.estimators import REASONS, BaseAutoencoder, TrainedAutoencoder
 from latently.exceptions import DataError
 from latently.inspection import traverse
-from latently.io import atomic_path
+from latently.io._atomic import atomic_path
 from latently.report._anomalies import plot_anomalies
 from latently.report._contents import gather, rows_at
 from latently.report._explanation import plot_explanation

@@ -40,13 +40,13 @@ def parse_durations(cells: Any) -> Any:
         Durations in microseconds, in nanoseconds where a cell has more digits.
     """
     clock, iso = (pc.extract_regex(cells, pattern) for pattern in (_CLOCK, _ISO))
-    found = [_part(clock, iso, name) for name in (*_PARTS, "fraction")]
+    found = [_group(clock, iso, name) for name in (*_PARTS, "fraction")]
     texts = dict(zip((*_PARTS, "fraction"), found, strict=True))
     days, *others = (pc.multiply(_number(texts[name]), seconds) for name, seconds in _PARTS.items())
     rest = pc.add(pc.add(others[0], others[1]), others[2])
     digits = 9 if pc.any(pc.greater(pc.utf8_length(texts["fraction"]), 6)).as_py() else 6
     fraction = _number(pc.utf8_slice_codeunits(pc.utf8_rpad(texts["fraction"], digits, "0"), 0, 9))
-    sign, own = _part(clock, iso, "sign"), pc.fill_null(_field(clock, "plus"), "")
+    sign, own = _group(clock, iso, "sign"), pc.fill_null(_field(clock, "plus"), "")
     ahead = pc.or_(pc.equal(own, "+"), pc.equal(pc.fill_null(_field(clock, "comma"), ""), ","))
     behind = pc.or_(pc.equal(own, "-"), pc.and_(pc.equal(sign, "-"), pc.invert(ahead)))
     unit = 10**digits
@@ -88,7 +88,7 @@ def _field(found: Any, name: str) -> Any:
     return pc.struct_field(found, [found.type.get_field_index(name)])
 
 
-def _part(clock: Any, iso: Any, name: str) -> Any:
+def _group(clock: Any, iso: Any, name: str) -> Any:
     return pc.fill_null(pc.coalesce(_field(clock, name), _field(iso, name)), "")
 
 

@@ -25,7 +25,7 @@ from latently.estimators import (
     filled_of,
 )
 from latently.exceptions import DataError, ParameterError
-from latently.io import check_memory
+from latently.io._resources import check_memory
 from latently.nn import AutoencoderModule, Cells, MaskedModule
 from latently.preprocessing import TablePreprocessor, fill_missing, mark_missing, restore
 from latently.schema import Rounding, plain_rows

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from latently._codec import MISFITS, Arrays, from_plain, to_plain
-from latently._launch import told_rank
+from latently._launch import launched_rank
 from latently._notices import warn
 from latently.exceptions import (
     DataError,
@@ -30,7 +30,9 @@ from latently.exceptions import (
     ResourceError,
     TrainingWarning,
 )
-from latently.io import check_disk, read_model, show, write_model
+from latently.io._messages import show
+from latently.io._model_file import read_model, write_model
+from latently.io._resources import check_disk
 from latently.training._data import TrainingData
 from latently.training._stream import TrainingRows
 
@@ -222,7 +224,7 @@ class CheckpointFolder:
         self.folder, self.interval, self.n_begun = folder, interval, 0
         self._last: TrainingCheckpoint | None = None
         self._lock = FileLock(folder / _LOCK)
-        if told_rank() == 0:
+        if launched_rank() == 0:
             self._acquire_lock()
 
     def _acquire_lock(self) -> None:
@@ -333,7 +335,7 @@ def checkpointing(folder: str | Path | None, *, interval: float = 30.0) -> Itera
         _CURRENT.reset(token)
         opened.close()
         # A fit that was refused leaves no folder.
-        if not (was_there or told_rank() or holds_checkpoint(folder)):
+        if not (was_there or launched_rank() or holds_checkpoint(folder)):
             remove_checkpoint(folder)
 
 

@@ -8,7 +8,7 @@ from itertools import islice
 
 import torch
 
-from latently.io import prefetched
+from latently.io._prefetch import prefetched
 from latently.training._data import Batch, TrainingData, balanced_split, joined
 
 #: Numbers that are mixed at once: 16 MiB in single precision.

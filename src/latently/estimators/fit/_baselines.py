@@ -10,7 +10,7 @@ from torch import Tensor
 
 from latently._layout import Layout
 from latently.exceptions import DataError
-from latently.io import check_memory
+from latently.io._resources import check_memory
 from latently.nn import AutoencoderModule, Cells, spread
 
 #: Rows that the PCA is fitted to; its error hardly changes with more.

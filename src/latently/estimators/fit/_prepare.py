@@ -18,7 +18,7 @@ from latently._validation import Input
 from latently.estimators.fit._effort import Effort, scaled
 from latently.estimators.fit._split import repeated_rows, take_rows
 from latently.exceptions import DataError
-from latently.io import check_memory
+from latently.io._resources import check_memory
 from latently.nn import Cells, DenseNetwork, outlined
 from latently.preprocessing import (
     ImagePreprocessor,

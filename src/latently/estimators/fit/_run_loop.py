@@ -15,7 +15,7 @@ from torch import Tensor
 from latently._notices import warn
 from latently._sklearn import plain_number
 from latently.exceptions import DataError, TrainingWarning
-from latently.io import memory_errors_named
+from latently.io._resources import memory_errors_named
 from latently.nn import AutoencoderModule, Corruption
 from latently.training import (
     Callback,

@@ -14,7 +14,11 @@ from latently._layout import LikelihoodChoice
 from latently.estimators.fit._prepare import training_data
 from latently.estimators.fit._split import SplitRule
 from latently.exceptions import DataError
-from latently.io import Piece, RowPicker, TableDataset, from_ipc, prefetched, to_ipc, watched
+from latently.io import Piece, TableDataset
+from latently.io._prefetch import prefetched
+from latently.io._progress import watched
+from latently.io.dataset._dataset import RowPicker
+from latently.io.tables._ipc import from_ipc, to_ipc
 from latently.preprocessing import TablePreprocessor, tallied
 from latently.training import (
     Callback,
@@ -195,7 +199,7 @@ def _picked_and_kept(
     """Let rows be picked from pieces that go by, and pass on all that are not ignored."""
     for piece in pieces:
         for picker in pickers:
-            picker.see(piece)
+            picker.add(piece)
         kept = _kept_mask(piece.table, piece.start, ignored)
         if kept.any():
             yield piece._replace(table=_filtered(piece.table, kept))

@@ -9,7 +9,7 @@ from itertools import islice, tee
 import torch
 from torch import Tensor
 
-from latently.io import prefetched
+from latently.io._prefetch import prefetched
 from latently.nn import BatchShard
 from latently.training._data import Batch, TrainingData, joined, n_batches
 from latently.training._stream import StreamedData

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 import torch.distributed as dist
 from torch import Tensor
 
-from latently._launch import told_n_workers
+from latently._launch import launched_processes
 
 Value = TypeVar("Value")
 
@@ -131,4 +131,4 @@ def is_one_of_several() -> bool:
     """Return True in a process that torchrun, or a process group, made one of several."""
     if dist.is_initialized():
         return bool(dist.get_world_size() > 1)
-    return told_n_workers() > 1
+    return launched_processes() > 1
