@@ -15,7 +15,8 @@ from latently import (
 )
 from latently.estimators.fit._patches import cut_patches
 from latently.exceptions import DataError, ParameterError
-from latently.nn import Cells, _unet
+from latently.nn import Cells
+from latently.nn.images import _unet
 
 QUICK = {"channels": (8, 16), "max_epochs": 1, "random_state": 0, "engine": "cpu"}
 
