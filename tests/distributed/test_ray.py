@@ -117,7 +117,7 @@ def test_a_cluster_that_does_not_answer_is_named():
     command = [sys.executable, "-c", code]
     found = subprocess.run(command, env=ENV, capture_output=True, text=True, timeout=120)
     said = found.stderr.strip().splitlines()[-1]
-    assert "WorkerError: No Ray cluster answers at 127.0.0.1:9" in said
+    assert "WorkerError: No Ray cluster responds at 127.0.0.1:9" in said
 
 
 # ------------------------------------------------------------------ without a cluster

@@ -136,7 +136,7 @@ def test_what_workers_do_not_agree_on_is_said_by_each(tmp_path):
 
 def test_fewer_rows_than_workers_are_refused(tmp_path):
     run("too_few_rows", tmp_path, n_workers=3)
-    assert_refused(tmp_path, 3, "few", "There are 2 rows for 3 workers")
+    assert_refused(tmp_path, 3, "few", "got 2 rows for 3 workers")
 
 
 # ------------------------------------------------------------------ rows on disk
@@ -248,7 +248,7 @@ def test_a_killed_worker_is_told_of_at_once(tmp_path):
     assert found.returncode != 0
     when, _, said = (tmp_path / "lost").read_text().partition(" ")
     assert float(when) - float((tmp_path / "died").read_text()) < 30
-    assert said.startswith("WorkerError: Worker 0 of 2 lost another one")
+    assert said.startswith("WorkerError: Worker 0 of 2 lost the connection to another one")
 
 
 def test_after_a_restart_training_goes_on_to_the_same_weights(unkilled, tmp_path):
@@ -285,7 +285,7 @@ def test_an_address_that_does_not_answer_is_named(tmp_path):
     command = [sys.executable, "-c", code]
     found = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
     said = found.stderr.strip().splitlines()[-1]
-    assert "WorkerError: The workers did not find each other at 127.0.0.1:" in said
+    assert "WorkerError: The workers did not connect at 127.0.0.1:" in said
 
 
 @pytest.mark.gpu

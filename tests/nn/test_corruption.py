@@ -103,5 +103,5 @@ def test_a_size_out_of_range_is_refused(corruption):
 
 @pytest.mark.parametrize("corruption", [Blocks(), Blur(), Downsampling()])
 def test_what_is_done_to_images_is_not_done_to_tables(corruption):
-    with pytest.raises(ParameterError, match="needs images"):
+    with pytest.raises(ParameterError, match="to images, got rows"):
         corruption(VALUES, OBSERVED)

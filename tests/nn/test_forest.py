@@ -66,5 +66,5 @@ def test_trees_that_lead_nowhere_are_refused(damage):
     _, forest = grown(lambda X: X.sum(1))
     forest.check(200, 4)
     damage(forest)
-    with pytest.raises(ValueError, match="lead nowhere"):
+    with pytest.raises(ValueError, match="does not end at a stored row"):
         forest.check(200, 4)

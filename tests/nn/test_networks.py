@@ -73,7 +73,7 @@ def test_a_wrong_parameter_is_named(network, parameter):
 
 
 def test_a_convolutional_network_refuses_rows_of_a_table():
-    with pytest.raises(ParameterError, match="needs images"):
+    with pytest.raises(ParameterError, match="to images, got rows"):
         ConvNetwork().build((10,), 3, 3, 10)
 
 

@@ -184,7 +184,7 @@ def test_more_passes_go_on_from_where_fewer_ended(tmp_path):
         ({"network": DenseNetwork((3,))}, X, "network was None, now it is Dense", ParameterError),
         ({}, X[:100], "has seen 120 rows of 5 .* now there are 100", DataError),
         ({}, X[:, :4], "now there are 120 rows of 4", DataError),
-        ({}, X + 1e-6, "the values of the rows are others", DataError),
+        ({}, X + 1e-6, "the values of the rows are different", DataError),
     ],
     ids=lambda value: str(value)[:30] if isinstance(value, dict | str) else "",
 )
@@ -201,7 +201,7 @@ def test_renamed_columns_are_another_fit(tmp_path):
     table = transactions("pandas")
     model = Autoencoder(2, max_epochs=3, random_state=0).fit(table, checkpoint=tmp_path)
     renamed = table.rename(columns={table.columns[0]: "other"})
-    with pytest.raises(DataError, match="the model or its columns are others"):
+    with pytest.raises(DataError, match="the model or its columns are different"):
         clone(model).fit(renamed, checkpoint=tmp_path)
 
 
@@ -223,7 +223,7 @@ def test_a_damaged_newest_file_gives_way_to_the_one_before(damage, tmp_path, mon
     content = newest.read_bytes()
     flipped = content[:-9] + bytes([content[-9] ^ 1]) + content[-8:]
     newest.write_bytes({"truncated": content[:-100], "flipped": flipped, "empty": b""}[damage])
-    with pytest.warns(TrainingWarning, match="The checkpoint before it is used"):
+    with pytest.warns(TrainingWarning, match="The previous checkpoint is used"):
         resumed = clone(model).fit(X, checkpoint=tmp_path)
     assert_same_answers(clone(model).fit(X), resumed, X)
 
@@ -247,7 +247,7 @@ def test_a_checkpoint_is_no_model_and_a_model_no_checkpoint(tmp_path, monkeypatc
     fitted = clone(model).fit(X)
     for path in files:
         fitted.save(path)
-    with pytest.raises(ModelFileError, match="holds a model, not a checkpoint"):
+    with pytest.raises(ModelFileError, match="contains a model, not a checkpoint"):
         clone(model).fit(X, checkpoint=tmp_path)
 
 
@@ -345,7 +345,7 @@ def test_too_little_room_is_told_with_figures(tmp_path, monkeypatch):
 def test_another_machine_is_warned_of(tmp_path, monkeypatch):
     model, _ = half_trained(tmp_path, monkeypatch)
     monkeypatch.setattr("torch.__version__", "1.0")
-    with pytest.warns(TrainingWarning, match=r"written elsewhere \(torch .* -> 1.0\)"):
+    with pytest.warns(TrainingWarning, match=r"written on another system \(torch .* -> 1.0\)"):
         clone(model).fit(X, checkpoint=tmp_path)
 
 

@@ -61,7 +61,7 @@ def where_something_is(x):
 
 @pytest.mark.parametrize("compute", [by_truths, a_number_that_is_read, where_something_is])
 def test_what_depends_on_the_numbers_is_refused(compute):
-    with pytest.raises(CannotRecord, match="depends on the numbers"):
+    with pytest.raises(CannotRecord, match="depends on values"):
         record(compute, [X])
 
 

@@ -49,7 +49,7 @@ class DenseNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     Parameters
     ----------
     hidden_sizes : "auto" or tuple of int, default="auto"
-        Widths of the encoder's hidden layers; the decoder mirrors them. ``()`` gives a linear
+        Widths of the encoder's hidden layers. The decoder mirrors them. ``()`` gives a linear
         autoencoder, whose code spans the PCA subspace. "auto" uses two layers. The first has about
         four times the width of the input, between 32 and 512, and the second half of that. Wider
         layers fit more complex structure and overfit sooner.

@@ -101,7 +101,7 @@ class MapModule(AutoencoderModule):
         cells : Cells
             The landmarks.
         components : Tensor of shape (n, width)
-            Principal components of the rows, by decreasing variance; the first 50 are used.
+            Principal components of the rows, by decreasing variance. The first 50 are used.
         """
         self.basis = components[:_N_AXES].T.contiguous()
         self.keys = self.centered(cells) @ self.basis
