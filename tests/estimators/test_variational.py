@@ -8,7 +8,8 @@ from torch import nn
 
 from latently import CustomNetwork, VariationalAutoencoder
 from latently.exceptions import ParameterError
-from latently.nn import Cells, _variational
+from latently.nn import Cells
+from latently.nn.variants import _variational
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 2)) @ RNG.normal(size=(2, 4)) + 0.3 * RNG.normal(size=(300, 4))

@@ -70,11 +70,11 @@ def test_rarity_is_minus_the_log_of_the_kernel_density():
     np.testing.assert_allclose(rarity, -torch.logsumexp(-distances, 1), rtol=1e-4, atol=1e-5)
 
 
-def crowd(layout, n_rows, n_calibration=200):
+def memory_ensemble(layout, n_rows, n_calibration=200):
     return MemoryEnsembleModule(layout, n_rows, n_calibration=n_calibration)
 
 
-@pytest.mark.parametrize("make", [MemoryModule, crowd], ids=["memory", "crowd"])
+@pytest.mark.parametrize("make", [MemoryModule, memory_ensemble], ids=["memory", "ensemble"])
 @pytest.mark.parametrize("layout", [NUMBERS, MIXED], ids=["numbers", "mixed"])
 def test_a_row_alone_is_judged_as_in_company_to_the_last_bit(make, layout):
     values = rows(200, layout.width)
@@ -159,7 +159,7 @@ def test_a_view_counts_by_how_well_it_tells_exchanged_columns():
     assert worth[2] == 1.0 and worth[0] < 0.8
 
 
-def test_a_crowd_sees_a_cluster_of_anomalies_that_a_memory_rebuilds():
+def test_an_ensemble_detects_a_cluster_of_anomalies_that_a_memory_rebuilds():
     rng = np.random.default_rng(0)
     normal, cluster = rng.normal(size=(480, 3)), rng.normal(6, 0.05, size=(20, 3))
     values = torch.from_numpy(np.vstack([normal, cluster]))
@@ -172,5 +172,5 @@ def test_a_crowd_sees_a_cluster_of_anomalies_that_a_memory_rebuilds():
         surprise = module.surprise(Cells(values))
         return float((surprise[480:, None] > surprise[:480]).double().mean())
 
-    assert ranked_right(crowd(NUMBERS, 256, 500)) > 0.99
+    assert ranked_right(memory_ensemble(NUMBERS, 256, 500)) > 0.99
     assert ranked_right(MemoryModule(NUMBERS, 500)) < 0.5

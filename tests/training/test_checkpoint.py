@@ -48,7 +48,7 @@ def weights(model):
 
 def die_after(monkeypatch, n_steps):
     """Save after so many steps and end there, as often as training begins again."""
-    pause, left = Run._pause, [n_steps]
+    pause, left = Run._check_stop, [n_steps]
 
     def save_and_die(run):
         pause(run)
@@ -58,7 +58,7 @@ def die_after(monkeypatch, n_steps):
             run.save()
             raise Killed
 
-    monkeypatch.setattr(Run, "_pause", save_and_die)
+    monkeypatch.setattr(Run, "_check_stop", save_and_die)
 
 
 def until_done(fit):

@@ -141,8 +141,8 @@ class AutoencoderModule(nn.Module):
 
     def hidden(self, cells: Cells) -> Tensor:
         """Return the encoder's output, shape (batch, n_hidden of the latent)."""
-        answer: Tensor = self.encoder(self.centered(cells).view(cells.values.shape)).flatten(1)
-        return answer.to(self.center.dtype)  # codes and penalties are not computed in bfloat16
+        output: Tensor = self.encoder(self.centered(cells).view(cells.values.shape)).flatten(1)
+        return output.to(self.center.dtype)  # codes and penalties are not computed in bfloat16
 
     def encode(self, cells: Cells) -> Code:
         """Return the code of each row, refined by ``refinement_steps`` steps."""

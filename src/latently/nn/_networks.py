@@ -245,7 +245,7 @@ def _try_module(name: str, module: nn.Module, shape: tuple[int, ...], n_numbers:
     module.eval()
     try:
         with torch.no_grad():
-            answer = module(torch.zeros(2, *shape))
+            output = module(torch.zeros(2, *shape))
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise ParameterError(
@@ -254,8 +254,8 @@ def _try_module(name: str, module: nn.Module, shape: tuple[int, ...], n_numbers:
         ) from error
     finally:
         module.train(was_training)
-    if not isinstance(answer, Tensor) or answer.numel() != 2 * n_numbers or len(answer) != 2:
-        got = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
+    if not isinstance(output, Tensor) or output.numel() != 2 * n_numbers or len(output) != 2:
+        got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise ParameterError(
             f"{name} must return {n_numbers} numbers per row, got {got} for 2 rows of shape "
             f"{shape}. Change its last layer."

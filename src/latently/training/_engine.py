@@ -22,12 +22,12 @@ from latently.training._stream import TrainingRows
 from latently.training._threads import has_lost_cuda
 from latently.training.distributed._workers import SINGLE_PROCESS, Workers
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 #: Methods that an engine must have.
 ENGINE_METHODS = ["launch"]
 
 #: Function of an engine and callbacks that an engine runs.
-Job = Callable[["TrainingEngine", Sequence[Callback]], Answer]
+Job = Callable[["TrainingEngine", Sequence[Callback]], Result]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 #: Dense networks with fewer parameters are not trained in bfloat16, because casts dominate.
@@ -55,7 +55,7 @@ class Engine(Protocol):
         """The processes that train together."""
         ...
 
-    def launch(self, job: Job[Answer], callbacks: Sequence[Callback] = ()) -> Answer:
+    def launch(self, job: Job[Result], callbacks: Sequence[Callback] = ()) -> Result:
         """Run a job with an engine that takes steps, and return its result."""
         ...
 
@@ -128,7 +128,7 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         """A single process."""
         return SINGLE_PROCESS
 
-    def launch(self, job: Job[Answer], callbacks: Sequence[Callback] = ()) -> Answer:
+    def launch(self, job: Job[Result], callbacks: Sequence[Callback] = ()) -> Result:
         """Run the job in this process.
 
         Parameters

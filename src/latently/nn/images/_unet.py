@@ -59,8 +59,8 @@ class Residual(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return images of the same size and channels."""
-        answer: Tensor = self.bend(image + self.path(image))
-        return answer
+        output: Tensor = self.bend(image + self.path(image))
+        return output
 
 
 class UNet(nn.Module):
@@ -124,10 +124,10 @@ class UNet(nn.Module):
         height, width = image.shape[2:]
         padding = (0, -width % self.grain, 0, -height % self.grain)
         maps = self.bottom(F.pad(image, padding, mode="replicate"))
-        answer = maps.pop()
+        output = maps.pop()
         for grow, join in zip(self.up, self.join, strict=True):
-            answer = join(torch.cat([grow(answer), maps.pop()], 1))
-        whole: Tensor = self.last(answer)[:, :, :height, :width]
+            output = join(torch.cat([grow(output), maps.pop()], 1))
+        whole: Tensor = self.last(output)[:, :, :height, :width]
         return whole
 
 
@@ -220,24 +220,24 @@ class UNetModule(AutoencoderModule):
         above, before = max(top - _MARGIN, 0), max(left - _MARGIN, 0)
         around = noisy[:, :, above : top + _TILE + _MARGIN, before : left + _TILE + _MARGIN]
         around = around.contiguous(memory_format=torch.channels_last)
-        answer = self.parameters_of(around, _brightness(noisy))
-        mean = answer.sigmoid() if self.kind == "bernoulli" else answer
+        output = self.parameters_of(around, _brightness(noisy))
+        mean = output.sigmoid() if self.kind == "bernoulli" else output
         return mean[:, :, top - above :, left - before :][:, :, :_TILE, :_TILE]
 
     def forward(self, inputs: Cells, target: Cells) -> RowLoss:
         """Return the loss of each patch for reconstructing ``target`` from noisy ``inputs``."""
-        noisy, clean, judged = _observed_images(inputs), target.values, target.observed
+        noisy, clean, mask = _observed_images(inputs), target.values, target.observed
         if self.training and self.turns:
-            noisy, clean, judged = _augmented(noisy, clean, judged)
+            noisy, clean, mask = _augmented(noisy, clean, mask)
         if self.training and self.blind:
-            noisy, judged = _replace_pixels(noisy, judged)
+            noisy, mask = _replace_pixels(noisy, mask)
         noisy = noisy.contiguous(memory_format=torch.channels_last)
         parameters, goal = self.parameters_of(noisy).flatten(1), clean.flatten(1)
         if self.kind == "gaussian":
             errors = (goal - parameters).abs()
-            losses = errors if judged is None else torch.where(judged, errors, 0.0)
+            losses = errors if mask is None else torch.where(mask, errors, 0.0)
         else:
-            losses = self.likelihood(parameters, goal, judged)
+            losses = self.likelihood(parameters, goal, mask)
         return RowLoss(losses.sum(1), losses.new_zeros(len(losses)))
 
     def cell_errors(self, cells: Cells) -> Tensor:
@@ -269,7 +269,7 @@ def _observed_images(cells: Cells) -> Tensor:
 
 
 def _augmented(
-    noisy: Tensor, clean: Tensor, judged: Tensor | None
+    noisy: Tensor, clean: Tensor, mask: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Rotate a batch by a random multiple of 90 degrees and mirror it at random.
 
@@ -277,17 +277,17 @@ def _augmented(
     arguments, are transformed in the same way.
     """
     shape = clean.shape
-    parts = [noisy, clean] if judged is None else [noisy, clean, judged.view(shape)]
+    parts = [noisy, clean] if mask is None else [noisy, clean, mask.view(shape)]
     n_turns, mirrored = (int(torch.randint(n, ())) for n in (4, 2))
     if shape[2] != shape[3]:
         n_turns = n_turns // 2 * 2
     parts = [part.rot90(n_turns, (2, 3)) for part in parts]
     if mirrored:
         parts = [part.flip(3) for part in parts]
-    return parts[0], parts[1], judged if judged is None else parts[2].flatten(1)
+    return parts[0], parts[1], mask if mask is None else parts[2].flatten(1)
 
 
-def _replace_pixels(noisy: Tensor, judged: Tensor | None) -> tuple[Tensor, Tensor]:
+def _replace_pixels(noisy: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     """Replace random pixels by a neighbour, and restrict the loss to these pixels."""
     hidden = uniform_like(noisy[:, :1]) < _HIDDEN
     hidden = hidden.expand_as(noisy)
@@ -296,4 +296,4 @@ def _replace_pixels(noisy: Tensor, judged: Tensor | None) -> tuple[Tensor, Tenso
         steps = [1, 0]
     stand_in = noisy.roll(steps, (2, 3))
     flat = hidden.flatten(1)
-    return torch.where(hidden, stand_in, noisy), flat if judged is None else flat & judged
+    return torch.where(hidden, stand_in, noisy), flat if mask is None else flat & mask

@@ -122,7 +122,7 @@ class ConditionalGaussian(nn.Module):
         self.loadings.copy_(loadings)
         self.noise.copy_(noise)
 
-    # ------------------------------------------------------------------ answers
+    # ------------------------------------------------------------------ results
     @torch.no_grad()
     def forward(self, values: Tensor, seen: Tensor) -> Tensor:
         """Return rows with missing elements filled by their conditional mean.

@@ -172,8 +172,8 @@ class MaskedModule(AutoencoderModule):
         """Return the filled rows, concatenated with the hidden layer of each network."""
         filled = self.gaussian(cells.values, self._seen(cells))
         features = self._features(filled, cells)
-        answers = self.encoder(features.expand(self.n_networks, -1, -1))
-        return torch.cat([filled, answers.transpose(0, 1).flatten(1)], 1)
+        outputs = self.encoder(features.expand(self.n_networks, -1, -1))
+        return torch.cat([filled, outputs.transpose(0, 1).flatten(1)], 1)
 
     def decode(self, sample: Tensor) -> Tensor:
         """Return the likelihood's parameters for each code, averaged over the networks."""
@@ -192,9 +192,11 @@ class MaskedModule(AutoencoderModule):
         parameters = (
             self._network_parameters(inputs) if self.training else self.decode(self.hidden(inputs))
         )
-        judged = self._observed(target) & ~self._observed(inputs)
-        losses = self.likelihood(parameters, target.values, judged)
-        scale = n_in_batch(judged) * judged.shape[1] / batch_sum(judged.sum(1)).clamp(min=1)
+        is_target = self._observed(target) & ~self._observed(inputs)
+        losses = self.likelihood(parameters, target.values, is_target)
+        scale = (
+            n_in_batch(is_target) * is_target.shape[1] / batch_sum(is_target.sum(1)).clamp(min=1)
+        )
         return RowLoss(losses.sum(1) * scale, losses.new_zeros(len(losses)))
 
     def _network_parameters(self, cells: Cells) -> Tensor:
@@ -205,8 +207,8 @@ class MaskedModule(AutoencoderModule):
         spare = -n_rows % n_networks
         if spare:
             features = torch.cat([features, features[:1].expand(spare, -1)])
-        dealt = features.view(n_networks, len(features) // n_networks, features.shape[1])
-        learnt: Tensor = self.decoder(self.encoder(dealt)).flatten(0, 1)[:n_rows]
+        split = features.view(n_networks, len(features) // n_networks, features.shape[1])
+        learnt: Tensor = self.decoder(self.encoder(split)).flatten(0, 1)[:n_rows]
         return mean_offset(self.likelihood.layout, filled) + learnt
 
     def _features(self, filled: Tensor, cells: Cells) -> Tensor:
@@ -349,7 +351,7 @@ class MaskedModule(AutoencoderModule):
                 self._fills(Cells(cells.values, hidden)),
             )
 
-    # ------------------------------------------------------------------ answers
+    # ------------------------------------------------------------------ predictions
     def _expected(self, filled: Tensor, column: Column) -> Tensor:
         """Return the linear regression of a column on all other columns, (batch, k)."""
         part = column.elements

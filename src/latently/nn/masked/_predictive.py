@@ -114,20 +114,20 @@ class Predictive(nn.Module):
         own = self.residuals[column].clone()
         below, upto = np.zeros(len(scaled)), np.zeros(len(scaled))
         for half in (0, 1):
-            judged = torch.arange(len(scaled)) % 2 == half
-            if not judged.any():
+            chosen = torch.arange(len(scaled)) % 2 == half
+            if not chosen.any():
                 continue
             if len(scaled) >= 2 * _MIN_HELD:
-                own = _quantiles_of(scaled[~judged]).to(own)
+                own = _quantiles_of(scaled[~chosen]).to(own)
             slope = float(self.slope[column])
-            part = held.predicted[judged], held.atoms[judged], held.bounds
+            part = held.predicted[chosen], held.atoms[chosen], held.bounds
             values, shares = _distribution(*part, own, slope)
-            truth = held.truth[judged][:, None]
-            below[judged.numpy()] = torch.where(values < truth, shares, 0.0).sum(1).numpy()
-            upto[judged.numpy()] = torch.where(values <= truth, shares, 0.0).sum(1).numpy()
+            truth = held.truth[chosen][:, None]
+            below[chosen.numpy()] = torch.where(values < truth, shares, 0.0).sum(1).numpy()
+            upto[chosen.numpy()] = torch.where(values <= truth, shares, 0.0).sum(1).numpy()
         return below, upto
 
-    # ------------------------------------------------------------------ answers
+    # ------------------------------------------------------------------ results
     def calibrated(self, levels: Tensor) -> Tensor:
         """Return recalibrated levels: uniform ones give draws distributed as true values.
 

@@ -30,7 +30,7 @@ from latently.training._history import History, Record
 from latently.training.distributed._torchrun import TorchrunEngine
 from latently.training.distributed._workers import SINGLE_PROCESS, Workers
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 #: Seconds between two reads of the messages of the workers.
 _POLL_SECONDS = 0.5
@@ -107,7 +107,7 @@ class RayEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         """A single process, because the workers of Ray get an engine of their own."""
         return SINGLE_PROCESS
 
-    def launch(self, job: Job[Answer], callbacks: Sequence[Callback] = ()) -> Answer:
+    def launch(self, job: Job[Result], callbacks: Sequence[Callback] = ()) -> Result:
         """Run a job in the workers of Ray.
 
         Parameters
@@ -141,16 +141,16 @@ class RayEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
             import ray
 
             torch.set_rng_state(random_state)
-            answer = engine.launch(ray.get(sent), [_ForwardingCallback(queue)])
+            result = engine.launch(ray.get(sent), [_ForwardingCallback(queue)])
             if engine.workers.rank == 0:
-                ray.get(queue.keep.remote((answer, torch.get_rng_state())))
+                ray.get(queue.keep.remote((result, torch.get_rng_state())))
 
         with _forwarding(ray, queue, callbacks), tempfile.TemporaryDirectory() as folder:
             self._run(loop, folder)
-        answer: Answer
-        answer, random_state = ray.get(queue.answer.remote())
+        result: Result
+        result, random_state = ray.get(queue.result.remote())
         torch.set_rng_state(random_state)
-        return answer
+        return result
 
     def start(self) -> Any:
         """Join the cluster, or start one on this machine.
@@ -257,7 +257,7 @@ class _MessageQueue:
 
     def __init__(self) -> None:
         self._messages: list[tuple[str, Any]] = []
-        self._answer: Any = None
+        self._result: Any = None
 
     def put(self, name: str, what: Any) -> None:
         self._messages.append((name, what))
@@ -266,11 +266,11 @@ class _MessageQueue:
         messages, self._messages = self._messages, []
         return messages
 
-    def keep(self, answer: Any) -> None:
-        self._answer = answer
+    def keep(self, result: Any) -> None:
+        self._result = result
 
-    def answer(self) -> Any:
-        return self._answer
+    def result(self) -> Any:
+        return self._result
 
 
 class _ForwardingCallback:

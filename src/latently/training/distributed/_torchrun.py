@@ -26,7 +26,7 @@ from latently.training.distributed._sharding import ShardedRows, ShardedStream
 from latently.training.distributed._workers import StopRequest, Workers, is_one_of_several
 from latently.training.recorded import CannotRecord
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 Value = TypeVar("Value")
 
 #: Seconds within which all processes must be connected.
@@ -42,9 +42,9 @@ def _as_worker_error() -> Iterator[None]:
         yield
     except RuntimeError as error:
         rank, n_workers = dist.get_rank(), dist.get_world_size()
-        said = (str(error).splitlines() or [""])[0].rpartition("] ")[2][:80].rstrip(".")
+        reason = (str(error).splitlines() or [""])[0].rpartition("] ")[2][:80].rstrip(".")
         raise WorkerError(
-            f"Worker {rank} of {n_workers} lost the connection to another one ({said}). See the "
+            f"Worker {rank} of {n_workers} lost the connection to another one ({reason}). See the "
             "messages of that one, and restart all workers. With a checkpoint, training resumes."
         ) from None
 
@@ -192,10 +192,10 @@ def _init_process_group() -> None:
         dist.init_process_group(backend, store=own, rank=rank, world_size=n_workers, timeout=waits)
     except (RuntimeError, ValueError) as error:
         address = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
-        said = (str(error).splitlines() or [""])[0].rpartition("] ")[2][:80].rstrip(".")
+        reason = (str(error).splitlines() or [""])[0].rpartition("] ")[2][:80].rstrip(".")
         raise WorkerError(
             f"The workers did not connect at {address} within {_RENDEZVOUS_SECONDS:.0f} s "
-            f"({said}). Check address and port, and that all workers were started."
+            f"({reason}). Check address and port, and that all workers were started."
         ) from None
     atexit.register(_destroy_process_group)
 
@@ -263,7 +263,7 @@ with torchrun --nproc-per-node 2 -m latently fit ..., or use engine="auto".
             return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         return torch.device("cpu")
 
-    def launch(self, job: Job[Answer], callbacks: Sequence[Callback] = ()) -> Answer:
+    def launch(self, job: Job[Result], callbacks: Sequence[Callback] = ()) -> Result:
         """Run the job in this process, as all other workers do.
 
         Parameters
