@@ -179,7 +179,9 @@ class TrainingCheckpoint:
         try:
             self._write({"header": header, "state": state})
         except (DataError, ModelFileError, OSError, ResourceError) as error:
-            _warn(f"{error} No checkpoint was written. A restart would resume from the last one.")
+            _warn(
+                f"{error} No checkpoint was written. Training continues, and a restart resumes from the last one."
+            )
         else:
             self.generation += 1
         now = time.monotonic()
@@ -296,8 +298,8 @@ def checkpointing(folder: str | Path | None, *, interval: float = 30.0) -> Itera
 
     This works for autoencoders and for tasks. If a fit was interrupted, run the same code again on
     the same rows with the same parameters. It resumes from the last checkpoint, and ends with the
-    same weights to the bit as an uninterrupted fit. Finished trainings are not repeated.
-    ``max_epochs`` may be changed, as may parameters of the engine, verbosity and time limits.
+    same weights to the bit as an uninterrupted fit. Finished trainings are not repeated. The engine,
+    the verbosity, ``max_epochs``, and limits of time and memory may be changed in between.
 
     ``fit_seeds``, which trains models at once, and ``partial_fit`` do not save checkpoints. A
     context within another one has no effect.
