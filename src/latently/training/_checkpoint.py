@@ -180,7 +180,8 @@ class TrainingCheckpoint:
             self._write({"header": header, "state": state})
         except (DataError, ModelFileError, OSError, ResourceError) as error:
             _warn(
-                f"{error} No checkpoint was written. Training continues, and a restart resumes from the last one."
+                f"{error} No checkpoint was written. Training continues, and a restart resumes "
+                "from the last one."
             )
         else:
             self.generation += 1
@@ -298,8 +299,8 @@ def checkpointing(folder: str | Path | None, *, interval: float = 30.0) -> Itera
 
     This works for autoencoders and for tasks. If a fit was interrupted, run the same code again on
     the same rows with the same parameters. It resumes from the last checkpoint, and ends with the
-    same weights to the bit as an uninterrupted fit. Finished trainings are not repeated. The engine,
-    the verbosity, ``max_epochs``, and limits of time and memory may be changed in between.
+    same weights to the bit as an uninterrupted fit. Finished trainings are not repeated. The
+    engine, the verbosity, ``max_epochs``, and limits of time and memory may be changed in between.
 
     ``fit_seeds``, which trains models at once, and ``partial_fit`` do not save checkpoints. A
     context within another one has no effect.
