@@ -77,7 +77,7 @@ def test_a_chunk_of_further_training_names_it_as_well():
     chunk = training_rows()[:20]
     chunk[3, 0] = 1e30
     named = pytest.warns(DataWarning, match=r"Row 3 holds 1e\+30 in column 0")
-    with named, pytest.raises(DivergenceError, match="look for extreme values"):
+    with named, pytest.raises(DivergenceError, match="check the data for extreme values"):
         fitted.partial_fit(chunk)
 
 

@@ -129,7 +129,7 @@ def refused(folder, name, model, rows):
 
 def every_few_steps(folder, at_step):
     """Fit with a checkpoint every few steps; call something at each step."""
-    asked, pause = [0], Run._pause
+    asked, pause = [0], Run._check_stop
 
     def is_due(checkpoint):
         asked[0] += 1
@@ -140,7 +140,7 @@ def every_few_steps(folder, at_step):
         pause(run)
 
     TrainingCheckpoint.is_due = property(is_due)
-    Run._pause = paused
+    Run._check_stop = paused
     model, rows = VariationalAutoencoder(3, max_epochs=20, batch_size=32, random_state=0), X
     with checkpointing(Path(folder) / "checkpoint"):
         return arrays_of(model.fit(rows), rows)

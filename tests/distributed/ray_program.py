@@ -30,7 +30,7 @@ ENGINE = RayEngine(2)
 
 
 class Recorder:
-    """A bar that keeps what it hears."""
+    """A callback that keeps the records."""
 
     heard: tuple = ()
 
@@ -65,7 +65,7 @@ def keep(folder, name, arrays):
 
 
 def fits(folder):
-    """The same model alone and in workers, told of by callbacks."""
+    """Fit the same model in a single process and in workers, with callbacks."""
     _run_loop.ProgressBar = Recorder
     model = VariationalAutoencoder(3, verbose=True, **FEW)
     keep(folder, "alone", arrays_of(model.fit(X), X))

@@ -50,11 +50,11 @@ def assert_close(found, expected):
         np.testing.assert_allclose(found[name], expected[name], 1e-5, 1e-5, err_msg=name)
 
 
-def test_workers_of_ray_learn_what_one_process_learns(folder):
+def test_workers_of_ray_learn_the_model_of_a_single_process(folder):
     assert_close(arrays(folder, "workers"), arrays(folder, "alone"))
 
 
-def test_callbacks_hear_of_training_in_the_workers(folder):
+def test_callbacks_are_called_for_training_in_the_workers(folder):
     heard = told(folder)["fits"]
     assert heard[0] == "on_train_begin" and heard[-1] == "on_train_end"
     assert heard.count("on_evaluation") > 1
@@ -75,21 +75,21 @@ def test_a_killed_worker_is_replaced_and_training_goes_on(tmp_path):
     assert len(losses) > 10 and np.isfinite(losses).all()
 
 
-def test_what_goes_wrong_in_workers_is_said_in_a_sentence(folder):
+def test_an_error_in_workers_is_one_sentence(folder):
     found = told(folder)
     assert found["lost"].startswith("WorkerError: A worker of Ray was lost (")
     assert "for 999 workers" in found["too_many"]
     assert found["too_many"].startswith("ResourceError")
 
 
-def test_actors_answer_as_this_process_does(folder):
+def test_actors_give_the_results_of_this_process(folder):
     paths = sorted((folder / "here").glob("*.parquet"))
     assert [path.name for path in paths] == [f"{number}.parquet" for number in range(5)]
     for path in paths:
         assert pq.read_table(path).equals(pq.read_table(folder / "there" / path.name))
 
 
-def test_what_a_killed_actor_had_in_hand_is_answered_by_another(folder):
+def test_the_work_of_a_killed_actor_is_done_by_another(folder):
     assert told(folder)["actor_killed"] == [5, 203, True]
     for path in (folder / "here").glob("*.parquet"):
         assert pq.read_table(path).equals(pq.read_table(folder / "again" / path.name))
@@ -109,7 +109,7 @@ def test_nothing_of_ray_is_heard(folder):
     assert "ray" not in heard.lower().replace("array", ""), heard
 
 
-def test_a_cluster_that_does_not_answer_is_named():
+def test_a_cluster_that_does_not_respond_is_named():
     code = (
         "from latently import Autoencoder, RayEngine\n"
         "Autoencoder(1, engine=RayEngine(2, address='127.0.0.1:9')).fit([[1.0, 2.0]] * 9)"
@@ -117,11 +117,11 @@ def test_a_cluster_that_does_not_answer_is_named():
     command = [sys.executable, "-c", code]
     found = subprocess.run(command, env=ENV, capture_output=True, text=True, timeout=120)
     said = found.stderr.strip().splitlines()[-1]
-    assert "WorkerError: No Ray cluster answers at 127.0.0.1:9" in said
+    assert "WorkerError: No Ray cluster responds at 127.0.0.1:9" in said
 
 
 # ------------------------------------------------------------------ without a cluster
-def test_without_ray_the_line_to_install_it_is_told(monkeypatch):
+def test_without_ray_the_error_states_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'latently\[ray\]'"):
         Autoencoder(2, engine=RayEngine(2)).fit(ray_program.X)

@@ -39,7 +39,7 @@ def folder(tmp_path_factory, table):
 
 
 # ------------------------------------------------------------------ the function itself
-def test_it_answers_as_the_model_does(folder, table):
+def test_it_gives_the_results_of_the_model(folder, table):
     batch = table.to_batches()[0]
     detector = load(folder / "detector.safetensors")
     scored = BatchPredictor(folder / "detector.safetensors")(batch)
@@ -78,7 +78,7 @@ def test_it_is_sent_as_a_few_words_and_reads_the_model_where_it_is(folder, table
 
 
 @pytest.mark.parametrize("method", ["score", "transform", "impute"])
-def test_no_rows_have_no_answers_of_the_same_columns(method, folder, table):
+def test_no_rows_give_an_empty_result_with_the_same_columns(method, folder, table):
     name = "imputer" if method == "impute" else "detector"
     predictor = BatchPredictor(folder / f"{name}.safetensors", method)
     assert predictor(table.slice(0, 0)).schema.equals(predictor(table.slice(0, 9)).schema)
@@ -99,7 +99,7 @@ def test_no_rows_have_no_answers_of_the_same_columns(method, folder, table):
         ),
     ],
 )
-def test_what_cannot_be_is_refused(make, error, said, folder, table):
+def test_invalid_arguments_are_refused(make, error, said, folder, table):
     with pytest.raises(error, match=said):
         make(folder)(table)
 

@@ -84,14 +84,14 @@ def unkilled(tmp_path_factory):
     return arrays(folder, "unkilled")
 
 
-def test_workers_learn_what_one_process_learns(alone, together):
+def test_workers_learn_the_model_of_a_single_process(alone, together):
     found = arrays(together, "models")
     for name in program.MODELS:
         for part in [key for key in alone if key.startswith(f"{name}/")]:
             np.testing.assert_allclose(found[part], alone[part], rtol=1e-5, atol=1e-5, err_msg=part)
 
 
-def test_where_offsets_are_decided_by_nothing_answers_are_the_same(alone, together):
+def test_results_are_equal_where_offsets_are_not_determined(alone, together):
     found = arrays(together, "models")
     for name in program.NORMALIZED:
         for part in ("answers", "losses"):
@@ -124,7 +124,7 @@ def assert_refused(folder, n_workers, name, said):
         assert "\n" not in found["said"]
 
 
-def test_what_workers_do_not_agree_on_is_said_by_each(tmp_path):
+def test_each_worker_reports_a_disagreement(tmp_path):
     write_files(tmp_path / "rows-0", [40, 30])
     write_files(tmp_path / "rows-1", [40, 30], n_columns=7)
     run("disagreements", tmp_path)
@@ -136,7 +136,7 @@ def test_what_workers_do_not_agree_on_is_said_by_each(tmp_path):
 
 def test_fewer_rows_than_workers_are_refused(tmp_path):
     run("too_few_rows", tmp_path, n_workers=3)
-    assert_refused(tmp_path, 3, "few", "There are 2 rows for 3 workers")
+    assert_refused(tmp_path, 3, "few", "got 2 rows for 3 workers")
 
 
 # ------------------------------------------------------------------ rows on disk
@@ -171,7 +171,7 @@ class Everyone:
 
 
 class Numbered(SingleProcess):
-    """One of several workers, that says nothing."""
+    """One of several workers, without communication."""
 
     def __init__(self, rank, n_workers):
         self.rank, self.n_workers = rank, n_workers
@@ -243,12 +243,12 @@ def test_files_are_dealt_out_evenly(tmp_path):
 
 
 # ------------------------------------------------------------------ ends
-def test_a_killed_worker_is_told_of_at_once(tmp_path):
+def test_a_killed_worker_is_reported_at_once(tmp_path):
     found = run("killed", tmp_path, check=False)
     assert found.returncode != 0
     when, _, said = (tmp_path / "lost").read_text().partition(" ")
     assert float(when) - float((tmp_path / "died").read_text()) < 30
-    assert said.startswith("WorkerError: Worker 0 of 2 lost another one")
+    assert said.startswith("WorkerError: Worker 0 of 2 lost the connection to another one")
 
 
 def test_after_a_restart_training_goes_on_to_the_same_weights(unkilled, tmp_path):
@@ -275,7 +275,7 @@ def test_ctrl_c_on_one_worker_ends_all_of_them_after_the_step(unkilled, tmp_path
     assert_identical(arrays(tmp_path, "unkilled"), unkilled)
 
 
-def test_an_address_that_does_not_answer_is_named(tmp_path):
+def test_an_address_that_does_not_respond_is_named(tmp_path):
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     env = {**ENV, **address, "RANK": "1", "WORLD_SIZE": "2"}
     code = (
@@ -285,12 +285,12 @@ def test_an_address_that_does_not_answer_is_named(tmp_path):
     command = [sys.executable, "-c", code]
     found = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
     said = found.stderr.strip().splitlines()[-1]
-    assert "WorkerError: The workers did not find each other at 127.0.0.1:" in said
+    assert "WorkerError: The workers did not connect at 127.0.0.1:" in said
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
-def test_workers_on_gpus_learn_what_one_process_learns(alone, tmp_path):
+def test_workers_on_gpus_learn_the_model_of_a_single_process(alone, tmp_path):
     run("models", tmp_path)
     found = arrays(tmp_path, "models")
     for name in program.MODELS:
@@ -298,7 +298,7 @@ def test_workers_on_gpus_learn_what_one_process_learns(alone, tmp_path):
 
 
 # ------------------------------------------------------------------ the command
-def test_the_command_writes_once_what_one_process_writes(tmp_path):
+def test_the_command_writes_the_files_of_a_single_process_once(tmp_path):
     write_files(tmp_path / "rows", [120, 83])
     words = ["fit", tmp_path / "rows", "--n-components", 3, "--max-epochs", 4]
     found = torchrun("-m", "latently", *words, "-o", tmp_path / "two.safetensors")
@@ -315,7 +315,7 @@ def test_the_command_writes_once_what_one_process_writes(tmp_path):
 
 
 # ------------------------------------------------------------------ parts
-def test_without_torchrun_its_engine_says_how_to_start():
+def test_without_torchrun_the_error_of_its_engine_states_how_to_start():
     from latently.exceptions import ParameterError
 
     with pytest.raises(ParameterError, match="torchrun --nproc-per-node 2"):
@@ -324,7 +324,7 @@ def test_without_torchrun_its_engine_says_how_to_start():
         _ = TorchrunEngine().workers
 
 
-def test_what_goes_by_wire_comes_back():
+def test_serialized_values_are_restored():
     value = {"a": [1, 2.5, None, "x", True], "b": np.arange(6.0).reshape(2, 3), "c": np.array(3)}
     back = deserialize(serialize(value).tobytes())
     assert back["a"] == value["a"] and back["c"] == 3

@@ -174,7 +174,7 @@ def test_turned_patches_stay_pairs():
     with torch.random.fork_rng():
         for seed in range(8):
             torch.manual_seed(seed)
-            noisy_, clean, judged = _unet._turned(images + 1, images, images.flatten(1) > 0.5)
+            noisy_, clean, judged = _unet._augmented(images + 1, images, images.flatten(1) > 0.5)
             torch.testing.assert_close(noisy_, clean + 1)
             assert torch.equal(judged, clean.flatten(1) > 0.5)
 

@@ -1,4 +1,4 @@
-"""Corruptions do what their rates say."""
+"""Corruptions change the fraction of cells that their rates state."""
 
 import pytest
 import torch
@@ -102,6 +102,6 @@ def test_a_size_out_of_range_is_refused(corruption):
 
 
 @pytest.mark.parametrize("corruption", [Blocks(), Blur(), Downsampling()])
-def test_what_is_done_to_images_is_not_done_to_tables(corruption):
-    with pytest.raises(ParameterError, match="needs images"):
+def test_corruptions_of_images_refuse_tables(corruption):
+    with pytest.raises(ParameterError, match="to images, got rows"):
         corruption(VALUES, OBSERVED)

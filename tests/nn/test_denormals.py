@@ -1,4 +1,4 @@
-"""Denormal numbers are zero while networks compute, and are what they were afterwards."""
+"""Denormal numbers are flushed while networks compute, and the setting is restored."""
 
 import threading
 
@@ -47,7 +47,7 @@ def test_a_caller_who_flushes_them_goes_on_to():
 
 
 @pytest.mark.parametrize("kind", [Autoencoder, VariationalAutoencoder])
-def test_a_fit_and_its_answers_leave_them_alone(kind):
+def test_a_fit_and_its_predictions_restore_the_setting(kind):
     X = np.random.default_rng(0).normal(size=(60, 3))
     model = kind(2, max_epochs=2, random_state=0).fit(X)
     model.score_samples(X)

@@ -67,7 +67,7 @@ def test_equal_members_agree():
 
 
 @torch.no_grad()
-def test_what_members_draw_and_the_noise_that_they_learnt_are_theirs():
+def test_draws_and_learnt_noise_of_members_are_kept():
     members = [
         member(2, seed, Gaussian, VariationalModule, learn_scale=True).eval() for seed in (0, 1)
     ]

@@ -1,4 +1,4 @@
-"""Trees as tensors answer as scikit-learn's do; trees that lead nowhere are refused."""
+"""Trees as tensors predict as scikit-learn's do. Trees with invalid paths are refused."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def grown(target, n_trees=3, n_rows=200):
     return features, Forest.of([trees, trees])
 
 
-def test_the_mean_of_a_leaf_is_what_scikit_learn_predicts():
+def test_the_mean_of_a_leaf_equals_the_prediction_of_scikit_learn():
     features, forest = grown(lambda X: X.sum(1) + X[:, 0] ** 2)
     new = np.random.default_rng(1).normal(size=(50, 4)).astype(np.float32)
     found = forest.leaves(1, torch.from_numpy(new)).means
@@ -66,5 +66,5 @@ def test_trees_that_lead_nowhere_are_refused(damage):
     _, forest = grown(lambda X: X.sum(1))
     forest.check(200, 4)
     damage(forest)
-    with pytest.raises(ValueError, match="lead nowhere"):
+    with pytest.raises(ValueError, match="does not end at a stored row"):
         forest.check(200, 4)

@@ -62,7 +62,7 @@ def test_the_chances_of_all_whole_numbers_sum_to_one(center, log_scale):
     assert (-losses).exp().sum().item() == pytest.approx(1.0, abs=1e-9)
 
 
-def test_drawn_whole_numbers_come_as_often_as_their_chances_say():
+def test_drawn_whole_numbers_have_the_stated_probabilities():
     noise = Noise(torch.full((1, 1), -1.5), 1 / 7)
     levels = torch.arange(8) / 7
     kind = DiscretizedLogistic()

@@ -39,7 +39,7 @@ def likelihood(request):
     return made
 
 
-def test_each_cell_costs_what_torch_distributions_say(likelihood):
+def test_the_loss_of_each_cell_equals_that_of_torch_distributions(likelihood):
     parameters, target = rows()
     scale = torch.ones(9) if likelihood.log_scale is None else likelihood.log_scale[:9].exp()
 
@@ -83,7 +83,7 @@ def test_no_parameters_cost_less_than_the_least_loss(likelihood):
     torch.testing.assert_close(likelihood(best, target, None), least)
 
 
-def test_a_decoder_that_answers_zero_answers_the_column_means():
+def test_a_decoder_that_returns_zero_gives_the_column_means():
     _, target = rows(200)
     mean = target.mean(0)
     offset = mean_offset(LAYOUT, mean)

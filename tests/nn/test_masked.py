@@ -1,4 +1,4 @@
-"""The masked module: starts as the normal distribution, is judged on hidden cells only."""
+"""The masked module starts as the normal distribution and has a loss on hidden cells only."""
 
 import pytest
 import torch
@@ -48,7 +48,7 @@ def test_an_untrained_module_fills_as_the_normal_distribution_does(module):
     torch.testing.assert_close(filled.networks[gaps], filled.gaussian[gaps])
 
 
-def test_only_cells_that_were_hidden_are_judged(module):
+def test_the_loss_is_over_hidden_cells_only(module):
     target = rows(seed=3)
     inputs = target._replace(observed=target.observed & (torch.arange(5) != 1))
     shown = module._seen(inputs)
@@ -85,7 +85,7 @@ def test_an_observed_cell_is_rebuilt_from_the_others_alone(settled):
     assert not torch.allclose(one[:, 2], other[:, 2])
 
 
-def test_fills_keep_what_was_seen_and_give_probabilities(settled):
+def test_fills_keep_observed_cells_and_give_probabilities(settled):
     cells = rows(seed=5)
     filled, seen = settled.fill(cells), settled._seen(cells)
     assert torch.equal(filled[seen], cells.values[seen])
@@ -101,7 +101,7 @@ def test_quantiles_of_categories_are_single_categories(settled):
     assert set(found[:, :, 3].unique().tolist()) <= {0.0, 1.0}
 
 
-def test_a_stack_answers_as_its_networks_do_one_by_one():
+def test_a_stack_equals_its_networks_one_by_one():
     torch.manual_seed(0)
     stack, values = StackedTrunk(3, 5, 4), torch.randn(3, 10, 5)
     together = stack(values)
@@ -113,5 +113,5 @@ def test_a_stack_answers_as_its_networks_do_one_by_one():
         torch.testing.assert_close(alone(values[network : network + 1])[0], together[network])
 
 
-def test_a_layer_that_starts_at_zero_answers_zero():
+def test_a_layer_that_starts_at_zero_returns_zero():
     assert not StackedLinear(2, 3, 4, zero=True)(torch.randn(2, 5, 3)).any()

@@ -1,4 +1,4 @@
-"""A memory is the Nadaraya-Watson mean; views and ensembles of memories score as stated."""
+"""A memory is the Nadaraya-Watson mean. Views and ensembles of memories score as stated."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def nadaraya_watson(stored, row, bandwidth, left_out=None, seen=None, stored_see
 
 @pytest.mark.parametrize("gaps", [False, True])
 @pytest.mark.parametrize("left_out", [-1, 7])
-def test_a_row_is_rebuilt_as_the_formula_says(gaps, left_out):
+def test_a_row_is_rebuilt_by_the_formula(gaps, left_out):
     stored, row = rows(), rows(1, seed=1)
     seen = torch.rand(60, 3, generator=torch.Generator().manual_seed(0)) < 0.7 if gaps else None
     own = torch.tensor([[True, False, True]]) if gaps else None
@@ -70,13 +70,13 @@ def test_rarity_is_minus_the_log_of_the_kernel_density():
     np.testing.assert_allclose(rarity, -torch.logsumexp(-distances, 1), rtol=1e-4, atol=1e-5)
 
 
-def crowd(layout, n_rows, n_calibration=200):
+def memory_ensemble(layout, n_rows, n_calibration=200):
     return MemoryEnsembleModule(layout, n_rows, n_calibration=n_calibration)
 
 
-@pytest.mark.parametrize("make", [MemoryModule, crowd], ids=["memory", "crowd"])
+@pytest.mark.parametrize("make", [MemoryModule, memory_ensemble], ids=["memory", "ensemble"])
 @pytest.mark.parametrize("layout", [NUMBERS, MIXED], ids=["numbers", "mixed"])
-def test_a_row_alone_is_judged_as_in_company_to_the_last_bit(make, layout):
+def test_the_score_of_a_row_does_not_depend_on_the_batch_to_the_bit(make, layout):
     values = rows(200, layout.width)
     module = make(layout, 64)
     module.store(Cells(values[:64]), Cells(values), torch.Generator().manual_seed(0))
@@ -85,7 +85,7 @@ def test_a_row_alone_is_judged_as_in_company_to_the_last_bit(make, layout):
     torch.testing.assert_close(alone, together[::9], rtol=1e-6, atol=1e-6)
 
 
-def test_a_stored_row_is_judged_without_itself():
+def test_a_stored_row_is_scored_without_itself():
     values = rows(100)
     module = MemoryModule(NUMBERS, 100)
     module.store(Cells(values), Cells(values), torch.Generator().manual_seed(0))
@@ -148,7 +148,7 @@ def test_an_image_twice_as_bright_is_the_same_image(channels):
     assert view(torch.zeros(1, channels * 400).double()).abs().max() == 0
 
 
-def test_a_view_counts_by_how_well_it_tells_exchanged_columns():
+def test_the_weight_of_a_view_grows_with_its_detection_of_exchanged_columns():
     rng = np.random.default_rng(0)
     ranks = rng.normal(size=(400, 1)) + 0.05 * rng.normal(size=(400, 3))
     values = torch.from_numpy(np.exp(4 * ranks))  # related in their ranks, drowned in their tails
@@ -159,7 +159,7 @@ def test_a_view_counts_by_how_well_it_tells_exchanged_columns():
     assert worth[2] == 1.0 and worth[0] < 0.8
 
 
-def test_a_crowd_sees_a_cluster_of_anomalies_that_a_memory_rebuilds():
+def test_an_ensemble_detects_a_cluster_of_anomalies_that_a_memory_rebuilds():
     rng = np.random.default_rng(0)
     normal, cluster = rng.normal(size=(480, 3)), rng.normal(6, 0.05, size=(20, 3))
     values = torch.from_numpy(np.vstack([normal, cluster]))
@@ -172,5 +172,5 @@ def test_a_crowd_sees_a_cluster_of_anomalies_that_a_memory_rebuilds():
         surprise = module.surprise(Cells(values))
         return float((surprise[480:, None] > surprise[:480]).double().mean())
 
-    assert ranked_right(crowd(NUMBERS, 256, 500)) > 0.99
+    assert ranked_right(memory_ensemble(NUMBERS, 256, 500)) > 0.99
     assert ranked_right(MemoryModule(NUMBERS, 500)) < 0.5

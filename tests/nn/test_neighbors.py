@@ -75,7 +75,7 @@ def test_the_gradient_is_that_of_the_loss_it_descends():
     torch.testing.assert_close(gradient, expected)
 
 
-def test_a_new_row_lands_among_its_neighbours_whatever_company_it_has():
+def test_a_new_row_is_embedded_among_its_neighbours_in_any_batch():
     rows, labels = blobs()
     places = fit_map(rows, 2, 10)
     strangers = rows + 0.3 * torch.randn_like(rows)

@@ -1,4 +1,4 @@
-"""Shapes of the networks, and what they refuse."""
+"""Shapes of the networks, and their errors for invalid arguments."""
 
 import pytest
 import torch
@@ -36,7 +36,7 @@ def test_a_convolutional_network_comes_back_to_any_size(
     assert decoder(encoder(torch.randn(4, 3, *size))).shape == (4, 3, *size)
 
 
-def test_a_residual_block_whose_convolutions_answer_nothing_changes_nothing():
+def test_a_residual_block_whose_convolutions_return_zero_is_the_identity():
     torch.manual_seed(0)
     plain, _ = ConvNetwork((4,)).build((1, 8, 8), 3, 3, 64)
     torch.manual_seed(0)
@@ -49,7 +49,7 @@ def test_a_residual_block_whose_convolutions_answer_nothing_changes_nothing():
     torch.testing.assert_close(deep(images), plain(images))
 
 
-def test_an_image_is_normalised_by_groups_alone_as_in_company():
+def test_group_normalisation_of_an_image_does_not_depend_on_the_batch():
     encoder, _ = ConvNetwork((8, 16), normalization="group").build((1, 9, 9), 3, 3, 81)
     images = torch.randn(6, 1, 9, 9)
     torch.testing.assert_close(encoder(images)[:1], encoder(images[:1]), atol=1e-5, rtol=1e-4)
@@ -73,7 +73,7 @@ def test_a_wrong_parameter_is_named(network, parameter):
 
 
 def test_a_convolutional_network_refuses_rows_of_a_table():
-    with pytest.raises(ParameterError, match="needs images"):
+    with pytest.raises(ParameterError, match="to images, got rows"):
         ConvNetwork().build((10,), 3, 3, 10)
 
 

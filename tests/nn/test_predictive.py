@@ -1,4 +1,4 @@
-"""The distribution of a missing number covers what it says, on cells never seen."""
+"""The distribution of a missing number has its nominal coverage on held-out cells."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_half_of_a_distribution_are_residuals_however_many_trees_there_are(model
     torch.testing.assert_close(shares.sum(1), torch.ones(10).double())
 
 
-def test_values_that_occur_often_do_not_make_intervals_cover_more_than_they_say():
+def test_frequent_values_do_not_raise_the_coverage_of_intervals():
     def rounded(held):
         return held._replace(truth=held.truth.round(), atoms=held.atoms.round())
 
@@ -69,7 +69,7 @@ def test_draws_at_even_levels_are_spread_as_truths_are(model):
 
 
 @pytest.mark.parametrize("coverage", [0.5, 0.8, 0.9])
-def test_an_interval_holds_the_truth_as_often_as_it_says(model, coverage):
+def test_an_interval_has_its_nominal_coverage(model, coverage):
     new = cells(20_000, 1)
     lower, upper = interval(model, new, coverage)
     inside = (lower <= new.truth) & (new.truth <= upper)

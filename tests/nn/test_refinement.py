@@ -1,4 +1,4 @@
-"""Codes that descend from the encoder's answer: where they end, and what they never do."""
+"""Refined codes are never worse than the encoder's and do not depend on the batch."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def test_no_row_ends_worse_than_it_began(linear, n_steps):
     assert n_steps > 0 or torch.equal(found, start)
 
 
-def test_a_row_ends_alone_where_it_ends_in_company(linear):
+def test_the_refined_code_of_a_row_does_not_depend_on_the_batch(linear):
     decoder, rows = linear
     start, unit = torch.zeros(40, 3, dtype=torch.float64), torch.ones(3).double()
 
@@ -72,7 +72,7 @@ def test_refined_rows_are_rebuilt_better_by_the_same_network(curved):
     assert after.mean() < 0.9 * before.mean()
 
 
-def test_what_is_rebuilt_is_what_the_code_decodes_to(curved):
+def test_a_reconstruction_is_decoded_from_the_code(curved):
     X, _, refined = curved
     np.testing.assert_allclose(
         refined.inverse_transform(refined.transform(X)), refined.reconstruct(X), atol=1e-12
@@ -88,12 +88,12 @@ def test_rows_with_gaps_fit_the_cells_that_they_have(curved):
     assert after.mean() < 0.9 * before.mean()
 
 
-def test_the_number_of_steps_is_judged():
+def test_the_number_of_steps_is_checked():
     with pytest.raises(ParameterError, match="refinement_steps"):
         Autoencoder(2, refinement_steps=-1).fit(np.eye(20))
 
 
-def test_a_network_with_a_linear_path_is_linear_where_its_layers_answer_nothing():
+def test_a_network_with_a_linear_path_is_linear_if_its_layers_return_zero():
     encoder, _ = DenseNetwork((16,), linear_path=True).build((5,), 2, 2, 5)
     for weights in encoder[1].paths[0].parameters():
         torch.nn.init.zeros_(weights)

@@ -154,7 +154,7 @@ def test_sleeping_components_are_rewarded_for_coming_nearer():
 
 # ---------------------------------------------------------------- the estimator
 @pytest.mark.parametrize("sparsity", list(LATENTS))
-def test_a_loaded_model_answers_alike(sparsity, tmp_path):
+def test_a_loaded_model_gives_the_same_codes(sparsity, tmp_path):
     rows, _ = known_dictionary(300)
     model = SparseAutoencoder(24, n_active=2, sparsity=sparsity, max_epochs=2, **QUICK).fit(rows)
     model.save(tmp_path / "model.safetensors")

@@ -27,7 +27,7 @@ CALLS = ("open", "fsync", "close", "replace", "unlink", "mkdir")
 
 
 def digest(model):
-    """Return what tells one fitted model from another, to the bit."""
+    """Return the arrays that identify a fitted model to the bit."""
     weights = b"".join(w.numpy().tobytes() for w in model.module_.state_dict().values())
     return hashlib.sha256(weights + str(model.history_.to_dict()).encode()).hexdigest()
 

@@ -49,7 +49,7 @@ def weights(model):
 
 def die_after(monkeypatch, n_steps):
     """Save after so many steps and end there, as often as training begins again."""
-    pause, left = Run._pause, [n_steps]
+    pause, left = Run._check_stop, [n_steps]
 
     def save_and_die(run):
         pause(run)
@@ -59,7 +59,7 @@ def die_after(monkeypatch, n_steps):
             run.save()
             raise Killed
 
-    monkeypatch.setattr(Run, "_pause", save_and_die)
+    monkeypatch.setattr(Run, "_check_stop", save_and_die)
 
 
 def until_done(fit):
@@ -124,7 +124,7 @@ def test_rows_on_disk_are_read_on_from_where_the_training_was(tmp_path, monkeypa
     assert all(same(w, weights(resumed)[name]) for name, w in weights(through).items())
 
 
-def test_functions_are_told_by_their_names(tmp_path, monkeypatch):
+def test_functions_are_compared_by_their_names(tmp_path, monkeypatch):
     def fit():
         def louder(values, observed):
             return values + 0.1, observed
@@ -154,7 +154,7 @@ def test_a_task_is_resumed_within_the_block(tmp_path, monkeypatch):
     assert_same_answers(through, resumed, X)
 
 
-def test_what_was_finished_is_not_trained_again(tmp_path, monkeypatch):
+def test_a_finished_training_is_not_repeated(tmp_path, monkeypatch):
     model = Autoencoder(max_epochs=12, refit=True, random_state=0)
     first = clone(model).fit(X, checkpoint=tmp_path)
     monkeypatch.setattr(Run, "advance", lambda *_: pytest.fail("it was trained again"))
@@ -183,9 +183,9 @@ def test_more_passes_go_on_from_where_fewer_ended(tmp_path):
         ({"n_components": 3}, X, "n_components was 2, now it is 3", ParameterError),
         ({"random_state": 1}, X, "random_state was 0, now it is 1", ParameterError),
         ({"network": DenseNetwork((3,))}, X, "network was None, now it is Dense", ParameterError),
-        ({}, X[:100], "has seen 120 rows of 5 .* now there are 100", DataError),
+        ({}, X[:100], "was trained on 120 rows of 5 .* now there are 100", DataError),
         ({}, X[:, :4], "now there are 120 rows of 4", DataError),
-        ({}, X + 1e-6, "the values of the rows are others", DataError),
+        ({}, X + 1e-6, "the values of the rows are different", DataError),
     ],
     ids=lambda value: str(value)[:30] if isinstance(value, dict | str) else "",
 )
@@ -202,7 +202,7 @@ def test_renamed_columns_are_another_fit(tmp_path):
     table = transactions("pandas")
     model = Autoencoder(2, max_epochs=3, random_state=0).fit(table, checkpoint=tmp_path)
     renamed = table.rename(columns={table.columns[0]: "other"})
-    with pytest.raises(DataError, match="the model or its columns are others"):
+    with pytest.raises(DataError, match="the model or its columns are different"):
         clone(model).fit(renamed, checkpoint=tmp_path)
 
 
@@ -224,7 +224,7 @@ def test_a_damaged_newest_file_gives_way_to_the_one_before(damage, tmp_path, mon
     content = newest.read_bytes()
     flipped = content[:-9] + bytes([content[-9] ^ 1]) + content[-8:]
     newest.write_bytes({"truncated": content[:-100], "flipped": flipped, "empty": b""}[damage])
-    with pytest.warns(TrainingWarning, match="The checkpoint before it is used"):
+    with pytest.warns(TrainingWarning, match="The previous checkpoint is used"):
         resumed = clone(model).fit(X, checkpoint=tmp_path)
     assert_same_answers(clone(model).fit(X), resumed, X)
 
@@ -248,7 +248,7 @@ def test_a_checkpoint_is_no_model_and_a_model_no_checkpoint(tmp_path, monkeypatc
     fitted = clone(model).fit(X)
     for path in files:
         fitted.save(path)
-    with pytest.raises(ModelFileError, match="holds a model, not a checkpoint"):
+    with pytest.raises(ModelFileError, match="contains a model, not a checkpoint"):
         clone(model).fit(X, checkpoint=tmp_path)
 
 
@@ -274,7 +274,7 @@ def test_a_forged_state_is_refused(name, value, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("folder", [3, True, ["run"]], ids=str)
-def test_what_is_no_name_of_a_folder_is_refused(folder):
+def test_a_value_that_is_not_a_folder_name_is_refused(folder):
     with pytest.raises(ParameterError, match="checkpoint must be the name of a folder"):
         Autoencoder(2).fit(X, checkpoint=folder)
 
@@ -330,14 +330,14 @@ def test_where_a_checkpoint_cannot_be_written_training_goes_on_and_the_old_one_s
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", fail)
-        with pytest.warns(TrainingWarning, match="No checkpoint was written; training goes on"):
+        with pytest.warns(TrainingWarning, match="No checkpoint was written. Training continues"):
             resumed = clone(model).fit(X, checkpoint=tmp_path)
     assert_same_answers(clone(model).fit(X), resumed, X)
     assert [path.read_bytes() for path in files] == kept
     assert not list(tmp_path.glob(".latently-*"))
 
 
-def test_too_little_room_is_told_with_figures(tmp_path, monkeypatch):
+def test_the_warning_of_a_full_disk_states_sizes(tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 3000}))
     with pytest.warns(TrainingWarning, match=r"needs about .* KiB of disk, 2.9 KiB are free"):
         Autoencoder(2, max_epochs=1).fit(X, checkpoint=tmp_path)
@@ -346,7 +346,7 @@ def test_too_little_room_is_told_with_figures(tmp_path, monkeypatch):
 def test_another_machine_is_warned_of(tmp_path, monkeypatch):
     model, _ = half_trained(tmp_path, monkeypatch)
     monkeypatch.setattr("torch.__version__", "1.0")
-    with pytest.warns(TrainingWarning, match=r"written elsewhere \(torch .* -> 1.0\)"):
+    with pytest.warns(TrainingWarning, match=r"written on another system \(torch .* -> 1.0\)"):
         clone(model).fit(X, checkpoint=tmp_path)
 
 
@@ -377,7 +377,7 @@ def after_some_steps(monkeypatch, act):
     monkeypatch.setattr(Run, "learning_rate", act_then_go_on)
 
 
-def test_a_first_ctrl_c_ends_the_step_and_what_was_saved_goes_on(tmp_path, monkeypatch):
+def test_a_first_ctrl_c_ends_the_step_and_the_checkpoint_resumes(tmp_path, monkeypatch):
     model = Autoencoder(2, max_epochs=30, random_state=0)
     through = clone(model).fit(X)
     with monkeypatch.context() as patched:

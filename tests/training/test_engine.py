@@ -83,7 +83,7 @@ def test_half_precision_is_not_taken_where_the_loss_does_not_follow(monkeypatch)
     ],
     ids=["from places", "to larger images", "to the same"],
 )
-def test_a_trial_is_held_on_what_the_module_is_shown(model, shape, monkeypatch):
+def test_a_trial_compares_losses_on_the_inputs_of_the_module(model, shape, monkeypatch):
     monkeypatch.setattr(_engine, "_multiplies_bfloat16", lambda device: True)
     monkeypatch.setattr(_engine, "_is_faster", lambda *_: True)
     images = np.random.default_rng(0).random(shape)

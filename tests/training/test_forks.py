@@ -21,7 +21,7 @@ pytestmark = pytest.mark.distributed
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that forks")
 @pytest.mark.parametrize("way", ["os.fork", "fork", "spawn", "loky", "threads"])
-def test_other_processes_and_threads_answer_the_same_bits(way):
+def test_other_processes_and_threads_give_the_same_bits(way):
     environment = {**os.environ, "OMP_NUM_THREADS": "2"}
     program = [sys.executable, "-W", "ignore", "-m", "tests.training.forked", way]
     done = subprocess.run(program, capture_output=True, text=True, timeout=240, env=environment)

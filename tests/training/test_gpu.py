@@ -144,7 +144,7 @@ def test_a_graph_has_the_gradients_of_autograd(name):
 
 @pytest.mark.gpu
 @needs_gpu
-def test_answers_that_are_fetched_while_others_are_computed_are_those_of_the_cpu():
+def test_results_fetched_while_others_are_computed_equal_those_of_the_cpu():
     many = np.tile(X, (100, 1))
     model = Autoencoder(2, max_epochs=3, random_state=0, engine="cpu").fit(X)
     on_cpu = model.transform(many)

@@ -124,7 +124,7 @@ def test_a_loss_that_is_not_a_number_rolls_back_and_halves_the_rate():
 
 
 @pytest.mark.trust("training")
-def test_the_fourth_runaway_in_a_row_raises_and_says_what_to_do():
+def test_the_fourth_divergence_raises_with_advice():
     with pytest.raises(DivergenceError, match="learning_rate ten times smaller"):
         runaway_model(sick_batches=10**9).fit(X)
 
@@ -181,7 +181,7 @@ def test_an_unknown_device_is_refused():
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_fit_on_cuda_answers_like_one_on_the_cpu():
+def test_a_fit_on_cuda_gives_the_results_of_one_on_the_cpu():
     on_cpu = Autoencoder(2, max_epochs=20, random_state=0, engine="cpu").fit(X)
     on_cuda = Autoencoder(2, max_epochs=20, random_state=0, engine="cuda").fit(X)
     np.testing.assert_allclose(on_cuda.score_samples(X), on_cpu.score_samples(X), rtol=0.2)

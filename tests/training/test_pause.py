@@ -10,7 +10,7 @@ from latently.training._signals import deferred_signals
 
 
 class Stopped(Exception):
-    """What a callback ends a training with."""
+    """An exception of a callback that ends a training."""
 
 
 def press(number=signal.SIGINT):

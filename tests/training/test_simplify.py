@@ -1,4 +1,4 @@
-"""What is taken out of a recording leaves every bit as it was."""
+"""The simplification of a recording keeps every bit."""
 
 import pytest
 import torch

@@ -248,7 +248,7 @@ def test_large_modules_are_not(monkeypatch):
     assert chosen(Autoencoder(2, **QUICK), matrix(60)) is Step
 
 
-def test_a_step_that_cannot_be_recorded_goes_by_autograd_and_says_so(monkeypatch):
+def test_a_step_that_cannot_be_recorded_uses_autograd_and_states_why(monkeypatch):
     from latently.training import _step
     from latently.training.recorded._recording import CannotRecord
 

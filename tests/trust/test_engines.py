@@ -74,5 +74,5 @@ def test_ray_does_not_end_the_caller(end, monkeypatch):
 
     monkeypatch.setattr("latently.training.distributed._ray.import_ray", lambda: Ray)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    with pytest.raises(WorkerError, match="No Ray cluster answers here"):
+    with pytest.raises(WorkerError, match="No Ray cluster responds here"):
         RayEngine(1).start()

@@ -1,4 +1,4 @@
-"""The torch mathematics: networks, latents, corruptions and likelihoods; no files, no tables.
+"""The torch mathematics: networks, latents, corruptions and likelihoods, without files or tables.
 
 The files of this folder are the core that every autoencoder shares. The folders ``variants``,
 ``images``, ``memory``, ``masked`` and ``map`` hold the parts of one kind of model each. They import

@@ -20,7 +20,7 @@ class ProcessGroup(Protocol):
     """The processes that hold the shards of one batch."""
 
     def sum(self, value: Tensor) -> Tensor:
-        """Return the sum over all processes; gradients flow through it."""
+        """Return the sum over all processes. Gradients flow through it."""
         ...
 
 
@@ -53,7 +53,7 @@ def as_shard(shard: BatchShard | None) -> Iterator[None]:
     Parameters
     ----------
     shard : BatchShard or None
-        The rows of this process; None if it holds the whole batch.
+        The rows of this process, or None if it holds the whole batch.
     """
     token = _SHARD.set(shard)
     try:
@@ -63,7 +63,7 @@ def as_shard(shard: BatchShard | None) -> Iterator[None]:
 
 
 def current_shard() -> BatchShard | None:
-    """Return the current shard; None if this process holds the whole batch."""
+    """Return the current shard, or None if this process holds the whole batch."""
     return _SHARD.get()
 
 
@@ -106,14 +106,14 @@ def uniform_like(rows: Tensor) -> Tensor:
 
 
 def batch_sum(rows: Tensor) -> Tensor:
-    """Return the sum over the rows of the whole batch; gradients flow through it."""
+    """Return the sum over the rows of the whole batch. Gradients flow through it."""
     shard = _SHARD.get()
     own = rows.sum(0)
     return own if shard is None else shard.group.sum(own)
 
 
 def batch_mean(rows: Tensor) -> Tensor:
-    """Return the mean over the rows of the whole batch; gradients flow through it."""
+    """Return the mean over the rows of the whole batch. Gradients flow through it."""
     shard = _SHARD.get()
     return rows.mean(0) if shard is None else batch_sum(rows) / shard.total
 
@@ -132,7 +132,7 @@ def batch_any(rows: Tensor) -> Tensor:
 
 
 def whole_batch(rows: Tensor) -> Tensor:
-    """Return the rows of the whole batch; gradients flow to the rows of this shard."""
+    """Return the rows of the whole batch. Gradients flow to this shard only."""
     shard = _SHARD.get()
     if shard is None:
         return rows

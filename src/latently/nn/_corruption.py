@@ -62,7 +62,7 @@ class GaussianNoise(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     Parameters
     ----------
     scale : float or tuple of two floats, default=0.1
-        Standard deviation of the noise, in standard deviations of the column; for images, as a
+        Standard deviation of the noise, in standard deviations of the column. For images, as a
         fraction of the pixel range. With a pair, the scale of each row is drawn uniformly between
         the two, so that the model learns from weak and strong noise.
     clip : bool, default=False

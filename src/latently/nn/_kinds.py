@@ -30,7 +30,7 @@ class Noise(NamedTuple):
     Attributes
     ----------
     log_scale : Tensor of shape (n_columns, width) or None
-        Logarithm of the learnt scale; None if the scale is fixed at one.
+        Logarithm of the learnt scale, or None if the scale is fixed at one.
     step : float
         Distance between neighbouring values of whole numbers, in encoded units.
     """
@@ -137,7 +137,7 @@ class Gaussian(ColumnLikelihood):
 
 
 class Bernoulli(ColumnLikelihood):
-    """Bernoulli distribution with the parameter as logit; grey levels count as probabilities."""
+    """Bernoulli distribution with the parameter as logit, and grey levels as probabilities."""
 
     def loss(self, parameters: Tensor, target: Tensor, noise: Noise) -> Tensor:
         cross = F.binary_cross_entropy_with_logits(parameters, target, reduction="none")

@@ -95,10 +95,10 @@ class Latent(nn.Module, ABC):
         """Draw codes from the prior, shape (n_samples, n_components)."""
 
     def fit_prior(self, hidden: Tensor) -> None:
-        """Fit the prior to the encoder's output on training rows; by default do nothing."""
+        """Fit the prior to the encoder's output on training rows. Do nothing by default."""
 
     def calibrate(self, hidden: Tensor) -> None:
-        """Calibrate on the encoder's output on held-out rows; by default do nothing."""
+        """Calibrate on the encoder's output on held-out rows. Do nothing by default."""
 
     def metrics(self, hidden: Tensor) -> dict[str, float]:
         """Return figures for ``history_``, computed on held-out rows at each evaluation.
@@ -233,7 +233,7 @@ class Ordered(Deterministic):
     n_components : int
         Size of the code.
     n_trained : int or None, default=None
-        Number of components that encoder and decoder are built for; None means ``n_components``.
+        Number of components that encoder and decoder are built for. None means ``n_components``.
         Components above ``n_components`` are cut off.
     share_whole : float, default=0.5
         Fraction of the rows that keep their whole code. Larger values improve reconstructions

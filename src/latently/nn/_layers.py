@@ -106,8 +106,8 @@ class _NormalizesBatch:
             self.running_mean.lerp_(batch_mean(maps.mean(2)), self.momentum / _ORDINARY)
             self.running_var.lerp_(batch_mean(distance), self.momentum / _ORDINARY)
             moments = self.running_mean.clone(), self.running_var.clone()
-        answer: Tensor = F.batch_norm(values, *moments, self.weight, self.bias, eps=self.eps)
-        return answer
+        output: Tensor = F.batch_norm(values, *moments, self.weight, self.bias, eps=self.eps)
+        return output
 
     def _by_whole_batch(self: Any, values: Tensor) -> Tensor:
         maps = values.reshape(*values.shape[:2], values.shape[2:].numel())
@@ -119,8 +119,8 @@ class _NormalizesBatch:
             self.running_var.lerp_(variance[:, 0] * (size / max(size - 1, 1)), self.momentum)
             self.num_batches_tracked.add_(1)
         scaled = (maps - mean) / (variance + self.eps).sqrt()
-        answer: Tensor = scaled * self.weight[:, None] + self.bias[:, None]
-        return answer.view(values.shape)
+        output: Tensor = scaled * self.weight[:, None] + self.bias[:, None]
+        return output.view(values.shape)
 
 
 class BatchNorm1d(_NormalizesBatch, nn.BatchNorm1d):
@@ -208,8 +208,8 @@ def hidden_layers(encoder: nn.Module) -> Iterator[list[Tensor]]:
     """
     kept: list[Tensor] = []
 
-    def keep(part: nn.Module, given: object, answer: Tensor) -> None:
-        kept.append(answer if answer.ndim == 2 else answer.flatten(2).mean(2))
+    def keep(part: nn.Module, given: object, output: Tensor) -> None:
+        kept.append(output if output.ndim == 2 else output.flatten(2).mean(2))
 
     # A user's network contains torch's GELU.
     bends: tuple[type[nn.Module], ...] = (nn.GELU, *(type(f()) for f in ACTIVATIONS.values()))

@@ -105,7 +105,7 @@ class Likelihood(nn.Module):
 
     @property
     def log_scale(self) -> Tensor | None:
-        """Logarithm of sigma of each element, shape (width,); None if all are fixed at one."""
+        """Logarithm of sigma of each element, shape (width,), or None if all are fixed at one."""
         if self.raw_log_scale is None:
             return None
         return self.raw_log_scale.clamp(min=math.log(self.min_scale))
@@ -131,7 +131,7 @@ class Likelihood(nn.Module):
         target : Tensor of shape (batch, width)
             The encoded row, flattened.
         observed : Tensor of shape (batch, n_columns) or None
-            True where a cell was observed; None if all were. The loss of a missing cell is zero.
+            True where a cell was observed, or None if all were. The loss of a missing cell is zero.
 
         Returns
         -------
@@ -172,7 +172,7 @@ class Likelihood(nn.Module):
         return self._masked(found, observed)
 
     def mean(self, parameters: Tensor) -> Tensor:
-        """Return the expected encoded rows, shape (batch, width); categories as probabilities."""
+        """Return the expected encoded rows, shape (batch, width), with category probabilities."""
         means = [run.kind.mean(run.view(parameters)).flatten(1) for run in self.runs]
         return means[0] if len(means) == 1 else torch.cat(means, 1)
 

@@ -20,7 +20,7 @@ class Cells(NamedTuple):
     values : Tensor of shape (batch, \\*shape)
         Encoded values, with any finite value where a cell is missing.
     observed : Tensor of shape (batch, n_columns) or None
-        True where a cell was observed; None if all were.
+        True where a cell was observed, or None if all were.
     """
 
     values: Tensor
@@ -32,7 +32,7 @@ class Cells(NamedTuple):
         return Cells(_rows(self.values, index), observed)
 
     def split(self, sizes: list[int]) -> list[Cells]:
-        """Split the rows into consecutive parts of the given sizes; the parts are views."""
+        """Split the rows into consecutive parts of the given sizes, as views."""
         values = torch.split(self.values, sizes)
         if self.observed is None:
             return [Cells(part) for part in values]
@@ -54,7 +54,7 @@ class Rows(NamedTuple):
     values : Tensor of shape (batch, width)
         Encoded elements, with any finite value where an element is missing.
     seen : Tensor of bool, shape (batch, width), or None
-        True where an element was observed; None if all were.
+        True where an element was observed, or None if all were.
     """
 
     values: Tensor
@@ -141,8 +141,8 @@ class AutoencoderModule(nn.Module):
 
     def hidden(self, cells: Cells) -> Tensor:
         """Return the encoder's output, shape (batch, n_hidden of the latent)."""
-        answer: Tensor = self.encoder(self.centered(cells).view(cells.values.shape)).flatten(1)
-        return answer.to(self.center.dtype)  # codes and penalties are not computed in bfloat16
+        output: Tensor = self.encoder(self.centered(cells).view(cells.values.shape)).flatten(1)
+        return output.to(self.center.dtype)  # codes and penalties are not computed in bfloat16
 
     def encode(self, cells: Cells) -> Code:
         """Return the code of each row, refined by ``refinement_steps`` steps."""
@@ -164,7 +164,7 @@ class AutoencoderModule(nn.Module):
         return self.encode(cells).value
 
     def begin_step(self, progress: float) -> None:
-        """Prepare for a training step; called with the training progress in [0, 1]."""
+        """Prepare for a training step. It is called with the training progress in [0, 1]."""
 
     def metrics(self, cells: Cells) -> dict[str, float]:
         """Return the metrics of the latent by name, for the history."""

@@ -49,7 +49,7 @@ class DenseNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     Parameters
     ----------
     hidden_sizes : "auto" or tuple of int, default="auto"
-        Widths of the encoder's hidden layers; the decoder mirrors them. ``()`` gives a linear
+        Widths of the encoder's hidden layers. The decoder mirrors them. ``()`` gives a linear
         autoencoder, whose code spans the PCA subspace. "auto" uses two layers. The first has about
         four times the width of the input, between 32 and 512, and the second half of that. Wider
         layers fit more complex structure and overfit sooner.
@@ -245,7 +245,7 @@ def _try_module(name: str, module: nn.Module, shape: tuple[int, ...], n_numbers:
     module.eval()
     try:
         with torch.no_grad():
-            answer = module(torch.zeros(2, *shape))
+            output = module(torch.zeros(2, *shape))
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise ParameterError(
@@ -254,8 +254,8 @@ def _try_module(name: str, module: nn.Module, shape: tuple[int, ...], n_numbers:
         ) from error
     finally:
         module.train(was_training)
-    if not isinstance(answer, Tensor) or answer.numel() != 2 * n_numbers or len(answer) != 2:
-        got = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
+    if not isinstance(output, Tensor) or output.numel() != 2 * n_numbers or len(output) != 2:
+        got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise ParameterError(
             f"{name} must return {n_numbers} numbers per row, got {got} for 2 rows of shape "
             f"{shape}. Change its last layer."

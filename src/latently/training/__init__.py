@@ -1,4 +1,9 @@
-"""Training: one loop, engines that say where it runs, callbacks that hear of it."""
+"""Training: a single loop, engines that determine where it runs, and callbacks.
+
+The files of this folder are the loop and its records. ``recorded`` holds the recording of steps as
+graphs, and ``distributed`` the training in several processes. The files of this folder are for
+parts that every training needs.
+"""
 
 from latently.training._callbacks import Callback, ProgressBar, using_callback
 from latently.training._checkpoint import (

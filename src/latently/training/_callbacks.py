@@ -1,4 +1,4 @@
-"""Callbacks: told of every evaluation, unable to change what is learnt."""
+"""Callbacks, which are called at every evaluation and cannot change the training."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from latently.training._history import History, Record
 
 
 class Callback(Protocol):
-    """Told when training begins, after each evaluation, and when it ends."""
+    """An object that is called when training begins, after each evaluation, and when it ends."""
 
     def on_train_begin(self, n_steps: int) -> None:
-        """Hear how many steps are planned."""
+        """Start with the planned number of steps."""
         ...
 
     def on_evaluation(self, record: Record) -> None:
-        """Hear an evaluation."""
+        """Process the record of an evaluation."""
         ...
 
     def on_train_end(self, history: History) -> None:
-        """Hear the whole history."""
+        """Process the complete history."""
         ...
 
 
-#: Callbacks of whoever has trainings run somewhere below it.
+#: Callbacks for every training of the current context.
 _CONTEXT_CALLBACKS: ContextVar[tuple[Callback, ...]] = ContextVar("context_callbacks", default=())
 
 
 @contextmanager
 def using_callback(callback: Callback) -> Iterator[None]:
-    """Let a callback hear every training that is run within, of whatever estimator or task.
+    """Call a callback in every training of this context, for all estimators and tasks.
 
-    An exception that it raises ends the training and goes up to whoever asked for it.
+    An exception that it raises ends the training and propagates to the caller of ``fit``.
 
     Parameters
     ----------
     callback : Callback
-        Told of every evaluation.
+        Called when training begins, at every evaluation, and when it ends.
     """
     token = _CONTEXT_CALLBACKS.set((*_CONTEXT_CALLBACKS.get(), callback))
     try:
@@ -52,12 +52,12 @@ def using_callback(callback: Callback) -> Iterator[None]:
 
 
 def context_callbacks() -> tuple[Callback, ...]:
-    """Return the callbacks that hear the trainings of this context."""
+    """Return the callbacks of the current context."""
     return _CONTEXT_CALLBACKS.get()
 
 
 class ProgressBar:
-    """A bar on stderr with both losses and the time left."""
+    """A progress bar on stderr with both losses and the remaining time."""
 
     def __init__(self, title: str) -> None:
         self._progress = Progress(
@@ -83,6 +83,6 @@ class ProgressBar:
         self._progress.update(self._task, completed=record.step, losses=losses)
 
     def on_train_end(self, history: History) -> None:
-        """Stop the bar and say why training ended."""
+        """Stop the bar and show why training ended."""
         self._progress.update(self._task, description=f"{self._title}: {history.stopped}")
         self._progress.stop()

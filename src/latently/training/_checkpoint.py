@@ -1,4 +1,4 @@
-"""Checkpoints: a training that was killed goes on as if nothing had happened."""
+"""Checkpoints, from which an interrupted training resumes with the same result."""
 
 from __future__ import annotations
 
@@ -36,31 +36,31 @@ from latently.io._resources import check_disk
 from latently.training._data import TrainingData
 from latently.training._stream import TrainingRows
 
-#: What a checkpoint is filed under; a model file has no such entry.
+#: Entry that distinguishes a checkpoint from a model file.
 _MARK = "~checkpoint"
-#: Two files a training, of which the older one is written over: one is whole at any time.
+#: Suffixes of the two files of a training. The older one is overwritten, so one is always complete.
 _GENERATIONS = ("a", "b")
 _LOCK = "lock"
-#: Share of the time that writing may take.
+#: Largest fraction of the time that is spent on writing.
 _SHARE = 0.02
 
-#: What a training has come to, as plain values, arrays and tensors.
+#: State of a training as plain values, arrays and tensors.
 State = dict[str, Any]
 
 
 class TrainingIdentity(NamedTuple):
-    """What a training is of: a checkpoint serves no other.
+    """The identity of a training. A checkpoint is used for an equal identity only.
 
     Attributes
     ----------
     model : str
         Class of the model, with the shapes of its weights.
     parameters : dict of str to str
-        Of the model, but for such as change nothing of what is learnt in a step.
+        Parameters of the model that change the result of a step.
     rows : str
-        How many, and how wide.
+        Number and width of the rows.
     content : str
-        Digest of the rows.
+        Hash of the rows.
     """
 
     model: str
@@ -69,18 +69,18 @@ class TrainingIdentity(NamedTuple):
     content: str
 
     def difference(self, then: Mapping[str, Any]) -> LatentlyError | None:
-        """Return an error that says what is not as it was; None where all is."""
+        """Return an error that names the first difference from an earlier identity, or None."""
         before = then["parameters"]
         for name in sorted({*self.parameters, *before}):
             old, new = before.get(name), self.parameters.get(name)
             if old != new:
                 return ParameterError(f"{name} was {_short(old)}, now it is {_short(new)}")
         if self.rows != then["rows"]:
-            return DataError(f"it has seen {then['rows']}, now there are {self.rows}")
+            return DataError(f"it was trained on {then['rows']}, now there are {self.rows}")
         if self.model != then["model"]:
-            return DataError("the model or its columns are others")
+            return DataError("the model or its columns are different")
         same = self.content == then["content"]
-        return None if same else DataError("the values of the rows are others")
+        return None if same else DataError("the values of the rows are different")
 
 
 def _short(value: str | None) -> str:
@@ -89,7 +89,7 @@ def _short(value: str | None) -> str:
 
 
 def digest(*sides: TrainingRows | None) -> str:
-    """Return a digest of training rows; of rows on disk, of those sampled from them."""
+    """Return a hash of training rows; for rows on disk, of a sample of them."""
     found = hashlib.sha256()
     for side in sides:
         if side is None:
@@ -109,16 +109,16 @@ def _tensors(rows: TrainingData) -> Iterator[Tensor]:
 
 
 class TrainingCheckpoint:
-    """Two files of one training.
+    """The two checkpoint files of one training.
 
     Parameters
     ----------
     stem : Path
-        Folder and first part of the file names.
+        Folder and common beginning of the file names.
     about : TrainingIdentity
-        What the training is of.
+        Identity of the training.
     interval : float
-        Seconds between two savings, more where writing takes long.
+        Seconds between two checkpoints, or more if writing is slow.
     """
 
     def __init__(self, stem: Path, about: TrainingIdentity, interval: float) -> None:
@@ -130,18 +130,18 @@ class TrainingCheckpoint:
 
     @property
     def is_due(self) -> bool:
-        """True where it is time to save."""
+        """True if the next checkpoint is due."""
         return time.monotonic() >= self._due_at
 
     def load(self) -> State | None:
-        """Return the newest state that can be read; None before the first.
+        """Return the newest readable state, or None if there are no files.
 
         Raises
         ------
         ModelFileError
-            If there are files and all are damaged; they stay as they are.
+            If all existing files are damaged. They are not changed.
         DataError, ParameterError
-            If they are of another training.
+            If the files belong to another training.
         """
         self._due_at = time.monotonic() + self.interval
         found, damaged = [], []
@@ -157,21 +157,21 @@ class TrainingCheckpoint:
             return None
         path, state, header = max(found, key=lambda item: item[2]["generation"])
         if damaged:
-            _warn(f"{damaged[0]} The checkpoint before it is used.")
+            _warn(f"{damaged[0]} The previous checkpoint is used instead.")
         self._check(path, header)
         self.generation = header["generation"]
         return state
 
     def unfit(self) -> ModelFileError:
-        """Return the error for a state that this training cannot take up."""
+        """Return the error for a state that does not fit this training."""
         return ModelFileError(
             f"{show(self.paths[0].parent)}: the checkpoint does not fit this training. Delete it, "
-            "or name another folder.",
+            "or use another folder.",
             "config",
         )
 
     def save(self, state: State) -> None:
-        """Write the state over the older file, or warn and keep both as they are."""
+        """Overwrite the older file with the state, or warn and keep both files."""
         began = time.monotonic()
         header = {
             "generation": self.generation + 1,
@@ -181,7 +181,10 @@ class TrainingCheckpoint:
         try:
             self._write({"header": header, "state": state})
         except (DataError, ModelFileError, OSError, ResourceError) as error:
-            _warn(f"{error} No checkpoint was written; training goes on from the last one.")
+            _warn(
+                f"{error} No checkpoint was written. Training continues, and a restart resumes "
+                "from the last one."
+            )
         else:
             self.generation += 1
         now = time.monotonic()
@@ -195,29 +198,32 @@ class TrainingCheckpoint:
         write_model(target, {_MARK: plain}, arrays)
 
     def _check(self, path: Path, header: Mapping[str, Any]) -> None:
-        """Refuse what belongs to another training; warn of another machine."""
+        """Raise an error for another training, and warn about another machine."""
         difference = self.about.difference(header["about"])
         if difference is not None:
             raise type(difference)(
-                f"{show(path.parent)}: this checkpoint is of another fit: {difference}. Fit as "
-                "then, or name another folder."
+                f"{show(path.parent)}: this checkpoint is of another fit: {difference}. Fit with "
+                "the same data and parameters, or use another folder."
             )
         then, now = header["machine"], _machine()
         if then != now:
             changed = ", ".join(f"{key} {then.get(key)} -> {now[key]}" for key in now
                                 if then.get(key) != now[key])  # fmt: skip
-            _warn(f"The checkpoint was written elsewhere ({changed}): not to the bit the same.")
+            _warn(
+                f"The checkpoint was written on another system ({changed}). The result will not be "
+                "the same to the bit."
+            )
 
 
 class CheckpointFolder:
-    """The trainings of one fit, numbered as they come.
+    """The checkpoints of all trainings of one fit, numbered in their order.
 
     Parameters
     ----------
     folder : Path
-        Made where it is missing.
+        Folder, which is created if it does not exist.
     interval : float
-        Seconds between two savings of a training.
+        Seconds between two checkpoints of a training.
     """
 
     def __init__(self, folder: Path, interval: float) -> None:
@@ -238,20 +244,29 @@ class CheckpointFolder:
         except Timeout:
             raise DataError(
                 f"{show(folder)}: process {self._holder()} trains in this checkpoint folder. "
-                "Wait for it, or name another folder."
+                "Wait for it, or use another folder."
             ) from None
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise DataError(
                 f"{show(folder)}: checkpoints cannot be written here ({reason.lower()[:60]}). "
-                "Name a folder that may be written."
+                "Use a folder with write permission."
             ) from None
 
     def next(self, about: TrainingIdentity, *, writes: bool = True) -> TrainingCheckpoint | None:
-        """Return the place of the training that begins now.
+        """Return the checkpoint of the next training.
 
-        None after one that was ended before its time: what is built on it is not to be gone on
-        from. Of several workers only the first ``writes``, and keeps other processes out.
+        Parameters
+        ----------
+        about : TrainingIdentity
+            Identity of the training.
+        writes : bool, default=True
+            If True, lock the folder. Only the first of several workers writes.
+
+        Returns
+        -------
+        TrainingCheckpoint or None
+            None if the previous training ended early, because later trainings depend on it.
 
         Raises
         ------
@@ -268,7 +283,7 @@ class CheckpointFolder:
         return self._last
 
     def close(self) -> None:
-        """Let others in."""
+        """Release the lock of the folder."""
         self._lock.release()
 
     def _holder(self) -> str:
@@ -282,33 +297,33 @@ _CURRENT: ContextVar[CheckpointFolder | None] = ContextVar("checkpoints", defaul
 
 @contextmanager
 def checkpointing(folder: str | Path | None, *, interval: float = 30.0) -> Iterator[None]:
-    """Save every training within to a folder, or go on from what was saved there.
+    """Save every training in this context to a folder, or resume it from there.
 
-    Whatever is fitted within, be it an autoencoder or a task around one, ends with the same
-    weights to the bit, however often it was killed between: do the same again, on the same rows
-    with the same parameters, and it goes on. What was finished is not trained again. ``max_epochs``
-    may be changed in between, as may whatever says only where and how long to train.
+    This works for autoencoders and for tasks. If a fit was interrupted, run the same code again on
+    the same rows with the same parameters. It resumes from the last checkpoint, and ends with the
+    same weights to the bit as an uninterrupted fit. Finished trainings are not repeated. The
+    engine, the verbosity, ``max_epochs``, and limits of time and memory may be changed in between.
 
-    Models that are trained at once (``fit_seeds``) and single passes (``partial_fit``) are not
-    saved. Within another such block this one does nothing.
+    ``fit_seeds``, which trains models at once, and ``partial_fit`` do not save checkpoints. A
+    context within another one has no effect.
 
     Parameters
     ----------
     folder : str or Path or None
-        Of this fit alone; made where it is missing. None saves nothing.
+        Folder for this fit only, created if it does not exist. None saves nothing.
     interval : float, default=30.0
-        Seconds between two savings. Writing takes at most 2 % of the time: where it takes long, it
-        is done less often.
+        Seconds between two checkpoints. The interval is longer if writing would take more than 2 %
+        of the time.
 
     Raises
     ------
     DataError
-        If the folder cannot be written, another process trains in it, or what lies there is of
+        If the folder cannot be written, another process trains in it, or its checkpoint belongs to
         other rows.
     ParameterError
-        If what lies there was trained with other parameters.
+        If its checkpoint belongs to other parameters.
     ModelFileError
-        If what lies there is damaged; one of two files may be.
+        If both files of a checkpoint are damaged.
 
     Examples
     --------
@@ -324,7 +339,8 @@ def checkpointing(folder: str | Path | None, *, interval: float = 30.0) -> Itera
         return
     if not isinstance(folder, str | Path):
         raise ParameterError(
-            f"checkpoint must be the name of a folder or None, got {folder!r:.60}."
+            f"checkpoint must be the name of a folder or None, got {folder!r:.60}. Use a string or "
+            "a pathlib.Path."
         )
     was_there = Path(folder).exists()
     opened = CheckpointFolder(Path(folder), interval)
@@ -334,39 +350,39 @@ def checkpointing(folder: str | Path | None, *, interval: float = 30.0) -> Itera
     finally:
         _CURRENT.reset(token)
         opened.close()
-        # A fit that was refused leaves no folder.
+        # A fit that failed before its first checkpoint leaves no new folder.
         if not (was_there or launched_rank() or holds_checkpoint(folder)):
             remove_checkpoint(folder)
 
 
 def current_folder() -> CheckpointFolder | None:
-    """Return where trainings are saved; None where they are not."""
+    """Return the folder in which trainings are saved, or None."""
     return _CURRENT.get()
 
 
 def holds_checkpoint(folder: str | Path) -> bool:
-    """Return True where a training was saved.
+    """Return True if a folder contains checkpoints.
 
     Parameters
     ----------
     folder : str or Path
-        Given to ``checkpointing``.
+        Folder given to ``checkpointing``.
 
     Returns
     -------
     bool
-        Whether there is anything to go on from.
+        True if a fit can resume from the folder.
     """
     return any(Path(folder).glob("training-*.safetensors"))
 
 
 def remove_checkpoint(folder: str | Path) -> None:
-    """Delete what ``checkpointing`` wrote, and the folder where nothing else is in it.
+    """Delete the files of ``checkpointing``, and the folder if it is empty then.
 
     Parameters
     ----------
     folder : str or Path
-        Given to ``checkpointing``.
+        Folder given to ``checkpointing``.
     """
     with contextlib.suppress(OSError):
         for path in [*Path(folder).glob("training-*.safetensors"), Path(folder) / _LOCK]:
@@ -375,7 +391,7 @@ def remove_checkpoint(folder: str | Path) -> None:
 
 
 def _without_tensors(value: Any) -> Any:
-    """Return nested values with arrays for tensors."""
+    """Return nested values with tensors converted to arrays."""
     if isinstance(value, Tensor):
         return value.detach().cpu().numpy()
     if isinstance(value, dict):
@@ -388,12 +404,14 @@ def _without_tensors(value: Any) -> Any:
 def _read(path: Path) -> tuple[State, Mapping[str, Any]]:
     config, arrays = read_model(path)
     if set(config) != {_MARK}:
-        raise ModelFileError(f"{show(path)} holds a model, not a checkpoint of a fit.", "class")
+        raise ModelFileError(f"{show(path)} contains a model, not a checkpoint of a fit.", "class")
     try:
         content = from_plain(config[_MARK], arrays, {})
         return dict(content["state"]), dict(content["header"])
     except MISFITS:
-        raise ModelFileError(f"{show(path)} holds no state of a training.", "config") from None
+        raise ModelFileError(
+            f"{show(path)} does not contain the state of a training.", "config"
+        ) from None
 
 
 def _machine() -> dict[str, str]:
@@ -406,13 +424,14 @@ def _machine() -> dict[str, str]:
     }
 
 
-def _warn(description: str) -> None:
-    warn(description, TrainingWarning)
+def _warn(message: str) -> None:
+    warn(message, TrainingWarning)
 
 
 def refuse_existing(folder: str | Path) -> None:
-    """Raise OutputExistsError if a folder holds a checkpoint that nobody asked to go on from."""
+    """Raise OutputExistsError if a folder contains a checkpoint, from which no fit shall resume."""
     if holds_checkpoint(folder):
         raise OutputExistsError(
-            f"{show(folder)}: a fit was saved here. Resume it, or name another folder."
+            f"{show(folder)}: the folder contains the checkpoint of a fit. Resume it, or use "
+            "another folder."
         )

@@ -1,4 +1,4 @@
-"""Training rows that stay in the memory of the machine: the GPU sees them batch by batch."""
+"""Training rows in CPU memory whose batches are moved to the GPU one by one."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import torch
 
 from latently.training._data import Batch, TrainingData
 
-#: Rows that are on the device, to measure a model by.
+#: Number of rows of the sample on the device.
 _SAMPLE_ROWS = 4_096
 
 
 @dataclass(frozen=True)
 class CPURows:
-    """Rows that do not fit on a device, in the batches of those that do.
+    """Rows in CPU memory, with the same batches as rows in device memory.
 
     Attributes
     ----------
     rows : TrainingData
         All rows, on the CPU.
     device : torch.device
-        Where batches are handed out.
+        Device to which batches are moved.
     """
 
     rows: TrainingData
@@ -41,11 +41,11 @@ class CPURows:
     def batches(
         self, batch_size: int, generator: torch.Generator, skip: int = 0
     ) -> Iterator[Batch]:
-        """Deal out every row once, in random order, moved as it is needed."""
+        """Yield every row once in batches of random order, moved to the device."""
         return map(self._moved, self.rows.batches(batch_size, generator, skip))
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
-        """Deal out all rows in their order, for judging."""
+        """Yield all rows in batches of their original order, for evaluation."""
         return map(self._moved, self.rows.in_order(batch_size))
 
     def _moved(self, batch: Batch) -> Batch:

@@ -1,4 +1,4 @@
-"""Training rows in memory, dealt out in batches. No row is ever dropped."""
+"""Training rows in memory and their batches. Every row is in exactly one batch of a pass."""
 
 from __future__ import annotations
 
@@ -10,14 +10,23 @@ from torch import Tensor
 
 from latently.nn import BatchShard, Cells
 
-#: Numbers to gather in one go.
+#: Number of elements that are gathered at once.
 _GATHERED = 1 << 19
 
 
 class Batch(NamedTuple):
-    """Rows to learn from: what the encoder sees, what is to be rebuilt, and the rows' weights.
+    """A batch of training rows, or the shard of it that this worker holds.
 
-    A batch that several workers share is here in part.
+    Attributes
+    ----------
+    inputs : Cells
+        Inputs of the encoder.
+    target : Cells
+        Rows to reconstruct; the same object as ``inputs`` if they are equal.
+    weight : Tensor of shape (n_rows,) or None
+        Weight of each row. None means equal weights.
+    shard : BatchShard or None, default=None
+        Rows of the whole batch that this worker holds. None means all.
     """
 
     inputs: Cells
@@ -27,16 +36,16 @@ class Batch(NamedTuple):
 
     @property
     def n_rows(self) -> int:
-        """Rows that are here."""
+        """Number of rows that this worker holds."""
         return len(self.inputs.values)
 
     @property
     def n_whole(self) -> int:
-        """Rows of the whole batch."""
+        """Number of rows of the whole batch."""
         return self.n_rows if self.shard is None else self.shard.total
 
     def split(self, sizes: list[int]) -> list[Batch]:
-        """Return consecutive rows as batches of their own, which are views."""
+        """Split the rows into consecutive batches of the given sizes, as views."""
         inputs = self.inputs.split(sizes)
         targets = inputs if self.target is self.inputs else self.target.split(sizes)
         weights = [None] * len(sizes) if self.weight is None else torch.split(self.weight, sizes)
@@ -44,16 +53,16 @@ class Batch(NamedTuple):
 
 
 class TrainingData(NamedTuple):
-    """All rows of one side of the split.
+    """The training rows, or the validation rows, in memory.
 
     Attributes
     ----------
     inputs : Cells
-        What the encoder sees.
+        Inputs of the encoder.
     target : Cells or None
-        What is to be rebuilt; None where it is the input itself.
+        Rows to reconstruct. None means the inputs.
     weight : Tensor of shape (n_rows,) or None
-        Weight of each row, mean one; None where all weigh the same.
+        Weight of each row, with mean one. None means equal weights.
     """
 
     inputs: Cells
@@ -67,29 +76,29 @@ class TrainingData(NamedTuple):
 
     @property
     def device(self) -> torch.device:
-        """Where the rows are."""
+        """Device of the rows."""
         return self.inputs.values.device
 
     @property
     def n_bytes(self) -> int:
-        """Memory that the rows take."""
+        """Memory of the rows in bytes."""
         cells = (self.inputs,) if self.target is None else (self.inputs, self.target)
         tensors = [*(part for one in cells for part in one), self.weight]
         return sum(tensor.nbytes for tensor in tensors if tensor is not None)
 
     @property
     def sample(self) -> TrainingData:
-        """Rows in memory: all of them."""
+        """The rows themselves, as a sample in memory."""
         return self
 
     def take(self, index: Tensor | slice) -> Batch:
-        """Return some of the rows as a batch."""
+        """Return the rows at ``index`` as a batch."""
         inputs = self.inputs.take(index)
         target = inputs if self.target is None else self.target.take(index)
         return Batch(inputs, target, None if self.weight is None else self.weight[index])
 
     def select(self, index: Tensor | slice) -> TrainingData:
-        """Return some of the rows as training data of their own."""
+        """Return the rows at ``index`` as training data."""
         batch = self.take(index)
         target = None if self.target is None else batch.target
         return TrainingData(batch.inputs, target, batch.weight)
@@ -103,41 +112,50 @@ class TrainingData(NamedTuple):
         )
 
     def through(self, change: Callable[[TrainingData], TrainingData]) -> TrainingData:
-        """Return these rows as some function makes them."""
+        """Return the rows changed by a function."""
         return change(self)
 
     def batches(
         self, batch_size: int, generator: torch.Generator, skip: int = 0
     ) -> Iterator[Batch]:
-        """Deal out every row once, in random order, but for those of the first ``skip`` batches.
+        """Yield every row once in batches of random order.
 
-        A last batch of a single row joins the one before it.
+        A last batch of a single row is merged with the batch before it.
+
+        Parameters
+        ----------
+        batch_size : int
+            Number of rows of a batch.
+        generator : torch.Generator
+            Random generator of the order.
+        skip : int, default=0
+            Number of batches at the start that are left out.
         """
         places, at_once = self.places(batch_size, generator), self.at_once(batch_size)
         for start in range(skip // at_once * at_once, len(places), at_once):
             yield from self.gathered(places[start : start + at_once])[max(skip - start, 0) :]
 
     def at_once(self, batch_size: int) -> int:
-        """Return how many batches to gather in one go: of small ones, many."""
+        """Return the number of batches to gather at once, which is large for small batches."""
         return max(1, _GATHERED // (batch_size * max(self.inputs.values[:1].numel(), 1)))
 
     def gathered(self, places: Sequence[Tensor]) -> list[Batch]:
-        """Return a batch for each of several lists of rows, gathered in one go."""
+        """Return a batch for each index tensor, with a single gather."""
         return self.take(torch.cat(list(places))).split([len(index) for index in places])
 
     def places(self, batch_size: int, generator: torch.Generator) -> list[Tensor]:
-        """Return which rows belong to each batch of a pass."""
+        """Return the indices of the rows of each batch of a pass."""
         order = torch.randperm(self.n_rows, generator=generator).to(self.device)
         return balanced_split(order, batch_size)
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
-        """Deal out all rows in their order, for judging."""
+        """Yield all rows in batches of their original order, for evaluation."""
         for start in range(0, self.n_rows, batch_size):
             yield self.take(slice(start, start + batch_size))
 
 
 def joined(parts: Sequence[TrainingData]) -> TrainingData:
-    """Put rows together; a cell of a part without gaps is seen."""
+    """Concatenate rows. Cells of parts without a mask are observed."""
     if len(parts) == 1:
         return parts[0]
     inputs = _joined_cells([part.inputs for part in parts])
@@ -167,7 +185,7 @@ def _cells_to(cells: Cells, device: torch.device) -> Cells:
 
 
 def balanced_split(order: Tensor, batch_size: int) -> list[Tensor]:
-    """Split an index into batches; a single row left over joins the batch before it."""
+    """Split an index into batches, merging a last batch of one row with the one before it."""
     batches = list(torch.split(order, batch_size))
     if batch_size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]
@@ -175,6 +193,6 @@ def balanced_split(order: Tensor, batch_size: int) -> list[Tensor]:
 
 
 def n_batches(n_rows: int, batch_size: int) -> int:
-    """Return how many batches are dealt out in one pass."""
+    """Return the number of batches of one pass."""
     full, left_over = divmod(n_rows, batch_size)
     return max(1, full + (left_over > 1))

@@ -1,4 +1,4 @@
-"""Engines decide where training runs and how fast, never what is learnt."""
+"""Engines, which determine where training runs and how fast, but not its result."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from latently.training._stream import TrainingRows
 from latently.training._threads import has_lost_cuda
 from latently.training.distributed._workers import SINGLE_PROCESS, Workers
 
-Answer = TypeVar("Answer")
-#: What an object must offer to be an engine.
+Result = TypeVar("Result")
+#: Methods that an engine must have.
 ENGINE_METHODS = ["launch"]
 
-#: Work for an engine, and callbacks that may hear of it.
-Job = Callable[["TrainingEngine", Sequence[Callback]], Answer]
+#: Function of an engine and callbacks that an engine runs.
+Job = Callable[["TrainingEngine", Sequence[Callback]], Result]
 Precision = Literal["auto", "float32", "bfloat16"]
 
-#: From so many weights on, products of matrices outweigh what casting costs.
+#: Dense networks with fewer parameters are not trained in bfloat16, because casts dominate.
 _HEAVY = 200_000
-#: Products that are timed in each precision, and how many times faster the lower one must be.
+#: Number of products that are timed in each precision, and the required speedup of bfloat16.
 _TRIALS, _CLEARLY = 5, 1.2
-#: Rows whose loss is compared, and by which share it may differ.
+#: Number of rows whose losses are compared, and the largest relative difference.
 _TRIAL_ROWS, _FOLLOWS = 64, 0.02
 #: Instruction sets that multiply bfloat16.
 _BFLOAT16_UNITS = ("avx512_bf16", "amx_tile")
@@ -42,12 +42,12 @@ _BFLOAT16_UNITS = ("avx512_bf16", "amx_tile")
 
 @runtime_checkable
 class Engine(Protocol):
-    """Where a job runs: this process, or several.
+    """An object that runs a job in this process or in several.
 
     Attributes
     ----------
     workers : Workers
-        The processes that train together, as this one sees them.
+        The processes that train together.
     """
 
     @property
@@ -55,8 +55,8 @@ class Engine(Protocol):
         """The processes that train together."""
         ...
 
-    def launch(self, job: Job[Answer], callbacks: Sequence[Callback] = ()) -> Answer:
-        """Run a job where it belongs, on an engine that takes steps there; return its answer."""
+    def launch(self, job: Job[Result], callbacks: Sequence[Callback] = ()) -> Result:
+        """Run a job with an engine that takes steps, and return its result."""
         ...
 
 
@@ -65,11 +65,11 @@ class TrainingEngine(Engine, Protocol):
     """An engine whose own process takes the steps."""
 
     def setup(self, module: nn.Module) -> nn.Module:
-        """Put a module where it will be trained."""
+        """Move a module to the device on which it is trained."""
         ...
 
     def shard(self, data: TrainingRows) -> Any:
-        """Return the rows as this worker sees them, where they will be read."""
+        """Return the rows of this worker, on the device on which they are used."""
         ...
 
     def autocast(
@@ -79,7 +79,7 @@ class TrainingEngine(Engine, Protocol):
         ...
 
     def backward(self, loss: Tensor) -> None:
-        """Compute the gradients of the rows that are here."""
+        """Compute the gradients of the rows of this worker."""
         ...
 
 
@@ -90,16 +90,16 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     Parameters
     ----------
     device : str, default="auto"
-        A torch device such as "cpu", "cuda", "cuda:1" or "mps"; "auto" takes CUDA where there is
-        one, else the CPU.
+        A torch device such as "cpu", "cuda", "cuda:1" or "mps". "auto" uses CUDA if it is
+        available, else the CPU.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of the matrix products in training; weights, losses and answers stay in single precision.
-        "bfloat16" is up to twice as fast where the processor multiplies it, with three digits.
-        "auto" takes it for large networks over pixels, which have eight bits themselves, where a
-        short trial shows it to be faster and the loss to follow that of single precision.
+        Precision of the matrix products in training. Weights, losses and predictions stay in single
+        precision. "bfloat16" has about three significant digits, and is faster on processors with
+        bfloat16 matrix units. "auto" uses it for large image networks if a short trial is at least
+        1.2 times faster and the losses differ by at most 2 %.
     records : bool, default=True
-        Whether the step of a small network is recorded and replayed on a CPU, the same gradients,
-        without Python between its operations; on a GPU that of any network, as a CUDA graph.
+        If True, record the training step and replay it without Python between its operations: on a
+        CPU for small networks, on a GPU for all networks, as a CUDA graph. Gradients are the same.
 
     Examples
     --------
@@ -125,23 +125,23 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
 
     @property
     def workers(self) -> Workers:
-        """This process alone."""
+        """A single process."""
         return SINGLE_PROCESS
 
-    def launch(self, job: Job[Answer], callbacks: Sequence[Callback] = ()) -> Answer:
-        """Run the job here.
+    def launch(self, job: Job[Result], callbacks: Sequence[Callback] = ()) -> Result:
+        """Run the job in this process.
 
         Parameters
         ----------
         job : callable
-            From an engine and callbacks to an answer.
+            Function of an engine and callbacks.
         callbacks : sequence of Callback, default=()
-            Told of every evaluation.
+            Called at every evaluation.
 
         Returns
         -------
         object
-            The job's answer.
+            Result of the job.
         """
         return job(self, callbacks)
 
@@ -151,17 +151,17 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         Parameters
         ----------
         module : Module
-            To be trained.
+            Module to train.
 
         Returns
         -------
         Module
-            The same, moved.
+            The same module.
         """
         return module.to(self.torch_device)
 
     def shard(self, data: TrainingRows) -> Any:
-        """Move all rows to the device, or hand them out there.
+        """Move all rows, or their batches, to the device.
 
         Parameters
         ----------
@@ -171,8 +171,8 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         Returns
         -------
         TrainingData, StreamedData or CPURows
-            All rows: there is one worker. Those that would take more than half of the memory that
-            a GPU has left stay where they are, and are moved batch by batch.
+            All rows. Rows that need more than half of the free memory of a GPU stay in CPU memory,
+            and their batches are moved.
         """
         device = self.torch_device
         if isinstance(data, TrainingData) and not _fits(data, device):
@@ -182,24 +182,24 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     def autocast(
         self, module: AutoencoderModule, example: TrainingData | None = None
     ) -> AbstractContextManager[object]:
-        """Return the context in which matrix products are taken in the chosen precision.
+        """Return the context that sets the precision of matrix products.
 
         Parameters
         ----------
         module : AutoencoderModule
-            To be trained.
+            Module to train.
         example : TrainingData or None, default=None
-            Rows to hold the losses of both precisions against each other by; None holds none.
+            Rows on which "auto" compares the losses of both precisions. None means no comparison.
 
         Returns
         -------
         context manager
-            To compute losses in.
+            Context in which losses are computed.
 
         Raises
         ------
         ParameterError
-            If there is no such precision.
+            If ``precision`` has an invalid value.
         """
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise ParameterError(
@@ -211,7 +211,7 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         return torch.autocast(self.torch_device.type, torch.bfloat16, enabled=wanted)
 
     def _prefers_bfloat16(self, module: AutoencoderModule, example: TrainingData | None) -> bool:
-        """Return True where half the precision pays, and the loss follows."""
+        """Return True if bfloat16 is faster and the losses agree."""
         device = self.torch_device
         return (
             _multiplies_bfloat16(device)
@@ -226,13 +226,13 @@ class LocalEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         Parameters
         ----------
         loss : Tensor
-            A single number.
+            Scalar loss.
         """
         loss.backward()  # type: ignore[no-untyped-call]
 
 
 def _fits(data: TrainingData, device: torch.device) -> bool:
-    """Return True where rows leave half of a GPU's memory to the network."""
+    """Return True if rows need at most half of the free memory of a GPU."""
     if device.type != "cuda":
         return True
     return data.n_bytes <= torch.cuda.mem_get_info(device)[0] // 2
@@ -241,16 +241,16 @@ def _fits(data: TrainingData, device: torch.device) -> bool:
 def _multiplies_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    # Private names of torch: where they are gone, single precision serves.
+    # Private names of torch. Without them, single precision is used.
     asked = [getattr(torch.cpu, f"_is_{unit}_supported", None) for unit in _BFLOAT16_UNITS]
     return device.type == "cpu" and any(ask() for ask in asked if ask is not None)
 
 
 @cache
 def _is_faster(device: torch.device, n_outputs: int, n_inputs: int) -> bool:
-    """Return True where products of such matrices take less time in half the precision.
+    """Return True if products of this shape are faster in bfloat16.
 
-    It is tried once in a process, so that its models are all trained in one precision.
+    The trial is cached, so that all models of a process are trained in the same precision.
     """
     if device.type != "cpu":
         return True
@@ -268,7 +268,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def _loss_follows(module: AutoencoderModule, rows: TrainingData, device: torch.device) -> bool:
-    """Return True where the loss of some rows is the same in both precisions but for little."""
+    """Return True if the losses of some rows differ by at most 2 % between both precisions."""
     batch = rows.select(slice(_TRIAL_ROWS)).to(device).take(slice(None))
     was_training, losses = module.training, []
     module.eval()
@@ -288,7 +288,7 @@ def _largest_matrix(module: AutoencoderModule) -> tuple[int, int]:
 
 
 def _is_tolerant(module: AutoencoderModule) -> bool:
-    """Return True for a large network over pixels."""
+    """Return True for a convolutional or large network over pixels."""
     layout = module.likelihood.layout
     kinds = {block.likelihood for block in layout.blocks}
     if len(layout.shape) == 1 and kinds != {"bernoulli"}:

@@ -1,8 +1,8 @@
-"""Models trained at once: weights are stacked, and a step is one computation.
+"""Training of several models at once, with stacked weights and one computation for each step.
 
-A model of a smaller code lies in the shape of the largest one, beside zeros. A component that reads
-nothing and that nothing reads stays so: what flows to it and back is zero, and so is its gradient.
-That is checked, not believed: a network of the user's may be otherwise.
+The weights of a model with a smaller code are padded with zeros to the shapes of the largest model.
+A component with zero input and output weights has a zero gradient and stays zero. This is checked
+for every recorded step, because a user's network may violate it.
 """
 
 from __future__ import annotations
@@ -46,20 +46,20 @@ from latently.training.recorded import (
     while_recording,
 )
 
-#: Where at most this share of a group still trains, the others are taken out of it.
+#: Finished models are removed from the group when at most this fraction still trains.
 _COMPACT_BELOW = 0.5
-#: What rounding may make of a loss that is computed in another order.
+#: Tolerance for the rounding of a loss that is computed in another order.
 _ROUNDING = 1e-4
-#: Rows that stand for all those learnt from, where none are held out.
+#: Number of training rows that are evaluated if there are no validation rows.
 _SAMPLE_ROWS = 4_096
 
 
 def can_group(modules: Sequence[AutoencoderModule], engine: TrainingEngine, n_steps: int) -> bool:
-    """Return True for small modules whose steps are the same computation on other numbers.
+    """Return True if the steps of some modules can be recorded as one computation.
 
-    Batch normalisation writes down what it sees on the way, and is trained model by model; so is
-    any model that several workers train. Modules may differ in how long the axes of their weights
-    are.
+    Models with batch normalisation cannot be grouped, because it updates buffers in a step. Neither
+    can models that several workers or a GPU train. The weights of the modules must have the same
+    numbers of axes, but may differ in their lengths.
     """
     if engine.workers.n_workers > 1 or device_of(engine).type != "cpu":
         return False
@@ -74,17 +74,17 @@ def can_group(modules: Sequence[AutoencoderModule], engine: TrainingEngine, n_st
 class GroupStep:
     """A step of several models, recorded once under ``vmap`` and replayed.
 
-    The weights of all models lie in one tensor a layer, the first axis theirs; each model's own
-    are views of it, those of a smaller one of its corner.
+    For each layer, one tensor contains the weights of all models along its first axis. The weights
+    of each model are views of it. Those of a smaller model are the leading part of each axis.
 
     Parameters
     ----------
     precision : context manager
-        In which losses are computed.
+        Context in which losses are computed.
     modules : sequence of AutoencoderModule
-        Trained in place.
+        Modules that are trained in place.
     update : Update
-        For the optimiser.
+        Learning rate and weight decay.
     """
 
     def __init__(
@@ -113,13 +113,13 @@ class GroupStep:
         self.scripts: dict[Any, Script] = {}
 
     def reset(self, member: int) -> None:
-        """Forget what the optimiser has gathered for one model."""
+        """Reset the moments of the optimiser for one model."""
         for stack in self.stacks:
             stack.first[member] = stack.second[member] = 0
         self.counts[member] = 0
 
     def backward(self, batch: Batch, penalty_weight: float) -> Tensor:
-        """Compute the gradients of a batch for each model, and return the losses, (n_models,)."""
+        """Compute the gradients of each model on its batch, and return the losses, (n_models,)."""
         shape = shape_of(batch)
         if shape not in self.scripts:
             self.scripts[shape] = self._record(batch)
@@ -129,17 +129,17 @@ class GroupStep:
         return losses
 
     def clip(self, longest: float) -> None:
-        """Shorten the gradient of each model."""
+        """Clip the norm of the gradient of each model."""
         parts = [torch.linalg.vector_norm(stack.gradient, dim=1) for stack in self.stacks]
         lengths = torch.linalg.vector_norm(torch.stack(parts), dim=0)
-        # Nothing is shorter than NaN, which spreads over its own model only.
+        # A comparison with NaN is False, so its model is scaled, and stays NaN by itself.
         if not bool((lengths <= longest).all()):
             shorter = (longest / (lengths + 1e-6)).clamp(max=1.0)[:, None]
             for stack in self.stacks:
                 stack.gradient.mul_(shorter)
 
     def descend(self, rates: dict[int, float]) -> None:
-        """Go along the gradients of some models, each at its own learning rate."""
+        """Update the weights of some models, each with its own learning rate."""
         together: dict[tuple[float, int], list[int]] = defaultdict(list)
         for member, rate in rates.items():
             self.counts[member] += 1
@@ -149,7 +149,7 @@ class GroupStep:
                 stack.descend(members, count, rate)
 
     def keep(self, members: Sequence[int]) -> GroupStep:
-        """Return a step of some of the models, which goes on where this one stands."""
+        """Return a step of some of the models, with their current optimiser states."""
         chosen = torch.tensor(members)
         kept = GroupStep(self.precision, [self.modules[m] for m in members], self.update)
         for new, old in zip(kept.stacks, self.stacks, strict=True):
@@ -158,7 +158,7 @@ class GroupStep:
         return kept
 
     def release(self) -> None:
-        """Give each model weights of its own again."""
+        """Give each parameter of each model a separate tensor again."""
         for module in self.modules:
             for name in self.names:
                 p = module.get_parameter(name)
@@ -197,21 +197,21 @@ class GroupStep:
 
     @torch.no_grad()
     def _check_padding(self, batch: Batch, losses: Tensor, gradients: list[Tensor]) -> None:
-        """Raise CannotRecord unless models beside zeros are what they are by themselves."""
+        """Raise CannotRecord unless padded models have the losses of the models themselves."""
         for place, module in enumerate(self.modules):
             own = batch_of(batch, [tensor[place] for tensor in tensors_of(batch)])
             with self.precision:
                 alone = LossModule(module)(own, self.penalty_weight)
             if not torch.allclose(losses[place], alone, rtol=_ROUNDING, atol=_ROUNDING):
-                raise CannotRecord("a smaller code beside zeros has another loss")
+                raise CannotRecord("a smaller code padded with zeros has another loss")
             for name, whole in zip(self.names, gradients, strict=True):
                 corner = _corner(whole[place], module.get_parameter(name).shape)
                 if whole[place].count_nonzero() > corner.count_nonzero():
-                    raise CannotRecord(f"zeros beside {name} would be trained")
+                    raise CannotRecord(f"the zeros that pad {name} would be trained")
 
 
 class _Stack:
-    """Parameters of one kind of all models: a row a model, side by side within it."""
+    """The parameters of all models with one weight decay, one row for each model."""
 
     def __init__(
         self, names: list[str], modules: Sequence[AutoencoderModule], weight_decay: float
@@ -224,7 +224,7 @@ class _Stack:
         self.gradient = torch.zeros_like(self.weight)
         self.first, self.second = torch.zeros_like(self.weight), torch.zeros_like(self.weight)
         self.weights, self.gradients = self._layers(self.weight), self._layers(self.gradient)
-        # Made once: a view costs as much as a small sum.
+        # Created once, because a view takes as long as a small operation.
         self.whole = (self.weight, self.gradient, self.first, self.second)
         self.rows = [part.unbind() for part in self.whole]
         for layer, parts in zip(own, self.weights, strict=True):
@@ -232,20 +232,20 @@ class _Stack:
                 p.data = _corner(part, p.shape)
 
     def copy_moments(self, old: _Stack, chosen: Tensor) -> None:
-        """Go on with what the optimiser has gathered for some models of another stack."""
+        """Copy the moments of some models of another stack."""
         for to, of in ((self.first, old.first), (self.second, old.second)):
             for new, layer in zip(self._layers(to), old._layers(of), strict=True):
                 new.copy_(_corner(layer[chosen], new.shape))
 
     def _layers(self, whole: Tensor) -> list[Tensor]:
-        """Return a view for each layer, the first axis that of the models."""
+        """Return a view for each layer, with the models along the first axis."""
         parts = torch.split(whole, [shape.numel() for shape in self.shapes], 1)
         return [
             part.view(len(whole), *shape) for part, shape in zip(parts, self.shapes, strict=True)
         ]
 
     def descend(self, members: list[int], count: int, rate: float) -> None:
-        """Go one step of AdamW, so many of them taken, along the gradients of some models."""
+        """Take the AdamW step number ``count`` for some models."""
         if len(members) == len(self.weight):
             weights, gradients, first, second = ([part] for part in self.whole)
         else:
@@ -258,7 +258,7 @@ class _Stack:
 
 
 def largest(modules: Sequence[AutoencoderModule]) -> AutoencoderModule:
-    """Return the module of the most weights."""
+    """Return the module with the most parameters."""
     return max(modules, key=lambda module: sum(p.numel() for p in module.parameters()))
 
 
@@ -268,7 +268,7 @@ def shapes_of(module: nn.Module) -> list[torch.Size]:
 
 
 def _padded(parts: Sequence[Tensor]) -> Tensor:
-    """Stack tensors of as many axes, smaller ones in a corner of zeros."""
+    """Stack tensors with the same number of axes, padding smaller ones with zeros at the end."""
     shape = [max(sizes) for sizes in zip(*(part.shape for part in parts), strict=True)]
     whole = parts[0].new_zeros(len(parts), *shape)
     for row, part in zip(whole, parts, strict=True):
@@ -277,12 +277,12 @@ def _padded(parts: Sequence[Tensor]) -> Tensor:
 
 
 def _corner(whole: Tensor, shape: Sequence[int]) -> Tensor:
-    """Return the first places along each axis."""
+    """Return the leading part of each axis."""
     return whole[tuple(slice(size) for size in shape)]
 
 
 class _MemberStep:
-    """What the training of one model knows of the step that it shares."""
+    """The part of the shared step that the run of one model uses."""
 
     def __init__(self, group: _Group, place: int) -> None:
         self._group, self._place = group, place
@@ -293,7 +293,7 @@ class _MemberStep:
 
 
 class _Group:
-    """Trainings that go on side by side, each with a judgement of its own."""
+    """Several trainings with common steps and separate evaluations."""
 
     def __init__(
         self,
@@ -320,17 +320,18 @@ class _Group:
         ]  # fmt: skip
         self.active = list(range(len(modules)))
         self.in_step = list(self.active)
-        # Which rows will be seen, and those that are gathered, the next one last.
+        # Indices of the next batches, and batches that are already gathered, each with the next one
+        # at the end.
         self.waiting: list[Tensor] = []
         self.ready: list[Batch] = []
 
     def reset(self, place: int) -> None:
-        """Forget what the optimiser has gathered for one model."""
+        """Reset the moments of the optimiser for one model."""
         self.stepper.reset(self.in_step.index(place))
 
     def train(self, callbacks: Sequence[Callback]) -> None:
-        """Train every model to its end; tell of the evaluations of the one that is furthest."""
-        told = 0
+        """Train every model to its end, and report the records of the most advanced one."""
+        reported = 0
         left = {place: self.runs[place].next_stretch() for place in self.active}
         losses = dict.fromkeys(self.active, 0.0)
         n_taken = dict.fromkeys(self.active, 0)
@@ -345,8 +346,8 @@ class _Group:
                     continue
                 run = self.runs[place]
                 record = run.evaluate_stretch(losses[place] / n_taken[place])
-                if record is not None and record.step > told:
-                    told = record.step
+                if record is not None and record.step > reported:
+                    reported = record.step
                     for callback in callbacks:
                         callback.on_evaluation(record)
                 left[place] = run.next_stretch()
@@ -361,12 +362,12 @@ class _Group:
                 self.in_step = list(self.active)
 
     def end_early(self, reason: StopReason) -> None:
-        """End every training that still goes on, and keep its best weights."""
+        """End every training that is not finished, and keep its best weights."""
         for place in self.active:
             self.runs[place].end_early(reason)
 
     def _advance(self, n_steps: int) -> dict[int, float]:
-        """Take some steps with all models; return the mean losses of those that still train."""
+        """Take some steps with all models of the step, and return the mean loss of each."""
         total, n_rows = torch.zeros(len(self.in_step)), 0
         clip = self.runs[0].options.gradient_clip
         for place in self.in_step:
@@ -390,7 +391,7 @@ class _Group:
         return dict(zip(self.in_step, means, strict=True))
 
     def _next_batch(self) -> Batch:
-        """Return the next rows of each model, stacked: those it would see if it trained alone."""
+        """Return the next batch of each model, stacked; the same as in a separate training."""
         if not self.waiting and not self.ready:
             orders = [
                 places[torch.randperm(len(places), generator=run.generator)]
@@ -409,12 +410,12 @@ class _Group:
 
 
 def _split_by_model(batch: Batch, n_models: int) -> Batch:
-    """Return the rows of each model, which lie one after the other, along an axis of their own."""
+    """Move the rows of each model, which are consecutive, to a separate first axis."""
     return batch_of(batch, [t.view(n_models, -1, *t.shape[1:]) for t in tensors_of(batch)])
 
 
 def _of_models(batch: Batch, members: list[int]) -> Batch:
-    """Return the rows of some models."""
+    """Return the batches of some models."""
     return batch_of(batch, [tensor[members] for tensor in tensors_of(batch)])
 
 
@@ -423,7 +424,7 @@ def _no_chunks(*_: int) -> Iterator[TrainingData]:
 
 
 def _placeholder_rows(rows: TrainingData, places: Tensor) -> StreamedData:
-    """Return rows of a model that the group deals out: only a first look at them is its own."""
+    """Return training rows without batches, because the group gathers the batches of its models."""
     sample = rows.select(places[:_SAMPLE_ROWS])
     return StreamedData(len(places), _no_chunks, lambda _: [len(places)], sample)
 
@@ -438,40 +439,41 @@ def train_group(
     callbacks: Iterable[Callback] = (),
     corruption: Callable[..., Any] | None = None,
 ) -> list[Trained]:
-    """Train models at once, each on rows of its own, and return their best weights.
+    """Train models at once, each on its own rows, and return their best weights.
 
-    Each is judged, stopped early and rolled back by itself, as ``train`` does it.
+    Each model is evaluated, stopped early and rolled back separately, as by ``train``.
 
     Parameters
     ----------
     engine : TrainingEngine
-        Where to train.
+        Engine that takes the steps.
     modules : sequence of AutoencoderModule
-        Of one shape, but for the size of the code, such that ``can_group`` says so of the largest;
-        trained in place.
+        Modules for which ``can_group`` returns True, trained in place. They may differ in the size
+        of the code.
     rows : TrainingData
         All rows.
     sides : sequence of (Tensor, Tensor)
-        For each model, places of the rows to learn from, as many for all, and of those to judge by.
+        For each model, the indices of its training rows and of its validation rows. All models have
+        the same number of training rows.
     options : sequence of TrainingOptions
-        The same for all but for the seed.
+        Options of each model, which differ in the seed only.
     callbacks : iterable of Callback, default=()
-        Told of the evaluations of the model that is furthest.
+        Called at the evaluations of the most advanced model.
     corruption : callable or None, default=None
-        Done to the inputs of every training batch.
+        Function that changes the inputs of every training batch.
 
     Returns
     -------
     list of Trained
-        One a model.
+        Result of each model.
 
     Raises
     ------
     CannotRecord
-        If the step cannot be recorded, or smaller codes are no part of a larger one; what was
-        trained until then is of no use.
+        If the step cannot be recorded, or padding changes a loss. The modules must then be created
+        again.
     DivergenceError
-        If the loss of a model runs away three times in a row.
+        If the loss of a model diverges more than three times.
     """
     group = _Group(engine, modules, rows, sides, options, corruption)
     callbacks = [*callbacks, *context_callbacks()]

@@ -1,4 +1,4 @@
-"""What happened in training, evaluation by evaluation."""
+"""The history of a training, with one record for each evaluation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,21 @@ StopReason = Literal[
 
 
 class Record(NamedTuple):
-    """One evaluation. Losses are nats a column, penalty included; metrics are the model's own."""
+    """One evaluation of the training.
+
+    Attributes
+    ----------
+    step : int
+        Number of steps taken.
+    epoch : float
+        Number of passes over the training rows.
+    train_loss, valid_loss : float
+        Mean losses in nats per column, including the penalty.
+    learning_rate : float
+        Learning rate of the last step.
+    metrics : mapping of str to float
+        Further metrics of the model.
+    """
 
     step: int
     epoch: float
@@ -28,7 +42,7 @@ class Record(NamedTuple):
     metrics: Mapping[str, float] = MappingProxyType({})
 
 
-#: What every record has, and what a history has beside its records.
+#: The columns of every record, and the entries of ``to_dict`` that are no columns.
 _COLUMNS = tuple(name for name in Record._fields if name != "metrics")
 _REST = ("events", "stopped", "best_step")
 
@@ -37,24 +51,25 @@ _REST = ("events", "stopped", "best_step")
 class History(Tabular):
     """The record of one fit.
 
-    ``history["valid_loss"]`` is a column as an array, ``history["l0"]`` a metric of a sparse model;
-    iterating gives the records.
+    ``history["valid_loss"]`` returns a column as an array, and ``history["l0"]`` a metric of a
+    sparse model. Iteration yields the records.
 
     Attributes
     ----------
     records : list of Record
-        One an evaluation, oldest first.
+        Records of the evaluations, oldest first.
     events : list of str
-        What happened besides: roll-backs after a diverged loss.
+        Descriptions of roll-backs after a diverged loss, and of skipped steps.
     stopped : str
-        Why training ended: "finished", "early stopping", "interrupted", "time limit" or
-        "diverged".
+        Reason why training ended: "finished", "early stopping", "interrupted", "time limit" or
+        "diverged"; "running" before the end.
     best_step : int
-        The step whose weights were kept.
+        Step of the weights that were kept.
     steps : str
-        How steps were taken: "recorded", without Python between operations, or "eager" and why.
+        "recorded" if steps were replayed from a recording, or "eager" with the reason.
     seconds : list of float
-        Since the start, at each record; not saved with a model, and equal fits may differ in it.
+        Seconds from the start to each record. They are not saved with a model, and are ignored when
+        histories are compared.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -71,22 +86,22 @@ class History(Tabular):
             return np.array([record.metrics[name] for record in self.records])
         if name not in _COLUMNS:
             columns = [*_COLUMNS, "seconds", *self.metric_names]
-            raise KeyError(f"no column {name!r} in the history; there are {columns}")
+            raise KeyError(f"column must be one of {columns}, got {name!r}")
         return np.array([getattr(record, name) for record in self.records])
 
     def columns(self) -> dict[str, list[Any]]:
-        """Return one list a column and metric.
+        """Return the history as one list for each column and metric.
 
         Returns
         -------
         dict of str to list
-            An entry an evaluation.
+            Lists with one entry for each evaluation.
         """
         return {name: self[name].tolist() for name in (*_COLUMNS, *self.metric_names)}
 
     @property
     def metric_names(self) -> tuple[str, ...]:
-        """Figures of its own that the kind of model leaves at each evaluation."""
+        """Names of the metrics that the model adds to each record."""
         return tuple(self.records[0].metrics) if self.records else ()
 
     def __iter__(self) -> Iterator[Record]:
@@ -97,16 +112,16 @@ class History(Tabular):
 
     @property
     def last_step(self) -> int:
-        """The step of the last evaluation, 0 before any."""
+        """The step of the last evaluation, or 0 before the first one."""
         return self.records[-1].step if self.records else 0
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain lists and strings, without the clock: equal fits give equal records.
+        """Return the history as plain lists and strings, without ``seconds`` and ``steps``.
 
         Returns
         -------
         dict
-            One list a column and metric, then "events", "stopped" and "best_step".
+            One list for each column and metric, and "events", "stopped" and "best_step".
         """
         rest = {"events": self.events, "stopped": self.stopped, "best_step": self.best_step}
         return {**self.columns(), **rest}
@@ -118,7 +133,7 @@ class History(Tabular):
         Parameters
         ----------
         state : dict
-            What ``to_dict`` returned.
+            The result of ``to_dict``.
 
         Returns
         -------

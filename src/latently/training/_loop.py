@@ -1,4 +1,4 @@
-"""The training loop. There is one."""
+"""The training loop, which all estimators share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,17 @@ from latently.training._stream import TrainingRows
 
 
 class Trained(NamedTuple):
-    """What training gives back: the best weights, what happened, and where the optimiser stood."""
+    """The result of a training.
+
+    Attributes
+    ----------
+    weights : dict of str to Tensor
+        The kept weights and buffers, on the CPU.
+    history : History
+        Records of all evaluations.
+    optimizer_state : dict
+        State of the optimiser after the last step.
+    """
 
     weights: Weights
     history: History
@@ -39,32 +49,33 @@ def train(
 ) -> Trained:
     """Train a module and return its best weights.
 
-    Every ``steps_per_evaluation`` steps the validation rows are judged (the training rows' running
-    loss where there are none). A loss that is not finite, or explodes, rolls back to the best
-    weights and halves the learning rate; the fourth time it raises. Ctrl-C, SIGTERM where it is
-    handled, and the deadline end training after the step and keep the best weights.
+    Every ``steps_per_evaluation`` steps, the loss of the validation rows is computed. Without
+    validation rows, the mean loss of the training batches since the last evaluation is used. If a
+    loss is not finite or a million times the first one, training returns to the best weights with
+    half the learning rate. The fourth time, it raises an error. Ctrl-C, a handled SIGTERM and the
+    deadline end training after the current step, and the best weights are kept.
 
     Parameters
     ----------
     engine : TrainingEngine
-        Where to train.
+        Engine that takes the steps.
     module : AutoencoderModule
-        Trained in place.
+        Module that is trained in place.
     train_data : TrainingData or StreamedData
-        Rows to learn from.
+        Training rows.
     valid_data : TrainingData or None
-        Rows to judge by.
+        Validation rows.
     options : TrainingOptions
-        How long and how fast.
+        Number of steps, learning rate and further options.
     callbacks : iterable of Callback, default=()
-        Told of every evaluation.
+        Called at every evaluation.
     optimizer_state : dict or None, default=None
-        Where an earlier training's optimiser stood.
+        State of the optimiser of an earlier training, from which this one continues.
     corruption : callable or None, default=None
-        Done to the inputs of every training batch.
+        Function that changes the inputs of every training batch.
     checkpoint : TrainingCheckpoint or None, default=None
-        Where to go on from and to save to; the best weights, where they are then kept, and all else
-        are the same to the bit as those of a training that was never ended.
+        Checkpoint from which training resumes and to which it is saved. The result equals the
+        result of an uninterrupted training to the bit.
 
     Returns
     -------
@@ -74,7 +85,7 @@ def train(
     Raises
     ------
     DivergenceError
-        If the loss runs away three times in a row.
+        If the loss diverges more than three times.
     """
     engine.setup(module)
     update = Update(options.learning_rate, options.weight_decay)

@@ -1,4 +1,4 @@
-"""From what ``engine`` was set to, to the engine."""
+"""The engine that the parameter ``engine`` names."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ def resolve_engine(engine: str | Engine) -> Engine:
     Parameters
     ----------
     engine : str or Engine
-        "auto" is torchrun's where its processes are there; "torchrun"; "ray"; or a torch device of
-        this process.
+        "auto", "torchrun", "ray", a torch device such as "cpu" or "cuda:1", or an engine. "auto"
+        is "torchrun" in a process that torchrun started, and otherwise CUDA if there is a GPU, else
+        the CPU.
 
     Returns
     -------
     Engine
-        Made, not started.
+        The engine, which is not started.
 
     Raises
     ------
     ResourceError
-        If the system does not grant the threads that torch would start.
+        If the system does not allow the threads that torch would start.
     """
     check_threads()
     if not isinstance(engine, str):

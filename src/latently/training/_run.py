@@ -1,4 +1,4 @@
-"""The state of one training, and what is done between two judgements of it."""
+"""The state of one training, and the steps between two evaluations."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from latently.training.distributed._sharding import ShardedRows, ShardedStream
 from latently.training.distributed._workers import StopRequest
 
 Weights = dict[str, Tensor]
-#: Rows that are learnt from, and rows that are judged by, whole or this worker's part of them.
+#: Training rows and validation rows: all of them, or the shard of this worker.
 BatchedRows = TrainingData | StreamedData | CPURows | ShardedRows | ShardedStream
 EvaluationRows = TrainingData | CPURows | ShardedRows
 
-#: A loss so many times the first one counts as an explosion.
+#: A loss larger than this multiple of the first one counts as diverged.
 _EXPLOSION = 1e6
 _MAX_ROLLBACKS = 3
-#: Below this share of the highest learning rate there is nothing left to bring down.
+#: Smallest fraction of the highest learning rate from which a cooldown starts.
 _MIN_COOLING_RATE = 0.1
 _EVALUATION_BATCH = 4096
-#: What a checkpoint must hold of a run besides weights, history and chance.
+#: Attributes of a run that a checkpoint stores besides weights, history and random states.
 _COUNTERS = (
     "step", "rate", "rate_factor", "rollbacks", "best_loss", "first_loss",
     "evaluations_since_best", "cooling_from", "left", "n_seen", "n_skipped", "n_dealt",
@@ -48,15 +48,37 @@ _TENSORS = ("loss_sum", "pass_began")
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How long and how fast to train.
+    """Options of a training.
 
-    ``n_steps`` is planned; ``patience`` counts evaluations without a better validation loss, None
-    never stops early. ``warmup`` is the share of the steps over which the learning rate rises;
-    after it a half cosine brings it to zero, unless ``decay`` is off. Where patience runs out while
-    the rate is still high, training goes back to the best weights and brings it to zero within the
-    share ``cooldown`` of the evaluations that were waited for. Without ``keep_best`` the
-    last weights are kept, so that the validation rows stay unused. After ``deadline``, on
-    ``time.monotonic``, no step is begun.
+    Attributes
+    ----------
+    n_steps : int
+        Planned number of steps.
+    batch_size : int
+        Number of rows of a batch, over all workers.
+    learning_rate, weight_decay : float
+        Highest learning rate, and weight decay of matrices.
+    seed : int
+        Seed of the order of the rows.
+    patience : int or None, default=None
+        Number of evaluations without a lower validation loss after which training stops or cools
+        down. None means never.
+    steps_per_evaluation : int, default=100
+        Number of steps between two evaluations.
+    warmup : float, default=0.05
+        Fraction of the steps over which the learning rate increases linearly.
+    decay : bool, default=True
+        If True, the learning rate decreases to zero by a half cosine after the warmup.
+    cooldown : float, default=0.5
+        If patience is exhausted at a high learning rate, training continues from the best weights
+        and the rate decreases to zero. The number of steps is this fraction of the steps of
+        ``patience`` evaluations. 0 stops at once.
+    gradient_clip : float or None, default=1.0
+        Largest norm of the gradient. None means no clipping.
+    keep_best : bool, default=True
+        If False, keep the last weights instead of those with the lowest validation loss.
+    deadline : float, default=inf
+        Time of ``time.monotonic`` after which no step starts.
     """
 
     n_steps: int
@@ -74,7 +96,7 @@ class TrainingOptions:
     deadline: float = math.inf
 
     def __post_init__(self) -> None:
-        # Parameters may be numbers of NumPy, of which torch takes some only.
+        # torch does not accept all NumPy scalars.
         for name, value in vars(self).items():
             object.__setattr__(self, name, plain_number(value))
 
@@ -84,18 +106,18 @@ class OutOfTime(Exception):
 
 
 class Stepper(Protocol):
-    """What a training must know of whoever takes its steps."""
+    """The interface to the steps of a training."""
 
     precision: AbstractContextManager[object]
 
     def reset(self) -> None:
-        """Forget what the optimiser has gathered."""
+        """Reset the moments of the optimiser."""
         ...
 
 
 @dataclass
 class Run:
-    """The state of one training: what it has seen, and what it asks for next."""
+    """The state of one training, from which the next steps follow."""
 
     engine: TrainingEngine
     module: AutoencoderModule
@@ -134,7 +156,7 @@ class Run:
         self.started = time.perf_counter()
 
     def next_stretch(self) -> int:
-        """Return how many steps to take before the next judgement; none where training is over."""
+        """Return the number of steps before the next evaluation, or 0 if training is over."""
         if self.history.stopped != "running":
             return 0
         if self.step >= self.options.n_steps:
@@ -143,7 +165,13 @@ class Run:
         return self.left or min(self.options.steps_per_evaluation, self.options.n_steps - self.step)
 
     def evaluate_stretch(self, train_loss: float) -> Record | None:
-        """Evaluate after a stretch of such a loss; return None where training was rolled back."""
+        """Evaluate the model and return the record, or None if training was rolled back.
+
+        Parameters
+        ----------
+        train_loss : float
+            Mean training loss per column since the last evaluation.
+        """
         valid_loss = train_loss if self.valid_data is None else self.evaluate(self.valid_data)
         if self._diverged(train_loss) or self._diverged(valid_loss):
             self._roll_back(train_loss, valid_loss)
@@ -156,7 +184,7 @@ class Run:
         return record
 
     def advance(self, stepper: Step, n_steps: int) -> float:
-        """Take some optimiser steps and return their mean loss a column."""
+        """Take some optimiser steps and return their mean loss per column."""
         self.module.train()
         self.left = n_steps
         while self.left:
@@ -183,7 +211,7 @@ class Run:
         return mean
 
     def _record_skipped(self) -> None:
-        """Note how many steps were not taken, unless a loss without end tells it anyway."""
+        """Add the number of skipped steps to the history, unless the loss is not finite either."""
         if self.n_skipped and math.isfinite(float(self.loss_sum)):
             steps = "1 step" if self.n_skipped == 1 else f"{self.n_skipped:,} steps"
             self.history.events.append(
@@ -197,7 +225,7 @@ class Run:
             raise OutOfTime
 
     def _check_stop(self) -> None:
-        """Between two steps: save where that is due, and end where time or somebody says so."""
+        """Save a due checkpoint, and stop at the deadline or a signal, between two steps."""
         if self.saves_to is not None and self._is_first and self.saves_to[0].is_due:
             self.save()
         request = StopRequest.NONE
@@ -214,7 +242,7 @@ class Run:
             raise KeyboardInterrupt if request is StopRequest.INTERRUPT else OutOfTime
 
     def check_final_stop(self) -> None:
-        """After the last step: raise KeyboardInterrupt on all workers if it was pressed on one."""
+        """Raise KeyboardInterrupt on all workers if one got a signal in the last step."""
         request = StopRequest.NONE
         try:
             self.release_signals()
@@ -225,7 +253,7 @@ class Run:
 
     @torch.no_grad()
     def evaluate(self, data: EvaluationRows) -> float:
-        """Return the mean loss a column of some rows, under the full penalty."""
+        """Return the mean loss per column of some rows, with the full weight of the penalty."""
         self.module.eval()
         total = 0.0
         for batch in data.in_order(_EVALUATION_BATCH):
@@ -236,18 +264,18 @@ class Run:
 
     @property
     def _is_first(self) -> bool:
-        """True where this process writes."""
+        """True if this process writes checkpoints."""
         return self.workers.rank == 0
 
     @torch.no_grad()
     def metrics(self) -> dict[str, float]:
-        """Return the model's own figures on a batch of unseen rows."""
+        """Return the model's metrics on validation rows, or on training rows if there are none."""
         self.module.eval()
         judged = self.train_data.sample if self.valid_data is None else self.valid_data
         return self.module.metrics(judged.sample.take(slice(_EVALUATION_BATCH)).inputs)
 
     def keep_current(self) -> None:
-        """Judge the weights as they are, so that an early interruption loses nothing."""
+        """Evaluate the current weights and keep them if they are the best."""
         loss = math.inf if self.valid_data is None else self.evaluate(self.valid_data)
         if self.valid_data is None and not self.history.records:
             loss = self.evaluate(self.train_data.sample)
@@ -255,7 +283,7 @@ class Run:
             self._keep_best(loss)
 
     def end_early(self, reason: StopReason) -> None:
-        """Keep the best weights of a training that was not to go on."""
+        """End a training before its planned end and keep the best weights."""
         self.history.stopped = reason
         if not self.n_seen:
             self.keep_current()
@@ -266,7 +294,7 @@ class Run:
             self._keep_record(train_loss, valid_loss, self.metrics())
 
     def save(self) -> None:
-        """Write down where the training stands, between two steps, where anybody wants to know."""
+        """Save the state between two steps, if a checkpoint is wanted."""
         if self.saves_to is None or not self._is_first:
             return
         checkpoint, stepper = self.saves_to
@@ -283,13 +311,13 @@ class Run:
         )
 
     def finish(self) -> None:
-        """Write down that the training came to its end, unless that is known."""
+        """Save the final state, unless it is already saved."""
         if self.saves_to is not None and not self.saves_to[0].is_finished:
             self.save()
             self.saves_to[0].is_finished = True
 
     def resume(self, checkpoint: TrainingCheckpoint, stepper: Step) -> None:
-        """Go on from what was saved, if anything was, and save there from now on."""
+        """Load the saved state, if there is one, and save to this checkpoint from now on."""
         self.saves_to = checkpoint, stepper
         state = self.workers.compute_on_first(checkpoint.load)
         if state is not None:
@@ -300,7 +328,7 @@ class Run:
         checkpoint.is_finished = self.history.stopped != "running"
 
     def _restore(self, state: dict[str, Any], stepper: Step) -> None:
-        """Be where a training was when it was saved."""
+        """Restore a saved state."""
         for name in _COUNTERS:
             if not isinstance(state[name], int | float | None):
                 raise TypeError(name)
@@ -325,7 +353,7 @@ class Run:
         self.module.eval()
 
     def close(self) -> None:
-        """End the thread that may read batches ahead."""
+        """End the background thread that may read batches."""
         self.batches.close()
 
     def _endless_batches(self, skip: int = 0) -> Generator[Batch, None, None]:
@@ -338,7 +366,7 @@ class Run:
             skip = 0
 
     def corrupted(self, batch: Batch) -> Batch:
-        """Return a batch as the encoder shall see it."""
+        """Return a batch with corrupted inputs."""
         if self.corruption is None:
             return batch
         values, observed = batch.inputs
@@ -362,7 +390,7 @@ class Run:
         return self._planned_share(self.cooling_from) * _half_cosine(passed)
 
     def _planned_share(self, step: int) -> float:
-        """Return the share of the highest learning rate that the plan gives a step."""
+        """Return the planned learning rate of a step as a fraction of the highest one."""
         progress = (step + 1) / self.options.n_steps
         if progress < self.options.warmup:
             return progress / self.options.warmup
@@ -389,7 +417,7 @@ class Run:
             self.evaluations_since_best += 1
 
     def _is_over(self) -> bool:
-        """Return True where nothing more is to be gained."""
+        """Return True if the cooldown is complete, or patience is exhausted without a cooldown."""
         if self.cooling_from is not None:
             return self.step >= self.cooling_from + self._n_cooling_steps
         return self._patience_is_exhausted() and not self._can_cool()
@@ -406,13 +434,13 @@ class Run:
         )
 
     def _start_cooling(self) -> None:
-        """Go back to the best weights; the learning rate falls to zero from here."""
+        """Continue from the best weights, with a learning rate that decreases to zero."""
         self.module.load_state_dict(self.best_weights)
         self.cooling_from = self.step
 
     @property
     def _n_cooling_steps(self) -> int:
-        """Steps to cool down for: no more than the plan has left."""
+        """Number of steps of the cooldown, at most the remaining planned steps."""
         start = self.step if self.cooling_from is None else self.cooling_from
         waited = (self.options.patience or 0) * self.options.steps_per_evaluation
         return min(round(self.options.cooldown * waited), self.options.n_steps - start)
@@ -430,7 +458,7 @@ class Run:
             raise DivergenceError(
                 f"Training diverged {self.rollbacks} times ({losses}), the last time at learning "
                 f"rate {self.options.learning_rate * self.rate_factor:.2g}. Use a learning_rate "
-                "ten times smaller, or look for extreme values in the data."
+                "ten times smaller, or check the data for extreme values."
             )
         self.rate_factor /= 2
         self.history.events.append(
@@ -443,12 +471,12 @@ class Run:
 
 
 def _half_cosine(progress: float) -> float:
-    """Fall from one to zero as ``progress`` goes from zero to one."""
+    """Return a factor that decreases from 1 to 0 as ``progress`` increases from 0 to 1."""
     return 0.5 * (1 + math.cos(math.pi * min(max(progress, 0.0), 1.0)))
 
 
 def _generator_states(device: torch.device) -> list[Tensor]:
-    """Return the states of torch's generators: of the CPU, and of the GPU that is trained on."""
+    """Return the states of torch's global generators of the CPU and of the training GPU."""
     states = [torch.get_rng_state()]
     return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
 
@@ -465,7 +493,7 @@ def _tensors(arrays: dict[str, np.ndarray]) -> Weights:
 
 
 def _optimizer(state: dict[str, Any]) -> dict[str, Any]:
-    """Return the state of an optimiser as torch numbers it."""
+    """Return the state of an optimiser with integer keys, as torch has them."""
     moments = {int(place): _tensors(found) for place, found in state["state"].items()}
     return {"state": moments, "param_groups": state["param_groups"]}
 

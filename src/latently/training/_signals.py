@@ -1,4 +1,4 @@
-"""Signals that wait for a step to end, so that a training is stopped where it can be resumed."""
+"""Deferred signals, so that a training stops between two steps, where it can be resumed."""
 
 from __future__ import annotations
 
@@ -15,13 +15,11 @@ _SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, nam
 
 @contextmanager
 def deferred_signals() -> Iterator[Callable[[], None]]:
-    """Hold a first Ctrl-C, SIGTERM or SIGHUP back until what is yielded is called.
+    """Defer the first SIGINT, SIGTERM or SIGHUP until the yielded function is called.
 
-    A second one acts at once.
-
-    One that is still held at the end acts there. What acts is the handler that stood before:
-    Python's own raises KeyboardInterrupt. Signals that no Python function handles end the process
-    as ever.
+    A second signal is handled at once. A signal that is still deferred at the end is handled then.
+    Signals are handled by the previous handlers. Python's default handler of SIGINT raises
+    KeyboardInterrupt. Signals without a Python handler are not deferred.
     """
     if threading.current_thread() is not threading.main_thread():
         yield _nothing

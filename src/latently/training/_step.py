@@ -1,4 +1,4 @@
-"""One step of training: gradients and an update, taken by autograd or by a recording of it."""
+"""One training step: gradients by autograd or from a recording, and an AdamW update."""
 
 from __future__ import annotations
 
@@ -28,28 +28,35 @@ from latently.training.recorded import (
     write_outputs,
 )
 
-#: From so many weights on, arithmetic outweighs the time between operations.
+#: Networks with more parameters are not recorded on a CPU, because arithmetic dominates their time.
 _HEAVY = 3_000_000
-#: Fewest steps that pay for a recording, times that batches of the first shape are seen before it
-#: is made, and of another shape, such as that of the last batch of a pass; and the most shapes.
-_MIN_STEPS, _SEEN, _OFTEN, _MAX_SHAPES = 40, 3, 20, 4
-#: AdamW as torch has it by default.
+#: Smallest number of steps of a training for which steps are recorded.
+_MIN_STEPS = 40
+#: Number of batches of the first shape before it is recorded, and of each further shape.
+_SEEN, _OFTEN = 3, 20
+#: Largest number of shapes that are recorded.
+_MAX_SHAPES = 4
+#: Defaults of torch.optim.AdamW.
 BETAS, EPS = (0.9, 0.999), 1e-8
-#: Numbers that each layer's weights begin at a multiple of: products round as they do elsewhere.
+#: The weights of each layer begin at a multiple of this number of elements in the flat tensor.
+#: Matrix products then round as they do for separate tensors.
 _ALIGNED = 16
-#: Where layers may come from: those of others may do what a recording does not see.
+#: Modules whose layers can be recorded. Other layers may have effects that a recording misses.
 _KNOWN = ("torch.nn.", "latently.")
 
 
 class Update(NamedTuple):
-    """What the optimiser is told: how far to go, and how much weights decay."""
+    """Learning rate and weight decay of the optimiser."""
 
     learning_rate: float
     weight_decay: float
 
 
 def loss_of(module: AutoencoderModule, batch: Batch, penalty_weight: float | Tensor) -> Tensor:
-    """Return the mean loss a column of a batch, penalty included; of a part, what it adds to it."""
+    """Return the mean loss of a batch per column, including the penalty.
+
+    For a shard, return its contribution to the mean of the whole batch.
+    """
     with as_shard(batch.shard):
         loss = module(batch.inputs, batch.target)
     rows = loss.reconstruction + penalty_weight * loss.penalty
@@ -61,28 +68,28 @@ def loss_of(module: AutoencoderModule, batch: Batch, penalty_weight: float | Ten
 
 
 class Recorded(NamedTuple):
-    """A step as one call, and which gradients it writes into tensors that it is handed."""
+    """A recorded step, and the indices of the gradients that it writes into given tensors."""
 
     run: Script | CapturedScript
     written: tuple[int, ...]
 
 
 class Step:
-    """Gradients by autograd, an update by AdamW; only matrices decay, not offsets or scales.
+    """Gradients by autograd and an update by AdamW, with weight decay for matrices only.
 
     Parameters
     ----------
     engine : TrainingEngine
-        Where to compute.
+        Engine that computes the steps.
     module : AutoencoderModule
-        Trained in place.
+        Module that is trained in place.
     update : Update
-        For the optimiser.
+        Learning rate and weight decay.
     example : TrainingData or None, default=None
-        Rows to choose the precision by.
+        Rows on which the loss in bfloat16 is compared with that in single precision.
     """
 
-    #: How steps are taken, for the history.
+    #: Description of the steps for the history.
     description = "eager"
 
     def __init__(
@@ -98,7 +105,7 @@ class Step:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what the optimiser has gathered."""
+        """Reset the moments of the optimiser."""
         matrices, others = _by_decay(p for p in self.module.parameters() if p.requires_grad)
         self._parameters = [*matrices, *others]
         groups = [
@@ -109,11 +116,11 @@ class Step:
         self.optimizer = torch.optim.AdamW(groups, lr=self.update.learning_rate, fused=True)
 
     def state(self) -> dict[str, Any]:
-        """Return where the optimiser stands."""
+        """Return the state of the optimiser."""
         return self.optimizer.state_dict()
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on where an optimiser stood."""
+        """Load the state of an optimiser."""
         self.optimizer.load_state_dict(state)
 
     def gradients(self, batch: Batch, penalty_weight: float) -> Tensor:
@@ -126,19 +133,22 @@ class Step:
         return self.workers.sum_gradients(gradients, loss.detach())
 
     def clip(self, longest: float) -> bool:
-        """Shorten the gradient; return False where it is not finite, which is told on a CPU."""
+        """Clip the norm of the gradient and return False if it is not finite.
+
+        On a GPU, always return True. A gradient that is not finite then shows in the loss.
+        """
         length = nn.utils.clip_grad_norm_(self._parameters, longest)
-        # On a GPU the question would halt it at every step: there the loss tells.
+        # Reading the norm would synchronise the GPU in every step.
         return length.is_cuda or math.isfinite(float(length))
 
     def descend(self, learning_rate: float) -> None:
-        """Go along the gradient."""
+        """Update the weights."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.step()
 
     def release(self) -> None:
-        """Leave the module as it was found, weights apart."""
+        """Undo changes of the storage of the module's weights."""
 
 
 def _by_decay(parameters: Any) -> tuple[list[Tensor], list[Tensor]]:
@@ -147,11 +157,11 @@ def _by_decay(parameters: Any) -> tuple[list[Tensor], list[Tensor]]:
 
 
 class RecordedStep(Step):
-    """A step recorded once for each shape of batch, and replayed without Python in between.
+    """A step that is recorded once for each batch shape and replayed without Python.
 
-    All weights lie side by side in one tensor, so that an update is one call whatever the number of
-    layers. Batches of a new shape, and all of a
-    module that cannot be recorded, go by autograd to the same gradients, bit for bit.
+    All weights are views of one tensor, so that an update is a single call for any number of
+    layers. Batches of a shape that is not recorded, and modules that cannot be recorded, use
+    autograd. The gradients are the same to the bit.
     """
 
     def __init__(
@@ -172,7 +182,7 @@ class RecordedStep(Step):
 
     @property
     def description(self) -> str:  # type: ignore[override]
-        """How steps were taken, for the history."""
+        """Description of the steps for the history."""
         if self.refused:
             return f"eager: {self.refused}"
         if not self.scripts:
@@ -181,25 +191,28 @@ class RecordedStep(Step):
         return "recorded as CUDA graphs" if captured else "recorded"
 
     def reset(self) -> None:
-        """Forget what the optimiser has gathered."""
+        """Reset the moments of the optimiser."""
         super().reset()
         self.flat.forget()
 
     def state(self) -> dict[str, Any]:
-        """Return where the optimiser stands, as AdamW has it."""
+        """Return the state of the optimiser in the format of torch.optim.AdamW."""
         self.optimizer.state.update(self.flat.moments())
         return super().state()
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on where an optimiser stood."""
+        """Load the state of an optimiser."""
         super().load(state)
         self.flat.load_moments(self.optimizer.state)
 
     def clip(self, longest: float) -> bool:
-        """Shorten the gradient; return False where it is not finite."""
+        """Clip the norm of the gradient and return False if it is not finite.
+
+        On a GPU, always return True. A gradient that is not finite then shows in the loss.
+        """
         norm = torch.linalg.vector_norm(self.flat.gradient)
         if norm.is_cuda:
-            # To ask for the number would halt the GPU at every step: there the loss tells.
+            # Reading the norm would synchronise the GPU in every step.
             self.flat.gradient.mul_((longest / (norm + 1e-6)).clamp(max=1.0))
             return True
         length = float(norm)
@@ -208,7 +221,7 @@ class RecordedStep(Step):
         return math.isfinite(length)
 
     def descend(self, learning_rate: float) -> None:
-        """Go along the gradient."""
+        """Update the weights."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.flat.descend(learning_rate, self.update.weight_decay)
@@ -253,7 +266,7 @@ class RecordedStep(Step):
         return self.scripts[shape]
 
     def _record(self, batch: Batch) -> Recorded:
-        """Record one step without taking it."""
+        """Record one step without updating weights, buffers or random states."""
         self._weights = [p.detach() for p in self.flat.parameters]
         self._buffers = list(self.module.buffers())
         own = [*self.flat.parameters, *self._buffers]
@@ -271,13 +284,13 @@ class RecordedStep(Step):
             pairs = zip(weights, slopes, strict=True)
             return (loss.detach(), *(torch.zeros_like(w) if g is None else g for w, g in pairs))
 
-        # Recording runs the step: nothing of it may stay, neither in buffers nor in what is drawn.
+        # Recording runs the step, so it gets copies of the buffers and a forked random state.
         copies = [buffer.clone() for buffer in self._buffers]
         tensors = [*self._weights, *copies, *tensors_of(batch), self.penalty_weight]
         with while_recording(self.device):
             found = record(step, tensors)
             simplify(found)
-            # Of the outputs, the first is the loss.
+            # The first output is the loss, the others are gradients.
             written = [place - 1 for place in write_outputs(found)]
             run = script(found)
             into = [self.flat.gradients[place].clone() for place in written]
@@ -290,21 +303,21 @@ class RecordedStep(Step):
         return Recorded(run, tuple(written))
 
     def release(self) -> None:
-        """Give each layer weights of its own again."""
+        """Give each parameter a separate tensor again."""
         self.flat.release()
 
 
 def _warn_of_slow_steps(error: UnknownTorch) -> None:
     warnings.warn(
-        f"Steps are not recorded, for {error}: training is right, and slower for small networks. "
-        "Install a version of torch that latently was tested with.",
+        f"Training steps are not recorded, because {error}. The result is the same, but training "
+        "of small networks is slower. Install a version of torch that latently was tested with.",
         TrainingWarning,
         stacklevel=2,
     )
 
 
 class LossModule(nn.Module):
-    """The loss of a batch as a module, so that its weights can be exchanged."""
+    """The loss of a batch as a module, for ``functional_call`` with other weights."""
 
     def __init__(self, inner: AutoencoderModule) -> None:
         super().__init__()
@@ -317,24 +330,24 @@ class LossModule(nn.Module):
 def state_of(
     module: nn.Module, own: Sequence[Tensor], values: Sequence[Tensor]
 ) -> dict[str, Tensor]:
-    """Return values by the names of the parameters and buffers that they stand for.
+    """Return a state dict with replacements of parameters and buffers.
 
-    A parameter that several layers share has a name in each of them; a layer that is used at
-    several places has one name.
+    A parameter that several layers share has one entry for each layer. A layer that is used several
+    times has one entry.
 
     Parameters
     ----------
     module : Module
-        Whose parameters and buffers they are.
+        Module with these parameters and buffers.
     own : sequence of Tensor
-        Parameters and buffers.
+        Parameters and buffers of the module.
     values : sequence of Tensor
-        What stands for each.
+        Replacement of each of them.
 
     Returns
     -------
     dict of str to Tensor
-        For ``loss_by``.
+        Replacements by name, for ``loss_by``.
     """
     found = dict(zip(map(id, own), values, strict=True))
     named = (
@@ -349,7 +362,7 @@ def state_of(
 def loss_by(
     module: AutoencoderModule, state: dict[str, Tensor], batch: Batch, penalty_weight: Tensor
 ) -> Tensor:
-    """Return the loss of a batch by other parameters and buffers than the module's own."""
+    """Return the loss of a batch with the parameters and buffers of ``state``."""
     inside = {f"inner.{name}": value for name, value in state.items()}
     loss: Tensor = functional_call(
         LossModule(module), inside, (batch, penalty_weight), tie_weights=False
@@ -358,7 +371,7 @@ def loss_by(
 
 
 class _FlatParameters:
-    """Parameters side by side in one tensor; those that decay come first."""
+    """Parameters as views of one tensor, in which those with weight decay come first."""
 
     def __init__(self, parameters: list[Tensor], n_decaying: int) -> None:
         self.parameters = parameters
@@ -366,7 +379,7 @@ class _FlatParameters:
         self.weights = parameters[0].detach().new_zeros(sum(self.sizes))
         for p, part in zip(parameters, self._parts(self.weights), strict=True):
             p.data = part.copy_(p.data)
-        # Matrices, which decay, and all else.
+        # Number of elements with and without weight decay.
         self.kinds = [sum(self.sizes[:n_decaying]), sum(self.sizes[n_decaying:])]
         self.gradient = torch.zeros_like(self.weights)
         self.gradients = self._parts(self.gradient)
@@ -380,14 +393,14 @@ class _FlatParameters:
         ]
 
     def forget(self) -> None:
-        """Begin with no moments."""
+        """Set the moments and the step count to zero."""
         self.first, self.second = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
         self.count = self.weights.new_zeros(())
         whole = (self.weights, self.gradient, self.first, self.second)
         self.by_kind = list(zip(*(torch.split(part, self.kinds) for part in whole), strict=True))
 
     def moments(self) -> dict[Tensor, dict[str, Tensor]]:
-        """Return the state of each parameter, as AdamW keeps it."""
+        """Return the state of each parameter in the format of torch.optim.AdamW."""
         moments = zip(self._parts(self.first), self._parts(self.second), strict=True)
         return {
             p: {"step": self.count.clone(), "exp_avg": first, "exp_avg_sq": second}
@@ -395,7 +408,7 @@ class _FlatParameters:
         }
 
     def load_moments(self, state: Mapping[Tensor, Mapping[str, Tensor]]) -> None:
-        """Take over the state of each parameter."""
+        """Load the state of each parameter."""
         for p, first, second in zip(
             self.parameters, self._parts(self.first), self._parts(self.second), strict=True
         ):
@@ -404,7 +417,7 @@ class _FlatParameters:
             self.count.copy_(state[p]["step"])
 
     def descend(self, learning_rate: float, weight_decay: float) -> None:
-        """Go one step of AdamW along the gradient."""
+        """Take one AdamW step."""
         self.count += 1
         for parts, decay in zip(self.by_kind, (weight_decay, 0.0), strict=True):
             weights, gradient, first, second = parts
@@ -415,12 +428,12 @@ class _FlatParameters:
             )  # fmt: skip
 
     def clear(self) -> None:
-        """Forget the gradients of the layers."""
+        """Remove the gradients of the parameters."""
         for p in self.parameters:
             p.grad = None
 
     def gather(self, gradients: Sequence[Tensor | None], written: Sequence[int] = ()) -> None:
-        """Take over the gradients of the layers, but for those that are written already."""
+        """Copy gradients into the flat tensor, except for those already written there."""
         if len(written) == len(gradients):
             return
         places = [place for place in range(len(gradients)) if place not in written]
@@ -431,21 +444,21 @@ class _FlatParameters:
         torch._foreach_copy_([self.gradients[place] for place in places], found)
 
     def release(self) -> None:
-        """Give each parameter a tensor of its own again."""
+        """Give each parameter a separate tensor again."""
         for p in self.parameters:
             p.grad = None
             p.data = p.data.clone()
 
 
 def tensors_of(batch: Batch) -> list[Tensor]:
-    """Return what varies from batch to batch, rows that are their own target once."""
+    """Return the tensors of a batch, without the target if it is the inputs."""
     cells = [batch.inputs] if batch.target is batch.inputs else [batch.inputs, batch.target]
     tensors = [tensor for one in cells for tensor in one if tensor is not None]
     return tensors if batch.weight is None else [*tensors, batch.weight]
 
 
 def batch_of(like: Batch, tensors: Sequence[Tensor]) -> Batch:
-    """Return a batch of the same form from its tensors."""
+    """Return a batch of the form of ``like`` from its tensors."""
     given = iter(tensors)
 
     def cells(one: Cells) -> Cells:
@@ -457,10 +470,10 @@ def batch_of(like: Batch, tensors: Sequence[Tensor]) -> Batch:
 
 
 def shape_of(batch: Batch) -> Any:
-    """Return what a recording depends on."""
+    """Return the shapes, dtypes and the shard of a batch, for which a recording is valid."""
     parts = (*batch.inputs, *batch.target, batch.weight)
     shapes = tuple(None if part is None else (part.shape, part.dtype) for part in parts)
-    # All but who holds the other rows.
+    # Without the process group.
     shard = None if batch.shard is None else batch.shard[:3]
     return (batch.target is batch.inputs, shard, *shapes)
 
@@ -472,15 +485,15 @@ def make_step(
     n_steps: int,
     example: TrainingData | None = None,
 ) -> Step:
-    """Return the fastest way to take steps that suits a module."""
+    """Return a recorded step if that is possible and worthwhile, else an eager step."""
     kind = RecordedStep if can_record(engine, module, n_steps) else Step
     return kind(engine, module, update, example)
 
 
 def can_record(engine: TrainingEngine, module: AutoencoderModule, n_steps: int) -> bool:
-    """Return True where steps are many, small and the same: a recording of one pays."""
+    """Return True if the module can be recorded and its steps are many and small."""
     device = device_of(engine)
-    # On a GPU the arithmetic of large networks takes its time beside the launching, too.
+    # On a GPU, launching operations takes a large part of the time for large networks, too.
     is_light = device.type == "cuda" or sum(p.numel() for p in module.parameters()) < _HEAVY
     can = hasattr(torch, "_fused_adamw_") and module.is_steady and not _has_foreign_layers(module)
     suits = device.type in ("cpu", "cuda") and getattr(engine, "records", False)
@@ -488,11 +501,11 @@ def can_record(engine: TrainingEngine, module: AutoencoderModule, n_steps: int) 
 
 
 def device_of(engine: TrainingEngine) -> torch.device:
-    """Return where an engine takes its steps."""
+    """Return the device on which an engine computes."""
     found: torch.device = getattr(engine, "torch_device", torch.device("cpu"))
     return found
 
 
 def _has_foreign_layers(module: nn.Module) -> bool:
-    """Return True where a layer is neither torch's nor ours."""
+    """Return True if a layer is defined outside torch.nn and latently."""
     return any(not f"{type(part).__module__}.".startswith(_KNOWN) for part in module.modules())

@@ -1,4 +1,4 @@
-"""Training rows that are not in memory: read anew in every pass, mixed in a buffer."""
+"""Training rows that are read from disk in every pass and shuffled in a buffer."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import torch
 from latently.io._prefetch import prefetched
 from latently.training._data import Batch, TrainingData, balanced_split, joined
 
-#: Numbers that are mixed at once: 16 MiB in single precision.
+#: Number of elements of the shuffle buffer, 16 MiB in single precision.
 _BUFFER_ELEMENTS = 1 << 22
 _CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
 class StreamedData:
-    """Rows that come in chunks, in an order that a seed decides.
+    """Rows that are read in chunks, in an order determined by a seed.
 
     Attributes
     ----------
     n_rows : int
-        Rows of one pass.
+        Number of rows of one pass.
     chunks : callable
-        From a seed, the number of a worker and how many there are, to that worker's chunks of one
-        pass; (seed, 0, 1) gives all.
+        Function of (seed, rank, n_workers) that returns the chunks of one worker for one pass.
+        (seed, 0, 1) returns all chunks.
     counts : callable
-        From a number of workers to the rows that each of them reads.
+        Function of the number of workers that returns the number of rows of each worker.
     sample : TrainingData
-        Rows drawn from all, in memory.
+        Random sample of the rows, in memory.
     device : torch.device, default=cpu
-        Where batches are handed out.
+        Device to which batches are moved.
     """
 
     n_rows: int
@@ -42,11 +42,11 @@ class StreamedData:
     device: torch.device = _CPU
 
     def to(self, device: torch.device) -> StreamedData:
-        """Hand out batches on a device."""
+        """Return the same rows with batches on another device."""
         return replace(self, sample=self.sample.to(device), device=device)
 
     def through(self, change: Callable[[TrainingData], TrainingData]) -> StreamedData:
-        """Return these rows as some function makes them."""
+        """Return the rows changed by a function."""
 
         def changed(seed: int, rank: int, n_workers: int) -> Iterator[TrainingData]:
             return map(change, self.chunks(seed, rank, n_workers))
@@ -56,10 +56,10 @@ class StreamedData:
     def batches(
         self, batch_size: int, generator: torch.Generator, skip: int = 0
     ) -> Iterator[Batch]:
-        """Deal out every row once, mixed within buffers of parts from all over the table.
+        """Yield every row once in batches, shuffled within buffers of chunks in random order.
 
-        The next buffer is read and mixed by a background thread. The first ``skip`` batches are
-        read, but not handed out.
+        A background thread reads and shuffles the next buffer. The first ``skip`` batches are read
+        but not returned.
         """
         seed = int(torch.randint(2**31, (), generator=generator))
         yield from islice(self._dealt(batch_size, seed), skip, None)
@@ -75,7 +75,7 @@ class StreamedData:
     def buffers(
         self, batch_size: int, seed: int, rank: int = 0, n_workers: int = 1
     ) -> Iterator[TrainingData]:
-        """Yield a worker's rows mixed, whole batches at a time; at last what is left over."""
+        """Yield shuffled buffers of a worker's rows, in whole batches except for the last one."""
         generator = torch.Generator().manual_seed(seed)
         waiting: list[TrainingData] = []
         n_waiting = n_elements = 0
@@ -83,7 +83,7 @@ class StreamedData:
             waiting.append(chunk)
             n_waiting += chunk.n_rows
             n_elements += chunk.inputs.values.numel()
-            # Two rows stay behind at least: none may be alone in the last batch.
+            # At least two rows are kept back, so that the last batch has more than one row.
             n_whole = (n_waiting - 2) // batch_size * batch_size
             if n_elements >= _BUFFER_ELEMENTS and n_whole > 0:
                 mixed = joined(waiting).select(torch.randperm(n_waiting, generator=generator))

@@ -1,4 +1,4 @@
-"""The threads and devices of torch that a process may use: fewer where it was forked."""
+"""The threads and devices that torch can use in this process, also after a fork."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ def _compute_in_one_thread() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    # The threads of torch do not exist in a forked process, which would wait for them for ever.
+    # A forked process has no threads of torch and would wait for them forever.
     os.register_at_fork(after_in_child=_compute_in_one_thread)
 
 
 def check_threads() -> None:
-    """Refuse work for which torch would start threads that the system does not grant.
+    """Check that the system allows the threads that torch will start.
 
     Raises
     ------
     ResourceError
-        If a thread cannot be started: torch would end the process.
+        If a thread cannot be started. torch would then end the process.
     """
     _check_threads(torch.get_num_threads() - 1)
 
@@ -44,8 +44,8 @@ def has_lost_cuda() -> bool:
     Returns
     -------
     bool
-        Whether CUDA cannot be used in this process.
+        True if CUDA cannot be used in this process.
     """
-    # A private name of torch: where it is gone, torch raises an error of its own.
+    # A private name of torch. Without it, torch raises its own error.
     is_lost = getattr(torch.cuda, "_is_in_bad_fork", None)
     return is_lost is not None and bool(is_lost())

@@ -1,4 +1,4 @@
-"""The network of images with a narrow code."""
+"""The convolutional network for images."""
 
 from __future__ import annotations
 
@@ -35,30 +35,33 @@ CONV_NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
 
 @dataclass(kw_only=False, eq=False, repr=False)
 class ConvNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
-    """Strided convolutions down to the code, nearest-neighbour upsampling and convolutions back.
+    """A convolutional encoder, and a decoder of nearest-neighbour upsampling and convolutions.
 
-    Any image size works, odd ones too: the decoder goes back through the sizes that the encoder
-    came through. Upsampling by repetition avoids the checkerboards of transposed convolutions [1]_.
+    Images may have any size, because the decoder restores the sizes of the encoder's feature maps.
+    Nearest-neighbour upsampling avoids the checkerboard artifacts of transposed convolutions [1]_.
 
     Parameters
     ----------
     channels : "auto" or tuple of int, default="auto"
-        Channels after each halving of the image. "auto" halves until the shorter side is about
-        four pixels, at most four times, starting at 32 channels and doubling.
+        Number of channels after each halving of the image. "auto" halves until the shorter side is
+        about four pixels, at most four times. It starts with 32 channels and doubles them.
     kernel_size : int, default=3
-        Side of the convolutions, odd. Larger sees further and costs quadratically more.
+        Side of the convolution kernels, odd. Larger kernels have a larger receptive field, and
+        their cost is quadratic in the side.
     activation : {"gelu", "relu", "silu", "elu", "tanh", "sigmoid", "identity"}, default="gelu"
-        Between layers.
+        Activation function between layers.
     normalization : {"batch", "group", "layer"} or None, default="batch"
-        After each hidden convolution; "group" and "layer" do without the rest of the batch.
+        Normalisation after each hidden convolution. "group" and "layer" do not depend on the other
+        images of a batch.
     dropout : float, default=0.0
-        Share of feature maps switched off at random in training, in [0, 1).
+        Fraction of feature maps that are set to zero at random in training, in [0, 1). Larger
+        values regularise more.
     downsampling : {"stride", "pool"}, default="stride"
-        How images are halved: by convolutions of stride two, or by the largest of four pixels after
-        convolutions at full size, which cost four times as much.
+        Method of halving images. "stride" uses convolutions of stride two. "pool" uses convolutions
+        at full size and then max pooling, which costs four times as much.
     residual_blocks : int, default=0
-        Pairs of convolutions beside the identity at each size [2]_. More see further and follow
-        finer shapes, at more time.
+        Number of residual blocks of two convolutions at each size [2]_. More blocks fit finer
+        shapes and take more time.
 
     References
     ----------
@@ -91,11 +94,11 @@ class ConvNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         input_shape : tuple of (int, int, int)
             Channels, height and width of an image.
         n_hidden : int
-            Numbers that the encoder answers for an image.
+            Number of encoder outputs for an image.
         n_components : int
             Size of the code.
         n_outputs : int
-            Numbers that the decoder answers for an image: channels times height times width.
+            Number of decoder outputs for an image: channels times height times width.
 
         Returns
         -------
@@ -105,7 +108,7 @@ class ConvNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         Raises
         ------
         ParameterError
-            If a parameter has a wrong value, or the rows are no images.
+            If a parameter has an invalid value, or the rows are not images.
         """
         self._check(input_shape)
         n_channels, height, width = input_shape
@@ -131,7 +134,7 @@ class ConvNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     def _check(self, input_shape: tuple[int, ...]) -> None:
         if len(input_shape) != 3:
             raise ParameterError(
-                "ConvNetwork needs images, got rows of a table. Give an array of shape "
+                "ConvNetwork must be fitted to images, got rows of a table. Give an array of shape "
                 "(n, height, width[, channels]), or use DenseNetwork."
             )
         check_choice("activation", self.activation, ACTIVATIONS)
@@ -162,11 +165,11 @@ class ConvNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     def _halving(self, size: int, following: int) -> list[nn.Module]:
         if self.downsampling == "stride":
             return self._convolution(size, following, stride=2)
-        pool = nn.MaxPool2d(2, ceil_mode=True)  # an odd side keeps its last row
+        pool = nn.MaxPool2d(2, ceil_mode=True)  # keeps the last row of pixels of an odd side
         return [*self._convolution(size, following, stride=1), pool]
 
     def _blocks(self, size: int) -> list[nn.Module]:
-        """Return residual blocks: what two convolutions answer is added to what they are given."""
+        """Return residual blocks, each the sum of the identity and two convolutions."""
         return [
             Sum(nn.Identity(), self._two_convolutions(size)) for _ in range(self.residual_blocks)
         ]

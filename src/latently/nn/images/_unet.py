@@ -1,4 +1,4 @@
-"""The U-net: images of any size in, the same images without their noise out."""
+"""The U-net, which denoises images of any size."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from latently.nn._layers import BatchNorm2d
 from latently.nn._likelihoods import Likelihood
 from latently.nn._module import AutoencoderModule, Cells, RowLoss
 
-#: Side of the tiles that a large image is worked on in, and what they overlap by on each side:
-#: more than a pixel of the answer sees of the image, so that no seam shows.
+#: Side of the tiles of a large image, and their overlap on each side. The overlap is larger than
+#: the receptive field, so that tiles join without seams.
 _TILE, _MARGIN = 256, 64
-#: Share of the pixels that blind training hides, and how far a stand-in may come from.
+#: Fraction of pixels that blind training replaces, and the largest distance of the replacement.
 _HIDDEN, _REACH = 0.02, 2
 
 
 def _convolution(size: int, following: int, scales: bool, stride: int = 1) -> nn.Sequential:
-    """Return a convolution that halves, or keeps, the size of its images.
+    """Return a convolution of stride 1 or 2 with its activation.
 
-    What ``scales`` has neither offsets nor normalisation: twice the input, twice the answer.
+    With ``scales``, it has no bias and no normalisation, and is therefore homogeneous of degree 1.
     """
     layer = nn.Conv2d(size, following, 3, stride, 1, bias=False)
     if scales:
@@ -37,14 +37,14 @@ def _convolution(size: int, following: int, scales: bool, stride: int = 1) -> nn
 
 
 class Residual(nn.Module):
-    """Two convolutions beside the identity [1]_.
+    """A residual block of two convolutions [1]_.
 
     Parameters
     ----------
     channels : int
-        In and out.
+        Number of input and output channels.
     scales : bool
-        Whether twice the input shall be twice the answer.
+        If True, the block is homogeneous: scaling the input scales the output.
 
     References
     ----------
@@ -59,22 +59,22 @@ class Residual(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return images of the same size and channels."""
-        answer: Tensor = self.bend(image + self.path(image))
-        return answer
+        output: Tensor = self.bend(image + self.path(image))
+        return output
 
 
 class UNet(nn.Module):
-    """Down to few pixels of many channels and back up, each size beside what it was [1]_.
+    """A convolutional encoder and decoder with skip connections at each size [1]_.
 
     Parameters
     ----------
     n_channels : int
-        Of the images, in and out.
+        Number of channels of the input and the output images.
     channels : sequence of int
-        At full size, at half, at a quarter, and so on.
+        Number of feature maps at full size, at half, at a quarter, and so on.
     scales : bool, default=False
-        True leaves out offsets and normalisation, so that twice the input is twice the answer: one
-        network then serves all strengths of noise [2]_.
+        If True, leave out biases and normalisation, so that scaling the input scales the output.
+        One network is then suitable for all noise levels [2]_.
 
     References
     ----------
@@ -104,16 +104,16 @@ class UNet(nn.Module):
         self.grain = 2 ** (len(channels) - 1)
 
     def _initialize(self) -> None:
-        """Keep the scale of the maps from layer to layer, which no normalisation does [3]_."""
+        """Initialise weights so that feature maps keep their scale without normalisation [3]_."""
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             if isinstance(layer, nn.ConvTranspose2d):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-        nn.init.zeros_(self.last.weight)  # training starts from the images as they are
+        nn.init.zeros_(self.last.weight)  # the initial output equals the input image
 
     def bottom(self, image: Tensor) -> list[Tensor]:
-        """Return feature maps at every size, the smallest last."""
+        """Return the feature maps at every size, by decreasing size."""
         maps = [self.first(image)]
         for halve in self.down:
             maps.append(halve(maps[-1]))
@@ -124,38 +124,39 @@ class UNet(nn.Module):
         height, width = image.shape[2:]
         padding = (0, -width % self.grain, 0, -height % self.grain)
         maps = self.bottom(F.pad(image, padding, mode="replicate"))
-        answer = maps.pop()
+        output = maps.pop()
         for grow, join in zip(self.up, self.join, strict=True):
-            answer = join(torch.cat([grow(answer), maps.pop()], 1))
-        whole: Tensor = self.last(answer)[:, :, :height, :width]
+            output = join(torch.cat([grow(output), maps.pop()], 1))
+        whole: Tensor = self.last(output)[:, :, :height, :width]
         return whole
 
 
 class Pooled(Deterministic):
-    """The mean of the smallest feature maps; nothing is decoded from it alone."""
+    """The mean of the smallest feature maps, from which no image can be decoded."""
 
     all_used: ClassVar[bool] = True
 
 
 class UNetModule(AutoencoderModule):
-    """A U-net between noisy pixels and the likelihood of clean ones.
+    """A U-net that predicts the likelihood of clean pixels from noisy ones.
 
-    Normal pixels are the noisy ones plus what the network answers: it learns the noise [1]_, by
-    absolute errors, to which weak and strong noise matter more alike than to squared ones.
-    Bernoulli pixels are its answer alone.
+    For normal pixels, the network predicts the noise [1]_, which is added to the noisy image. The
+    loss is the absolute error, in which strong noise has less weight than in the squared error.
+    For Bernoulli pixels, the network predicts the logits.
 
     Parameters
     ----------
     layout : Layout
-        Of the patches that are trained on.
+        Layout of the training patches.
     channels : sequence of int
-        Of the U-net.
+        Number of feature maps of the U-net at each size.
     enlarge : int, default=1
-        Images are so many times as high and wide afterwards.
+        Factor by which reconstructions are higher and wider than their input.
     turns : bool, default=False
-        Turn and mirror patches in training.
+        If True, rotate and mirror patches at random in training.
     blind : bool, default=False
-        Learn from noisy images alone: pixels are hidden and told from those around them [2]_.
+        If True, learn from noisy images alone. Random pixels are replaced by neighbours and
+        predicted from their surroundings [2]_.
 
     References
     ----------
@@ -188,8 +189,13 @@ class UNetModule(AutoencoderModule):
     def parameters_of(self, noisy: Tensor, level: Tensor | None = None) -> Tensor:
         """Return the likelihood's parameters of each pixel, in the shape of the images.
 
-        ``level`` is the brightness that the noise of photographs is told from: that of the image
-        where none is given.
+        Parameters
+        ----------
+        noisy : Tensor of shape (batch, channels, height, width)
+            Noisy images.
+        level : Tensor of shape (batch, channels, 1, 1) or None, default=None
+            Brightness that is subtracted before the network, for normal pixels. None means the mean
+            of each image and channel.
         """
         if self.kind == "bernoulli":
             logits: Tensor = self.encoder(noisy).to(noisy.dtype)
@@ -199,7 +205,7 @@ class UNetModule(AutoencoderModule):
         return noisy + noise
 
     def reconstruct(self, cells: Cells) -> Tensor:
-        """Return the expected clean images, tile by tile where they are large."""
+        """Return the expected clean images, computed tile by tile."""
         noisy = larger(_observed_images(cells), self.enlarge)
         clean = torch.empty_like(noisy)
         height, width = noisy.shape[2:]
@@ -214,28 +220,28 @@ class UNetModule(AutoencoderModule):
         above, before = max(top - _MARGIN, 0), max(left - _MARGIN, 0)
         around = noisy[:, :, above : top + _TILE + _MARGIN, before : left + _TILE + _MARGIN]
         around = around.contiguous(memory_format=torch.channels_last)
-        answer = self.parameters_of(around, _brightness(noisy))
-        mean = answer.sigmoid() if self.kind == "bernoulli" else answer
+        output = self.parameters_of(around, _brightness(noisy))
+        mean = output.sigmoid() if self.kind == "bernoulli" else output
         return mean[:, :, top - above :, left - before :][:, :, :_TILE, :_TILE]
 
     def forward(self, inputs: Cells, target: Cells) -> RowLoss:
-        """Return each patch's loss, for what is to be rebuilt from a noisy one."""
-        noisy, clean, judged = _observed_images(inputs), target.values, target.observed
+        """Return the loss of each patch for reconstructing ``target`` from noisy ``inputs``."""
+        noisy, clean, mask = _observed_images(inputs), target.values, target.observed
         if self.training and self.turns:
-            noisy, clean, judged = _augmented(noisy, clean, judged)
+            noisy, clean, mask = _augmented(noisy, clean, mask)
         if self.training and self.blind:
-            noisy, judged = _replace_pixels(noisy, judged)
+            noisy, mask = _replace_pixels(noisy, mask)
         noisy = noisy.contiguous(memory_format=torch.channels_last)
         parameters, goal = self.parameters_of(noisy).flatten(1), clean.flatten(1)
         if self.kind == "gaussian":
             errors = (goal - parameters).abs()
-            losses = errors if judged is None else torch.where(judged, errors, 0.0)
+            losses = errors if mask is None else torch.where(mask, errors, 0.0)
         else:
-            losses = self.likelihood(parameters, goal, judged)
+            losses = self.likelihood(parameters, goal, mask)
         return RowLoss(losses.sum(1), losses.new_zeros(len(losses)))
 
     def cell_errors(self, cells: Cells) -> Tensor:
-        """Return the half deviance of each pixel from its reconstruction, (batch, n_pixels)."""
+        """Return half the deviance of each pixel from its reconstruction, (batch, n_pixels)."""
         shape = cells.values.shape[1:]
         layout = Layout(tuple(shape), (Block(self.kind, 1, shape.numel()),))
         likelihood = Likelihood(layout, cells.values.new_zeros(layout.width))
@@ -251,7 +257,7 @@ class UNetModule(AutoencoderModule):
 
 
 def _brightness(images: Tensor) -> Tensor:
-    """Return the brightness of each image and channel."""
+    """Return the mean of each image and channel, (batch, channels, 1, 1)."""
     return images.mean((2, 3), keepdim=True)
 
 
@@ -263,22 +269,26 @@ def _observed_images(cells: Cells) -> Tensor:
 
 
 def _augmented(
-    noisy: Tensor, clean: Tensor, judged: Tensor | None
+    noisy: Tensor, clean: Tensor, mask: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Turn a batch by a quarter or not, mirror it or not, all parts alike."""
+    """Rotate a batch by a random multiple of 90 degrees and mirror it at random.
+
+    Images that are not square are rotated by 0 or 180 degrees. All images of a batch, and all
+    arguments, are transformed in the same way.
+    """
     shape = clean.shape
-    parts = [noisy, clean] if judged is None else [noisy, clean, judged.view(shape)]
+    parts = [noisy, clean] if mask is None else [noisy, clean, mask.view(shape)]
     n_turns, mirrored = (int(torch.randint(n, ())) for n in (4, 2))
     if shape[2] != shape[3]:
         n_turns = n_turns // 2 * 2
     parts = [part.rot90(n_turns, (2, 3)) for part in parts]
     if mirrored:
         parts = [part.flip(3) for part in parts]
-    return parts[0], parts[1], judged if judged is None else parts[2].flatten(1)
+    return parts[0], parts[1], mask if mask is None else parts[2].flatten(1)
 
 
-def _replace_pixels(noisy: Tensor, judged: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Put a neighbour in the place of some pixels; judge by those alone."""
+def _replace_pixels(noisy: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Replace random pixels by a neighbour, and restrict the loss to these pixels."""
     hidden = uniform_like(noisy[:, :1]) < _HIDDEN
     hidden = hidden.expand_as(noisy)
     steps = torch.randint(-_REACH, _REACH + 1, (2,)).tolist()
@@ -286,4 +296,4 @@ def _replace_pixels(noisy: Tensor, judged: Tensor | None) -> tuple[Tensor, Tenso
         steps = [1, 0]
     stand_in = noisy.roll(steps, (2, 3))
     flat = hidden.flatten(1)
-    return torch.where(hidden, stand_in, noisy), flat if judged is None else flat & judged
+    return torch.where(hidden, stand_in, noisy), flat if mask is None else flat & mask

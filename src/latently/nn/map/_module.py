@@ -101,7 +101,7 @@ class MapModule(AutoencoderModule):
         cells : Cells
             The landmarks.
         components : Tensor of shape (n, width)
-            Principal components of the rows, by decreasing variance; the first 50 are used.
+            Principal components of the rows, by decreasing variance. The first 50 are used.
         """
         self.basis = components[:_N_AXES].T.contiguous()
         self.keys = self.centered(cells) @ self.basis
@@ -116,8 +116,8 @@ class MapModule(AutoencoderModule):
         landmarks = self.latent.places
         near = nearest(rows, self.keys, min(self.n_neighbors, len(self.keys)))
         places = landmarks[near[:, 0]]
-        beside = (rows - self.keys[near[:, 0]]).square().sum(1)
-        is_new = beside > _ROUNDING * (1 + rows.square().sum(1))
+        distance = (rows - self.keys[near[:, 0]]).square().sum(1)
+        is_new = distance > _ROUNDING * (1 + rows.square().sum(1))
         if is_new.any():
             spaced = torch.linspace(0, len(landmarks) - 1, min(len(landmarks), _N_OTHERS)).long()
             places[is_new] = embed_rows(landmarks[near[is_new]], landmarks[spaced])

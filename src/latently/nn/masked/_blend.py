@@ -1,4 +1,4 @@
-"""How much each of several predictions weighs, by what they say of held-out cells."""
+"""The weights of a blend of predictions, fitted to held-out cells."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from itertools import product
 import torch
 from torch import Tensor
 
-#: HeldOutCells-out cells that the weights of all columns are worth to each, and the prior to all.
+#: Strength of the common weights in each column, and of the prior in the common weights, in
+#: numbers of held-out cells.
 _COMMON_CELLS, _PRIOR_CELLS = 300.0, 50.0
 
 
@@ -18,30 +19,29 @@ def blend_weights(
     variances: list[float],
     prior: Tensor,
 ) -> Tensor:
-    r"""Return weights of least squared error [1]_, shrunk to those of all columns.
+    r"""Return the weights of least squared error of each column [1]_.
 
-    They are at least zero, and sum to one at most.
-
-    Predictions and truths are taken from the column's mean, so that weights which sum to less than
-    one draw a prediction towards it: of pure noise every way predicts too much.
+    Weights are non-negative, sum to at most one, and are shrunk towards common weights of all
+    columns. The mean of the column is subtracted from predictions and targets. Weights with a sum
+    below one therefore shrink a prediction towards the mean.
 
     Parameters
     ----------
     predictions : list of Tensor of shape (n_predictors, n_held, k)
-        For each column, what each way predicts for its held-out cells.
+        For each column, the predictions of its held-out cells.
     truths : list of Tensor of shape (n_held, k)
-        What they held.
+        True values of these cells.
     centers : list of Tensor of shape (k,)
         Mean of each column.
     variances : list of float
-        Variance of each column: in units of it all columns count the same.
+        Variance of each column, by which its squared errors are divided.
     prior : Tensor of shape (n_predictors,)
-        Weights where little is held out.
+        Weights towards which the common weights are shrunk.
 
     Returns
     -------
     Tensor of shape (n_columns, n_predictors)
-        Weights.
+        Weights of the predictors.
 
     References
     ----------
@@ -59,7 +59,7 @@ def blend_weights(
 def _moments(
     predictions: Tensor, truth: Tensor, center: Tensor, variance: float
 ) -> tuple[Tensor, Tensor]:
-    """Return products of predictions with each other and with the truth."""
+    """Return the inner products of predictions with each other and with the truth."""
     predicted, wanted = (
         (predictions - center).flatten(1).double(),
         (truth - center).flatten().double(),
@@ -71,9 +71,9 @@ def _moments(
 def _nonnegative(
     grams: Tensor, crosses: Tensor, n_held: Tensor, prior: Tensor, n_cells: float
 ) -> Tensor:
-    """Solve ridge regressions under w >= 0, exactly: the best of all sets of predictions.
+    """Solve non-negative ridge regressions exactly, by trying all subsets of predictors.
 
-    The ridge pulls towards the prior as strongly as so many cells of the usual power would.
+    The ridge penalty shrinks towards ``prior`` as strongly as ``n_cells`` average cells.
     """
     n_predictors = grams.shape[1]
     power = grams.diagonal(dim1=1, dim2=2).mean(1) / n_held.clamp(min=1)
@@ -89,9 +89,9 @@ def _nonnegative(
         some = grams[:, places][:, :, places]
         weights = torch.zeros_like(crosses)
         weights[:, places] = torch.linalg.solve(some, crosses[:, places])
-        # Where the gradient is zero, half the cross term is what is gained over zero weights.
+        # At the optimum of a subset, the loss is minus the cross term, up to factors and constants.
         loss = -(weights * crosses).sum(1)
         better = (weights >= 0).all(1) & (loss < least)
         best[better], least[better] = weights[better], loss[better]
-    # One held-out cell far out would otherwise stretch every prediction towards itself.
+    # Without this bound, a single outlying cell could scale all predictions up.
     return best / best.sum(1, keepdim=True).clamp(min=1)

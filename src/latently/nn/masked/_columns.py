@@ -1,4 +1,4 @@
-"""The elements of one column: what tells it, what is told of it, how far that goes wrong."""
+"""The elements of one column: its features, its target and its prediction error."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from latently._layout import Column, LikelihoodName
 
 
 def other_elements(filled: Tensor, column: Column) -> Tensor:
-    """Return rows without the elements of a column; of a table of one column a constant."""
+    """Return rows without the elements of a column; one constant feature if no column is left."""
     if filled.shape[1] == column.width:
         return torch.zeros_like(filled[:, :1])
     return torch.cat([filled[:, : column.elements.start], filled[:, column.elements.stop :]], 1)
 
 
 def tree_target(values: Tensor, column: Column) -> Tensor:
-    """Return what the trees of a column tell: a number, a level or a class."""
+    """Return the target of the trees of a column: a number, an ordinal level or a class."""
     if column.likelihood == "categorical":
         return values.argmax(1)
     if column.likelihood == "bernoulli":
@@ -27,7 +27,7 @@ def tree_target(values: Tensor, column: Column) -> Tensor:
 
 
 def category_at(probabilities: Tensor, levels: Tensor, likelihood: LikelihoodName) -> Tensor:
-    """Return the elements of the category that each level falls on, (n_levels, batch, width)."""
+    """Return the encoded category at each quantile level, (n_levels, batch, width)."""
     wanted = levels[:, :, None]
     if likelihood == "bernoulli":
         return (wanted > 1 - probabilities).to(probabilities)
@@ -37,20 +37,20 @@ def category_at(probabilities: Tensor, levels: Tensor, likelihood: LikelihoodNam
 
 
 def prediction_error(predicted: Tensor, truth: Tensor, likelihood: LikelihoodName) -> Tensor:
-    """Return how far predictions of a column go wrong.
+    """Return the prediction error of a column.
 
     Parameters
     ----------
     predicted, truth : Tensor of shape (batch, width)
         Elements of the column.
     likelihood : {"gaussian", "bernoulli", "categorical"}
-        Of the column.
+        Likelihood of the column.
 
     Returns
     -------
     Tensor
-        The root mean squared error of numbers, in standard deviations; the share of wrong guesses
-        of categories. NaN where nothing is to be judged.
+        A scalar. For numbers, the root mean squared error in standard deviations. For categories,
+        the fraction of wrong predictions. NaN for an empty batch.
     """
     if likelihood == "gaussian":
         return (predicted[:, 0] - truth[:, 0]).square().mean().sqrt()

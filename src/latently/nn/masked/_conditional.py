@@ -1,4 +1,4 @@
-"""The normal distribution of encoded rows: what is missing, given what was seen."""
+"""The normal distribution of encoded rows, and of missing elements given observed ones."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from torch import Tensor, nn
 from latently.nn._layers import identity
 from latently.nn._module import Rows
 
-#: Wider rows are described by factors: the full form costs the cube of the width a row.
+#: Wider rows use a factor model, because the cost of the full covariance is cubic in the width.
 FULL_WIDTH = 32
-#: Factors of wide rows; a quarter of the width where that is less.
+#: Largest number of factors. It is a quarter of the width, and at least 8.
 _MAX_FACTORS = 24
 _MAX_STEPS = 25
-#: Rows that a fit looks at.
+#: Largest number of rows in a fit.
 _MAX_ROWS = 5_000
-#: Weight of the prior that columns are independent, as a share of the rows.
+#: Weight of the prior of independent columns, as a fraction of the rows.
 _PRIOR = 0.01
 _LEAST_VARIANCE = 1e-3
 _TOLERANCE = 1e-3
@@ -24,21 +24,22 @@ _CHUNK_ROWS = 2_048
 
 
 def n_factors_of(width: int) -> int:
-    """Return how many factors describe rows of this width; zero for the full form."""
+    """Return the number of factors for rows of this width, or 0 for a full covariance."""
     return 0 if width <= FULL_WIDTH else min(max(width // 4, 8), _MAX_FACTORS)
 
 
 class ConditionalGaussian(nn.Module):
-    r"""Normal rows with gaps: mean and covariance by EM, a gap filled by its conditional mean.
+    r"""A normal distribution of rows with missing elements, fitted by expectation maximisation.
 
-    With :math:`o` what was seen of a row and :math:`m` what is missing,
-    :math:`E[x_m \mid x_o] = \mu_m + \Sigma_{mo} \Sigma_{oo}^{-1} (x_o - \mu_o)` [1]_. Wide rows
-    have :math:`\Sigma = \Lambda\Lambda^T + \Psi` with few factors [2]_, linear in the width.
+    With the observed elements :math:`o` and the missing elements :math:`m` of a row,
+    :math:`E[x_m \mid x_o] = \mu_m + \Sigma_{mo} \Sigma_{oo}^{-1} (x_o - \mu_o)` [1]_. Rows of more
+    than 32 elements use a factor model, :math:`\Sigma = \Lambda\Lambda^T + \Psi` [2]_, whose cost
+    is linear in the width.
 
     Parameters
     ----------
     width : int
-        Elements of an encoded row.
+        Number of elements of an encoded row.
 
     References
     ----------
@@ -64,12 +65,12 @@ class ConditionalGaussian(nn.Module):
     # ------------------------------------------------------------------ fitting
     @torch.no_grad()
     def fit(self, rows: Rows) -> None:
-        """Learn mean and covariance from rows with gaps.
+        """Fit mean and covariance to rows with missing elements.
 
         Parameters
         ----------
         rows : Rows
-            The first of them are looked at; give them in random order.
+            Rows in random order. At most the first 5,000 are used.
         """
         rows = rows.take(slice(_MAX_ROWS))
         values = rows.values.double()
@@ -121,22 +122,22 @@ class ConditionalGaussian(nn.Module):
         self.loadings.copy_(loadings)
         self.noise.copy_(noise)
 
-    # ------------------------------------------------------------------ answers
+    # ------------------------------------------------------------------ results
     @torch.no_grad()
     def forward(self, values: Tensor, seen: Tensor) -> Tensor:
-        """Return rows with their gaps filled by the conditional mean.
+        """Return rows with missing elements filled by their conditional mean.
 
         Parameters
         ----------
         values : Tensor of shape (batch, width)
-            Anything finite where an element is missing.
+            Rows, with any finite value where an element is missing.
         seen : Tensor of bool, shape (batch, width)
-            True where an element was seen.
+            True where an element was observed.
 
         Returns
         -------
         Tensor of shape (batch, width)
-            What was seen stays as it was.
+            Rows in which observed elements are unchanged.
         """
         weight = seen.to(values)
         centred = torch.where(seen, values - self.mean, 0.0)
@@ -157,22 +158,23 @@ class ConditionalGaussian(nn.Module):
         return self.covariance
 
     def regression(self, column_of_element: Tensor) -> Tensor:
-        """Return what takes a complete row to each column expected from all the others.
+        """Return the coefficients of the regression of each column on all other columns.
 
         Parameters
         ----------
         column_of_element : Tensor of int, shape (width,)
-            Elements of one column are expected together.
+            Index of the column of each element.
 
         Returns
         -------
         Tensor of shape (width, width)
-            R such that mean + (x - mean) R is expected; no column's own elements weigh in it.
+            R such that mean + (x - mean) R is the expectation of each column given the others. The
+            coefficients of a column's own elements are zero.
         """
         covariance = self.full_covariance.double()
         precision = torch.linalg.inv(covariance)
         own = column_of_element[:, None] == column_of_element
-        # Within the blocks of the columns, the inverse; between them nothing.
+        # The inverse of the block-diagonal part, with one block for each column.
         blocks = torch.linalg.inv(torch.where(own, precision, 0.0))
         others = torch.where(own, 0.0, precision)
         regression: Tensor = (-others @ blocks).to(self.mean)
@@ -180,24 +182,24 @@ class ConditionalGaussian(nn.Module):
 
     @property
     def n_noise(self) -> int:
-        """Standard normal numbers that a row of deviates is made of."""
+        """Number of standard normal numbers from which a row of deviates is computed."""
         return len(self.mean) + self.n_factors
 
     def deviates(self, seen: Tensor, noise: Tensor) -> Tensor:
-        """Return standard normal numbers that depend on each other as missing elements do.
+        """Return standard normal deviates with the conditional correlation of missing elements.
 
         Parameters
         ----------
         seen : Tensor of bool, shape (batch, width)
-            True where an element was seen.
+            True where an element was observed.
         noise : Tensor of shape (n_draws, batch, n_noise)
             Independent standard normal numbers.
 
         Returns
         -------
         Tensor of shape (n_draws, batch, width)
-            Each with variance one; their correlation is that of the missing elements, given those
-            that were seen.
+            Deviates of variance one. Their correlation is the correlation of the missing elements
+            given the observed ones.
         """
         half = self._half_correlation(seen.double())
         noise = noise.double()
@@ -227,19 +229,19 @@ class ConditionalGaussian(nn.Module):
 
 
 def _seen_block(covariance: Tensor, seen: Tensor) -> Tensor:
-    """Return the covariance of what was seen of each row, and the identity for the rest."""
+    """Return the covariance of the observed elements, with the identity for missing ones."""
     return covariance * (seen[:, :, None] * seen[:, None, :]) + torch.diag_embed(1 - seen)
 
 
 def _expected(
     values: Tensor, seen: Tensor, mean: Tensor, covariance: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return rows filled by their conditional means, and the summed conditional covariance."""
+    """Return rows filled by conditional means, and the sum of the conditional covariances."""
     filled, uncertainty = [], torch.zeros_like(covariance)
     chunks = zip(torch.split(values, _CHUNK_ROWS), torch.split(seen, _CHUNK_ROWS), strict=True)
     for part, weight in chunks:
         factor = torch.linalg.cholesky(_seen_block(covariance, weight))
-        # Both the row and its covariance with everything, solved for at once.
+        # One solve for the row and for its covariances with all elements.
         joint = torch.cat(
             [((part - mean) * weight)[:, :, None], weight[:, :, None] * covariance], 2
         )
@@ -256,7 +258,7 @@ def _expected(
 def _factors(
     centred: Tensor, seen: Tensor, loadings: Tensor, noise: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return mean and covariance of each row's factors, given what was seen of it."""
+    """Return mean and covariance of the factors of each row, given its observed elements."""
     n_factors = loadings.shape[1]
     weighed = loadings / noise[:, None]
     products = (loadings[:, :, None] * weighed[:, None, :]).flatten(1)

@@ -1,4 +1,4 @@
-"""Randomised trees as tensors: which stored rows a row is like, for each column."""
+"""Extremely randomised trees as tensors, whose leaves name stored rows as donors."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import torch
 from sklearn.tree import ExtraTreeClassifier, ExtraTreeRegressor
 from torch import Tensor, nn
 
-#: A leaf holds minus one minus the place of its donor.
+#: scikit-learn's mark of a leaf. In ``Forest.right`` a leaf stores -1 minus the index of its donor.
 _LEAF = -1
 
 
 class GrownTrees(NamedTuple):
-    """The trees of one column: nodes of all of them after each other, and where each begins.
+    """The trees of one column, with the nodes of all trees concatenated.
 
     Attributes
     ----------
     feature, threshold, right : ndarray of shape (n_nodes,)
-        A row goes to the next node where its element is at most the threshold, else to the one
-        on the right. Of a leaf, ``threshold`` holds its mean and ``right`` minus one minus the
-        place of one of its rows.
+        If ``feature`` of a row is at most ``threshold``, the row moves to the next node, otherwise
+        to the node ``right``. For a leaf, ``threshold`` is the mean of its target, and ``right`` is
+        -1 minus the index of its donor.
     roots : ndarray of shape (n_trees,)
-        First node of each tree.
+        Index of the first node of each tree.
     importance : ndarray of shape (n_features,)
-        Share of the impurity that splits on each feature take away.
+        Impurity-based importance of each feature, averaged over the trees.
     """
 
     feature: np.ndarray
@@ -37,21 +37,21 @@ class GrownTrees(NamedTuple):
 
 
 class Leaves(NamedTuple):
-    """Leaves that trees lead rows to.
+    """The leaf of each row in each tree.
 
     Attributes
     ----------
     donors : Tensor of int64, shape (batch, n_trees)
-        Place of a stored row of each leaf.
+        Index of the stored row that is the donor of the leaf.
     means : Tensor of shape (batch, n_trees)
-        Mean of what was to be told, of the rows of each leaf; of classes, without meaning.
+        Mean target of the leaf, which has no meaning for classes.
     """
 
     donors: Tensor
     means: Tensor
 
     def take(self, trees: Tensor) -> Leaves:
-        """Return some of the trees of each row, by a mask or places of shape (batch, n_kept)."""
+        """Return some trees of each row, by indices of shape (batch, n_kept)."""
         return Leaves(self.donors.gather(1, trees), self.means.gather(1, trees))
 
 
@@ -67,20 +67,20 @@ def grow(
     Parameters
     ----------
     features : ndarray of float32, shape (n_rows, n_features)
-        What rows are told apart by.
+        Features of the rows.
     target : ndarray of shape (n_trees, n_rows)
-        What each tree is to tell: classes where they are whole numbers, else numbers.
+        Target of each tree. Integers are classes, floats are numbers.
     rows : list of ndarray
-        Places of the rows that each tree grows on.
+        Indices of the rows that each tree grows on.
     max_features : list of float
-        Share of the elements that each tree looks at before it splits.
+        Fraction of the features that each tree considers for a split.
     seeds : ndarray of int, shape (n_trees,)
         Seed of each tree.
 
     Returns
     -------
     GrownTrees
-        Each leaf holds the last of its rows.
+        Trees in which the donor of a leaf is the last of its rows.
 
     References
     ----------
@@ -92,14 +92,14 @@ def grow(
         model = make(max_features=share, random_state=int(seed))
         own = features[places]
         with warnings.catch_warnings():
-            # A column of few rows may have a category in nearly each of them.
+            # Expected for a column of few rows with nearly as many categories.
             warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
             tree = model.fit(own, goal[places], check_input=False).tree_
         importance += tree.compute_feature_importances() / len(rows)
         donors = np.zeros(tree.node_count, dtype=np.int64)
         donors[tree.apply(own)] = places
         leaf = tree.children_left == _LEAF
-        # Depth first: the left child of a node comes next.
+        # Nodes are in depth-first order, so the left child is the next node.
         right = np.where(leaf, -1 - donors, start + tree.children_right)
         threshold = np.where(leaf, tree.value[:, 0, 0], tree.threshold)
         parts.append((np.where(leaf, 0, tree.feature), threshold, right, start))
@@ -115,11 +115,11 @@ class Forest(nn.Module):
     Parameters
     ----------
     n_nodes : int
-        Nodes of all trees.
+        Number of nodes of all trees.
     n_columns : int
-        Columns.
+        Number of columns.
     n_trees : int
-        Trees of a column.
+        Number of trees of each column.
     """
 
     feature: Tensor
@@ -136,7 +136,7 @@ class Forest(nn.Module):
 
     @classmethod
     def of(cls, grown: list[GrownTrees]) -> Forest:
-        """Return the forest of these trees, one record a column."""
+        """Return the forest of the trees of all columns."""
         starts = np.cumsum([0, *(len(trees.feature) for trees in grown)])
         forest = cls(int(starts[-1]), len(grown), len(grown[0].roots))
         right = [
@@ -151,30 +151,30 @@ class Forest(nn.Module):
         return forest
 
     def check(self, n_rows: int, n_features: int) -> None:
-        """Raise ValueError unless every path bounds at one of the stored rows."""
+        """Raise ValueError unless every path ends in a leaf whose donor is a stored row."""
         place = torch.arange(len(self.right))
-        leads_on = self.right > place
-        bounds = (self.right < 0) & (self.right >= -n_rows)
+        has_children = self.right > place
+        is_leaf = (self.right < 0) & (self.right >= -n_rows)
         known = (self.feature >= 0) & (self.feature < n_features)
         rooted = (self.roots >= 0) & (self.roots < len(self.right))
-        within = (self.right < len(self.right)) & (bounds | (place + 1 < len(self.right)))
-        if not bool(((leads_on | bounds) & known & within).all() & rooted.all()):
-            raise ValueError("the trees lead nowhere")
+        within = (self.right < len(self.right)) & (is_leaf | (place + 1 < len(self.right)))
+        if not bool(((has_children | is_leaf) & known & within).all() & rooted.all()):
+            raise ValueError("a path of a tree does not end at a stored row")
 
     def leaves(self, column: int, features: Tensor) -> Leaves:
-        """Return where each tree of a column leads rows to.
+        """Return the leaf of each row in each tree of a column.
 
         Parameters
         ----------
         column : int
-            Whose trees.
+            Index of the column.
         features : Tensor of shape (batch, n_features)
-            Rows.
+            Features of the rows.
 
         Returns
         -------
         Leaves
-            Of each row and tree, (batch, n_trees).
+            Leaves of shape (batch, n_trees).
         """
         node = self.roots[column].long().repeat(len(features), 1)
         right = self.right[node].long()

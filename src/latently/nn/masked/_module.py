@@ -1,4 +1,4 @@
-"""The masked autoencoder of tables: hidden cells are predicted, by four predictions that are blended."""
+"""The masked autoencoder of tables, which blends four predictions of each hidden cell."""
 
 from __future__ import annotations
 
@@ -23,22 +23,24 @@ from latently.nn.masked._forest import Forest, GrownTrees, Leaves, grow
 from latently.nn.masked._predictive import HeldOutCells, Predictive
 from latently.nn.masked._stacked import StackedLinear, StackedTrunk
 
-#: Quantile bins of each number; twice as many are no better.
+#: Number of quantile bins of each number.
 _N_BINS = 6
 _LEAST_BIN = 1e-3
-#: Columns are hidden one by one, those of wide tables in this many groups.
+#: Columns are hidden one by one, or in this many groups if there are more.
 _MAX_GROUPS = 32
-#: Ways to predict a cell: normal distribution, networks, trees, trees on what the first leaves.
+#: Predictors of a cell: normal distribution, networks, trees, and trees on residuals of a linear
+#: regression.
 N_PREDICTORS = 4
-#: Their weights where little is held out: the networks know what the normal distribution knows.
+#: Prior weights of the predictors. The networks start as the normal distribution, which therefore
+#: has no weight of its own.
 _PRIOR = (0.0, 1 / 3, 1 / 3, 1 / 3)
-#: Elements that a tree looks at before it splits, as a share and at most: of trees on values, and
-#: of trees on what is left of them.
+#: Candidate features of each split, as a fraction and at most: for trees on values, and for trees
+#: on residuals.
 _MAX_FEATURES = ((1.0, 64), (0.5, 32))
 
 
 class ForestSize(NamedTuple):
-    """Size of the forest of a masked autoencoder."""
+    """Number of stored rows, of nodes, and of trees per column of a masked autoencoder."""
 
     n_rows: int
     n_nodes: int
@@ -46,14 +48,14 @@ class ForestSize(NamedTuple):
 
 
 class Fills(NamedTuple):
-    """Rows with their gaps filled, by the normal distribution and by the networks."""
+    """Rows with missing cells filled by the normal distribution, and by the networks."""
 
     gaussian: Tensor
     networks: Tensor
 
 
 class Plain(Latent):
-    """A code as the encoder answers it, without a prior."""
+    """A code that equals the encoder's output, without a prior."""
 
     all_used: ClassVar[bool] = True
 
@@ -65,26 +67,27 @@ class Plain(Latent):
 
 
 class MaskedModule(AutoencoderModule):
-    r"""Predict hidden cells from those that were seen.
+    r"""Predict hidden cells from observed cells.
 
-    Gaps are filled by the conditional mean of a normal distribution, first. Small networks see the
-    filled row, which of it was seen, and quantile bins of its numbers; their last layer starts at
-    zero, so that they start *as* the normal distribution and learn what it leaves. Trees see what
-    the networks filled, with their own column hidden. The predictions are blended, column by column, by
-    what they say of cells held out.
+    1. Missing cells are filled by the conditional mean of a normal distribution.
+    2. Small networks predict a correction of the filled row. Their inputs are the filled row, its
+       mask, and quantile bins of its numbers. Their last layer starts at zero.
+    3. Trees predict each column from the rows that the networks filled, without this column.
+    4. The predictions are blended for each column, with weights fitted to held-out cells.
 
-    In training each network has rows of its own: the loss is that of hidden cells only.
+    In training, the rows of a batch are split among the networks. The loss is the loss of the
+    hidden cells.
 
     Parameters
     ----------
     layout : Layout
-        How the columns lie in the encoded row.
+        Positions and kinds of the columns in the encoded row.
     center : Tensor of shape (width,)
         Mean of the encoded rows.
     n_networks, hidden_size : int
-        Networks, and how wide each is.
+        Number of networks, and width of their hidden layers.
     forest_size : ForestSize
-        Of the trees.
+        Number of stored rows, nodes and trees.
     """
 
     numbers: Tensor
@@ -126,7 +129,7 @@ class MaskedModule(AutoencoderModule):
         self.register_buffer("numbers", torch.tensor(numbers, dtype=torch.long), persistent=False)
         self.register_buffer("bin_starts", torch.zeros(len(numbers), _N_BINS))
         self.register_buffer("bin_scales", torch.ones(len(numbers), _N_BINS))
-        # Values of other rows come back to the last digit: donors and bounds are kept in double.
+        # Double precision, so that values of donors are returned without rounding.
         self.register_buffer("low", torch.zeros(width, dtype=torch.float64))
         self.register_buffer("high", torch.zeros(width, dtype=torch.float64))
         self.register_buffer("regression", torch.zeros(width, width))
@@ -140,7 +143,7 @@ class MaskedModule(AutoencoderModule):
     # ------------------------------------------------------------------ before training
     @torch.no_grad()
     def fit_gaussian(self, cells: Cells) -> None:
-        """Learn the normal distribution, and the bins of each number."""
+        """Fit the normal distribution, its linear regressions and the quantile bins."""
         seen = self._seen(cells)
         self.gaussian.fit(Rows(cells.values, seen))
         self.regression.copy_(self.gaussian.regression(self.likelihood.column_of_element))
@@ -154,26 +157,26 @@ class MaskedModule(AutoencoderModule):
 
     @torch.no_grad()
     def fit_range(self, cells: Cells) -> None:
-        """Note between which values each element lies, in the precision that they come in."""
+        """Store the smallest and the largest observed value of each element."""
         seen, values = self._seen(cells), cells.values
         self.low.copy_(torch.where(seen, values, torch.inf).amin(0).nan_to_num(posinf=0.0))
         self.high.copy_(torch.where(seen, values, -torch.inf).amax(0).nan_to_num(neginf=0.0))
 
     @torch.no_grad()
     def refit_gaussian(self, cells: Cells) -> None:
-        """Learn the normal distribution anew, from cells that were held out as well."""
+        """Fit the normal distribution again, now also to cells that were held out."""
         self.gaussian.fit(Rows(cells.values, self._seen(cells)))
 
     # ------------------------------------------------------------------ the networks
     def hidden(self, cells: Cells) -> Tensor:
-        """Return the filled row and what each network makes of it, side by side."""
+        """Return the filled rows, concatenated with the hidden layer of each network."""
         filled = self.gaussian(cells.values, self._seen(cells))
         features = self._features(filled, cells)
-        answers = self.encoder(features.expand(self.n_networks, -1, -1))
-        return torch.cat([filled, answers.transpose(0, 1).flatten(1)], 1)
+        outputs = self.encoder(features.expand(self.n_networks, -1, -1))
+        return torch.cat([filled, outputs.transpose(0, 1).flatten(1)], 1)
 
     def decode(self, sample: Tensor) -> Tensor:
-        """Return the likelihood's parameters for each code: what the networks agree on."""
+        """Return the likelihood's parameters for each code, averaged over the networks."""
         width = self.likelihood.layout.width
         size = (sample.shape[1] - width) // self.n_networks
         hidden = sample[:, width:].view(len(sample), self.n_networks, size).transpose(0, 1)
@@ -181,26 +184,31 @@ class MaskedModule(AutoencoderModule):
         return mean_offset(self.likelihood.layout, sample[:, :width]) + learnt
 
     def forward(self, inputs: Cells, target: Cells) -> RowLoss:
-        """Return the loss of each row over the cells that ``inputs`` lack and ``target`` has."""
+        """Return the loss of each row over the cells observed in ``target``, hidden in ``inputs``.
+
+        It is scaled so that the mean over the batch is the mean over these cells, times the number
+        of columns.
+        """
         parameters = (
             self._network_parameters(inputs) if self.training else self.decode(self.hidden(inputs))
         )
-        judged = self._observed(target) & ~self._observed(inputs)
-        losses = self.likelihood(parameters, target.values, judged)
-        # The mean over judged cells, whatever their number in a batch.
-        scale = n_in_batch(judged) * judged.shape[1] / batch_sum(judged.sum(1)).clamp(min=1)
+        is_target = self._observed(target) & ~self._observed(inputs)
+        losses = self.likelihood(parameters, target.values, is_target)
+        scale = (
+            n_in_batch(is_target) * is_target.shape[1] / batch_sum(is_target.sum(1)).clamp(min=1)
+        )
         return RowLoss(losses.sum(1) * scale, losses.new_zeros(len(losses)))
 
     def _network_parameters(self, cells: Cells) -> Tensor:
-        """Deal the rows out among the networks; return the parameters of each row."""
+        """Split the rows among the networks and return the parameters of each row."""
         n_rows, n_networks = len(cells.values), self.n_networks
         filled = self.gaussian(cells.values, self._seen(cells))
         features = self._features(filled, cells)
         spare = -n_rows % n_networks
         if spare:
             features = torch.cat([features, features[:1].expand(spare, -1)])
-        dealt = features.view(n_networks, len(features) // n_networks, features.shape[1])
-        learnt: Tensor = self.decoder(self.encoder(dealt)).flatten(0, 1)[:n_rows]
+        split = features.view(n_networks, len(features) // n_networks, features.shape[1])
+        learnt: Tensor = self.decoder(self.encoder(split)).flatten(0, 1)[:n_rows]
         return mean_offset(self.likelihood.layout, filled) + learnt
 
     def _features(self, filled: Tensor, cells: Cells) -> Tensor:
@@ -227,26 +235,27 @@ class MaskedModule(AutoencoderModule):
     def fit_trees(
         self, cells: Cells, exact: Tensor, held: Tensor, n_trees: int, n_drawn: int, seed: int
     ) -> None:
-        """Grow the trees, weigh the predictions to predict, learn how far they go wrong.
+        """Grow the trees, fit the weights of the blend, and calibrate the predictive distribution.
 
         Parameters
         ----------
         cells : Cells
-            Rows to keep as donors.
+            Rows to store as donors.
         exact : Tensor of shape (n_rows, width)
-            Their values in the precision that they were given in.
+            Values of these rows in their original precision.
         held : Tensor of bool, shape (n_rows, n_columns)
-            Cells that the networks were not trained on.
+            True for held-out cells, on which the networks were not trained.
         n_trees : int
-            Trees of each column, even; half of them see values, half what is left of them.
+            Number of trees of each column, even. Half of them predict values, half residuals of a
+            linear regression.
         n_drawn : int
-            Rows that a tree grows on at most.
+            Largest number of rows that a tree grows on.
         seed : int
-            Of all chance.
+            Seed of the random generator.
         """
         rng = np.random.default_rng(seed)
         observed = self._observed(cells)
-        # A held cell is judged by the trees that did not see it: a half of them.
+        # Each held-out cell is left out of one half of the trees, which then predict it.
         side = torch.from_numpy(rng.integers(0, 2, held.shape))
         self.stored = exact.double()
         self.expected = torch.zeros_like(cells.values)
@@ -285,7 +294,7 @@ class MaskedModule(AutoencoderModule):
         )
 
     def _record_importances(self, importances: list[np.ndarray]) -> None:
-        """Note how much the trees of each column lean on each of the others, in shares."""
+        """Store the importance of each other column in the trees of a column; they sum to one."""
         if len(self.columns) == 1:
             return
         whose = self.likelihood.column_of_element
@@ -297,12 +306,12 @@ class MaskedModule(AutoencoderModule):
     def _calibrate(
         self, held: Tensor, side: Tensor, fills: dict[int, Fills], rng: np.random.Generator
     ) -> None:
-        """Weigh the predictions, and learn how far they go wrong, on held-out cells."""
+        """Fit the weights, the errors and the predictive distribution on held-out cells."""
         leaves, predictions, truths = [], [], []
         for column in self.columns:
             rows = held[:, column.place]
             found = self._leaves(column, fills[column.place].networks)
-            # Trees of the cell's own side did not grow on it.
+            # The trees on the side of a cell did not grow on it.
             n_own = found.donors.shape[1] // 2
             own = found.take(2 * torch.arange(n_own) + side[rows, column.place][:, None])
             leaves.append(own)
@@ -331,7 +340,7 @@ class MaskedModule(AutoencoderModule):
         return float((share * (1 - share)).sum())
 
     def _hide_columns(self, cells: Cells) -> Iterator[tuple[list[Column], Fills]]:
-        """Hide each column in turn, or each of the groups of a wide table; fill it."""
+        """Hide each column, or each group of columns of a wide table, and yield its fills."""
         n_groups = min(len(self.columns), _MAX_GROUPS)
         observed = self._observed(cells)
         for group in range(n_groups):
@@ -342,9 +351,9 @@ class MaskedModule(AutoencoderModule):
                 self._fills(Cells(cells.values, hidden)),
             )
 
-    # ------------------------------------------------------------------ answers
+    # ------------------------------------------------------------------ predictions
     def _expected(self, filled: Tensor, column: Column) -> Tensor:
-        """Return a column as a linear regression on all the others expects it, (batch, k)."""
+        """Return the linear regression of a column on all other columns, (batch, k)."""
         part = column.elements
         return self.intercept[part] + filled @ self.regression[:, part]
 
@@ -352,7 +361,7 @@ class MaskedModule(AutoencoderModule):
         return self.forest.leaves(column.place, other_elements(filled, column))
 
     def _predictions(self, column: Column, fills: Fills, leaves: Leaves) -> Tensor:
-        """Return what each way predicts for a column, shape (N_PREDICTORS, batch, k)."""
+        """Return the prediction of a column by each predictor, (N_PREDICTORS, batch, k)."""
         part, half = column.elements, leaves.donors.shape[1] // 2
         donors = leaves.donors
         if column.is_number and column.width == 1:
@@ -378,7 +387,7 @@ class MaskedModule(AutoencoderModule):
         return blend
 
     def _atoms(self, column: Column, filled: Tensor, leaves: Leaves) -> Tensor:
-        """Return the values that the trees give a number, each as likely, (batch, n_trees)."""
+        """Return equally likely values of a number, one for each tree, (batch, n_trees)."""
         first, half = column.elements.start, leaves.donors.shape[1] // 2
         raw = self.stored[:, first][leaves.donors[:, :half]]
         left = (self.stored[:, first] - self.expected[:, first])[leaves.donors[:, half:]]
@@ -394,7 +403,7 @@ class MaskedModule(AutoencoderModule):
         return self._blended(column, self._predictions(column, fills, leaves))
 
     def fill(self, cells: Cells) -> Tensor:
-        """Return encoded rows with what is expected in their gaps, shape (batch, width)."""
+        """Return encoded rows with missing cells filled by their expectation, (batch, width)."""
         if cells.observed is None:
             return cells.values
         filled, fills = cells.values.clone(), self._fills(cells)
@@ -404,19 +413,19 @@ class MaskedModule(AutoencoderModule):
         return filled
 
     def quantiles(self, cells: Cells, levels: Tensor) -> Tensor:
-        """Return encoded rows with quantiles of what may stand in each gap.
+        """Return encoded rows with missing cells filled by quantiles of their distribution.
 
         Parameters
         ----------
         cells : Cells
-            Rows with gaps.
+            Rows with missing cells.
         levels : Tensor of shape (n_levels, batch, n_columns)
-            Which quantiles, from 0 to 1; categories lie in the order of their levels.
+            Levels of the quantiles, from 0 to 1. Categories are ordered as in the encoded row.
 
         Returns
         -------
         Tensor of shape (n_levels, batch, width)
-            What was seen stays as it was.
+            Rows in which observed cells are unchanged.
         """
         filled = cells.values.repeat(len(levels), 1, 1)
         if cells.observed is None:
@@ -428,7 +437,7 @@ class MaskedModule(AutoencoderModule):
             blended = self._blended(column, self._predictions(column, own, leaves))
             wanted = levels[:, rows, column.place]
             if column.is_number:
-                # The cycles of a date follow from its first element, which alone is decoded.
+                # Of a date, only the first element is decoded, which determines the others.
                 atoms = self._atoms(column, own.networks, leaves)
                 found = self.predictive.quantiles(
                     column.place, blended[:, 0], atoms, wanted, self._bounds(column)
@@ -440,19 +449,19 @@ class MaskedModule(AutoencoderModule):
         return filled
 
     def deviates(self, cells: Cells, noise: Tensor) -> Tensor:
-        """Return standard normal deviates of the gaps of each row that depend on each other.
+        """Return correlated standard normal deviates for the missing cells of each row.
 
         Parameters
         ----------
         cells : Cells
-            Rows with gaps.
+            Rows with missing cells.
         noise : Tensor of shape (n_draws, batch, gaussian.n_noise)
             Independent standard normal numbers.
 
         Returns
         -------
         Tensor of shape (n_draws, batch, n_columns)
-            As the normal distribution has them depend, given what was seen.
+            Deviates with the conditional correlation of the missing cells given the observed ones.
         """
         drawn = self.gaussian.deviates(self._seen(cells), noise)
         return drawn[:, :, self.likelihood.layout.first_elements]
@@ -465,7 +474,7 @@ class MaskedModule(AutoencoderModule):
                 yield column, rows
 
     def reconstruct(self, cells: Cells) -> Tensor:
-        """Return each cell as the others predict it, shape (batch, width)."""
+        """Return the prediction of each cell from the other cells, shape (batch, width)."""
         rebuilt = torch.zeros_like(cells.values)
         for columns, fills in self._hide_columns(cells):
             for column in columns:
@@ -475,7 +484,7 @@ class MaskedModule(AutoencoderModule):
         return torch.where(self._seen(cells), rebuilt, self.fill(cells))
 
     def cell_errors(self, cells: Cells) -> Tensor:
-        """Return the half deviance of each cell, as the others predict it, (batch, n_columns)."""
+        """Return half the deviance of each cell from its prediction, (batch, n_columns)."""
         parameters = mean_offset(self.likelihood.layout, self.reconstruct(cells))
         losses: Tensor = self.likelihood(parameters, cells.values, cells.observed)
         return (losses - self.likelihood.least(cells.values, cells.observed)).clamp(min=0)
@@ -497,9 +506,9 @@ def _nanquantile(values: np.ndarray, shares: np.ndarray) -> np.ndarray:
 def _tree_rows(
     observed: Tensor, spared: Tensor, n_drawn: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Return places of rows that a tree grows on: those seen and not spared, at most some."""
+    """Return at most ``n_drawn`` observed rows that are not held out, in random order."""
     places = torch.nonzero(observed & ~spared)[:, 0].numpy()
     if len(places) == 0:
         places = np.arange(len(observed))
-    # In random order: of equal rows in a leaf the last becomes the donor.
+    # The order matters: the last row of a leaf becomes its donor.
     return rng.permutation(places)[:n_drawn]

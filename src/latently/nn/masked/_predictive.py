@@ -1,4 +1,4 @@
-"""What may stand in a gap: a distribution for each missing number, calibrated on held-out cells."""
+"""The predictive distribution of each missing number, calibrated on held-out cells."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-#: Residuals of a column are kept as so many quantiles.
+#: Number of quantiles by which the residuals of a column are stored.
 _N_RESIDUALS = 60
-#: Columns with fewer held-out cells take the residuals of all.
+#: Columns with fewer held-out cells use the residuals of all columns.
 _MIN_HELD = 20
-#: Added to the spread of a cell's atoms, in standard deviations: no cell is certain.
+#: Added to the standard deviation of a cell's atoms, in standard deviations of the column.
 _LEAST_SPREAD = 0.05
 _MAX_SLOPE = 1.5
 _EDGE = 1e-6
-#: Levels between 0 and 1 at which the calibration is kept.
+#: Number of levels from 0 to 1 at which the calibration is stored.
 _N_LEVELS = 257
 
 
 class HeldOutCells(NamedTuple):
-    """HeldOutCells-out cells of a number: what is predicted, what may be, and what was.
+    """Held-out cells of a numeric column with their predictions.
 
     Attributes
     ----------
     predicted, truth : Tensor of shape (n_held,)
-        Expected value and true one.
+        Expected and true values.
     atoms : Tensor of shape (n_held, n_atoms)
-        Values that are as likely as each other.
+        Equally likely values of each cell.
     bounds : tuple of two floats
-        Least and largest value seen of the column.
+        Smallest and largest observed value of the column.
     """
 
     predicted: Tensor
@@ -40,17 +40,18 @@ class HeldOutCells(NamedTuple):
 
 
 class Predictive(nn.Module):
-    r"""The distribution of a missing number: values of rows like it, and residuals about its mean.
+    r"""The predictive distribution of missing numbers.
 
-    Half of it are the donors' own values, half the expected value plus quantiles of held-out
-    residuals, which grow with the spread of the donors: :math:`\hat x + s^a q`. Where held-out
-    truths stood in their distributions then says which levels to ask for: so that draws are
-    spread as truths are [2]_, and intervals cover what they say [1]_.
+    1. Half of the probability belongs to the values of donors. The other half belongs to
+       :math:`\hat x + s^a q`, the expected value plus quantiles :math:`q` of held-out residuals,
+       scaled by a power of the donors' standard deviation :math:`s`.
+    2. Levels are recalibrated by the levels of held-out true values, so that draws have the
+       distribution of true values [2]_ and intervals have their nominal coverage [1]_.
 
     Parameters
     ----------
     n_columns : int
-        Columns. Those that are no numbers are not fitted: their levels stay as they are.
+        Number of columns. Columns that are not numeric are not fitted and keep their levels.
 
     References
     ----------
@@ -76,9 +77,16 @@ class Predictive(nn.Module):
 
     # ------------------------------------------------------------------ fitting
     def fit(self, held: dict[int, HeldOutCells], rng: np.random.Generator) -> None:
-        """Learn residuals and levels of numeric columns, given by their places.
+        """Fit residuals and levels of numeric columns.
 
-        A column with few held-out cells takes the residuals of all, one without any as well.
+        Columns with fewer than 20 held-out cells use the residuals of all columns.
+
+        Parameters
+        ----------
+        held : dict of int to HeldOutCells
+            Held-out cells by the index of their column.
+        rng : numpy.random.Generator
+            Random generator, which breaks ties of levels.
         """
         scaled: dict[int, Tensor] = {}
         for column, cells in held.items():
@@ -92,47 +100,47 @@ class Predictive(nn.Module):
             if len(cells.truth) >= _MIN_HELD:
                 self.residuals[column] = _quantiles_of(scaled[column]).to(self.residuals)
             self.levels[column] = _quantile_grid(rng.uniform(below, upto + 1e-9)).to(self.levels)
-            # How far from the middle an interval must reach to hold the truth.
+            # Half the smallest coverage of a central interval that contains the true value.
             reach = np.maximum(np.maximum(0.5 - upto, below - 0.5), 0.0)
             self.reaches[column] = _quantile_grid(reach, 0.5).to(self.reaches)
 
     def _truth_levels(
         self, column: int, held: HeldOutCells, scaled: Tensor
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the share of its distribution below each truth, and up to it.
+        """Return the probability below each true value, and up to it.
 
-        Each half of the cells is judged by the residuals of the other.
+        The distributions of each half of the cells use the residuals of the other half.
         """
         own = self.residuals[column].clone()
         below, upto = np.zeros(len(scaled)), np.zeros(len(scaled))
         for half in (0, 1):
-            judged = torch.arange(len(scaled)) % 2 == half
-            if not judged.any():
+            chosen = torch.arange(len(scaled)) % 2 == half
+            if not chosen.any():
                 continue
             if len(scaled) >= 2 * _MIN_HELD:
-                own = _quantiles_of(scaled[~judged]).to(own)
+                own = _quantiles_of(scaled[~chosen]).to(own)
             slope = float(self.slope[column])
-            part = held.predicted[judged], held.atoms[judged], held.bounds
+            part = held.predicted[chosen], held.atoms[chosen], held.bounds
             values, shares = _distribution(*part, own, slope)
-            truth = held.truth[judged][:, None]
-            below[judged.numpy()] = torch.where(values < truth, shares, 0.0).sum(1).numpy()
-            upto[judged.numpy()] = torch.where(values <= truth, shares, 0.0).sum(1).numpy()
+            truth = held.truth[chosen][:, None]
+            below[chosen.numpy()] = torch.where(values < truth, shares, 0.0).sum(1).numpy()
+            upto[chosen.numpy()] = torch.where(values <= truth, shares, 0.0).sum(1).numpy()
         return below, upto
 
-    # ------------------------------------------------------------------ answers
+    # ------------------------------------------------------------------ results
     def calibrated(self, levels: Tensor) -> Tensor:
-        """Return the levels to ask for, so that even ones give values spread as truths are.
+        """Return recalibrated levels: uniform ones give draws distributed as true values.
 
         Parameters
         ----------
         levels : Tensor of shape (..., n_columns)
-            From 0 to 1.
+            Nominal levels from 0 to 1.
         """
-        # Short of the bounds, which stand for anything beyond: no draw shall lie there.
+        # Levels 0 and 1 mean the bounds of the column, which a draw should not return.
         return _interpolate(self.levels, levels).clamp(_EDGE, 1 - _EDGE)
 
     def reach(self, coverage: float) -> Tensor:
-        """Return how far from 0.5 the levels of an interval lie, shape (n_columns,)."""
+        """Return the distance from 0.5 of the levels of an interval, shape (n_columns,)."""
         return _interpolate(self.reaches, torch.full_like(self.slope, coverage))
 
     def quantiles(
@@ -143,20 +151,20 @@ class Predictive(nn.Module):
         levels: Tensor,
         bounds: tuple[float, float],
     ) -> Tensor:
-        """Return values of each cell's distribution, shape (n_levels, batch).
+        """Return quantiles of the distribution of each cell, shape (n_levels, batch).
 
         Parameters
         ----------
         column : int
-            Place of the column.
+            Index of the column.
         predicted : Tensor of shape (batch,)
             Expected values.
         atoms : Tensor of shape (batch, n_atoms)
             Values of donors.
         levels : Tensor of shape (n_levels, batch)
-            Which quantiles; 0 and 1 are the bounds.
+            Levels of the quantiles. Levels 0 and 1 give the bounds.
         bounds : tuple of two floats
-            Least and largest value seen of the column.
+            Smallest and largest observed value of the column.
         """
         residuals, slope = self.residuals[column].to(atoms), float(self.slope[column])
         values, shares = _distribution(predicted, atoms, bounds, residuals, slope)
@@ -176,9 +184,9 @@ def _distribution(
     residuals: Tensor,
     slope: float,
 ) -> tuple[Tensor, Tensor]:
-    """Return values in ascending order, and the share of each, (batch, n_values).
+    """Return values in ascending order and their probabilities, each (batch, n_values).
 
-    Half of the shares belong to the atoms, however many there are, half to the residuals.
+    The atoms have half of the probability, for any number of atoms. The residuals have the rest.
     """
     moved = predicted[:, None] + _spread_of(atoms, slope)[:, None] * residuals
     values, order = torch.cat([atoms, moved.clamp(*bounds)], 1).sort(1)
@@ -200,7 +208,7 @@ def _quantiles_of(residuals: Tensor) -> Tensor:
 def _quantile_grid(found: np.ndarray, top: float = 1.0) -> Tensor:
     """Return the quantiles of numbers from 0 to ``top`` on the grid of levels.
 
-    The k-th of n in order stands for k / (n + 1), which makes intervals conformal.
+    The k-th of n sorted numbers is the quantile of level k / (n + 1), as in conformal prediction.
     """
     known = np.concatenate([[0.0], np.sort(found), [top]])
     wanted, places = np.linspace(0, 1, _N_LEVELS), np.linspace(0, 1, len(known))
@@ -208,7 +216,7 @@ def _quantile_grid(found: np.ndarray, top: float = 1.0) -> Tensor:
 
 
 def _interpolate(grid: Tensor, levels: Tensor) -> Tensor:
-    """Return what a grid of each column holds at some levels, (..., n_columns)."""
+    """Interpolate the grid of each column at some levels, (..., n_columns)."""
     place = levels.clamp(0, 1) * (_N_LEVELS - 1)
     before = place.floor().long().clamp(max=_N_LEVELS - 2)
     columns = torch.arange(len(grid), device=grid.device)
@@ -217,7 +225,7 @@ def _interpolate(grid: Tensor, levels: Tensor) -> Tensor:
 
 
 def _slope(held: HeldOutCells) -> float:
-    """Return how the size of residuals grows with the spread of the atoms, on a log scale."""
+    """Return the slope of log absolute residuals on the log standard deviation of the atoms."""
     if len(held.truth) < _MIN_HELD:
         return 1.0
     spread = (held.atoms.std(1, correction=0) + _LEAST_SPREAD).log().double()

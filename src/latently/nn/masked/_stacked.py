@@ -15,16 +15,16 @@ class StackedLinear(nn.Module):
     Parameters
     ----------
     n_networks, n_in, n_out : int
-        Networks, and what each of them takes and gives.
+        Number of networks, and input and output width of each.
     zero : bool, default=False
-        True starts at zero.
+        If True, initialise weights and biases with zero instead of a uniform distribution.
     """
 
     def __init__(self, n_networks: int, n_in: int, n_out: int, zero: bool = False) -> None:
         super().__init__()
         bound = 0.0 if zero else 1 / math.sqrt(n_in)
         self.weight = nn.Parameter(torch.empty(n_networks, n_in, n_out).uniform_(-bound, bound))
-        # One axis, so that the optimiser knows it for an offset, which does not decay.
+        # One axis, because parameters with one axis have no weight decay.
         self.bias = nn.Parameter(torch.empty(n_networks * n_out).uniform_(-bound, bound))
 
     def forward(self, values: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ class StackedTrunk(nn.Module):
     Parameters
     ----------
     n_networks, n_in, hidden_size : int
-        Networks, what each of them takes, and how wide it is.
+        Number of networks, and input and hidden width of each.
 
     References
     ----------

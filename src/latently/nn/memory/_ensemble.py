@@ -44,7 +44,7 @@ class MemoryEnsembleModule(StoredRows):
     layout : Layout
         Positions and kinds of the columns in the encoded row.
     n_rows : int
-        Number of stored rows; consecutive rows form a memory.
+        Number of stored rows. Consecutive rows form a memory.
     gaps : bool, default=False
         True if stored rows may have missing cells.
     n_calibration : int, default=2_000
@@ -163,7 +163,7 @@ class MemoryEnsembleModule(StoredRows):
 
     @property
     def _left_out_rows(self) -> Tensor:
-        """Hashes of the stored rows that equal rows are not compared with; -1 for the others."""
+        """Hashes of the stored rows that equal rows are not compared with, -1 for others."""
         if self.n_left_out <= 2:
             return self.singles if self.n_left_out < 2 else self.pairs
         return torch.empty_like(self.fingerprints).scatter(0, self.places, self.fingerprints)

@@ -118,7 +118,7 @@ class Memory(nn.Module):
         scaled : Rows
             Rows in units of the bandwidth.
         left_out : Tensor of int, shape (batch,) or (batch, n_places)
-            Indices of the stored rows that each row is not compared with; -1 for none.
+            Indices of the stored rows that each row is not compared with, or -1 for none.
 
         Returns
         -------

@@ -121,7 +121,7 @@ class StoredRows(AutoencoderModule):
         cells : Cells
             Rows to store, exactly ``n_rows``.
         others : Cells
-            Training rows for calibration; they may be the same rows.
+            Training rows for calibration, possibly the same rows.
         generator : torch.Generator
             Random generator.
         """
@@ -178,7 +178,7 @@ class StoredRows(AutoencoderModule):
         return mean_offset(self.likelihood.layout, read.double())
 
     def surprise(self, cells: Cells) -> Tensor:
-        """Return the anomaly score of each row, shape (batch,); higher is more anomalous."""
+        """Return the anomaly score of each row, shape (batch,). Higher is more anomalous."""
         raise NotImplementedError
 
     def cell_surprise(self, cells: Cells) -> Tensor:
@@ -327,7 +327,7 @@ class MemoryModule(StoredRows):
     def cell_surprise(self, cells: Cells) -> Tensor:
         """Return the squared residual of each cell in the view with the largest statistic.
 
-        The unit is the median squared residual of that view; shape (batch, n_columns).
+        The unit is the median squared residual of that view. The shape is (batch, n_columns).
         """
         scores = self._view_scores(cells, self.left_out(cells))
         view = self._weighed(scores, cells).argmax(0) % len(self.views)

@@ -1,4 +1,4 @@
-"""Several autoencoders as one: codes side by side, reconstructions averaged."""
+"""An ensemble of autoencoders with concatenated codes and averaged reconstructions."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from latently.nn._module import AutoencoderModule, Cells
 
 
 class EnsembleModule(AutoencoderModule):
-    """Autoencoders of the same rows; the mean of what they answer rebuilds better than any [1]_.
+    """Autoencoders whose mean reconstruction has a lower error than that of each member [1]_.
 
     Parameters
     ----------
     members : sequence of AutoencoderModule
-        Of one layout. The code is theirs side by side, what the decoder answers the mean of theirs
-        (of logits for probabilities).
+        Autoencoders of one layout. Their codes are concatenated, and the parameters of their
+        likelihoods are averaged (for probabilities, the logits).
 
     References
     ----------
@@ -44,7 +44,7 @@ class EnsembleModule(AutoencoderModule):
             likelihood.raw_log_scale.data = _mean(scales)
         self.members = nn.ModuleList(members)
         self.sizes = sizes
-        # Each rebuilds rows through its own code: what a PCA of that size does is the measure.
+        # Each member reconstructs rows from its own code, so the PCA baseline has that size.
         self.latent.n_active = members[0].latent.n_active
 
     @property
@@ -57,13 +57,13 @@ class EnsembleModule(AutoencoderModule):
         return self.encode(cells).value
 
     def encode(self, cells: Cells) -> Code:
-        """Return the codes of the members side by side."""
+        """Return the concatenated codes of the members."""
         codes: list[Code] = [member.encode(cells) for member in self._members]
         value, sample = (torch.cat([code[part] for code in codes], 1) for part in (0, 1))
         return Code(value, sample, total_of(code.penalty for code in codes))
 
     def draw_code(self, cells: Cells) -> Tensor:
-        """Return one code a row, drawn from each member's posterior."""
+        """Return a code for each row, drawn from the posterior of each member."""
         return torch.cat([member.draw_code(cells) for member in self._members], 1)
 
     def decode(self, sample: Tensor) -> Tensor:
@@ -71,18 +71,18 @@ class EnsembleModule(AutoencoderModule):
         return _mean(self._decoded(sample))
 
     def deviations(self, cells: Cells) -> Tensor:
-        """Return how far the members' reconstructions lie apart.
+        """Return the standard deviation of the reconstructions over the members.
 
         Parameters
         ----------
         cells : Cells
-            Rows.
+            Rows to reconstruct.
 
         Returns
         -------
         Tensor of shape (batch, n_columns)
-            Standard deviation over the members, in standard deviations of the column; of a column
-            of several elements, the root of the sum of their variances.
+            In standard deviations of the column. For a column of several elements, the square root
+            of the sum of their variances.
         """
         each = [self.likelihood.mean(part) for part in self._decoded(self.encode(cells).sample)]
         mean = _mean(each)
@@ -95,7 +95,7 @@ class EnsembleModule(AutoencoderModule):
 
     @property
     def _members(self) -> list[AutoencoderModule]:
-        return list(self.members)  # type: ignore[arg-type]  # a ModuleList does not say of what
+        return list(self.members)  # type: ignore[arg-type]  # a ModuleList has no element type
 
 
 def _mean(tensors: Sequence[Tensor]) -> Tensor:

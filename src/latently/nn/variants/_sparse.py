@@ -1,7 +1,7 @@
-"""Sparse codes: which few components of a wide code are active, and the dictionary behind them.
+"""Sparse codes with few active components, and the dictionary network that decodes them.
 
-All penalties are shares of the loss that the mean row would have: the weight of a latent is that
-loss, so that one strength suits every table.
+Penalties are fractions of the loss of reconstructing every row by the mean row. The weight of a
+latent is that loss, so that default strengths do not depend on the data set.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from latently.nn._latents import Code, PointLatent
 from latently.nn._likelihoods import Likelihood
 from latently.nn._module import AutoencoderModule, Cells
 
-#: How strongly a component that no row of a batch activates is pushed up.
+#: Weight of the reward for components that are active in no row of a batch.
 _REANIMATION = 0.2
-#: Components that may be active at the start, in times of those at the end, and the share of the
-#: training after which there are no more than those: atoms find their places before they compete.
+#: Number of active components at the start relative to the end, and the fraction of the training in
+#: which it decreases linearly. More of the atoms have a gradient at the start.
 _FIRST_ACTIVE, _SETTLED = 2.0, 0.5
-#: Steps of the logarithm of a steered strength, and the most that a step reacts to.
+#: Step size of the logarithm of an adapted strength, and the largest deviation that it uses.
 _STEERING, _MOST_OFF = 0.02, 2.0
 _FIRST_STRENGTH = 0.05
-#: A threshold of training batches counts so much against those before it.
+#: Weight of the newest batch in the running mean of the threshold.
 _NEWEST = 0.01
-#: First threshold of JumpReLU, its least, and the width of the step's stand-in gradient.
+#: Initial and smallest threshold of JumpReLU, and the bandwidth of its surrogate gradient.
 _FIRST_THRESHOLD, _LEAST_THRESHOLD, _BANDWIDTH = 0.1, 1e-4, 0.1
-#: Codes with at most this share of active components are decoded from those alone.
+#: Codes with at most this fraction of active components are decoded from the active ones alone.
 _FEW = 0.1
 
 
@@ -45,14 +45,16 @@ class SparseLatent(PointLatent):
     n_components : int
         Size of the code.
     n_active : int
-        Components to be active in a row: at most, or on average where ``on_average``.
+        Number of active components of a row, on average over rows if ``on_average``, else at most.
+    warmup : float, default=0.0
+        Fraction of the training over which the penalty increases linearly from zero.
     """
 
-    #: True where ``n_active`` is met by a mean over rows.
+    #: True if ``n_active`` is a mean over rows.
     on_average: ClassVar[bool] = True
-    #: True where the strength of the penalty moves in training, so that losses do not compare.
+    #: True if the strength of the penalty changes in training, so that losses are not comparable.
     is_steered: ClassVar[bool] = False
-    #: True where components that are not active learn from what they would have added.
+    #: True if the gradient of the loss by components that are zero is needed.
     learns_from_zeros: ClassVar[bool] = False
 
     firing_rate: Tensor
@@ -64,13 +66,13 @@ class SparseLatent(PointLatent):
         self.register_buffer("firing_rate", torch.zeros(n_components))
 
     def begin_step(self, progress: float) -> None:
-        """Hear which share of the training is over."""
+        """Set the target number of active components from the training progress in [0, 1]."""
         more = (_FIRST_ACTIVE - 1) * max(0.0, 1 - progress / _SETTLED)
         self._n_target = min(round(self.n_active * (1 + more)), self.n_components)
 
     @property
     def n_target(self) -> int:
-        """Components to be active in a row now: more at the start of the training."""
+        """Target number of active components of a row, which is higher early in training."""
         return self._n_target if self.training else self.n_active
 
     @abstractmethod
@@ -78,7 +80,7 @@ class SparseLatent(PointLatent):
         """Return the code of each row, zero where a component is not active."""
 
     def sparsity_penalty(self, hidden: Tensor, value: Tensor) -> Tensor:
-        """Return the penalty of each row in training, as a share of the mean row's loss."""
+        """Return the penalty of each row in training, as a fraction of the mean row's loss."""
         return _dead_component_penalty(hidden, value)
 
     def forward(self, hidden: Tensor) -> Code:
@@ -92,7 +94,7 @@ class SparseLatent(PointLatent):
 
 
 def _dead_component_penalty(hidden: Tensor, value: Tensor) -> Tensor:
-    """Reward components that are active in no row of the batch for coming nearer to it [1]_.
+    """Return a penalty that increases the inputs of components active in no row of the batch [1]_.
 
     References
     ----------
@@ -118,9 +120,10 @@ class TopK(SparseLatent):
 
 
 class BatchTopK(SparseLatent):
-    """Keep the largest components of a whole batch, ``n_active`` a row on average [1]_.
+    """Keep the largest components of a whole batch, ``n_active`` per row on average [1]_.
 
-    Afterwards a component is active above one threshold, set so that unseen rows keep as many.
+    After training, a component is active above a single threshold. It is calibrated so that
+    held-out rows have ``n_active`` active components on average.
 
     References
     ----------
@@ -149,16 +152,16 @@ class BatchTopK(SparseLatent):
 
 
 def _activation_threshold(hidden: Tensor, n_target: int) -> Tensor:
-    """Return what as many numbers as are wanted a row, of all rows together, lie above."""
+    """Return the threshold above which ``n_target`` numbers per row are, over all rows."""
     flat = hidden.flatten()
     return flat.kthvalue(max(len(flat) - n_target * len(hidden), 1)).values
 
 
 class JumpReLU(SparseLatent):
-    """Components above a threshold of their own, learnt by a stand-in gradient [1]_.
+    """Components above a learnt threshold of their own, trained by a surrogate gradient [1]_.
 
-    The penalty is the square of the logarithm of how many times as many components are active as
-    are wanted.
+    The penalty is the squared logarithm of the ratio between the mean number of active components
+    and its target.
 
     References
     ----------
@@ -191,7 +194,7 @@ class JumpReLU(SparseLatent):
 
 
 class _Jump(torch.autograd.Function):
-    """x where it is above the threshold, else zero."""
+    """The function x * (x > threshold), with a surrogate gradient for the threshold."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, threshold: Tensor) -> Tensor:
@@ -206,7 +209,7 @@ class _Jump(torch.autograd.Function):
 
 
 class _Step(torch.autograd.Function):
-    """One where x is above the threshold, else zero."""
+    """The function x > threshold as 0 and 1, with a surrogate gradient."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, threshold: Tensor) -> Tensor:
@@ -221,17 +224,17 @@ class _Step(torch.autograd.Function):
 
 
 def _step_derivative(x: Tensor, threshold: Tensor) -> Tensor:
-    """Return the derivative of a step that is as wide as the bandwidth."""
+    """Return the derivative of a step smoothed by a rectangle of the bandwidth."""
     return ((x - threshold).abs() < _BANDWIDTH / 2).to(x.dtype) / _BANDWIDTH
 
 
 class _Steered(SparseLatent):
-    """A penalty whose strength rises while too many components are active, and falls after."""
+    """A penalty whose strength is adapted until the target number of components is active."""
 
     is_steered: ClassVar[bool] = True
 
     log_strength: Tensor
-    shift: Tensor  # taken off the encoder's answers, so that unseen rows keep as many active
+    shift: Tensor  # subtracted from the encoder's output, calibrated on held-out rows
 
     def __init__(self, n_components: int, n_active: int) -> None:
         super().__init__(n_components, n_active)
@@ -252,11 +255,11 @@ class _Steered(SparseLatent):
 
     @abstractmethod
     def shrinkage(self, hidden: Tensor, value: Tensor) -> Tensor:
-        """Return the penalty of each row at strength one."""
+        """Return the penalty of each row for strength one."""
 
 
 class L1(_Steered):
-    """Non-negative components under an L1 penalty, steered towards ``n_active`` [1]_.
+    """Non-negative components with an L1 penalty, adapted to ``n_active`` components [1]_.
 
     References
     ----------
@@ -271,9 +274,9 @@ class L1(_Steered):
 
 
 class KL(_Steered):
-    r"""Sigmoid units held to a mean activation of ``n_active / n_components`` by a KL [1]_.
+    r"""Sigmoid units with a KL penalty towards mean activation ``n_active / n_components`` [1]_.
 
-    A unit is active where its sigmoid is above one half, and its component is by how much:
+    A unit is active if its sigmoid is above one half. Its component is
     :math:`\max(0, 2\sigma(h) - 1)`.
 
     References
@@ -302,14 +305,14 @@ LATENTS: dict[str, type[SparseLatent]] = {
 
 
 class Atoms(nn.Module):
-    """Rows as sums of atoms of length one, by few non-negative weights each.
+    """A linear decoder whose weight rows, the atoms, have length one.
 
     Parameters
     ----------
     n_components : int
         Number of atoms.
     n_outputs : int
-        Numbers that an atom has.
+        Length of the vector of each atom.
     """
 
     scale: Tensor
@@ -319,17 +322,17 @@ class Atoms(nn.Module):
         self.weight = nn.Parameter(torch.randn(n_components, n_outputs))
         self.bias = nn.Parameter(torch.zeros(n_outputs))
         self.register_buffer("scale", torch.ones(()))
-        self.all_learn = False  # whether weights of zero have a gradient, too
+        self.all_learn = False  # True if zero components need a gradient
         if not self.weight.is_meta:
             self.normalize()
 
     @torch.no_grad()
     def normalize(self) -> None:
-        """Give every atom the length one."""
+        """Scale every atom to length one."""
         self.weight.div_(self.weight.norm(dim=1, keepdim=True).clamp(min=1e-8))
 
     def forward(self, code: Tensor) -> Tensor:
-        """Return the sums, (batch, n_outputs)."""
+        """Return the decoded rows, (batch, n_outputs)."""
         return (self._sums(code) + self.bias) * self.scale
 
     def _sums(self, code: Tensor) -> Tensor:
@@ -348,7 +351,7 @@ class Atoms(nn.Module):
 
 
 class Scaled(nn.Linear):
-    """A linear map of what is divided by one scale first."""
+    """A linear layer whose input is divided by a scalar."""
 
     scale: Tensor
 
@@ -358,15 +361,15 @@ class Scaled(nn.Linear):
         self.register_buffer("scale", torch.ones(()))
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Return the map of each row, (batch, n_hidden)."""
+        """Return the output of each row, (batch, n_hidden)."""
         return super().forward(rows.flatten(1) / self.scale)
 
 
 @dataclass(eq=False, repr=False)
 class DictionaryNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
-    """One linear layer to the code and one back, whose rows are atoms of length one.
+    """A linear encoder, and a linear decoder whose weight rows are atoms of length one.
 
-    The encoder starts as the transpose of the decoder.
+    The weights of the encoder are initialised as the transpose of the decoder's.
 
     Examples
     --------
@@ -385,11 +388,11 @@ class DictionaryNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is unty
         input_shape : tuple of int
             Shape of one row.
         n_hidden : int
-            Numbers that the encoder answers for a row.
+            Number of encoder outputs for a row.
         n_components : int
             Size of the code.
         n_outputs : int
-            Numbers that the decoder answers for a row.
+            Number of decoder outputs for a row.
 
         Returns
         -------
@@ -422,11 +425,17 @@ class SparseModule(AutoencoderModule):
 
     @property
     def atoms(self) -> Tensor | None:
-        """The dictionary in encoded units, (n_components, width); None of a deep decoder."""
+        """The dictionary, (n_components, width), or None if the decoder has other layers."""
         return self.decoder.weight if isinstance(self.decoder, Atoms) else None
 
     def set_scale(self, mean_square: float) -> None:
-        """Tell how long a centred row is: the mean of its squared length."""
+        """Set the weight of the penalty, and the scales of a dictionary, from the training rows.
+
+        Parameters
+        ----------
+        mean_square : float
+            Mean squared length of centred rows.
+        """
         width = self.likelihood.layout.width
         self.latent.weight = 0.5 * max(mean_square, 1e-12)
         if isinstance(self.decoder, Atoms) and isinstance(self.encoder, Scaled):
@@ -435,13 +444,20 @@ class SparseModule(AutoencoderModule):
             self.decoder.scale.fill_(scale)
 
     def begin_step(self, progress: float) -> None:
-        """Hear which share of the training is over."""
+        """Prepare the latent for a training step, and normalise the atoms."""
         self.latent.begin_step(progress)
         if isinstance(self.decoder, Atoms):
             self.decoder.normalize()
 
     def metrics(self, cells: Cells) -> dict[str, float]:
-        """Return the share of variance unexplained, active components a row, and dead ones."""
+        """Return the metrics of a sparse code.
+
+        Returns
+        -------
+        dict
+            "fvu": fraction of variance unexplained. "l0": mean number of active components of a
+            row. "dead": fraction of components that are active in no row.
+        """
         code = self.encode(cells)
         rebuilt = self.likelihood.mean(self.decode(code.sample)).flatten(1)
         whole = self.centered(cells)

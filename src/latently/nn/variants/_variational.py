@@ -1,4 +1,4 @@
-"""The variational autoencoder as a module: several draws of a code, and what they are worth."""
+"""The variational autoencoder as a module, with importance-weighted bounds of the likelihood."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from latently.nn._likelihoods import Likelihood
 from latently.nn._module import AutoencoderModule, Cells, RowLoss
 from latently.nn._row_noise import row_noise, row_seeds
 
-#: Share of the training that takes one draw. Then their number grows by the same factor in each
-#: step, to all at the end: few teach as much while codes still move, at a fraction of the cost.
+#: Fraction of the training with a single draw. Afterwards the number of draws grows geometrically
+#: to its final value. Early steps need few draws, because the codes still change.
 _ONE_DRAW = 0.5
-#: Elements of decoded rows that are judged at once.
+#: Number of elements of decoded rows that are computed at once.
 _ELEMENTS = 1 << 21
 
 
@@ -24,12 +24,14 @@ class VariationalModule(AutoencoderModule):
     Parameters
     ----------
     encoder, latent, decoder, likelihood, center
-        As for any autoencoder; the latent is ``Gaussian``.
+        Parts of the autoencoder, as for ``AutoencoderModule``. The latent is ``Gaussian``.
     n_importance : int, default=1
-        Draws of the code of a row in training; 1 descends the ELBO, more the tighter bound of the
-        importance weighted autoencoder [1]_; they grow to this number in the second half.
+        Number of draws from the posterior of each row in training. With 1, the loss is the negative
+        ELBO. With more, it is the tighter bound of the importance weighted autoencoder [1]_, and
+        the number of draws grows to this value in the second half of the training.
     binarize : bool, default=False
-        Take each pixel for a coin with its grey level as chance, tossed anew in every batch.
+        If True, treat each pixel as a Bernoulli variable whose probability is its grey level,
+        resampled in every batch.
 
     References
     ----------
@@ -54,27 +56,31 @@ class VariationalModule(AutoencoderModule):
 
     @property
     def is_steady(self) -> bool:
-        """True where every step of a training is the same computation on other numbers."""
+        """True if every training step is the same computation on other values."""
         return self.n_importance == 1
 
     def begin_step(self, progress: float) -> None:
-        """Hear which share of the training is over."""
+        """Set the number of draws from the training progress in [0, 1]."""
         grown = max(0.0, (progress - _ONE_DRAW) / (1 - _ONE_DRAW))
         self._n_draws = round(self.n_importance**grown)
 
     def draw_code(self, cells: Cells) -> Tensor:
-        """Draw one code a row from its posterior, by noise that belongs to the row."""
+        """Draw a code for each row from its posterior, with noise generated from the row."""
         noise = row_noise(row_seeds(cells.values.flatten(1)), 0, self.latent.n_components)
         hidden = self.hidden(cells)
         return self.latent.weighted_draw(hidden, noise.to(hidden))[0]
 
     def forward(self, inputs: Cells, target: Cells) -> RowLoss:
-        """Return the two parts of each row's loss; of several draws, the bound in one part."""
+        """Return the loss of each row.
+
+        With one draw, its two parts are separate. With several draws, the negative bound is the
+        reconstruction loss, and the penalty is zero.
+        """
         if self.binarize:
             ones = uniform_like(target.values) < target.values
             target = target._replace(values=ones.to(target.values))
             inputs = inputs._replace(values=target.values)
-        # Weights are chosen by one measure all through the training: that of its end.
+        # The validation loss uses the final number of draws, so that it is comparable over time.
         n_draws = self._n_draws if self.training else self.n_importance
         if n_draws == 1:
             return super().forward(inputs, target)
@@ -106,20 +112,20 @@ class VariationalModule(AutoencoderModule):
         return evidence
 
     def log_evidence(self, cells: Cells, n_draws: int) -> Tensor:
-        """Bound log p(x) from below by importance sampling [1]_; one draw gives the ELBO.
+        """Return a lower bound of log p(x) by importance sampling [1]_; one draw gives the ELBO.
 
         Parameters
         ----------
         cells : Cells
-            Rows to judge.
+            Rows to score.
         n_draws : int
-            Draws from the posterior of each row. They depend on nothing but the row, so that it
-            scores alone as it does in company.
+            Number of draws from the posterior of each row. More draws give a tighter bound. The
+            draws depend on the row only, so that the result does not depend on the batch.
 
         Returns
         -------
         Tensor of shape (batch,)
-            In nats.
+            Lower bounds in nats.
 
         References
         ----------

@@ -30,23 +30,23 @@ from latently.training._history import History, Record
 from latently.training.distributed._torchrun import TorchrunEngine
 from latently.training.distributed._workers import SINGLE_PROCESS, Workers
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
-#: Seconds between two looks at how far training is.
+#: Seconds between two reads of the messages of the workers.
 _POLL_SECONDS = 0.5
-#: Seconds that the address of a cluster may take to answer.
+#: Timeout of the connection to a cluster, in seconds.
 _CONNECT_SECONDS = 10.0
 
 
 def import_ray() -> Any:
-    """Return the package, told to be quiet.
+    """Import Ray without telemetry, and with errors as the only log messages.
 
     Raises
     ------
     MissingExtraError
-        If it is not installed.
+        If Ray is not installed.
     """
-    # Neither telemetry nor, for each actor, a line on what it was not told.
+    # The second variable avoids a warning for each actor without GPU.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
@@ -63,25 +63,26 @@ def import_ray() -> Any:
 
 @dataclass(eq=False, repr=False)
 class RayEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
-    """Train in workers that Ray starts, each on its part of every batch.
+    """Train in workers that Ray starts, each on its shard of every batch.
 
-    Ray Train starts the loop that torchrun's processes run, with the same result. Rows in memory
-    are sent to the workers; of a dataset, each worker reads its own parts of the files, which all
-    must be able to open. Needs the extra ``ray``. Ctrl-C ends the workers at once, so that nothing
-    but a checkpoint is left of a training.
+    Ray Train starts the same training as torchrun, with the same result. Rows in memory are sent to
+    the workers. Of a dataset, each worker reads its own parts of the files, to which all workers
+    need access. Needs the extra ``ray``. Ctrl-C ends the workers at once. Their training is lost,
+    except for a checkpoint.
 
     Parameters
     ----------
     num_workers : int, default=2
-        Processes that train; each takes one core, and one GPU where ``device`` is "cuda".
+        Number of processes that train. Each uses one core, and one GPU if ``device`` is "cuda".
     address : str or None, default=None
-        Of the cluster to join, as ``"10.0.0.1:6379"`` or "auto"; None joins the one that
-        ``RAY_ADDRESS`` names, or starts one on this machine, until the program ends.
+        Address of the cluster, such as ``"10.0.0.1:6379"``, or "auto". None uses the cluster of
+        the environment variable ``RAY_ADDRESS``, or starts one on this machine until the program
+        ends.
     device : {"cpu", "cuda"}, default="cpu"
-        Where each worker trains.
+        Device of each worker.
     max_failures : int, default=0
-        How often training may begin again after a worker was lost: from the checkpoint where there
-        is one, else from the start.
+        Largest number of restarts after a worker was lost. Training restarts from the checkpoint if
+        there is one, else from the beginning.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         As for ``LocalEngine``.
 
@@ -103,30 +104,30 @@ class RayEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
 
     @property
     def workers(self) -> Workers:
-        """This process alone: workers know each other by the engine that they are given."""
+        """A single process, because the workers of Ray get an engine of their own."""
         return SINGLE_PROCESS
 
-    def launch(self, job: Job[Answer], callbacks: Sequence[Callback] = ()) -> Answer:
+    def launch(self, job: Job[Result], callbacks: Sequence[Callback] = ()) -> Result:
         """Run a job in the workers of Ray.
 
         Parameters
         ----------
         job : callable
-            From an engine and callbacks to an answer.
+            Function of an engine and callbacks.
         callbacks : sequence of Callback, default=()
-            Told here of every evaluation there.
+            Called in this process at every evaluation of the first worker.
 
         Returns
         -------
         object
-            The answer of the first worker.
+            Result of the job on the first worker.
 
         Raises
         ------
         MissingExtraError
             If Ray is not installed.
         WorkerError
-            If no cluster answers, or workers are lost.
+            If the cluster cannot be reached, or workers are lost.
         ResourceError
             If the cluster has fewer cores, or GPUs, than workers.
         """
@@ -136,20 +137,20 @@ class RayEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         engine = TorchrunEngine(self.device, self.precision)
 
         def loop() -> None:
-            # By Ray itself: the workers have no use for what the closure would bring along.
+            # Imported here, so that the closure does not contain the configured module.
             import ray
 
             torch.set_rng_state(random_state)
-            answer = engine.launch(ray.get(sent), [_ForwardingCallback(queue)])
+            result = engine.launch(ray.get(sent), [_ForwardingCallback(queue)])
             if engine.workers.rank == 0:
-                ray.get(queue.keep.remote((answer, torch.get_rng_state())))
+                ray.get(queue.keep.remote((result, torch.get_rng_state())))
 
         with _forwarding(ray, queue, callbacks), tempfile.TemporaryDirectory() as folder:
             self._run(loop, folder)
-        answer: Answer
-        answer, random_state = ray.get(queue.answer.remote())
+        result: Result
+        result, random_state = ray.get(queue.result.remote())
         torch.set_rng_state(random_state)
-        return answer
+        return result
 
     def start(self) -> Any:
         """Join the cluster, or start one on this machine.
@@ -157,14 +158,14 @@ class RayEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         Returns
         -------
         module
-            Ray itself.
+            The package ray.
 
         Raises
         ------
         WorkerError
-            If no cluster answers.
+            If the cluster cannot be reached.
         ResourceError
-            If the cluster is too small.
+            If the cluster has fewer cores, or GPUs, than workers.
         """
         self._check_parameters()
         ray = import_ray()
@@ -174,13 +175,13 @@ class RayEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         n_there = int(ray.cluster_resources().get(kind, 0))
         if n_there < self.num_workers:
             raise ResourceError(
-                f"The Ray cluster has {n_there:,} {kind}s for {self.num_workers:,} workers. Ask "
-                "for fewer workers, or add machines."
+                f"The Ray cluster must have one {kind} for each worker, got {n_there:,} for "
+                f"{self.num_workers:,} workers. Use fewer workers, or add machines."
             )
         return ray
 
     def _join(self, ray: Any) -> None:
-        """Join the cluster that is named, or start one."""
+        """Connect to the cluster of ``address`` or RAY_ADDRESS, or start one."""
         address = self.address or os.environ.get("RAY_ADDRESS")
         n_cores = max(os.cpu_count() or 1, self.num_workers)
         where = {"num_cpus": n_cores} if address is None else {"address": address}
@@ -192,17 +193,17 @@ class RayEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
                     **where, log_to_driver=False, logging_level=logging.ERROR,
                     include_dashboard=None if address else False,
                 )  # fmt: skip
-        except (Exception, SystemExit) as error:  # Ray may end the process, and wants tokens
+        except (Exception, SystemExit) as error:  # Ray may end the process, or require a token
             place = "here" if address is None else f"at {address}"
             raise WorkerError(
-                f"No Ray cluster answers {place} ({_first_line(error)}). Check the address, or "
-                "leave it out to start one here."
+                f"No Ray cluster responds {place} ({_first_line(error)}). Check the address, or "
+                "omit it to start a cluster on this machine."
             ) from None
 
     def _check_parameters(self) -> None:
         if not isinstance(self.num_workers, int) or self.num_workers < 1:
             raise ParameterError(
-                f"num_workers must be a whole number from 1 on, got {self.num_workers!r}. Try 2."
+                f"num_workers must be an integer of at least 1, got {self.num_workers!r}. Use 2."
             )
         if self.device not in ("cpu", "cuda"):
             raise ParameterError(f'device must be "cpu" or "cuda", got {self.device!r}.')
@@ -229,7 +230,7 @@ class RayEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
 
 
 def _check_reachable(address: str) -> None:
-    """Raise OSError if nobody is at home: Ray itself would wait for minutes."""
+    """Raise OSError if an address cannot be reached, for which Ray would wait for minutes."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if host and port.isdigit():
         socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
@@ -237,7 +238,7 @@ def _check_reachable(address: str) -> None:
 
 @contextmanager
 def _muted() -> Iterator[None]:
-    """Keep what Ray's own processes say while they start from the terminal."""
+    """Discard the standard error output of Ray's processes while they start."""
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.flush()
     kept = os.dup(2)
@@ -252,11 +253,11 @@ def _muted() -> Iterator[None]:
 
 
 class _MessageQueue:
-    """What workers and the program that started them leave for each other."""
+    """Messages and the result of the workers, for the program that started them."""
 
     def __init__(self) -> None:
         self._messages: list[tuple[str, Any]] = []
-        self._answer: Any = None
+        self._result: Any = None
 
     def put(self, name: str, what: Any) -> None:
         self._messages.append((name, what))
@@ -265,15 +266,15 @@ class _MessageQueue:
         messages, self._messages = self._messages, []
         return messages
 
-    def keep(self, answer: Any) -> None:
-        self._answer = answer
+    def keep(self, result: Any) -> None:
+        self._result = result
 
-    def answer(self) -> Any:
-        return self._answer
+    def result(self) -> Any:
+        return self._result
 
 
 class _ForwardingCallback:
-    """A callback in a worker that tells those of the program."""
+    """A callback in a worker that forwards its calls to the program."""
 
     def __init__(self, queue: Any) -> None:
         self._queue = queue
@@ -290,7 +291,7 @@ class _ForwardingCallback:
 
 @contextmanager
 def _forwarding(ray: Any, queue: Any, callbacks: Sequence[Callback]) -> Iterator[None]:
-    """Tell callbacks here what the first worker has to say, while it trains."""
+    """Call callbacks in this process with the messages of the first worker, while it trains."""
     if not callbacks:
         yield
         return
@@ -316,32 +317,32 @@ def _forwarding(ray: Any, queue: Any, callbacks: Sequence[Callback]) -> Iterator
 
 
 def error_of_workers(error: BaseException) -> LatentlyError:
-    """Return what went wrong in the workers of Ray: an error of their own, or that one is gone.
+    """Return the error of latently that caused an error of Ray, or a WorkerError.
 
     Parameters
     ----------
     error : BaseException
-        What Ray raised.
+        Error of Ray.
 
     Returns
     -------
     LatentlyError
-        To be raised instead.
+        Error to raise instead.
     """
     failures = getattr(error, "worker_failures", None)
     found = [_own_error(failure) for failure in (failures.values() if failures else [error])]
-    # Workers that lost another one are not those that failed.
+    # A WorkerError of a worker follows from the failure of another worker.
     own = [cause for cause in found if cause is not None and not isinstance(cause, WorkerError)]
     if own:
         return own[0]
     return WorkerError(
-        f"A worker of Ray was lost ({_first_line(error)}). Start again; with a checkpoint, a "
-        "storage or a folder to resume, work goes on where it was saved."
+        f"A worker of Ray was lost ({_first_line(error)}). Start again. With a checkpoint, a "
+        "storage or a folder to resume, the work continues from there."
     )
 
 
 def _own_error(error: BaseException | None) -> LatentlyError | None:
-    """Return the error of ours behind one of Ray."""
+    """Return the error of latently among the causes of an error, or None."""
     while error is not None and not isinstance(error, LatentlyError):
         error = getattr(error, "cause", None) or error.__cause__
     return error

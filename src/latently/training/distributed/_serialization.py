@@ -1,4 +1,4 @@
-"""Values on their way between processes: JSON and arrays, nothing that is run when it is read."""
+"""Serialization of values that processes exchange, as JSON and arrays without executable code."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _LENGTH = 8
 
 
 def serialize(value: Any) -> np.ndarray:
-    """Return plain values, arrays, lists and dicts as bytes.
+    """Serialize plain values, arrays, lists and dicts to bytes.
 
     Parameters
     ----------
     value : object
-        What ``_codec.to_plain`` takes.
+        A value that ``_codec.to_plain`` accepts.
 
     Returns
     -------
     ndarray of uint8
-        To be sent.
+        The bytes.
     """
     arrays: Arrays = {}
     text = json.dumps(to_plain(value, arrays)).encode()
@@ -33,12 +33,12 @@ def serialize(value: Any) -> np.ndarray:
 
 
 def deserialize(raw: bytes) -> Any:
-    """Return what ``serialize`` was given.
+    """Return the value of serialized bytes.
 
     Parameters
     ----------
     raw : bytes
-        As they were sent.
+        Result of ``serialize``.
 
     Returns
     -------

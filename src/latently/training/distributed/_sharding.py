@@ -1,4 +1,4 @@
-"""Training rows that several workers share: each sees its part of every batch."""
+"""Training rows that several workers share, each with its shard of every batch."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from latently.training.distributed._workers import Workers, shard_of
 
 @dataclass(frozen=True)
 class ShardedRows:
-    """Rows that all workers hold, in the batches of a single process.
+    """Rows in the memory of every worker, with the same batches as in a single process.
 
     Attributes
     ----------
     rows : TrainingData
         All rows.
     workers : Workers
-        Who sees them.
+        Workers that share the batches.
     """
 
     rows: TrainingData
@@ -49,16 +49,16 @@ class ShardedRows:
     def batches(
         self, batch_size: int, generator: torch.Generator, skip: int = 0
     ) -> Iterator[Batch]:
-        """Deal out this worker's part of the batches that one process would see."""
+        """Yield this worker's shard of each batch of a single process."""
         yield from map(self._own, self.rows.places(batch_size, generator)[skip:])
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
-        """Deal out this worker's part of all rows in their order, for judging."""
+        """Yield this worker's shard of all rows in batches of their original order."""
         places = torch.arange(self.n_rows, device=self.device)
         return map(self._own, torch.split(places, batch_size))
 
     def _own(self, index: Tensor) -> Batch:
-        """Return this worker's part of a batch."""
+        """Return this worker's shard of a batch."""
         own = shard_of(len(index), self.workers.rank, self.workers.n_workers)
         shard = BatchShard(own.start, own.stop, len(index), self.workers)
         return self.rows.take(index[own])._replace(shard=shard)
@@ -66,17 +66,17 @@ class ShardedRows:
 
 @dataclass(frozen=True)
 class ShardedStream:
-    """Rows on disk, of which each worker reads its own parts of the files.
+    """Rows on disk, of which each worker reads its own chunks.
 
-    A worker with more rows has more in each batch, so that all come to their end at once and no
-    row is left out or seen twice.
+    A worker with more rows has more rows in each batch. All workers therefore take the same number
+    of steps, and every row is used exactly once in a pass.
 
     Attributes
     ----------
     stream : StreamedData
         All rows.
     workers : Workers
-        Who reads them.
+        Workers that share the batches.
     """
 
     stream: StreamedData
@@ -84,23 +84,23 @@ class ShardedStream:
 
     @property
     def n_rows(self) -> int:
-        """Rows of one pass, those of all workers."""
+        """Number of rows of one pass, over all workers."""
         return self.stream.n_rows
 
     @property
     def device(self) -> torch.device:
-        """Where batches are handed out."""
+        """Device to which batches are moved."""
         return self.stream.device
 
     @property
     def sample(self) -> TrainingData:
-        """Rows drawn from all, in memory."""
+        """Random sample of all rows, in memory."""
         return self.stream.sample
 
     def batches(
         self, batch_size: int, generator: torch.Generator, skip: int = 0
     ) -> Iterator[Batch]:
-        """Deal out every row of this worker once, as its part of each batch."""
+        """Yield every row of this worker once, as its shard of each batch."""
         seed = int(torch.randint(2**31, (), generator=generator))
         rank, n_workers = self.workers.rank, self.workers.n_workers
         counts, n_steps = self.stream.counts(n_workers), n_batches(self.n_rows, batch_size)
@@ -112,7 +112,7 @@ class ShardedStream:
                 yield batch.to(self.device).take(slice(None))._replace(shard=shard)
 
     def _shards(self, counts: Sequence[int], n_steps: int) -> Iterator[BatchShard]:
-        """Yield which rows of each batch are this worker's."""
+        """Yield this worker's range of rows in each batch."""
         for step in range(n_steps):
             sizes = [(step + 1) * n // n_steps - step * n // n_steps for n in counts]
             start = sum(sizes[: self.workers.rank])
@@ -122,7 +122,7 @@ class ShardedStream:
 def _recut(
     buffers: Iterator[TrainingData], sizes: Iterable[int], like: TrainingData
 ) -> Iterator[TrainingData]:
-    """Yield rows of some buffers in pieces of given sizes, which may be none."""
+    """Yield the rows of some buffers in pieces of the given sizes, which may be 0."""
     left = like.select(slice(0))
     for size in sizes:
         while left.n_rows < size:

@@ -1,4 +1,4 @@
-"""Training in several processes that torchrun started."""
+"""Training in several processes that torchrun starts."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ from latently.training.distributed._sharding import ShardedRows, ShardedStream
 from latently.training.distributed._workers import StopRequest, Workers, is_one_of_several
 from latently.training.recorded import CannotRecord
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 Value = TypeVar("Value")
 
-#: Seconds until all processes must have found each other.
+#: Seconds within which all processes must be connected.
 _RENDEZVOUS_SECONDS = 60.0
-#: Steps on a GPU between two looks at what others want.
+#: Number of steps on a GPU between two reads of the common stop request.
 _STEPS_PER_STOP_CHECK = 16
 
 
 @contextmanager
 def _as_worker_error() -> Iterator[None]:
-    """Raise WorkerError in the place of what torch raises where another process is gone."""
+    """Raise WorkerError instead of torch's error if another process is lost."""
     try:
         yield
     except RuntimeError as error:
         rank, n_workers = dist.get_rank(), dist.get_world_size()
-        said = (str(error).splitlines() or [""])[0].rpartition("] ")[2][:80].rstrip(".")
+        reason = (str(error).splitlines() or [""])[0].rpartition("] ")[2][:80].rstrip(".")
         raise WorkerError(
-            f"Worker {rank} of {n_workers} lost another one ({said}). Look at what that one said, "
-            "and start all again; with a checkpoint, training goes on where it was saved."
+            f"Worker {rank} of {n_workers} lost the connection to another one ({reason}). See the "
+            "messages of that one, and restart all workers. With a checkpoint, training resumes."
         ) from None
 
 
 class _SumOverWorkers(torch.autograd.Function):
-    """The sum over all workers of their values, whose losses add up, too."""
+    """The sum over all workers, for a total loss that is also a sum over all workers."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, total: Callable[[Tensor], Tensor]) -> Tensor:
@@ -76,7 +76,7 @@ class TorchProcessGroup:
             _init_process_group()
         self.rank, self.n_workers = dist.get_rank(), dist.get_world_size()
         self._group = dist.new_group(timeout=timedelta(seconds=timeout))
-        # What is said beside gradients goes by the CPU.
+        # Values other than gradients are exchanged by the CPU.
         self._cpu_group = (
             self._group
             if dist.get_backend() == "gloo"
@@ -86,9 +86,9 @@ class TorchProcessGroup:
         self._n_sums = 0
 
     def sum(self, value: Tensor) -> Tensor:
-        """Return the sum over all workers, to be differentiated."""
+        """Return the sum over all workers; gradients flow through it."""
         if _is_recorded(value):
-            raise CannotRecord("it looks at rows that other workers hold")
+            raise CannotRecord("it depends on rows of other workers")
         return cast(Tensor, _SumOverWorkers.apply(value, self._total))  # type: ignore[no-untyped-call]
 
     def _total(self, value: Tensor) -> Tensor:
@@ -98,7 +98,10 @@ class TorchProcessGroup:
         return found
 
     def sum_gradients(self, gradients: Sequence[Tensor], loss: Tensor) -> Tensor:
-        """Replace gradients by their sums over all workers, in one message with loss and requests."""
+        """Replace gradients by their sums over all workers, and return the sum of the losses.
+
+        Stop requests are sent in the same message.
+        """
         requests = torch.zeros(len(StopRequest), device=loss.device)
         requests[self._request] = 1.0
         parts = [*(gradient.reshape(-1) for gradient in gradients), loss.reshape(1), requests]
@@ -108,7 +111,7 @@ class TorchProcessGroup:
         *sums, total, requests = torch.split(flat, [len(part) for part in parts])
         for gradient, found in zip(gradients, sums, strict=True):
             gradient.copy_(found.view(gradient.shape))
-        # Asking a GPU would halt it at every step; a request is repeated until it is agreed.
+        # A read would synchronise the GPU in every step. Requests are repeated until they are read.
         self._n_sums += 1
         if not flat.is_cuda or self._n_sums % _STEPS_PER_STOP_CHECK == 0:
             self._agreed_request = StopRequest(int(requests.nonzero().max()))
@@ -119,7 +122,7 @@ class TorchProcessGroup:
         return float(sum(self.gather(value)))
 
     def agree_on_stop(self, request: StopRequest, *, at_once: bool = False) -> StopRequest:
-        """Say what this worker wants, and hear what all wanted in the last step, or want now."""
+        """Send a stop request, and return the common one of the last step, or of now."""
         self._request = max(self._request, request)
         if at_once:
             requests = self.gather(int(max(self._request, self._agreed_request)))
@@ -131,18 +134,18 @@ class TorchProcessGroup:
         return agreed
 
     def compute_on_first(self, make: Callable[[], Value]) -> Value:
-        """Return what the first worker makes; where it fails, all fail."""
+        """Call ``make`` on the first worker only; if it fails, all workers raise an error."""
         if self.rank:
             made = self._broadcast(None)
             if "failed" in made:
-                raise WorkerError(f"The first worker could not go on: {made['failed']}")
+                raise WorkerError(f"The first worker failed: {made['failed']}")
             return cast(Value, made["value"])
         try:
             value = make()
         except Exception as error:
             self._broadcast({"failed": str(error)})
             raise
-        # What others take up is what they are sent: all go on from the same.
+        # The first worker also uses the deserialized value, so that all have the same one.
         return cast(Value, self._broadcast({"value": value})["value"])
 
     def _broadcast(self, value: Any) -> Any:
@@ -169,14 +172,14 @@ class TorchProcessGroup:
 
 
 def _is_recorded(value: Tensor) -> bool:
-    """Return True while an operation is recorded, not done."""
+    """Return True while torch traces operations."""
     from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
     return get_proxy_mode() is not None
 
 
 def _init_process_group() -> None:
-    """Find the other processes."""
+    """Connect to the other processes."""
     from torch.distributed import PrefixStore  # type: ignore[attr-defined]
     from torch.distributed.rendezvous import rendezvous
 
@@ -184,15 +187,15 @@ def _init_process_group() -> None:
     waits = timedelta(seconds=_RENDEZVOUS_SECONDS)
     try:
         store, rank, n_workers = next(rendezvous("env://", timeout=waits))
-        # After a restart by torchrun, what the processes before told each other is still there.
+        # After a restart by torchrun, the store still has the entries of the earlier processes.
         own = PrefixStore(f"latently/{n_restarts()}", store)
         dist.init_process_group(backend, store=own, rank=rank, world_size=n_workers, timeout=waits)
     except (RuntimeError, ValueError) as error:
         address = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
-        said = (str(error).splitlines() or [""])[0].rpartition("] ")[2][:80].rstrip(".")
+        reason = (str(error).splitlines() or [""])[0].rpartition("] ")[2][:80].rstrip(".")
         raise WorkerError(
-            f"The workers did not find each other at {address} within {_RENDEZVOUS_SECONDS:.0f} s ({said}). "
-            "Check address and port, and that all were started."
+            f"The workers did not connect at {address} within {_RENDEZVOUS_SECONDS:.0f} s "
+            f"({reason}). Check address and port, and that all workers were started."
         ) from None
     atexit.register(_destroy_process_group)
 
@@ -207,25 +210,25 @@ _GROUPS: dict[float, TorchProcessGroup] = {}
 
 @dataclass(eq=False, repr=False)
 class TorchrunEngine(LocalEngine):
-    """Train in the processes that torchrun started, each on its part of every batch.
+    """Train in the processes that torchrun started, each on its shard of every batch.
 
-    ``batch_size`` is that of all workers together. Rows in memory are in the batches of a single
-    process, so that the model is the same but for rounding; of a dataset, each worker reads its own
-    parts of the files. All processes must run the same program; each ends with the same model, and
-    the first writes. It is found by itself where ``engine="auto"`` and torchrun's environment is
-    there.
+    All processes must run the same program. Each returns the same model, and the first one writes
+    files. ``batch_size`` is the number of rows of all workers together. Rows in memory have the
+    batches of a single process, so that the model is the same up to rounding. Of a dataset, each
+    worker reads its own parts of the files. ``engine="auto"`` selects this engine in processes that
+    torchrun started.
 
     Parameters
     ----------
     device : str, default="auto"
-        A torch device; "auto" takes a GPU for each process where the machine has as many, else
-        the CPU.
+        A torch device. "auto" uses one GPU for each process if the machine has enough, else the
+        CPU.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        As for ``LocalEngine``; the first worker chooses.
+        As for ``LocalEngine``. The first worker chooses for all.
     records : bool, default=True
         As for ``LocalEngine``.
     timeout : float, default=300.0
-        Seconds to wait for a worker that does not answer. One that is gone is noticed at once.
+        Seconds to wait for a worker that does not respond. A lost worker is noticed at once.
 
     Examples
     --------
@@ -254,41 +257,41 @@ with torchrun --nproc-per-node 2 -m latently fit ..., or use engine="auto".
         """The device of this process."""
         if self.device != "auto":
             return super().torch_device
-        # Two processes of one GPU cannot sum by NCCL: where there are too few, all stay off them.
+        # NCCL needs one GPU for each process. With fewer GPUs, all processes use the CPU.
         n_here = int(os.environ.get("LOCAL_WORLD_SIZE", os.environ.get("WORLD_SIZE", "1")))
         if torch.cuda.is_available() and n_here <= torch.cuda.device_count():
             return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         return torch.device("cpu")
 
-    def launch(self, job: Job[Answer], callbacks: Sequence[Callback] = ()) -> Answer:
-        """Run the job here, as all other workers do.
+    def launch(self, job: Job[Result], callbacks: Sequence[Callback] = ()) -> Result:
+        """Run the job in this process, as all other workers do.
 
         Parameters
         ----------
         job : callable
-            From an engine and callbacks to an answer.
+            Function of an engine and callbacks.
         callbacks : sequence of Callback, default=()
-            Told of every evaluation, on the first worker.
+            Called at every evaluation, on the first worker only.
 
         Returns
         -------
         object
-            The job's answer.
+            Result of the job.
         """
         return job(self, callbacks if self.workers.rank == 0 else ())
 
     def setup(self, module: nn.Module) -> nn.Module:
-        """Move the module to the device, and give it the first worker's weights.
+        """Move the module to the device, and copy the weights of the first worker.
 
         Parameters
         ----------
         module : Module
-            To be trained.
+            Module to train.
 
         Returns
         -------
         Module
-            The same, moved.
+            The same module.
         """
         module.to(self.torch_device)
         state = module.state_dict()
@@ -299,7 +302,7 @@ with torchrun --nproc-per-node 2 -m latently fit ..., or use engine="auto".
         return module
 
     def shard(self, data: TrainingRows) -> Any:
-        """Return the rows as this worker sees them.
+        """Return this worker's shards of the rows.
 
         Parameters
         ----------
@@ -309,7 +312,7 @@ with torchrun --nproc-per-node 2 -m latently fit ..., or use engine="auto".
         Returns
         -------
         ShardedRows or ShardedStream
-            Its part of them.
+            Rows whose batches are the shards of this worker.
 
         Raises
         ------
@@ -319,8 +322,8 @@ with torchrun --nproc-per-node 2 -m latently fit ..., or use engine="auto".
         workers = self.workers
         if data.n_rows < workers.n_workers:
             raise DataError(
-                f"There are {data.n_rows:,} rows for {workers.n_workers:,} workers. Start at most "
-                "as many workers as there are rows."
+                f"There must be at least one row for each worker, got {data.n_rows:,} rows for "
+                f"{workers.n_workers:,} workers. Start fewer workers."
             )
         moved = data.to(self.torch_device)
         if isinstance(moved, StreamedData):

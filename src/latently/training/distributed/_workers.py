@@ -1,4 +1,4 @@
-"""Processes that train together: what they hold, and what they tell each other."""
+"""The protocol of the processes that train together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Value = TypeVar("Value")
 
 
 class StopRequest(IntEnum):
-    """Why a worker wants training to end after the next step; the highest is done."""
+    """Reason why a worker requests the end of training; the highest request is executed."""
 
     NONE = 0
     OUT_OF_TIME = 1
@@ -23,27 +23,27 @@ class StopRequest(IntEnum):
 
 
 class Workers(Protocol):
-    """All processes of a training, as one of them sees them.
+    """All processes of a training, as an object of one of them.
 
     Attributes
     ----------
     rank : int
-        Number of this process; the first, 0, writes.
+        Index of this process. Process 0 writes files.
     n_workers : int
-        How many there are.
+        Number of processes.
     """
 
     rank: int
     n_workers: int
 
     def sum(self, value: Tensor) -> Tensor:
-        """Return the sum over all workers, to be differentiated."""
+        """Return the sum over all workers. Gradients flow through it."""
         ...
 
     def sum_gradients(self, gradients: Sequence[Tensor], loss: Tensor) -> Tensor:
         """Replace gradients by their sums over all workers, and return the sum of the losses.
 
-        They are the same to the bit on each worker.
+        The sums are the same to the bit on all workers.
         """
         ...
 
@@ -52,20 +52,23 @@ class Workers(Protocol):
         ...
 
     def agree_on_stop(self, request: StopRequest, *, at_once: bool = False) -> StopRequest:
-        """Say what this worker wants, and hear what all do: with the next sums, or at once."""
+        """Send this worker's stop request and return the common one.
+
+        Requests are exchanged with the next ``sum_gradients``, or immediately if ``at_once``.
+        """
         ...
 
     def compute_on_first(self, make: Callable[[], Value]) -> Value:
-        """Return what the first worker makes; no other makes it."""
+        """Call ``make`` on the first worker only, and return its result on all workers."""
         ...
 
     def gather(self, value: Value) -> list[Value]:
-        """Return the values of all workers: plain ones, arrays, lists and dicts of them."""
+        """Return the values of all workers, which may be plain values, arrays, lists or dicts."""
         ...
 
 
 class SingleProcess:
-    """A process without others."""
+    """A training in a single process."""
 
     rank = 0
     n_workers = 1
@@ -75,7 +78,7 @@ class SingleProcess:
         return value
 
     def sum_gradients(self, gradients: Sequence[Tensor], loss: Tensor) -> Tensor:
-        """Leave the gradients."""
+        """Keep the gradients and return the loss."""
         return loss
 
     def total(self, value: float) -> float:
@@ -87,11 +90,11 @@ class SingleProcess:
         return request
 
     def compute_on_first(self, make: Callable[[], Value]) -> Value:
-        """Make it."""
+        """Call ``make`` and return its result."""
         return make()
 
     def gather(self, value: Value) -> list[Value]:
-        """Return the value alone."""
+        """Return a list of the value."""
         return [value]
 
 
@@ -99,36 +102,36 @@ SINGLE_PROCESS = SingleProcess()
 
 
 def shard_of(n_rows: int, rank: int, n_workers: int) -> slice:
-    """Return which of some rows are a worker's: as many for each, but for one.
+    """Return the range of rows of a worker; sizes differ by at most one row.
 
     Parameters
     ----------
     n_rows : int
-        Rows of all.
+        Number of rows of all workers.
     rank : int
-        The worker.
+        Index of the worker.
     n_workers : int
-        How many there are.
+        Number of workers.
 
     Returns
     -------
     slice
-        Neighbouring rows, none where there are fewer rows than workers.
+        Consecutive rows, possibly none if there are fewer rows than workers.
     """
     return slice(rank * n_rows // n_workers, (rank + 1) * n_rows // n_workers)
 
 
-def differing(told: Sequence[dict[str, Any]]) -> tuple[int, str] | None:
-    """Return the first worker that says something else than the first one, and about what."""
-    for rank, one in enumerate(told):
-        for name, value in told[0].items():
+def differing(values: Sequence[dict[str, Any]]) -> tuple[int, str] | None:
+    """Return the first worker whose dict differs from the first dict, and the differing key."""
+    for rank, one in enumerate(values):
+        for name, value in values[0].items():
             if one.get(name) != value:
                 return rank, name
     return None
 
 
 def is_one_of_several() -> bool:
-    """Return True in a process that torchrun, or a process group, made one of several."""
+    """Return True if this process belongs to a process group of several, or torchrun started it."""
     if dist.is_initialized():
         return bool(dist.get_world_size() > 1)
     return launched_processes() > 1

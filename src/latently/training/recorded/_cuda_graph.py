@@ -1,4 +1,4 @@
-"""A recorded step as one graph of the GPU: nothing is launched operation by operation."""
+"""A recorded step as a CUDA graph, which launches all operations at once."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from torch import Tensor
 
 from latently.training.recorded._script import Script
 
-#: Times that a step is taken before it is captured, so that libraries have set themselves up.
+#: Number of runs before the capture, in which CUDA libraries initialise themselves.
 _WARM_UP = 3
 
 
 class CapturedScript:
     """A script captured as a CUDA graph [1]_.
 
-    A graph reads and writes where it did when it was captured: what varies from call to call is
-    copied there, and answers are good until the next call.
+    A graph reads and writes the memory of its capture. Inputs that vary are therefore copied there
+    in every call, and outputs are valid until the next call.
 
     Parameters
     ----------
     run : Script
-        What to capture.
+        Function to capture.
     tensors : sequence of Tensor
-        Its inputs, on the GPU. All but those that vary must stay where they are.
+        Inputs on the GPU. Inputs outside ``varying`` must keep their memory.
     varying : slice
-        Which of them are others in every call.
+        Positions of the inputs that vary between calls.
 
     Raises
     ------
     RuntimeError
-        If the GPU cannot capture it.
+        If the function cannot be captured.
 
     References
     ----------
@@ -43,10 +43,10 @@ class CapturedScript:
         self._held = [tensor.clone() for tensor in tensors[varying]]
         inputs = list(tensors)
         inputs[varying] = self._held
-        # What is written on the way, such as the moments of a batch normalisation, is put back.
+        # Tensors that the runs change, such as moments of batch normalisation, are restored.
         fixed = [tensor for tensor, one in zip(tensors, inputs, strict=True) if tensor is one]
         before = [tensor.clone() for tensor in fixed]
-        # That of the tensors, which need not be the GPU that is used without a name.
+        # The tensors need not be on the current device.
         device = tensors[0].device
         stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         here = torch.cuda.current_stream(device)
@@ -56,13 +56,13 @@ class CapturedScript:
                 run(*inputs)
         here.wait_stream(stream)
         self._graph = torch.cuda.CUDAGraph()
-        # A thread that reads rows ahead may use the GPU meanwhile.
+        # A thread that prefetches rows may use the GPU during the capture.
         with torch.cuda.graph(self._graph, stream=stream, capture_error_mode="thread_local"):
             self._answers = run(*inputs)
         torch._foreach_copy_(fixed, before)
 
     def __call__(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Replay it on other numbers of the same shapes."""
+        """Replay the graph on other values of the same shapes."""
         torch._foreach_copy_(self._held, list(tensors[self._varying]))
         self._graph.replay()
         return self._answers

@@ -1,4 +1,4 @@
-"""Recording a computation: which operations of ATen it calls, and on what."""
+"""Recording of a computation as a graph of ATen operations."""
 
 from __future__ import annotations
 
@@ -13,20 +13,27 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class CannotRecord(Exception):
-    """The computation has a part that cannot be recorded, or not be replayed."""
+    """The computation has an operation that cannot be recorded or replayed."""
 
 
 class Recording(NamedTuple):
-    """A graph of operations, and the tensors that it takes from elsewhere than its inputs.
+    """A graph of operations and the constant tensors that it reads.
 
-    The value that a node had when it was recorded is its ``meta["val"]``.
+    The value of a node during recording is its ``meta["val"]``.
+
+    Attributes
+    ----------
+    graph : torch.fx.Graph
+        Operations with placeholders for the inputs.
+    constants : dict of str to Tensor
+        Tensors that are not inputs, by the target of their node.
     """
 
     graph: fx.Graph
     constants: dict[str, Tensor]
 
     def hold(self, value: Tensor, like: fx.Node | None = None) -> fx.Node:
-        """Return a new node of a constant, where nodes are inserted now."""
+        """Add a constant at the current insertion point of the graph and return its node."""
         name = f"constant_{len(self.constants)}"
         self.constants[name] = value
         node = self.graph.get_attr(name)
@@ -35,24 +42,25 @@ class Recording(NamedTuple):
 
 
 def record(compute: Callable[..., Sequence[Tensor]], tensors: Sequence[Tensor]) -> Recording:
-    """Run a computation once and note its operations, derivatives included.
+    """Run a computation once and record its operations, including those of derivatives.
 
     Parameters
     ----------
     compute : callable
-        From tensors to tensors. What it writes into the tensors that it is given is written.
+        Function from tensors to tensors. It is run, so that it may change its arguments.
     tensors : sequence of Tensor
-        Inputs of the shapes that it is recorded for.
+        Inputs. The recording is valid for their shapes and dtypes.
 
     Returns
     -------
     Recording
-        Of the operations below autograd and vmap, in their order.
+        The operations below autograd and vmap, in the order of their calls.
 
     Raises
     ------
     CannotRecord
-        If an operation depends on the numbers otherwise than by arithmetic.
+        If the output or the shape of an operation depends on values in a way that a graph cannot
+        express.
     """
     recorder = _Recorder(tensors)
     with _without_cast_cache(), recorder:
@@ -63,17 +71,17 @@ def record(compute: Callable[..., Sequence[Tensor]], tensors: Sequence[Tensor]) 
 
 @contextmanager
 def while_recording(device: torch.device) -> Iterator[None]:
-    """Leave no trace of what is drawn while a step is recorded, and say why one cannot be.
+    """Restore the random states after a recording, and raise CannotRecord for any error.
 
     Parameters
     ----------
     device : torch.device
-        On which the step is taken.
+        Device of the step.
 
     Raises
     ------
     CannotRecord
-        In the place of whatever a layer raises under a recording.
+        If the recorded code raises an exception.
     """
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         try:
@@ -87,7 +95,7 @@ def while_recording(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def _without_cast_cache() -> Iterator[None]:
-    """Let no cast of a weight be taken from before."""
+    """Disable the cache of autocast, so that every cast of a weight is recorded."""
     was_enabled = torch.is_autocast_cache_enabled()
     torch.set_autocast_cache_enabled(False)
     try:
@@ -97,9 +105,9 @@ def _without_cast_cache() -> Iterator[None]:
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch is half typed
-    """Writes each operation down as it is called.
+    """A dispatch mode that adds a node for each operation.
 
-    torch's own ``make_fx`` does the same for many more purposes, and takes ten times as long.
+    ``make_fx`` of torch has more features and is slower.
     """
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
@@ -107,7 +115,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch is
         self.graph = fx.Graph()
         self.recording = Recording(self.graph, {})
         self.nodes: dict[int, fx.Node] = {}
-        # As long as a tensor lives, nothing else has its number.
+        # Keeps tensors alive, so that their ids stay unique.
         self.alive: list[Tensor] = []
         for place, tensor in enumerate(tensors):
             self._note(tensor, self.graph.placeholder(f"input_{place}"))
@@ -117,7 +125,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch is
     ) -> Any:
         kwargs = kwargs or {}
         if _depends_on_values(func, args):
-            raise CannotRecord(f"{func} depends on the numbers")
+            raise CannotRecord(f"{func} depends on values")
         given = _replace_tensors((args, kwargs), self.node_of)
         answer = func(*args, **kwargs)
         node = self.graph.create_node("call_function", func, *given)
@@ -131,7 +139,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch is
         return answer
 
     def node_of(self, tensor: Tensor) -> fx.Node:
-        """Return where a tensor comes from; one from elsewhere is a constant from now on."""
+        """Return the node of a tensor; an unknown tensor becomes a constant."""
         if id(tensor) not in self.nodes:
             self._note(tensor, self.recording.hold(tensor))
         return self.nodes[id(tensor)]
@@ -143,15 +151,15 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch is
 
 
 def _depends_on_values(func: Any, args: tuple[Any, ...]) -> bool:
-    """Return True where an answer, or its shape, would be another for other numbers."""
+    """Return True if the output of an operation depends on values as a graph cannot express."""
     if func is torch.ops.aten.index.Tensor:
         return any(one is not None and one.dtype in (torch.bool, torch.uint8) for one in args[1])
-    riddles = torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape
-    return any(tag in func.tags for tag in riddles)
+    dynamic = torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape
+    return any(tag in func.tags for tag in dynamic)
 
 
 def _replace_tensors(given: Any, turn: Callable[[Tensor], fx.Node]) -> Any:
-    """Return arguments with each tensor turned into a node."""
+    """Return arguments with tensors replaced by nodes."""
     if isinstance(given, Tensor):
         return turn(given)
     if isinstance(given, list | tuple):

@@ -1,4 +1,4 @@
-"""A recorded computation as one call into torch: no Python between its operations."""
+"""A recorded computation as a TorchScript function, which runs without Python."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ try:
 except ImportError:  # a private name of torch
     optimized_execution = None  # type: ignore[assignment]
 
-#: Numbers by which torch's interpreter knows types and layouts.
+#: Codes of dtypes, layouts and memory formats in TorchScript.
 _CODES: dict[Any, int] = {
     torch.uint8: 0, torch.int8: 1, torch.int16: 2, torch.int32: 3, torch.int64: 4,
     torch.float16: 5, torch.float32: 6, torch.float64: 7, torch.bool: 11, torch.bfloat16: 15,
@@ -34,22 +34,24 @@ class UnknownTorch(CannotRecord):
 
 
 def script(recording: Recording) -> Script:
-    """Turn a recording into a function of torch's interpreter [1]_.
+    """Convert a recording to a TorchScript function [1]_.
 
     Parameters
     ----------
     recording : Recording
-        Of tensors in and a tuple of tensors out.
+        Recording with tensors as inputs and a tuple of tensors as output.
 
     Returns
     -------
     callable
-        The same tensors in, the same tensors out.
+        Function with the inputs and outputs of the recording.
 
     Raises
     ------
     CannotRecord
-        If there is something else in it, or torch lacks the names that are needed.
+        If the recording has a node that cannot be converted.
+    UnknownTorch
+        If this version of torch lacks a private name that is needed.
 
     References
     ----------
@@ -65,7 +67,7 @@ def script(recording: Recording) -> Script:
     constants = [recording.constants[name] for name in writer.constants]
 
     def run(*tensors: Tensor) -> tuple[Tensor, ...]:
-        # Optimised, products that share a factor would be taken together, and round otherwise.
+        # The optimiser would merge products with a common factor, which changes rounding.
         with torch.inference_mode(), optimized_execution(False):
             answers: tuple[Tensor, ...] = function(*tensors, *constants)
         return answers
@@ -82,7 +84,7 @@ def _check_names() -> None:
 
 
 class _Writer:
-    """Writes the nodes of a recording into a graph of the interpreter."""
+    """Converts the nodes of a recording to a TorchScript graph."""
 
     def __init__(self) -> None:
         self.graph: Any = torch._C.Graph()
@@ -94,7 +96,7 @@ class _Writer:
             if node.op == "placeholder":
                 self.values[node] = self.graph.addInput(node.name)
             elif node.op == "get_attr":
-                # Inputs come first: constants are handed over behind the tensors.
+                # Constants are additional inputs after the tensors.
                 self.values[node] = self.graph.addInput(node.name)
                 self.constants.append(str(node.target))
             elif node.op == "output":
@@ -149,7 +151,7 @@ class _Writer:
         return made.output()
 
     def _unpack(self, node: fx.Node, value: Any) -> list[Any]:
-        """Return the tensors of a list, as many as were recorded."""
+        """Return the elements of a tensor list of the recorded length."""
         count = len(node.meta["val"])
         parts = self.graph.insertNode(self.graph.create("prim::ListUnpack", [value], count))
         return list(parts.outputs())

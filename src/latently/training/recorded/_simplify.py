@@ -1,6 +1,6 @@
-"""Taking out of a recorded computation what need not be computed anew in every step.
+"""Simplification of a recorded computation.
 
-Each rule keeps every bit: what is left is the arithmetic that autograd would do.
+Every rule keeps all results to the bit.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from torch import Tensor, fx
 from latently.training.recorded._recording import Recording
 
 _ATEN = torch.ops.aten
-#: Operations that only mark what autograd shall see.
+#: Operations that matter for autograd only.
 _AUTOGRAD_NODES = (_ATEN.detach.default, _ATEN.alias.default)
 _COPY = _ATEN._to_copy.default
-#: Tensors of one number, whose shape is that of another tensor.
+#: Operations that create a constant tensor in the shape of another one, with its value.
 _FILLED = {
     _ATEN.ones_like.default: 1.0,
     _ATEN.zeros_like.default: 0.0,
@@ -29,12 +29,12 @@ _TRANSPOSES = (_ATEN.t.default, _ATEN.transpose.int)
 
 
 def simplify(recording: Recording) -> None:
-    """Take out of a recording what is no arithmetic, or the same in every step.
+    """Remove operations without arithmetic, and operations with the same result in every step.
 
     Parameters
     ----------
     recording : Recording
-        Changed in place.
+        Recording that is changed in place.
     """
     _remove_autograd_nodes(recording.graph)
     _remove_double_transposes(recording.graph)
@@ -45,17 +45,18 @@ def simplify(recording: Recording) -> None:
 
 
 def write_outputs(recording: Recording) -> list[int]:
-    """Let outputs that are products of matrices, or sums of rows, be written where they belong.
+    """Write outputs that are matrix products or sums over rows into given tensors.
 
     Parameters
     ----------
     recording : Recording
-        Simplified; it takes one more tensor for each of these outputs afterwards, to write into.
+        Simplified recording, changed in place. It gets an additional input for each of these
+        outputs, into which the output is written.
 
     Returns
     -------
     list of int
-        Which outputs, in the order in which their tensors are expected.
+        Indices of these outputs, in the order of the additional inputs.
     """
     graph = recording.graph
     last = graph.find_nodes(op="placeholder")[-1]
@@ -76,7 +77,7 @@ def write_outputs(recording: Recording) -> list[int]:
 
 
 def _call_with_output(node: fx.Node) -> tuple[Any, tuple[Any, ...]] | None:
-    """Return the call that writes what a node answers, but for where; None where there is none."""
+    """Return the function and arguments that write the output of a node into ``out``, or None."""
     if len(node.users) > 1:
         return None
     if node.target == _ATEN.mm.default:
@@ -84,14 +85,14 @@ def _call_with_output(node: fx.Node) -> tuple[Any, tuple[Any, ...]] | None:
     summed: Any = node.args[0] if node.target == _ATEN.view.default else None
     if summed is None or summed.target != _ATEN.sum.dim_IntList or summed.args[1:] != ([0], True):
         return None
-    # The gradient of an offset: the sum over the rows, whose first axis is taken off again.
+    # The gradient of a bias: the sum over the rows with keepdim, and a view without that axis.
     is_plain = summed.meta["val"].shape[1:] == node.meta["val"].shape
     return (_ATEN.sum.IntList_out, (summed.args[0], [0])) if is_plain else None
 
 
 def _remove_autograd_nodes(graph: fx.Graph) -> None:
     for node in graph.find_nodes(op="call_function", target=_COPY):
-        # A number that is made a tensor by way of a copy is as good as the number.
+        # A scalar that is converted to a tensor by a copy can be used as it is.
         if not isinstance(node.args[0], fx.Node):
             _replace(node, node.args[0])
     for mark in _AUTOGRAD_NODES:
@@ -100,7 +101,7 @@ def _remove_autograd_nodes(graph: fx.Graph) -> None:
 
 
 def _remove_double_transposes(graph: fx.Graph) -> None:
-    """Let a matrix that is turned twice be the matrix itself."""
+    """Replace a transpose of a transpose by the matrix."""
     for node in graph.nodes:
         inner = node.args[0] if node.args else None
         if (
@@ -112,7 +113,7 @@ def _remove_double_transposes(graph: fx.Graph) -> None:
 
 
 def _remove_identity_views(graph: fx.Graph) -> None:
-    """Let a view that shows what it is given in the same shape be that itself."""
+    """Replace a view with the shape and strides of its input by the input."""
     for node in graph.nodes:
         if node.target in _VIEWS:
             shown, given = node.meta["val"], node.args[0].meta["val"]
@@ -121,7 +122,7 @@ def _remove_identity_views(graph: fx.Graph) -> None:
 
 
 def _hold_numbers(recording: Recording) -> None:
-    """Let a number that a tensor is taken times, or plus, be made a tensor once."""
+    """Store scalar operands of arithmetic as constant tensors."""
     for node in recording.graph.nodes:
         like = node.meta.get("val")
         if node.target not in _WITH_NUMBERS or isinstance(node.args[1], fx.Node):
@@ -133,7 +134,7 @@ def _hold_numbers(recording: Recording) -> None:
 
 
 def _fold_constants(recording: Recording) -> None:
-    """Compute once what depends on shapes alone, such as the gradient of the mean of a loss."""
+    """Evaluate subgraphs that depend on shapes only, such as the gradient of a mean."""
     known: dict[fx.Node, Tensor] = {}
     for node in recording.graph.nodes:
         if node.op != "call_function" or not isinstance(node.meta.get("val"), Tensor):
@@ -152,7 +153,7 @@ def _fold_constants(recording: Recording) -> None:
 
 
 def _constant(node: fx.Node, known: dict[fx.Node, Tensor]) -> Tensor | None:
-    """Return the value of a node that is the same in every step, None for any other."""
+    """Return the value of a node if it is the same in every step, else None."""
     like: Tensor = node.meta["val"]
     if node.target in _FILLED:
         return torch.full(like.shape, _FILLED[node.target], dtype=like.dtype, device=like.device)
@@ -171,7 +172,7 @@ def _constant(node: fx.Node, known: dict[fx.Node, Tensor]) -> Tensor | None:
 
 
 def _is_zero_product(node: fx.Node, known: dict[fx.Node, Tensor]) -> bool:
-    """Return True for a constant of zeros times a single number, such as a penalty's weight."""
+    """Return True for a product of constant zeros and a scalar input, such as a penalty weight."""
     if node.target != _ATEN.mul.Tensor:
         return False
     parts = [one for one in node.args if isinstance(one, fx.Node)]
@@ -181,7 +182,7 @@ def _is_zero_product(node: fx.Node, known: dict[fx.Node, Tensor]) -> bool:
 
 
 def _remove_zero_summand(node: fx.Node, known: dict[fx.Node, Tensor]) -> None:
-    """Let a sum with zeros be the other summand."""
+    """Replace a sum with zeros by the other summand."""
     for one, other in (node.args, node.args[::-1]):
         is_zero = isinstance(one, fx.Node) and one in known and not known[one].any()
         if is_zero and isinstance(other, fx.Node) and _have_same_form(node, other):
@@ -195,13 +196,13 @@ def _have_same_form(one: fx.Node, other: fx.Node) -> bool:
 
 
 def _is_mutating(node: fx.Node) -> bool:
-    """Return True where a node writes into what it is given."""
+    """Return True if a node changes its inputs."""
     schema = getattr(node.target, "_schema", None)
     return schema is not None and bool(schema.is_mutable)
 
 
 def _must_stay(node: fx.Node) -> bool:
-    """Return True for a node that is of no use if nobody uses it."""
+    """Return True for a node that must be kept although no other node uses it."""
     return node.op in ("placeholder", "output") or _is_mutating(node)
 
 
