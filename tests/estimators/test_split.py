@@ -88,7 +88,7 @@ def test_the_order_of_rows_does_not_matter_beside_their_groups():
     ("change", "error", "words"),
     [
         ({"groups": np.zeros(100)}, DataError, "two groups"),
-        ({"groups": np.zeros(99)}, DataError, "one label a row"),
+        ({"groups": np.zeros(99)}, DataError, "one label per row"),
         ({"splitter": TimeSeriesSplit(200)}, DataError, "TimeSeriesSplit cannot split 100 rows"),
         ({"splitter": GroupKFold(3)}, DataError, "GroupKFold cannot split"),
         ({"splitter": KFold(3), "shuffle": False}, ParameterError, "Give one of them"),
@@ -106,7 +106,7 @@ def test_a_split_that_cannot_be_is_refused_in_a_sentence(change, error, words):
 # ------------------------------------------------------------------ twins
 def test_rows_on_both_sides_are_warned_of():
     rows = matrix(100)
-    with pytest.warns(DataWarning, match="validation rows are in training, too"):
+    with pytest.warns(DataWarning, match="validation rows have a copy in training"):
         Autoencoder(2, **QUICK).fit(np.concatenate([rows, rows]))
 
 

@@ -160,7 +160,8 @@ def test_the_summary_counts_columns_components_weights_and_steps(model, rows):
     n_columns = rows.shape[1]
     first, second, third = fitted.summary().splitlines()
     assert (
-        f"{n_columns} columns -> {fitted.n_components_} components, {n_weights:,} weights" in first
+        f"{n_columns} columns -> {fitted.n_components_} components, {n_weights:,} parameters"
+        in first
     )
     assert f"trained for {fitted.history_.last_step:,} steps ({fitted.history_.stopped})" in second
     assert third == str(fitted.baselines_)
