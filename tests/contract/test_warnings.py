@@ -1,4 +1,4 @@
-"""Warnings: one a call for all columns of one kind, each once, at the caller's line."""
+"""Warnings are issued once per call, joined over columns, at the line of the caller."""
 
 import warnings
 from functools import partial
@@ -44,7 +44,7 @@ def table(n_rows=240):
 
 
 def said(call):
-    """Return the warnings of a call, all of which are the package's own."""
+    """Return the warnings of a call, all of which must be of this package."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         call()

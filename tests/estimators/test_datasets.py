@@ -1,4 +1,4 @@
-"""Learning from rows on disk: the same as in memory, but for the order in which they come."""
+"""Fits to datasets on disk equal fits in memory, up to the order of the rows."""
 
 import numpy as np
 import pyarrow as pa

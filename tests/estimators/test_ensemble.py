@@ -1,4 +1,4 @@
-"""An ensemble rebuilds better than its members, and knows where it does not know."""
+"""An ensemble reconstructs better than its members, and its disagreement finds unusual rows."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Several seeds or sizes at once are the models of each of them."""
+"""Joint fits of several seeds or sizes equal separate fits."""
 
 import numpy as np
 import pytest

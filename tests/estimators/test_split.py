@@ -1,4 +1,4 @@
-"""Which rows are held out: groups whole, the last ones in time, as a splitter says."""
+"""Held-out rows: whole groups, the last rows, and the split of a splitter."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ QUICK = {"max_epochs": 2, "random_state": 0, "engine": "cpu"}
 
 
 def held_out(rule, n_rows, seed=0):
-    """Return the places of validation rows, among rows that were sorted at random."""
+    """Return the indices of the validation rows."""
     positions = np.random.default_rng(1).permutation(n_rows)
     split = rule.split(positions, n_rows, seed)
     assert not set(split.train.tolist()) & set(split.valid.tolist())

@@ -1,4 +1,4 @@
-"""The U-net: noise comes off, any size goes in, and what stands for what."""
+"""``UNetAutoencoder`` removes noise, accepts images of any size, and documents its code."""
 
 import numpy as np
 import pytest

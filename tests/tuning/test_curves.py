@@ -1,4 +1,4 @@
-"""Intervals that cover, and curves that say what more rows would do."""
+"""Coverage of confidence intervals, and advice of learning curves."""
 
 import numpy as np
 import pytest

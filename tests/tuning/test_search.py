@@ -1,4 +1,4 @@
-"""Searches: nested rows, figures side by side, nothing lost, every refusal in a sentence."""
+"""Searches: nested splits, comparison with baselines, storage, and error messages."""
 
 import os
 import signal
