@@ -22,6 +22,7 @@ from latently import (
     MaskedAutoencoder,
     MemoryAutoencoder,
     SparseAutoencoder,
+    make_report,
 )
 from latently.exceptions import DataWarning
 from latently.io import TableDataset, write
@@ -104,7 +105,7 @@ def test_two_searches_in_a_row_warn_of_their_own_columns():
 ANSWERS = {
     "detector": ("predict", "decision_function", "explain", "p_values"),
     "imputer": ("transform",),
-    "fit": ("transform", "reconstruct", "score_samples", "report"),
+    "fit": ("transform", "reconstruct", "score_samples", make_report),
 }
 
 
@@ -116,7 +117,8 @@ def test_an_answer_warns_once_of_unseen_values_and_once_of_values_beyond_the_lim
         model = FITS[name](X)
     # Rows of fit, of which one category is new: what fit saw is not called unseen.
     rows = X.assign(k=np.where(np.arange(len(X)) < 3, "new", X["k"]))
-    texts = [text for text, _ in said(lambda: getattr(model, method)(rows))]
+    answer = partial(method, model) if callable(method) else getattr(model, method)
+    texts = [text for text, _ in said(lambda: answer(rows))]
     unseen = [text for text in texts if "never seen in fit" in text]
     assert unseen == [
         "Column 'k' holds 3 values never seen in fit, for example 'new'; they count as unknown."
