@@ -10,7 +10,7 @@ from latently.datasets import make_transactions
 
 LIBRARIES = ["pandas", "polars", "pyarrow"]
 #: What a test says that doubles rows on purpose.
-TWINS = "ignore:.*validation rows are in training:latently.exceptions.DataWarning"
+TWINS = "ignore:.*validation rows have a copy in training:latently.exceptions.DataWarning"
 _QUESTIONS = ["transform", "reconstruct", "score_samples", "decision_function", "predict"]
 
 
