@@ -1,6 +1,7 @@
-"""Autoencoders with scikit-learn's manners.
+"""Autoencoders with the interface of scikit-learn, on tables and images.
 
-Nothing heavy is imported until it is used: ``import latently`` does not import torch.
+Public names are imported when they are first used, so that ``import latently`` is fast and does
+not import torch.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-#: Public names and the modules that hold them.
-_HOMES = {
+#: Module of each public name.
+_MODULE_OF = {
     "Autoencoder": "latently.estimators",
     "VariationalAutoencoder": "latently.estimators",
     "SparseAutoencoder": "latently.estimators",
@@ -202,8 +203,8 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _MODULE_OF:
+        return getattr(importlib.import_module(_MODULE_OF[name]), name)
     if name in _MODULES:
         return importlib.import_module(f"latently.{name}")
     raise AttributeError(f"module 'latently' has no attribute {name!r}")

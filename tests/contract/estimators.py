@@ -1,4 +1,4 @@
-"""The one list that every contract test runs over: a new estimator adds one line."""
+"""The list of estimators of all contract tests. A new estimator adds one line."""
 
 from functools import partial
 

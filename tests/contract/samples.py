@@ -1,4 +1,4 @@
-"""Small data, and the questions that every estimator is asked."""
+"""Small data sets, and the methods that every estimator is tested with."""
 
 import functools
 
@@ -10,12 +10,12 @@ from latently.datasets import make_transactions
 
 LIBRARIES = ["pandas", "polars", "pyarrow"]
 #: What a test says that doubles rows on purpose.
-TWINS = "ignore:.*validation rows are in training:latently.exceptions.DataWarning"
+TWINS = "ignore:.*validation rows have a copy in training:latently.exceptions.DataWarning"
 _QUESTIONS = ["transform", "reconstruct", "score_samples", "decision_function", "predict"]
 
 
 def matrix(n_rows=60, n_columns=5, seed=0, noise=0.1):
-    """Return numbers that two hidden traits explain but for some noise."""
+    """Return numbers of two latent factors with some noise."""
     rng = np.random.default_rng(seed)
     traits = rng.normal(size=(n_rows, 2))
     clean = traits @ rng.normal(size=(2, n_columns))
@@ -23,7 +23,7 @@ def matrix(n_rows=60, n_columns=5, seed=0, noise=0.1):
 
 
 def stack(*shape, dtype="float64", seed=0):
-    """Return images of random brightness; whole numbers span the range of their type."""
+    """Return images of random brightness, in the whole range of an integer type."""
     rng = np.random.default_rng(seed)
     pixels = rng.random(shape) * rng.random((shape[0], *[1] * (len(shape) - 1)))
     pixels.flat[:2] = 0, 1
@@ -54,7 +54,7 @@ def columns(frame):
 
 
 def answers(model, X):
-    """Ask a fitted model everything that it can be asked."""
+    """Return the results of all methods of a fitted model."""
     asked = {name: getattr(model, name)(X) for name in _QUESTIONS if hasattr(model, name)}
     if hasattr(model, "sample"):
         asked["sample"] = model.sample(4, random_state=0)
@@ -64,7 +64,7 @@ def answers(model, X):
 
 
 def same(one, other):
-    """Say whether two answers are equal to the bit, types included."""
+    """Return True if two results are bitwise equal, types included."""
     if isinstance(one, np.ndarray):
         return (
             one.dtype == other.dtype
@@ -75,7 +75,7 @@ def same(one, other):
 
 
 def assert_same_answers(one, other, X):
-    """Hold two models to the same answers, bit for bit."""
+    """Assert that two models give bitwise equal results."""
     expected, got = answers(one, X), answers(other, X)
     assert expected and expected.keys() == got.keys()
     assert [name for name in expected if not same(expected[name], got[name])] == []

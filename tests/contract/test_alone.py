@@ -1,4 +1,4 @@
-"""A row's answer does not depend on its batch: to the bit on kernels that were tried."""
+"""The result of a row does not depend on the batch, bitwise on the tested kernels."""
 
 import os
 from pathlib import Path
@@ -26,7 +26,7 @@ TRIED = (
 
 
 def assert_same(found, expected):
-    """Hold answers about the same rows against each other: to the bit, or as promised."""
+    """Assert that results of the same rows are bitwise equal, or equal within the tolerance."""
     if TRIED:
         np.testing.assert_array_equal(found, expected)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)

@@ -1,4 +1,4 @@
-"""Whatever comes in: a right answer, a counted warning, or an error that names the place."""
+"""Each input gives a right result, a warning with a count, or an error with the place."""
 
 import datetime as dt
 import warnings
@@ -34,14 +34,14 @@ class Warned(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """The rows are refused in few words that name the place."""
+    """The rows are refused with a short message that names the place."""
 
     words: str
     error: Any = DataError
 
 
 class Case(NamedTuple):
-    """What goes in, and what must happen; ``fitted_on`` is None where ``fit`` itself is asked."""
+    """Input and expected outcome. ``fitted_on`` is None if ``fit`` itself gets the input."""
 
     what: str
     data: Callable[[], Any]
@@ -303,7 +303,7 @@ def model():
 
 
 def hold(case, ask):
-    """Ask, and hold the outcome against what the case says must happen."""
+    """Call a method and assert the expected outcome."""
     if isinstance(case.must, Refused):
         with pytest.raises(case.must.error, match=case.must.words) as caught:
             ask()

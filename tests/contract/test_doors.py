@@ -1,4 +1,4 @@
-"""The same cells give the same answers to the bit, whatever library, type or file they come in."""
+"""Equal cells give bitwise equal results in any library, type or file."""
 
 import datetime as dt
 import string
@@ -141,7 +141,7 @@ def test_a_zone_changes_no_instant():
 
 # ---------------------------------------------------------------- answers
 def within(answer, rows):
-    """Hold answers against what the columns of the training rows can hold."""
+    """Assert that results are values that the training columns can hold."""
     for name in ("number", "count", "moment", "day", "took", "zero"):
         found = answer[name].dropna()
         assert found.between(rows[name].min(), rows[name].max()).all(), name

@@ -1,4 +1,4 @@
-"""Scores of rows however far away are finite and in order; a training row so far is named."""
+"""Scores of distant rows are finite and ordered, and distant training rows are named."""
 
 import warnings
 

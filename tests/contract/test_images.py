@@ -1,4 +1,4 @@
-"""Stacks of images in, the same stacks out: axes, size, type and range."""
+"""Stacks of images keep axes, size, type and range."""
 
 import numpy as np
 import pytest
@@ -290,7 +290,7 @@ WINDOWS = np.random.default_rng(0).normal(size=(60, 24, 3))
 
 
 def windows(*scales):
-    """Return windows (n, steps, channels) of a series, of unlike scale."""
+    """Return windows (n, steps, channels) of a series, with channels of different scale."""
     return WINDOWS * scales
 
 
@@ -372,7 +372,7 @@ def test_channels_of_unlike_range_are_warned_of():
 
 
 def shown(images, dtype):
-    """Return images in [0, 1] in another type, white as it is there."""
+    """Return images in [0, 1] converted to another type, with its value of white."""
     kind = np.dtype(dtype)
     if kind.kind == "f":
         return images.astype(kind)

@@ -1,4 +1,4 @@
-"""Odd tables: every method answers, or refuses in a sentence; no other package's warning leaks."""
+"""Every method accepts odd tables or raises a clear error, without warnings of other packages."""
 
 import contextlib
 import warnings

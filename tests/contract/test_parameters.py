@@ -1,4 +1,4 @@
-"""Numbers of NumPy as parameters: the same model, and the parameters that were given."""
+"""Numbers of NumPy as parameters give the same model and are kept as given."""
 
 import copy
 from dataclasses import fields, is_dataclass, replace
@@ -17,7 +17,7 @@ _LIMITS = {"batch_size": 16, "max_epochs": 2, "n_components": 2, "max_seconds": 
 
 
 def as_numpy(value):
-    """Return a parameter with NumPy's numbers, those within networks and corruptions too."""
+    """Return a parameter with numbers of NumPy, also inside networks and corruptions."""
     kinds = {bool: np.bool_, int: np.int64, float: np.float64}
     if type(value) in kinds:
         return kinds[type(value)](value)

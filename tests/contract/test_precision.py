@@ -1,4 +1,4 @@
-"""A row in single precision scores as its copy in double precision does."""
+"""A row in single precision scores like its copy in double precision."""
 
 import numpy as np
 import pytest

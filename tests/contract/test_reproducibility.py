@@ -1,4 +1,4 @@
-"""A seed decides everything; nobody else's randomness or threads are touched."""
+"""A seed determines the model, and the random state and threads of the caller are kept."""
 
 import pickle
 import random

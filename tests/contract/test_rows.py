@@ -1,4 +1,4 @@
-"""Rows of other kinds: masked arrays, tensors, numbered columns, exotic types; right or refused."""
+"""Masked arrays, tensors, numbered columns and other types are read or refused."""
 
 import datetime as dt
 import pathlib
@@ -165,7 +165,7 @@ class OnAnotherDevice:
 
 
 class Case(NamedTuple):
-    """What is given as rows, and what the error says to give instead."""
+    """Object given as rows, and the remedy that the error names."""
 
     what: str
     data: Callable[[], Any]

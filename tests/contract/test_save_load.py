@@ -1,4 +1,4 @@
-"""A file holds the whole model: what is loaded answers as what was saved."""
+"""A loaded model gives the results of the saved one."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""Every part is a parameter: pipelines, grids, cross-validation, frozen and fitted parts."""
+"""Models work in pipelines, grids and cross-validation, with frozen and fitted parts."""
 
 import numpy as np
 import pytest

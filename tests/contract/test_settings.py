@@ -1,4 +1,4 @@
-"""What is set for torch and NumPy elsewhere changes no model, and is as before afterwards."""
+"""Global settings of torch and NumPy change no model and are restored."""
 
 import threading
 from contextlib import contextmanager
@@ -74,7 +74,7 @@ OF_ALL = ("double", "meta", "inference mode", "NumPy raises")
 
 
 def everything(model, X, path):
-    """Fit, ask, save, load and go on learning; return all answers."""
+    """Fit, save, load and update a model, and return all results."""
     model.fit(X)
     found = list(answers(model, X).values())
     if model is not SEARCH and hasattr(model, "save"):

@@ -1,4 +1,4 @@
-"""Every check of scikit-learn, none expected to fail."""
+"""Every check of scikit-learn passes, and none is expected to fail."""
 
 import pytest
 from sklearn.utils.estimator_checks import (

@@ -1,4 +1,4 @@
-"""Frames of three libraries in, the same frames out: names, types, categories, order, index."""
+"""Frames of three libraries keep names, types, categories, order and index."""
 
 import datetime as dt
 
@@ -29,14 +29,14 @@ SCORERS = [model for model in ESTIMATORS if hasattr(model, "score_samples")]
 
 
 def schema(frame):
-    """Return names and types in the words of the frame's own library."""
+    """Return the names and the native types of the columns."""
     if isinstance(frame, pd.DataFrame):
         return {name: frame[name].dtype for name in frame}
     return dict(frame.schema) if isinstance(frame, pl.DataFrame) else frame.schema
 
 
 def concatenated(table, times):
-    """Return a table after itself, in its own library."""
+    """Return a table followed by itself, in its own library."""
     if isinstance(table, pd.DataFrame):
         return pd.concat([table] * times, ignore_index=True)
     return (
@@ -253,7 +253,7 @@ def test_a_gap_in_any_column_is_scored_and_filled(name, library):
 
 
 def in_library(table, library):
-    """Return an Arrow table in another library, ordered categories as that library has them."""
+    """Return an Arrow table in another library, with its type of ordered categories."""
     if library == "pyarrow":
         return table
     if library == "pandas":

@@ -1,4 +1,4 @@
-"""The same cells give the same answers to the bit, in a frame and in text of any notation."""
+"""Equal cells give bitwise equal results in a frame and in text of any notation."""
 
 import datetime as dt
 import gzip
@@ -74,7 +74,7 @@ NOTATIONS = {
 
 
 def text_of(rows, notation, end="\n"):
-    """Write rows as text, gaps as empty cells."""
+    """Return rows as text, with missing cells as empty ones."""
     write, mark = NOTATIONS[notation]
     cells = {
         name: ["" if value is None or pd.isna(value) else write(value) for value in rows[name]]
@@ -107,7 +107,7 @@ def with_mark(text, spec, folder):
 
 @pytest.fixture(scope="module", params=["pandas", "iso", "german"])
 def detector(request, tmp_path_factory):
-    """Return a loaded detector that was fitted on a frame, or on text."""
+    """Return a loaded detector that was fitted to a frame or to text."""
     folder = tmp_path_factory.mktemp("model")
     rows = frame()
     if request.param != "pandas":
@@ -119,7 +119,7 @@ def detector(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(detector):
-    """Return the rows that text is compared with, and their scores."""
+    """Return the reference rows and their scores."""
     rows, spec = frame(), detector.autoencoder_.preprocessor_.spec
     if spec.types[1].name == "double":
         rows["single"] = rows.single.astype(str).astype(float)

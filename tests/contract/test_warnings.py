@@ -1,4 +1,4 @@
-"""Warnings: one a call for all columns of one kind, each once, at the caller's line."""
+"""Warnings are issued once per call, joined over columns, at the line of the caller."""
 
 import warnings
 from functools import partial
@@ -22,6 +22,7 @@ from latently import (
     MaskedAutoencoder,
     MemoryAutoencoder,
     SparseAutoencoder,
+    make_report,
 )
 from latently.exceptions import DataWarning
 from latently.io import TableDataset, write
@@ -44,7 +45,7 @@ def table(n_rows=240):
 
 
 def said(call):
-    """Return the warnings of a call, all of which are the package's own."""
+    """Return the warnings of a call, all of which must be of this package."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         call()
@@ -104,7 +105,7 @@ def test_two_searches_in_a_row_warn_of_their_own_columns():
 ANSWERS = {
     "detector": ("predict", "decision_function", "explain", "p_values"),
     "imputer": ("transform",),
-    "fit": ("transform", "reconstruct", "score_samples", "report"),
+    "fit": ("transform", "reconstruct", "score_samples", make_report),
 }
 
 
@@ -116,7 +117,8 @@ def test_an_answer_warns_once_of_unseen_values_and_once_of_values_beyond_the_lim
         model = FITS[name](X)
     # Rows of fit, of which one category is new: what fit saw is not called unseen.
     rows = X.assign(k=np.where(np.arange(len(X)) < 3, "new", X["k"]))
-    texts = [text for text, _ in said(lambda: getattr(model, method)(rows))]
+    answer = partial(method, model) if callable(method) else getattr(model, method)
+    texts = [text for text, _ in said(lambda: answer(rows))]
     unseen = [text for text in texts if "never seen in fit" in text]
     assert unseen == [
         "Column 'k' holds 3 values never seen in fit, for example 'new'; they count as unknown."

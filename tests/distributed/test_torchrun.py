@@ -131,7 +131,7 @@ def test_each_worker_reports_a_disagreement(tmp_path):
     assert_refused(tmp_path, 2, "columns", "Worker 1 has other columns than the first one")
     assert_refused(tmp_path, 2, "values", "Worker 1 has other values than the first one")
     assert_refused(tmp_path, 2, "seed", "Worker 1 has other parameters than the first one")
-    assert_refused(tmp_path, 2, "files", "Worker 1 sees other columns than the first one")
+    assert_refused(tmp_path, 2, "files", "Worker 1 reads other columns than the first one")
 
 
 def test_fewer_rows_than_workers_are_refused(tmp_path):

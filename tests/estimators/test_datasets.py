@@ -1,4 +1,4 @@
-"""Learning from rows on disk: the same as in memory, but for the order in which they come."""
+"""Fits to datasets on disk equal fits in memory, up to the order of the rows."""
 
 import numpy as np
 import pyarrow as pa
@@ -145,7 +145,7 @@ def test_one_component_goes_to_the_weighty_rows_as_in_memory(tmp_path):
     ("given", "words"),
     [
         ({"groups": np.zeros(N_ROWS)}, "at least two groups"),
-        ({"groups": np.zeros(3)}, "one label a row"),
+        ({"groups": np.zeros(3)}, "one label per row"),
         ({"sample_weight": np.zeros(N_ROWS)}, "zero for every row"),
         ({"sample_weight": np.ones(3)}, "sample_weight"),
     ],
@@ -157,7 +157,9 @@ def test_labels_and_weights_that_do_not_match_are_refused(dataset, given, words)
 
 
 def test_a_target_needs_rows_in_memory(dataset):
-    with pytest.raises(ParameterError, match="needs rows in memory, got a dataset"):
+    with pytest.raises(
+        ParameterError, match="X must be in memory if there is a target, got a dataset"
+    ):
         Autoencoder(2).fit_pairs(dataset, make_table())
 
 

@@ -1,4 +1,4 @@
-"""How hard to try: of every estimator and task, and what each effort means."""
+"""The ``effort`` of every estimator and task, and the effect of each value."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""An ensemble rebuilds better than its members, and knows where it does not know."""
+"""An ensemble reconstructs better than its members, and its disagreement finds unusual rows."""
 
 import numpy as np
 import pandas as pd
@@ -182,7 +182,7 @@ def test_features_may_be_the_hidden_layers_of_all_members():
 
 def test_a_search_asks_for_a_space_of_its_own():
     model = EnsembleAutoencoder(MEMBER, n_estimators=2)
-    with pytest.raises(ParameterError, match="searched by its members"):
+    with pytest.raises(ParameterError, match="Tune a member"):
         AutoencoderSearchCV(model, n_trials=1, random_state=0).fit(TRAIN)
     space = {"n_estimators": [1, 2]}
     found = AutoencoderSearchCV(model, space, n_trials=1, random_state=0).fit(TRAIN)

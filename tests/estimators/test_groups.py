@@ -1,4 +1,4 @@
-"""Several seeds or sizes at once are the models of each of them."""
+"""Joint fits of several seeds or sizes equal separate fits."""
 
 import numpy as np
 import pytest
@@ -150,7 +150,7 @@ def test_codes_that_are_no_part_of_a_larger_one_are_fitted_alone(model):
 
 
 def test_no_size_is_refused():
-    with pytest.raises(ParameterError, match="names no size"):
+    with pytest.raises(ParameterError, match="must name at least one size"):
         fit_sizes(Autoencoder(), X, [])
     with pytest.raises(ParameterError, match="n_components"):
         fit_sizes(Autoencoder(), X, [2, 0])

@@ -1,4 +1,4 @@
-"""The autoencoder of maps: rows keep their neighbours, places decode."""
+"""``MapAutoencoder`` preserves neighbours, and its positions decode."""
 
 import numpy as np
 import pandas as pd

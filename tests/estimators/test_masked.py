@@ -1,4 +1,4 @@
-"""The masked autoencoder: ground truth recovered, noise left alone, held-out cells honest."""
+"""``MaskedAutoencoder`` recovers the truth, ignores noise, and reports unbiased errors."""
 
 import numpy as np
 import pytest
@@ -21,13 +21,13 @@ def fill(model, X):
 
 
 def relative_error(filled, X, gaps):
-    """Return the squared error of fills as a share of that of the column means."""
+    """Return the squared error of fills, divided by the error of the column means."""
     scaled = (filled - X) / X.std(0)
     return float(np.square(scaled[gaps]).mean())
 
 
 def bent(n_rows, seed=0):
-    """Return columns that no linear relation explains."""
+    """Return columns with nonlinear relations only."""
     rng = np.random.default_rng(seed)
     a, b = rng.uniform(-1, 1, (2, n_rows))
     return np.column_stack([a, b, a**2, np.sign(a * b), np.abs(b)])

@@ -1,4 +1,4 @@
-"""Memory is estimated before it is taken: what would not fit is refused in a sentence."""
+"""Memory is estimated before it is allocated, and an error names the remedy."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Batches of one row: they have no variance to normalise by, and must not ruin a model."""
+"""Batches of one row have no variance and must not spoil a model."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ QUICK = {"random_state": 0, "engine": "cpu"}
 
 
 def left(model, X=IMAGES):
-    """Return the share of the variation that is not rebuilt."""
+    """Return the share of the variation that is not reconstructed."""
     return np.mean((model.reconstruct(X) - X) ** 2) / np.var(X - X.mean(0))
 
 

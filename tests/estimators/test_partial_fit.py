@@ -1,4 +1,4 @@
-"""Learning chunk by chunk."""
+"""Training chunk by chunk."""
 
 import numpy as np
 import pytest

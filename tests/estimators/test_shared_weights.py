@@ -1,4 +1,4 @@
-"""Weights that encoder and decoder share: one weight in training, in files and in ensembles."""
+"""Weights shared by encoder and decoder stay shared in training, files and ensembles."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from latently.exceptions import ParameterError
 
 
 class Transposed(nn.Module):
-    """A decoder that uses the encoder's weight."""
+    """Decoder that uses the transposed weight of the encoder."""
 
     def __init__(self, encoder):
         super().__init__()
@@ -52,7 +52,7 @@ ROWS = np.random.default_rng(0).normal(size=(120, 8))
 
 
 def n_shared(model):
-    """Return how many names of weights stand for a weight that another name has."""
+    """Return the number of names of weights that are shared with another name."""
     every = [weight for _, weight in model.module_.named_parameters(remove_duplicate=False)]
     return len(every) - len({id(weight) for weight in every})
 

@@ -1,4 +1,4 @@
-"""How many components: the truth recovered, the choice explained, a code cut."""
+"""Number of components: recovery of the truth, reasons of the selection, and cuts of a code."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ QUICK = {"max_epochs": 3, "random_state": 0, "engine": "cpu"}
 
 
 def linear_mix(size, n_rows=300, n_columns=12, noise=0.02):
-    """Return rows that ``size`` causes made."""
+    """Return rows that are mixtures of ``size`` latent factors."""
     rng = np.random.default_rng(size)
     causes = rng.uniform(-1, 1, (n_rows, size))
     rows = causes @ rng.normal(size=(size, n_columns))

@@ -1,4 +1,4 @@
-"""Which rows are held out: groups whole, the last ones in time, as a splitter says."""
+"""Held-out rows: whole groups, the last rows, and the split of a splitter."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ QUICK = {"max_epochs": 2, "random_state": 0, "engine": "cpu"}
 
 
 def held_out(rule, n_rows, seed=0):
-    """Return the places of validation rows, among rows that were sorted at random."""
+    """Return the indices of the validation rows."""
     positions = np.random.default_rng(1).permutation(n_rows)
     split = rule.split(positions, n_rows, seed)
     assert not set(split.train.tolist()) & set(split.valid.tolist())
@@ -88,7 +88,7 @@ def test_the_order_of_rows_does_not_matter_beside_their_groups():
     ("change", "error", "words"),
     [
         ({"groups": np.zeros(100)}, DataError, "two groups"),
-        ({"groups": np.zeros(99)}, DataError, "one label a row"),
+        ({"groups": np.zeros(99)}, DataError, "one label per row"),
         ({"splitter": TimeSeriesSplit(200)}, DataError, "TimeSeriesSplit cannot split 100 rows"),
         ({"splitter": GroupKFold(3)}, DataError, "GroupKFold cannot split"),
         ({"splitter": KFold(3), "shuffle": False}, ParameterError, "Give one of them"),
@@ -106,7 +106,7 @@ def test_a_split_that_cannot_be_is_refused_in_a_sentence(change, error, words):
 # ------------------------------------------------------------------ twins
 def test_rows_on_both_sides_are_warned_of():
     rows = matrix(100)
-    with pytest.warns(DataWarning, match="validation rows are in training, too"):
+    with pytest.warns(DataWarning, match="validation rows have a copy in training"):
         Autoencoder(2, **QUICK).fit(np.concatenate([rows, rows]))
 
 

@@ -1,4 +1,4 @@
-"""What a fit says about itself: history, baselines, summary, trouble."""
+"""History, baselines, summary and warnings of a fit."""
 
 import numpy as np
 import pytest
@@ -160,7 +160,8 @@ def test_the_summary_counts_columns_components_weights_and_steps(model, rows):
     n_columns = rows.shape[1]
     first, second, third = fitted.summary().splitlines()
     assert (
-        f"{n_columns} columns -> {fitted.n_components_} components, {n_weights:,} weights" in first
+        f"{n_columns} columns -> {fitted.n_components_} components, {n_weights:,} parameters"
+        in first
     )
     assert f"trained for {fitted.history_.last_step:,} steps ({fitted.history_.stopped})" in second
     assert third == str(fitted.baselines_)
@@ -168,7 +169,7 @@ def test_the_summary_counts_columns_components_weights_and_steps(model, rows):
 
 # ---------------------------------------------------------------- trouble
 class Poison(nn.Module):
-    """A layer whose answer is no number after some batches."""
+    """Layer that returns NaN after some batches."""
 
     def __init__(self, layer, sound_batches):
         super().__init__()
@@ -200,7 +201,7 @@ def test_a_custom_module_that_answers_nan_is_told_so(sound_batches):
 
 
 class Stumbles(nn.Module):
-    """A layer that answers NaN for one stretch of training and is sound ever after."""
+    """Layer that returns NaN in one part of the training."""
 
     def __init__(self, layer, bad_batch):
         super().__init__()
@@ -223,7 +224,7 @@ def test_one_bad_batch_is_rolled_back_and_told():
 
 
 def interrupting(after):
-    """Return a corruption that presses Ctrl-C after some batches."""
+    """Return a corruption that raises KeyboardInterrupt after some batches."""
     seen = 0
 
     def corrupt(values, observed):
@@ -284,7 +285,7 @@ def test_an_interruption_inside_a_task_is_passed_on_as_a_warning():
 
 
 class Interrupt:
-    """Press Ctrl-C at once."""
+    """Raise KeyboardInterrupt at the first call."""
 
     def __call__(self, values, observed):
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""The U-net: noise comes off, any size goes in, and what stands for what."""
+"""``UNetAutoencoder`` removes noise, accepts images of any size, and documents its code."""
 
 import numpy as np
 import pytest
@@ -244,7 +244,7 @@ def test_what_a_unet_cannot_do_is_said():
         model.partial_fit(images[:, :5])
     with pytest.raises(ParameterError, match="channels must be"):
         UNetAutoencoder(channels=(8, 0)).fit(images)
-    with pytest.raises(DataError, match="no common shape"):
+    with pytest.raises(DataError, match="must have one size"):
         model.reconstruction_error([images[0], images[0][:4]], per_feature=True)
 
 

@@ -1,4 +1,4 @@
-"""The evidence of a variational model, against what is known in closed form."""
+"""The evidence of a variational model equals closed forms."""
 
 import numpy as np
 import pytest
@@ -16,14 +16,14 @@ X = RNG.normal(size=(300, 2)) @ RNG.normal(size=(2, 4)) + 0.3 * RNG.normal(size=
 
 
 def linear_network():
-    """Return an encoder and a decoder that begin alike every time."""
+    """Return an encoder and a decoder with fixed initial weights."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return CustomNetwork(nn.Linear(4, 4), nn.Linear(2, 4))
 
 
 def linear_model(**params):
-    """Return a probabilistic PCA: every part of it is linear and Gaussian."""
+    """Return a probabilistic PCA, a linear Gaussian model."""
     network = linear_network()
     return VariationalAutoencoder(2, network=network, random_state=0, **params).fit(X)
 
@@ -87,7 +87,7 @@ def test_the_same_seed_draws_the_same_rows(model):
 
 
 def losses_of(model, n_draws, n_repeats=200):
-    """Return the training loss of a batch under so many draws, mean over many tosses of noise."""
+    """Return the training loss of a batch with ``n`` draws, averaged over the noise."""
     values, _ = model.preprocessor_.encode(X[:20])
     cells = Cells(torch.from_numpy(values).float())
     module = model.module_

@@ -1,4 +1,4 @@
-"""What the weight of a row does to a fit."""
+"""The effect of sample weights on a fit."""
 
 import numpy as np
 import pytest

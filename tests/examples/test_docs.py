@@ -74,6 +74,6 @@ def test_the_examples_of_a_module_run(name):
 
 
 def test_every_public_name_is_listed_and_can_be_had():
-    assert set(latently._HOMES) | set(latently._MODULES) == set(latently.__all__)
+    assert set(latently._MODULE_OF) | set(latently._MODULES) == set(latently.__all__)
     assert all(getattr(latently, name) is not None for name in latently.__all__)
     assert set(latently.__all__) <= set(dir(latently))

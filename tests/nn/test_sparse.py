@@ -169,7 +169,7 @@ def test_a_deep_network_has_a_sparse_code_and_no_dictionary():
     model = SparseAutoencoder(24, n_active=2, network=DenseNetwork((16,)), max_epochs=2, **QUICK)
     model.fit(rows)
     assert ((model.transform(rows) != 0).sum(1) <= 2).all()
-    with pytest.raises(DataError, match="no dictionary"):
+    with pytest.raises(DataError, match="needs a DictionaryNetwork"):
         _ = model.dictionary_
 
 

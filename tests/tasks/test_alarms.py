@@ -192,7 +192,7 @@ def test_a_pair_of_categories_that_never_came_together_is_an_anomaly(robust):
     np.testing.assert_array_equal(detector.predict(pairs), [1, -1])
 
 
-@pytest.mark.filterwarnings("ignore:.*validation rows are in training")
+@pytest.mark.filterwarnings("ignore:.*validation rows have a copy in training")
 def test_a_network_is_not_calibrated_by_copies_of_its_training_rows():
     rng = np.random.default_rng(0)
     base = continuous(rng, 300)

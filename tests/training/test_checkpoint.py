@@ -415,7 +415,7 @@ def test_training_ends_at_its_time_limit_within_a_step(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         after_some_steps(patched, lambda _: clock.__setitem__(0, 60.0))
         patched.setattr(time, "monotonic", lambda: clock[0])
-        with pytest.warns(TrainingWarning, match="ended at its time limit; the weights of step 10"):
+        with pytest.warns(TrainingWarning, match="ended at its time limit. The weights of step 10"):
             stopped = clone(model).set_params(max_seconds=30).fit(X, checkpoint=tmp_path)
     assert stopped.history_.stopped == "time limit" and not stopped.interrupted_
     assert np.isfinite(stopped.score_samples(X)).all()

@@ -1,4 +1,4 @@
-"""Intervals that cover, and curves that say what more rows would do."""
+"""Coverage of confidence intervals, and advice of learning curves."""
 
 import numpy as np
 import pytest
@@ -95,12 +95,12 @@ def test_what_makes_no_curve_is_refused(change):
 
 
 def test_what_has_no_score_is_refused():
-    with pytest.raises(ParameterError, match="has no score"):
+    with pytest.raises(ParameterError, match="must have a score method"):
         learning_curve(MemoryAutoencoder(), matrix(100))
     with pytest.raises(ParameterError, match="Give a scoring"):
         repeated_score(MemoryAutoencoder(), matrix(100))
 
 
 def test_too_few_rows_make_no_point():
-    with pytest.raises(DataError, match="20 are needed"):
+    with pytest.raises(DataError, match="at least 20 rows each"):
         learning_curve(QUICK, matrix(100), shares=(0.1,))

@@ -1,4 +1,4 @@
-"""What may be searched."""
+"""Search spaces and their defaults."""
 
 import numpy as np
 import optuna

@@ -1,7 +1,7 @@
 """Autoencoders with the interface of scikit-learn: base classes here, named ones in ``models``.
 
 ``fit`` holds the steps of a fit. Everything here may import from ``training`` and the packages
-below it; other packages import from this file only.
+below it. Other packages import from this file only.
 """
 
 from latently.estimators._base import BaseAutoencoder, SupportName, seeded

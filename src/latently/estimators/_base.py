@@ -1,4 +1,4 @@
-"""What all autoencoders answer, however they were fitted."""
+"""Base class of all autoencoders: reconstruction, scores, saving and restoring."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ from latently.preprocessing import Preprocessor
 from latently.schema import Rounding, plain_rows
 from latently.training import Engine, History, check_threads, has_lost_cuda, resolve_engine
 
-#: Whether answers are values that their columns can hold, or expected values.
+#: "column" for values that a column can hold, "free" for expected values.
 SupportName = Literal["column", "free"]
 _RANDOM_STATE_LOCK = threading.RLock()
-#: Fitted attributes that are written to a model file beside weights and history.
+#: Fitted attributes that are written to a model file in addition to weights and history.
 _SAVED = (
     "n_features_in_",
     "feature_names_in_",
@@ -65,9 +65,9 @@ _SAVED = (
     "rotation_",
     "interrupted_",
 )
-#: Fitted attributes that a model file holds in another form, or that follow from others.
+#: Fitted attributes that are saved in another form, or that follow from others.
 _SAVED_ELSEWHERE = (*_SAVED, "module_", "history_", "estimators_")
-#: Records that the summary of a model ends with.
+#: Attributes whose text ends the summary of a model.
 _SUMMARY_RECORDS = ("components_curve_", "baselines_")
 
 
@@ -78,10 +78,10 @@ class BaseAutoencoder(
     BaseEstimator,  # type: ignore[misc]
     ABC,
 ):
-    """A torch module that rebuilds rows, with scikit-learn's methods around it.
+    """Estimator around a torch module that reconstructs rows.
 
-    A subclass says in ``fit`` how the module comes about, and in ``_empty_module`` how a saved one
-    is built before its weights are put back.
+    A subclass implements ``fit``, which sets ``module_``, and ``_empty_module``, which builds the
+    module of a saved model before its weights are loaded.
     """
 
     effort: Effort
@@ -93,18 +93,18 @@ class BaseAutoencoder(
     n_components_: int
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]]
-    #: True if rows of ``fit`` are judged as if they had not been there.
+    #: True if training rows are scored like unseen rows.
     judges_own_rows: ClassVar[bool] = False
-    #: True if images of another size than those of ``fit`` are understood.
+    #: True if images may differ in size from the images of ``fit``.
     takes_any_size: ClassVar[bool] = False
 
     @abstractmethod
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn to rebuild rows."""
+        """Fit the model to rows."""
 
     @abstractmethod
     def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Learn from the next rows of a stream."""
+        """Update the model with the next rows of a stream."""
 
     @abstractmethod
     def _empty_module(self, shapes: dict[str, tuple[int, ...]]) -> AutoencoderModule:
@@ -117,7 +117,7 @@ class BaseAutoencoder(
 
     @property
     def can_copy_rows(self) -> bool:
-        """True if the code may be a copy of the row, so that any row is rebuilt."""
+        """True if the code has room for a copy of the row, so that any row can be reconstructed."""
         return False
 
     # ------------------------------------------------------------------ answers
@@ -132,7 +132,7 @@ class BaseAutoencoder(
         Returns
         -------
         ndarray of shape (n_samples, n_components_)
-            Codes, float32 for float32 rows, else float64.
+            Codes, as float32 for float32 rows and as float64 for all others.
 
         Raises
         ------
@@ -144,21 +144,21 @@ class BaseAutoencoder(
         return codes if rotation is None else rotation.apply(codes)
 
     def inverse_transform(self, X: ArrayLike, *, support: SupportName = "column") -> Any:
-        """Decode codes into rows of the kind that ``fit`` saw.
+        """Decode codes into rows of the type seen in ``fit``.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_components_)
             Codes, as ``transform`` returns them.
         support : {"column", "free"}, default="column"
-            "column" answers with values that each column can hold: within the bounds of the
-            training rows, on their grid of decimals or steps. "free" answers with the expected
-            value of each number, which has the least squared error.
+            "column" returns values that each column can hold: within the bounds of the training
+            rows, on their grid of decimals or steps. "free" returns the expected value of each
+            number, which has the least squared error.
 
         Returns
         -------
         ndarray, DataFrame, Table or image stack
-            In the columns, types and units of ``fit``.
+            Rows in the columns, types and units of ``fit``.
 
         Raises
         ------
@@ -173,39 +173,40 @@ class BaseAutoencoder(
     def interpolate(
         self, first: Any, last: Any, n_steps: int = 8, *, support: SupportName = "column"
     ) -> Any:
-        """Walk from one row to another, on the straight line between their codes.
+        """Decode codes on the straight line between the codes of two rows.
 
-        Straight, for codes need not lie on a sphere: not those of a plain model, nor the means
-        that a variational one encodes to.
+        The line is straight, because neither the codes of a plain model nor the posterior means of
+        a variational one lie on a sphere.
 
         Parameters
         ----------
         first, last : array-like, DataFrame, Table or image stack
             One row each, with the columns of ``fit``.
         n_steps : int, default=8
-            Rows of the answer, both ends included.
+            Number of rows to return, both ends included.
         support : {"column", "free"}, default="column"
-            "column" answers with values that each column can hold: within the bounds of the
-            training rows, on their grid of decimals or steps. "free" answers with the expected
-            value of each number, which has the least squared error.
+            "column" returns values that each column can hold: within the bounds of the training
+            rows, on their grid of decimals or steps. "free" returns the expected value of each
+            number, which has the least squared error.
 
         Returns
         -------
         ndarray, DataFrame, Table or image stack
-            From the reconstruction of ``first`` to that of ``last``, in the columns, types and
-            units of ``fit``.
+            Rows from the reconstruction of ``first`` to the one of ``last``, in the columns, types
+            and units of ``fit``.
 
         Raises
         ------
         DataError
-            If there is not one row each.
+            If ``first`` or ``last`` is not exactly one row.
         """
         limits = {"n_steps": [Interval(Integral, 2, None, closed="left")]}
         check_parameters(limits, {"n_steps": n_steps}, "interpolate")
         ends = [self.transform(rows) for rows in (first, last)]
         if any(len(end) != 1 for end in ends):
             raise DataError(
-                f"interpolate walks from one row to one row, got {len(ends[0])} and {len(ends[1])}."
+                f"first and last must be one row each, got {len(ends[0])} and {len(ends[1])} rows. "
+                "Select one, such as X[:1]."
             )
         check_answer_memory(
             n_steps, self.preprocessor_.layout.width + self.n_components_,
@@ -215,21 +216,21 @@ class BaseAutoencoder(
         return self.inverse_transform(codes, support=support)
 
     def reconstruct(self, X: Any, *, support: SupportName = "column") -> Any:
-        """Rebuild rows through the code; missing cells come back filled.
+        """Reconstruct rows from their codes. Missing cells are filled.
 
         Parameters
         ----------
         X : array-like, DataFrame, Table or image stack
             Rows with the columns of ``fit``.
         support : {"column", "free"}, default="column"
-            "column" answers with values that each column can hold: within the bounds of the
-            training rows, on their grid of decimals or steps. "free" answers with the expected
-            value of each number, which has the least squared error.
+            "column" returns values that each column can hold: within the bounds of the training
+            rows, on their grid of decimals or steps. "free" returns the expected value of each
+            number, which has the least squared error.
 
         Returns
         -------
         ndarray, DataFrame, Table or image stack
-            In the columns, types and units of ``fit``, a frame in the library of ``X``.
+            Rows in the columns, types and units of ``fit``. A frame is of the library of ``X``.
 
         Raises
         ------
@@ -244,24 +245,25 @@ class BaseAutoencoder(
         return self.preprocessor_.decode(values, like=like, rounding=rounding)
 
     def reconstruction_error(self, X: Any, *, per_feature: bool = False) -> np.ndarray:
-        """Return how badly each row, or each cell, is rebuilt.
+        """Return the reconstruction error of each row or of each cell.
 
-        A cell's error is its half deviance in nats, zero for a perfect reconstruction: half the
-        squared difference in standard deviations of the column for a number, minus the log of the
-        probability given to its value for a category. It is comparable across columns.
+        The error of a cell is its half deviance in nats, which is comparable across columns and
+        zero for a perfect reconstruction. For a number with a "gaussian" likelihood it is half the
+        squared difference, in standard deviations of the column. For a category it is the negative
+        logarithm of the probability of its value.
 
         Parameters
         ----------
         X : array-like, DataFrame, Table or image stack
             Rows with the columns of ``fit``.
         per_feature : bool, default=False
-            True returns the error of each cell.
+            If True, return the error of each cell.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_features) or of the images' shape
-            Mean over the observed cells of a row; or per cell, in the order of the columns, zero
-            where a cell is missing.
+            Mean error over the observed cells of each row, or the error of each cell in the order
+            of the columns, which is zero for missing cells.
 
         Raises
         ------
@@ -274,16 +276,16 @@ class BaseAutoencoder(
         return self._infer(X, row_errors)
 
     def _residuals(self, X: Any) -> np.ndarray:
-        """Return encoded rows less their reconstruction, zero where missing, (n, width)."""
+        """Return encoded rows minus their reconstruction, zero where missing, (n_rows, width)."""
         return self._infer(X, residuals_of)
 
     def _observed(self, X: Any) -> np.ndarray | None:
-        """Return which cells were seen, (n, n_columns); None where all were."""
+        """Return a mask of the observed cells, (n_rows, n_columns), or None if all are."""
         observed = self._read(X).observed
         return None if observed is None else observed.numpy()
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """Return how normal each row is: minus its reconstruction error.
+        """Return the normality score of each row, its negative reconstruction error.
 
         Parameters
         ----------
@@ -293,7 +295,7 @@ class BaseAutoencoder(
         Returns
         -------
         ndarray of shape (n_samples,)
-            Nats a column; higher is more normal.
+            Score in nats per column. Higher is more normal.
         """
         return -self.reconstruction_error(X)
 
@@ -303,14 +305,14 @@ class BaseAutoencoder(
         Returns
         -------
         str
-            Sizes, training, and how it compares with the column means and PCA.
+            Sizes, training, and the comparison with the column means and PCA.
         """
         check_fitted(self)
         n_parameters = sum(p.numel() for p in self.module_.parameters())
         n_columns = self.preprocessor_.layout.n_columns
         lines = [
             f"{type(self).__name__}: {n_columns:,} columns -> {self.n_components_:,} components, "
-            f"{n_parameters:,} weights",
+            f"{n_parameters:,} parameters",
             f"trained for {self.history_.last_step:,} steps ({self.history_.stopped}), "
             f"best at step {self.history_.best_step:,}; effort: {self._own_effort}",
         ]
@@ -321,22 +323,22 @@ class BaseAutoencoder(
 
     @property
     def is_denoiser(self) -> bool:
-        """True where the model is built to take noise off: it was trained with some, or will be."""
+        """True if the model is trained to remove a corruption."""
         return getattr(self, "corruption", None) is not None
 
     @property
     def has_narrow_code(self) -> bool:
-        """True where rows go through a code smaller than they are, in which noise has no room."""
+        """True if the code can be a bottleneck, in which noise has no room."""
         return hasattr(self, "corruption")
 
     # ------------------------------------------------------------------ inside
     @property
     def _own_effort(self) -> Effort:
-        """How much is done to train."""
+        """Effort of the training."""
         return self.effort
 
     def _decoded(self, codes: np.ndarray) -> np.ndarray:
-        """Return the expected encoded rows of codes, as ``transform`` returns them."""
+        """Return the expected encoded rows of codes from ``transform``."""
         codes = codes if self._rotation is None else self._rotation.undo(codes)
         return self._ask(Cells(as_tensor(codes)), decoded)
 
@@ -354,27 +356,27 @@ class BaseAutoencoder(
         return "frame" if getattr(spec, "container", "numpy") != "numpy" else "array"
 
     def _leaving_out(self, n_copies: int) -> Self:
-        """Return a view that scores rows without so many of their copies among stored rows."""
+        """Return a view that ignores ``n_copies`` copies of a row among the stored rows."""
         return self
 
     def _draw_seed(self) -> int:
-        """Return the seed of a fit, the same on all workers."""
+        """Return the seed of a fit, which is the same on all workers."""
         workers = resolve_engine(self.engine).workers
         return workers.compute_on_first(lambda: read_seed(self.random_state))
 
     def _read(self, X: Any, *, fitting: bool = False) -> Cells:
-        """Judge and encode rows; when ``fitting``, keep quiet of values that were not kept."""
+        """Validate and encode rows. If ``fitting``, do not warn of values that are not kept."""
         data = read_input(self, X, reset=False, fitted_on=self._fitted_on)
         return encode(self.preprocessor_, data, fitting=fitting)
 
     def _infer(self, X: Any, question: Question) -> np.ndarray:
-        """Ask the module about rows, in the precision of the input; about a dataset in pieces."""
+        """Evaluate a question on rows, in the precision of the input. Read a dataset in pieces."""
         return by_pieces(X, lambda rows: self._ask(self._read(rows), question))
 
     def _infer_by_noise(self, X: Any, question: Question) -> np.ndarray:
-        """Ask about rows with noise that is drawn by their content, in double precision.
+        """Evaluate a question whose noise is derived from the rows, in double precision.
 
-        Rounded to single precision, a row would get other noise than its copy in double.
+        Rounded to single precision, a row would get other noise than its copy in double precision.
         """
         if not (hasattr(X, "__array__") and str(getattr(X, "dtype", "")).endswith("float32")):
             return self._infer(X, question)
@@ -397,7 +399,7 @@ class BaseAutoencoder(
 
     @property
     def _has_own_network(self) -> bool:
-        """True where modules are the user's, who knows how large they are."""
+        """True if the user supplies the torch modules, whose size is then not checked."""
         return False
 
     def _fitted_state(self) -> dict[str, Any]:
@@ -409,7 +411,7 @@ class BaseAutoencoder(
         return {**state, "history_": self.history_.to_dict(), "weights": weights}
 
     def _is_own_state(self, name: str) -> bool:
-        """Return True for a fitted attribute that a class of the user's own adds."""
+        """Return True for a fitted attribute that is added by a class of the user."""
         if not name_in_file(type(self)).startswith(OWN) or hasattr(type(self), name):
             return False
         is_fitted = name.endswith("_") and not name.startswith("_")
@@ -443,13 +445,13 @@ class BaseAutoencoder(
 
 
 def rounding_of(support: SupportName, method: str) -> Rounding:
-    """Return how the answers of a method are moved onto what columns can hold."""
+    """Return the rounding of a method that returns rows, from its ``support``."""
     check_parameters({"support": [StrOptions({"column", "free"})]}, {"support": support}, method)
     return "nearest" if support == "column" else "free"
 
 
 def _renew_lock() -> None:
-    """Replace the lock, which a thread that a forked process lacks may hold."""
+    """Replace the lock after a fork, where its owner may be a thread that no longer exists."""
     global _RANDOM_STATE_LOCK
     _RANDOM_STATE_LOCK = threading.RLock()
 
@@ -460,9 +462,9 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed torch for a while; the caller's random state is as before afterwards.
+    """Seed torch within the context, and restore the random state of the caller afterwards.
 
-    Torch has one random state for all threads, so that only one of them may draw from it at once.
+    Torch has one random state for all threads, so that a lock lets only one thread draw from it.
     """
     devices = [] if has_lost_cuda() else list(range(torch.cuda.device_count()))
     with own_settings(), _RANDOM_STATE_LOCK, torch.random.fork_rng(devices=devices):

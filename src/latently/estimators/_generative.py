@@ -1,4 +1,4 @@
-"""What a trained autoencoder answers beside its code: a score, new rows, other axes."""
+"""Base class of autoencoders with a prior over the code: scores, samples and rotations."""
 
 from __future__ import annotations
 
@@ -30,42 +30,42 @@ from latently.nn import Cells, SparseLatent
 from latently.preprocessing import TablePreprocessor
 from latently.training import TrainingData
 
-#: Rows that a generator draws to find which of its numbers stand for a point mass.
+#: Generated rows that determine which values of a column become point masses.
 _REFERENCE_ROWS = 4_096
 
 
 class GenerativeAutoencoder(BaseAutoencoder):
-    """The answers of models that were trained by gradient descent."""
+    """Autoencoder whose code has a prior, so that it can be sampled, scored and rotated."""
 
     @property
     def _learns_scale(self) -> bool:
-        """Whether the noise of each number is learnt; variational models need it."""
+        """True if the noise scale of each numeric column is learnt, as in variational models."""
         return False
 
     def rotate_latents(self, X: Any, method: RotationName = "ica") -> Self:
-        """Turn the axes of the code so that they can be read; no reconstruction changes.
+        """Rotate the axes of the code to make them interpretable. Reconstructions do not change.
 
-        ``transform`` answers on the new axes from now on, with variance one on ``X`` and the axis
-        that moves most first, and ``inverse_transform`` expects them.
+        Afterwards ``transform`` returns codes on the new axes and ``inverse_transform`` expects
+        them. On ``X`` the axes have variance one. They are sorted by their effect on the
+        reconstruction, the largest first.
 
         Parameters
         ----------
         X : array-like, DataFrame, Table or image stack
-            Rows with the columns of ``fit``, a few hundred at least.
+            Rows with the columns of ``fit``, preferably a few hundred or more.
         method : {"ica", "varimax"}, default="ica"
-            "ica" looks for axes that are independent of each other [1]_; "varimax" for axes that
-            each move few columns [2]_.
+            "ica" finds axes that are statistically independent [1]_, "varimax" finds axes that
+            each affect few columns [2]_.
 
         Returns
         -------
         self
-            The model.
+            The model, with rotated axes.
 
         Raises
         ------
         DataError
-            If the code is sparse, whose axes are its meaning, or the rows are fewer than twice
-            the components.
+            If the code is sparse, or if there are fewer rows than twice the components.
 
         References
         ----------
@@ -80,25 +80,25 @@ class GenerativeAutoencoder(BaseAutoencoder):
         )  # fmt: skip
         if isinstance(self.module_.latent, SparseLatent):
             raise DataError(
-                "A sparse code cannot be rotated: its zeros would be lost. Use an Autoencoder, or "
-                "read the code as it is."
+                "A sparse code cannot be rotated, because its zeros would be lost. Use an "
+                "Autoencoder, or interpret the sparse components."
             )
         codes = self._infer(X, code_of)
         if len(codes) < 2 * self.n_components_:
             raise DataError(
                 f"A rotation of {self.n_components_} components needs at least "
-                f"{2 * self.n_components_} rows, got {len(codes)}. Give more."
+                f"{2 * self.n_components_} rows, got {len(codes)}. Give more rows."
             )
         rows = self._ask(Cells(as_tensor(codes)), decoded)
         self.rotation_ = Rotation.fit(method, codes, rows)
         return self
 
     def score(self, X: Any, y: Any = None) -> float:
-        r"""Return the share of the variation of rows that is rebuilt, as ``cross_val_score`` asks.
+        r"""Return the share of the variation of rows that is reconstructed.
 
-        :math:`1 - \sum\|x - \hat x\|^2 / \sum\|x - \bar x\|^2` over the observed cells, encoded and
-        scaled as the network sees them, with the mean of the training rows. It compares kinds of
-        autoencoder, and codes of any size.
+        The score is :math:`1 - \sum\|x - \hat x\|^2 / \sum\|x - \bar x\|^2` over the observed cells
+        in encoded and scaled units, with the mean of the training rows. It compares autoencoders of
+        any kind and size, and is used by ``cross_val_score``.
 
         Parameters
         ----------
@@ -110,8 +110,9 @@ class GenerativeAutoencoder(BaseAutoencoder):
         Returns
         -------
         float
-            1 where every cell is rebuilt, 0 where the mean would do as well, below where it would
-            do better. Rows that all equal the mean score 1 if they are rebuilt, else 0.
+            1 for a perfect reconstruction, 0 for one as good as the mean, negative for a worse
+            one. If all rows equal the mean, the score is 1 for a perfect reconstruction and 0
+            otherwise.
 
         Raises
         ------
@@ -143,24 +144,25 @@ class GenerativeAutoencoder(BaseAutoencoder):
     ) -> Any:
         """Generate new rows from the prior of the code.
 
-        A variational model draws codes from the standard normal that it was trained towards; any
-        other from a normal fitted to the codes of its training rows.
+        A variational model draws codes from its standard normal prior. Other models draw them from
+        a normal distribution fitted to the codes of the training rows.
 
         Parameters
         ----------
         n_samples : int, default=1
-            Rows to generate.
+            Number of rows to generate.
         random_state : int, RandomState or None, default=None
-            Seed; None differs from call to call.
+            Random state. None gives other rows in each call.
         support : {"column", "free"}, default="column"
             "column" generates values that each column can hold: within the bounds of the training
-            rows, on their grid of decimals or steps, with their point masses and as many gaps.
-            "free" generates numbers as the decoder draws them, without gaps.
+            rows, on their grid of decimals or steps, with their point masses and their share of
+            missing cells. "free" generates unrounded numbers from the decoder, and no missing
+            cells.
 
         Returns
         -------
         ndarray, DataFrame, Table or image stack
-            In the columns, types and units of ``fit``.
+            Rows in the columns, types and units of ``fit``.
         """
         check_fitted(self)
         check_parameters(
@@ -177,27 +179,27 @@ class GenerativeAutoencoder(BaseAutoencoder):
     def _compare_with_baselines(
         self, train_rows: TrainingData, valid_rows: TrainingData | None, spectrum: Spectrum
     ) -> None:
-        """Hold the model against the column means and PCA, on rows that it has not seen."""
-        judged = train_rows if valid_rows is None else valid_rows
-        rebuilt = ask(self.module_, judged.inputs, reconstruction_of)
+        """Set ``baselines_``, on the validation rows or, without any, on the training rows."""
+        evaluated = train_rows if valid_rows is None else valid_rows
+        reconstruction = ask(self.module_, evaluated.inputs, reconstruction_of)
         if isinstance(self.preprocessor_, TablePreprocessor):
-            self.preprocessor_ = self.preprocessor_.calibrated(rebuilt.double().numpy())
-        target = judged.take(slice(None)).target
+            self.preprocessor_ = self.preprocessor_.calibrated(reconstruction.double().numpy())
+        target = evaluated.take(slice(None)).target
         self.baselines_ = compare_with_baselines(
             self.module_,
             spectrum,
             target,
-            rebuilt,
+            reconstruction,
             "training" if valid_rows is None else "validation",
         )
 
     def _generate(
         self, draw: Callable[[int, int], Tensor], n_samples: int, seed: int, support: SupportName
     ) -> Any:
-        """Return new rows, decoded from the codes that ``draw`` returns for a number and a seed.
+        """Return new rows, decoded from the codes that ``draw(n_samples, seed)`` returns.
 
-        Point masses take as many rows of a reference sample of the same generator as they have
-        training rows, and cells are left missing as often as there.
+        Point masses and missing cells are as frequent as in the training rows. A reference sample
+        of the same generator determines which generated values become a point mass.
         """
         rounding = rounding_of(support, "sample")
         check_answer_memory(
@@ -217,16 +219,16 @@ class GenerativeAutoencoder(BaseAutoencoder):
         return preprocessor.decode(values, rounding=rounding, missing=missing)
 
     def _generated(self, codes: Tensor) -> np.ndarray:
-        """Return encoded rows of codes; with the noise of the likelihood, where it was learnt."""
+        """Return encoded rows of codes, with the noise of the likelihood if its scale is learnt."""
         parameters, likelihood = self.module_.decode(codes), self.module_.likelihood
         values, preprocessor = likelihood.mean(parameters), self.preprocessor_
         if self._learns_scale and isinstance(preprocessor, TablePreprocessor):
-            # The chance of a grey pixel is its grey; a coin would be none of the values seen.
+            # A grey pixel is its Bernoulli mean. A draw, 0 or 1, is not among the training values.
             n_grey = len(preprocessor.positions) if preprocessor.grey else 0
             values = torch.cat([values[:, :n_grey], likelihood.draw(parameters)[:, n_grey:]], 1)
         rows: np.ndarray = values.double().numpy()
         return rows
 
     def _draw_codes(self, X: Any) -> np.ndarray:
-        """Return a draw from the posterior of each row's code, as what is generated follows."""
+        """Return one draw from the posterior of the code of each row."""
         return self._infer_by_noise(X, drawn_code_of)

@@ -1,4 +1,4 @@
-"""The same autoencoder from several seeds or of several sizes, trained at once where possible."""
+"""Joint fits of one autoencoder from several seeds or with several sizes of code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from latently.exceptions import ParameterError
 from latently.nn import with_own_settings
 from latently.training import TrainingData
 
-#: Fitted attributes that are of the rows, not of the model.
+#: Fitted attributes that depend on the rows, not on the model.
 _DATA_ATTRIBUTES = ("n_features_in_", "feature_names_in_", "preprocessor_")
 
 Model = TypeVar("Model", bound=TrainedAutoencoder)
@@ -38,36 +38,35 @@ def fit_seeds(
     *,
     groups: ArrayLike | None = None,
 ) -> list[Model]:
-    """Fit an autoencoder from several seeds: other first weights, other rows held out.
+    """Fit an autoencoder from several seeds, each with its own initial weights and split.
 
-    On a CPU, models of up to 3 million weights are trained at once, as one batched computation:
-    eight small ones take three to five times as long as one. Each is the model that ``fit`` returns
-    for its seed, but for rounding and for whatever it draws at random beside its first weights,
-    its batches and the rows held out. Where models cannot be batched (images by convolutions,
-    batch normalisation, steps that change in the course of training) they are trained one after
-    the other.
+    On a CPU, models of up to 3 million parameters are trained at once, as one batched computation.
+    Up to rounding, each equals the model that ``fit`` returns for its seed, unless it draws random
+    numbers other than its initial weights, batches and held-out rows. Models that cannot be
+    batched are trained one after the other. These are models with convolutions, with batch
+    normalisation or with steps that change during training.
 
     Parameters
     ----------
     model : autoencoder
-        Unfitted; it stays as it is. Where ``n_components`` is "auto", the first seed's size is
-        taken for all, so that the models can be compared.
+        Unfitted autoencoder, which is not changed. With ``n_components="auto"``, all models use
+        the size selected for the first seed, so that they can be compared.
     X : array-like, DataFrame, Table or image stack
         Rows, as ``fit`` takes them.
     random_states : int or sequence of int, default=8
-        The seeds, or how many to draw from ``random_state`` of the model.
+        Seeds, or the number of seeds to derive from ``random_state`` of the model.
     groups : array-like of shape (n_samples,) or None, default=None
-        Group of each row; a group is on one side of each model's split.
+        Group of each row. The rows of a group are on one side of the split of each model.
 
     Returns
     -------
     list of autoencoder
-        Fitted, one a seed; ``stability`` says which of their components agree.
+        Fitted models, one per seed. ``latently.inspection.stability`` compares their components.
 
     Raises
     ------
     ParameterError
-        If the model is none that is trained from a seed, or there is no seed.
+        If ``model`` is not trained by gradient descent, or there is no seed.
     DataError
         If the rows cannot be used.
 
@@ -93,38 +92,37 @@ def fit_sizes(
 ) -> list[Model]:
     """Fit an autoencoder with codes of several sizes, on the same rows and from the same seed.
 
-    They are trained at once where ``fit_seeds`` would train models at once and the code is plain:
-    a smaller code lies in the shape of the largest one, beside zeros that nothing reaches. Each is
-    the model that ``fit`` returns for its size, but for rounding. Others are trained one after the
-    other.
+    They are trained at once if ``fit_seeds`` would do so and the code is deterministic. A smaller
+    code is then padded with zeros to the shape of the largest one. Up to rounding, each model
+    equals the one that ``fit`` returns for its size. Other models are trained one after the other.
 
     Parameters
     ----------
     model : autoencoder
-        Unfitted; it stays as it is.
+        Unfitted autoencoder, which is not changed.
     X : array-like, DataFrame, Table or image stack
         Rows, as ``fit`` takes them.
     n_components : sequence of int
-        The sizes.
+        Sizes of the code.
     groups : array-like of shape (n_samples,) or None, default=None
-        Group of each row; a group is on one side of the split.
+        Group of each row. The rows of a group are on one side of the split.
 
     Returns
     -------
     list of autoencoder
-        Fitted, one a size, in the order given.
+        Fitted models, one per size, in the order of ``n_components``.
 
     Raises
     ------
     ParameterError
-        If the model is none that is trained from a seed, or there is no size.
+        If ``model`` is not trained by gradient descent, or there is no size.
     DataError
         If the rows cannot be used.
 
     See Also
     --------
-    Autoencoder : ``n_components="auto"`` finds a size by one training, of a code whose first
-        components say most.
+    Autoencoder : ``n_components="auto"`` selects a size in one training, of a code with sorted
+        components.
 
     Examples
     --------
@@ -137,7 +135,9 @@ def fit_sizes(
     _check_is_trainable(model, "fit_sizes")
     sizes = list(n_components)
     if not sizes:
-        raise ParameterError("n_components names no size. Give one at least, such as [2, 4, 8].")
+        raise ParameterError(
+            "n_components must name at least one size, got none. Give some, such as [2, 4, 8]."
+        )
     given = model.random_state
     seed = given if isinstance(given, Integral) else read_seed(given)
     models: list[Model] = [
@@ -150,8 +150,8 @@ def fit_sizes(
 def _check_is_trainable(model: Any, function: str) -> None:
     if not isinstance(model, TrainedAutoencoder):
         raise ParameterError(
-            f"{function} trains autoencoders such as Autoencoder(), got {type(model).__name__}. "
-            "Fit others one by one."
+            f"{function} needs an autoencoder that is trained by gradient descent, got "
+            f"{type(model).__name__}. Give an Autoencoder(), or call fit for each."
         )
 
 
@@ -162,21 +162,21 @@ def fit_group(
     sample_weight: ArrayLike | None = None,
     split_seed: int | None = None,
 ) -> Group:
-    """Fit models that differ in their seed or in the size of their code.
+    """Fit models that differ in their seed or in the size of their code, in place.
 
     Parameters
     ----------
     models : sequence of autoencoder
-        Fitted in place.
+        Unfitted models, which are fitted in place.
     X, groups, sample_weight
-        As ``fit`` takes them.
+        As in ``fit``.
     split_seed : int or None, default=None
-        Of the rows that all hold out; None lets each hold out its own.
+        Seed of the split that all models share. None gives each model its own split.
 
     Returns
     -------
     Group
-        Their rows.
+        The models with their rows.
     """
     for model in models:
         model._check_parameters()
@@ -191,16 +191,16 @@ def fit_group(
 
 
 class Group:
-    """Models that see the same rows, of which each holds some out.
+    """Models on the same rows, each with a split of its own or with a common one.
 
     Parameters
     ----------
     models : sequence of autoencoder
-        Unfitted.
+        Unfitted models.
     found : PreparedRows
-        The rows.
+        Encoded rows.
     split_seed : int or None
-        Of the rows that all hold out; None lets each hold out its own.
+        Seed of the split that all models share. None gives each model its own split.
     """
 
     def __init__(
@@ -216,7 +216,7 @@ class Group:
             model._options(len(split.train), seed)
             for model, split, seed in zip(models, self.splits, seeds, strict=True)
         ]
-        #: A PCA of what each model learns from, and torch's chance after its first weights.
+        #: PCA of the training rows of each model, and generator state after its initialization.
         self.spectra: list[Spectrum] = []
         self.generator_states: list[Tensor] = []
         for model in models:
@@ -225,12 +225,12 @@ class Group:
             )
 
     def sides(self, place: int) -> tuple[TrainingData, TrainingData | None]:
-        """Return what one model learns from and is judged by."""
+        """Return the training and validation rows of one model."""
         train, valid = self.splits[place]
         return self.found.rows.select(train), self.found.rows.select(valid) if len(valid) else None
 
     def set_up(self, place: int) -> None:
-        """Build the module of one model, with its own size of code, or that of the first one."""
+        """Build the module of one model. An "auto" size is copied from the first model."""
         options, model = self.options[place], self.models[place]
         like = self.first if place and model.n_components == "auto" else None
         with seeded(options.seed):
@@ -238,8 +238,8 @@ class Group:
             self.generator_states.append(torch.get_rng_state())
 
     def train_at_once(self) -> bool:
-        """Train all models as one; False, and nothing done, where that cannot be."""
-        # A kind that shows its network something else than rows shows each model its own.
+        """Train all models as one batch. Return False, without any change, if they cannot be."""
+        # Training views may depend on the model, and a batch has one view for all models.
         shares_rows = type(self.first)._training_view is TrainedAutoencoder._training_view
         if self.first.interrupted_ or not shares_rows:
             return False
@@ -249,7 +249,7 @@ class Group:
             return run_group(self.models, self.found.rows, pairs, self.options, corruption)
 
     def finish(self, place: int, *, is_trained: bool) -> None:
-        """Train one model, unless it is, and judge it."""
+        """Train one model unless it is trained, and set its remaining fitted attributes."""
         model, options = self.models[place], self.options[place]
         train_rows, valid_rows = self.sides(place)
         with seeded(options.seed):
@@ -265,7 +265,9 @@ def _seeds(model: TrainedAutoencoder, given: int | Sequence[int]) -> list[int]:
     if not isinstance(given, Integral):
         seeds = [int(seed) for seed in given]  # type: ignore[union-attr]  # no number: a sequence
         if not seeds:
-            raise ParameterError("random_states names no seed. Give one at least, or a number.")
+            raise ParameterError(
+                "random_states must name at least one seed, got none. Give some, or their number."
+            )
         return seeds
     limits = {"random_states": [Interval(Integral, 1, None, closed="left")]}
     check_parameters(limits, {"random_states": given}, "fit_seeds")

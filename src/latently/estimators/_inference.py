@@ -1,4 +1,4 @@
-"""Asking a trained module, in the precision of the input, chunk by chunk."""
+"""Evaluation of a trained module on rows, in the precision of the input and in chunks."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from latently.nn import (
 from latently.preprocessing import counted_from
 from latently.training import Engine, LocalEngine, resolve_engine
 
-#: Elements of encoded rows that are worked on at once, as many as lie in a processor's cache or
-#: keep a GPU busy; and what the number of images is a multiple of.
+#: Elements of encoded rows per chunk, which fit into the cache of a CPU or keep a GPU busy, and
+#: the number of which the number of images in a product is a multiple.
 _CACHED_ELEMENTS, _GPU_ELEMENTS, _IMAGES = 1 << 18, 1 << 20, 16
 
 Question = Callable[[AutoencoderModule, Cells], Tensor]
@@ -37,16 +37,16 @@ Question = Callable[[AutoencoderModule, Cells], Tensor]
 def module_for(
     module: AutoencoderModule, engine: str | Engine, dtype: torch.dtype
 ) -> AutoencoderModule:
-    """Return the module in a precision, on the engine's device.
+    """Return the module in a precision, on the device of the engine.
 
-    float32 answers to float64 rows would differ, in the last digits, between a row alone and the
-    same row in a batch.
+    In single precision, the result of a float64 row alone and in a batch would differ in the last
+    digits.
     """
     resolved = resolve_engine(engine)
     local = isinstance(resolved, LocalEngine)
     device = resolved.torch_device if isinstance(resolved, LocalEngine) else torch.device("cpu")
     if device.type == "mps":
-        dtype = torch.float32  # all that it computes in
+        dtype = torch.float32  # MPS has no double precision
     elif module.is_double:
         dtype = torch.float64
     if dtype == module.center.dtype and (not local or device.type == "cpu"):
@@ -55,21 +55,21 @@ def module_for(
 
 
 def _multiple(module: AutoencoderModule) -> int:
-    """Return the number that the rows of a product are a multiple of, smaller for images."""
+    """Return the number of which the number of rows in a product is a multiple."""
     return _IMAGES if len(module.likelihood.layout.shape) > 1 else ROW_BLOCK
 
 
 def chunks(cells: Cells, width: int, n_elements: int, multiple: int) -> Iterator[Cells]:
-    """Deal out rows in order, a bounded number of elements at a time."""
+    """Yield chunks of rows in order, each with a bounded number of elements."""
     n_rows = max(min(n_elements // width, 4096) // multiple, 1) * multiple
     for start in range(0, len(cells.values), n_rows):
         yield cells.take(slice(start, start + n_rows))
 
 
 def padded(cells: Cells, multiple: int) -> Cells:
-    """Repeat the last row until there is a multiple of the rows of a block.
+    """Repeat the last row until the number of rows is a multiple of ``multiple``.
 
-    Products of matrices round by the number of their rows: in blocks of one shape, a row's answer
+    Rounding in matrix products depends on their shape. In blocks of one shape, the result of a row
     does not depend on the batch.
     """
     n_rows = len(cells.values)
@@ -84,9 +84,9 @@ def padded(cells: Cells, multiple: int) -> Cells:
 @flushing_denormals()
 @torch.no_grad()
 def ask(module: AutoencoderModule, cells: Cells, question: Question) -> Tensor:
-    """Return the answers about all rows, on the CPU.
+    """Return the result of a question for all rows, on the CPU.
 
-    A GPU answers about one chunk while the next one is read and moved.
+    A GPU computes one chunk while the next one is read and copied.
     """
     width = max(module.likelihood.layout.width, cells.values[:1].numel())
     center = module.center
@@ -106,7 +106,7 @@ def ask(module: AutoencoderModule, cells: Cells, question: Question) -> Tensor:
 
 
 def _fetched(answer: Tensor) -> Tensor:
-    """Return an answer on the CPU; one from a GPU is there once its stream has come so far."""
+    """Return a result on the CPU. The copy from a GPU ends when its stream is synchronised."""
     if not answer.is_cuda:
         return answer.cpu()
     here = torch.empty(answer.shape, dtype=answer.dtype, pin_memory=True)
@@ -114,7 +114,7 @@ def _fetched(answer: Tensor) -> Tensor:
 
 
 def by_pieces(X: Any, answer: Callable[[Any], np.ndarray]) -> np.ndarray:
-    """Return the answers about all rows; those of a dataset are read ahead, piece by piece."""
+    """Return the results of all rows. A dataset is read ahead, piece by piece."""
     dataset = as_dataset(X)
     if dataset is None:
         return answer(X)
@@ -143,7 +143,7 @@ def reconstruction_of(module: AutoencoderModule, cells: Cells) -> Tensor:
 
 
 def filled_of(module: AutoencoderModule, cells: Cells) -> Tensor:
-    """Return encoded rows with what is expected in their gaps, flattened."""
+    """Return encoded rows with expected values in their missing cells, flattened."""
     return module.fill(cells).flatten(1)
 
 
@@ -166,7 +166,7 @@ def row_errors(module: AutoencoderModule, cells: Cells) -> Tensor:
 
 
 def residuals_of(module: AutoencoderModule, cells: Cells) -> Tensor:
-    """Return each encoded element less its reconstruction, zero where missing."""
+    """Return each encoded element minus its reconstruction, zero where missing."""
     residuals = (cells.values - module.reconstruct(cells)).flatten(1)
     if cells.observed is None:
         return residuals
@@ -174,30 +174,30 @@ def residuals_of(module: AutoencoderModule, cells: Cells) -> Tensor:
 
 
 def variation_of(module: AutoencoderModule, cells: Cells) -> Tensor:
-    """Return each row's squared distance from its reconstruction and from the mean, (n, 2)."""
+    """Return the squared distance of rows from their reconstruction and the mean, (n_rows, 2)."""
     distances = residuals_of(module, cells), module.centered(cells)
     return torch.stack([distance.square().sum(1) for distance in distances], 1)
 
 
 def deviations_of(module: AutoencoderModule, cells: Cells) -> Tensor:
-    """Return how far the members of an ensemble lie apart on each cell."""
+    """Return the standard deviation over the members of an ensemble, for each cell."""
     assert isinstance(module, EnsembleModule)
     return module.deviations(cells)
 
 
 def row_deviations_of(module: AutoencoderModule, cells: Cells) -> Tensor:
-    """Return how far the members of an ensemble lie apart on each row."""
+    """Return the root mean square of the standard deviations of the cells of each row."""
     return deviations_of(module, cells).square().mean(1).sqrt()
 
 
 def surprise_of(module: AutoencoderModule, cells: Cells) -> Tensor:
-    """Return how surprised a memory is at each row."""
+    """Return the surprise of each row under stored rows."""
     assert isinstance(module, StoredRows)
     return module.surprise(cells)
 
 
 def cell_surprise_of(module: AutoencoderModule, cells: Cells) -> Tensor:
-    """Return how surprised a memory is at each cell."""
+    """Return the surprise of each cell under stored rows."""
     assert isinstance(module, StoredRows)
     return module.cell_surprise(cells)
 

@@ -1,4 +1,4 @@
-"""Other axes for a code: the same reconstructions, directions that can be read."""
+"""Rotation of the axes of a code to interpretable directions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from latently.exceptions import DataError
 
 RotationName = Literal["ica", "varimax"]
 
-#: A component that varies less than this share of the one that varies most is left as it is.
+#: Components with less than this fraction of the largest standard deviation are not rotated.
 _LEAST_SPREAD = 1e-4
 _MAX_STEPS = 1_000
 
@@ -27,11 +27,11 @@ class Rotation:
     Parameters
     ----------
     method : {"ica", "varimax"}
-        How it was found.
+        Method of the fit.
     center : ndarray of shape (n_components,)
-        Taken off first.
+        Mean that is subtracted first.
     matrix, inverse : ndarray of shape (n_components, n_components)
-        There and back.
+        Matrix of the map and its inverse.
     """
 
     method: RotationName
@@ -40,7 +40,7 @@ class Rotation:
     inverse: np.ndarray
 
     def check_consistent(self) -> None:
-        """Raise DataError if the parts do not belong together, as those of a file may not."""
+        """Raise DataError if the attributes, such as those of a file, are inconsistent."""
         n = self.center.size
         sound = (
             self.center.shape == (n,)
@@ -51,20 +51,20 @@ class Rotation:
             and np.allclose(self.matrix @ self.inverse, np.eye(n), atol=1e-3)
         )
         if not sound:
-            raise DataError("The model's rotation does not fit together.")
+            raise DataError("The rotation_ of the model is inconsistent. Save the model again.")
 
     @classmethod
     def fit(cls, method: RotationName, codes: np.ndarray, rows: np.ndarray) -> Self:
-        """Find independent axes (ICA [1]_), or axes that few columns load on (varimax [2]_).
+        """Fit independent axes (ICA [1]_), or axes on which few columns load (varimax [2]_).
 
         Parameters
         ----------
         method : {"ica", "varimax"}
-            Which of the two.
+            Method of the fit.
         codes : ndarray of shape (n_samples, n_components)
-            Codes of some rows.
+            Codes of the rows.
         rows : ndarray of shape (n_samples, width)
-            Their reconstructions.
+            Reconstructions of the rows.
 
         References
         ----------
@@ -80,7 +80,7 @@ class Rotation:
         centred = (codes - center)[:, used]
         try:
             found = (_ica_axes if method == "ica" else _varimax_axes)(centred, rows)
-        except ValueError:  # of NumPy and scikit-learn, where squares overflow
+        except ValueError:  # NumPy and scikit-learn raise it if squares overflow
             raise DataError(
                 "The codes of these rows do not vary along enough axes. Give other rows."
             ) from None
@@ -91,15 +91,15 @@ class Rotation:
         matrix = np.eye(len(center))
         matrix[np.ix_(used, used)] = (found * np.where(sides == 0, 1, sides))[:, strongest]
         if not np.isfinite(matrix).all() or np.linalg.matrix_rank(matrix) < len(matrix):
-            raise DataError("The codes of these rows are too large to be turned. Give other rows.")
+            raise DataError("The codes of these rows are too large to be rotated. Give other rows.")
         return cls(method, center, matrix, np.linalg.inv(matrix))
 
     def apply(self, codes: np.ndarray) -> np.ndarray:
-        """Return codes on the new axes, in their own precision."""
+        """Return codes on the new axes, in the precision of the codes."""
         return np.asarray((codes - self.center) @ self.matrix, dtype=codes.dtype)
 
     def undo(self, codes: np.ndarray) -> np.ndarray:
-        """Return codes on the axes that the decoder knows."""
+        """Return codes on the original axes, which the decoder expects."""
         return np.asarray(codes @ self.inverse + self.center, dtype=codes.dtype)
 
 
@@ -107,7 +107,7 @@ def _ica_axes(codes: np.ndarray, rows: np.ndarray) -> np.ndarray:
     if codes.shape[1] == 1:
         return _whitening(codes)
     with warnings.catch_warnings(), config_context(array_api_dispatch=False):
-        # An axis between two that are equally good is as good as either.
+        # Without convergence, axes are between equally good ones, and any of them will do.
         warnings.simplefilter("ignore", ConvergenceWarning)
         ica = FastICA(whiten="unit-variance", random_state=0, max_iter=_MAX_STEPS).fit(codes)
     return np.asarray(ica.components_.T)
@@ -130,6 +130,6 @@ def _varimax_axes(codes: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def _whitening(codes: np.ndarray) -> np.ndarray:
-    """Return what makes codes uncorrelated, with variance one."""
+    """Return the matrix that gives codes unit covariance."""
     values, vectors = np.linalg.eigh(codes.T @ codes / len(codes))
     return np.asarray(vectors / np.sqrt(np.maximum(values, 1e-30)))

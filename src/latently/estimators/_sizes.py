@@ -1,4 +1,4 @@
-"""How many components a code needs: the error of every size, and the choice among them."""
+"""Selection of the number of components from the reconstruction error of every size."""
 
 from __future__ import annotations
 
@@ -14,48 +14,49 @@ from latently.estimators.fit._baselines import Spectrum, automatic_components
 from latently.exceptions import DataError
 from latently.nn import AutoencoderModule, Cells
 
-#: Sizes looked at beyond what a PCA needs, and the most.
+#: The largest size tried is this factor times the size of a PCA, plus this number, at most this.
 _PCA_FACTOR, _PCA_EXTRA, _MAX_SIZE = 2, 4, 64
-#: Rows that the sizes are judged on.
+#: Maximum number of rows on which errors are computed.
 _MAX_ROWS = 4_096
-#: Share of the variation that may be left by the size chosen.
+#: Maximum share of the variation that the selected size may leave.
 _MAX_LEFT = 0.1
-#: A bend of the curve counts from here on: the logarithm of how many times more the last
-#: component takes off than each of the next ones.
+#: Minimum bend: the decrease of the log error by the last component, minus the mean decrease by
+#: each of the next ones.
 _MIN_BEND = 0.15
-#: Where one component less leaves so little there is no need of a bend; and how many times what
-#: each of the next ones takes off the last one must.
+#: There is no bend where one component less leaves a smaller share than this, or where the last
+#: component reduces the error by less than this factor times each of the next ones.
 _NEGLIGIBLE, _MIN_DROP_RATIO = 0.02, 2.0
-#: Less of the variation than this is nothing: columns that repeat each other would make a bend.
+#: Smaller shares count as this share. Otherwise redundant columns would cause a bend.
 _FLOOR = 1e-3
-#: Sizes after a bend over which the curve must be flat.
+#: Number of sizes after a bend that are compared with it.
 _N_AHEAD = 3
 
 Reason = Literal["bend", "share", "best"]
-#: What each reason says.
+#: Text of each reason.
 REASONS: dict[Reason, str] = {
     "bend": "where the curve bends",
     "share": "the first to leave at most a tenth",
-    "best": "the first to rebuild nine tenths of what the best one does",
+    "best": "the first to reconstruct nine tenths as much as the best",
 }
 
 
 @dataclass(frozen=True)
 class ComponentsCurve:
-    """The error of codes of every size, and the size chosen.
+    """Reconstruction errors of codes of every size, and the selected size.
 
     Attributes
     ----------
     errors : tuple of float
-        Share of the variation of unseen rows that 1, 2, ... components leave, those of the ordered
-        code or, where the size was looked for, of a PCA if that leaves less; 0 rebuilds the rows to
-        the last cell, 1 is no better than their mean.
+        Share of the variation of held-out rows that 1, 2, ... components leave. 0 is a perfect
+        reconstruction, 1 is one as good as the mean. With ``n_components="auto"`` it is the lower
+        of the errors of the ordered code and of a PCA.
     n_components : int
-        The size chosen.
+        Selected size.
     reason : {"bend", "share", "best"}
-        Why: the curve bends there, so that further components add little; or it is the first size
-        to leave at most a tenth; or, where none does, the first to rebuild nine tenths of what the
-        best one rebuilds.
+        Reason of the selection. "bend": the curve bends there, and further components add little.
+        "share": the first size that leaves at most a tenth of the variation. "best": no size does,
+        and this is the first to reconstruct nine tenths of the variation that the best size
+        reconstructs.
     """
 
     errors: tuple[float, ...]
@@ -66,24 +67,26 @@ class ComponentsCurve:
         object.__setattr__(self, "errors", tuple(self.errors))
 
     def check_consistent(self) -> None:
-        """Raise DataError if the parts do not belong together, as those of a file may not."""
+        """Raise DataError if the attributes, such as those of a file, are inconsistent."""
         known = 1 <= self.n_components <= len(self.errors)
         if not known or not all(0 <= error < np.inf for error in self.errors):
-            raise DataError("The model's components_curve_ does not fit together.")
+            raise DataError(
+                "The components_curve_ of the model is inconsistent. Save the model again."
+            )
 
     @classmethod
     def choose(cls, errors: np.ndarray) -> ComponentsCurve:
-        """Choose among sizes 1, 2, ... by their errors.
+        """Select among sizes 1, 2, ... by their errors.
 
         Parameters
         ----------
         errors : ndarray of shape (n_sizes,)
-            Share of the variation that each leaves.
+            Share of the variation that each size leaves.
 
         Returns
         -------
         ComponentsCurve
-            The curve with its choice.
+            The curve with the selected size.
         """
         bend = _bend(errors)
         if bend is not None:
@@ -101,7 +104,7 @@ class ComponentsCurve:
 
 
 def _bend(errors: np.ndarray) -> int | None:
-    """Return the size at which the curve of the logarithm bends most, where it does."""
+    """Return the size at which the log error bends most, or None without a bend."""
     if len(errors) <= 2:
         return None
     logs = np.log(np.maximum(np.concatenate([[1.0], errors]), _FLOOR))
@@ -109,7 +112,7 @@ def _bend(errors: np.ndarray) -> int | None:
     ahead = np.minimum(sizes + _N_AHEAD, len(errors))
     before, after = logs[sizes - 1] - logs[sizes], (logs[sizes] - logs[ahead]) / (ahead - sizes)
     bends = before - after
-    # A curve that falls evenly to nothing bends in its logarithm only.
+    # A curve that decreases linearly to zero bends only in its logarithm.
     one_less = np.concatenate([[1.0], errors[:-2]])
     taken = one_less - errors[:-1]
     later = (errors[sizes - 1] - errors[ahead - 1]) / (ahead - sizes)
@@ -120,25 +123,25 @@ def _bend(errors: np.ndarray) -> int | None:
 
 
 def most_components(spectrum: Spectrum) -> int:
-    """Return the largest size worth a look: well beyond what a PCA of the rows needs."""
+    """Return the largest size to try, well above the number of components of a PCA."""
     by_pca = automatic_components(spectrum)
     return min(_PCA_FACTOR * by_pca + _PCA_EXTRA, len(spectrum.mean), _MAX_SIZE)
 
 
 def size_errors(module: AutoencoderModule, cells: Cells) -> np.ndarray:
-    """Return the share of the variation that each number of first components leaves.
+    """Return the share of the variation that the first 1, 2, ... components leave.
 
     Parameters
     ----------
     module : AutoencoderModule
-        With an ordered code.
+        Module with an ordered code.
     cells : Cells
-        Rows to judge by.
+        Rows on which the errors are computed.
 
     Returns
     -------
     ndarray of shape (n_components,)
-        One for each size from 1.
+        Share left by each size from 1.
     """
     squares = ask(module, cells.take(slice(_MAX_ROWS)), _squares_left).sum(0, dtype=torch.float64)
     *left, whole = squares.tolist()
@@ -146,11 +149,11 @@ def size_errors(module: AutoencoderModule, cells: Cells) -> np.ndarray:
 
 
 def _squares_left(module: AutoencoderModule, cells: Cells) -> Tensor:
-    """Return each row's squared distance from what each size rebuilds and from the mean."""
+    """Return squared distances of rows from the reconstruction of each size and from the mean."""
     code, mean = module.latent(module.hidden(cells)).sample, module.likelihood.mean
     target = cells.values.flatten(1)
-    rebuilt = (mean(module.decode(code[:, :size])) for size in range(1, code.shape[1] + 1))
-    distances = [target - rows for rows in rebuilt]
+    reconstructions = (mean(module.decode(code[:, :size])) for size in range(1, code.shape[1] + 1))
+    distances = [target - rows for rows in reconstructions]
     if cells.observed is not None:
         seen = module.likelihood.spread(cells.observed)
         distances = [torch.where(seen, distance, 0.0) for distance in distances]

@@ -1,4 +1,4 @@
-"""What a model file says of weights, judged before anything is allocated for them."""
+"""Checks of the fitted state in a model file, before memory is allocated for it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from latently.nn import AutoencoderModule, Cells, check_tensors, outlined
 from latently.preprocessing import ImagePreprocessor, TablePreprocessor
 from latently.training import History, StopReason
 
-#: Fitted attributes that are always there, and those that may be, with their types.
+#: Types of required and of optional fitted attributes.
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "n_features_in_": int,
     "n_components_": int,
@@ -36,16 +36,16 @@ _OPTIONAL: dict[str, type] = {
     "components_curve_": ComponentsCurve,
     "rotation_": Rotation,
 }
-#: How far counts may go.
+#: Maximum of counts.
 _MAX_COUNT = 2**40
-#: Wider rows are not tried.
+#: Maximum row width for which the module is evaluated.
 _MAX_TRIAL_WIDTH = 1 << 14
-#: Ends of the names of buffers in which an infinity stands for a value that is not there.
+#: Name endings of buffers in which infinity marks an absent value.
 _ALLOWS_INFINITY = ("ladder",)
 
 
 def check_fitted_state(state: Mapping[str, Any]) -> None:
-    """Raise ModelFileError if what a file says was fitted cannot have been.
+    """Raise ModelFileError if fitted attributes of a file are impossible.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def check_fitted_state(state: Mapping[str, Any]) -> None:
 
 
 def _check_columns(state: Mapping[str, Any]) -> None:
-    """Raise ModelFileError if columns are counted or named in two ways."""
+    """Raise ModelFileError if numbers or names of columns are inconsistent."""
     n_features, preprocessor = state["n_features_in_"], state["preprocessor_"]
     is_table = isinstance(preprocessor, TablePreprocessor)
     if is_table and n_features != preprocessor.layout.n_columns:
@@ -76,17 +76,17 @@ def _check_columns(state: Mapping[str, Any]) -> None:
 
 
 def check_history(state: Any) -> History:
-    """Return the record of a fit, if it can be one.
+    """Return the history of a fit after a check of its values.
 
     Parameters
     ----------
     state : object
-        What a file says that ``History.to_dict`` returned.
+        Content of the file, a dict as ``History.to_dict`` returns it.
 
     Raises
     ------
     ModelFileError
-        If it cannot have.
+        If it is not a consistent history.
     """
     if not isinstance(state, dict):
         raise ModelFileError("The model's history_ is none.", "config")
@@ -104,20 +104,20 @@ def check_history(state: Any) -> History:
         and all(0 <= step <= _MAX_COUNT for step in (state["best_step"], *columns["step"]))
     )
     if not sound:
-        raise ModelFileError("The model's history_ does not fit together.", "config")
+        raise ModelFileError("The history_ of the model is inconsistent.", "config")
     return History.from_dict(state)
 
 
 def check_module(module: AutoencoderModule) -> None:
-    """Raise ModelFileError if a module cannot answer with finite numbers.
+    """Raise ModelFileError if the results of a module are not finite.
 
-    Its numbers are held against their ranges. Then it rebuilds a row of zeros, the mean of most
-    columns, and one of ones.
+    Buffers are checked against their ranges. Then the module reconstructs a row of zeros, the mean
+    of most columns, and a row of ones.
 
     Parameters
     ----------
     module : AutoencoderModule
-        With the weights of a file.
+        Module with the weights of a file.
     """
     try:
         check_tensors(module)
@@ -135,24 +135,24 @@ def check_module(module: AutoencoderModule) -> None:
 def check_weights(
     build: Callable[[], nn.Module] | None, tensors: Mapping[str, Tensor], layout: Layout
 ) -> None:
-    """Hold the weights of a file against the module that its configuration describes.
+    """Check the weights of a file against the module that its configuration describes.
 
-    The module is built on the meta device, where nothing is allocated, so that a small file cannot
-    ask for a large network.
+    The module is built on the meta device, where nothing is allocated. A small file can therefore
+    not cause a large allocation.
 
     Parameters
     ----------
     build : callable or None
-        Returns the module; None where the user's own modules are in it, which have their sizes.
+        Returns the module. None if it contains modules of the user, which have sizes of their own.
     tensors : mapping of str to Tensor
-        The weights.
+        Weights of the file.
     layout : Layout
-        Of the columns that the file says there are.
+        Layout of the columns in the file.
 
     Raises
     ------
     ModelFileError
-        If a weight is missing, too many, of another shape or type, or not finite.
+        If a weight is missing, unexpected, of another shape or type, or not finite.
     """
     if not 0 < layout.width <= sum(tensor.numel() for tensor in tensors.values()):
         raise ModelFileError(

@@ -1,4 +1,4 @@
-"""The autoencoders that are trained: Network x Latent x Corruption, with the one loop."""
+"""Base class of autoencoders that combine a network, a latent and a corruption."""
 
 from __future__ import annotations
 
@@ -79,18 +79,18 @@ from latently.training import (
     resolve_engine,
 )
 
-#: What is chosen with the size of a code.
+#: Fitted attributes that are set when the size of the code is selected.
 _SIZE_ATTRIBUTES = ("n_components_", "n_active_")
-#: What is left by one fit and must not outlive the next.
+#: Fitted attributes that not every fit sets, removed before the next one.
 _OPTIONAL_ATTRIBUTES = ("rotation_", "components_curve_", "n_trained_", "n_refit_steps_")
 
 
 @dataclass(eq=False, repr=False)
 class TrainedAutoencoder(GenerativeAutoencoder):
-    """Network x Latent x Corruption, trained by gradient descent.
+    """Autoencoder of a network, a latent and a corruption, trained by gradient descent.
 
-    Subclasses fill at most three hooks: ``_make_network``, ``_make_latent``, ``_make_corruption``.
-    The parameters are described in each of them.
+    A subclass usually overrides ``_make_network``, ``_make_latent`` or ``_make_corruption``. The
+    parameters are described in each subclass.
     """
 
     n_components: int | Literal["auto"] = "auto"
@@ -177,29 +177,29 @@ class TrainedAutoencoder(GenerativeAutoencoder):
         groups: ArrayLike | None = None,
         checkpoint: str | Path | None = None,
     ) -> Self:
-        """Learn to rebuild rows.
+        """Fit the autoencoder to rows.
 
-        The order of the rows of ``X`` does not matter, unless ``shuffle=False`` or a splitter looks
-        at it, and a row of weight 2 counts as that row twice.
+        The order of the rows has no effect, unless ``shuffle=False`` or a ``splitter`` uses it. A
+        row of weight 2 is equivalent to two copies of that row.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), DataFrame, Table, image stack or dataset
-            Numbers; or columns of numbers, booleans, categories, texts, dates; or images of shape
-            (n, h, w), (n, h, w, c) or (n, c, h, w). Cells may be missing. A ``TableDataset``, or
-            one of pyarrow, stays on disk: its rows are read anew in every pass, and may be more
-            than fit into memory.
+            Numbers, or columns of numbers, booleans, categories, texts and dates, or images of
+            shape (n, h, w), (n, h, w, c) or (n, c, h, w). Cells may be missing. A
+            ``TableDataset``, or a dataset of pyarrow, remains on disk. It is read in every pass and
+            may be larger than memory.
         y : array-like of shape (n_samples,) or None, default=None
-            Labels, for a ``splitter`` that needs them; nothing is learnt from them.
+            Labels, used only by a ``splitter`` that needs them.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weight of each row, at least zero; None weighs all the same.
+            Weight of each row, at least zero. None gives all rows the same weight.
         groups : array-like of shape (n_samples,) or None, default=None
-            Label of the group of each row, such as its patient or machine: a group is held out
-            whole or not at all, so that the validation rows are strangers.
+            Group of each row, such as its patient or machine. The rows of a group are either all
+            held out or all trained on.
         checkpoint : str or Path or None, default=None
-            Folder to save the training to every half minute. Where a fit on the same rows with the
-            same parameters was saved there, this one goes on from it, to the same weights to the
-            bit; see ``checkpointing``. None saves nothing.
+            Folder in which the training is saved every half minute. A fit on the same rows with
+            the same parameters that was saved there is resumed and ends with bitwise equal
+            weights. See ``checkpointing``. None saves nothing.
 
         Returns
         -------
@@ -213,24 +213,24 @@ class TrainedAutoencoder(GenerativeAutoencoder):
         DataError
             If the rows cannot be used.
         DivergenceError
-            If training ran away three times.
+            If training diverged three times.
         ResourceError
-            If more memory is needed than there is, or than ``max_memory`` allows.
+            If the fit needs more memory than is free, or than ``max_memory`` allows.
         """
         with checkpointing(checkpoint):
             return self._fit(X, None, sample_weight, groups, y)
 
     def fit_pairs(self, X: Any, target: Any, *, checkpoint: str | Path | None = None) -> Self:
-        """Learn to turn each row of ``X`` into the same row of ``target``, as a denoiser does.
+        """Fit the autoencoder to map each row of ``X`` to the same row of ``target``.
 
         Parameters
         ----------
         X : array-like, DataFrame, Table or image stack
-            What the encoder sees.
+            Input rows of the encoder, such as noisy ones.
         target : like X
-            What is to be rebuilt.
+            Rows to reconstruct, such as clean ones.
         checkpoint : str or Path or None, default=None
-            Folder to save the training to, as in ``fit``.
+            Folder in which the training is saved, as in ``fit``.
 
         Returns
         -------
@@ -240,7 +240,7 @@ class TrainedAutoencoder(GenerativeAutoencoder):
         Raises
         ------
         DataError
-            If the two do not match row by row.
+            If ``X`` and ``target`` do not match row by row and column by column.
         """
         with checkpointing(checkpoint):
             return self._fit(X, target, None)
@@ -271,11 +271,11 @@ class TrainedAutoencoder(GenerativeAutoencoder):
         groups: ArrayLike | None = None,
         labels: Any = None,
     ) -> PreparedRows:
-        """Judge and encode rows, and choose how to hold some of them out."""
-        # Of pairs it is the target that shows what they are: noise takes X beyond any range.
+        """Validate and encode rows, and determine the split."""
+        # The target determines the kind of images, because noise takes X beyond their range.
         paired = target is not None
         data = read_input(self, X, reset=True, min_rows=MIN_ROWS, is_declared=paired)
-        goal = None if target is None else self._read_target(target, data)
+        target = None if target is None else self._read_target(target, data)
         weights = read_weights(sample_weight, X, len(data))
         n_given = len(data)
         rule = split_rule(
@@ -283,10 +283,10 @@ class TrainedAutoencoder(GenerativeAutoencoder):
         )
         for name in _OPTIONAL_ATTRIBUTES:
             self.__dict__.pop(name, None)
-        data, goal, weights, positions, content = in_canonical_order(data, goal, weights)
-        self.preprocessor_ = self._make_preprocessor(data if goal is None else goal)
-        check_rows_memory(self.preprocessor_, data, goal, self.max_memory)
-        rows = training_data(self.preprocessor_, data, goal, normalized_weights(weights))
+        data, target, weights, positions, content = in_canonical_order(data, target, weights)
+        self.preprocessor_ = self._make_preprocessor(data if target is None else target)
+        check_rows_memory(self.preprocessor_, data, target, self.max_memory)
+        rows = training_data(self.preprocessor_, data, target, normalized_weights(weights))
         distinct = content if sample_weight is None else None
         return PreparedRows(rows, rule, positions, n_given, distinct)
 
@@ -297,17 +297,18 @@ class TrainedAutoencoder(GenerativeAutoencoder):
         sample_weight: ArrayLike | None,
         groups: ArrayLike | None,
     ) -> Self:
-        """Learn from rows on disk, which are read anew in every pass."""
+        """Fit to rows on disk, which are read in every pass."""
         if target is not None:
             raise ParameterError(
-                "A target needs rows in memory, got a dataset. Give fit_pairs some of the rows."
+                "X must be in memory if there is a target, got a dataset. Give fit_pairs a sample "
+                "of the rows."
             )
         first = next(iter(dataset))
         read_input(self, first, reset=True)
         check_n_rows(self, dataset.shape, MIN_ROWS)
         weights = read_weights(sample_weight, None, dataset.n_rows)
         if weights is not None:
-            weights = weights / weights[weights > 0].mean()  # the others are left out
+            weights = weights / weights[weights > 0].mean()  # rows without weight are left out
         rule = split_rule(
             self.validation_fraction, self.shuffle, self.splitter, groups, dataset.n_rows
         )
@@ -329,24 +330,24 @@ class TrainedAutoencoder(GenerativeAutoencoder):
         return self._fit_encoded(stream.train, stream.valid, stream.every, seed)
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Pass once over a chunk of rows, at a constant learning rate.
+        """Train for one pass over a chunk of rows, at a constant learning rate.
 
-        The first call sets columns, categories and scaling for good; give it a representative
-        chunk. Values that come later and were not in it count as unknown.
+        The first call fixes columns, categories and scaling, so that it needs a representative
+        chunk. Categories that occur only later are treated as unknown.
 
         Parameters
         ----------
         X : array-like, DataFrame, Table or image stack
-            The next rows.
+            Next rows.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weight of each row.
+            Weight of each row. None gives all rows the same weight.
 
         Returns
         -------
         self
-            The estimator, a little further.
+            The updated estimator.
 
         Raises
         ------
@@ -387,7 +388,7 @@ class TrainedAutoencoder(GenerativeAutoencoder):
         super()._check_parameters()
 
     def _with_network(self, X: Any) -> Self:
-        """Return an unfitted copy with the network that it would choose for some rows."""
+        """Return an unfitted copy whose ``network`` is the default for some rows."""
         copy: Self = clone(self)
         copy._check_parameters()
         data = read_input(copy, X, reset=True, min_rows=MIN_ROWS)
@@ -396,13 +397,13 @@ class TrainedAutoencoder(GenerativeAutoencoder):
         return fresh
 
     def _read_target(self, target: Any, data: Input) -> Input:
-        goal = read_input(copy.copy(self), target, reset=True, min_rows=MIN_ROWS)
-        if np.shape(goal) != np.shape(data) or type(goal) is not type(data):
+        read = read_input(copy.copy(self), target, reset=True, min_rows=MIN_ROWS)
+        if np.shape(read) != np.shape(data) or type(read) is not type(data):
             raise DataError(
                 f"The target must match X row by row and column by column, got shape "
-                f"{np.shape(goal)} for X of shape {np.shape(data)}."
+                f"{np.shape(read)} for X of shape {np.shape(data)}."
             )
-        return goal
+        return read
 
     def _fit_encoded(
         self,
@@ -411,7 +412,7 @@ class TrainedAutoencoder(GenerativeAutoencoder):
         every_row: TrainingRows,
         seed: int,
     ) -> Self:
-        """Train from beginning to end and hold the result against mean and PCA."""
+        """Train on encoded rows and set all fitted attributes."""
         options = self._options(train_rows.n_rows, seed)
         with seeded(seed):
             spectrum = self._initialize(train_rows, valid_rows, options)
@@ -427,7 +428,7 @@ class TrainedAutoencoder(GenerativeAutoencoder):
         options: TrainingOptions,
         like: TrainedAutoencoder | None = None,
     ) -> Spectrum:
-        """Choose the size of the code, or take that of a model, and build the untrained module."""
+        """Select the size of the code, or copy it from ``like``, and build the untrained module."""
         cells = train_rows.sample.take(slice(None)).target
         spectrum = fit_spectrum(cells, self.preprocessor_.layout)
         self.interrupted_ = False
@@ -449,7 +450,7 @@ class TrainedAutoencoder(GenerativeAutoencoder):
         spectrum: Spectrum,
         options: TrainingOptions,
     ) -> None:
-        """Hold the trained model against mean and PCA, and refit where asked for."""
+        """Set ``baselines_`` and, if ``refit``, train again on all rows."""
         self._compare_with_baselines(train_rows.sample, valid_rows, spectrum)
         if self.refit and valid_rows is not None and not self.interrupted_:
             self._refit(every_row, options)
@@ -457,18 +458,18 @@ class TrainedAutoencoder(GenerativeAutoencoder):
         self._next_seed = options.seed + 1
 
     def _refit(self, rows: TrainingRows, options: TrainingOptions) -> None:
-        """Train anew on all rows, for as many steps as were found to be best."""
-        judged, n_steps = self.history_, self.history_.best_step
+        """Train again on all rows, for the number of steps that was best."""
+        first_history, n_steps = self.history_, self.history_.best_step
         if not n_steps:
             return
         cells = rows.sample.take(slice(None)).target
         self._create_module(fit_spectrum(cells, self.preprocessor_.layout), cells)
         self._train(rows, None, replace(options, n_steps=n_steps, patience=None, keep_best=False))
         self.n_refit_steps_ = self.history_.last_step
-        self.history_ = judged
+        self.history_ = first_history
 
     def _create_module(self, spectrum: Spectrum, cells: Cells) -> None:
-        """Build the untrained module for some training rows, if there is memory for it."""
+        """Build the untrained module for some training rows, after a check of the free memory."""
         if not self._has_own_network:
             width = self.preprocessor_.layout.width
             check_module_memory(lambda: self._build_module(torch.zeros(width)), self.max_memory)
@@ -481,18 +482,18 @@ class TrainedAutoencoder(GenerativeAutoencoder):
         valid_rows: TrainingData | None,
         options: TrainingOptions,
     ) -> int:
-        """Return the size of the code, by trying where that pays."""
+        """Return the size of the code, which subclasses may select by a trial training."""
         return self._default_n_components(spectrum)
 
     def _default_n_components(self, spectrum: Spectrum) -> int:
-        """Return the size of the code, by parameters and a PCA alone."""
+        """Return the size of the code, from the parameters and a PCA alone."""
         if self.n_components != "auto":
             return int(self.n_components)
         return automatic_components(spectrum)
 
     @property
     def can_copy_rows(self) -> bool:
-        """True if the code has room for a copy of the row and no corruption speaks against one."""
+        """True if the code has room for a copy of the row and inputs are not corrupted."""
         width = self.preprocessor_.layout.width
         return 1 < width < self.n_components_ and self._make_corruption() is None
 
@@ -509,7 +510,7 @@ class TrainedAutoencoder(GenerativeAutoencoder):
 
     @property
     def _has_own_network(self) -> bool:
-        """True where the modules are the user's, who knows how large they are."""
+        """True if the user supplies the torch modules, whose size is then not checked."""
         network = self._make_network()
         is_ours = type(network).__module__.startswith("latently.")
         return not is_ours or isinstance(network, CustomNetwork)
@@ -518,11 +519,11 @@ class TrainedAutoencoder(GenerativeAutoencoder):
         return self._build_module(torch.zeros(self.preprocessor_.layout.width))
 
     def _options(self, n_rows: int, seed: int) -> TrainingOptions:
-        """Return how to train on so many rows from beginning to end."""
+        """Return the options of a training on ``n_rows`` rows."""
         return training_options(self, n_rows, seed)
 
     def _training_view(self, rows: TrainingData) -> TrainingData:
-        """Return what the loop is shown of some rows."""
+        """Return the inputs and targets that the training loop uses for some rows."""
         return rows
 
     def _train(
@@ -533,7 +534,7 @@ class TrainedAutoencoder(GenerativeAutoencoder):
         optimizer_state: dict[str, Any] | None = None,
         title: str | None = None,
     ) -> dict[str, Any]:
-        """Run the loop on the engine, keep its best weights, return the optimiser's state."""
+        """Run the training loop, keep the best weights and return the state of the optimizer."""
         train_view = train_rows.through(self._training_view)
         valid_view = valid_rows and self._training_view(valid_rows)
         state = run_loop(
@@ -543,7 +544,7 @@ class TrainedAutoencoder(GenerativeAutoencoder):
         return state
 
     def _fit_latent(self, train_rows: TrainingRows, valid_rows: TrainingData | None) -> None:
-        """Fit what belongs to a trained code: its prior, and what counts as active."""
+        """Fit the prior of the trained code and calibrate its thresholds."""
         with torch.no_grad():
             first_rows = prior_rows(train_rows.sample.inputs)
             self.module_.latent.fit_prior(self.module_.hidden(first_rows))

@@ -1,4 +1,4 @@
-"""How sure a figure is, and what more rows would do to it."""
+"""Confidence intervals by repeated cross-validation, and learning curves."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from latently.tuning._objectives import fit_model
 from latently.tuning._pca import EncodedPCA
 from latently.tuning._rows import Rows, read_rows, split_rows
 
-#: Fewest rows that a point of a learning curve is fitted to.
+#: Minimum number of training rows of a point of a learning curve.
 _MIN_ROWS = 20
-#: Times that new rows are rebuilt worse than old ones, and share of what is left that the last step
-#: takes off, which are worth a word.
+#: Minimum ratio of test to training error that counts as overfitting, and minimum relative decrease
+#: of the error in the last step that counts as a rising curve.
 _GAP, _RISE = 1.3, 0.05
 
 
 @dataclass(frozen=True)
 class RepeatedScore:
-    """A figure with its interval, by repeated cross-validation.
+    """Mean score with a confidence interval, by repeated cross-validation.
 
     Attributes
     ----------
     scores : tuple of float
-        One for each fold of each repetition.
+        Score of each fold of each repetition.
     mean : float
-        Their mean.
+        Mean of the scores.
     low, high : float
-        Where the figure lies with a chance of ``confidence``, by a t-interval that allows for
-        folds that share their training rows [1]_.
+        Bounds of the confidence interval, a t-interval that is corrected for folds with common
+        training rows [1]_.
     confidence : float
-        That chance.
+        Confidence level of the interval, in (0, 1).
 
     References
     ----------
@@ -75,27 +75,27 @@ def repeated_score(
     confidence: float = 0.95,
     random_state: int | np.random.RandomState | None = None,
 ) -> RepeatedScore:
-    """Cross-validate several times over, and say how sure the figure is.
+    """Repeat cross-validation, and return the mean score with its confidence interval.
 
     Parameters
     ----------
     model : estimator
-        An autoencoder, a task or any estimator of scikit-learn's; copies of it are fitted.
+        Autoencoder, task or any other estimator of scikit-learn. Clones of it are fitted.
     X : array-like, DataFrame, Table or image stack
         Rows.
     y : array-like or None, default=None
-        Labels, where the figure needs them.
+        Labels, if the scoring needs them.
     scoring : str, callable or None, default=None
-        As scikit-learn has it; None is ``model.score``, of an autoencoder the share of the
-        variation that is rebuilt.
+        Scoring as in scikit-learn. None uses ``model.score``, which for an autoencoder is the share
+        of the variation that is reconstructed.
     n_splits, n_repeats : int, default=5 and 3
-        Folds, and how often the rows are folded anew. More make the interval steadier.
+        Number of folds and of repetitions. More of them make the interval more stable.
     groups : array-like or None, default=None
-        Group of each row; a group is in one fold.
+        Group of each row. The rows of a group are in one fold.
     confidence : float, default=0.95
-        Of the interval.
+        Confidence level of the interval, in (0, 1). A higher level widens it.
     random_state : int, RandomState or None, default=None
-        Seed of the folds.
+        Random state of the folds.
 
     Returns
     -------
@@ -135,12 +135,12 @@ def repeated_score(
         raise ParameterError(f"{str(error).splitlines()[0].rstrip('.')}. Give a scoring.") from None
     scores, ratios = [], []
     for train, test in _folds(rows, n_splits, n_repeats, seed):
-        learnt, held_out = rows.take(train), rows.take(test)
-        fitted = _fitted(model, learnt)
-        scores.append(float(scorer(fitted, held_out.X, held_out.y)))
+        train_rows, test_rows = rows.take(train), rows.take(test)
+        fitted = _fitted(model, train_rows)
+        scores.append(float(scorer(fitted, test_rows.X, test_rows.y)))
         ratios.append(len(test) / len(train))
     mean, spread = float(np.mean(scores)), np.std(scores, ddof=1)
-    # Folds share rows: their variance alone would make the interval too narrow.
+    # Folds share training rows, so that their variance alone makes the interval too narrow.
     standard = spread * np.sqrt(1 / len(scores) + np.mean(ratios))
     half = float(student.ppf(0.5 + confidence / 2, len(scores) - 1) * standard)
     return RepeatedScore(tuple(scores), mean, mean - half, mean + half, float(confidence))
@@ -174,17 +174,17 @@ def _folds(rows: Rows, n_splits: int, n_repeats: int, seed: int) -> list[tuple[A
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """The share of the variation rebuilt, by the number of rows learnt from.
+    """Share of the variation that is reconstructed, by the number of training rows.
 
     Attributes
     ----------
     sizes : tuple of int
-        Rows learnt from.
+        Numbers of training rows.
     train, test, pca : tuple of tuple of float
-        For each size and repetition: on the rows learnt from, on others, and what a PCA of as many
-        components rebuilds of these.
+        Scores for each size and repetition: of the model on the training rows and on the test
+        rows, and of a PCA with as many components on the test rows.
     n_test : int
-        Rows that judge.
+        Number of test rows.
     """
 
     sizes: tuple[int, ...]
@@ -195,7 +195,7 @@ class LearningCurve:
 
     @property
     def verdict(self) -> str:
-        """Say in words what would help."""
+        """Advice on more rows and components, in words."""
         train, test = (1 - np.median(values, 1) for values in (self.train, self.test))
         rises = len(test) > 1 and test[-2] - test[-1] > _RISE * test[-2]
         if test[-1] > _GAP * max(train[-1], 0.0):
@@ -206,17 +206,17 @@ class LearningCurve:
         return "the curve is flat; more rows would not help, more components might"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as JSON takes them.
+        """Return the values as a dict for JSON.
 
         Returns
         -------
         dict
-            The attributes and the verdict.
+            Attributes and verdict.
         """
         return {**asdict(self), "verdict": self.verdict}
 
     def __str__(self) -> str:
-        lines = [f"{'rows':>8}  {'learnt':>8}  {'new':>8}  {'PCA, new':>8}"]
+        lines = [f"{'rows':>8}  {'train':>8}  {'test':>8}  {'PCA test':>8}"]
         for size, *parts in zip(self.sizes, self.train, self.test, self.pca, strict=True):
             cells = "  ".join(f"{np.median(values):>8.4f}" for values in parts)
             lines.append(f"{size:>8,}  {cells}")
@@ -233,36 +233,36 @@ def learning_curve(
     groups: ArrayLike | None = None,
     random_state: int | np.random.RandomState | None = None,
 ) -> LearningCurve:
-    """Fit a model to more and more rows and see what becomes of new ones.
+    """Fit a model to an increasing number of rows and score it on held-out ones.
 
     Parameters
     ----------
     model : autoencoder
-        Copies of it are fitted.
+        Autoencoder whose clones are fitted.
     X : array-like, DataFrame, Table or image stack
         Rows.
     shares : sequence of float, default=(0.125, 0.25, 0.5, 1.0)
-        Shares of the rows that are not held out, ascending, in (0, 1].
+        Fractions of the rows that are not held out, in (0, 1].
     n_repeats : int, default=3
-        Times that other rows are held out and drawn.
+        Number of repetitions, each with other test and training rows.
     test_fraction : float, default=0.2
-        Share of the rows to judge by.
+        Fraction of the rows in the test set.
     groups : array-like or None, default=None
-        Group of each row; a group is on one side.
+        Group of each row. The rows of a group are on one side of each split.
     random_state : int, RandomState or None, default=None
-        Seed.
+        Random state of the splits, and of the models without one.
 
     Returns
     -------
     LearningCurve
-        Figures at each number of rows, and a word on what would help.
+        Scores at each number of rows, with advice.
 
     Raises
     ------
     ParameterError
         If a parameter has a wrong value.
     DataError
-        If the smallest share has fewer than 20 rows.
+        If the smallest fraction has fewer than 20 rows.
 
     Examples
     --------
@@ -285,32 +285,33 @@ def learning_curve(
     )
     if not hasattr(model, "score"):
         raise ParameterError(
-            f"{type(model).__name__} has no score to draw a curve of. Take an Autoencoder."
+            f"model must have a score method, got {type(model).__name__}. Use an Autoencoder."
         )
     rows, seed = read_rows(X, None, groups), read_seed(random_state)
     figures = []
     sizes: tuple[int, ...] = ()
     for turn in range(n_repeats):
-        learn, held_out = split_rows(rows, test_fraction, True, seed + turn)
-        sizes = tuple(round(min(share, 1.0) * len(learn)) for share in sorted(shares))
+        rest, test_rows = split_rows(rows, test_fraction, True, seed + turn)
+        sizes = tuple(round(min(share, 1.0) * len(rest)) for share in sorted(shares))
         if sizes[0] < _MIN_ROWS:
             raise DataError(
-                f"The smallest share is {sizes[0]} rows, {_MIN_ROWS} are needed. Give larger ones."
+                f"shares must give at least {_MIN_ROWS} rows each, got {sizes[0]}. Give larger "
+                "ones, or more rows."
             )
-        order = np.random.default_rng(seed + turn).permutation(len(learn))
-        figures.append([_point(model, learn.take(order[:size]), held_out, seed) for size in sizes])
+        order = np.random.default_rng(seed + turn).permutation(len(rest))
+        figures.append([_point(model, rest.take(order[:size]), test_rows, seed) for size in sizes])
     by_size = [tuple(zip(*points, strict=True)) for points in zip(*figures, strict=True)]
     train, test, pca = (tuple(point[place] for point in by_size) for place in range(3))
-    return LearningCurve(sizes, train, test, pca, len(held_out))
+    return LearningCurve(sizes, train, test, pca, len(test_rows))
 
 
 def _point(
-    model: BaseAutoencoder, learn: Rows, held_out: Rows, seed: int
+    model: BaseAutoencoder, train: Rows, test: Rows, seed: int
 ) -> tuple[float, float, float]:
-    """Return the figure on the rows learnt from, on others, and that of a PCA on these."""
+    """Return the scores on training rows and test rows, and of a PCA on the test rows."""
     copy: Any = clone(model)
     if copy.random_state is None:
         copy.set_params(random_state=seed)
-    fitted: Any = fit_model(copy, learn)
-    pca = EncodedPCA.fit(fitted, learn.X, fitted.n_components_)
-    return float(fitted.score(learn.X)), float(fitted.score(held_out.X)), 1 - pca.left(held_out.X)
+    fitted: Any = fit_model(copy, train)
+    pca = EncodedPCA.fit(fitted, train.X, fitted.n_components_)
+    return float(fitted.score(train.X)), float(fitted.score(test.X)), 1 - pca.unexplained(test.X)

@@ -1,4 +1,4 @@
-"""What a search is to make best, each with what a PCA of the same size reaches."""
+"""Objectives of a search, each of which also scores a PCA of the same size."""
 
 from __future__ import annotations
 
@@ -22,48 +22,48 @@ from latently.tuning._pca import EncodedPCA, hide_cells
 from latently.tuning._rows import Rows, is_classes
 
 ObjectiveName = Literal["reconstruction", "downstream", "anomaly", "imputation"]
-#: Labelled anomalies that a search needs: each part must have one.
+#: Minimum number of labelled anomalies, so that each part can have one.
 _MIN_ANOMALIES = 4
 
 
 class Objective(Protocol):
-    """What to make best: higher is better."""
+    """Score to maximise."""
 
-    #: Name of the figure, for people.
+    #: Name of the score in reports.
     figure: ClassVar[str]
-    #: Whether the size of the code may be searched.
+    #: True if the size of the code may be searched.
     sizes_too: ClassVar[bool]
 
     def check(self, rows: Rows) -> None:
-        """Refuse rows that it cannot work with."""
+        """Raise DataError if the rows do not suit the objective."""
         ...
 
     def training_rows(self, rows: Rows) -> Rows:
-        """Return those of the rows that an autoencoder learns from."""
+        """Return the rows on which the autoencoder is trained."""
         ...
 
     def use(self, model: BaseAutoencoder, rows: Rows) -> Any:
-        """Return what a fitted autoencoder is used as: itself, or a task."""
+        """Return the estimator to score: the fitted autoencoder or a task around it."""
         ...
 
     def score(self, fitted: Any, train: Rows, held_out: Rows, seed: int) -> float:
-        """Return the figure on other rows than those of ``fit``."""
+        """Return the score on held-out rows."""
         ...
 
     def pca_score(self, pca: EncodedPCA, train: Rows, held_out: Rows, seed: int) -> float:
-        """Return the figure of a PCA."""
+        """Return the score of a PCA on held-out rows."""
         ...
 
 
 def fit_model(model: BaseAutoencoder, rows: Rows) -> BaseAutoencoder:
-    """Fit an autoencoder, with the groups where it takes them."""
+    """Fit an autoencoder, with groups if it supports them."""
     if rows.groups is not None and isinstance(model, TrainedAutoencoder):
         return model.fit(rows.X, groups=rows.groups)
     return model.fit(rows.X)
 
 
 def fit_models(model: BaseAutoencoder, rows: Rows, n_seeds: int) -> Sequence[BaseAutoencoder]:
-    """Fit an autoencoder from its own seed, or from several drawn from it, at once if possible."""
+    """Fit an autoencoder from its own seed, or from several that are derived from it."""
     if n_seeds == 1:
         return [fit_model(model, rows)]
     if isinstance(model, TrainedAutoencoder):
@@ -74,7 +74,7 @@ def fit_models(model: BaseAutoencoder, rows: Rows, n_seeds: int) -> Sequence[Bas
 
 
 class _PlainObjective:
-    """An autoencoder that learns from all rows and is scored itself."""
+    """Objective that trains on all rows and scores the autoencoder itself."""
 
     def training_rows(self, rows: Rows) -> Rows:
         """Return all rows."""
@@ -87,13 +87,13 @@ class _PlainObjective:
 
 @dataclass(frozen=True)
 class Reconstruction(_PlainObjective):
-    """The share of the variation of unseen rows that is rebuilt."""
+    """Share of the variation of held-out rows that is reconstructed."""
 
-    figure: ClassVar[str] = "share of the variation rebuilt"
+    figure: ClassVar[str] = "share of the variation reconstructed"
     sizes_too: ClassVar[bool] = False
 
     def check(self, rows: Rows) -> None:
-        """Take any rows."""
+        """Accept any rows."""
 
     def score(self, fitted: Any, train: Rows, held_out: Rows, seed: int) -> float:
         """Return the share."""
@@ -101,38 +101,41 @@ class Reconstruction(_PlainObjective):
 
     def pca_score(self, pca: EncodedPCA, train: Rows, held_out: Rows, seed: int) -> float:
         """Return the share of a PCA."""
-        return 1 - pca.left(held_out.X)
+        return 1 - pca.unexplained(held_out.X)
 
 
 @dataclass(frozen=True)
 class Downstream(_PlainObjective):
-    """How well a linear model reads labels off the code."""
+    """Score of a linear model that predicts labels from the code."""
 
     figure: ClassVar[str] = "accuracy, or R2, of a linear model on the code"
     sizes_too: ClassVar[bool] = True
 
     def check(self, rows: Rows) -> None:
-        """Ask for labels."""
+        """Raise DataError if labels are missing."""
         if rows.y is None:
-            raise DataError("A downstream objective needs labels. Give fit a y.")
+            raise DataError(
+                'y must hold labels for objective="downstream", got None. Give fit a y.'
+            )
         missing = rows.y != rows.y
         if np.any(missing):
             raise DataError(
-                f"{np.sum(missing):,} of {len(rows):,} labels are missing. Leave their rows out."
+                f"y must have no missing labels, got {np.sum(missing):,} in {len(rows):,} rows. "
+                "Leave these rows out."
             )
 
     def use(self, model: BaseAutoencoder, rows: Rows) -> Any:
-        """Return an extractor of features."""
+        """Return a feature extractor around the autoencoder."""
         return FeatureExtractor(autoencoder=model).fit(rows.X)
 
     def score(self, fitted: Any, train: Rows, held_out: Rows, seed: int) -> float:
-        """Return accuracy, or R2 for amounts."""
+        """Return the accuracy for classes, or R2 for numbers."""
         return _linear_probe_score(
             fitted.transform(train.X), fitted.transform(held_out.X), train, held_out
         )
 
     def pca_score(self, pca: EncodedPCA, train: Rows, held_out: Rows, seed: int) -> float:
-        """Return the same of the codes of a PCA."""
+        """Return the same score with the codes of a PCA."""
         return _linear_probe_score(pca.codes(train.X), pca.codes(held_out.X), train, held_out)
 
 
@@ -147,31 +150,31 @@ def _linear_probe_score(
 
 @dataclass(frozen=True)
 class Anomaly:
-    """How well known anomalies are ranked above rows known to be normal."""
+    """Average precision of the anomaly score on labelled rows."""
 
     figure: ClassVar[str] = "average precision on labelled rows"
     sizes_too: ClassVar[bool] = True
 
     def check(self, rows: Rows) -> None:
-        """Ask for labels: 1 an anomaly, 0 normal, -1 not known."""
+        """Raise DataError unless labels are 1 (anomaly), 0 (normal) or -1 (unknown)."""
         y = rows.y
         if y is None or y.dtype.kind not in "iufb" or not set(np.unique(y)) <= {-1, 0, 1}:
             raise DataError(
-                "An anomaly objective needs labels in y: 1 for an anomaly, 0 for a normal row, -1 "
-                "where it is not known."
+                "y must hold 1 for anomalies, 0 for normal rows and -1 for unknown ones, with "
+                'objective="anomaly". Give fit such labels.'
             )
         if (y == 1).sum() < _MIN_ANOMALIES or (y == 0).sum() < _MIN_ANOMALIES:
             raise DataError(
-                f"An anomaly objective needs {_MIN_ANOMALIES} rows known to be anomalies and as "
-                f"many known to be normal, got {(y == 1).sum()} and {(y == 0).sum()}. Label more."
+                f"y must have at least {_MIN_ANOMALIES} labelled anomalies and as many normal "
+                f"rows, got {(y == 1).sum()} and {(y == 0).sum()}. Label more rows."
             )
 
     def training_rows(self, rows: Rows) -> Rows:
-        """Return the rows that are not known to be anomalies."""
+        """Return the rows that are not labelled as anomalies."""
         return rows.take(np.flatnonzero(rows.y != 1))
 
     def use(self, model: BaseAutoencoder, rows: Rows) -> Any:
-        """Return a detector."""
+        """Return a detector around the autoencoder."""
         return AnomalyDetector(autoencoder=model).fit(rows.X)
 
     def score(self, fitted: Any, train: Rows, held_out: Rows, seed: int) -> float:
@@ -179,7 +182,7 @@ class Anomaly:
         return _average_precision(-fitted.score_samples(held_out.X), held_out)
 
     def pca_score(self, pca: EncodedPCA, train: Rows, held_out: Rows, seed: int) -> float:
-        """Return that of the reconstruction error of a PCA."""
+        """Return the average precision of the reconstruction error of a PCA."""
         return _average_precision(pca.errors(held_out.X), held_out)
 
 
@@ -191,45 +194,47 @@ def _average_precision(scores: np.ndarray, held_out: Rows) -> float:
 
 @dataclass(frozen=True)
 class Imputation(_PlainObjective):
-    """The share of the variation of hidden cells that is filled in."""
+    """Share of the variation of hidden cells that is predicted."""
 
-    figure: ClassVar[str] = "share of the variation of hidden cells filled in"
+    figure: ClassVar[str] = "share of the variation of hidden cells predicted"
     sizes_too: ClassVar[bool] = True
 
     def check(self, rows: Rows) -> None:
-        """Take tables."""
+        """Raise DataError for images."""
         if len(rows.X.shape) > 2:
-            raise DataError("An imputation objective needs a table, got images.")
+            raise DataError(
+                'X must be a table for objective="imputation", got images. Use another objective.'
+            )
 
     def score(self, fitted: Any, train: Rows, held_out: Rows, seed: int) -> float:
-        """Return the share, for a fifth of the cells."""
-        holes = hide_cells(fitted, held_out.X, seed)
-        filled = fitted._ask(holes.shown, filled_of)
-        return 1 - holes.left(torch.from_numpy(filled).double())
+        """Return the share for a fifth of the cells, which are hidden at random."""
+        hidden = hide_cells(fitted, held_out.X, seed)
+        filled = fitted._ask(hidden.shown, filled_of)
+        return 1 - hidden.unexplained(torch.from_numpy(filled).double())
 
     def pca_score(self, pca: EncodedPCA, train: Rows, held_out: Rows, seed: int) -> float:
-        """Return the share of a PCA that reads hidden cells as the mean."""
-        holes = hide_cells(pca.model, held_out.X, seed)
-        return 1 - holes.left(pca.rebuild(holes.shown))
+        """Return the share of a PCA in which hidden cells are filled by the mean."""
+        hidden = hide_cells(pca.model, held_out.X, seed)
+        return 1 - hidden.unexplained(pca.reconstruct(hidden.shown))
 
 
 @dataclass(frozen=True)
 class Custom(_PlainObjective):
-    """A figure of the user's: a function of the fitted autoencoder, rows and labels."""
+    """Score by a function of the fitted autoencoder, rows and labels."""
 
     function: Callable[[Any, Any, Any], float]
     figure: ClassVar[str] = "score"
     sizes_too: ClassVar[bool] = True
 
     def check(self, rows: Rows) -> None:
-        """Take any rows."""
+        """Accept any rows."""
 
     def score(self, fitted: Any, train: Rows, held_out: Rows, seed: int) -> float:
-        """Return the figure."""
+        """Return the result of the function."""
         return float(self.function(fitted, held_out.X, held_out.y))
 
     def pca_score(self, pca: EncodedPCA, train: Rows, held_out: Rows, seed: int) -> float:
-        """Return nan: a PCA is no autoencoder."""
+        """Return nan, because a PCA is no autoencoder."""
         return float("nan")
 
 
@@ -242,12 +247,12 @@ OBJECTIVES: dict[ObjectiveName, Callable[[], Objective]] = {
 
 
 def objective_of(given: Any) -> Objective:
-    """Return the objective of a name, or of a function of the user's."""
+    """Return the objective of a name or of a function."""
     if callable(given):
         return Custom(given)
     if given not in OBJECTIVES:
         raise ParameterError(
             f"objective must be one of {', '.join(OBJECTIVES)} or a function of (model, X, y), got "
-            f"{given!r}."
+            f'{given!r}. Use "reconstruction".'
         )
     return OBJECTIVES[given]()

@@ -1,4 +1,4 @@
-"""Optuna: brought in when a search begins, and kept quiet."""
+"""Import of Optuna when a search begins, and suppression of its messages."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from latently.exceptions import MissingExtraError
 
 
 def import_optuna() -> Any:
-    """Return the package.
+    """Return the module ``optuna``.
 
     Raises
     ------
     MissingExtraError
-        If it is not installed.
+        If Optuna is not installed.
     """
     try:
         import optuna
@@ -29,7 +29,7 @@ def import_optuna() -> Any:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Let Optuna say nothing for a while: the search speaks for itself."""
+    """Suppress log messages and warnings of Optuna within the context."""
     optuna = import_optuna()
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -1,4 +1,4 @@
-"""What a PCA of the same size reaches, on rows encoded as the network sees them."""
+"""PCA baseline of a search, on the encoded rows of the network."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from torch import Tensor
 from latently.estimators import BaseAutoencoder, Spectrum, fit_spectrum
 from latently.nn import Cells
 
-#: Share of the observed cells that is hidden to judge how gaps are filled.
+#: Fraction of the observed cells that is hidden to score an imputation.
 _HIDDEN = 0.2
 
 
 @dataclass(frozen=True)
 class EncodedPCA:
-    """A PCA of encoded rows.
+    """PCA of encoded rows.
 
     Attributes
     ----------
     model : autoencoder
-        Whose encoding it shares.
+        Fitted autoencoder, whose encoding is used.
     spectrum : Spectrum
-        Mean and directions.
+        Mean and directions of the PCA.
     n_components : int
-        Directions in use.
+        Number of directions in use.
     """
 
     model: BaseAutoencoder
@@ -36,12 +36,12 @@ class EncodedPCA:
 
     @classmethod
     def fit(cls, model: BaseAutoencoder, X: Any, n_components: int) -> EncodedPCA:
-        """Fit a PCA to rows as a fitted model encodes them."""
+        """Fit a PCA to the rows encoded by a fitted model."""
         spectrum = fit_spectrum(model._read(X, fitting=True), model.preprocessor_.layout)
         return cls(model, spectrum, min(n_components, len(spectrum.components)))
 
     def codes(self, X: Any) -> np.ndarray:
-        """Return the coordinates of rows."""
+        """Return the components of rows, (n_samples, n_components)."""
         codes: np.ndarray = (self._centered(self.model._read(X)) @ self._axes.T).numpy()
         return codes
 
@@ -50,14 +50,14 @@ class EncodedPCA:
         errors: np.ndarray = self._residuals(self.model._read(X)).square().sum(1).numpy()
         return errors
 
-    def left(self, X: Any) -> float:
-        """Return the share of the variation of rows that is not rebuilt."""
+    def unexplained(self, X: Any) -> float:
+        """Return the share of the variation of rows that is not reconstructed."""
         cells = self.model._read(X)
         whole = self._centered(cells).square().sum()
         return float(self._residuals(cells).square().sum() / whole.clamp(min=1e-30))
 
-    def rebuild(self, cells: Cells) -> Tensor:
-        """Return encoded rows rebuilt, hidden cells read as the mean."""
+    def reconstruct(self, cells: Cells) -> Tensor:
+        """Return the reconstruction of encoded rows, with missing cells filled by the mean."""
         centered = self._centered(cells)
         return self.spectrum.mean.double() + centered @ self._axes.T @ self._axes
 
@@ -70,28 +70,28 @@ class EncodedPCA:
         return torch.where(_seen(cells, self.model), centered, 0.0)
 
     def _residuals(self, cells: Cells) -> Tensor:
-        residuals = cells.values.flatten(1).double() - self.rebuild(cells)
+        residuals = cells.values.flatten(1).double() - self.reconstruct(cells)
         return torch.where(_seen(cells, self.model), residuals, 0.0)
 
 
 @dataclass(frozen=True)
 class HiddenCells:
-    """Encoded rows with some cells hidden, and what was in them."""
+    """Encoded rows with hidden cells, and the values of these cells."""
 
     shown: Cells
     values: Tensor
     hidden: Tensor
     mean: Tensor
 
-    def left(self, filled: Tensor) -> float:
-        """Return the share of the variation of the hidden cells that is not filled in."""
+    def unexplained(self, filled: Tensor) -> float:
+        """Return the share of the variation of the hidden cells that is not predicted."""
         wrong = (self.values - filled)[self.hidden].square().sum()
         whole = (self.values - self.mean)[self.hidden].square().sum()
         return float(wrong / whole.clamp(min=1e-30))
 
 
 def hide_cells(model: BaseAutoencoder, X: Any, seed: int) -> HiddenCells:
-    """Hide a fifth of the observed cells, the same ones for every model."""
+    """Hide a random fifth of the observed cells, the same for every model."""
     cells = model._read(X)
     shape = len(cells.values), model.preprocessor_.layout.n_columns
     observed = torch.ones(shape, dtype=torch.bool) if cells.observed is None else cells.observed

@@ -1,4 +1,4 @@
-"""How far a search is, and the best so far."""
+"""Progress bar of a search."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 
 class SearchBar:
-    """A bar on stderr: trials, the best figure so far, the time left.
+    """Progress bar on stderr with the number of trials, the best score and the time left.
 
     Parameters
     ----------
     n_trials : int or None
-        Trials to come; None counts time.
+        Number of trials. None measures the progress by time.
     seconds : float or None
-        Time to come, where trials are not counted.
+        Time limit in seconds, used if ``n_trials`` is None.
     verbose : bool
-        False shows nothing.
+        If False, show nothing.
     """
 
     def __init__(self, n_trials: int | None, seconds: float | None, verbose: bool) -> None:
@@ -40,12 +40,12 @@ class SearchBar:
         self._bar.stop()
 
     def update(self, n_ended: int, seconds: float, best: float) -> None:
-        """Say how many trials are over, after how long, and the best figure."""
+        """Show the number of ended trials, the elapsed seconds and the best score."""
         self._bar.update(
             self._task, completed=n_ended if self._counts else seconds,
             description=f"trial {n_ended:,}", best=f"best so far {best:.4f}",
         )  # fmt: skip
 
-    def note(self, what: str) -> None:
-        """Say what is being done beside trials."""
-        self._bar.update(self._task, description=what)
+    def note(self, text: str) -> None:
+        """Show a description of the current step."""
+        self._bar.update(self._task, description=text)

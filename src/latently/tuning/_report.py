@@ -1,26 +1,26 @@
-"""What a search found, beside what it would have been without one."""
+"""Result of a search, compared with the untuned model and a PCA."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
-#: A gain below this share of what the default leaves is none.
+#: Minimum gain of tuning, as a share of the difference between the default score and 1.
 _NO_GAIN = 0.01
 
 
 @dataclass(frozen=True)
 class Standing:
-    """One way to set a model, on both kinds of rows.
+    """Scores of one setting of the model on inner and on outer rows.
 
     Attributes
     ----------
     name : str
         "tuned", "default" or "PCA".
     inner : float
-        Figure on the rows that chose; flatters whatever was chosen by them.
+        Score on the inner rows, which selected the parameters. It is biased upwards.
     outer : float
-        Figure on the rows that had no say.
+        Score on the outer rows, which were held out from the search. It is unbiased.
     """
 
     name: str
@@ -30,20 +30,20 @@ class Standing:
 
 @dataclass(frozen=True)
 class SearchReport:
-    """What a search found.
+    """Scores of the tuned model, the untuned default and a PCA.
 
     Attributes
     ----------
     figure : str
-        What is compared, higher is better.
+        Name of the score, where higher is better.
     standings : tuple of Standing
-        The tuned model, the untuned default and a PCA of as many components.
+        Tuned model, untuned default, and PCA with as many components as the tuned model.
     n_inner, n_outer : int
-        Rows that chose, and rows that report.
+        Number of inner rows, which select, and of outer rows, which evaluate.
     n_components : int
-        Of the PCA.
+        Number of components of the PCA.
     n_complete, n_pruned, n_failed : int
-        Trials by how they ended; those cut off by the time limit count as failed.
+        Numbers of trials by state. Trials ended by the time limit count as failed.
     """
 
     figure: str
@@ -56,27 +56,29 @@ class SearchReport:
     n_failed: int
 
     def __getitem__(self, name: str) -> Standing:
-        """Return the standing of a name."""
+        """Return the standing with a name."""
         return next(one for one in self.standings if one.name == name)
 
     @property
     def verdict(self) -> str:
-        """Say in words whether the search has paid."""
+        """Comparison of the tuned model with the default, in words."""
         tuned, default = self["tuned"].outer, self["default"].outer
         gain = (tuned - default) / max(1 - default, 1e-12)
         if gain > _NO_GAIN:
-            return f"tuning takes off {gain:.0%} of what the default lacks to a figure of one"
+            return f"tuning gains {gain:.0%} of the difference between the default and a score of 1"
         if gain < -_NO_GAIN:
-            return "the default is better on rows that had no say: the search chose by chance"
-        return "tuning gains nothing over the default: it can stay as it is"
+            return (
+                "the default is better on the outer rows: the search has overfitted the inner rows"
+            )
+        return "tuning gains nothing over the default, which can be kept"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as JSON takes them.
+        """Return the values as a dict for JSON.
 
         Returns
         -------
         dict
-            The attributes and the verdict.
+            Attributes and verdict.
         """
         return {**asdict(self), "verdict": self.verdict}
 

@@ -1,4 +1,4 @@
-"""Rows for a search: those that choose, and those that report."""
+"""Inner and outer rows of a search."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from latently.estimators import split_rule
 from latently.exceptions import DataError
 from latently.schema import plain_rows, unmasked
 
-#: Fewest rows that are worth a search: each of three parts needs some to judge by.
+#: Minimum number of rows, so that each of three parts has some.
 _MIN_ROWS = 10
-#: More distinct labels than this are amounts, not classes.
+#: Maximum number of distinct numeric labels that are classes.
 _MAX_CLASSES = 50
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Some rows, with labels and groups where there are any."""
+    """Rows with their labels and groups, if there are any."""
 
     X: Any
     y: np.ndarray | None = None
@@ -38,22 +38,24 @@ class Rows:
 
 
 def read_rows(X: Any, y: Any, groups: Any) -> Rows:
-    """Judge rows and what belongs to each of them."""
+    """Validate rows with their labels and groups."""
     X = plain_rows(X)
     X = X if hasattr(X, "shape") else np.asarray(X)
     n_rows = X.shape[0] if len(X.shape) else 0
     if n_rows < _MIN_ROWS:
         raise DataError(
-            f"At least {_MIN_ROWS} rows are needed, got {n_rows} samples. Use fit alone."
+            f"At least {_MIN_ROWS} rows are needed, got {n_rows} samples. Give more rows, or call "
+            "fit of the model."
         )
-    beside = {"y": y, "groups": groups}
+    columns = {"y": y, "groups": groups}
     found = {
-        name: None if given is None else unmasked(given, name) for name, given in beside.items()
+        name: None if given is None else unmasked(given, name) for name, given in columns.items()
     }
     for name, values in found.items():
         if values is not None and values.shape != (n_rows,):
             raise DataError(
-                f"{name} must have one value a row, got shape {values.shape} for {n_rows:,} rows."
+                f"{name} must have one value per row, got shape {values.shape} for {n_rows:,} "
+                "rows. Give as many values as rows."
             )
     return Rows(X, found["y"], found["groups"])
 
@@ -66,10 +68,10 @@ def _taken(X: Any, places: np.ndarray) -> Any:
 
 
 def split_rows(rows: Rows, share: float, shuffle: bool, seed: int) -> tuple[Rows, Rows]:
-    """Part rows into those to learn from and those to judge by.
+    """Split rows into training and held-out rows.
 
-    Whole groups are drawn where there are groups, the last rows taken where ``shuffle`` is off;
-    classes are in both parts in the same shares.
+    With groups, whole groups are drawn. Without ``shuffle``, the last rows are held out. Classes
+    are stratified.
     """
     n_rows = len(rows)
     if rows.y is not None and rows.groups is None and shuffle and is_classes(rows.y):
@@ -88,7 +90,7 @@ def split_rows(rows: Rows, share: float, shuffle: bool, seed: int) -> tuple[Rows
 
 
 def is_classes(y: np.ndarray) -> bool:
-    """Return True for labels that are classes rather than amounts."""
+    """Return True for labels that are classes, not numbers of a regression."""
     if y.dtype.kind == "f" and not np.array_equal(y, np.rint(y)):
         return False
     return y.dtype.kind in "OUSb" or len(np.unique(y)) <= _MAX_CLASSES

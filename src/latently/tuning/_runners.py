@@ -1,4 +1,4 @@
-"""Who runs the trials of a search: this process, several on this machine, or workers of Ray."""
+"""Runners of trials: this process, several local processes, or workers of Ray."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from latently.tuning._trial import Outcome, Work, run_in_worker
 
 
 class Call(NamedTuple):
-    """A trial that is to be run: its parameters, its number, and optuna's trial."""
+    """Trial to run: its parameters, its number and the trial of Optuna."""
 
     params: dict[str, Any]
     number: int
     trial: Any
 
 
-#: From what every trial does, and the trials as they are asked for, to what became of each.
+#: Maps the work of a trial and an iterator of trials to their outcomes, in order of completion.
 Runner = Callable[[Work, Iterator[Call]], Iterator[Outcome]]
 
 
 def runner_of(n_jobs: int, engine: RayEngine | None) -> Runner:
-    """Return who runs trials.
+    """Return the runner of the trials.
 
     Parameters
     ----------
     n_jobs : int
-        Processes on this machine.
+        Number of local processes.
     engine : RayEngine or None
-        Whose workers run them instead.
+        Engine whose workers run the trials instead.
 
     Returns
     -------
     callable
-        Asks for a trial when there is somebody to run it, and yields outcomes as they come.
+        Runner, which requests a trial when a process is free and yields outcomes.
     """
     if engine is not None:
         return _Cluster(engine)
@@ -74,7 +74,7 @@ class _Cluster:
 
     def __call__(self, work: Work, calls: Iterator[Call]) -> Iterator[Outcome]:
         ray = self._engine.start()
-        # Each trial trains on one core; a study in a file of this machine is not seen by others.
+        # Each trial trains on one core. Workers on other machines cannot open a local file.
         is_seen = self._is_here or not (work.storage or "sqlite:").startswith("sqlite:")
         sent = ray.put(work if is_seen else replace(work, storage=None))
         run = ray.remote(num_cpus=1)(run_in_worker)
@@ -98,5 +98,5 @@ class _Cluster:
 
     @property
     def _is_here(self) -> bool:
-        """True where the cluster was started on this machine, for this program."""
+        """True if the cluster was started on this machine by this process."""
         return self._engine.address is None and not os.environ.get("RAY_ADDRESS")

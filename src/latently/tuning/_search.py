@@ -36,74 +36,84 @@ from latently.tuning._study import SearchTrial
 
 @dataclass(eq=False, repr=False)
 class AutoencoderSearchCV(OwnSettings, TransformerMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
-    """Settings of an autoencoder, found by trying [1]_ and reported by rows that had no say.
+    """Hyperparameter search for an autoencoder [1]_, evaluated on held-out rows.
 
-    Outer rows are set apart first. Of the rest, inner rows judge each trial; trials that do worse
-    than others at the same step are ended early [2]_. What was chosen is then trained on all but
-    the outer rows and scored on these, beside the untuned default and a PCA; at last it is trained
-    on all rows. Ctrl-C ends the search and keeps the best so far. Needs the extra ``tune``.
+    The search has four steps:
+
+    1. Hold out the outer rows, and split the rest into training rows and inner rows.
+    2. Train each trial on the training rows and score it on the inner rows. Trials that are worse
+       than others at the same step are pruned [2]_.
+    3. Train the best parameters, and the untuned default, on all but the outer rows. Score both and
+       a PCA on the outer rows.
+    4. Train the best parameters on all rows.
+
+    Ctrl-C ends the search and keeps the best trial so far. The extra ``tune`` must be installed.
 
     Parameters
     ----------
     estimator : autoencoder or None, default=None
-        Whose settings; None takes ``Autoencoder()``. What is not searched stays as it is here.
+        Autoencoder to tune. None uses ``Autoencoder()``. Parameters that are not searched keep
+        their values.
     space : dict or None, default=None
-        Values of each parameter, those of the network as ``network__dropout``: a list of choices,
-        ``(low, high)``, ``(low, high, "log")`` or an Optuna distribution. None takes the space
-        that comes with the kind of autoencoder.
+        Values of each parameter: a list of choices, ``(low, high)``, ``(low, high, "log")`` or an
+        Optuna distribution. Parameters of the network are named as ``network__dropout``. None uses
+        the default space of the autoencoder.
     objective : {"reconstruction", "downstream", "anomaly", "imputation"} or callable, \
 default="reconstruction"
-        What to make best. "reconstruction": the share of the variation that codes of one size
-        rebuild. "downstream": how well a linear model reads ``y`` off the code. "anomaly": how
-        well rows of ``y == 1`` are told from rows of ``y == 0``; -1 is not known. "imputation":
-        the share of the variation of hidden cells that is filled in. A function of (fitted
-        autoencoder, X, y) returns a figure of your own; higher is better. Only under
-        "reconstruction" are trials ended early: elsewhere their losses do not tell.
+        Score to maximise. "reconstruction" is the share of the variation that is reconstructed,
+        with codes of one size. "downstream" is the accuracy, or R2, of a linear model that predicts
+        ``y`` from the code. "anomaly" is the average precision of the anomaly score, where ``y`` is
+        1 for anomalies, 0 for normal rows and -1 for unknown ones. "imputation" is the share of the
+        variation of hidden cells that is predicted. A callable gets the fitted autoencoder, X and
+        y and returns a score, where higher is better. Only "reconstruction" prunes trials, because
+        the validation loss does not predict the other scores.
     n_trials : int or None, default=20
-        Trials, those of a search that is gone on with included; None tries until time is up.
+        Number of trials, including earlier ones of a search that is resumed. None runs trials
+        until the time limit.
     time_limit : float or None, default=None
-        Seconds for all of ``fit``, about; None takes the time that it takes.
+        Approximate time limit of ``fit`` in seconds. None sets no limit.
     outer_fraction, inner_fraction : float, default=0.2
-        Share of the rows that report, and share of the others that choose.
+        Fraction of the rows in the outer rows, and fraction of the others in the inner rows.
     shuffle : bool, default=True
-        False takes the last rows for both, and for the validation rows of the autoencoder.
+        If True, draw both at random. If False, take the last rows for both, and for the validation
+        rows of the autoencoder.
     n_jobs : int, default=1
-        Processes that run trials; -1 as many as there are cores. An estimator with
-        ``engine=RayEngine(...)`` has its trials run by the workers of Ray instead, one each.
+        Number of processes that run trials. -1 uses one per core. If the estimator has
+        ``engine=RayEngine(...)``, each worker of Ray runs one trial at a time instead.
     n_seeds : int, default=1
-        Trainings of each trial, from as many seeds and with as many rows held out; its figure is
-        their mean, so that chance decides less. Small models are trained at once, as ``fit_seeds``
-        trains them: eight take three to five times as long as one.
+        Number of trainings of each trial, each from its own seed and with its own validation rows.
+        The score is their mean, which reduces its variance. Small models are trained at once, as by
+        ``fit_seeds``.
     storage : str, Path or None, default=None
-        SQLite file, or database URL, that keeps the trials: a search that was killed goes on where
-        it was. None forgets them.
+        SQLite file or database URL in which the trials are stored. A search that was stopped is
+        resumed from there. None keeps the trials in memory.
     study_name : str, default="search"
         Name of the study in the storage.
     effort : {"fast", "balanced", "thorough"} or None, default=None
-        Of every training; None leaves that of the estimator.
+        Effort of every training. None uses the effort of the estimator.
     refit : bool, default=True
-        Whether to train on all rows at last, as ``best_estimator_``.
+        If True, train the best parameters on all rows, as ``best_estimator_``.
     random_state : int, RandomState or None, default=None
-        Seed; with one process and no time limit, the same seed finds the same settings.
+        Random state. With one process and no time limit, the same seed finds the same parameters.
     verbose : bool, default=False
-        True shows a bar with the best so far on stderr.
+        If True, show a progress bar with the best score on stderr.
 
     Attributes
     ----------
     best_params_ : dict
-        What was found; empty where nothing beat the default.
+        Best parameters. Empty if no trial is better than the default.
     best_score_ : float
-        Its figure on the inner rows: flattered, for they chose it.
+        Score of these parameters on the inner rows, which is biased upwards by the selection.
     best_estimator_ : autoencoder
-        Trained on all rows, where ``refit``.
+        Autoencoder with the best parameters, trained on all rows. Present if ``refit``.
     report_ : SearchReport
-        Tuned, default and PCA on inner and outer rows.
+        Scores of the tuned model, the default and a PCA on inner and outer rows.
     trials_ : list of SearchTrial
-        All trials.
+        All trials that have ended.
     cv_results_ : dict of ndarray
-        The same as columns, as scikit-learn's searches have them.
+        The trials as columns, as in the searches of scikit-learn.
     interrupted_ : bool
-        True after Ctrl-C.
+        True if the search was interrupted by Ctrl-C.
 
     References
     ----------
@@ -162,26 +172,26 @@ default="reconstruction"
 
     @each_once()
     def fit(self, X: Any, y: Any = None, *, groups: ArrayLike | None = None) -> Self:
-        """Search.
+        """Run the search.
 
         Parameters
         ----------
         X : array-like, DataFrame, Table or image stack
-            Rows.
+            Rows. Cells may be missing.
         y : array-like of shape (n_samples,) or None, default=None
             Labels, for objectives that need them.
         groups : array-like of shape (n_samples,) or None, default=None
-            Group of each row; a group is on one side of every split.
+            Group of each row. The rows of a group are on one side of every split.
 
         Returns
         -------
         self
-            The search, done.
+            The fitted search.
 
         Raises
         ------
         ParameterError
-            If the space, the storage or a limit is wrong, or every trial failed.
+            If the space, the storage or a limit is invalid, or if every trial failed.
         DataError
             If the rows cannot be used.
         MissingExtraError
@@ -203,7 +213,7 @@ default="reconstruction"
 
     def _copy_input_attributes(self, fitted: BaseAutoencoder) -> None:
         self.n_features_in_: int = fitted.n_features_in_
-        self.__dict__.pop("feature_names_in_", None)  # of an earlier fit
+        self.__dict__.pop("feature_names_in_", None)  # it may be left from an earlier fit
         if hasattr(fitted, "feature_names_in_"):
             self.feature_names_in_ = fitted.feature_names_in_
 
@@ -213,12 +223,12 @@ default="reconstruction"
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Names of the columns; only held against those of ``fit``.
+            Names of the columns, which must equal the names seen in ``fit``.
 
         Returns
         -------
         ndarray of str
-            One a component.
+            Name of each component.
         """
         names: np.ndarray = self._best().get_feature_names_out(input_features)
         return names
@@ -229,9 +239,9 @@ default="reconstruction"
         self.cv_results_ = _results_as_columns(self.trials_, list(run.trials.space))
         self.interrupted_: bool = run.interrupted
 
-    # ------------------------------------------------------------------ the best model's answers
+    # ------------------------------------------------------------------ results of the best model
     def transform(self, X: Any) -> np.ndarray:
-        """Return the codes of the best model.
+        """Return the code of each row, by the best model.
 
         Parameters
         ----------
@@ -241,31 +251,33 @@ default="reconstruction"
         Returns
         -------
         ndarray of shape (n_samples, n_components_)
-            Codes.
+            Codes, as float32 for float32 rows and as float64 for all others.
         """
         return self._best().transform(X)
 
     def reconstruct(self, X: Any, *, support: SupportName = "column") -> Any:
-        """Rebuild rows by the best model.
+        """Reconstruct rows by the best model.
 
         Parameters
         ----------
         X : array-like, DataFrame, Table or image stack
             Rows with the columns of ``fit``.
         support : {"column", "free"}, default="column"
-            Whether answers are values that their columns can hold, or expected values.
+            "column" returns values that each column can hold, "free" returns expected values.
 
         Returns
         -------
         ndarray, DataFrame, Table or image stack
-            In the columns, types and units of ``fit``.
+            Rows in the columns, types and units of ``fit``.
         """
         return self._best().reconstruct(X, support=support)
 
     def _best(self) -> BaseAutoencoder:
         check_fitted(self)
         if not hasattr(self, "best_estimator_"):
-            raise ParameterError("refit=False kept no model. Set refit=True and search again.")
+            raise ParameterError(
+                "refit must be True to keep a model, got False. Set refit=True and fit again."
+            )
         return self.best_estimator_
 
     def __sklearn_tags__(self) -> Any:
@@ -287,13 +299,15 @@ default="reconstruction"
         params = self.get_params(deep=False)
         check_parameters(self._parameter_constraints, params, type(self).__name__)
         if self.n_trials is None and self.time_limit is None:
-            raise ParameterError("n_trials=None needs a time_limit. Give one of them.")
+            raise ParameterError("n_trials and time_limit must not both be None. Give one of them.")
         if self.n_jobs == 0 or self.n_jobs < -1:
-            raise ParameterError(f"n_jobs must be -1 or at least 1, got {self.n_jobs}. Try 2.")
+            raise ParameterError(
+                f"n_jobs must be -1 or at least 1, got {self.n_jobs}. Use -1 for all cores."
+            )
 
 
 def _results_as_columns(trials: list[SearchTrial], names: list[str]) -> dict[str, np.ndarray]:
-    """Return trials as columns, as scikit-learn's searches have them."""
+    """Return trials as columns, as in the searches of scikit-learn."""
     scores = np.array([np.nan if t.score is None else t.score for t in trials])
     ranks = np.full(len(trials), len(trials), dtype=np.int32)
     known = np.flatnonzero(np.isfinite(scores))

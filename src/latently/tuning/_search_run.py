@@ -1,4 +1,4 @@
-"""A search while it runs: its rows, its trials, and what comes of them."""
+"""Run of a search: its rows, its trials and its result."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from latently.tuning._spaces import Space, default_space, read_space
 from latently.tuning._study import SearchTrial, Trials, fingerprint_of, open_trials, stored_seed
 from latently.tuning._trial import TimeUp, TrialCallback, Work
 
-#: Trainings to keep time for after the last trial: two on more rows, one on all of them.
+#: Trainings for which time is reserved after the last trial: two for the report and the refit.
 _TRAININGS_AFTER = 3.0
-#: Reasons of failed trials that are listed.
+#: Maximum number of reasons of failed trials in an error message.
 _MAX_REASONS = 5
 
 
 class Settings(Protocol):
-    """What a search is asked for."""
+    """Parameters of a search."""
 
     estimator: BaseAutoencoder | None
     space: Mapping[str, Any] | None
@@ -57,29 +57,29 @@ class Settings(Protocol):
 
 @dataclass
 class SearchRun:
-    """One search.
+    """Run of one search.
 
     Attributes
     ----------
     settings : Settings
-        What was asked for.
-    rows, learn, outer : Rows
-        All rows; those to learn from; those that report.
+        Parameters of the search.
+    rows, search_rows, outer : Rows
+        All rows, all but the outer rows, and the outer rows.
     work : Work
-        What a trial does.
+        Training and scoring of a trial.
     trials : Trials
-        The trials.
+        Trials of the study.
     seed : int
-        Of all that is drawn.
+        Seed of all random numbers.
     started : float
-        In seconds of ``time.time``.
+        Start of the run, in seconds of ``time.time``.
     interrupted : bool
-        True after Ctrl-C.
+        True if the search was interrupted by Ctrl-C.
     """
 
     settings: Settings
     rows: Rows
-    learn: Rows
+    search_rows: Rows
     outer: Rows
     work: Work
     trials: Trials
@@ -89,7 +89,7 @@ class SearchRun:
 
     @classmethod
     def begin(cls, settings: Settings, rows: Rows, stack: ExitStack) -> Self:
-        """Judge what was asked for, split the rows and open the study."""
+        """Validate the parameters, split the rows and open the study."""
         started = time.time()
         objective = objective_of(settings.objective)
         objective.check(rows)
@@ -99,9 +99,11 @@ class SearchRun:
             seed = stored_seed(settings.storage, settings.study_name)
         if seed is None:
             seed = read_seed(settings.random_state)
-        learn, outer = split_rows(rows, settings.outer_fraction, settings.shuffle, seed)
-        train, held_out = split_rows(learn, settings.inner_fraction, settings.shuffle, seed + 1)
-        model = _prepared(settings, learn.X, seed)
+        search_rows, outer = split_rows(rows, settings.outer_fraction, settings.shuffle, seed)
+        train, held_out = split_rows(
+            search_rows, settings.inner_fraction, settings.shuffle, seed + 1
+        )
+        model = _prepared(settings, search_rows.X, seed)
         space = _space(settings, objective, model)
         trials = open_trials(
             space, settings.storage, settings.study_name,
@@ -113,11 +115,11 @@ class SearchRun:
             started + (settings.time_limit or math.inf), isinstance(objective, Reconstruction),
             trials.url, settings.study_name,
         )  # fmt: skip
-        return cls(settings, rows, learn, outer, work, trials, seed, started)
+        return cls(settings, rows, search_rows, outer, work, trials, seed, started)
 
     # ------------------------------------------------------------------ trials
     def search(self, bar: SearchBar) -> None:
-        """Train the default, then trials until their number or the time is up."""
+        """Train the default, then run trials until their number or the time limit is reached."""
         self.default, self.default_score, seconds = self._train_default()
         if not self.work.objective.sizes_too and "n_components" in self.work.model.get_params():
             size = {"n_components": self.default.n_components_}
@@ -139,7 +141,7 @@ class SearchRun:
         except KeyboardInterrupt:
             self.interrupted = True
             warn(
-                f"The search was interrupted after {self.trials.n_ended:,} trials; the best so far "
+                f"The search was interrupted after {self.trials.n_ended:,} trials. The best so far "
                 "is kept.",
                 TrainingWarning,
             )
@@ -147,7 +149,7 @@ class SearchRun:
             self._require_a_trial(seconds)
 
     def _train_default(self) -> tuple[BaseAutoencoder, float, float]:
-        """Return the untuned model on the inner rows, its score, and the seconds that it took."""
+        """Return the untuned model, its score on the inner rows and its time in seconds."""
         start, callback = time.perf_counter(), TrialCallback(None, self.work.deadline)
         try:
             fitted, score = self.work.train_and_score({}, callback)
@@ -159,14 +161,14 @@ class SearchRun:
         return autoencoder_of(fitted), score, time.perf_counter() - start
 
     def best(self) -> tuple[dict[str, Any], float]:
-        """Return the best parameters and their score; none where nothing beat the default."""
+        """Return the best parameters and their score, or none and the score of the default."""
         found = self.trials.best()
         if found is None or found.score is None or found.score <= self.default_score:
             return {}, self.default_score
         return dict(found.params), found.score
 
     def _require_a_trial(self, seconds: float) -> None:
-        """Say why not a single trial came through."""
+        """Raise ParameterError if no trial was complete or pruned."""
         ended = self.trials.ended()
         if any(trial.state in ("complete", "pruned") for trial in ended):
             return
@@ -181,26 +183,27 @@ class SearchRun:
             f'{math.ceil(needed):,} s at least, or effort="fast".'
         )
 
-    # ------------------------------------------------------------------ what comes of it
+    # ------------------------------------------------------------------ result
     def report(self, params: dict[str, Any], score: float) -> SearchReport:
-        """Hold the tuned model against the default and a PCA, on inner and on outer rows."""
+        """Return the scores of the tuned model, the default and a PCA on inner and outer rows."""
         work, objective = replace(self.work, deadline=math.inf), self.work.objective
         fitted: dict[str, list[Any]] = {}
         for name, chosen in {"default": {}, "tuned": params}.items():
             fitted[name] = (
                 fitted["default"]
                 if not chosen and fitted
-                else work.fit(chosen, self.learn, work.n_seeds)
+                else work.fit(chosen, self.search_rows, work.n_seeds)
             )
         outer = {
-            name: work.score(models, self.learn, self.outer) for name, models in fitted.items()
+            name: work.score(models, self.search_rows, self.outer)
+            for name, models in fitted.items()
         }
         size = autoencoder_of(fitted["tuned"][0]).n_components_
         pca = [
             objective.pca_score(
                 EncodedPCA.fit(self.default, train.X, size), train, held_out, self.seed
             )
-            for train, held_out in ((work.train, work.held_out), (self.learn, self.outer))
+            for train, held_out in ((work.train, work.held_out), (self.search_rows, self.outer))
         ]
         states = Counter(trial.state for trial in self.trials.ended())
         return SearchReport(
@@ -215,12 +218,12 @@ class SearchRun:
         )  # fmt: skip
 
     def refit(self, params: dict[str, Any]) -> BaseAutoencoder:
-        """Return the best model, trained on all rows."""
+        """Return the autoencoder with the best parameters, trained on all rows."""
         return autoencoder_of(self.work.fit(params, self.rows, 1)[0])
 
 
 def _prepared(settings: Settings, X: Any, seed: int) -> BaseAutoencoder:
-    """Return the model to tune, with a seed and the network that it would choose."""
+    """Return the model to tune, with a seed and its default network set."""
     given = Autoencoder() if settings.estimator is None else settings.estimator
     model: BaseAutoencoder = clone(given)
     if model.get_params(deep=False).get("random_state") is None:
@@ -228,7 +231,7 @@ def _prepared(settings: Settings, X: Any, seed: int) -> BaseAutoencoder:
     if settings.effort is not None:
         model.set_params(effort=settings.effort)
     if _ray_of(settings) is not None:
-        # Workers run one trial each: of what they train, none is spread further.
+        # Each worker runs whole trials, so that a trial itself is not distributed.
         model.set_params(engine="cpu")
     if isinstance(model, TrainedAutoencoder):
         model = model._with_network(X)
@@ -238,11 +241,11 @@ def _prepared(settings: Settings, X: Any, seed: int) -> BaseAutoencoder:
 
 
 def _check_suits(objective: Objective, model: BaseAutoencoder | None) -> None:
-    """Refuse a model that has no code of a size to compare by."""
+    """Raise ParameterError if the objective needs a score that the model lacks."""
     if isinstance(objective, Reconstruction) and not hasattr(model or Autoencoder, "score"):
         raise ParameterError(
             f'objective="reconstruction" does not suit {type(model).__name__}, which has no score '
-            "of its own. Take another objective, or a function of (model, X, y)."
+            "method. Use another objective, or a function of (model, X, y)."
         )
 
 
@@ -253,8 +256,8 @@ def _space(settings: Settings, objective: Objective, model: BaseAutoencoder) -> 
     space = read_space(wanted, model)
     if "n_components" in space and not objective.sizes_too:
         raise ParameterError(
-            "n_components cannot be searched for a reconstruction: more always rebuild better. "
-            'Leave n_components="auto", or take another objective.'
+            'n_components cannot be searched with objective="reconstruction", because a larger '
+            'code always reconstructs better. Leave n_components="auto", or use another objective.'
         )
     return space
 
@@ -263,7 +266,7 @@ def _identity_of(
     settings: Settings, objective: Objective, model: BaseAutoencoder, space: Space, rows: Rows,
     seed: int,
 ) -> dict[str, Any]:  # fmt: skip
-    """Return what makes a search this one and no other."""
+    """Return the parts that identify a search, by which a study of another one is refused."""
     params = {n: v for n, v in model.get_params().items() if n not in ("engine", "verbose")}
     return {
         "estimator": [type(model).__name__, params],
@@ -277,7 +280,7 @@ def _identity_of(
 
 
 def _ray_of(settings: Settings) -> RayEngine | None:
-    """Return the engine of Ray that the model to tune was given, if it was."""
+    """Return the engine of the model to tune if it is a RayEngine."""
     engine = resolve_engine(getattr(settings.estimator, "engine", "auto"))
     return engine if isinstance(engine, RayEngine) else None
 

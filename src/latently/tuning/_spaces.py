@@ -1,4 +1,4 @@
-"""What to search: the values that each parameter may take."""
+"""Search spaces: the values of each parameter."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from latently.estimators import (
 from latently.exceptions import ParameterError
 from latently.tuning._optuna import import_optuna
 
-#: Factors of the default learning rate that are looked at.
+#: Bounds of the learning rate, as factors of the default.
 _SLOWER, _FASTER = 0.25, 4.0
-#: Largest code that is looked at where its size is open.
+#: Maximum size of a code, if it is searched.
 _MOST_COMPONENTS = 64
 _SIZES = ["auto", (64,), (128,), (256,), (128, 64), (256, 128), (512, 256)]
 _CHANNELS = ["auto", (16, 32), (32, 64), (32, 64, 128)]
@@ -33,25 +33,25 @@ _CHANNELS = ["auto", (16, 32), (32, 64), (32, 64, 128)]
 
 @dataclass(frozen=True)
 class Dimension:
-    """A parameter to search.
+    """Dimension of a search space.
 
     Attributes
     ----------
     distribution : optuna distribution
-        Of what is drawn: the value itself, or the label of a choice.
+        Distribution of the value, or of the label of a choice.
     choices : dict or None
-        The values behind the labels; None where the value itself is drawn.
+        Value of each label. None if the value itself is drawn.
     """
 
     distribution: Any
     choices: Mapping[str, Any] | None = None
 
     def value_of(self, drawn: Any) -> Any:
-        """Return the parameter for what was drawn."""
+        """Return the value of the parameter for a drawn value or label."""
         return drawn if self.choices is None else self.choices[drawn]
 
     def drawn_for(self, value: Any) -> Any:
-        """Return what is drawn for a value; None where it lies outside."""
+        """Return the drawn value or label of a value, or None if it is outside the space."""
         if self.choices is not None:
             label = _label(value)
             return label if label in self.choices else None
@@ -60,7 +60,7 @@ class Dimension:
         return value if inside else None
 
     def to_json(self) -> str:
-        """Return a text that is the same for the same values."""
+        """Return the distribution as JSON."""
         text: str = import_optuna().distributions.distribution_to_json(self.distribution)
         return text
 
@@ -69,24 +69,24 @@ Space = dict[str, Dimension]
 
 
 def read_space(space: Mapping[str, Any], model: BaseAutoencoder) -> Space:
-    """Judge a space.
+    """Validate a search space.
 
     Parameters
     ----------
     space : mapping of str to list, tuple or optuna distribution
         Values of each parameter.
     model : autoencoder
-        Whose parameters they are, with its network.
+        Autoencoder to tune, with its network set.
 
     Returns
     -------
     dict of str to Dimension
-        The space.
+        Dimension of each parameter.
 
     Raises
     ------
     ParameterError
-        If a parameter is unknown, or its values are none.
+        If a parameter is unknown, or its values are invalid.
     """
     if not isinstance(space, Mapping) or not space:
         raise ParameterError(
@@ -100,7 +100,7 @@ def read_space(space: Mapping[str, Any], model: BaseAutoencoder) -> Space:
     return {name: _dimension(name, values) for name, values in space.items()}
 
 
-#: What decides where or how training runs, not what is learnt.
+#: Parameters that do not affect the quality of the model.
 _NOT_SEARCHED = ("engine", "random_state", "verbose")
 
 
@@ -116,7 +116,9 @@ def _dimension(name: str, values: Any) -> Dimension:
         return Dimension(values)
     if isinstance(values, list):
         if not values:
-            raise ParameterError(f"space gives {name!r} no values. Give one at least.")
+            raise ParameterError(
+                f"space must give {name!r} at least one value, got no values. Give some."
+            )
         choices = {_label(value): value for value in values}
         return Dimension(distributions.CategoricalDistribution(list(choices)), choices)
     if not isinstance(values, tuple) or len(values) not in (2, 3) or not _is_range(values):
@@ -139,23 +141,24 @@ def _is_range(values: tuple[Any, ...]) -> bool:
 
 
 def _label(value: Any) -> str:
-    """Return a text for a choice: JSON where there is one, else what its repr says."""
+    """Return the label of a choice: its JSON or, without one, its repr."""
     try:
         return json.dumps(value)
     except TypeError:
         return " ".join(repr(value).split())
 
 
-# ------------------------------------------------------------------ what comes with each kind
+# ------------------------------------------------------------------ default spaces
 def default_space(model: BaseAutoencoder, *, sizes_too: bool) -> dict[str, Any]:
-    """Return the space that comes with a kind of autoencoder.
+    """Return the default search space of an autoencoder.
 
     Parameters
     ----------
     model : autoencoder
-        With its network.
+        Autoencoder to tune, with its network set.
     sizes_too : bool
-        Whether the size of the code is open: it is not where errors of codes are compared.
+        If True, include the size of the code. It is not searched for reconstruction errors, which
+        always decrease with the size.
 
     Returns
     -------
@@ -165,8 +168,8 @@ def default_space(model: BaseAutoencoder, *, sizes_too: bool) -> dict[str, Any]:
     space: dict[str, Any] = {}
     if isinstance(model, EnsembleAutoencoder):
         raise ParameterError(
-            "An ensemble is searched by its members, got no space. Search one of them and give the "
-            'best to EnsembleAutoencoder, or name a space such as {"n_estimators": [4, 8]}.'
+            "space must be given for an EnsembleAutoencoder, got None. Tune a member and give it "
+            'to EnsembleAutoencoder, or give a space such as {"n_estimators": [4, 8]}.'
         )
     if isinstance(model, MemoryAutoencoder):
         return {"n_components": (250, 8_000, "log"), "robust": [False, True]}

@@ -1,4 +1,4 @@
-"""The study: trials asked for and told of, in memory or in a file that outlives the process."""
+"""Study of a search, in memory or in a storage from which it can be resumed."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from latently.tuning._runners import Call, Runner
 from latently.tuning._spaces import Space
 from latently.tuning._trial import FIRST_PART, N_PARTS, Outcome, Work, open_storage
 
-#: Trials that are drawn at random before the others learn from them.
+#: Number of random trials before the sampler uses their scores.
 _N_RANDOM = 6
 _OWNER, _SEED = "latently", "seed"
 
 
 @dataclass(frozen=True)
 class SearchTrial:
-    """A trial of a search.
+    """Trial of a search.
 
     Attributes
     ----------
     number : int
-        From zero, in the order in which they began.
+        Number of the trial from zero, in the order of the starts.
     params : dict
-        Its parameters.
+        Parameters of the trial.
     score : float or None
-        Figure on the inner rows, of a complete trial.
+        Score of a complete trial on the inner rows.
     state : str
-        "complete", "pruned", "failed" or "late".
+        State of the trial: "complete", "pruned", "failed" or "late" (ended by the time limit).
     seconds : float
-        That it took.
+        Time of the trial in seconds.
     reason : str
-        Why it failed.
+        Error message of a failed trial.
     """
 
     number: int
@@ -52,16 +52,16 @@ class SearchTrial:
 
 @dataclass
 class Trials:
-    """The trials of one search.
+    """Trials of one search.
 
     Parameters
     ----------
     study : optuna study
-        What keeps them.
+        Study in which they are stored.
     space : dict of str to Dimension
-        What they are drawn from.
+        Search space.
     url : str or None
-        Where the study lies; None is in memory.
+        URL of the storage. None is in memory.
     """
 
     study: Any
@@ -70,22 +70,22 @@ class Trials:
 
     @property
     def n_ended(self) -> int:
-        """Trials that are over."""
+        """Number of trials that have ended."""
         return len(self.ended())
 
     def ended(self) -> list[SearchTrial]:
-        """Return the trials that are over."""
+        """Return the trials that have ended."""
         return [
             _read(trial, self.space) for trial in self.study.trials if _OWNER in trial.user_attrs
         ]
 
     def best(self) -> SearchTrial | None:
-        """Return the complete trial of the highest score, the first of equal ones."""
+        """Return the complete trial with the highest score, the first if several have it."""
         complete = [trial for trial in self.ended() if trial.state == "complete"]
         return max(complete, key=lambda trial: trial.score or 0.0, default=None)
 
     def add_default(self, values: Mapping[str, Any], score: float, seconds: float) -> None:
-        """Note what the default reached as the first trial, where it lies in the space."""
+        """Add the default as the first trial, if its values are in the space."""
         drawn = {name: dim.drawn_for(values.get(name)) for name, dim in self.space.items()}
         if self.study.trials or None in drawn.values():
             return
@@ -97,7 +97,7 @@ class Trials:
         self.study.add_trial(trial)
 
     def run(self, work: Work, runner: Runner, is_over: Callable[[int], bool]) -> Iterator[Outcome]:
-        """Run trials until it is over, several at a time where the runner can."""
+        """Run trials until ``is_over``, several at a time if the runner can."""
         waiting: dict[int, Any] = {}
 
         def asked() -> Iterator[Call]:
@@ -142,12 +142,12 @@ def open_trials(
     n_jobs: int,
     stack: ExitStack,
 ) -> Trials:
-    """Open a study, or go on with one that was cut off.
+    """Open a new study, or resume one from the storage.
 
     Raises
     ------
     ParameterError
-        If the storage cannot be used, or holds the study of another search.
+        If the storage cannot be used, or contains a study of another search.
     """
     optuna = import_optuna()
     url = _url_of(storage)
@@ -167,10 +167,11 @@ def open_trials(
         )
         known = study.user_attrs.get(_OWNER)
     except Exception as error:
-        # SQLAlchemy, sqlite3 and alembic each have trees of their own.
+        # SQLAlchemy, sqlite3 and alembic have no common base class of errors.
         message = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ParameterError(
-            f"storage {storage} cannot be used: {message}. Name a new file, or one of a search."
+            f"storage {storage} cannot be used: {message}. Give a new file, or the storage of a "
+            "search."
         ) from None
     if known is None and not study.trials:
         study.set_user_attr(_OWNER, dict(owner))
@@ -183,7 +184,7 @@ def open_trials(
 
 
 def stored_seed(storage: str | Path | None, name: str) -> int | None:
-    """Return the seed of a search that a storage holds; None where there is none to go on with."""
+    """Return the seed of the search in a storage, or None without one."""
     optuna, url = import_optuna(), _url_of(storage)
     is_file = storage is not None and "://" not in str(storage)
     if url is None or (is_file and not Path(str(storage)).exists()):
@@ -207,13 +208,13 @@ def _other_search(
 ) -> str:
     differs = [part for part, value in owner.items() if known is None or known.get(part) != value]
     return (
-        f"storage {storage} holds a study {name!r} of another search (of another "
-        f"{' and '.join(differs)}). Name another file, or another study_name."
+        f"storage {storage} contains a study {name!r} of another search (of another "
+        f"{' and '.join(differs)}). Give another file, or another study_name."
     )
 
 
 def _requeue_running(trials: Trials) -> None:
-    """Run again what a killed search had begun."""
+    """Enqueue the trials that were running when a search was killed."""
     states = import_optuna().trial.TrialState
     for trial in trials.study.get_trials(states=(states.RUNNING,)):
         trials.study.tell(trial.number, state=states.FAIL)
@@ -222,7 +223,7 @@ def _requeue_running(trials: Trials) -> None:
 
 
 def fingerprint_of(parts: Mapping[str, Any]) -> dict[str, str]:
-    """Return a short text for each part of a search, equal for equal parts."""
+    """Return a hash of each part of the identity of a search."""
     texts = {name: json.dumps(part, sort_keys=True, default=repr) for name, part in parts.items()}
     return {
         name: hashlib.blake2b(text.encode(), digest_size=12).hexdigest()

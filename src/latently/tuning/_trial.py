@@ -1,4 +1,4 @@
-"""One trial: a training with some parameters, watched, in this process or in another."""
+"""Training and scoring of one trial, in this process or in a worker."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from latently.tuning._objectives import Objective, fit_models
 from latently.tuning._optuna import import_optuna, quiet
 from latently.tuning._rows import Rows
 
-#: Errors that are of the parameters of a trial, not of the search.
+#: Errors that fail a trial and do not end the search.
 _TRIAL_ERRORS = (LatentlyError, ArithmeticError, ValueError, TypeError, RuntimeError, MemoryError)
 State = Literal["complete", "pruned", "failed", "late"]
-#: Parts of a training after which a trial may be ended, and the first of them.
+#: Number of parts of a training after which a trial may be pruned, and the first such part.
 N_PARTS, FIRST_PART = 50, 10
 
 
 class Outcome(NamedTuple):
-    """How a trial ended.
+    """Outcome of a trial.
 
     Attributes
     ----------
     number : int
-        Of the trial.
+        Number of the trial.
     state : {"complete", "pruned", "failed", "late"}
-        "late" where time was up.
+        State of the trial, "late" if it was ended by the time limit.
     score : float or None
-        Of a complete one.
+        Score of a complete trial on the inner rows.
     seconds : float
-        That it took.
+        Time of the trial in seconds.
     reason : str
-        Why it failed.
+        Error message of a failed trial.
     interrupted : bool
-        True after Ctrl-C.
+        True if the training was interrupted by Ctrl-C.
     """
 
     number: int
@@ -53,22 +53,22 @@ class Outcome(NamedTuple):
 
 
 class TimeUp(Exception):
-    """Time is up."""
+    """The time limit is exceeded."""
 
 
 class Pruned(Exception):
-    """The trial does worse than others did."""
+    """The trial is worse than others at the same step."""
 
 
 class TrialCallback:
-    """Told of every evaluation of a trial; ends one that is late, or does worse than others.
+    """Training callback that ends a trial at the time limit, or if it is worse than others.
 
     Parameters
     ----------
     trial : optuna trial or None
-        To report to; None only watches the clock.
+        Trial to which losses are reported. None only checks the time limit.
     deadline : float
-        In seconds of ``time.time``.
+        Time limit, in seconds of ``time.time``.
     """
 
     def __init__(self, trial: Any, deadline: float) -> None:
@@ -82,13 +82,13 @@ class TrialCallback:
         self.interrupted = False
 
     def on_train_begin(self, n_steps: int) -> None:
-        """Hear how many steps are planned."""
+        """Store the number of planned steps."""
         self._n_steps = n_steps
         self._n_trainings += 1
         self._began = time.perf_counter()
 
     def on_evaluation(self, record: Record) -> None:
-        """Report an evaluation and end the trial where that is due."""
+        """Report an evaluation, and raise an exception to end the trial."""
         self.done = record.step / self._n_steps
         if time.time() > self._deadline:
             raise TimeUp
@@ -102,38 +102,38 @@ class TrialCallback:
 
     @property
     def expected_seconds(self) -> float:
-        """Seconds that the training will have taken, by its pace so far."""
+        """Expected time of the whole training in seconds, from its speed so far."""
         return (time.perf_counter() - self._began) / max(self.done, 0.02)
 
     def on_train_end(self, history: History) -> None:
-        """Note whether it was cut short by Ctrl-C."""
+        """Store whether the training was interrupted by Ctrl-C."""
         self.interrupted |= history.stopped == "interrupted"
 
 
 @dataclass(frozen=True)
 class Work:
-    """What every trial does with its parameters.
+    """Training and scoring of trials.
 
     Attributes
     ----------
     model : autoencoder
-        Unfitted.
+        Unfitted autoencoder.
     objective : Objective
-        What to judge by.
+        Score to maximise.
     train, held_out : Rows
-        The inner rows.
+        Training rows and inner rows.
     seed : int
-        Of what the objective draws.
+        Seed of the random numbers of the objective.
     n_seeds : int
-        Trainings of a trial, each from a seed of its own.
+        Number of trainings of a trial, each from its own seed.
     deadline : float
-        In seconds of ``time.time``.
+        Time limit, in seconds of ``time.time``.
     prunes : bool
-        Whether a trial's losses tell how it will end.
+        If True, prune trials by their validation loss.
     storage : str or None
-        Where the study lies, for other processes.
+        URL of the study, for other processes.
     study_name : str
-        Its name there.
+        Name of the study.
     """
 
     model: BaseAutoencoder
@@ -148,13 +148,13 @@ class Work:
     study_name: str
 
     def run(self, params: dict[str, Any], number: int, trial: Any) -> Outcome:
-        """Train with some parameters and judge by the inner rows."""
+        """Train with some parameters and score on the inner rows."""
         start = time.perf_counter()
         callback = TrialCallback(trial if self.prunes else None, self.deadline)
         state: State = "complete"
         score, reason = None, ""
         try:
-            # Those of the rows came with the default; those of a trial are in its outcome.
+            # Warnings of the rows were issued for the default model.
             with silenced():
                 _, score = self.train_and_score(params, callback)
         except Pruned:
@@ -169,23 +169,23 @@ class Work:
         return Outcome(number, state, score, seconds, reason, callback.interrupted)
 
     def train_and_score(self, params: dict[str, Any], callback: TrialCallback) -> tuple[Any, float]:
-        """Return what was fitted to the training rows, and its figure on the held-out ones."""
+        """Return the estimator fitted to the training rows, and its score on the inner rows."""
         with using_callback(callback):
             fitted = self.fit(params, self.train, self.n_seeds)
         return fitted[0], self.score(fitted, self.train, self.held_out)
 
     def fit(self, params: dict[str, Any], rows: Rows, n_seeds: int) -> list[Any]:
-        """Return the model with some parameters, fitted to some rows from some seeds."""
+        """Return one fitted estimator per seed, with some parameters."""
         model, used = clone(self.model).set_params(**params), self.objective.training_rows(rows)
         return [self.objective.use(one, used) for one in fit_models(model, used, n_seeds)]
 
     def score(self, fitted: list[Any], train: Rows, held_out: Rows) -> float:
-        """Return the mean figure of what was fitted from several seeds."""
+        """Return the mean score of estimators that are fitted from several seeds."""
         return mean(self.objective.score(one, train, held_out, self.seed) for one in fitted)
 
 
 def run_in_worker(work: Work, params: dict[str, Any], number: int, trial_id: int) -> Outcome:
-    """Run a trial of a study in a storage, or of none: what a worker process does."""
+    """Run a trial in a worker process, of a study in a storage if there is one."""
     if work.storage is None:
         return work.run(params, number, None)
     with quiet():
@@ -195,7 +195,7 @@ def run_in_worker(work: Work, params: dict[str, Any], number: int, trial_id: int
 
 
 def open_storage(url: str | None) -> Any:
-    """Return the storage of a URL, patient while another process writes."""
+    """Return the storage of a URL, which waits up to a minute for writes of other processes."""
     optuna = import_optuna()
     if url is None:
         return optuna.storages.InMemoryStorage()

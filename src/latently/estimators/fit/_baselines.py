@@ -1,4 +1,4 @@
-"""What the mean and a PCA of the same size reach on the same rows: is the network worth it?"""
+"""Baselines of a model: the errors of the column means and of a PCA of the same size."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from latently.exceptions import DataError
 from latently.io._resources import check_memory
 from latently.nn import AutoencoderModule, Cells, spread
 
-#: Rows that the PCA is fitted to; its error hardly changes with more.
+#: Maximum number of rows of the PCA, whose error hardly changes with more.
 _MAX_PCA_ROWS = 10_000
-#: Widest row for which the covariance is decomposed whole.
+#: Maximum row width for a full decomposition of the covariance.
 _MAX_COVARIANCE_WIDTH = 2_048
 _RANDOMIZED_COMPONENTS = 128
-#: Of the rows and of what is left of them, in double precision.
+#: Bytes per element of the rows and their residuals, in double precision.
 _BYTES_PER_ELEMENT = 24
-#: Share of the variance that ``n_components="auto"`` keeps, and its most components.
+#: Share of the variance that ``n_components="auto"`` keeps, and its maximum.
 _AUTO_SHARE = 0.9
 _AUTO_MAX_COMPONENTS = 64
-#: A PCA within this factor of the network is called as good.
+#: A PCA whose error is within this factor of the error of the network is called as good.
 _TIE_FACTOR = 1.02
 
 
 @dataclass(frozen=True)
 class Baselines:
-    """Mean squared error of an encoded cell, on the same rows, by three ways to rebuild them.
+    """Mean squared errors of encoded cells by the model and by two baselines, on the same rows.
 
     Attributes
     ----------
     mean : float
-        By the column means.
+        Error of the column means.
     pca : float
-        By a PCA of as many components as the model has active in a row.
+        Error of a PCA with as many components as are active in a row of the model.
     autoencoder : float
-        By the fitted model.
+        Error of the fitted model.
     n_components : int
-        Components of that PCA.
+        Number of components of the PCA.
     n_rows : int
-        Rows judged.
+        Number of rows.
     rows : {"validation", "training"}
-        Which rows: training rows only where there were too few to hold any out.
+        Kind of the rows. Training rows are used only if no rows were held out.
     """
 
     mean: float
@@ -55,12 +55,12 @@ class Baselines:
     rows: Literal["validation", "training"]
 
     def check_consistent(self) -> None:
-        """Raise DataError if the figures of a file cannot be."""
+        """Raise DataError if the values, such as those of a file, are impossible."""
         errors = (self.mean, self.pca, self.autoencoder)
         if not all(error >= 0 for error in errors) or self.n_components < 0:
             raise DataError("The model's baselines_ are out of range.")
         if not 0 < self.n_rows < 2**62:
-            raise DataError("The model's baselines_ are of no rows.")
+            raise DataError("The model's baselines_ have an impossible number of rows.")
 
     def __str__(self) -> str:
         return (
@@ -71,7 +71,7 @@ class Baselines:
 
     @property
     def verdict(self) -> str:
-        """Say in words how the model compares with PCA."""
+        """Comparison with the PCA, in words."""
         if self.autoencoder > self.mean:
             return "worse than the column means: train longer, or the columns are unrelated"
         if self.autoencoder * _TIE_FACTOR < self.pca:
@@ -88,11 +88,11 @@ class Spectrum(NamedTuple):
     mean : Tensor of shape (width,)
         Mean of the encoded rows.
     components : Tensor of shape (n, width)
-        Directions, the largest variance first.
+        Directions, sorted by decreasing variance.
     shares : Tensor of shape (n,)
-        Share of the variance along each.
+        Share of the variance along each direction.
     mean_square : float
-        Mean squared length of a row less the mean.
+        Mean squared norm of the centered rows.
     """
 
     mean: Tensor
@@ -102,7 +102,7 @@ class Spectrum(NamedTuple):
 
 
 def fit_spectrum(cells: Cells, layout: Layout) -> Spectrum:
-    """Return the PCA of some rows, missing cells filled with the mean."""
+    """Return the PCA of some rows, with missing cells filled by the mean."""
     n_rows, width = min(len(cells.values), _MAX_PCA_ROWS), layout.width
     check_memory(
         n_rows * width * _BYTES_PER_ELEMENT,
@@ -136,7 +136,7 @@ def automatic_components(spectrum: Spectrum) -> int:
 def unexplained_shares(spectrum: Spectrum, cells: Cells, layout: Layout, n_sizes: int) -> Tensor:
     """Return the share of the variation of rows that a PCA of 1, 2, ... components leaves.
 
-    A missing cell reads as the mean.
+    Missing cells are filled by the mean.
     """
     centered = cells.values.flatten(1) - spectrum.mean
     observed = _observed_elements(cells, layout)
@@ -151,10 +151,10 @@ def compare_with_baselines(
     module: AutoencoderModule,
     spectrum: Spectrum,
     target: Cells,
-    rebuilt: Tensor,
+    reconstruction: Tensor,
     rows: Literal["validation", "training"],
 ) -> Baselines:
-    """Hold a model's reconstruction of some rows against the column means and PCA."""
+    """Return the errors of reconstructed rows, of the column means and of the PCA."""
     observed = _observed_elements(target, module.likelihood.layout)
     values = target.values.flatten(1)
     centered = values - spectrum.mean
@@ -164,7 +164,7 @@ def compare_with_baselines(
     return Baselines(
         mean=_mean_square(centered, observed),
         pca=_mean_square(centered - centered @ components.T @ components, observed),
-        autoencoder=_mean_square(values - rebuilt, observed),
+        autoencoder=_mean_square(values - reconstruction, observed),
         n_components=len(components),
         n_rows=len(values),
         rows=rows,

@@ -1,4 +1,4 @@
-"""How hard to try, for those who want no knobs."""
+"""The ``effort`` parameter, a single setting for the amount of computation."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Literal, get_args
 from latently._sklearn import StrOptions
 
 Effort = Literal["fast", "balanced", "thorough"]
-#: What each effort multiplies the "auto" length or size of a model by.
+#: Factor by which each effort multiplies "auto" numbers of steps, rows and trees.
 EFFORTS: dict[Effort, float] = {"fast": 0.25, "balanced": 1.0, "thorough": 4.0}
 EFFORT_CONSTRAINT = [StrOptions(set(get_args(Effort)))]
 
 
 def scaled(amount: int, effort: Effort) -> int:
-    """Return what an effort makes of an amount that was left to us."""
+    """Return an "auto" amount multiplied by the factor of an effort, at least 1."""
     return max(1, round(EFFORTS[effort] * amount))

@@ -1,4 +1,4 @@
-"""Images of any size, cut into patches of one size."""
+"""Patches of one size from images of any size."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from torch import Tensor
 from latently.nn import Cells
 from latently.training import TrainingData
 
-#: More elements of patches than this are not kept in memory.
+#: Maximum number of elements of all patches in memory.
 _MAX_ELEMENTS = 1 << 27
-#: Detail of a patch without any: it may be drawn, but seldom.
+#: Detail of a constant patch, so that it is drawn rarely rather than never.
 _LEAST_DETAIL = 1e-3
-#: Least gain of a channel of a recoloured patch.
+#: Minimum gain of a channel of a recoloured patch.
 _LEAST_GAIN = 0.5
 
 
 class _Positions(NamedTuple):
-    """Where patches lie in a stack, one entry a patch, and how much there is to see."""
+    """Positions of patches in a stack, one entry per patch, and their sampling weights."""
 
     image: np.ndarray
     top: np.ndarray
@@ -37,23 +37,23 @@ def cut_patches(
 ) -> TrainingData:
     """Cut noisy and clean images at the same places.
 
-    Images that are larger than a patch are each cut as often as their size asks for on average,
-    and where they show much more often than where they show little: an even sky teaches nothing.
+    Each image has a number of patches in proportion to its size, on average. Within an image,
+    patches with much detail are drawn more often than even ones.
 
     Parameters
     ----------
     noisy, clean : list of Cells
-        Stacks of images; the same list where there are no pairs.
+        Stacks of images. The same list object if there are no pairs.
     side : int or tuple of two int
-        Height and width of a patch, at most those of the smallest image.
+        Height and width of a patch, reduced to the size of the smallest image.
     recolour : bool, default=False
-        Exchange the channels of each patch and darken them, so that few images show many colours;
-        not for pairs, whose noise would change with it.
+        If True, permute and darken the channels of each patch, so that few images give many
+        colours. Ignored for pairs, because it would change their noise.
 
     Returns
     -------
     TrainingData
-        Overlapping patches; as many as memory allows.
+        Overlapping patches, as many as there are or as ``_MAX_ELEMENTS`` allows.
     """
     smallest = [min(cells.values.shape[axis] for cells in clean) for axis in (2, 3)]
     sides = (side, side) if isinstance(side, int) else side
@@ -67,7 +67,7 @@ def cut_patches(
 
 
 def _positions(stack: Tensor, height: int, width: int) -> _Positions:
-    """Return every place of a stack, half a patch apart, weighed by its detail."""
+    """Return positions half a patch apart in a stack, weighted by their detail."""
     tops, lefts = (_starts(*pair) for pair in zip(stack.shape[2:], (height, width), strict=True))
     grid = np.meshgrid(np.arange(len(stack)), tops, lefts, indexing="ij")
     detail = _detail(stack.numpy(), height, width)[:, tops][:, :, lefts]
@@ -77,13 +77,13 @@ def _positions(stack: Tensor, height: int, width: int) -> _Positions:
 
 
 def _starts(length: int, side: int) -> np.ndarray:
-    """Return where patches begin along an axis: every half side, and flush with the end."""
+    """Return the starts of patches along an axis: every half side, and one at the end."""
     starts = np.arange(0, length - side + 1, max(side // 2, 1))
     return np.unique(np.append(starts, length - side))
 
 
 def _detail(stack: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return the mean square step to the next pixel in each patch, by its upper left corner."""
+    """Return the mean squared pixel difference in each patch, indexed by its upper left corner."""
     steps = np.zeros((len(stack), *stack.shape[2:]))
     steps[:, 1:] += np.square(np.diff(stack, axis=2)).mean(1)
     steps[:, :, 1:] += np.square(np.diff(stack, axis=3)).mean(1)
@@ -96,20 +96,20 @@ def _detail(stack: np.ndarray, height: int, width: int) -> np.ndarray:
 def _draw_positions(
     places: list[_Positions], clean: list[Cells], height: int, width: int
 ) -> list[tuple[int, _Positions]]:
-    """Draw as many places as there are, or as memory allows; images of one patch each once."""
+    """Draw as many positions as there are or as memory allows, without repeats for whole images."""
     sizes = np.array([len(part.image) for part in places])
     weights = np.concatenate([part.weight for part in places])
     n_channels = clean[0].values.shape[1]
     n = min(len(weights), max(_MAX_ELEMENTS // (n_channels * height * width), 1))
     if all(cells.values.shape[2:] == (height, width) for cells in clean):
-        chosen = torch.randperm(len(weights))[:n].numpy()
+        indices = torch.randperm(len(weights))[:n].numpy()
     else:
-        chance = torch.rand(n, dtype=torch.float64).numpy() * weights.sum()
-        chosen = np.searchsorted(weights.cumsum(), chance).clip(max=len(weights) - 1)
-    stack = np.searchsorted(sizes.cumsum(), chosen, side="right")
+        drawn = torch.rand(n, dtype=torch.float64).numpy() * weights.sum()
+        indices = np.searchsorted(weights.cumsum(), drawn).clip(max=len(weights) - 1)
+    stack = np.searchsorted(sizes.cumsum(), indices, side="right")
     first = sizes.cumsum() - sizes
     found = [
-        (place, part.take(chosen[stack == place] - first[place]))
+        (place, part.take(indices[stack == place] - first[place]))
         for place, part in enumerate(places)
     ]
     return [(place, part) for place, part in found if len(part.image)]
@@ -118,7 +118,7 @@ def _draw_positions(
 def _cut(
     stacks: list[Cells], places: list[tuple[int, _Positions]], height: int, width: int
 ) -> Cells:
-    """Return the patches at these places, (n, channels, height, width)."""
+    """Return the patches at some positions, (n_patches, channels, height, width)."""
 
     def cut(stack: Tensor, part: _Positions) -> Tensor:
         windows = sliding_window_view(stack.numpy(), (height, width), axis=(2, 3))
@@ -138,7 +138,7 @@ def _observed(cells: Cells) -> Tensor:
 
 
 def _recoloured(cells: Cells) -> Cells:
-    """Exchange the channels of each patch, and darken each by a factor of its own."""
+    """Permute the channels of each patch, and multiply each by a random gain of at most 1."""
     n, n_channels = cells.values.shape[:2]
     gain = (_LEAST_GAIN + torch.rand(n, n_channels, 1, 1)).clamp(max=1)
     order = torch.rand(n, n_channels).argsort(1)[:, :, None, None].expand_as(cells.values)

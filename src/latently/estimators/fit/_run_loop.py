@@ -1,4 +1,4 @@
-"""From a model and its rows to a trained model: the loop on an engine, and what became of it."""
+"""Runs of the training loop on an engine, which store their result in the model."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ from latently.training import (
     train_group,
 )
 
-#: Parameters that may change between two parts of one training.
+#: Parameters that may differ between a checkpoint and the fit that resumes it.
 _RUNTIME_PARAMETERS = ("engine", "verbose", "max_epochs", "max_seconds", "max_memory")
-#: What workers may differ in, in words.
+#: Names of the parts in which workers may differ, for messages.
 _PART_NAMES = {"model": "columns", "parameters": "parameters", "rows": "rows", "content": "values"}
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 class Trainable(Protocol):
-    """What a model must have to be trained."""
+    """Attributes that a model needs to be trained."""
 
     engine: str | Engine
     verbose: bool
@@ -69,11 +69,11 @@ def run_loop(
     optimizer_state: dict[str, Any] | None = None,
     title: str | None = None,
 ) -> dict[str, Any]:
-    """Train the module of a model, keep its best weights, return the optimiser's state."""
+    """Train the module of a model, keep its best weights and return the optimizer state."""
     engine = resolve_engine(model.engine)
     callbacks = [ProgressBar(title or type(model).__name__)] if model.verbose else []
     if any(weight.is_inference() for weight in model.module_.parameters()):
-        model.module_ = copy.deepcopy(model.module_)  # copied by the user in inference mode
+        model.module_ = copy.deepcopy(model.module_)  # inference tensors cannot be trained
     folder, checkpoint, module = current_folder(), None, model.module_
     if folder is not None or engine.workers.n_workers > 1:
         identity = _identity_of(model, train_rows, valid_rows)
@@ -81,7 +81,7 @@ def run_loop(
     if folder is not None:
         checkpoint = folder.next(identity, writes=engine.workers.rank == 0)
 
-    # Clocks of other machines began at another time.
+    # Monotonic clocks of other machines have another origin.
     seconds = options.deadline - time.monotonic()
 
     def job(engine: TrainingEngine, callbacks: Sequence[Callback]) -> Trained:
@@ -106,9 +106,10 @@ def run_group(
     options: Sequence[TrainingOptions],
     corruption: Corruption | None,
 ) -> bool:
-    """Train the modules of several models at once; False, and nothing done, where that cannot be.
+    """Train the modules of several models at once, or return False without any change.
 
-    They can where they are alike, their steps can be recorded, and are enough to pay for it.
+    Models can be trained at once if their modules are alike, if their steps can be recorded, and
+    if there are enough steps to repay the recording.
     """
     first, modules = models[0], [model.module_ for model in models]
     engine = resolve_engine(first.engine)
@@ -133,7 +134,7 @@ def run_group(
 
 
 def store_result(model: Trainable, trained: Trained) -> None:
-    """Keep the best weights of a training, and warn of what went wrong in it."""
+    """Store weights and history of a training in the model, and warn of problems."""
     model.module_.to("cpu")
     model.module_.load_state_dict(trained.weights)
     model.module_.eval()
@@ -143,7 +144,7 @@ def store_result(model: Trainable, trained: Trained) -> None:
 
 
 def _check_agreement(workers: Workers, identity: TrainingIdentity) -> None:
-    """Raise DataError on every worker if one of them trains something else."""
+    """Raise DataError on every worker if one has another model, parameters or rows."""
     identities = workers.gather(identity._asdict())
     found = differing(identities)
     if found is not None:
@@ -158,7 +159,7 @@ def _check_agreement(workers: Workers, identity: TrainingIdentity) -> None:
 def _identity_of(
     model: Trainable, train_rows: TrainingRows, valid_rows: TrainingData | None
 ) -> TrainingIdentity:
-    """Return what a training is of, so that a checkpoint of another one is refused."""
+    """Return the identity of a training, by which checkpoints of others are refused."""
     parameters = {
         # A function is identified by its name, not by its address in the memory of a process.
         name: _ADDRESS.sub("", repr(plain_number(value)))
@@ -182,11 +183,11 @@ def _warn_of_trouble(model: Trainable) -> None:
     troubles = [f"Training, {event}." for event in model.history_.events]
     if model.interrupted_:
         troubles.append(
-            f"Training was interrupted; the weights of step {model.history_.best_step:,} were kept."
+            f"Training was interrupted. The weights of step {model.history_.best_step:,} were kept."
         )
     if model.history_.stopped == "time limit":
         troubles.append(
-            f"Training ended at its time limit; the weights of step {model.history_.best_step:,} "
+            f"Training ended at its time limit. The weights of step {model.history_.best_step:,} "
             "were kept."
         )
     for trouble in troubles:

@@ -1,4 +1,4 @@
-"""Which rows to learn from and which to judge by."""
+"""Split of the rows into training and validation rows."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from latently.nn import Cells
 from latently.schema import unmasked
 from latently.training import TrainingData
 
-#: Below this many rows none is held out: there are too few to judge by.
+#: Minimum number of rows to hold some out.
 _MIN_ROWS_TO_SPLIT = 20
-#: More rows than this judge no better, and would cost time at every evaluation.
+#: Maximum number of validation rows. More cost time at every evaluation and add no accuracy.
 _MAX_VALIDATION_ROWS = 20_000
-#: Whole-number weights become repeated rows while the table grows at most this many times.
+#: Whole-number weights become repeated rows if the table grows by at most this factor.
 _MAX_REPEATS = 10
-#: Twins in training from which validation rows flatter: this share of them, and so many.
+#: Minimum fraction and number of validation rows with a copy in training that cause a warning.
 _SHARED_FRACTION, _MIN_SHARED = 0.1, 3
-#: Where fewer rows a row than this could differ, equal ones are no wonder.
+#: Skip the duplicate-row check if there are fewer possible distinct rows per row than this.
 _MIN_POSSIBLE = 10
 
 
 @runtime_checkable
 class Splitter(Protocol):
-    """A splitter as scikit-learn's: pairs of places of training and validation rows."""
+    """Splitter as in scikit-learn, which yields pairs of training and validation indices."""
 
     def split(self, X: Any, y: Any = None, groups: Any = None) -> Any:
-        """Return the pairs."""
+        """Return an iterable of index pairs."""
         ...
 
 
 class Split(NamedTuple):
-    """Row positions of the two sides; ``valid`` may be empty."""
+    """Indices of the training and of the validation rows. ``valid`` may be empty."""
 
     train: Tensor
     valid: Tensor
@@ -49,7 +49,7 @@ class Split(NamedTuple):
 
 @dataclass(frozen=True)
 class SplitRule:
-    """How to hold rows out, in the order in which the user gave them."""
+    """Rule that holds out rows, in the order in which the user gave them."""
 
     fraction: float
     shuffle: bool = True
@@ -58,26 +58,26 @@ class SplitRule:
     labels: Any = None
 
     def split(self, positions: np.ndarray, n_given: int, seed: int) -> Split:
-        """Split rows that were sorted.
+        """Split sorted rows.
 
         Parameters
         ----------
         positions : ndarray of shape (n_rows,)
-            Where each row stood in what the user gave.
+            Original position of each row.
         n_given : int
-            Rows that the user gave.
+            Number of rows that the user gave.
         seed : int
-            Of a random choice.
+            Seed of a random split.
 
         Returns
         -------
         Split
-            Places among the sorted rows.
+            Indices of the sorted rows.
 
         Raises
         ------
         DataError
-            If the rows cannot be split so.
+            If no rows are left to train on.
         """
         if self.shuffle and self.splitter is None and self.groups is None:
             return split_rows(len(positions), self.fraction, seed)
@@ -87,36 +87,36 @@ class SplitRule:
         sides = np.flatnonzero(is_train[positions]), np.flatnonzero(is_valid[positions])
         if not len(sides[0]):
             raise DataError(
-                f"The split leaves none of {n_given:,} rows to learn from. Hold out fewer."
+                f"The split leaves none of {n_given:,} rows to train on. Hold out fewer."
             )
         return Split(torch.from_numpy(sides[0]), torch.from_numpy(sides[1]))
 
     def hold_out(self, n_rows: int, most: int, seed: int) -> np.ndarray:
-        """Choose rows of a table that is not in memory.
+        """Choose held-out rows of a table that is not in memory.
 
         Parameters
         ----------
         n_rows : int
-            Rows of the table.
+            Number of rows of the table.
         most : int
-            Rows to hold out at most.
+            Maximum number of rows to hold out.
         seed : int
-            Of a random choice.
+            Seed of a random split.
 
         Returns
         -------
         ndarray of shape (n_held_out,)
-            Their places, in order.
+            Sorted indices of the held-out rows.
 
         Raises
         ------
         ParameterError
-            If they are to be chosen by a splitter.
+            If there is a splitter.
         """
         if self.splitter is not None:
             raise ParameterError(
-                "A splitter needs rows in memory, got a dataset. Leave it out, or give fit a "
-                "sample of the rows."
+                "splitter must be None for a dataset, because it needs rows in memory, got "
+                f"{type(self.splitter).__name__}. Leave it out, or give fit a sample of the rows."
             )
         n_valid = min(_n_held_out(n_rows, self.fraction), most)
         if self.groups is not None and n_valid:
@@ -127,7 +127,7 @@ class SplitRule:
 
     @staticmethod
     def _held_out_groups(groups: np.ndarray, n_valid: int, seed: int) -> np.ndarray:
-        """Return the places of groups that are drawn until they have enough rows; one at least."""
+        """Return the indices of at least one drawn group, as many as fit into ``n_valid`` rows."""
         sizes = np.bincount(groups)
         order = np.random.default_rng(seed).permutation(len(sizes))
         n_full = int(np.searchsorted(np.cumsum(sizes[order]), n_valid, side="right"))
@@ -136,7 +136,7 @@ class SplitRule:
         return np.flatnonzero(is_held[groups])
 
     def _train_and_valid(self, n_rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the places of training and of validation rows among those given."""
+        """Return the indices of training and of validation rows, in the original order."""
         if self.splitter is not None:
             return _last_split(self.splitter, n_rows, self.groups, self.labels)
         n_valid = _n_held_out(n_rows, self.fraction)
@@ -157,32 +157,33 @@ def split_rule(
     n_rows: int,
     labels: Any = None,
 ) -> SplitRule:
-    """Judge how rows are to be held out.
+    """Return the rule that holds out rows, after a check of its parameters.
 
     Raises
     ------
     ParameterError
-        If two ways are given at once.
+        If ``shuffle=False`` is combined with a splitter or with groups.
     DataError
-        If the groups do not match the rows.
+        If ``groups`` does not match the rows or names one group only.
     """
     if not shuffle and splitter is not None:
         raise ParameterError(
-            "shuffle=False and splitter are two ways to hold rows out. Give one of them."
+            "shuffle=False and splitter cannot be combined, got both. Give one of them."
         )
     if groups is None:
         return SplitRule(fraction, shuffle, splitter, None, labels)
     if not shuffle:
         raise ParameterError(
-            "groups need shuffle=True: whole groups are drawn. Give a splitter for both."
+            "groups must be combined with shuffle=True, because whole groups are drawn at random, "
+            "got shuffle=False. Give a splitter instead of both."
         )
     names = unmasked(groups, "groups")
     if names.shape != (n_rows,):
         raise DataError(
-            f"groups must have one label a row, got shape {names.shape} for {n_rows:,} rows."
+            f"groups must have one label per row, got shape {names.shape} for {n_rows:,} rows."
         )
     if names.dtype.kind == "O":
-        names = names.astype(str)  # a missing label is a label, too
+        names = names.astype(str)  # a missing label forms a group of its own
     numbers = np.unique(names, return_inverse=True)[1]
     if numbers.max() == 0:
         raise DataError("groups must name at least two groups, got one. Leave groups out.")
@@ -192,7 +193,7 @@ def split_rule(
 def _last_split(
     splitter: Splitter, n_rows: int, groups: np.ndarray | None, labels: Any = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the last pair of a splitter: of those in time, the one with the latest rows."""
+    """Return the last pair of a splitter, which in a time series has the latest rows."""
     try:
         train, valid = list(splitter.split(np.zeros((n_rows, 1)), labels, groups))[-1]
     except (TypeError, ValueError, IndexError) as error:
@@ -217,20 +218,20 @@ def _n_held_out(n_rows: int, fraction: float) -> int:
 
 
 class PreparedRows(NamedTuple):
-    """Encoded rows in canonical order, and how to hold some of them out.
+    """Encoded rows in canonical order, with the rule of their split.
 
     Attributes
     ----------
     rows : TrainingData
         All rows.
     rule : SplitRule
-        Which of them to hold out.
+        Rule of the split.
     positions : ndarray of shape (n_rows,)
-        Where each stood in what the user gave.
+        Original position of each row.
     n_given : int
-        Rows that the user gave.
+        Number of rows that the user gave.
     content : ndarray of shape (n_rows,) or None
-        A number for each distinct row; None where equal ones are no wonder.
+        Number that is equal for equal rows. None skips the duplicate-row check.
     """
 
     rows: TrainingData
@@ -240,7 +241,7 @@ class PreparedRows(NamedTuple):
     content: np.ndarray | None
 
     def split(self, seed: int) -> Split:
-        """Split the rows, and warn of those that are on both sides."""
+        """Split the rows, and warn of equal rows on both sides."""
         split = self.rule.split(self.positions, self.n_given, seed)
         if self.content is not None:
             warn_of_shared_rows(self.rows.inputs, self.content, split)
@@ -248,9 +249,9 @@ class PreparedRows(NamedTuple):
 
 
 def warn_of_shared_rows(cells: Cells, content: np.ndarray, split: Split) -> None:
-    """Warn of rows on both sides of the split, where they are many and need not be.
+    """Warn of validation rows with a copy in training, unless duplicates are expected.
 
-    ``content`` has a number for each distinct row.
+    ``content`` holds a number that is equal for equal rows.
     """
     n_valid = len(split.valid)
     is_train = np.zeros(int(content[-1]) + 1, dtype=bool)
@@ -259,13 +260,13 @@ def warn_of_shared_rows(cells: Cells, content: np.ndarray, split: Split) -> None
     if n_shared < max(_MIN_SHARED, _SHARED_FRACTION * n_valid) or _expects_duplicates(cells.values):
         return
     warn(
-        f"{n_shared:,} of {n_valid:,} validation rows are in training, too, so that overfitting "
-        "stays unseen. Drop duplicates, or give fit groups that hold them together."
+        f"{n_shared:,} of {n_valid:,} validation rows have a copy in training, which hides "
+        "overfitting. Drop duplicates, or give fit groups that hold them together."
     )
 
 
 def _expects_duplicates(values: Tensor) -> bool:
-    """Return True for categories alone, or where there are few rows that could differ."""
+    """Return True for tables of categories only, and if few distinct rows are possible."""
     flat = values.flatten(1)
     if bool(((flat == 0) | (flat == 1)).all()):
         return True
@@ -281,7 +282,7 @@ def take_rows(data: Any, index: np.ndarray) -> Any:
 def repeated_rows(
     order: np.ndarray, content: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Turn whole-number weights into repeated rows; leave any others as weights."""
+    """Replace whole-number weights by repeated rows, and keep other weights."""
     weights = weights[order]
     whole = bool((weights == np.rint(weights)).all())
     if whole and weights.sum() <= _MAX_REPEATS * len(order):

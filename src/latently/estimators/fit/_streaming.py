@@ -1,4 +1,4 @@
-"""From a dataset on disk to training rows: one pass to know its columns, then batches of it."""
+"""Training rows from a dataset on disk: one pass to fit the columns, then batches of rows."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ _SAMPLE_ROWS, _SAMPLE_CELLS, _MIN_SAMPLE_ROWS = 20_000, 1 << 23, 1_000
 
 
 class Stream(NamedTuple):
-    """A dataset made ready to be learnt from.
+    """Training and validation rows of a dataset.
 
     Attributes
     ----------
     preprocessor : TablePreprocessor
-        Of the columns of all rows.
+        Preprocessor, fitted to all rows.
     train, every : StreamedData
-        Rows to learn from, without and with those held out.
+        Training rows without and with the held-out rows.
     valid : TrainingData or None
-        Rows held out, in memory.
+        Held-out rows, in memory.
     """
 
     preprocessor: TablePreprocessor
@@ -64,10 +64,10 @@ def open_stream(
     engine: Engine,
     weights: np.ndarray | None = None,
 ) -> Stream:
-    """Read a dataset once: choose how to encode its columns, hold rows out, draw a sample.
+    """Read a dataset once to fit the preprocessor, hold out rows and draw a sample.
 
-    Each worker reads its own parts of the files, and all hear what was found. Rows without a weight
-    are as if they were not there.
+    Each worker reads its own parts of the files, and all workers get the combined result. Rows of
+    weight zero are left out.
     """
     most = max(min(_SAMPLE_ROWS, _SAMPLE_CELLS // dataset.shape[1]), _MIN_SAMPLE_ROWS)
     ignored = np.flatnonzero(np.arange(0) if weights is None else weights == 0)
@@ -98,7 +98,7 @@ def open_stream(
 
 @dataclass(frozen=True)
 class StreamedRows:
-    """Rows of a dataset, encoded as they are read; some places are left out, others weigh more."""
+    """Rows of a dataset, encoded when they are read, without the rows in ``without``."""
 
     dataset: TableDataset
     preprocessor: TablePreprocessor
@@ -106,12 +106,12 @@ class StreamedRows:
     weights: np.ndarray | None = None
 
     def data(self, sample: TrainingData) -> StreamedData:
-        """Return them as training rows."""
+        """Return the rows as training data."""
         n_rows = self.dataset.n_rows - len(self.without)
         return StreamedData(n_rows, self.chunks, self.counts, sample)
 
     def chunks(self, seed: int, rank: int, n_workers: int) -> Iterator[TrainingData]:
-        """Yield a worker's rows in an order that a seed decides."""
+        """Yield the rows of a worker, shuffled by a seed."""
         for start, table in self.dataset.shuffled(seed, rank, n_workers):
             kept = _kept_mask(table, start, self.without)
             if kept.any():
@@ -121,30 +121,30 @@ class StreamedRows:
                 )
 
     def counts(self, n_workers: int) -> list[int]:
-        """Return how many rows each worker reads."""
+        """Return the number of rows of each worker."""
         every = self.dataset.places(n_workers)
         return [sum(len(places) - self._n_without(places) for places in own) for own in every]
 
     def _n_without(self, places: range) -> int:
-        """Return how many of some places are left out."""
+        """Return the number of rows in a range that are left out."""
         first, last = np.searchsorted(self.without, (places.start, places.stop))
         return int(last - first)
 
 
 def read_together(dataset: TableDataset, engine: Engine) -> pa.Table:
-    """Read a table that all workers need whole: each reads its own parts, and sends them.
+    """Read a whole table on all workers, each of which reads its own parts and sends them.
 
     Parameters
     ----------
     dataset : TableDataset
-        The rows.
+        Rows to read.
     engine : Engine
-        Whose workers read.
+        Engine of the workers.
 
     Returns
     -------
     pyarrow.Table
-        All rows in their order, on each worker.
+        All rows in their original order, on each worker.
     """
     workers = engine.workers
     _check_agreement(dataset, workers)
@@ -164,7 +164,7 @@ def _scan(
     verbose: bool,
     max_categories: int,
 ) -> list[dict[str, Any]]:
-    """Read this worker's parts of a dataset once; return what all workers found in theirs."""
+    """Read the parts of this worker once, and return the findings of all workers."""
     _check_agreement(dataset, workers)
     pickers = [RowPicker(side) for side in places]
     n_own = sum(map(len, dataset.places(workers.n_workers)[workers.rank]))
@@ -181,14 +181,14 @@ def _scan(
 
 
 def _check_agreement(dataset: TableDataset, workers: Workers) -> None:
-    """Raise DataError on every worker if one of them sees another table."""
+    """Raise DataError on every worker if one of them reads another table."""
     columns = ", ".join(f"{field.name} ({field.type})" for field in dataset.schema)
     tables = workers.gather({"columns": columns, "rows": f"{dataset.n_rows:,}"})
     found = differing(tables)
     if found is not None:
         rank, part = found
         raise DataError(
-            f"Worker {rank} sees other {part} than the first one: {tables[rank][part]!s:.60}, not "
+            f"Worker {rank} reads other {part} than the first one: {tables[rank][part]!s:.60}, not "
             f"{tables[0][part]!s:.60}. Give all workers the same files."
         )
 
@@ -196,7 +196,7 @@ def _check_agreement(dataset: TableDataset, workers: Workers) -> None:
 def _picked_and_kept(
     pickers: list[RowPicker], pieces: Iterator[Piece], ignored: np.ndarray
 ) -> Iterator[Piece]:
-    """Let rows be picked from pieces that go by, and pass on all that are not ignored."""
+    """Pass pieces to the pickers, and yield their rows that are not ignored."""
     for piece in pieces:
         for picker in pickers:
             picker.add(piece)
@@ -206,7 +206,7 @@ def _picked_and_kept(
 
 
 def _gathered_rows(found: list[dict[str, Any]], side: int) -> pa.Table:
-    """Put together the rows that workers picked, in the order of the table."""
+    """Return the picked rows of all workers, in the order of the table."""
     rows = pa.concat_tables([from_ipc(part["rows"][side]) for part in found]).unify_dictionaries()
     order = np.argsort(np.concatenate([part["places"][side] for part in found]), kind="stable")
     return rows.take(pa.array(order))
@@ -219,16 +219,16 @@ def _encoded(
 
 
 def _sampled(n_rows: int, held: np.ndarray, most: int, seed: int) -> np.ndarray:
-    """Draw places that are not held out, in their order."""
+    """Draw sorted indices of rows that are not held out."""
     n_left = n_rows - len(held)
     rng = np.random.default_rng(seed)
     drawn = np.sort(rng.choice(n_left, min(most, n_left), replace=False))
-    # Of the rows left, number k stands as many places later as rows before it are held out.
+    # The index of remaining row k is k plus the number of held-out rows before it.
     return drawn + np.searchsorted(held - np.arange(len(held)), drawn, side="right")
 
 
 def _kept_mask(table: pa.Table, start: int, without: np.ndarray) -> np.ndarray:
-    """Return which rows of a piece stand at none of some sorted places of the whole."""
+    """Return a mask of the rows of a piece whose index is not in the sorted ``without``."""
     first, last = np.searchsorted(without, (start, start + table.num_rows))
     kept = np.ones(table.num_rows, dtype=bool)
     kept[without[first:last] - start] = False

@@ -1,4 +1,4 @@
-"""The parameters that all autoencoders share, written once and put into each docstring."""
+"""The docstrings of parameters and attributes that several autoencoders share."""
 
 from __future__ import annotations
 
@@ -6,90 +6,95 @@ from typing import TypeVar
 
 CATEGORIES = """\
 max_categories : int, default=100
-    Most categories kept of each column of texts or unordered categories, by frequency; the others
-    count as one unknown value. More make the network wider and slower."""
+    Maximum number of categories kept for each column of texts or unordered categories. The most
+    frequent ones are kept, and all others become one unknown category. A larger number makes the
+    network wider and slower."""
 
-LIMIT_CONSTRAINTS = """\
+LIMITS = """\
 max_seconds : float or None, default=None
-    Time to train for at most; the step that is being taken is finished, the best weights so far
-    are kept, and a warning says so. None sets no limit.
+    Maximum training time in seconds. When it is exceeded, training ends after the current step,
+    the best weights so far are kept and a warning is issued. None sets no limit.
 max_memory : float or None, default=None
-    Bytes that a fit may need, as estimated before anything is allocated; None allows what is
-    free."""
+    Maximum memory of a fit in bytes. The need is estimated before anything is allocated. None
+    allows the memory that is free."""
 
 KIND = """\
 kind : {"auto", "images"}, default="auto"
-    Arrays of three or four axes are images: "auto" takes unsigned integers and booleans, numbers
-    within [0, 1] and whole numbers from 0 to 255, and refuses others, which may be windows of a
-    series. "images" takes all."""
+    Interpretation of arrays of three or four axes. "auto" takes them as images if they hold
+    unsigned integers, booleans, numbers within [0, 1] or whole numbers from 0 to 255. It refuses
+    all others, which may be windows of a series. "images" takes all of them as images."""
 
 COMMON_PARAMETERS = """\
 network : Network or None, default=None
-    ``DenseNetwork``, ``ConvNetwork`` or ``CustomNetwork``; None takes {network}.
+    Architecture: a ``DenseNetwork``, ``ConvNetwork`` or ``CustomNetwork``. None uses {network}.
 corruption : callable or None, default=None
-    Done to the inputs in training only: ``Masking``, ``GaussianNoise``, ``SaltAndPepper`` or your
-    own; None takes {corruption}.
+    Corruption of the inputs, applied in training only: ``Masking``, ``GaussianNoise``,
+    ``SaltAndPepper`` or a callable of your own. None uses {corruption}.
 likelihood : {{"auto", "gaussian", "bernoulli", "continuous_bernoulli", "discretized_logistic"}} \
 or ColumnLikelihood, default="auto"
-    Of numbers and pixels. "auto" is "bernoulli" for images and for tables whose numbers lie in
-    [0, 1] on one common scale, else "gaussian". "continuous_bernoulli" is a density of grey in
-    [0, 1]; "discretized_logistic", for images of whole numbers, gives each of them a chance and
-    learns its spread. An object of a subclass of ``latently.nn.ColumnLikelihood`` is a likelihood
-    of your own. Categories, booleans and dates have their own.
+    Likelihood of numbers and pixels. "auto" is "bernoulli" for images and for tables whose numbers
+    are in [0, 1] on one common scale, and "gaussian" for all others. "continuous_bernoulli" is a
+    density of grey levels in [0, 1]. "discretized_logistic" is for images of whole numbers: it
+    gives each value a probability and learns the scale. An object of a subclass of
+    ``latently.nn.ColumnLikelihood`` is a likelihood of your own. Categories, booleans and dates
+    keep theirs.
 {kind}
 {categories}
 max_epochs : int or "auto", default="auto"
-    Passes over the training rows. "auto" counts steps instead: a hundred passes, but at least
-    2,000 and at most 10,000 steps. More fits closer, until early stopping ends it.
+    Number of passes over the training rows. "auto" counts steps instead: 100 passes, but at least
+    2,000 and at most 10,000 steps. A larger number fits closer, until early stopping ends the
+    training.
 batch_size : int or "auto", default="auto"
-    Rows a step; "auto" takes 16 to 1,024, growing with the table. Larger is faster a row and
-    takes fewer steps a pass.
+    Rows per step. "auto" takes 16 to 1,024, growing with the number of training rows. A larger
+    batch costs less time per row and takes fewer steps per pass.
 learning_rate : float, default={learning_rate}
-    Highest rate of AdamW [1]_, after warm-up and before cosine decay. Too large diverges, too
-    small needs more steps.
+    Maximum learning rate of AdamW [1]_, reached after a warm-up and followed by cosine decay. A
+    rate that is too large diverges, and one that is too small needs more steps.
 weight_decay : float, default=0.01
-    Of matrices. More makes a smoother model.
+    Weight decay of weight matrices. A larger value makes a smoother model.
 gradient_clip : float or None, default=1.0
-    Longest gradient; None clips nothing.
+    Maximum norm of the gradient. None turns clipping off.
 effort : {{"fast", "balanced", "thorough"}}, default="balanced"
-    How many steps ``max_epochs="auto"`` takes: "fast" a quarter of them, "thorough" four times as
-    many.
+    Multiplier of the steps of ``max_epochs="auto"``: "fast" takes a quarter of them, "thorough"
+    four times as many.
 validation_fraction : float, default=0.1
-    Share of rows held out to choose the best weights by, at most 20,000 rows; none of fewer than
-    20 rows.
+    Fraction of the rows held out to select the best weights, at most 20,000 rows. Fewer than 20
+    rows are not split.
 shuffle : bool, default=True
-    False holds out the last rows instead of some drawn at random: the way to judge rows in the
-    order of time.
+    If True, held-out rows are drawn at random. If False, the last rows are held out, which suits
+    rows in the order of time.
 splitter : splitter or None, default=None
-    Any of scikit-learn's, such as ``TimeSeriesSplit()`` or ``GroupKFold()``, instead of the two
-    before; its last split is taken.
+    A splitter of scikit-learn, such as ``TimeSeriesSplit()`` or ``GroupKFold()``, in place of
+    ``validation_fraction`` and ``shuffle``. Its last split is used.
 refit : bool, default=False
-    True trains again on all rows, for as many steps as were best, once they are known. Twice the
-    time, and every row is learnt from; ``history_`` and ``baselines_`` stay those of the first.
+    If True, train again on all rows for the number of steps that was best. This doubles the time
+    and uses every row. ``history_`` and ``baselines_`` remain from the first training.
 patience : int or None, default=10
-    Evaluations without a better validation loss, of about 50 a training, until it goes back to the
-    best weights, brings the learning rate to zero in half as many, and stops early; None never
-    stops early.
+    Number of evaluations without a lower validation loss, out of about 50 in a training, before
+    early stopping. Training then returns to the best weights, decays the learning rate to zero
+    over half as many evaluations, and ends. None turns early stopping off.
 {limits}
 engine : str or Engine, default="auto"
     Where to train: "auto", "cpu", "cuda", "mps", "torchrun", "ray" or an engine, such as
     ``RayEngine(4)``.
 random_state : int, RandomState or None, default=None
-    Seed of the split, the weights and the batches; the same seed gives the same model to the bit.
+    Random state of the split, the initial weights and the batches. The same seed gives a model
+    with bitwise equal weights.
 verbose : bool, default=False
-    True shows a progress bar on stderr."""
+    If True, show a progress bar on stderr."""
 
 AUTO = """\
-"auto" trains codes of every size at once for two fifths of the steps [nested]_,
-    up to twice and four more than a PCA needs to keep 90 % of the variance, at most 64, and takes
-    the size at which their error on rows held out, or that of a PCA if it is smaller, bends; where
-    it bends nowhere, the first to leave at most a tenth of the variation. Below 20 rows, in
-    ``partial_fit`` and in ``fit_pairs``, it is what that PCA needs."""
+"auto" trains codes of all sizes at once for two fifths of the steps [nested]_.
+    The largest size is twice the number of components with which a PCA keeps 90 % of the
+    variance, plus four, and at most 64. "auto" selects the size at which the curve of the held-out
+    error bends, where a PCA counts if its error is lower. If the curve does not bend, it selects
+    the first size that leaves at most a tenth of the variation. With fewer than 20 rows, in
+    ``partial_fit`` and in ``fit_pairs``, it is the number of components of that PCA."""
 
 ORDERED = """\
 ordered : bool, default=False
-    True sorts the components by what they say [nested]_, so that ``cut`` can drop the last ones of
-    a fitted model. The whole code is rebuilt a little worse."""
+    If True, sort the components by importance [nested]_, so that ``cut`` can drop the last ones of
+    a fitted model. The reconstruction from the whole code becomes slightly worse."""
 
 LATENT = """\
 latent : callable or None, default=None
@@ -99,8 +104,8 @@ latent : callable or None, default=None
 
 CURVE = """\
 components_curve_ : ComponentsCurve
-    What codes of each size leave, and which was chosen why; of ``n_components="auto"`` and
-    ``ordered=True``, where rows are rebuilt from themselves."""
+    Share of the variation left by codes of each size, the selected size and the reason. Present
+    with ``n_components="auto"`` or ``ordered=True``, if rows are reconstructed from themselves."""
 
 NESTED = """\
 .. [nested] Rippel, Gelbart and Adams (2014), Learning Ordered Representations with Nested
@@ -110,46 +115,49 @@ COMMON_ATTRIBUTES = """\
 n_components_ : int
     Size of the code.
 history_ : History
-    Losses and learning rate at each evaluation, and why training ended.
+    Losses and learning rate at each evaluation, and the reason why training ended.
 baselines_ : Baselines
-    Squared error of the column means, of PCA and of this model on the same validation rows.
+    Squared error of the column means, of a PCA and of this model on the same validation rows.
 module_ : AutoencoderModule
     The trained torch module.
 preprocessor_ : Preprocessor
     Scaling and encoding of the columns.
 interrupted_ : bool
-    True where training was cut short by Ctrl-C.
+    True if training was interrupted by Ctrl-C.
 n_features_in_ : int
-    Columns, or pixels times channels, seen in ``fit``.
+    Number of columns, or of pixels times channels, seen in ``fit``.
 feature_names_in_ : ndarray of str
-    Names of the columns, where the input had them."""
+    Names of the columns. Present if the input had names."""
 
 LOSHCHILOV = ".. [1] Loshchilov and Hutter (2019), Decoupled Weight Decay Regularization."
 
 _DENSE = """\
-``DenseNetwork()``; for rows
-    of 32 pixels and more with batch normalisation, dropout of 0.05 and a linear path"""
+``DenseNetwork()``. Rows
+    of 32 pixels or more get one with batch normalisation, dropout of 0.05 and a linear path"""
 
 Class = TypeVar("Class", bound=type)
 
 
 def document(
-    cls: Class, *, network: str = _DENSE, corruption: str = "none", learning_rate: str = "2e-3"
+    cls: Class,
+    *,
+    network: str = _DENSE,
+    corruption: str = "no corruption",
+    learning_rate: str = "2e-3",
 ) -> Class:
-    """Fill the marks ``{common}``, ``{kind}``, ``{limits}`` and others of a docstring."""
+    """Replace the placeholders ``{common}``, ``{kind}``, ``{limits}`` and others of a docstring."""
     common = COMMON_PARAMETERS.format(
         network=network,
         corruption=corruption,
         learning_rate=learning_rate,
-        limits=LIMIT_CONSTRAINTS,
+        limits=LIMITS,
         kind=KIND,
         categories=CATEGORIES,
     )
     doc = cls.__doc__ or ""
     adamw = f"{LOSHCHILOV}\n{NESTED}" if "{ordered}" in doc else LOSHCHILOV
     for mark, text in (
-        ("{common}", common), ("{limits}", LIMIT_CONSTRAINTS), ("{kind}", KIND),
-        ("{common}", common), ("{limits}", LIMIT_CONSTRAINTS), ("{categories}", CATEGORIES),
+        ("{common}", common), ("{limits}", LIMITS), ("{kind}", KIND), ("{categories}", CATEGORIES),
         ("{attributes}", COMMON_ATTRIBUTES), ("{adamw}", adamw),
         ("{auto}", AUTO), ("{ordered}", ORDERED), ("{latent}", LATENT),
         ("{curve}", CURVE),

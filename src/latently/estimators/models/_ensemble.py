@@ -1,4 +1,4 @@
-"""Several autoencoders of one kind and of many seeds, whose answers are averaged."""
+"""``EnsembleAutoencoder``, the mean of several autoencoders from different seeds."""
 
 from __future__ import annotations
 
@@ -32,59 +32,60 @@ _SHARED_ATTRIBUTES = (
     "n_active_",
     "n_trained_",
 )
-#: More members than this are a mistake, or somebody's attempt to stop the program.
+#: Maximum number of members, also of one that is read from a model file.
 _MAX_MEMBERS = 1_000
 
 
 @dataclass(eq=False, repr=False)
 class EnsembleAutoencoder(GenerativeAutoencoder):
-    """Autoencoders of one kind from several seeds; the answer is the mean of theirs [1]_.
+    """Ensemble of autoencoders from several seeds, whose reconstructions are averaged [1]_.
 
-    What each has learnt by chance averages out: new rows are rebuilt with about a quarter less
-    squared error than by one of them, as by one of eight times the weights. Where they disagree,
-    none of them knows. Small models are trained at once, in the time of a few (``fit_seeds``); all
-    learn from the same rows and are judged by the same others.
+    Averaging removes the part of the error that depends on the random state. The members share
+    their training and validation rows. Their disagreement measures the uncertainty of the
+    reconstruction. On a CPU, small models are trained at once as one batched computation, as by
+    ``fit_seeds``.
 
     Parameters
     ----------
     autoencoder : autoencoder or None, default=None
-        Any that is trained from a seed; copies of it are fitted. None takes ``Autoencoder()``.
+        Autoencoder whose clones are fitted. None uses ``Autoencoder()``.
     n_estimators : int, default=8
-        Members, 1,000 at most. More rebuild better, ever less so, and take time in proportion.
+        Number of members, at most 1,000. More members reconstruct better, with diminishing
+        returns, at a time proportional to their number.
     kind : {"auto", "images"}, default="auto"
-        "images" takes every array of three or four axes for images; "auto" leaves the members
-        their own.
+        "images" takes every array of three or four axes as images. "auto" uses the ``kind`` of
+        ``autoencoder``.
     effort : {"fast", "balanced", "thorough"} or None, default=None
-        Of the members; None leaves their own.
+        Effort of the members. None uses the one of ``autoencoder``.
     engine : str or Engine, default="auto"
-        Where to train and to answer: "auto", "cpu", "cuda" or an ``Engine``; "auto" leaves the
-        members their own to train on.
+        Where to train and predict: "auto", "cpu", "cuda" or an ``Engine``. With "auto", members
+        are trained on the engine of ``autoencoder``.
     random_state : int, RandomState or None, default=None
-        Seed that those of the members are drawn from.
+        Random state from which the seeds of the members are derived.
     verbose : bool, default=False
-        Show progress.
+        If True, show the progress of the training.
 
     Attributes
     ----------
     estimators_ : list of autoencoder
-        The members; of a loaded ensemble without their histories.
+        The fitted members. Those of a loaded ensemble have empty histories.
     n_components_ : int
-        Size of the code: those of the members side by side.
+        Size of the code, which concatenates the codes of the members.
     module_ : EnsembleModule
-        The torch modules of all.
+        Torch module that contains the modules of all members.
     preprocessor_ : Preprocessor
         Scaling and encoding of the columns.
     history_ : History
-        Of the member that was trained longest.
+        History of the member with the most training steps.
     baselines_ : Baselines
-        Squared error of the ensemble, of a PCA of a member's size and of the column means, on rows
-        that no member has learnt from; on training rows where members have ``refit=True``.
+        Squared error of the ensemble, of a PCA of the size of a member and of the column means, on
+        the validation rows, or on the training rows if ``autoencoder`` has ``refit=True``.
     interrupted_ : bool
-        True if Ctrl-C ended the training of a member.
+        True if the training of a member was interrupted by Ctrl-C.
     n_features_in_ : int
-        Columns, or pixels times channels, seen in ``fit``.
+        Number of columns, or of pixels times channels, seen in ``fit``.
     feature_names_in_ : ndarray of str
-        Names of the columns, where the input had them.
+        Names of the columns. Present if the input had names.
 
     References
     ----------
@@ -108,7 +109,7 @@ class EnsembleAutoencoder(GenerativeAutoencoder):
     _: KW_ONLY
     n_estimators: int = 8
     kind: ArrayKind = "auto"
-    effort: Effort | None = None  # type: ignore[assignment]  # members have their own
+    effort: Effort | None = None  # type: ignore[assignment]  # None uses that of autoencoder
     engine: str | Engine = "auto"
     random_state: int | np.random.RandomState | None = None
     verbose: bool = False
@@ -137,13 +138,13 @@ class EnsembleAutoencoder(GenerativeAutoencoder):
         Parameters
         ----------
         X : array-like, DataFrame, Table or image stack
-            Rows; cells may be missing.
+            Training rows. Cells may be missing.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weight of each row, at least zero; None weighs all the same.
+            Weight of each row, at least zero. None gives all rows the same weight.
         groups : array-like of shape (n_samples,) or None, default=None
-            Group of each row; a group is held out whole or not at all.
+            Group of each row. The rows of a group are either all held out or all trained on.
 
         Returns
         -------
@@ -170,21 +171,21 @@ class EnsembleAutoencoder(GenerativeAutoencoder):
 
     @each_once()
     def partial_fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Let each member pass once over a chunk of rows, at a constant learning rate.
+        """Train each member for one pass over a chunk of rows, at a constant learning rate.
 
         Parameters
         ----------
         X : array-like, DataFrame, Table or image stack
-            The next rows; the first call sets columns, categories and scaling for good.
+            Next rows. The first call fixes columns, categories and scaling.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weight of each row.
+            Weight of each row. None gives all rows the same weight.
 
         Returns
         -------
         self
-            The ensemble, a little further.
+            The updated ensemble.
 
         Raises
         ------
@@ -199,20 +200,20 @@ class EnsembleAutoencoder(GenerativeAutoencoder):
         return self
 
     def disagreement(self, X: Any, *, per_feature: bool = False) -> np.ndarray:
-        """Return how far the members' reconstructions lie apart: where they do, none knows.
+        """Return the standard deviation of the reconstruction over the members.
 
         Parameters
         ----------
         X : array-like, DataFrame, Table or image stack
             Rows with the columns of ``fit``.
         per_feature : bool, default=False
-            True returns it for each cell.
+            If True, return the standard deviation of each cell.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_features) or of the images' shape
-            Standard deviation over the members, in standard deviations of the column; the root of
-            the mean square over the columns of a row, or per cell, in the order of the columns.
+            Standard deviation over the members, in standard deviations of the column. For a row,
+            the root mean square over its columns. For cells, in the order of the columns.
 
         Raises
         ------
@@ -230,19 +231,19 @@ class EnsembleAutoencoder(GenerativeAutoencoder):
         Returns
         -------
         str
-            Sizes, training, and how it compares with the column means and PCA.
+            Sizes, training, and the comparison with the column means and PCA.
         """
         kind = type(self._base_estimator()).__name__
         return f"{super().summary()}\n{len(self.estimators_)} members, each of them {kind}"
 
     @property
     def is_denoiser(self) -> bool:
-        """True if the members are."""
+        """True if the members are denoisers."""
         return self._base_estimator().is_denoiser
 
     @property
     def has_narrow_code(self) -> bool:
-        """True: the members have."""
+        """True, as for every member."""
         return True
 
     # ------------------------------------------------------------------ inside
@@ -254,7 +255,7 @@ class EnsembleAutoencoder(GenerativeAutoencoder):
         return Autoencoder() if self.autoencoder is None else self.autoencoder
 
     def _new_members(self, seed: int) -> list[TrainedAutoencoder]:
-        """Return unfitted members."""
+        """Return unfitted members with their seeds and settings."""
         settings = {
             "kind": self.kind,
             "effort": self.effort,
@@ -270,7 +271,7 @@ class EnsembleAutoencoder(GenerativeAutoencoder):
         ]
 
     def _assemble(self, members: list[TrainedAutoencoder], cells: Cells) -> None:
-        """Make one model of fitted members; the prior of its code is fitted to some rows."""
+        """Build the ensemble from fitted members, and fit the prior of its code to some rows."""
         first, longest = members[0], max(members, key=lambda member: member.history_.last_step)
         self.__dict__.update({n: v for n, v in vars(first).items() if n in _SHARED_ATTRIBUTES})
         self.estimators_ = members
@@ -280,8 +281,8 @@ class EnsembleAutoencoder(GenerativeAutoencoder):
         self.module_ = EnsembleModule([member.module_ for member in members]).eval()
         first_rows = prior_rows(cells)
         with torch.no_grad():
-            singles = first_rows._replace(values=first_rows.values.to(self.module_.center))
-            self.module_.latent.fit_prior(self.module_.hidden(singles))
+            cast = first_rows._replace(values=first_rows.values.to(self.module_.center))
+            self.module_.latent.fit_prior(self.module_.hidden(cast))
 
     def _empty_module(self, shapes: dict[str, tuple[int, ...]]) -> EnsembleModule:
         modules = []
@@ -292,7 +293,7 @@ class EnsembleAutoencoder(GenerativeAutoencoder):
         return EnsembleModule(modules)
 
     def _untrained_members(self) -> list[TrainedAutoencoder]:
-        """Return members that know the columns and the size of their code."""
+        """Return members without weights, but with the columns and the size of their code."""
         members = self._new_members(read_seed(self.random_state))
         for member in members:
             member.__dict__.update({n: v for n, v in vars(self).items() if n in _SHARED_ATTRIBUTES})

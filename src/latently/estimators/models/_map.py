@@ -1,4 +1,4 @@
-"""The autoencoder that draws maps."""
+"""``MapAutoencoder``, a parametric neighbour embedding with a decoder."""
 
 from __future__ import annotations
 
@@ -19,32 +19,38 @@ from latently.exceptions import ParameterError
 from latently.nn import AutoencoderModule, Cells, MapModule
 from latently.training import TrainingData, TrainingOptions
 
-#: A decoder of two numbers has learnt what it can by then.
+#: Maximum number of "auto" steps: more do not improve a decoder with two inputs.
 _MAX_STEPS = 3_000
 
 
 @document
 @dataclass(kw_only=True, eq=False, repr=False)
 class MapAutoencoder(TrainedAutoencoder):
-    """The autoencoder that draws maps: neighbours stay neighbours, and every place decodes.
+    """Map of the rows in few dimensions that preserves neighbours, with a decoder.
 
-    Rows, at most ``n_landmarks`` of them, find places where each lies beside those that it is
-    like and apart from all others, as t-SNE and UMAP have it [2]_, [3]_. Other rows, new ones too,
-    take their place among their nearest landmarks at once, and a landmark has its own. A decoder is
-    trained from places to rows, so that any point of the plane can be looked at.
+    The map is fitted in three steps:
 
-    The landmarks are part of the model and of its file, along the 50 directions of most variance.
+    1. At most ``n_landmarks`` rows, the landmarks, get positions in which neighbours attract and
+       all others repel each other, as in t-SNE and UMAP [2]_, [3]_.
+    2. All other rows, unseen ones included, are placed among their nearest landmarks without
+       further training. A landmark keeps its own position.
+    3. A decoder is trained from positions to rows, so that any point of the map can be decoded.
+
+    The landmarks are part of the model and of its file, projected onto the 50 directions of
+    largest variance.
 
     Parameters
     ----------
     n_components : int or "auto", default="auto"
-        Axes of the map; "auto" takes two.
+        Number of dimensions of the map. "auto" takes two.
     {common}
     n_neighbors : int, default=15
-        Neighbours that hold a row in its place. More shows the large shape, fewer the fine grain.
+        Number of neighbours that attract each row. A larger number shows the global structure, a
+        smaller one local detail.
     n_landmarks : int, default=20_000
-        Rows, drawn at random, that the map is made of. More follows the data closer; drawing takes
-        as much longer, and looking for neighbours grows with the square.
+        Maximum number of landmarks, which are drawn at random. More landmarks follow the data
+        closer. The time of the layout grows linearly with them, the time of the neighbour search
+        quadratically.
 
     Attributes
     ----------
@@ -81,8 +87,8 @@ class MapAutoencoder(TrainedAutoencoder):
         super()._check_parameters()
         if self.corruption is not None:
             raise ParameterError(
-                "corruption must be None for a MapAutoencoder: its decoder is shown places, not "
-                "rows. Drop it."
+                f"corruption must be None for a MapAutoencoder, got {self.corruption!r:.60}. Its "
+                "decoder is trained on positions, not on rows. Leave corruption=None."
             )
 
     def _default_n_components(self, spectrum: Spectrum) -> int:
@@ -111,6 +117,6 @@ class MapAutoencoder(TrainedAutoencoder):
         return replace(options, n_steps=min(options.n_steps, scaled(_MAX_STEPS, self.effort)))
 
     def _training_view(self, rows: TrainingData) -> TrainingData:
-        """Show places in the stead of rows."""
+        """Return the positions of the rows as inputs, and the rows as targets."""
         target = rows.inputs if rows.target is None else rows.target
         return TrainingData(cast(MapModule, self.module_).place(rows.inputs), target, rows.weight)

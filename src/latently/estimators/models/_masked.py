@@ -1,4 +1,4 @@
-"""The autoencoder that learns to predict hidden cells: the one that fills gaps."""
+"""``MaskedAutoencoder``, which predicts hidden cells and fills missing ones."""
 
 from __future__ import annotations
 
@@ -43,85 +43,93 @@ from latently.training import (
     checkpointing,
 )
 
-#: Cells hidden in training: a rate of its own for each row.
+#: Cells hidden in training, at a rate that is drawn for each row.
 _MASKING = Masking((0.1, 0.5))
-#: Rows a step: a network sees its share of them.
+#: Rows per step, divided among the networks.
 _BATCH = 768
-#: Few rows are repeated to so many batches, lest the last one of a pass be a small one.
+#: Few rows are repeated to this many batches, so that no small batch ends a pass.
 _FULL_BATCHES = 8
-#: "auto" length, in steps: the rows twice, within these bounds.
+#: Bounds of the "auto" number of steps, which otherwise is two passes over the rows.
 _MIN_STEPS, _MAX_STEPS = 600, 6_000
 _N_EVALUATIONS = 12
-#: Rows kept as donors, fewer of wide tables: each is filled once for each of its columns.
+#: Rows stored as donors. Wide tables store fewer, because each is filled once per column.
 _MIN_DONORS, _MAX_DONORS, _DONOR_ELEMENTS = 2_000, 10_000, 300_000
-#: Rows that a tree grows on, and nodes of all trees, which bound the former of wide tables.
+#: Rows on which a tree is grown, and nodes of all trees, which bound these rows in wide tables.
 _MIN_TREE_ROWS, _MAX_TREE_ROWS, _NODES = 100, 2_000, 6_000_000
-#: Trees of a column, fewer where there are many columns.
+#: Trees per column, and of all columns, which bounds the former in wide tables.
 _MIN_TREES, _MAX_TREES, _ALL_TREES = 16, 60, 900
-#: Below this many rows no cell is held out.
+#: Minimum number of rows to hold out cells.
 _MIN_ROWS_TO_HOLD = 20
 
 
 @document
 @dataclass(eq=False, repr=False)
 class MaskedAutoencoder(BaseAutoencoder):
-    """Predict hidden cells of a table from the others: the masked autoencoder [1]_.
+    """Masked autoencoder, which predicts the hidden cells of a table from the others [1]_.
 
-    A normal distribution fills the gaps of a row [2]_; small networks learn what it leaves; trees
-    see the filled row, with the column that they predict hidden [3]_. Cells held out say how much
-    each weighs, column by column, and how far predictions go wrong. Complete rows are not needed;
-    new rows are filled as those of ``fit``, without another fit. Time is linear in the rows.
+    Predictions are a weighted mean of several methods:
+
+    1. A multivariate normal distribution fills the missing cells of a row [2]_.
+    2. Small networks learn the residuals of that distribution.
+    3. Trees predict a column from the other columns of the filled row [3]_.
+
+    Held-out cells determine the weights of the methods in each column and calibrate the prediction
+    intervals. Complete rows are not needed. Unseen rows are filled without another fit. The time
+    is linear in the number of rows.
 
     Parameters
     ----------
     hidden_size : int, default=64
-        Width of each network. More fits finer relations of large tables, and takes longer.
+        Width of each network. Larger ones fit finer relations of large tables and take longer.
     n_networks : int, default=3
-        Networks whose answers are averaged; each sees rows of its own. More are steadier.
+        Number of networks whose predictions are averaged. Each is trained on rows of its own.
+        More networks reduce the variance.
     n_trees : int or "auto", default="auto"
-        Trees of each column, a multiple of four. "auto" takes 60, fewer in tables of more than 15
-        columns, at least 16. More are steadier, and make the model file larger.
+        Number of trees per column, rounded down to a multiple of four. "auto" takes 60, fewer in
+        tables of more than 15 columns, but at least 16. More trees reduce the variance and make
+        the model file larger.
     max_epochs : int or "auto", default="auto"
-        Passes over the rows; "auto" takes 600 to 6,000 steps.
+        Number of passes over the rows. "auto" takes 600 to 6,000 steps.
     batch_size : int or "auto", default="auto"
-        Rows a step, of all networks together; "auto" takes 768.
+        Rows per step, divided among the networks. "auto" takes 768.
     learning_rate : float, default=3e-3
-        Of AdamW; it rises, then falls to zero along a cosine.
+        Maximum learning rate of AdamW, reached after a warm-up and followed by cosine decay.
     weight_decay : float, default=0.01
-        Of AdamW.
+        Weight decay of AdamW.
     gradient_clip : float or None, default=0.3
-        Longest step of the gradient.
+        Maximum norm of the gradient. None turns clipping off.
     effort : {"fast", "balanced", "thorough"}, default="balanced"
-        How many steps and trees "auto" takes: "fast" a quarter, "thorough" four times as many.
+        Multiplier of the "auto" steps and trees: "fast" takes a quarter of them, "thorough" four
+        times as many.
     validation_fraction : float, default=0.1
-        Share of the cells held out to weigh the ways to predict and to learn how far they go
-        wrong. With zero, they weigh the same and no interval is calibrated.
+        Fraction of the cells held out to weight the methods and to calibrate the prediction
+        intervals. With zero, fixed weights are used and no interval is calibrated.
     {categories}
     {limits}
     engine : str or Engine, default="auto"
         Where to train: "auto", "cpu", "cuda", "mps", "torchrun", "ray" or an engine, such as
         ``RayEngine(4)``.
     random_state : int, RandomState or None, default=None
-        Seed; the same seed gives the same model.
+        Random state. The same seed gives the same model.
     verbose : bool, default=False
-        True shows the progress of the training.
+        If True, show the progress of the training.
 
     Attributes
     ----------
     n_components_ : int
-        Size of the code: the filled row and what the networks make of it.
+        Size of the code, which contains the filled row and the hidden units of the networks.
     module_ : MaskedModule
         The torch module.
     preprocessor_ : TablePreprocessor
         Scaling and encoding of the columns.
     history_ : History
-        Loss of every evaluation, in nats a hidden cell.
+        Loss at each evaluation, in nats per hidden cell.
     interrupted_ : bool
-        True if Ctrl-C ended the training early.
+        True if training was interrupted by Ctrl-C.
     n_features_in_ : int
-        Columns seen in ``fit``.
+        Number of columns seen in ``fit``.
     feature_names_in_ : ndarray of str
-        Names of the columns, where the input had them.
+        Names of the columns. Present if the input had names.
 
     References
     ----------
@@ -182,11 +190,12 @@ class MaskedAutoencoder(BaseAutoencoder):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), DataFrame or Table
-            Rows; any cells may be missing.
+            Training rows. Any cell may be missing.
         y : None
             Ignored.
         checkpoint : str or Path or None, default=None
-            Folder to save the training to, and to go on from; see ``checkpointing``.
+            Folder in which the training is saved and from which it is resumed. See
+            ``checkpointing``.
 
         Returns
         -------
@@ -200,10 +209,10 @@ class MaskedAutoencoder(BaseAutoencoder):
         DataError
             If the rows cannot be used.
         DivergenceError
-            If training ran away three times.
+            If training diverged three times.
         ResourceError
-            If more memory is needed than there is, or than ``max_memory`` allows. It grows with
-            the square of the columns.
+            If the fit needs more memory than is free, or than ``max_memory`` allows. The need
+            grows with the square of the number of columns.
         """
         self._check_parameters()
         data = _check_table(read_input(self, X, reset=True, min_rows=MIN_ROWS, is_declared=True))
@@ -220,22 +229,22 @@ class MaskedAutoencoder(BaseAutoencoder):
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Let the networks pass once over the next rows of a stream, at a constant learning rate.
+        """Train the networks for one pass over the next rows, at a constant learning rate.
 
-        The first call is ``fit``: columns, categories, scaling, trees and blend stay as it set
-        them.
+        The first call is ``fit``, which fixes columns, categories, scaling, trees and the weights
+        of the methods.
 
         Parameters
         ----------
         X : array-like, DataFrame or Table
-            The next rows.
+            Next rows.
         y : None
             Ignored.
 
         Returns
         -------
         self
-            The estimator, a little further.
+            The updated estimator.
 
         Raises
         ------
@@ -259,20 +268,24 @@ class MaskedAutoencoder(BaseAutoencoder):
     def _fit_encoded(self, cells: Cells, seed: int) -> None:
         """Train the networks on all but some held-out cells of the donors, then grow the trees."""
         n_rows, layout = len(cells.values), self.preprocessor_.layout
-        spared = min(max(_DONOR_ELEMENTS // layout.width, _MIN_DONORS), _MAX_DONORS, n_rows)
+        n_donors = min(max(_DONOR_ELEMENTS // layout.width, _MIN_DONORS), _MAX_DONORS, n_rows)
         module = self._module(_means(cells, self.preprocessor_), ForestSize(1, 1, 1))
         module.fit_range(cells)
-        exact = cells.values[:spared]
+        exact = cells.values[:n_donors]
         cells = cells._replace(values=cells.values.float())
         self.module_ = module
         self.n_components_ = module.latent.n_components
-        donors = cells.take(slice(spared))
+        donors = cells.take(slice(n_donors))
         held = self._held_out(donors)
         shown = _hide(cells, held)
         module.fit_gaussian(shown)
         rows = TrainingData(shown.take(_repeated_places(n_rows, _FULL_BATCHES * self._batch_size)))
-        judged = torch.nonzero(held.any(1))[:, 0]
-        valid = TrainingData(shown.take(judged), donors.take(judged)) if len(judged) else None
+        with_held_out = torch.nonzero(held.any(1))[:, 0]
+        valid = (
+            TrainingData(shown.take(with_held_out), donors.take(with_held_out))
+            if len(with_held_out)
+            else None
+        )
         run_loop(self, rows, valid, self._options(rows.n_rows, seed), _MASKING)
         n_trees = self._count_trees()
         n_drawn = max(_NODES // (2 * layout.n_columns * n_trees), _MIN_TREE_ROWS)
@@ -280,7 +293,7 @@ class MaskedAutoencoder(BaseAutoencoder):
         module.refit_gaussian(cells)
 
     def _held_out(self, cells: Cells) -> Tensor:
-        """Return which cells to hold out, True for those."""
+        """Return a mask of the cells to hold out, (n_rows, n_columns)."""
         shape = len(cells.values), self.preprocessor_.layout.n_columns
         share = self.validation_fraction if len(cells.values) >= _MIN_ROWS_TO_HOLD else 0.0
         held = torch.rand(shape) < share
@@ -295,7 +308,7 @@ class MaskedAutoencoder(BaseAutoencoder):
         wanted = int(self.n_trees) if self.n_trees != "auto" else _automatic_trees(n_columns)
         if self.n_trees == "auto":
             wanted = scaled(wanted, self.effort)
-        # Two kinds of trees, of which each half judges the other's held-out cells.
+        # There are two kinds of trees, and each half of them predicts held-out cells of the other.
         return max(wanted, 4) // 4 * 4
 
     def _options(self, n_rows: int, seed: int) -> TrainingOptions:
@@ -313,7 +326,7 @@ class MaskedAutoencoder(BaseAutoencoder):
             steps_per_evaluation=math.ceil(n_steps / _N_EVALUATIONS),
             deadline=deadline(self),
             gradient_clip=self.gradient_clip,
-            # Weights chosen by the held-out cells would be judged too well by them afterwards.
+            # Weights selected by held-out cells would make their errors too small afterwards.
             keep_best=False,
         )
 
@@ -339,7 +352,7 @@ class MaskedAutoencoder(BaseAutoencoder):
         Returns
         -------
         str
-            Sizes, training, and how far its predictions of held-out cells go wrong.
+            Sizes, training, and the mean error on held-out cells.
         """
         module = cast(MaskedModule, self.module_)
         error = module.error.nanmean()
@@ -361,7 +374,7 @@ def _check_table(data: Input) -> Input:
 
 
 def _means(cells: Cells, preprocessor: Any) -> Tensor:
-    """Return the mean of each encoded element over the rows that hold it, zero without any."""
+    """Return the mean of each encoded element over its observed rows, or zero without any."""
     if cells.observed is None:
         return cells.values.mean(0).float()
     widths = torch.tensor([b.width for b in preprocessor.layout.blocks for _ in range(b.n_columns)])
@@ -371,7 +384,7 @@ def _means(cells: Cells, preprocessor: Any) -> Tensor:
 
 
 def _hide(cells: Cells, held: Tensor) -> Cells:
-    """Return all rows without the held-out cells of the first of them."""
+    """Return the rows with the held-out cells of the first ``len(held)`` of them hidden."""
     if not held.any():
         return cells
     shape = len(cells.values), held.shape[1]
@@ -380,5 +393,5 @@ def _hide(cells: Cells, held: Tensor) -> Cells:
 
 
 def _repeated_places(n_rows: int, n_wanted: int) -> Tensor:
-    """Return places of rows, all of them as often, at least so many where there are fewer."""
+    """Return the indices of all rows, repeated until there are at least ``n_wanted``."""
     return torch.arange(n_rows).repeat(math.ceil(n_wanted / n_rows))

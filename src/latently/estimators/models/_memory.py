@@ -1,4 +1,4 @@
-"""The autoencoder that needs no training: rows are rebuilt from the rows that it keeps."""
+"""``MemoryAutoencoder``, which reconstructs rows as weighted means of stored rows."""
 
 from __future__ import annotations
 
@@ -36,64 +36,65 @@ from latently.nn.memory import GROUP, tail_rows
 from latently.preprocessing import MAX_CATEGORIES, LikelihoodChoice
 from latently.training import ENGINE_METHODS, Engine, History
 
-#: Rows kept by default: more find anomalies hardly better and cost time in proportion.
+#: Rows stored by default. More hardly improve anomaly detection and cost time in proportion.
 _AUTO_ROWS = 2_000
-#: Bytes of an encoded element that is read, and of one that is kept for all views.
+#: Bytes of an encoded element that is read, and of one that is stored for all views.
 _BYTES_READ, _BYTES_KEPT = 16, 80
-#: Small memories of a robust one.
+#: Number of sub-sampled memories of a robust model.
 _N_GROUPS = 64
-#: Share of the memory that one call of ``partial_fit`` replaces at most.
+#: Maximum fraction of the memory that one call of ``partial_fit`` replaces.
 _MAX_RENEWED = 0.1
 
 
 @document
 @dataclass(eq=False, repr=False)
 class MemoryAutoencoder(BaseAutoencoder):
-    r"""The semi-parametric denoising autoencoder: a row is rebuilt from the stored rows like it.
+    r"""Nearest-neighbour autoencoder, which reconstructs a row as a mean of stored rows.
 
-    The code of a row says how much of each stored row it is made of,
-    :math:`w_i \propto \exp(-\|x - m_i\|^2 / 2h)`, and the row is rebuilt as
+    The code of a row is its weight on each stored row,
+    :math:`w_i \propto \exp(-\|x - m_i\|^2 / 2h)`, and its reconstruction is
     :math:`\sum_i w_i m_i`. For rows drawn from the stored ones with normal noise of variance
-    :math:`h` no autoencoder of any size denoises better in squared error [1]_. Nothing is trained
-    by gradient; time is linear in the rows. A row that equals a stored one is compared with the
-    other stored rows only, so that training rows score as new rows do.
+    :math:`h` this is the denoiser of least squared error [1]_. Nothing is trained by gradient
+    descent, and the time is linear in the number of rows. A row that equals a stored one is
+    compared with the other stored rows only, so that training rows score like unseen rows.
 
     Parameters
     ----------
     n_components : int or "auto", default="auto"
-        Rows to keep. "auto" keeps all, or 2,000 drawn at random where there are more. More follow
-        finer structure, and cost time in proportion.
+        Number of rows to store. "auto" stores all rows, or 2,000 drawn at random if there are
+        more. A larger number follows finer structure, at a time proportional to it.
     robust : bool, default=False
-        True for rows of which many are anomalies: not one memory but 64 of eight rows each, of
-        which most hold none of them; ``n_components`` then counts the rows of all.
+        If True, use an ensemble of 64 sub-sampled memories of eight rows each, for training rows
+        that contain many anomalies. Most of the memories then contain none.
+        ``n_components`` counts the rows of all memories.
     effort : {"fast", "balanced", "thorough"}, default="balanced"
-        How many rows "auto" keeps at most: 500, 2,000 or 8,000; of a robust memory, and where there
-        are fewer, it changes nothing.
+        Maximum number of rows that "auto" stores: 500, 2,000 or 8,000. It has no effect if
+        ``robust`` is True or if there are fewer rows.
     likelihood : {"auto", "gaussian", "bernoulli"}, default="auto"
-        Of numbers and pixels; "bernoulli" keeps them within [0, 1].
+        Likelihood of numbers and pixels. "bernoulli" keeps reconstructions within [0, 1].
     {kind}
     {categories}
     engine : str or Engine, default="auto"
         Where to compute: "auto", "cpu", "cuda" or an ``Engine``.
     random_state : int, RandomState or None, default=None
-        Seed of the draw; the same seed keeps the same rows.
+        Random state of the draw. The same seed stores the same rows.
 
     Attributes
     ----------
     n_components_ : int
-        Rows kept.
+        Number of stored rows.
     module_ : MemoryModule
-        The torch module that holds them.
+        The torch module that contains the stored rows.
     preprocessor_ : Preprocessor
         Scaling and encoding of the columns.
     history_ : History
-        Empty: nothing is trained.
+        Empty, because nothing is trained.
     interrupted_ : bool
-        False: there is no training to cut short.
+        False, because there is no training to interrupt.
     n_features_in_ : int
-        Columns, or pixels times channels, seen in ``fit``.
+        Number of columns, or of pixels times channels, seen in ``fit``.
     feature_names_in_ : ndarray of str
-        Names of the columns, where the input had them.
+        Names of the columns. Present if the input had names.
 
     References
     ----------
@@ -135,16 +136,16 @@ class MemoryAutoencoder(BaseAutoencoder):
 
     @property
     def is_denoiser(self) -> bool:
-        """True of one memory of all rows, whose reconstruction is the least-squares denoiser."""
+        """True unless ``robust``: a single memory reconstructs by the least-squares denoiser."""
         return not self.robust
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Keep rows to rebuild others from.
+        """Store rows that reconstruct others.
 
         Parameters
         ----------
         X : array-like, DataFrame, Table or image stack
-            Rows; cells may be missing.
+            Training rows. Cells may be missing.
         y : None
             Ignored.
 
@@ -160,13 +161,13 @@ class MemoryAutoencoder(BaseAutoencoder):
         DataError
             If the rows cannot be used.
         ResourceError
-            If more memory is needed than there is.
+            If the stored rows need more memory than is free.
         """
         self._check_parameters()
         data = read_input(self, X, reset=True, min_rows=MIN_ROWS)
         seed = self._draw_seed()
         data = in_canonical_order(data, None, None).data
-        # Images are compared, not rebuilt: one that is brighter than all others stays far off.
+        # The full range of images is kept, so that a brighter image stays far from all others.
         self.preprocessor_ = make_preprocessor(
             data, self.likelihood, self.max_categories, narrow=False
         )
@@ -180,23 +181,23 @@ class MemoryAutoencoder(BaseAutoencoder):
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Let new rows take the place of stored ones, so that the memory follows a slow drift.
+        """Replace a part of the stored rows by new ones, to follow a slow drift.
 
-        Rows drawn at random from ``X``, at most a tenth of the memory a call, replace stored rows
-        drawn at random. The first call is ``fit``: columns, categories, scaling and the unit of
-        scores stay as it set them.
+        Rows drawn at random from ``X`` replace stored rows drawn at random, at most a tenth of the
+        memory per call. The first call is ``fit``, which fixes columns, categories, scaling and the
+        unit of scores.
 
         Parameters
         ----------
         X : array-like, DataFrame, Table or image stack
-            The next rows.
+            Next rows.
         y : None
             Ignored.
 
         Returns
         -------
         self
-            The estimator, a little newer.
+            The updated estimator.
 
         Raises
         ------
@@ -220,7 +221,7 @@ class MemoryAutoencoder(BaseAutoencoder):
         return self
 
     def _check_memory(self, n_rows: int, n_kept: int) -> None:
-        """Raise ResourceError if the rows, and those kept, need more memory than is free."""
+        """Raise ResourceError if the rows and the stored ones need more memory than is free."""
         check_answer_memory(
             n_rows + _BYTES_KEPT // _BYTES_READ * n_kept, self.preprocessor_.layout.width,
             f"A memory of {n_kept:,} rows of {self.preprocessor_.layout.width:,} encoded elements",
@@ -228,7 +229,7 @@ class MemoryAutoencoder(BaseAutoencoder):
         )  # fmt: skip
 
     def _choose_rows(self, n_rows: int, seed: int) -> Tensor:
-        """Return the places of the rows to keep."""
+        """Return the indices of the rows to store."""
         if self.robust:
             n_memories = _N_GROUPS if self.n_components == "auto" else self.n_components // GROUP
             return _draw_groups(n_rows, max(1, n_memories), seed)
@@ -238,7 +239,7 @@ class MemoryAutoencoder(BaseAutoencoder):
         return _draw_places(n_rows, min(n_rows, n_kept), seed)
 
     def _store_rows(self, cells: Cells, others: Cells, seed: int) -> None:
-        """Build the module around some rows."""
+        """Build the module from some rows, and scale its scores by the others."""
         self.n_components_ = len(cells.values)
         n_calibration = tail_rows(len(others.values), self.preprocessor_.layout.width)
         module = self._module(self.n_components_, cells.observed is not None, n_calibration)
@@ -257,14 +258,20 @@ class MemoryAutoencoder(BaseAutoencoder):
         return self._module(shapes["fingerprints"][0], "observed" in shapes, n_calibration)
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """Return how normal each row is: minus its surprise.
+        """Return the normality score of each row, its negative surprise.
 
-        Rows are looked at in three ways: as they are, with bent tails (arcsinh), by the ranks of
-        their values. In each, how rare a row is and what cannot be rebuilt of it are held against
-        the same of stored rows, each of them left out in turn: how many standard deviations do
-        they lie above the median? A view counts by how well it tells stored rows from such as
-        have columns exchanged; the one that is surprised most decides. A robust model takes the
-        median over its small memories instead, and adds the tails of single columns.
+        The surprise of a row is computed as follows:
+
+        1. Three views of the row are compared with the stored rows: the values themselves, their
+           arcsinh, which shortens tails, and their ranks.
+        2. In each view, the rarity of the row and its residual are standardised by the same
+           figures of the stored rows, each left out in turn. The result is the number of standard
+           deviations above their median.
+        3. Each view is weighted by its power to separate stored rows from stored rows with
+           exchanged columns. The largest weighted figure is the surprise.
+
+        With ``robust=True`` the median over the sub-sampled memories is used instead, and the tail
+        probabilities of single columns are added.
 
         Parameters
         ----------
@@ -274,7 +281,7 @@ class MemoryAutoencoder(BaseAutoencoder):
         Returns
         -------
         ndarray of shape (n_samples,)
-            In standard deviations; about zero for usual rows, higher is more normal.
+            Score in standard deviations, about zero for usual rows. Higher is more normal.
 
         Raises
         ------
@@ -285,7 +292,7 @@ class MemoryAutoencoder(BaseAutoencoder):
         return -self._infer(X, surprise_of)
 
     def cell_surprise(self, X: Any) -> np.ndarray:
-        """Return the squared residual of each cell in the view that the row surprises most.
+        """Return the squared residual of each cell, in the view of the largest surprise of its row.
 
         Parameters
         ----------
@@ -295,7 +302,7 @@ class MemoryAutoencoder(BaseAutoencoder):
         Returns
         -------
         ndarray of shape (n_samples, n_features) or of the images' shape
-            One is usual; in the order of the columns, zero where a cell is missing.
+            About one for usual cells, in the order of the columns. Zero where a cell is missing.
 
         Raises
         ------
@@ -311,12 +318,12 @@ class MemoryAutoencoder(BaseAutoencoder):
         return other
 
     def summary(self) -> str:
-        """Describe the fitted model in a line.
+        """Describe the fitted model in one line.
 
         Returns
         -------
         str
-            How many columns and stored rows it has.
+            Kind of model, number of columns and of stored rows, and effort.
         """
         check_fitted(self)
         n_columns = self.preprocessor_.layout.n_columns
@@ -327,13 +334,13 @@ class MemoryAutoencoder(BaseAutoencoder):
 
 
 def _draw_places(n_rows: int, n_wanted: int, seed: int) -> Tensor:
-    """Return the places of some rows drawn without replacement, in ascending order."""
+    """Return sorted indices of rows drawn without replacement."""
     chosen = np.random.default_rng(seed).permutation(n_rows)[:n_wanted]
     return torch.from_numpy(np.sort(chosen))
 
 
 def _draw_groups(n_rows: int, n_memories: int, seed: int) -> Tensor:
-    """Return the places of the rows of each memory, drawn for each without replacement."""
+    """Return the indices of the rows of each memory, drawn without replacement within each."""
     rng = np.random.default_rng(seed)
     size = min(GROUP, n_rows)
     places = [rng.choice(n_rows, size, replace=False) for _ in range(n_memories)]

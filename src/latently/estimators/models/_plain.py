@@ -1,4 +1,4 @@
-"""Autoencoders with a plain code: its size can be found by trying, and cut afterwards."""
+"""Base class of autoencoders with a deterministic code, whose size can be selected and cut."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from latently.exceptions import DataError, ParameterError
 from latently.nn import Deterministic, Latent, Ordered, checked_latent
 from latently.training import TrainingData, TrainingOptions, TrainingRows
 
-#: Share of the steps of a training in which codes of all sizes are tried at once.
+#: Fraction of the steps of a training that trains codes of all sizes to select one.
 _TRIAL_STEPS = 0.4
-#: Share of a limited time for that.
+#: Fraction of a limited training time for the same.
 _TRIAL_TIME = 0.3
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class PlainAutoencoder(TrainedAutoencoder):
-    """An autoencoder whose code is the encoder's answer, on ordered components where asked for."""
+    """Autoencoder with a deterministic code, whose components are sorted if ``ordered``."""
 
     ordered: bool = False
     latent: Callable[[int], Latent] | None = None
@@ -62,7 +62,7 @@ class PlainAutoencoder(TrainedAutoencoder):
         valid_rows: TrainingData | None,
         options: TrainingOptions,
     ) -> int:
-        """Train codes of all sizes at once and take the size at which their error bends."""
+        """Train codes of all sizes at once and select one by the curve of their errors."""
         size = self._default_n_components(spectrum)
         most = most_components(spectrum)
         given = self.n_components != "auto" or most == 1 or self.latent is not None
@@ -81,7 +81,7 @@ class PlainAutoencoder(TrainedAutoencoder):
         layout = self.preprocessor_.layout
         errors = size_errors(trial.module_, valid_rows.inputs)
         by_pca = unexplained_shares(spectrum, valid_rows.inputs, layout, most).numpy()
-        # A code of so many numbers can do what the better of the two does.
+        # A nonlinear code of a size can reach the lower of the two errors.
         errors[: len(by_pca)] = np.minimum(errors[: len(by_pca)], by_pca)
         self.components_curve_ = ComponentsCurve.choose(errors)
         size = self.components_curve_.n_components
@@ -90,7 +90,7 @@ class PlainAutoencoder(TrainedAutoencoder):
         return size
 
     def _keep_interrupted_trial(self, trial: Self, size: int) -> None:
-        """Keep a trial that was interrupted as the model, cut to a size."""
+        """Use the interrupted trial, cut to a size, as the fitted model."""
         self.history_, self.interrupted_ = trial.history_, True
         self.module_, self.n_trained_ = trial.module_, trial.n_components_
         self.module_.latent = cast(Ordered, trial.module_.latent).cut(size)
@@ -99,30 +99,30 @@ class PlainAutoencoder(TrainedAutoencoder):
         self, train_rows: TrainingData, valid_rows: TrainingData | None, spectrum: Spectrum
     ) -> None:
         super()._compare_with_baselines(train_rows, valid_rows, spectrum)
-        judged = valid_rows or train_rows
-        if self.ordered and judged.target is None and not hasattr(self, "components_curve_"):
-            errors = size_errors(self.module_, judged.inputs)
+        evaluated = valid_rows or train_rows
+        if self.ordered and evaluated.target is None and not hasattr(self, "components_curve_"):
+            errors = size_errors(self.module_, evaluated.inputs)
             self.components_curve_ = ComponentsCurve.choose(errors)
 
     def cut(self, n_components: int) -> Self:
-        """Return this model with the first components of its code only, without training.
+        """Return a copy with only the first components of the code, without training.
 
         Parameters
         ----------
         n_components : int
-            Components to keep; ``components_curve_`` says what each number leaves.
+            Number of components to keep. ``components_curve_`` holds the error of each number.
 
         Returns
         -------
         autoencoder
-            Fitted, with a smaller code; this one stays as it is.
+            Fitted copy with a smaller code. The original is not changed.
 
         Raises
         ------
         DataError
-            If the model was not fitted with ``ordered=True``: its components are of no order.
+            If the model was not fitted with ``ordered=True``, so that its components have no order.
         ParameterError
-            If there are fewer components.
+            If ``n_components`` is larger than the size of the code.
 
         Examples
         --------
@@ -137,8 +137,8 @@ class PlainAutoencoder(TrainedAutoencoder):
         latent = self.module_.latent
         if not isinstance(latent, Ordered):
             raise DataError(
-                f"The components of this {type(self).__name__} are of no order, so that none can "
-                "be cut. Fit it with ordered=True."
+                f"The components of this {type(self).__name__} have no order, so that none can be "
+                "cut. Fit it with ordered=True."
             )
         limits = {"n_components": [Interval(Integral, 1, latent.n_components, closed="both")]}
         name = f"{type(self).__name__}.cut"

@@ -1,4 +1,4 @@
-"""The autoencoder that takes noise off images of any size."""
+"""``UNetAutoencoder``, which denoises, sharpens and enlarges images of any size."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from latently.training import (
     checkpointing,
 )
 
-#: Steps of "auto" for line art and for photographs, and the pixels that one of them looks at.
+#: "auto" number of steps for line art and for photographs, and the pixels of one batch.
 _STEPS = {"bernoulli": 1_600, "gaussian": 7_200}
 _PIXELS = 25_000
 
@@ -54,58 +54,62 @@ _PIXELS = 25_000
 @document
 @dataclass(kw_only=True, eq=False, repr=False)
 class UNetAutoencoder(BaseAutoencoder):
-    """The U-net: takes noise off images of any size, sharpens and enlarges them [2]_.
+    """U-net that denoises, sharpens and enlarges images of any size [2]_.
 
-    It is trained on patches that are made noisy, or on pairs of noisy and clean images, and sees
-    the image itself beside its code, so that fine lines survive. Photographs are rebuilt as the
-    noisy image less the noise that was found in it [3]_, by absolute errors [5]_, line art by the
-    chance of each pixel to be lit.
+    It is trained on patches with added noise, or on pairs of noisy and clean images. Skip
+    connections pass the image itself to the decoder, so that fine lines are preserved. For
+    photographs the network predicts the noise, which is subtracted from the noisy image [3]_, and
+    minimises absolute errors [5]_. For line art it predicts the probability that a pixel is on.
 
     Parameters
     ----------
     corruption : callable or None, default=None
-        Done to the inputs in training; None takes normal noise of up to half the range, in
-        another strength for each patch, so that the strength need not be known; none for pairs
-        and in blind training.
+        Corruption of the inputs, applied in training only. None uses normal noise with a standard
+        deviation of up to half the range, drawn for each patch, so that the noise level need not
+        be known. With ``enlarge`` above 1, None uses ``Downsampling``. In ``fit_pairs``, None
+        applies no corruption. Blind training never applies one.
     channels : tuple of int, default=(16, 32, 64)
-        Feature maps at full size, half, a quarter and so on. More see further and cost more time.
+        Number of feature maps at full, half, quarter size and so on. More levels have a larger
+        receptive field and cost more time.
     likelihood : {"auto", "gaussian", "bernoulli"}, default="auto"
-        Of the pixels: "auto" takes "bernoulli" where most of them are at an end of their range
-        (line art, digits), else "gaussian".
+        Likelihood of the pixels. "auto" takes "bernoulli" if most pixels are at an end of their
+        range, as in line art and digits, and "gaussian" otherwise.
     kind : {"auto", "images"}, default="images"
-        "images" takes every array of three or four axes for images; "auto" only one whose type
-        and values show that it holds some, as the other autoencoders do.
+        "images" takes every array of three or four axes as images. "auto" takes only those whose
+        type and values are typical of images, as in the other autoencoders.
     patch_size : int, default=64
-        Side of the squares that larger images are cut into for training.
+        Height and width of the patches into which larger images are cut for training.
     enlarge : int, default=1
-        Times that images come back as high and wide, at most 16. Above 1 it learns from full
-        images that were made small.
+        Factor by which height and width grow, at most 16. With a factor above 1 the model is
+        trained on downsampled images.
     augment : bool or "auto", default="auto"
-        Whether patches are turned, mirrored and recoloured in training; "auto" does so with
-        photographs, which are as likely either way, but not with line art: a 6 is no 9.
+        If True, patches are rotated, mirrored and recoloured in training. "auto" does so for
+        photographs, but not for line art, where a rotated 6 is a 9.
     blind : bool, default=False
-        True learns from noisy images alone: pixels are hidden and told from those around them [4]_.
-        Noise must then differ from pixel to pixel.
+        If True, train on noisy images alone: pixels are hidden and predicted from the pixels
+        around them [4]_. The noise must then be independent between pixels.
     max_epochs : int or "auto", default="auto"
-        Passes over the patches; "auto" takes 1,600 steps for line art, 7,200 for photographs.
+        Number of passes over the patches. "auto" takes 1,600 steps for line art and 7,200 for
+        photographs.
     batch_size : int or "auto", default="auto"
-        Patches a step; "auto" takes 4 to 64, about 25,000 pixels.
+        Patches per step. "auto" takes 4 to 64, about 25,000 pixels.
     learning_rate : float, default=4e-3
-        Highest rate of AdamW [1]_, after warm-up and before cosine decay.
+        Maximum learning rate of AdamW [1]_, reached after a warm-up and followed by cosine decay.
     weight_decay : float, default=0.01
-        Of convolutions.
+        Weight decay of the convolutions.
     gradient_clip : float or None, default=1.0
-        Longest gradient; None clips nothing.
+        Maximum norm of the gradient. None turns clipping off.
     effort : {"fast", "balanced", "thorough"}, default="balanced"
-        How many steps "auto" takes: "fast" a quarter, "thorough" four times as many.
+        Multiplier of the "auto" steps: "fast" takes a quarter of them, "thorough" four times as
+        many.
     {limits}
     engine : str or Engine, default="auto"
         Where to train: "auto", "cpu", "cuda", "mps", "torchrun", "ray" or an engine, such as
         ``RayEngine(4)``.
     random_state : int, RandomState or None, default=None
-        Seed of the weights, the patches and the noise.
+        Random state of the initial weights, the patches and the noise.
     verbose : bool, default=False
-        True shows a progress bar on stderr.
+        If True, show a progress bar on stderr.
 
     Attributes
     ----------
@@ -118,9 +122,9 @@ class UNetAutoencoder(BaseAutoencoder):
     preprocessor_ : ImagePreprocessor
         Range, type and axes of the images.
     interrupted_ : bool
-        True where training was cut short by Ctrl-C.
+        True if training was interrupted by Ctrl-C.
     n_features_in_ : int
-        Pixels times channels of the first image seen in ``fit``.
+        Number of pixels times channels of the first image seen in ``fit``.
 
     References
     ----------
@@ -185,21 +189,22 @@ class UNetAutoencoder(BaseAutoencoder):
 
     @property
     def is_denoiser(self) -> bool:
-        """True: noise is what the U-net is trained with."""
+        """True, because a U-net is trained with noise."""
         return True
 
     # ------------------------------------------------------------------ fitting
     def fit(self, X: Any, y: Any = None, *, checkpoint: str | Path | None = None) -> Self:
-        """Learn to take off the noise that is put on in training.
+        """Train the network to remove noise that is added in training.
 
         Parameters
         ----------
         X : image stack or list of images
-            Clean images, which may differ in size; noisy ones in blind training.
+            Clean images, or noisy ones in blind training. Images in a list may differ in size.
         y : None
             Ignored.
         checkpoint : str or Path or None, default=None
-            Folder to save the training to, and to go on from; see ``checkpointing``.
+            Folder in which the training is saved and from which it is resumed. See
+            ``checkpointing``.
 
         Returns
         -------
@@ -213,23 +218,25 @@ class UNetAutoencoder(BaseAutoencoder):
         DataError
             If the images cannot be used.
         DivergenceError
-            If training ran away three times.
+            If training diverged three times.
         """
         stacks = self._read_stacks(X, reset=True)
         with checkpointing(checkpoint):
             return self._fit(stacks, stacks, None if self.blind else self._noise())
 
     def fit_pairs(self, X: Any, target: Any, *, checkpoint: str | Path | None = None) -> Self:
-        """Learn to turn each image of ``X`` into the same image of ``target``.
+        """Train the network to map each image of ``X`` to the image of ``target`` at its place.
 
         Parameters
         ----------
         X : image stack or list of images
-            Noisy, blurred or otherwise worse; ``enlarge`` times smaller than ``target``.
+            Degraded images, such as noisy or blurred ones, ``enlarge`` times smaller than
+            ``target``.
         target : like X
-            What is to be rebuilt.
+            Images to reconstruct.
         checkpoint : str or Path or None, default=None
-            Folder to save the training to, and to go on from; see ``checkpointing``.
+            Folder in which the training is saved and from which it is resumed. See
+            ``checkpointing``.
 
         Returns
         -------
@@ -241,9 +248,9 @@ class UNetAutoencoder(BaseAutoencoder):
         DataError
             If the two do not match image by image.
         """
-        stacks, goals = self._read_stacks(X, reset=True), self._read_stacks(target, reset=False)
-        sizes = [[np.shape(stack) for stack in side] for side in (stacks, goals)]
-        if len(stacks) != len(goals) or not all(
+        stacks, targets = self._read_stacks(X, reset=True), self._read_stacks(target, reset=False)
+        sizes = [[np.shape(stack) for stack in side] for side in (stacks, targets)]
+        if len(stacks) != len(targets) or not all(
             _match(noisy, clean, self.enlarge) for noisy, clean in zip(*sizes, strict=True)
         ):
             raise DataError(
@@ -251,21 +258,21 @@ class UNetAutoencoder(BaseAutoencoder):
                 f"shapes {sizes[1][:3]} for X of shapes {sizes[0][:3]}."
             )
         with checkpointing(checkpoint):
-            return self._fit(stacks, goals, self.corruption)
+            return self._fit(stacks, targets, self.corruption)
 
     def _fit(
-        self, stacks: list[np.ndarray], goals: list[np.ndarray], corruption: Corruption | None
+        self, stacks: list[np.ndarray], targets: list[np.ndarray], corruption: Corruption | None
     ) -> Self:
         seed = self._draw_seed()
-        for stack in goals if self.kind == "auto" else ():
+        for stack in targets if self.kind == "auto" else ():
             check_images(stack)
-        stacks, goals = _in_canonical_order(stacks, goals)
-        self.preprocessor_ = _fit_preprocessor(goals, self.likelihood)
-        noisy, clean = self._encoded(stacks, goals)
+        stacks, targets = _in_canonical_order(stacks, targets)
+        self.preprocessor_ = _fit_preprocessor(targets, self.likelihood)
+        noisy, clean = self._encoded(stacks, targets)
         with seeded(seed):
             side = plain_number(self.patch_size)
             rows = cut_patches(noisy, clean, side, self._augments)
-            # From here on the preprocessor stands for a patch, as the module does.
+            # The module is built for patches, so its preprocessor is that of a patch.
             self.preprocessor_ = self._images.of_size(*rows.inputs.values.shape[2:])
             check_module_memory(lambda: self._empty_module({}), self.max_memory)
             self.module_ = self._empty_module({})
@@ -275,19 +282,19 @@ class UNetAutoencoder(BaseAutoencoder):
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Pass once over the next images, at a constant learning rate.
+        """Train for one pass over the next images, at a constant learning rate.
 
         Parameters
         ----------
         X : image stack or list of images
-            The next images, at least as large as the patches of the first call.
+            Next images, at least as large as the patches of the first call.
         y : None
             Ignored.
 
         Returns
         -------
         self
-            The estimator, a little further.
+            The updated estimator.
 
         Raises
         ------
@@ -320,7 +327,7 @@ class UNetAutoencoder(BaseAutoencoder):
         return Downsampling(self.enlarge) if self.enlarge > 1 else GaussianNoise((0.0, 0.5))
 
     def _read_stacks(self, X: Any, *, reset: bool) -> list[np.ndarray]:
-        """Judge images; those of one size are one stack."""
+        """Validate images and return stacks, one for all images of one size, else one each."""
         if reset:
             self._check_parameters()
             check_sizes("channels", self.channels)
@@ -340,13 +347,15 @@ class UNetAutoencoder(BaseAutoencoder):
         return found
 
     def _encoded(
-        self, stacks: list[np.ndarray], goals: list[np.ndarray]
+        self, stacks: list[np.ndarray], targets: list[np.ndarray]
     ) -> tuple[list[Cells], list[Cells]]:
-        """Return noisy and clean images of one size, each stack as cells."""
-        # Normal pixels may lie beyond the range, those of line art are probabilities.
-        goal = self._unbounded if self._images.likelihood == "gaussian" else self._images
-        clean = [_cells(goal, stack) for stack in goals]
-        if stacks is goals:
+        """Return noisy and clean images as cells, the noisy ones enlarged to the clean size."""
+        # Gaussian targets may exceed the range. Those of line art are probabilities.
+        target_preprocessor = (
+            self._unbounded if self._images.likelihood == "gaussian" else self._images
+        )
+        clean = [_cells(target_preprocessor, stack) for stack in targets]
+        if stacks is targets:
             return clean, clean
         noisy = [_cells(self._unbounded, stack) for stack in stacks]
         return [cells._replace(values=larger(cells.values, self.enlarge)) for cells in noisy], clean
@@ -357,11 +366,11 @@ class UNetAutoencoder(BaseAutoencoder):
 
     @property
     def _unbounded(self) -> ImagePreprocessor:
-        """What scales noisy images: noise may take pixels beyond their range."""
+        """The preprocessor of noisy images, whose pixels may exceed the range."""
         return replace(self._images, bounded=False)
 
     def _plan(self, rows: TrainingData) -> Self:
-        """Return this with a batch size that suits the patches."""
+        """Return a copy with a batch size chosen by the size of the patches."""
         if self.batch_size != "auto":
             return self
         height, width = rows.inputs.values.shape[2:]
@@ -383,7 +392,7 @@ class UNetAutoencoder(BaseAutoencoder):
             seed=seed,
             steps_per_evaluation=max(n_steps // 50, 1),
             gradient_clip=self.gradient_clip,
-            keep_best=False,  # no images are held out to choose by
+            keep_best=False,  # no images are held out
         )
 
     def _empty_module(self, shapes: dict[str, tuple[int, ...]]) -> UNetModule:
@@ -398,21 +407,21 @@ class UNetAutoencoder(BaseAutoencoder):
 
     # ------------------------------------------------------------------ answers
     def reconstruct(self, X: Any, *, support: SupportName = "column") -> Any:
-        """Take the noise off images of any size; missing pixels come back filled.
+        """Denoise images of any size and fill their missing pixels.
 
-        Large images are worked on in tiles that overlap, without a seam.
+        Large images are processed in overlapping tiles, without seams.
 
         Parameters
         ----------
         X : image stack or list of images
-            Of the channels of ``fit``; a list may hold images of several sizes.
+            Images with the channels of ``fit``. Images in a list may differ in size.
         support : {"column", "free"}, default="column"
-            "column" answers with pixels of the type and range of ``fit``; "free" with floats.
+            "column" returns pixels in the type and range of ``fit``, "free" returns floats.
 
         Returns
         -------
         ndarray or list of ndarray
-            As X, ``enlarge`` times as large, in the type and range of ``fit``.
+            Images of the shape of ``X``, with height and width ``enlarge`` times as large.
 
         Raises
         ------
@@ -429,10 +438,10 @@ class UNetAutoencoder(BaseAutoencoder):
         values, observed = _encoded(self._unbounded, stack)
         cells = _as_cells(self._images.normal(values), observed)
         module = module_for(self.module_, self.engine, torch.float32)
-        rebuilt = ask(module, cells, reconstruction_of).numpy()
+        reconstruction = ask(module, cells, reconstruction_of).numpy()
         height, width = (self.enlarge * side for side in values.shape[2:])
         images = self._images.of_size(height, width)
-        flat = rebuilt.reshape(len(rebuilt), -1)
+        flat = reconstruction.reshape(len(reconstruction), -1)
         if self.enlarge > 1:
             return images.decode(flat, rounding=rounding)
         return images.decode_beside(flat, values, rounding=rounding)
@@ -440,9 +449,7 @@ class UNetAutoencoder(BaseAutoencoder):
     def _read(self, X: Any, *, fitting: bool = False) -> Cells:
         stacks = self._read_stacks(X, reset=False)
         if len(stacks) > 1:
-            raise DataError(
-                "Pixels of several sizes have no common shape. Give images of one size."
-            )
+            raise DataError("The images must have one size, got several. Give images of one size.")
         return _cells(self._unbounded, stacks[0])
 
     def _infer(self, X: Any, question: Question) -> np.ndarray:
@@ -451,19 +458,20 @@ class UNetAutoencoder(BaseAutoencoder):
         return np.concatenate(answers)
 
     def reconstruction_error(self, X: Any, *, per_feature: bool = False) -> np.ndarray:
-        """Return how far each image, or each pixel, is from its reconstruction.
+        """Return the reconstruction error of each image or of each pixel.
 
         Parameters
         ----------
         X : image stack
-            Of any size, with the channels of ``fit``.
+            Images of any size, with the channels of ``fit``.
         per_feature : bool, default=False
-            True returns the error of each pixel.
+            If True, return the error of each pixel.
 
         Returns
         -------
         ndarray of shape (n_samples,) or of the images' shape
-            Half deviances in nats, mean over the observed pixels; or per pixel.
+            Half deviances in nats: the mean over the observed pixels of each image, or the value
+            of each pixel.
 
         Raises
         ------
@@ -477,14 +485,14 @@ class UNetAutoencoder(BaseAutoencoder):
         return self._images.of_size(*cells.values.shape[2:]).in_order(errors)
 
     def inverse_transform(self, X: ArrayLike, *, support: SupportName = "column") -> Any:
-        """Refuse: a U-net rebuilds from the image itself, not from a code.
+        """Raise DataError, because a U-net needs the image itself besides its code.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_components_)
             Codes.
         support : {"column", "free"}, default="column"
-            As of every autoencoder.
+            As for every autoencoder.
 
         Raises
         ------
@@ -492,7 +500,7 @@ class UNetAutoencoder(BaseAutoencoder):
             Always.
         """
         raise DataError(
-            "A UNetAutoencoder cannot decode: it rebuilds from the image beside its code. Use "
+            "A UNetAutoencoder cannot decode a code: its decoder also needs the image. Use "
             "reconstruct, or a ConvolutionalAutoencoder."
         )
 
@@ -503,19 +511,19 @@ class UNetAutoencoder(BaseAutoencoder):
 
 
 def _in_canonical_order(
-    stacks: list[np.ndarray], goals: list[np.ndarray]
+    stacks: list[np.ndarray], targets: list[np.ndarray]
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Sort the images of one stack by content, so that a fit does not depend on their order."""
+    """Sort the images of a single stack by content, so that their order has no effect on a fit."""
     if len(stacks) > 1:
-        return stacks, goals
-    target = None if stacks is goals else goals[0]
+        return stacks, targets
+    target = None if stacks is targets else targets[0]
     rows = in_canonical_order(stacks[0], target, None)
     one = [cast(np.ndarray, rows.data)]
     return one, one if rows.target is None else [cast(np.ndarray, rows.target)]
 
 
 def _match(noisy: tuple[int, ...], clean: tuple[int, ...], times: int) -> bool:
-    """Return True if one stack is so many times as high and wide as the other."""
+    """Return True if the second shape is ``times`` the first, or equal to it, in each axis."""
     if len(noisy) != len(clean) or noisy[0] != clean[0]:
         return False
     ratios = {(times * a == b, a == b) for a, b in zip(noisy[1:], clean[1:], strict=True)}
@@ -523,7 +531,7 @@ def _match(noisy: tuple[int, ...], clean: tuple[int, ...], times: int) -> bool:
 
 
 def _fit_preprocessor(stacks: list[np.ndarray], likelihood: LikelihoodChoice) -> ImagePreprocessor:
-    """Choose range and likelihood by all images."""
+    """Return a preprocessor whose range and likelihood fit all images."""
     found = ImagePreprocessor.fit(stacks, likelihood)
     if likelihood == "auto" and not ImagePreprocessor.is_line_art(stacks):
         return replace(found, likelihood="gaussian")
@@ -531,7 +539,7 @@ def _fit_preprocessor(stacks: list[np.ndarray], likelihood: LikelihoodChoice) ->
 
 
 def _cells(preprocessor: ImagePreprocessor, stack: np.ndarray) -> Cells:
-    """Return images of any size as cells in single precision, without hot and dead pixels."""
+    """Return images as cells in single precision, with hot and dead pixels clipped."""
     values, observed = _encoded(preprocessor, stack)
     return _as_cells(preprocessor.normal(values), observed)
 

@@ -1,4 +1,4 @@
-"""The five named autoencoders: each fixes one axis of Network x Latent x Corruption."""
+"""Five named autoencoders, each of which fixes the network, the latent or the corruption."""
 
 from __future__ import annotations
 
@@ -41,20 +41,22 @@ from latently.training import TrainingOptions
 @document
 @dataclass(kw_only=True, eq=False, repr=False)
 class Autoencoder(PlainAutoencoder):
-    """The plain autoencoder: squeeze each row through a narrow code and rebuild it [2]_.
+    """Plain autoencoder, which reconstructs each row from a narrow code [2]_.
 
     Parameters
     ----------
     n_components : int or "auto", default="auto"
-        Size of the code. {auto} More rebuilds better and summarises less.
+        Size of the code. A larger code reconstructs better and summarises less.
+        {auto}
     {common}
     {ordered}
     {latent}
     refinement_steps : int, default=0
-        Steps, at most 1,000, that each code descends from the encoder's answer towards the code
-        that is rebuilt best [3]_. A trained network is not touched, but its codes lose what the
-        encoder has overfitted; 10 steps cost about twenty times what encoding a row does. Not
-        for finding anomalies: they are rebuilt better, too.
+        Number of gradient steps, at most 1,000, that improve each code after the encoder [3]_.
+        They lower the reconstruction error of the row and leave the network as it is, so that
+        codes lose the part that the encoder has overfitted. Ten steps cost about twenty times as
+        much as encoding a row. Do not use them to detect anomalies, which are also reconstructed
+        better.
 
     Attributes
     ----------
@@ -100,35 +102,36 @@ class Autoencoder(PlainAutoencoder):
 @document
 @dataclass(kw_only=True, eq=False, repr=False)
 class VariationalAutoencoder(TrainedAutoencoder):
-    r"""The variational autoencoder: codes under a prior, so that new rows can be drawn [2]_.
+    r"""Variational autoencoder, whose prior over the code generates new rows [2]_.
 
-    Training maximises the evidence lower bound, with beta in front of the KL [3]_:
-    :math:`E_q[\log p(x|z)] - \beta\,\mathrm{KL}(q(z|x)\,\|\,p(z))`. The noise of each numeric
-    column is learnt beside the network [4]_.
+    Training maximises the evidence lower bound, with a weight beta on the KL divergence [3]_:
+    :math:`E_q[\log p(x|z)] - \beta\,\mathrm{KL}(q(z|x)\,\|\,p(z))`. The noise scale of each
+    numeric column is learnt with the network [4]_.
 
     Parameters
     ----------
     n_components : int or "auto", default="auto"
-        Size of the code. "auto" takes as many as a PCA needs to keep 90 % of the variance, at
-        most 64. Components that are not needed fall back to the prior.
+        Size of the code. "auto" takes the number of components with which a PCA keeps 90 % of
+        the variance, at most 64. Components that are not needed collapse to the prior.
     {common}
     beta : float, default=1.0
-        Weight of the KL; 1 is the ELBO. More presses for independent components and blurs the
-        reconstruction.
+        Weight of the KL divergence, where 1 gives the ELBO. A larger weight favours independent
+        components and blurs the reconstruction.
     kl_warmup : float, default=0.25
-        Share of the training over which beta rises from zero, in [0, 1]; guards against codes that
-        collapse at the start.
+        Fraction of the training, in [0, 1], over which the weight rises linearly from zero to
+        ``beta``. It prevents components from collapsing to the prior at the start.
     free_bits : float, default=0.0
-        Nats that each component may use unpunished; guards against components that collapse.
+        KL divergence in nats that each component may have without penalty. It prevents components
+        from collapsing to the prior.
     n_importance : int, default=1
-        Draws of each code, whose weights tighten the bound that is descended [5]_; they grow to
-        this number in the second half of the training. More fits log p(x) closer, and costs time.
+        Number of importance samples of each code in the training objective [5]_, reached in the
+        second half of the training. More samples tighten the bound on log p(x) and cost time.
     binarize : bool, default=False
-        True takes each pixel for a coin with its grey level as chance, tossed anew in every batch:
-        what is learnt is the distribution of black and white images.
+        If True, treat each pixel as a Bernoulli variable whose probability is its grey level,
+        resampled in every batch. The model then learns the distribution of binary images.
     learn_scale : bool, default=True
-        Learn the noise of each number of a "gaussian" likelihood [4]_; False fixes it at one
-        standard deviation of the column, where codes easily collapse.
+        If True, learn the noise scale of each numeric column of a "gaussian" likelihood [4]_. If
+        False, fix it at one standard deviation of the column, where components easily collapse.
 
     Attributes
     ----------
@@ -177,7 +180,7 @@ class VariationalAutoencoder(TrainedAutoencoder):
         if self.network is not None:
             return self.network
         chosen = default_network(self.preprocessor_.layout)
-        # A linear path and dropout keep codes alive that carry nothing.
+        # With a linear path or dropout, components without information do not collapse.
         return replace(chosen, linear_path=False, dropout=0.0)
 
     def _build_module(self, mean: Tensor) -> AutoencoderModule:
@@ -186,7 +189,7 @@ class VariationalAutoencoder(TrainedAutoencoder):
         if self.binarize and kinds != {"bernoulli"}:
             raise ParameterError(
                 "binarize=True needs pixels, or numbers in [0, 1] on one common scale, got "
-                f"{', '.join(sorted(kinds))} columns. Drop it."
+                f"{', '.join(sorted(kinds))} columns. Leave binarize=False."
             )
         return VariationalModule(
             plain.encoder, cast(Gaussian, plain.latent), plain.decoder, plain.likelihood, mean,
@@ -198,24 +201,23 @@ class VariationalAutoencoder(TrainedAutoencoder):
         return Gaussian(n_components, *settings)
 
     def score_samples(self, X: Any, n_samples: int = 16) -> np.ndarray:
-        """Return a lower bound of each row's log-likelihood, by importance sampling.
+        """Return a lower bound on the log-likelihood of each row, by importance sampling.
 
-        The draws of a row depend on nothing but the row, so that scores are repeatable and a row
-        scores alone as it does in company. Missing cells are integrated out by leaving them
-        out.
+        The random state of the draws depends on the row alone. Scores are therefore repeatable and
+        do not depend on the batch. Missing cells are marginalised by leaving them out of the sum.
 
         Parameters
         ----------
         X : array-like, DataFrame, Table or image stack
             Rows with the columns of ``fit``.
         n_samples : int, default=16
-            Draws from the posterior of each row. 1 gives the ELBO; more tightens the bound
-            towards log p(x) [1]_ and costs as much more time.
+            Number of draws from the posterior of each row. One draw gives the ELBO. More draws
+            tighten the bound towards log p(x) [1]_, at a time proportional to their number.
 
         Returns
         -------
         ndarray of shape (n_samples,)
-            In nats; higher is more normal.
+            Lower bound in nats, where higher is more normal.
 
         References
         ----------
@@ -234,11 +236,11 @@ class VariationalAutoencoder(TrainedAutoencoder):
 @partial(document, network="``DictionaryNetwork()``", learning_rate="8e-3")
 @dataclass(kw_only=True, eq=False, repr=False)
 class SparseAutoencoder(TrainedAutoencoder):
-    """The sparse autoencoder: a wide code of which few components are active in any row [2]_.
+    """Sparse autoencoder, with a wide code of which few components are active in a row [2]_.
 
-    Without a network of yours it is a dictionary: rows are sums of few atoms of length one, each
-    with a weight of at least zero, so that every component has a picture of its own. Numbers are
-    judged by squared errors.
+    With ``network=None`` the model is a dictionary: a row is a sum of few atoms of norm one with
+    non-negative weights. Every component can then be shown as its atom. With ``likelihood="auto"``
+    numbers have a "gaussian" likelihood, whose error is the squared difference.
 
     Parameters
     ----------
@@ -246,13 +248,15 @@ class SparseAutoencoder(TrainedAutoencoder):
         Size of the code. "auto" takes four times the width of an encoded row, at most 1,024.
     {common}
     n_active : int or "auto", default="auto"
-        Components to be active in a row; "auto" takes as many as a PCA needs to keep 90 % of the
-        variance. More rebuilds better and reads worse.
+        Number of active components in a row. "auto" takes the number of components with which a
+        PCA keeps 90 % of the variance. A larger number reconstructs better and is harder to
+        interpret.
     sparsity : {"topk", "batchtopk", "jumprelu", "l1", "kl"}, default="topk"
-        "topk" keeps the largest ``n_active`` components of each row; "batchtopk" the largest of
-        all rows together, so that busy rows get more than quiet ones, on average as many [3]_;
-        "jumprelu" learns a threshold for each component [4]_; "l1" and "kl" are the textbook's
-        penalties, steered until as many are active, and rebuild worse.
+        Method that makes the code sparse. "topk" keeps the ``n_active`` largest components of each
+        row. "batchtopk" keeps the largest of all rows of a batch, ``n_active`` per row on average,
+        so that complex rows get more than simple ones [3]_. "jumprelu" learns a threshold for each
+        component [4]_. "l1" and "kl" are penalties, whose weight is adjusted until ``n_active``
+        components are active, and which reconstruct worse.
 
     Attributes
     ----------
@@ -289,19 +293,22 @@ class SparseAutoencoder(TrainedAutoencoder):
 
     @property
     def dictionary_(self) -> np.ndarray:
-        """The atoms, (n_components, n_encoded), each of length one in encoded units.
+        """Atoms of shape (n_components, n_encoded), each of norm one in encoded units.
 
         Raises
         ------
         NotFittedError
             If ``fit`` was not called.
         DataError
-            If the model was given a network of its own, which has none.
+            If the model has a network other than a ``DictionaryNetwork``.
         """
         check_fitted(self)
         atoms = cast(SparseModule, self.module_).atoms
         if atoms is None:
-            raise DataError("A network of your own has no dictionary. Leave network=None.")
+            raise DataError(
+                f"dictionary_ needs a DictionaryNetwork, got {type(self.network).__name__}. Leave "
+                "network=None."
+            )
         return np.asarray(atoms.detach().numpy())
 
     @property
@@ -314,7 +321,7 @@ class SparseAutoencoder(TrainedAutoencoder):
 
     @property
     def can_copy_rows(self) -> bool:
-        """False: few components are active at once."""
+        """False, because few components are active at once."""
         return False
 
     def _default_n_components(self, spectrum: Spectrum) -> int:
@@ -341,19 +348,20 @@ class SparseAutoencoder(TrainedAutoencoder):
         options = super()._options(n_rows, seed)
         if not LATENTS[self.sparsity].is_steered:
             return options
-        # Losses under a moving penalty do not compare: the last weights are the ones to keep.
+        # Losses under a changing penalty are not comparable, so the last weights are kept.
         return replace(options, patience=None, keep_best=False)
 
 
 @partial(document, network="``ConvNetwork()``")
 @dataclass(kw_only=True, eq=False, repr=False)
 class ConvolutionalAutoencoder(PlainAutoencoder):
-    """The convolutional autoencoder: for stacks of images.
+    """Convolutional autoencoder for stacks of images.
 
     Parameters
     ----------
     n_components : int or "auto", default="auto"
-        Size of the code. {auto} More rebuilds better and summarises less.
+        Size of the code. A larger code reconstructs better and summarises less.
+        {auto}
     {common}
     {ordered}
     {latent}
@@ -390,12 +398,13 @@ class ConvolutionalAutoencoder(PlainAutoencoder):
 @partial(document, corruption="``Masking(0.2)``")
 @dataclass(kw_only=True, eq=False, repr=False)
 class DenoisingAutoencoder(PlainAutoencoder):
-    """The denoising autoencoder: rebuild rows from corrupted ones [2]_.
+    """Denoising autoencoder, which reconstructs rows from corrupted ones [2]_.
 
     Parameters
     ----------
     n_components : int or "auto", default="auto"
-        Size of the code. {auto} More rebuilds better and summarises less.
+        Size of the code. A larger code reconstructs better and summarises less.
+        {auto}
     {common}
     {ordered}
     {latent}
@@ -422,7 +431,7 @@ class DenoisingAutoencoder(PlainAutoencoder):
 
     @property
     def is_denoiser(self) -> bool:
-        """True: some noise is put on in training in any case."""
+        """True, because inputs are always corrupted in training."""
         return True
 
     def _make_corruption(self) -> Corruption | None:
