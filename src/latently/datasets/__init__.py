@@ -1,4 +1,4 @@
-"""Data sets made on the spot, with a known truth to measure against."""
+"""Generated data sets with known anomalies and known values of missing cells."""
 
 from latently.datasets._transactions import Transactions, make_transactions
 
