@@ -169,7 +169,7 @@ class Evidence:
         return spans and self.n_distinct >= n_distinct
 
     def day(self, origin: int) -> tuple[float, float, float, float]:
-        """Return length of a day, first and last time of day, and that of the origin, in ticks."""
+        """Return length of a day, first and last time of day, and of the origin, in ticks."""
         if self.hours is None or not self._has_calendar(2):
             return _FREE
         first, last = self.hours.arc(self._day)

@@ -290,7 +290,7 @@ def _check_floats(spec: ImageSpec, stack: np.ndarray) -> None:
 
 
 def _converting(spec: ImageSpec, stack: np.ndarray) -> float:
-    """Return the factor from the scale of a stack to that of ``fit``, for unlike types."""
+    """Return the factor from the scale of a stack to the scale of ``fit``, for unlike types."""
     theirs, ours = white_of(stack), spec.white
     low, high = extremes([stack])
     if stack.dtype.kind in "ui" and high <= 1 and ours == 1 and low >= 0:
@@ -335,6 +335,6 @@ def _of_another_scale(spec: ImageSpec, stack: np.ndarray) -> DataError:
     low, high = extremes([stack])
     return DataError(
         f"Images must be on the scale of fit, {spec.dtype} from {spec.low:g} to {spec.high:g}, got "
-        f"{stack.dtype} from {low:g} to {high:g}. Scale them as those of fit were, and give them "
+        f"{stack.dtype} from {low:g} to {high:g}. Scale them as in fit, and give them "
         f"as {spec.dtype}."
     )

@@ -31,7 +31,7 @@ class Notation:
     prefix, suffix : str, default=""
         A unit such as a currency or percent sign, before or after each number.
     missing : tuple of str, default=()
-        Gap words in addition to those of every table.
+        Gap words in addition to the built-in ones.
     """
 
     decimal: Literal["", ".", ","] = ""
