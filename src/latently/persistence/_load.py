@@ -86,7 +86,7 @@ def load(
     network: nn.CustomNetwork | None = None,
     classes: Iterable[type | Callable[..., Any]] = (),
 ) -> Any:
-    """Read a model that ``save`` wrote. Its outputs equal those of the saved model bit for bit.
+    """Read a model that ``save`` wrote. Its outputs equal the outputs before saving, bit for bit.
 
     Nothing in the file is executed. The file can only name classes of a fixed list and those given
     as ``classes``. A file holds no engine, device, address or verbosity. The model computes with

@@ -18,7 +18,7 @@ _EXACT = 2.0**53
 #: Placeholder for a number that is none of the categories.
 _NO_CATEGORY = -(2**31) + 1
 #: Spellings of true and false in text.
-_TRUTHS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False,
+_BOOLEANS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False,
            "1.0": True, "0.0": False}  # fmt: skip
 
 
@@ -85,11 +85,11 @@ def conform(column: pa.ChunkedArray, kind: ColumnType, name: str) -> pa.ChunkedA
         return column  # the codec compares it with its categories
     values = plain(column)
     if kind.name == "bool":
-        return _truths(values, name)
+        return _booleans(values, name)
     if kind.name in _INSTANTS:
         return _instants(values, kind, name)
     if kind.name == "duration" or kind.name in _TIMES_OF_DAY:
-        return _spans(values, kind, name)
+        return _durations_or_times(values, kind, name)
     return as_numbers(values, name, kind.name)
 
 
@@ -140,7 +140,7 @@ def as_numbers(values: pa.ChunkedArray, name: str, kind: str = "double") -> pa.C
     return as_float(_parsed(values, pa.float64(), name, "numbers"), kind)
 
 
-def _truths(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+def _booleans(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     if pa.types.is_boolean(values.type):
         return values
     if is_number(values.type):
@@ -149,9 +149,11 @@ def _truths(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
             return pc.equal(values.cast(pa.float64()), 1.0)
     if is_text(values.type):
         words = pc.utf8_lower(pc.utf8_trim_whitespace(values))
-        place = pc.index_in(words, value_set=pa.array(list(_TRUTHS)))
+        place = pc.index_in(words, value_set=pa.array(list(_BOOLEANS)))
         if place.null_count == values.null_count:
-            return pa.chunked_array([pa.array(list(_TRUTHS.values())).take(place.combine_chunks())])
+            return pa.chunked_array(
+                [pa.array(list(_BOOLEANS.values())).take(place.combine_chunks())]
+            )
     raise _refusal(name, "true and false", values)
 
 
@@ -210,7 +212,7 @@ def in_zone(values: pa.ChunkedArray, zone: str | None, name: str = "") -> pa.Chu
     return pc.assume_timezone(values, zone, ambiguous="earliest", nonexistent="latest")
 
 
-def _spans(values: pa.ChunkedArray, kind: ColumnType, name: str) -> pa.ChunkedArray:
+def _durations_or_times(values: pa.ChunkedArray, kind: ColumnType, name: str) -> pa.ChunkedArray:
     noun = "durations" if kind.name == "duration" else "times of day"
     is_one = pa.types.is_duration if kind.name == "duration" else pa.types.is_time
     if is_text(values.type) and kind.name == "duration":
@@ -319,7 +321,7 @@ def like_categories(
     if is_text(wanted):
         return _texts(values, categories, name)
     if pa.types.is_boolean(wanted):
-        return _truths(values, name)
+        return _booleans(values, name)
     if not is_number(wanted):
         if values.type != wanted:
             raise _refusal(name, f"categories of {wanted}", values)

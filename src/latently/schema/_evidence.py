@@ -327,9 +327,9 @@ def support_of(
         anchor=_numbers(
             grid.anchor - origin for grid, origin in zip(grids, origins, strict=True)
         ),
-        day=_fours(one.day(start) for one, start in zip(evidence, origins, strict=True)),
-        week=_fours(one.week(start) for one, start in zip(evidence, origins, strict=True)),
-        month=_fours(one.month(start) for one, start in zip(evidence, origins, strict=True)),
+        day=_four_rows(one.day(start) for one, start in zip(evidence, origins, strict=True)),
+        week=_four_rows(one.week(start) for one, start in zip(evidence, origins, strict=True)),
+        month=_four_rows(one.month(start) for one, start in zip(evidence, origins, strict=True)),
         mass_column=np.array([place for place, *_ in masses], dtype=np.int64),
         masses=np.stack(
             [
@@ -345,7 +345,7 @@ def support_of(
     )  # fmt: skip
 
 
-def _fours(rows: Iterable[tuple[float, float, float, float]]) -> np.ndarray:
+def _four_rows(rows: Iterable[tuple[float, float, float, float]]) -> np.ndarray:
     return np.array(list(rows), dtype=np.float64).reshape(-1, 4).T.copy()
 
 

@@ -244,7 +244,7 @@ class Support:
             if len(answers):
                 masses[1:, place] = self._quantiles(place, answers)
                 if not generated:
-                    masses[1:, place] = self._held(place, *masses[1:, place])
+                    masses[1:, place] = self._limited(place, *masses[1:, place])
         return replace(self, masses=masses)
 
     def _quantiles(self, place: int, answers: np.ndarray) -> tuple[float, float]:
@@ -256,7 +256,7 @@ class Support:
         low = -np.inf if first <= 0 else answers[first]
         return low, np.inf if last >= n - 1 else answers[last]
 
-    def _held(self, place: int, low: float, high: float) -> tuple[float, float]:
+    def _limited(self, place: int, low: float, high: float) -> tuple[float, float]:
         """Return an interval limited by the neighbouring masses, and wide enough for rounding."""
         value = self.masses[0, place]
         nearest = (value + self.beside[:, place]) / 2
