@@ -81,7 +81,7 @@ def _cloned_card(rows: Rows, chosen: Chosen, rng: np.random.Generator) -> None:
 
 
 def _taken_account(rows: Rows, chosen: Chosen, rng: np.random.Generator) -> None:
-    """Combine old customers with new accounts, or young ones with old accounts."""
+    """Contradict the ages of customer and account, and change the tier and the velocity."""
     becomes_old = _flip(rows, "customer_age", chosen, rng)
     _send(rows, "account_age_days", chosen, ~becomes_old, rng)
     rows["risk_tier"][chosen] = np.where(rows["risk_tier"][chosen] > 0, 0, 2)

@@ -105,9 +105,9 @@ class ImagePreprocessor:
     ) -> ImagePreprocessor:
         """Return a preprocessor with the axes and the range of some images.
 
-        Integers are scaled by the range of their bit depth, such as 0 to 255, floats within [0, 1]
-        by that range, and other floats by the observed range. If less than a quarter of the range
-        is used, the used part with a margin replaces it. Hot and dead pixels are ignored.
+        Integers are scaled by the range of their bit depth, such as 0 to 255. Floats within [0, 1]
+        are scaled by that range, and other floats by the observed range. If less than a quarter of
+        the range is used, the used part with a margin replaces it. Hot and dead pixels are ignored.
 
         Parameters
         ----------

@@ -51,7 +51,7 @@ class Moments(NamedTuple):
         Number of rows.
     n_values, center, squares, low, high : ndarray of shape (n_columns,)
         Number of values of each column, their mean, the sum of squared differences from it, the
-        smallest and the largest value. The last four are NaN for a column without values.
+        smallest and the largest value. Mean and ends are NaN for a column without values.
     all_binary : bool
         True if every value is 0 or 1.
 

@@ -27,8 +27,8 @@ def plain_rows(X: Any) -> Any:
     Returns
     -------
     object
-        A float array with NaN for a masked array, an array for a tensor or a matrix, an Arrow
-        table for a record batch, and the inner frame for a frame of narwhals. Any other rows are
+        A float array with NaN for a masked array, and an array for a tensor or a matrix. Record
+        batches become Arrow tables, and frames of narwhals the frames inside them. Other rows are
         returned unchanged.
 
     Raises

@@ -231,7 +231,10 @@ def _days(year: np.ndarray, month: np.ndarray, day: np.ndarray) -> tuple[np.ndar
 
 
 def compact_dates(numbers: pa.Array) -> pa.Array | None:
-    """Return integers such as 20240301 as dates, or None unless all of them are dates."""
+    """Return integers such as 20240301 as dates.
+
+    The result is None unless all of them are dates and at least three are distinct.
+    """
     whole = pc.drop_null(numbers).to_numpy()
     days, fits = _days(whole // 10_000, whole // 100 % 100, whole % 100)
     if not fits.all() or len(np.unique(whole)) < 3:
