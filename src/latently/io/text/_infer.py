@@ -227,8 +227,8 @@ def _note_text(distinct: Distinct, place: ColumnPlace) -> None:
     if distinct.share(with_digits) < 0.5:
         return
     drafts = (
-        NumberDraft(distinct).is_number,
-        DateDraft(distinct).is_date,
+        NumberDraft(distinct).fits_any,
+        DateDraft(distinct).fits_any,
         ClockDraft(distinct).is_time,
     )
     fitting = max(drafts, key=distinct.share)
