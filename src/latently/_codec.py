@@ -1,4 +1,4 @@
-"""Objects <-> strict JSON and a dict of arrays, over a closed list of classes; nothing is run."""
+"""Serialization of objects of a closed list of classes to strict JSON and a dict of arrays."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from latently.exceptions import ModelFileError, ParameterError
 
 Arrays = dict[str, np.ndarray]
 
-#: Stands before the names of classes and functions that are not latently's.
+#: Prefix of the names of classes and functions that are not latently's.
 OWN = "~"
-#: Left out of a model file: a stream of random numbers is none after ``load``.
+#: Random states, which are left out of a model file.
 _RANDOM = (np.random.RandomState, np.random.Generator)
 
-#: What may be raised where the parts of a sound file do not fit together.
+#: Errors that inconsistent parts of an undamaged file may cause.
 MISFITS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
-#: Parameters that say where or how fast to compute, and how much to print: of this process, not of
-#: the model. They are neither written nor read.
+#: Parameters of the process, not of the model: engine and verbosity. They are neither written nor
+#: read.
 NOT_STATE = frozenset({"engine", "verbose"})
 
 
 class Stateful(Protocol):
-    """An estimator that can be written down: parameters, and what fit learnt."""
+    """Protocol of an estimator that can be serialized: its parameters and its fitted state."""
 
     def get_params(self, deep: bool = ...) -> dict[str, Any]: ...
     def _fitted_state(self) -> dict[str, Any]: ...
@@ -37,16 +37,15 @@ class Stateful(Protocol):
 
 
 def to_plain(value: Any, arrays: Arrays, path: str = "") -> Any:
-    """Return ``value`` as JSON values; its arrays go into ``arrays`` under their path.
+    """Return ``value`` as JSON values, and add its arrays to ``arrays`` under their path.
 
-    A random state, and the modules of a network of the user's own, become ``{"~foreign": class
-    name}``. The user's own classes and functions are written by name, for the caller of ``load``
-    to hand in.
+    A random state, and the modules of a custom network, become ``{"~foreign": class name}``. The
+    user's own classes and functions are written by name, and must be given to ``load``.
 
     Raises
     ------
     ParameterError
-        If a value cannot be written so that it could be read again.
+        If a value could not be read again.
     """
     if isinstance(value, np.generic):
         value = value.item()
@@ -98,17 +97,17 @@ def _foreign_part(value: Any, name: str) -> dict[str, str]:
 
 
 def name_in_file(part: Any) -> str:
-    """Return the name by which a model file calls a class or function.
+    """Return the name of a class or function in a model file.
 
     Parameters
     ----------
     part : type or function
-        latently's own, or one of the user's.
+        A class or function of latently or of the user.
 
     Returns
     -------
     str
-        Its name, after a tilde where it is not latently's.
+        The name, with a tilde before it if it is the user's.
     """
     is_ours = str(part.__module__).split(".")[0] == "latently"
     return part.__name__ if is_ours else f"{OWN}{part.__name__}"
@@ -122,7 +121,7 @@ def _function_name(value: Any, path: str) -> str:
 
 
 def _contents(value: Any, path: str) -> dict[str, Any]:
-    """Return what an object is made from: its parameters, each kept under its own name."""
+    """Return the parameters of the constructor of an object, by name."""
     if hasattr(value, "get_params"):
         given = value.get_params(deep=False).items()
         return {name: item for name, item in given if name not in NOT_STATE}
@@ -134,7 +133,7 @@ def _contents(value: Any, path: str) -> dict[str, Any]:
     except ValueError:  # built in
         raise _unwritable(value, path) from None
     kept = {n: v for n, v in getattr(value, "__dict__", {}).items() if not n.startswith("_")}
-    # Whatever holds more than it was made from would lose it.
+    # An object with further attributes would lose them.
     if not all(one.kind in kinds for one in taken) or {one.name for one in taken} != set(kept):
         raise _unwritable(value, path)
     return kept
@@ -149,7 +148,7 @@ def _unwritable(value: Any, path: str) -> ParameterError:
 
 
 def from_plain(value: Any, arrays: Mapping[str, np.ndarray], classes: Mapping[str, type]) -> Any:
-    """Return what ``to_plain`` wrote down.
+    """Return the object that ``to_plain`` serialized.
 
     Raises
     ------
@@ -169,7 +168,7 @@ def from_plain(value: Any, arrays: Mapping[str, np.ndarray], classes: Mapping[st
 
 
 def check_state(state: Mapping[str, Any], types: Mapping[str, type | tuple[type, ...]]) -> None:
-    """Hold what a model file says was fitted against the types that it must have.
+    """Check the types of the fitted attributes in a model file.
 
     Raises
     ------
@@ -207,7 +206,7 @@ def _object(value: dict[str, Any], arrays: Any, classes: Mapping[str, type]) -> 
 
 
 def check_known(name: Any, classes: Mapping[str, Any]) -> None:
-    """Raise ModelFileError if a file names a class or function that was not handed in."""
+    """Raise ModelFileError if a file names a class or function that is not in ``classes``."""
     if isinstance(name, list | dict):
         raise ModelFileError("The model names a class by something else than text.", "config")
     if name in classes:
@@ -223,7 +222,7 @@ def check_known(name: Any, classes: Mapping[str, Any]) -> None:
 
 
 def _check_record(made: Any, name: str) -> None:
-    """Hold a record against its types, and its parts against each other."""
+    """Check the types of the fields of a record, and their consistency."""
     wrong = wrong_field(made)
     if wrong:
         raise ModelFileError(f"The model's {name} has a wrong {wrong}.", "config")

@@ -1,4 +1,4 @@
-"""Values against the types that a record's fields are annotated with."""
+"""Check of the values of a record against the annotated types of its fields."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
 def wrong_field(record: Any) -> str:
-    """Return the name of the first field whose value is not of its type; empty where all are.
+    """Return the name of the first field whose value is not of its type, or "".
 
-    A truth is no number, a whole number serves as a real one, and a real one is not NaN.
+    A boolean is not a number, an integer is accepted as a float, and a float must not be NaN.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def wrong_field(record: Any) -> str:
     Returns
     -------
     str
-        The name.
+        Name of the field, empty if all values have their types.
     """
     kind: Any = type(record)
     hints = _hints(kind)

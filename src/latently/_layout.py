@@ -1,4 +1,4 @@
-"""Places of the columns or pixels of the input in the encoded matrix."""
+"""Layout of the columns or pixels of the input in the encoded matrix."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 LikelihoodName = Literal[
     "gaussian", "bernoulli", "categorical", "continuous_bernoulli", "discretized_logistic"
 ]
-#: Of numbers and pixels, as the user may ask for it.
+#: Values of the parameter ``likelihood`` for numbers and pixels.
 LikelihoodChoice = Literal[
     "auto", "gaussian", "bernoulli", "continuous_bernoulli", "discretized_logistic"
 ]
@@ -18,7 +18,7 @@ LikelihoodChoice = Literal[
 
 @dataclass(frozen=True)
 class Block:
-    """A run of neighbouring columns that share a likelihood and a width in the encoded matrix."""
+    """Adjacent columns with the same likelihood and the same width in the encoded matrix."""
 
     likelihood: LikelihoodName
     width: int
@@ -26,7 +26,7 @@ class Block:
 
 
 class Column(NamedTuple):
-    """Place of a column in the flattened encoded row, and its likelihood."""
+    """Elements of a column in the flattened encoded row, and its likelihood."""
 
     place: int
     elements: slice
@@ -34,22 +34,27 @@ class Column(NamedTuple):
 
     @property
     def width(self) -> int:
-        """Elements of the column."""
+        """Number of elements of the column."""
         return int(self.elements.stop - self.elements.start)
 
     @property
     def is_number(self) -> bool:
-        """True where values have distances."""
+        """True for numbers and times, whose likelihood is Gaussian."""
         return self.likelihood == "gaussian"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Places of the columns (pixels) of the input in the encoded matrix.
+    """Layout of the columns (pixels) of the input in the encoded matrix.
 
-    ``shape`` is the shape of one encoded row: ``(width,)`` for tables, ``(channels, height,
-    width)`` for images. ``blocks`` follow each other in encoded order and fill the flattened row.
-    ``step`` is the distance of neighbouring pixels of whole numbers, zero elsewhere.
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of one encoded row: ``(width,)`` for tables, ``(channels, height, width)`` for images.
+    blocks : tuple of Block
+        Blocks of columns in encoded order, which fill the flattened row.
+    step : float, default=0.0
+        Encoded difference between neighbouring grey levels, 0 for tables.
     """
 
     shape: tuple[int, ...]
@@ -58,17 +63,17 @@ class Layout:
 
     @property
     def width(self) -> int:
-        """Elements of one flattened encoded row."""
+        """Number of elements of one flattened encoded row."""
         return math.prod(self.shape)
 
     @property
     def n_columns(self) -> int:
-        """Original columns, or pixels times channels."""
+        """Number of original columns, or of pixels times channels."""
         return sum(block.n_columns for block in self.blocks)
 
     @property
     def first_elements(self) -> list[int]:
-        """Place of the first element of each column in the flattened row."""
+        """Index of the first element of each column in the flattened row."""
         return [column.elements.start for column in self.columns]
 
     @property

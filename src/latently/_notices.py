@@ -1,4 +1,4 @@
-"""Warnings: at the caller's line, joined over columns, and each once a call."""
+"""Warnings, issued at the caller's line, joined over columns, and once per call."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 from latently.exceptions import DataWarning, LatentlyWarning
 
-#: Packages whose frames, beside those of the standard library, do not count as the caller.
+#: Packages whose frames do not count as the caller, in addition to the standard library.
 _PASSED = frozenset({"latently", "sklearn", "joblib"})
-#: Modules of scikit-learn that stand around any method; the others fit models of the user's.
+#: Modules of scikit-learn that wrap any method. Its other modules fit models of the user.
 _AROUND = ("sklearn.base", "sklearn.utils")
-#: Columns that are named in one warning.
+#: Largest number of columns that a warning names.
 _MOST_NAMES = 5
 _FIGURES = re.compile(r"(?<![\w'])\d[\d,.]*")
 
@@ -27,14 +27,14 @@ Key = tuple[Any, ...]
 
 
 class _Detail(NamedTuple):
-    """The texts for a column that is alone in a warning, and for one among others."""
+    """Texts for a column that is the only one of a warning, and for one of several."""
 
     alone: str
     among_others: str
     n_cells: int
 
     def with_more(self, n_cells: int) -> _Detail:
-        """Return the texts for so many cells more."""
+        """Return the texts with ``n_cells`` added to the number of cells."""
         return self._replace(n_cells=self.n_cells + n_cells)
 
     def counted(self, text: str) -> str:
@@ -42,30 +42,30 @@ class _Detail(NamedTuple):
 
 
 class _Plural(NamedTuple):
-    """A trouble whose columns are always listed, even a single one."""
+    """A warning whose columns are always listed, even a single one."""
 
-    what: str
+    finding: str
     remedy: str
 
 
 Trouble = str | _Plural
 
-#: Troubles of columns that wait to be joined; None outside ``joined``.
+#: Warnings of columns that wait to be joined. None outside ``joined``.
 _WAITING: ContextVar[dict[Trouble, dict[str, _Detail]] | None] = ContextVar("waiting", default=None)
-#: Warnings that were issued in this call; None outside ``each_once``.
+#: Warnings that were issued in this call. None outside ``each_once``.
 _ISSUED: ContextVar[set[Key] | None] = ContextVar("issued", default=None)
 _SILENCED: ContextVar[tuple[type[Warning], ...]] = ContextVar("silenced", default=())
 
 
 class _SearchRun(NamedTuple):
-    """A call of scikit-learn in which models are fitted, and the warnings it issued."""
+    """A call of scikit-learn that fits models, and the warnings issued in it."""
 
     place: Key
     owner: weakref.ref[Any] | None
     issued: set[Key]
 
     def belongs_to(self, owner: Any) -> bool:
-        """Return True for the object that the call was made with."""
+        """Return True for the object whose method was called."""
         return self.owner is None or self.owner() is owner
 
 
@@ -76,12 +76,12 @@ def warn(message: str, category: type[Warning] = DataWarning) -> None:
     """Issue a warning at the line of the caller outside of the library.
 
     Within ``each_once``, and within a search or cross-validation of scikit-learn, a warning that
-    differs from an earlier one by its figures only is left out.
+    differs from an earlier one only in its figures is not repeated.
 
     Parameters
     ----------
     message : str
-        Whole sentences.
+        Complete sentences.
     category : type, default=DataWarning
         A warning class of the package.
     """
@@ -91,39 +91,39 @@ def warn(message: str, category: type[Warning] = DataWarning) -> None:
 def warn_of_column(
     name: str, trouble: str, *, alone: str = "", detail: str = "", n_cells: int = 0
 ) -> None:
-    """Warn of a column; within ``joined``, once for all columns that have the same trouble.
+    """Warn of a column. Within ``joined``, columns of the same ``trouble`` share one warning.
 
     Parameters
     ----------
     name : str
-        The column as it is to be printed.
+        The column as printed.
     trouble : str
         End of a sentence that begins with "Column 'a'" or "Each of the columns 'a', 'b'".
     alone : str, default=""
-        End of the sentence for a column that is the only one; by default ``trouble``.
+        End of the sentence for a single column. By default it is ``trouble``.
     detail : str, default=""
-        Put in brackets behind the name of one column of several.
+        Text in brackets after the name of one column of several.
     n_cells : int, default=0
-        Stands for ``{n}`` in ``alone`` and ``detail``; those of several batches are added up.
+        Replacement of ``{n}`` in ``alone`` and ``detail``, summed over batches.
     """
     own = _Detail(alone or trouble, f" ({detail})" if detail else "", n_cells)
     _wait_or_warn(trouble, {name: own})
 
 
-def warn_columns(names: Sequence[str | int], what: str, remedy: str) -> None:
-    """Warn of some columns at once, at most five of them by name.
+def warn_columns(names: Sequence[str | int], finding: str, remedy: str) -> None:
+    """Warn of some columns at once, and name at most five of them.
 
     Parameters
     ----------
     names : sequence of str or int
-        The columns, by name or position; none gives no warning.
-    what : str
-        Verb and object, in the plural: "hold no value".
+        The columns, by name or position. Without columns no warning is issued.
+    finding : str
+        Verb and object in the plural, such as "hold no value".
     remedy : str
-        What to do, a sentence.
+        Advice, a sentence.
     """
     if names:
-        _wait_or_warn(_Plural(what, remedy), {repr(n): _Detail("", "", 0) for n in names})
+        _wait_or_warn(_Plural(finding, remedy), {repr(n): _Detail("", "", 0) for n in names})
 
 
 def _wait_or_warn(trouble: Trouble, columns: dict[str, _Detail]) -> None:
@@ -154,7 +154,7 @@ def joined() -> Iterator[None]:
 
 @contextmanager
 def each_once() -> Iterator[None]:
-    """Issue each warning of a block once, however many models are fitted in it."""
+    """Issue each warning of a block once, for any number of models that it fits."""
     token = _ISSUED.set(set() if _ISSUED.get() is None else _ISSUED.get())
     try:
         yield
@@ -164,7 +164,7 @@ def each_once() -> Iterator[None]:
 
 @contextmanager
 def silenced(category: type[Warning] = LatentlyWarning) -> Iterator[None]:
-    """Issue no warning of a class in a block. Other threads are not concerned."""
+    """Suppress the warnings of a class in a block. Other threads are not affected."""
     token = _SILENCED.set((*_SILENCED.get(), category))
     try:
         yield
@@ -184,7 +184,7 @@ def _sentence(trouble: Trouble, columns: Mapping[str, _Detail]) -> str:
     more = f" and {len(columns) - _MOST_NAMES} more" if len(columns) > _MOST_NAMES else ""
     shown = ", ".join(f"{name}{own.counted(own.among_others)}" for name, own in first) + more
     if isinstance(trouble, _Plural):
-        return f"These columns {trouble.what}: {shown}. {trouble.remedy}"
+        return f"These columns {trouble.finding}: {shown}. {trouble.remedy}"
     if len(columns) == 1:
         ((name, own),) = first
         return f"Column {name} {own.counted(own.alone)}."
@@ -192,7 +192,7 @@ def _sentence(trouble: Trouble, columns: Mapping[str, _Detail]) -> str:
 
 
 def _issue(message: str, category: type[Warning], keys: list[Key]) -> None:
-    """Issue a warning unless it is silenced, or all of its keys were issued before."""
+    """Issue a warning unless it is silenced or all of its keys were issued before."""
     if issubclass(category, _SILENCED.get()):
         return
     caller, run = _caller()
@@ -212,7 +212,7 @@ def _issue(message: str, category: type[Warning], keys: list[Key]) -> None:
 
 
 def _caller() -> tuple[FrameType, set[Key] | None]:
-    """Return the innermost frame outside of the library, and the warnings of a search around it."""
+    """Return the innermost frame outside of the library, and the issued warnings of its search."""
     frame = entry = sys._getframe()
     searches = False
     while _is_passed(frame) and frame.f_back is not None:
@@ -228,7 +228,7 @@ def _is_passed(frame: FrameType) -> bool:
 
 
 def _issued_by_search(entry: FrameType, caller: FrameType) -> set[Key]:
-    """Return the warnings of one call of scikit-learn, known by its frame and first argument."""
+    """Return the warnings issued in a call of scikit-learn, found by its frame and its object."""
     place = (id(entry), entry.f_code, id(caller), caller.f_lasti)
     owner: Any = next(iter(entry.f_locals.values()), None)
     if isinstance(owner, tuple) and owner:  # a wrapper's *args

@@ -1,4 +1,4 @@
-"""The only file that touches scikit-learn's private names; all the others import them from here."""
+"""Private functions of scikit-learn. No other module imports private names of it."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ __all__ = [
 ]
 
 
-#: Larger whole numbers fit into no machine's.
+#: Larger integers are no exact float64.
 _MOST = 2**53
 
 
 def check_parameters(constraints: dict[str, Any], params: dict[str, Any], caller: str) -> None:
-    """Judge parameters against scikit-learn style constraints; raise ParameterError.
+    """Raise ParameterError if parameters violate constraints in the format of scikit-learn.
 
-    A truth is no number: True for ``n_components`` is a mistake.
+    A boolean is not a number: True is refused for ``n_components``.
     """
     for name, value in params.items():
         allowed = constraints.get(name, ["boolean"])
@@ -56,17 +56,17 @@ def check_parameters(constraints: dict[str, Any], params: dict[str, Any], caller
 
 
 def plain_number(value: Any) -> Any:
-    """Return a number of NumPy as one of Python, which does not overflow; all else as it is.
+    """Return a NumPy number as a Python number, which does not overflow.
 
     Parameters
     ----------
     value : object
-        The value of a parameter, or a tuple of numbers.
+        Value of a parameter, or a tuple of values.
 
     Returns
     -------
     object
-        The same number.
+        The Python number. Other values are returned unchanged.
     """
     if isinstance(value, tuple):
         return tuple(plain_number(item) for item in value)
@@ -74,12 +74,12 @@ def plain_number(value: Any) -> Any:
 
 
 def check_n_features(estimator: Any, X: np.ndarray, *, reset: bool) -> None:
-    """Record the number of columns of ``X``, or hold it against that of ``fit``."""
+    """Record the number of columns of ``X``, or compare it with the number in ``fit``."""
     _check_n_features(estimator, X, reset=reset)
 
 
 def check_sample_weight(sample_weight: Any, n_rows: int) -> np.ndarray:
-    """Return row weights as floats, none below zero."""
+    """Return row weights as floats, and raise ValueError for negative ones."""
     weights: np.ndarray = _check_sample_weight(
         sample_weight, np.empty((n_rows, 1)), dtype=np.float64, ensure_non_negative=True
     )

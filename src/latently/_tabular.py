@@ -1,4 +1,4 @@
-"""Answers that become a frame of the user's library, and a table in a notebook."""
+"""Results that convert to a frame of the user's library and to a table in a notebook."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from latently._sklearn import StrOptions, check_parameters
 from latently.schema import Container
 
 Library = Literal["pandas", "polars", "pyarrow"]
-#: Most rows of a table in a notebook.
+#: Largest number of rows of a table in a notebook.
 _MAX_ROWS = 60
 
 
 class Tabular(ABC):
-    """Base class of answers with a row for each thing that they list."""
+    """Base class of results that are tables."""
 
-    #: The library of the rows that the answer is about; "numpy" where they had none.
+    #: Library of the rows that were given; "numpy" for arrays.
     library: Container = "numpy"
 
     @abstractmethod
     def columns(self) -> dict[str, list[Any]]:
-        """Return the answer as columns of plain values, all of one length."""
+        """Return the result as columns of plain values of the same length."""
 
     def to_frame(self, library: Library | None = None) -> Any:
-        """Return the answer as a frame, a row for each entry.
+        """Return the result as a frame with one row per entry.
 
         Parameters
         ----------
         library : {"pandas", "polars", "pyarrow"} or None, default=None
-            None takes the library of the rows that the answer is about. For arrays it takes the
-            first of pandas, polars and pyarrow that is installed.
+            Library of the frame. None takes the library of the rows that were given. For arrays it
+            takes the first of pandas, polars and pyarrow that is installed.
 
         Returns
         -------
@@ -45,7 +45,7 @@ class Tabular(ABC):
         Raises
         ------
         ParameterError
-            If the library has another name.
+            If ``library`` is none of these.
         """
         limits = {"library": [StrOptions(set(get_args(Library))), None]}
         check_parameters(limits, {"library": library}, f"{type(self).__name__}.to_frame")
@@ -56,7 +56,7 @@ class Tabular(ABC):
         return nw.from_arrow(table, backend=chosen).to_native()
 
     def _repr_html_(self) -> str:
-        """Return the answer as a table of a notebook."""
+        """Return the result as an HTML table."""
         columns = self.columns()
         n_rows = len(next(iter(columns.values()), []))
         head = "".join(f"<th>{escape(name.replace('_', ' '))}</th>" for name in columns)

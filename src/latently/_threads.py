@@ -1,4 +1,4 @@
-"""Threads: how many are wanted, and whether the system grants them."""
+"""Number of threads of numerical libraries, and a test that the system allows them."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import threading
 
 
 def lacks_threads(n_threads: int) -> str | None:
-    """Return why work cannot begin, if the system grants too few threads.
+    """Return an error message if the system does not allow enough threads, or None.
 
-    Numerical libraries end the process, without an exception, if they cannot start a thread.
+    Numerical libraries abort the process without an exception if they cannot start a thread.
 
     Parameters
     ----------
     n_threads : int
-        Threads that must be able to run at the same time, besides this one.
+        Number of threads that must run at the same time, in addition to this one.
 
     Returns
     -------
     str or None
-        The message of an error, None if the threads can be started.
+        The message of an error, or None if the threads can be started.
     """
     is_over = threading.Event()
     started: list[threading.Thread] = []
@@ -41,7 +41,7 @@ def lacks_threads(n_threads: int) -> str | None:
 
 
 def n_usable_processors() -> int:
-    """Return the number of threads that numerical libraries start: OMP_NUM_THREADS, or processors.
+    """Return the number of threads of numerical libraries: OMP_NUM_THREADS, or the processors.
 
     Returns
     -------

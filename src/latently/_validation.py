@@ -1,4 +1,4 @@
-"""The only judge of what a user passes in. What gets past it is trusted everywhere else."""
+"""Validation of the arguments of public methods. Other modules rely on it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from latently.schema import plain_frame, plain_rows, text_names, unmasked, why_n
 
 Input = np.ndarray | nw.DataFrame[Any]
 
-#: Arrays of three or four axes are images by their type and values, or because the user says so.
+#: Arrays of three or four axes are images by their type and values, or by declaration.
 ArrayKind = Literal["auto", "images"]
 KIND_CONSTRAINT: list[Any] = [StrOptions({"auto", "images"})]
 
-#: Fewest rows that ``fit`` can learn anything from.
+#: Least number of rows for ``fit``.
 MIN_ROWS = 2
 
 
@@ -36,27 +36,27 @@ def read_input(
     min_rows: int = 1,
     is_declared: bool = False,
 ) -> Input:
-    """Judge rows and return them as a numeric array, a stack of images or a frame.
+    """Validate rows, and return them as a numeric array, a stack of images or a frame.
 
     Parameters
     ----------
     estimator : estimator
-        Records or holds the column names and their number.
+        Estimator that stores the names and the number of columns.
     X : array-like, DataFrame or Table
-        What the user passed.
+        Rows as passed by the user.
     reset : bool
-        True in ``fit``.
+        True in ``fit``: store names and number of columns instead of comparing them.
     fitted_on : {"array", "frame"} or None, default=None
-        What ``fit`` saw; a frame given to a model of arrays is read as an array.
+        Kind of the rows in ``fit``. A frame given to a model of arrays is read as an array.
     min_rows : int, default=1
-        Fewest rows allowed.
+        Least number of rows.
     is_declared : bool, default=False
-        True takes every array of three or four axes for images.
+        If True, every array of three or four axes is a stack of images.
 
     Returns
     -------
     ndarray or narwhals.DataFrame
-        (n, d) numbers, (n, h, w[, c]) images, or a frame.
+        Numbers of shape (n, d), images of shape (n, h, w) or (n, h, w, c), or a frame.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def read_input(
 
 
 def n_axes(X: Any) -> int:
-    """Return the number of axes; 0 where it has none that NumPy understands."""
+    """Return the number of axes, 0 for objects that NumPy cannot convert."""
     if hasattr(X, "ndim"):
         return int(X.ndim)
     try:
@@ -98,7 +98,7 @@ def n_axes(X: Any) -> int:
 
 
 def is_pictures(X: Any) -> bool:
-    """Return True for a stack of images, or a list of images of several sizes."""
+    """Return True for a stack of images, and for a list of images of several sizes."""
     if n_axes(X) > 2:
         return True
     return isinstance(X, list | tuple) and len(X) > 0 and all(n_axes(one) in (2, 3) for one in X)
@@ -109,7 +109,7 @@ def _is_frame(X: Any) -> bool:
 
 
 def _read_frame(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> nw.DataFrame[Any]:
-    """Return a narwhals frame; its names are texts, or all something else."""
+    """Return a narwhals frame. Its column names are all texts, or none is."""
     names = list(getattr(X, "column_names", getattr(X, "columns", ())))
     _check_names(names)
     if len(names) == 0:
@@ -129,7 +129,7 @@ def _check_names(names: list[Any]) -> None:
     wrong = [name for name in names if not isinstance(name, str)]
     if wrong and len(wrong) < len(names):
         raise DataError(
-            f"Column names must all be text, got {wrong[:5]} beside others. Rename them."
+            f"Column names must all be text, got {wrong[:5]} among others. Rename them."
         )
     texts = text_names(names)
     if len(set(texts)) < len(texts):
@@ -146,10 +146,10 @@ def _record_columns(estimator: Any, names: list[Any]) -> None:
 
 
 def _with_fitted_names(estimator: Any, X: Any, names: list[Any]) -> Any:
-    """Return a frame with the names of ``fit``; one without names of its own goes by position."""
+    """Return a frame with the names of ``fit``. Unnamed columns are matched by position."""
     fitted = getattr(estimator, "feature_names_in_", None)
     if fitted is None:
-        return X  # numbered columns are compared where they are encoded
+        return X  # numbered columns are compared during encoding
     texts, is_unnamed = text_names(names), not all(isinstance(name, str) for name in names)
     if is_unnamed and len(texts) == len(fitted) and set(texts) != set(fitted):
         warnings.warn(
@@ -164,7 +164,7 @@ def _with_fitted_names(estimator: Any, X: Any, names: list[Any]) -> Any:
 
 
 def compare_names(fitted: Sequence[str], names: Sequence[str]) -> None:
-    """Raise DataError unless column names are those of ``fit``, in the same order.
+    """Raise DataError unless column names equal the names in ``fit``, in the same order.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def compare_names(fitted: Sequence[str], names: Sequence[str]) -> None:
     Raises
     ------
     DataError
-        If they differ; it lists the first of them.
+        If the names differ. It lists the first differences.
     """
     if list(names) == list(fitted):
         return
@@ -215,14 +215,14 @@ def _read_matrix(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> np.nd
         raise DataError(message.partition("\n[")[0]) from None
     if matrix.dtype.kind not in "fiub":
         matrix = matrix.astype(np.float64)
-    # Rows of a fitted model are looked at when they are scaled, which sees the same.
+    # After fit, the check is done by scaling, which finds the same cells.
     if reset and matrix.dtype.kind == "f":
         _check_finite(matrix)
     return matrix
 
 
 def _check_finite(matrix: np.ndarray) -> None:
-    # The sum is enough where there is neither NaN nor infinity.
+    # A finite sum proves that there is neither NaN nor infinity.
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(matrix.sum()):
             return
@@ -251,22 +251,22 @@ def _read_images(estimator: Any, X: Any, *, min_rows: int) -> np.ndarray:
 
 
 def _without_mask(X: Any) -> Any:
-    """Return a masked array with NaN where cells are masked, anything else as it is."""
+    """Return a masked array with NaN for masked cells, and other objects unchanged."""
     if not isinstance(X, np.ma.MaskedArray):
         return X
     return np.ma.filled(X.astype(np.float64), np.nan) if np.ma.is_masked(X) else X.data
 
 
 def declares_images(estimator: Any) -> bool:
-    """Return True where an estimator, or the one inside it, says or was fitted on images."""
+    """Return True if an estimator, or its autoencoder, declares images or is already fitted."""
     inner = getattr(estimator, "autoencoder", None)
-    inner = getattr(inner, "estimator", inner)  # of a FrozenEstimator
+    inner = getattr(inner, "estimator", inner)  # the one inside a FrozenEstimator
     is_declared = any(getattr(one, "kind", "auto") == "images" for one in (estimator, inner))
     return is_declared or hasattr(inner, "preprocessor_")
 
 
 def check_images(stack: np.ndarray) -> None:
-    """Raise DataError unless type and values show that an array holds images.
+    """Raise DataError if type and values do not show that an array holds images.
 
     Parameters
     ----------
@@ -276,7 +276,7 @@ def check_images(stack: np.ndarray) -> None:
     Raises
     ------
     DataError
-        If they may as well be windows of a series.
+        If the array may hold windows of a series.
     """
     wrong = why_no_images(stack)
     if wrong:
@@ -288,7 +288,7 @@ def check_images(stack: np.ndarray) -> None:
 
 
 def check_n_rows(estimator: Any, shape: tuple[int, ...], min_rows: int) -> None:
-    """Raise DataError where there are fewer rows than an estimator needs."""
+    """Raise DataError if there are fewer rows than an estimator needs."""
     if shape[0] < min_rows:
         raise DataError(
             f"Found array with {shape[0]} sample(s) (shape={shape}) while a minimum of {min_rows} "
@@ -297,12 +297,12 @@ def check_n_rows(estimator: Any, shape: tuple[int, ...], min_rows: int) -> None:
 
 
 def read_codes(Z: Any, n_components: int) -> np.ndarray:
-    """Judge codes that are to be decoded and return them as a float matrix."""
+    """Validate codes to decode, and return them as a float matrix (n_samples, n_components)."""
     try:
         codes = np.asarray(plain_rows(Z))
     except ValueError:
         raise DataError(
-            "Codes must be rows of equal length. Give what transform returned."
+            "Codes must be rows of equal length. Give the result of transform."
         ) from None
     if len(codes.shape) == 2 and len(codes) == 0:
         raise DataError("There are no codes to decode. Give at least one row.")
@@ -311,16 +311,16 @@ def read_codes(Z: Any, n_components: int) -> np.ndarray:
     if codes.ndim != 2 or codes.shape[1] != n_components or codes.dtype.kind != "f":
         raise DataError(
             f"Codes must be numbers of shape (n_samples, {n_components}), got {codes.dtype} of "
-            f"shape {codes.shape}. Give what transform returned."
+            f"shape {codes.shape}. Give the result of transform."
         )
     if not np.isfinite(codes).all():
         row = int(np.argwhere(~np.isfinite(codes))[0][0])
-        raise DataError(f"The code in row {row} is not finite. Give what transform returned.")
+        raise DataError(f"The code in row {row} is not finite. Give the result of transform.")
     return codes
 
 
 def read_weights(sample_weight: Any, X: Any, n_rows: int) -> np.ndarray | None:
-    """Judge row weights; None stays None."""
+    """Return validated row weights of shape (n_rows,), or None without weights."""
     if sample_weight is None:
         return None
     if not np.any(sample_weight := unmasked(sample_weight, "sample_weight")):
@@ -336,7 +336,7 @@ def read_weights(sample_weight: Any, X: Any, n_rows: int) -> np.ndarray | None:
 
 
 def read_seed(random_state: Any) -> int:
-    """Return a seed; None draws one without touching NumPy's global state."""
+    """Return a seed. For None it is drawn without the global random state of NumPy."""
     if random_state is None:
         return int(np.random.default_rng().integers(2**31))
     try:

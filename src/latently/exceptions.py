@@ -1,22 +1,22 @@
 """The errors and warnings of latently.
 
-Every message says what was wrong, what was got and what to do::
+Every message names the fault, the value and the remedy::
 
     LatentlyError
     ├── ParameterError      a parameter has a wrong value              (ValueError)
     ├── DataError           a table, image or file cannot be used      (ValueError)
     ├── ModelFileError      a model file was refused; see ``.reason``  (ValueError)
     ├── NotFittedError      the estimator was not fitted yet           (sklearn's NotFittedError)
-    ├── DivergenceError     training ran away three times              (ArithmeticError)
+    ├── DivergenceError     training diverged three times              (ArithmeticError)
     ├── ResourceError       memory, disk or time ran out               (RuntimeError)
-    ├── WorkerError         another process of a training is gone      (RuntimeError)
+    ├── WorkerError         another process of a training was lost     (RuntimeError)
     ├── OutputExistsError   an output would have been overwritten      (FileExistsError)
     └── MissingExtraError   an optional package is not installed       (ImportError)
 
     LatentlyWarning                                                    (UserWarning)
-    ├── DataWarning         data was used, but not quite as it came
-    │   └── DriftWarning    scores lie higher than in calibration
-    └── TrainingWarning     training ended otherwise than asked    (sklearn's ConvergenceWarning)
+    ├── DataWarning         data were used with changes
+    │   └── DriftWarning    scores are higher than in calibration
+    └── TrainingWarning     training did not run as requested      (sklearn's ConvergenceWarning)
 """
 
 from sklearn.exceptions import ConvergenceWarning as _ConvergenceWarning
@@ -41,7 +41,7 @@ __all__ = [
 
 
 class LatentlyError(Exception):
-    """Root of every error that latently raises on purpose."""
+    """Base class of the errors that latently raises."""
 
 
 class ParameterError(LatentlyError, ValueError):
@@ -58,14 +58,14 @@ class ModelFileError(LatentlyError, ValueError):
     Parameters
     ----------
     message : str
-        What was wrong, in which file, and what to do.
+        The file, the fault and the remedy.
     reason : str
-        A short code that programs can branch on, for example ``"truncated"``.
+        A short code of the cause for programs, for example ``"truncated"``.
 
     Attributes
     ----------
     reason : str
-        The code given.
+        The code of the cause.
     """
 
     def __init__(self, message: str, reason: str) -> None:
@@ -77,11 +77,11 @@ class ModelFileError(LatentlyError, ValueError):
 
 
 class NotFittedError(LatentlyError, _NotFittedError):  # type: ignore[misc]  # sklearn is untyped
-    """The estimator was asked for an answer before ``fit``."""
+    """A method of an estimator was called before ``fit``."""
 
 
 class DivergenceError(LatentlyError, ArithmeticError):
-    """Training produced NaN or an exploding loss, three roll-backs in a row."""
+    """Training gave NaN or an exploding loss after three successive roll-backs."""
 
 
 class ResourceError(LatentlyError, RuntimeError):
@@ -89,28 +89,28 @@ class ResourceError(LatentlyError, RuntimeError):
 
 
 class WorkerError(LatentlyError, RuntimeError):
-    """Another process that trained, or scored, with this one is gone or does not answer."""
+    """Another process of a distributed training or scoring was lost or does not respond."""
 
 
 class OutputExistsError(LatentlyError, FileExistsError):
-    """An output file exists and overwriting was not asked for."""
+    """An output exists and overwriting was not requested."""
 
 
 class MissingExtraError(LatentlyError, ImportError):
-    """An optional package is needed; the message holds its install command."""
+    """An optional package is not installed. The message holds the install command."""
 
 
 class LatentlyWarning(UserWarning):
-    """Root of every warning that latently issues."""
+    """Base class of the warnings that latently issues."""
 
 
 class DataWarning(LatentlyWarning):
-    """Data was used, but not quite as it came; the message counts the cells or rows."""
+    """Data were used with changes. The message counts the cells or rows."""
 
 
 class DriftWarning(DataWarning):
-    """Scores lie higher than those of calibration: more false alarms than asked for may follow."""
+    """Scores are higher than in calibration, so that more false alarms may follow."""
 
 
 class TrainingWarning(LatentlyWarning, _ConvergenceWarning):  # type: ignore[misc]  # sklearn is untyped
-    """Training ended otherwise than asked."""
+    """Training did not run as requested."""

@@ -95,7 +95,7 @@ def test_no_rows_give_an_empty_result_with_the_same_columns(method, folder, tabl
         (
             lambda f: BatchPredictor(f / "imputer.safetensors", "impute", ids=["amount"]),
             ParameterError,
-            "'amount' is a column of the answer",
+            "must not name columns of the output, got 'amount'",
         ),
     ],
 )

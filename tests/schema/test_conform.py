@@ -83,7 +83,7 @@ def test_times_without_a_zone_are_clock_times_of_the_zone_of_fit_and_this_is_sai
 
 def test_times_with_a_zone_are_their_clock_times_for_a_fit_without_and_this_is_said():
     aware = pa.chunked_array([pa.array([NOON]).cast(pa.timestamp("us", "UTC"))])
-    with pytest.warns(DataWarning, match="come with a time zone"):
+    with pytest.warns(DataWarning, match="have a time zone"):
         assert read(aware, INSTANT).to_pylist() == [NOON]
 
 

@@ -1,4 +1,4 @@
-"""From an Arrow table to the kind of frame that was asked for."""
+"""Convert an Arrow table to a frame of pandas or polars."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ __all__ = ["to_frame"]
 
 
 def to_frame(table: pa.Table, kind: str) -> Any:
-    """Convert a table, and keep whole numbers, truths and the order of categories.
+    """Convert a table, and keep integers, booleans and the order of categories.
 
     Parameters
     ----------
     table : pyarrow.Table
         The table.
     kind : {"pyarrow", "pandas", "polars"}
-        The package of the result.
+        Library of the result.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def to_frame(table: pa.Table, kind: str) -> Any:
 def _to_pandas(table: pa.Table) -> Any:
     import pandas as pd
 
-    # Without these, one gap turns a column of integers into decimals, of truths into objects.
+    # Without nullable types, a gap turns integers into floats and booleans into objects.
     kinds = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
     return table.to_pandas(types_mapper=kinds.get)
 

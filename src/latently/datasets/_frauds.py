@@ -1,4 +1,4 @@
-"""Frauds: ordinary rows of which two to four columns no longer agree with the rest."""
+"""Frauds: ordinary rows in which two to four columns are changed to contradict the others."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
@@ -17,7 +17,7 @@ _SECOND = np.timedelta64(1, "s")
 
 
 class Ends(NamedTuple):
-    """The two ends of what a column ordinarily holds, and where one is nearer than the other."""
+    """Intervals of low and high values of a column, and the value that separates both halves."""
 
     low: tuple[float, float]
     middle: float
@@ -35,21 +35,21 @@ _ENDS = {
 
 
 def tamper(rows: Rows, frauds: Chosen, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Turn some rows into frauds, in place, and say which cells were changed.
+    """Change some rows to frauds in place, and return a mask of the changed cells.
 
     Parameters
     ----------
     rows : dict of str to ndarray
-        Ordinary transactions; changed in the rows of ``frauds``.
-    frauds : ndarray of int
-        Which rows to change.
+        Ordinary transactions, changed in the rows of ``frauds``.
+    frauds : ndarray of int, shape (n_frauds,)
+        Positions of the rows to change.
     rng : numpy.random.Generator
-        Source of chance.
+        Random state.
 
     Returns
     -------
-    ndarray of shape (n_samples, n_columns)
-        True where a cell was changed.
+    ndarray of bool, shape (n_samples, n_columns)
+        True for changed cells.
     """
     before = {name: values.copy() for name, values in rows.items()}
     scheme = rng.integers(0, len(_SCHEMES), len(frauds))
@@ -59,7 +59,7 @@ def tamper(rows: Rows, frauds: Chosen, rng: np.random.Generator) -> NDArray[np.b
 
 
 def _night_purchase(rows: Rows, chosen: Chosen, rng: np.random.Generator) -> None:
-    """A large amount at a cheap shop, in the small hours of the same day."""
+    """Set a large amount at a cheap shop, between 2 and 5 in the morning of the same day."""
     _change_word(rows, "merchant", _CHEAP, chosen, rng)
     _send(rows, "amount", chosen, np.ones(len(chosen), bool), rng)
     midnight = rows["timestamp"][chosen].astype("datetime64[D]")
@@ -67,21 +67,21 @@ def _night_purchase(rows: Rows, chosen: Chosen, rng: np.random.Generator) -> Non
 
 
 def _stolen_card(rows: Rows, chosen: Chosen, rng: np.random.Generator) -> None:
-    """A place, a country and a pace that are not the owner's."""
+    """Change the distance, the country and the number of purchases in 24 hours."""
     _flip(rows, "distance_km", chosen, rng)
     _flip(rows, "velocity_24h", chosen, rng)
     _change_word(rows, "country", range(1, len(COUNTRIES)), chosen, rng)
 
 
 def _cloned_card(rows: Rows, chosen: Chosen, rng: np.random.Generator) -> None:
-    """A terminal that claims what its channel denies, and a sum that fits no basket."""
+    """Invert the presence of the card, and change the amount and the number of items."""
     rows["card_present"][chosen] = ~rows["card_present"][chosen]
     _flip(rows, "amount", chosen, rng)
     _flip(rows, "items", chosen, rng)
 
 
 def _taken_account(rows: Rows, chosen: Chosen, rng: np.random.Generator) -> None:
-    """Old customers with fresh accounts, young ones with old accounts, and the wrong tier."""
+    """Contradict the ages of customer and account, and change the tier and the velocity."""
     becomes_old = _flip(rows, "customer_age", chosen, rng)
     _send(rows, "account_age_days", chosen, ~becomes_old, rng)
     rows["risk_tier"][chosen] = np.where(rows["risk_tier"][chosen] > 0, 0, 2)
@@ -89,7 +89,7 @@ def _taken_account(rows: Rows, chosen: Chosen, rng: np.random.Generator) -> None
 
 
 def _forged_receipt(rows: Rows, chosen: Chosen, rng: np.random.Generator) -> None:
-    """A weekend that is none by its date, and a card that is not there by its channel."""
+    """Invert the weekend flag and the presence of the card."""
     rows["is_weekend"][chosen] = ~rows["is_weekend"][chosen]
     rows["card_present"][chosen] = ~rows["card_present"][chosen]
 
@@ -104,7 +104,7 @@ _SCHEMES: tuple[Callable[[Rows, Chosen, np.random.Generator], None], ...] = (
 
 
 def _flip(rows: Rows, name: str, chosen: Chosen, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Send each cell to the end of its column that it is farther from; True where high."""
+    """Move cells to the farther end of their column, and return True for the high end."""
     upward = rows[name][chosen] < _ENDS[name].middle
     _send(rows, name, chosen, upward, rng)
     return np.asarray(upward)
@@ -113,7 +113,7 @@ def _flip(rows: Rows, name: str, chosen: Chosen, rng: np.random.Generator) -> ND
 def _send(
     rows: Rows, name: str, chosen: Chosen, upward: NDArray[np.bool_], rng: np.random.Generator
 ) -> None:
-    """Replace cells by values from the high or the low end of their column."""
+    """Replace cells by random values from the high or the low end of their column."""
     ends = np.log(np.where(upward[:, None], _ENDS[name].high, _ENDS[name].low))
     drawn = np.exp(rng.uniform(ends[:, 0], ends[:, 1]))
     digits = 1 if name == "distance_km" else 2
@@ -124,7 +124,7 @@ def _send(
 def _change_word(
     rows: Rows, name: str, pool: Sequence[int], chosen: Chosen, rng: np.random.Generator
 ) -> None:
-    """Replace categories by others from the pool."""
+    """Replace categories by random other ones of the pool."""
     words = np.asarray(pool)
     place = rng.integers(0, len(words), len(chosen))
     place += words[place] == rows[name][chosen]

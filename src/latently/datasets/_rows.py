@@ -1,4 +1,4 @@
-"""Ordinary transactions: three hidden traits, and thirteen columns that follow from them."""
+"""Ordinary transactions: three latent traits, and thirteen columns that depend on them."""
 
 from typing import Any, NamedTuple, TypeAlias
 
@@ -23,7 +23,7 @@ CHANNELS = ("chip", "contactless", "online", "phone")
 COUNTRIES = ("DE", "FR", "NL", "AT", "IT", "US")
 TIERS = ("low", "medium", "high")
 
-# Rows hold these columns as positions in the tuple; the table holds the words.
+# Rows hold these columns as positions in the tuple, and tables hold the words.
 CATEGORIES: dict[str, tuple[str, ...]] = {
     "merchant": MERCHANTS,
     "channel": CHANNELS,
@@ -34,7 +34,7 @@ ORDERED = ("risk_tier",)
 
 ONLINE, PHONE = CHANNELS.index("online"), CHANNELS.index("phone")
 
-# How each merchant is drawn by wealth, city life and night life.
+# Weights of wealth, city and night in the log-odds of each merchant.
 _MERCHANT_PULL = np.array(
     [
         [-0.6, -0.4, -1.0],
@@ -49,10 +49,10 @@ _MERCHANT_PULL = np.array(
 )
 _MERCHANT_SHARE = np.array([1.2, 0.4, 0.2, 0.4, -0.2, -0.3, -0.8, 0.0])
 _CHANNEL_PULL = np.array([[0.2, -1.5, -0.3], [-0.2, 0.3, 0.5], [0.1, 1.9, 0.1], [0.3, -1.1, -0.8]])
-# What a purchase costs on average, as log euros, and how many items it has.
+# Mean log price of a purchase in euros, and mean number of items.
 MERCHANT_PRICE = np.log([38.0, 62.0, 22.0, 48.0, 24.0, 260.0, 540.0, 12.0])
 _MERCHANT_ITEMS = np.array([12.0, 1.2, 2.5, 3.0, 3.5, 1.3, 1.5, 1.0])
-# Bought on the net only, or hardly ever.
+# Streaming is bought online only, fuel and drinks hardly ever.
 _CHANNEL_BY_MERCHANT = np.zeros((len(MERCHANTS), len(CHANNELS)))
 _CHANNEL_BY_MERCHANT[MERCHANTS.index("streaming")] = (-9.0, -9.0, 3.0, -1.0)
 _CHANNEL_BY_MERCHANT[[MERCHANTS.index("fuel"), MERCHANTS.index("bar")]] = (1.0, 1.0, -9.0, -9.0)
@@ -61,14 +61,14 @@ _START = np.datetime64("2025-01-01", "us")
 
 
 class Traits(NamedTuple):
-    """What no column shows: standard normal, one value a row."""
+    """Latent traits, standard normal, one value per row."""
 
     wealth: NDArray[np.float64]
     city: NDArray[np.float64]
     night: NDArray[np.float64]
 
     def pull(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The score of each category for each row, ``(n_samples, n_categories)``."""
+        """Return the score of each category for each row, shape (n_samples, n_categories)."""
         return np.column_stack(self) @ weights.T
 
 
@@ -80,12 +80,12 @@ def draw_rows(n_samples: int, rng: np.random.Generator) -> Rows:
     n_samples : int
         Number of rows.
     rng : numpy.random.Generator
-        Source of chance.
+        Random state.
 
     Returns
     -------
     dict of str to ndarray
-        Thirteen columns; categories as positions in ``CATEGORIES``.
+        Thirteen columns, with categories as positions in ``CATEGORIES``.
     """
     traits = Traits(*rng.standard_normal((3, n_samples)))
     merchant = _choose(2.0 * traits.pull(_MERCHANT_PULL) + _MERCHANT_SHARE, rng)
@@ -119,7 +119,7 @@ _ORDER = (
 
 
 def is_weekend(timestamp: NDArray[Any]) -> NDArray[np.bool_]:
-    """True on Saturdays and Sundays."""
+    """Return True for Saturdays and Sundays."""
     # The epoch, day 0, was a Thursday.
     days = timestamp.astype("datetime64[D]").astype(np.int64)
     return np.asarray((days + 3) % 7 >= 5)
@@ -149,7 +149,7 @@ def _customer(traits: Traits, rng: np.random.Generator) -> Rows:
     noise = rng.standard_normal((2, len(traits.wealth)))
     age = 46 - 9 * traits.night + 6 * traits.wealth - 3 * traits.city + 3 * noise[0]
     customer_age = np.clip(np.rint(age), 18, 92).astype(np.int64)
-    # Most accounts are opened some years after coming of age.
+    # Most accounts are opened some years after the age of 16.
     held = (customer_age - 16) * np.exp(-0.9 + 0.35 * noise[1])
     account_age = np.clip(np.rint(365 * np.minimum(held, customer_age - 16)), 1, None)
     return {"customer_age": customer_age, "account_age_days": account_age.astype(np.int64)}
@@ -176,10 +176,10 @@ def _draw_times(traits: Traits, rng: np.random.Generator) -> NDArray[Any]:
     day = rng.integers(0, 365, len(traits.night))
     hour = 14.5 + 3.2 * traits.night + 1.1 * rng.standard_normal(len(day))
     micro = np.rint(np.clip(hour, 5.0, 26.5) * _DAY / 24).astype(np.int64)
-    # Whole seconds, as tills print them.
+    # Whole seconds, as on receipts.
     return np.asarray(_START + (day * _DAY + micro // 1_000_000 * 1_000_000))
 
 
 def _choose(scores: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """One category a row, with chances as the softmax of the scores (Gumbel's trick)."""
+    """Draw one category per row from the softmax of the scores (Gumbel-max trick)."""
     return np.asarray(np.argmax(scores + rng.gumbel(size=scores.shape), axis=1))

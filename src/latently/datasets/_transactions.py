@@ -1,4 +1,4 @@
-"""Card transactions drawn from three hidden traits, with frauds and gaps of known place."""
+"""Card transactions drawn from three latent traits, with known frauds and known gaps."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,18 +17,18 @@ __all__ = ["Transactions", "make_transactions"]
 
 @dataclass(frozen=True, eq=False)
 class Transactions:
-    """A table of card transactions and the truth about it.
+    """A table of card transactions and its ground truth.
 
     Parameters
     ----------
     data : pyarrow.Table or DataFrame
-        The transactions, with gaps.
-    is_fraud : ndarray of shape (n_samples,)
-        True where a row is a fraud.
+        The transactions with missing cells.
+    is_fraud : ndarray of bool, shape (n_samples,)
+        True for rows that are frauds.
     complete : pyarrow.Table or DataFrame
-        The same transactions before the gaps were made, frauds included.
-    guilty : ndarray of shape (n_samples, n_columns)
-        True where a fraud tampered with a cell; only frauds have such cells, two to four each.
+        The same transactions without missing cells, frauds included.
+    guilty : ndarray of bool, shape (n_samples, n_columns)
+        True for the cells that a fraud changed, two to four in each fraud.
     """
 
     data: Any
@@ -45,31 +45,30 @@ def make_transactions(
     as_frame: Literal["pyarrow", "pandas", "polars"] = "pyarrow",
     random_state: int | None = 0,
 ) -> Transactions:
-    """Draw a believable table of card transactions.
+    """Generate a realistic table of card transactions.
 
-    Three hidden traits (how wealthy the customer is, how much of life happens in the city
-    and on the net, and how much at night) shape all 13 columns, so a code of about three
-    components can tell most of a row. A fraud starts as an ordinary row and breaks the
-    relations between two to four of its columns; each cell alone stays plausible. Gaps fall
-    on all cells alike, whatever they hold.
+    All 13 columns depend on three latent traits: wealth, city life and night life. A code of
+    about three components therefore explains most of a row. A fraud is an ordinary row in which
+    two to four cells are changed. Each cell stays plausible, but the relations between columns
+    are violated. Cells are missing completely at random.
 
     Parameters
     ----------
     n_samples : int, default=5000
         Number of rows.
     fraud_rate : float, default=0.01
-        Share of frauds, from 0 to 1; the count is rounded.
+        Fraction of frauds, in [0, 1]. Their number is rounded.
     missing_rate : float, default=0.03
-        Chance of each cell to be missing, from 0 to below 1.
+        Probability of each cell to be missing, in [0, 1).
     as_frame : {"pyarrow", "pandas", "polars"}, default="pyarrow"
-        The kind of the tables; pandas and polars must be installed to be asked for.
+        Library of the tables. pandas and polars must be installed if they are chosen.
     random_state : int or None, default=0
-        The seed; None draws differently each time.
+        Seed of the generator. None gives different rows in each call.
 
     Returns
     -------
     Transactions
-        The table and the truth.
+        The table and its ground truth.
 
     Raises
     ------

@@ -1,7 +1,8 @@
 """Reading and writing of tables, arrays and stacks of images.
 
-``read`` and ``write`` choose the format by the file name. Unusable data raise a ``DataError`` that
-names the file, the place and the remedy. An output is written completely or not at all.
+``read`` and ``write`` choose the format by the file name. The folders hold ``text``, ``images``,
+typed ``tables`` and the ``dataset`` of many files. Modules here import ``schema`` and all below it,
+never torch. Helpers of reading and writing are imported from their modules.
 """
 
 from latently.io._files import write

@@ -11,7 +11,7 @@ config_sha256  over ``config``, a line end, and ``created_with``
 ============== =================================================================
 
 The header must be written exactly as this module writes it, so every changed bit is detected.
-A checksum is not a signature: it detects damage, not forgery.
+A checksum is no signature. It detects damage, but not forgery.
 """
 
 import hashlib

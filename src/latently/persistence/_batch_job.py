@@ -1,4 +1,4 @@
-"""Answers about a table of many files: a file for each, here or in the workers of Ray."""
+"""Score a table of many files to one output file each, in this process or in workers of Ray."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from latently.io.dataset._pieces import write_pieces
 from latently.persistence._predictor import BatchPredictor
 from latently.training import RayEngine, error_of_workers
 
-#: What the folder's answers are of; readers of Parquet folders pass over names like these.
+#: Settings of the job, and mark of its end. Readers of Parquet folders skip names like these.
 _MANIFEST, _DONE = "_latently.json", "_SUCCESS"
 
 
 class FileReport(NamedTuple):
-    """What was answered about one file.
+    """Counts of the output of one file.
 
     Attributes
     ----------
     num_rows : int
-        Rows.
+        Number of rows.
     n_anomalies : int
-        Rows flagged.
+        Number of rows flagged as anomalies.
     """
 
     num_rows: int
@@ -49,14 +49,14 @@ class FileReport(NamedTuple):
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What was answered.
+    """Counts of the output of a job.
 
     Attributes
     ----------
     n_files, n_rows, n_anomalies : int
-        In all.
+        Number of files, rows and flagged rows in total.
     n_before : int
-        Files that were there from a run before.
+        Number of files that an earlier run has written.
     """
 
     n_files: int
@@ -67,22 +67,22 @@ class BatchReport:
 
 @dataclass(frozen=True)
 class BatchJob:
-    """Answers about every row of a table of many files, one file of answers for each.
+    """A job that scores every row of a table of many files, with one output file per file.
 
-    Files of answers lie as those of the table do, each of them whole or not there. A job that was
-    ended goes on with the files that are left.
+    Output files are placed in the same sub-folders as the files of the table. Each of them is
+    complete or absent, so that an interrupted job can be resumed with the remaining files.
 
     Parameters
     ----------
     predictor : BatchPredictor
-        What to answer.
+        Function that computes the output of a batch.
     dataset : TableDataset
         The rows.
     folder : str or Path
-        Where the answers go, as Parquet.
+        Folder of the output files, which are Parquet.
     resume : bool, default=False
-        Whether to go on where an earlier run of the same job ended; False refuses a folder that is
-        not empty.
+        If True, continue an earlier run of the same job. If False, a folder that is not empty is
+        refused.
 
     Examples
     --------
@@ -109,26 +109,26 @@ class BatchJob:
     resume: bool = False
 
     def run(self, engine: RayEngine | None = None, verbose: bool = False) -> BatchReport:
-        """Answer about every row.
+        """Score every row and write the output files.
 
         Parameters
         ----------
         engine : RayEngine or None, default=None
-            Whose workers answer, each about one file at a time; None answers here.
+            Engine whose workers process one file at a time each. None uses this process.
         verbose : bool, default=False
-            True shows a bar on stderr.
+            If True, show a progress bar on stderr.
 
         Returns
         -------
         BatchReport
-            How many rows, and anomalies, there were.
+            Numbers of files, rows and anomalies.
 
         Raises
         ------
         OutputExistsError
-            If the folder holds something, and the job is not to be resumed.
+            If the folder is not empty, and ``resume`` is False.
         ParameterError
-            If it holds the answers of another job.
+            If the folder holds the output of another job.
         WorkerError
             If workers of Ray are lost.
         """
@@ -150,7 +150,7 @@ class BatchJob:
         return BatchReport(len(files), n_rows, n_anomalies, len(before))
 
     def _files(self) -> list[_File]:
-        """Return the parts of the job."""
+        """Return the files of the job."""
         sources = self.dataset.paths
         names = _relative(sources, str(self.dataset.source))
         targets = [Path(self.folder) / Path(name).with_suffix(".parquet") for name in names]
@@ -160,7 +160,7 @@ class BatchJob:
         return [_File(rows, target) for rows, target in pairs]
 
     def _prepare_folder(self) -> None:
-        """Make the folder, or hold what is in it against this job."""
+        """Create the folder, or check that it belongs to this job."""
         folder, own = Path(self.folder), self._manifest()
         is_there = folder.is_dir() and any(folder.iterdir())
         if not is_there:
@@ -173,14 +173,14 @@ class BatchJob:
             )
         elif json.loads((folder / _MANIFEST).read_text()) != own:
             raise ParameterError(
-                f"{show(folder)}: the folder holds answers of another model, method or table. "
+                f"{show(folder)}: the folder holds output of another model, method or table. "
                 "Name another one."
             )
         with atomic_path(folder / _MANIFEST, overwrite=True) as temporary:
             temporary.write_text(json.dumps(own, indent=2))
 
     def _remove_empty_folder(self) -> None:
-        """Remove the folder of a job that failed before its first answer."""
+        """Remove the folder of a job that failed before its first output file."""
         folder = Path(self.folder)
         if not any(path.is_file() and path.name != _MANIFEST for path in folder.rglob("*")):
             shutil.rmtree(folder, ignore_errors=True)
@@ -227,14 +227,14 @@ class BatchJob:
 
 
 class _File(NamedTuple):
-    """One file of the table, and where its answers go."""
+    """One file of the table, and the path of its output."""
 
     rows: TableDataset
     target: Path
 
 
 class _FileAnswerer:
-    """An actor that holds the model."""
+    """A Ray actor that holds the model."""
 
     def __init__(self, predictor: BatchPredictor) -> None:
         self._predictor = predictor
@@ -246,7 +246,7 @@ class _FileAnswerer:
 
 
 def _answered(predictor: BatchPredictor, file: _File) -> FileReport:
-    """Answer about the rows of one file, piece by piece."""
+    """Score the rows of one file in pieces, and write the output."""
     n_anomalies = 0
 
     def answers() -> Iterator[pa.Table]:
@@ -258,7 +258,7 @@ def _answered(predictor: BatchPredictor, file: _File) -> FileReport:
                 yield answer
 
     file.target.parent.mkdir(parents=True, exist_ok=True)
-    # Two workers may be given one file where the first was thought to be lost.
+    # Ray may give one file to two workers, if it considers the first as lost.
     n_rows = write_pieces(
         answers(), file.target, "parquet", overwrite=True, n_rows=file.rows.n_rows
     )
@@ -266,7 +266,7 @@ def _answered(predictor: BatchPredictor, file: _File) -> FileReport:
 
 
 def _reported(target: Path) -> FileReport:
-    """Return what was answered before."""
+    """Return the counts of an existing output file."""
     with pq.ParquetFile(target) as file:
         flags = [name for name in file.schema_arrow.names if name == "is_anomaly"]
         return FileReport(file.metadata.num_rows, _count_flagged(file.read(flags)))
@@ -279,7 +279,7 @@ def _count_flagged(answer: pa.Table) -> int:
 
 
 def _relative(paths: Sequence[str], source: str) -> list[str]:
-    """Return where files lie below the folder that they have in common."""
+    """Return paths relative to the source folder, or else to their common folder."""
     root = source if os.path.isdir(source) else None  # noqa: PTH112  # names may be too long
     if root is None:
         root = os.path.commonpath([os.path.dirname(path) for path in paths])  # noqa: PTH120

@@ -1,4 +1,4 @@
-"""``load``: a model file back into the estimator that was saved."""
+"""``load``: read a model file into the estimator that was saved."""
 
 from __future__ import annotations
 
@@ -87,36 +87,35 @@ def load(
     network: nn.CustomNetwork | None = None,
     classes: Iterable[type | Callable[..., Any]] = (),
 ) -> Any:
-    """Read a model that ``save`` wrote; it answers bit for bit as the saved one did.
+    """Read a model that ``save`` wrote. Its outputs equal the outputs before saving, bit for bit.
 
-    Nothing in the file is executed. The file can only name classes of a fixed list, and those
-    given as ``classes``.
-    A file holds no engine, device, address or verbosity: the model computes with ``engine="auto"``
-    until another one is set.
+    Nothing in the file is executed. The file can only name classes of a fixed list and those given
+    as ``classes``. A file holds no engine, device, address or verbosity. The model computes with
+    ``engine="auto"`` until another engine is set.
 
     Parameters
     ----------
     path : str or Path
         The model file.
     network : CustomNetwork or None, default=None
-        The modules of a model with a custom network; the file holds their weights only.
+        The modules of a model with a custom network. The file holds their weights only.
     classes : iterable of classes and functions, default=()
-        Your own parts of the model, which the file holds by name only: the class of an autoencoder
-        or task that you derived, of a network, a corruption, a rule or a splitter, or the function
-        that corrupts. They are made from the parameters in the file.
+        Your own classes and functions in the model, which the file holds by name only. They may be
+        estimators, networks, corruptions, threshold rules or splitters. Objects are created from
+        the parameters in the file.
 
     Returns
     -------
     estimator
-        Fitted, of the class that was saved.
+        The fitted estimator, of the class that was saved.
 
     Raises
     ------
     ModelFileError
-        If the file is damaged, foreign or newer than this version, or a part of your own was not
-        handed in; ``reason`` says which.
+        If the file is damaged, not a model file or newer than this version, or if one of your own
+        classes is not given. ``reason`` is a code of the cause.
     ParameterError
-        If ``classes`` holds something else, or two parts of one name.
+        If ``classes`` holds other objects, or two of the same name.
 
     Examples
     --------
@@ -162,7 +161,7 @@ def load(
 
 
 def _own_parts(parts: Iterable[Any] | Any) -> dict[str, Any]:
-    """Return the user's own classes and functions by the names that a model file gives them."""
+    """Return the user's classes and functions by their names in a model file."""
     if not isinstance(parts, Iterable):
         raise ParameterError(f"classes must be a list, got {parts!r:.60}. Put it into brackets.")
     parts = list(parts)
@@ -180,7 +179,7 @@ def _own_parts(parts: Iterable[Any] | Any) -> dict[str, Any]:
 
 
 class _Used(dict[str, Any]):
-    """Arrays that remember which of them were asked for."""
+    """Arrays of a model file, with the names of those that were read."""
 
     def __init__(self, arrays: dict[str, Any]) -> None:
         super().__init__(arrays)

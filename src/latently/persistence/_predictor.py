@@ -1,4 +1,4 @@
-"""A model file as a function of a record batch, for engines that move tables about."""
+"""A model file as a function of a record batch, for distributed engines."""
 
 from __future__ import annotations
 
@@ -21,24 +21,25 @@ Method = Literal["score", "transform", "impute"]
 
 @dataclass
 class BatchPredictor:
-    """A model file as a function from a record batch to a table of answers.
+    """A function from a record batch to a table of outputs, computed by a model file.
 
-    Dask, Ray and Spark each call a function with pieces of a table, in processes of their own.
-    This one is sent there as a few words: the model is read where, and when, it is first needed.
+    Dask, Ray and Spark call functions with batches of a table in worker processes. This object is
+    serialized without the model, which each process reads from the file at the first call.
 
     Parameters
     ----------
     path : str or Path
-        The model file, where all processes can read it.
+        The model file, at a path that all processes can read.
     method : {"score", "transform", "impute"}, default="score"
-        "score": ``anomaly_score``, and of a detector ``p_value`` and ``is_anomaly``. "transform":
-        one column a component of the code. "impute": the table without gaps, by an imputer's file.
+        "score" returns ``anomaly_score``, and for a detector ``p_value`` and ``is_anomaly``.
+        "transform" returns one column per component of the code. "impute" returns the table
+        without missing cells, and needs the file of an imputer.
     ids : sequence of str, default=()
-        Columns to carry along, in front of the answer.
+        Columns that are copied to the output, before its own columns.
     cut : float or None, default=None
-        Score that anomalies begin at; None leaves that of the detector.
+        Score from which on rows are anomalies. None uses the threshold of the detector.
     per_feature : bool, default=False
-        Whether "score" adds what each column contributes, as ``error_NAME``.
+        If True, "score" adds the contribution of each column, as ``error_NAME``.
 
     Raises
     ------
@@ -72,7 +73,7 @@ class BatchPredictor:
             )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the model behind: it is read again where it is needed."""
+        """Return the state without the model, which is read again when it is needed."""
         return {**self.__dict__, "_model": None}
 
     @property
@@ -97,7 +98,7 @@ class BatchPredictor:
         return self._model
 
     def __call__(self, batch: pa.RecordBatch | pa.Table) -> pa.Table:
-        """Answer about some rows.
+        """Return the output for some rows.
 
         Parameters
         ----------
@@ -107,7 +108,7 @@ class BatchPredictor:
         Returns
         -------
         pyarrow.Table
-            As many rows, in their order.
+            One row per input row, in the same order.
 
         Raises
         ------
@@ -117,7 +118,7 @@ class BatchPredictor:
         table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
         if table.num_rows:
             return self._answer(table)
-        # Models answer about rows: of one without a value, the columns are looked at.
+        # Models need a row: a row of missing cells gives the columns of the output.
         nothing = [pa.nulls(1, field.type) for field in table.schema]
         with silenced():
             return self._answer(pa.table(nothing, schema=table.schema)).slice(0, 0)
@@ -127,12 +128,14 @@ class BatchPredictor:
         answer = _METHODS[self.method](self, self._rows(table))
         twice = [name for name in carried.column_names if name in answer.column_names]
         if twice:
-            raise ParameterError(f"{twice[0]!r} is a column of the answer, too. Take it from ids.")
+            raise ParameterError(
+                f"ids must not name columns of the output, got {twice[0]!r}. Remove it from ids."
+            )
         names = [*carried.column_names, *answer.column_names]
         return pa.table([*carried.columns, *answer.columns], names)
 
     def _carried(self, table: pa.Table) -> pa.Table:
-        """Return the columns to carry along, as the text of the file where the table holds it."""
+        """Return the columns of ``ids``, as the text of the file if the table holds it."""
         _selected(table, self.ids, "The batch lacks columns named in ids")
         texts = [text_name(name) for name in self.ids]
         pairs = zip(texts, self.ids, strict=True)

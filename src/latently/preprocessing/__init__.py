@@ -1,4 +1,8 @@
-"""Mixed tables or images <-> the encoded float matrix, both ways. Never torch."""
+"""Encoding of mixed tables and images as float matrices, and decoding of model outputs.
+
+Modules here import each other and the modules below, such as ``schema``, never torch. Code that
+depends on the encoded matrix of a table or of images belongs here.
+"""
 
 from latently._layout import LikelihoodChoice
 from latently.preprocessing._far import warn_of_far_rows

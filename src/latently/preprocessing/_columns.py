@@ -1,4 +1,4 @@
-"""One codec a kind of column: Arrow values <-> elements of the encoded row, both ways."""
+"""Codecs by kind of column, which convert Arrow values to elements of the encoded row and back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from latently.schema import ColumnType, as_numbers, is_empty, like_categories, p
 
 #: Seconds of a tick, by its unit.
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
-#: Seconds of the cycles that moments may run through: a day, a week, a year.
+#: Lengths of the cycles of instants in seconds: a day, a week, a year.
 CYCLES = (86_400.0, 7 * 86_400.0, 365.2425 * 86_400.0)
 DAY = CYCLES[0]
 #: Largest tick of a date, and of any other time.
@@ -24,7 +24,7 @@ _LAST_DATE, _LAST_TICK = float(2**31 - 1), float(2**62)
 
 
 class ColumnCodec(Protocol):
-    """What a codec of one column can do."""
+    """Protocol of the codec of one column."""
 
     @property
     def name(self) -> str: ...
@@ -36,23 +36,23 @@ class ColumnCodec(Protocol):
     def width(self) -> int: ...
 
     def encode(self, column: pa.ChunkedArray, *, fitting: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Return elements (n, width) and observed (n,)."""
+        """Return elements of shape (n, width) and the mask of observed cells of shape (n,)."""
         ...
 
     def decode(self, elements: np.ndarray) -> pa.Array:
-        """Return values from expected elements (n, width)."""
+        """Return values from expected elements of shape (n, width)."""
         ...
 
 
 def observed_cells(column: pa.ChunkedArray) -> np.ndarray:
-    """Return True where a cell holds a value."""
+    """Return True for cells that hold a value."""
     valid: np.ndarray = column.is_valid().to_numpy(zero_copy_only=False)
     return valid
 
 
 @dataclass(frozen=True)
 class BooleanCodec:
-    """True and false as one element, 1 and 0."""
+    """Codec of booleans as one element, 1 for true and 0 for false."""
 
     name: str
     position: int
@@ -69,9 +69,9 @@ class BooleanCodec:
 
 @dataclass(frozen=True)
 class CategoryCodec:
-    """A category as one element each, and a last one for values that are none of them.
+    """One-hot codec of categories, with a last element for unknown values.
 
-    ``complete`` is False where ``fit`` saw more categories than it kept.
+    ``complete`` is False if ``fit`` saw more categories than it kept.
     """
 
     name: str
@@ -108,7 +108,7 @@ class CategoryCodec:
 
 @dataclass(frozen=True)
 class OrdinalCodec:
-    """An ordered category as a thermometer: one element says whether it lies above each step."""
+    """Codec of ordered categories: element k is 1 for categories above the k-th."""
 
     name: str
     position: int
@@ -137,11 +137,11 @@ class OrdinalCodec:
 
 @dataclass(frozen=True)
 class TimeCodec:
-    """A date, time or duration as one standardised number, and the cycles that its span shows.
+    """Codec of dates, times and durations: one standardised number, and sine and cosine of cycles.
 
-    The cycles (day, week, year) let a network see that Mondays differ from Sundays; the value
-    itself comes back from the number alone. Ticks are counted from ``origin``, a whole number, so
-    that stamps a microsecond apart differ in any year.
+    The cycles (day, week, year) represent effects such as weekdays. The value is decoded from the
+    number alone. Ticks are counted from the integer ``origin``, which keeps the precision of
+    microseconds in any year.
     """
 
     name: str
@@ -160,7 +160,7 @@ class TimeCodec:
 
     @property
     def nanoseconds(self) -> int:
-        """Length of a tick."""
+        """Length of a tick in nanoseconds."""
         return round(self.seconds_per_tick * 1e9)
 
     @property
@@ -181,19 +181,19 @@ class TimeCodec:
         return self.values(self.amounts(elements))
 
     def amounts(self, elements: np.ndarray) -> np.ndarray:
-        """Return ticks since the origin on the clock of the zone, from elements (n, width)."""
+        """Return ticks since the origin in local time, from elements of shape (n, width)."""
         seconds = elements[:, 0].astype(np.float64) * self.scale + self.center
         ticks = seconds / self.seconds_per_tick
         return ticks if self.zone is None else self._moved(ticks, pc.local_timestamp)
 
     def seconds_ahead(self, elements: np.ndarray) -> np.ndarray:
-        """Return by how many seconds the clock of the zone is ahead of UTC, shape (n,)."""
+        """Return the offset of local time from UTC in seconds, shape (n,)."""
         seconds = elements[:, 0].astype(np.float64) * self.scale + self.center
         ahead: np.ndarray = self.amounts(elements) * self.seconds_per_tick - seconds
         return ahead
 
     def values(self, amounts: np.ndarray) -> pa.Array:
-        """Return whole ticks since 1970 or midnight from ticks since the origin."""
+        """Return integer ticks since 1970 or midnight from ticks since the origin."""
         if self.zone is not None:
             amounts = self._moved(amounts, self._from_clock)
         return pa.array(self._whole(amounts), mask=np.isnan(amounts))
@@ -209,7 +209,7 @@ class TimeCodec:
         return answer
 
     def _moved(self, amounts: np.ndarray, move: Callable[[pa.Array], pa.Array]) -> np.ndarray:
-        """Return ticks on another clock; the fraction of a tick stays."""
+        """Return ticks converted to or from local time, with unchanged fractions of a tick."""
         whole = self._whole(amounts)
         moments = pa.array(whole).cast(pa.timestamp(self._unit, self.zone))
         moved = move(moments).cast(pa.int64()).to_numpy(zero_copy_only=False)
@@ -233,7 +233,7 @@ def dictionary_values(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _codes(column: pa.ChunkedArray, categories: tuple[str | int | float | bool, ...]) -> np.ndarray:
-    """Return the place of each value among the categories, -1 where it has none."""
+    """Return the index of each value among the categories, and -1 for unknown or missing ones."""
     if not categories or pa.types.is_null(column.type):
         return np.full(len(column), -1)
     codes = pc.fill_null(pc.index_in(column, value_set=pa.array(categories)), -1)
@@ -258,7 +258,7 @@ def _warn_unknown(
 def number_matrix(
     arrow: pa.Table, positions: np.ndarray, types: Sequence[ColumnType] = ()
 ) -> np.ndarray:
-    """Return the numeric columns as a float64 matrix, NaN where a cell is missing."""
+    """Return the numeric columns as a float64 matrix, with NaN for missing cells."""
     numbers = np.empty((arrow.num_rows, len(positions)), dtype=np.float64)
     names = arrow.column_names  # a new list at each call
     for place, position in enumerate(positions):
@@ -266,7 +266,7 @@ def number_matrix(
         if is_empty(column):
             numbers[:, place] = np.nan
             continue
-        kind = types[position].name if types else "double"  # a model of an array has none
+        kind = types[position].name if types else "double"  # a model of an array has no types
         values = as_numbers(plain(column), names[position], kind)
         numbers[:, place] = pc.fill_null(values.cast(pa.float64(), safe=False), np.nan).to_numpy()
     return numbers

@@ -1,4 +1,4 @@
-"""Whether the parts of a preprocessor that came from a file belong together."""
+"""Consistency checks of the parts of a preprocessor that was read from a file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from latently.preprocessing._columns import (
 from latently.schema import ColumnType, ImageSpec, Support, TableSpec, arrow_type
 
 _CODECS = (BooleanCodec, CategoryCodec, OrdinalCodec, TimeCodec)
-#: Beyond this, numbers do not fit into single precision once they are scaled.
+#: Scaled numbers beyond this overflow.
 _LARGEST = 1e300
 
 
@@ -34,16 +34,16 @@ def check_table(
     scale: np.ndarray,
     codecs: Iterable[Any],
 ) -> None:
-    """Raise DataError if columns, scaling and codecs do not belong together.
+    """Raise DataError if columns, scaling and codecs are inconsistent.
 
     Parameters
     ----------
     spec : TableSpec
-        The columns.
+        Record of the columns.
     positions, center, scale : ndarray of shape (n_numbers,)
-        Of the numeric columns.
+        Positions, centres and scales of the numeric columns.
     codecs : iterable of ColumnCodec
-        Of the others.
+        Codecs of the other columns.
     """
     codecs = list(codecs)
     _hold(all(isinstance(codec, _CODECS) for codec in codecs), "a codec is none")
@@ -51,7 +51,7 @@ def check_table(
     _hold(one_axis, "the positions of the columns are no whole numbers")
     _hold(center.shape == scale.shape == positions.shape, "scales and columns differ in number")
     kinds = center.dtype.kind == scale.dtype.kind == "f"
-    # The center of a column without any value is not a number: nothing can be given back.
+    # The center of a column without any value is NaN, and its cells are returned as missing.
     _hold(kinds and not np.isinf(center).any(), "a center is not finite")
     _hold(bool(((scale > 1 / _LARGEST) & (scale < _LARGEST)).all()), "a scale is not above zero")
     _hold(not bool((np.abs(center) > _LARGEST).any()), "a center is out of range")
@@ -68,16 +68,16 @@ def check_table(
 
 
 def check_support(support: Support, n_numbers: int, codecs: Iterable[Any]) -> None:
-    """Raise DataError unless a support is one of these columns.
+    """Raise DataError if a support does not belong to these columns.
 
     Parameters
     ----------
     support : Support
         Values that the columns can hold.
     n_numbers : int
-        Numeric columns.
+        Number of numeric columns.
     codecs : iterable of ColumnCodec
-        The others.
+        Codecs of the other columns.
     """
     codecs = list(codecs)
     n_times = sum(isinstance(codec, TimeCodec) for codec in codecs)
@@ -88,7 +88,7 @@ def check_support(support: Support, n_numbers: int, codecs: Iterable[Any]) -> No
 
 
 def check_images(spec: ImageSpec) -> None:
-    """Raise DataError if the record of a stack of images cannot be one.
+    """Raise DataError if the record of a stack of images is invalid.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Numbers so far from all others that their squares would overflow."""
+"""Extreme numbers, whose squares would overflow."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from latently.schema import arrow_table
 
 __all__ = ["FAR", "compress_far", "warn_of_far_rows"]
 
-#: Standard deviations from which on distances grow with the logarithm: even the fourth power of
-#: the largest number stays finite, in single precision that of this one.
+#: Standard deviations from which on numbers are compressed to a logarithmic scale. The fourth power
+#: of this number is finite in single precision, and that of any compressed one in double precision.
 FAR = 1e9
-#: A training cell is far if it is so many times as large as the median of its column. Columns
-#: whose numbers are all smaller than the least far number are not looked at, nor those with a
-#: number whose square overflows: they are refused.
+#: A training cell is far if its ratio to the median size of its column exceeds the first number.
+#: Columns with all numbers below the second are skipped, and so are columns with numbers above
+#: the third, whose squares overflow: these raise an error later.
 _TIMES_MEDIAN, _LEAST_FAR, _REFUSED = 1e12, 1e9, 1e150
 
 
 def compress_far(scaled: np.ndarray) -> None:
-    """Bring numbers beyond ``FAR`` nearer, in their order, in place.
+    """Compress numbers beyond ``FAR`` to a logarithmic scale, in place and in order.
 
     Parameters
     ----------
@@ -39,12 +39,12 @@ def compress_far(scaled: np.ndarray) -> None:
 
 
 def warn_of_far_rows(data: np.ndarray | nw.DataFrame[Any]) -> None:
-    """Warn of a training row that holds a number far beyond all others of its column.
+    """Warn of a training row with a number far larger than all others of its column.
 
     Parameters
     ----------
     data : ndarray or narwhals.DataFrame
-        Training rows; images are left out.
+        Training rows. Images are not checked.
     """
     for name, numbers in _large_columns(data):
         size = np.abs(numbers)
@@ -61,7 +61,7 @@ def warn_of_far_rows(data: np.ndarray | nw.DataFrame[Any]) -> None:
 
 
 def _large_columns(data: np.ndarray | nw.DataFrame[Any]) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield name and numbers of the columns that hold a large number."""
+    """Yield the name and the numbers of each column that holds a large number."""
     if not isinstance(data, np.ndarray):
         yield from _large_columns_of_frame(arrow_table(data))
         return

@@ -1,4 +1,4 @@
-"""Missing cells of the user's rows: named, marked, filled; no other cell changes."""
+"""Mark and fill missing cells of the user's rows without changing any other cell."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from latently.schema import (
 
 
 def mark_missing(X: Any, value: Any) -> Any:
-    """Return rows in which cells that hold a value count as missing.
+    """Return rows in which cells equal to given values are missing.
 
     Parameters
     ----------
     X : ndarray, DataFrame or Table
         Rows.
     value : number, str, bool or sequence of them
-        What stands for a missing cell; columns that cannot hold it stay as they are. Texts are
-        numbers where all of them but those that a text stands for are.
+        Values that denote a missing cell. Columns of other types do not change. If a value is a
+        text, columns of texts whose remaining cells are all numbers become numbers.
 
     Returns
     -------
     ndarray or Table
-        Numbers as floats, a frame as an Arrow table.
+        An array as floats with NaN, a frame as an Arrow table with nulls.
     """
     values = _listed(value)
     if isinstance(X, np.ndarray):
@@ -62,13 +62,13 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _field_of(X: Any, table: pa.Table, place: int, column: Any) -> pa.Field:
-    """Return the field of a marked column, with what an Arrow table says about it."""
+    """Return the field of a marked column, with the metadata of an Arrow table."""
     own = X.schema if isinstance(X, pa.Table) else table.schema
     return own.field(place).with_type(column.type)
 
 
 def _without_words(X: Any, words: list[str]) -> Any:
-    """Return a pandas frame whose columns of objects hold numbers where only words stood beside."""
+    """Return a pandas frame whose object columns become numbers if all other cells are words."""
     if not words or not hasattr(X, "assign"):
         return X
     objects = [name for name, kind in X.dtypes.items() if str(kind) == "object"]
@@ -95,7 +95,7 @@ def _marked(column: pa.ChunkedArray, value: Any) -> pa.ChunkedArray:
 
 
 def _as_numbers(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return texts as numbers if all of them are some, as they are otherwise."""
+    """Return texts as numbers if all of them are numbers, and unchanged otherwise."""
     try:
         numbers = texts.cast(pa.float64())
     except pa.ArrowInvalid:
@@ -104,7 +104,7 @@ def _as_numbers(texts: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _can_hold(kind: pa.DataType, value: Any) -> bool:
-    """Return True where a column is of the kind of a value: 0 is not False, nor a date."""
+    """Return True if a column type can hold a value: 0 is neither False nor a date."""
     if isinstance(value, str):
         return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
     if isinstance(value, bool):
@@ -115,21 +115,21 @@ def _can_hold(kind: pa.DataType, value: Any) -> bool:
 
 
 def fill_missing(X: Any, filled: Any, columns: Collection[int] | None = None) -> Any:
-    """Return ``X`` with its missing cells taken from ``filled``; no other cell changes.
+    """Return ``X`` with its missing cells replaced by cells of ``filled``.
 
     Parameters
     ----------
     X : ndarray, DataFrame or Table
-        Rows with gaps.
+        Rows with missing cells.
     filled : like X
-        The same rows without.
+        The same rows without missing cells.
     columns : collection of int or None, default=None
-        Positions of the columns to fill; None fills all.
+        Positions of the columns to fill. None fills all columns.
 
     Returns
     -------
     ndarray, DataFrame or Table
-        Of the kind and types of ``X``.
+        Rows in the library and types of ``X``.
     """
     if isinstance(X, np.ndarray):
         return _filled_array(X, filled, columns)
@@ -148,21 +148,21 @@ def fill_missing(X: Any, filled: Any, columns: Collection[int] | None = None) ->
 
 
 def restore(X: Any, filled: Any, value: Any = ()) -> Any:
-    """Return filled rows in the kind and types of ``X``; what was not filled is as it was there.
+    """Return filled rows in the library and types of ``X``, with unfilled cells as in ``X``.
 
     Parameters
     ----------
     X : ndarray, DataFrame or Table
         Rows before cells were marked as missing.
     filled : ndarray or Table
-        The marked rows, filled.
+        The marked rows after filling.
     value : number, str, bool or sequence of them, default=()
-        What was marked as missing.
+        Values that were marked as missing.
 
     Returns
     -------
     ndarray, DataFrame or Table
-        Whole numbers rounded.
+        Filled rows. Numbers are rounded in integer columns.
     """
     if isinstance(X, np.ndarray):
         whole = rounded(filled, X.dtype) if X.dtype.kind in "iu" else filled.astype(X.dtype)
@@ -180,7 +180,7 @@ def restore(X: Any, filled: Any, value: Any = ()) -> Any:
 
 
 def _given_back(columns: Mapping[str, pa.ChunkedArray], spec: TableSpec, like: Any) -> Any:
-    """Return columns as a frame of the kind that was given; Arrow fills wider decimals only."""
+    """Return columns in the library of the user, with decimals cast back to their width."""
     own = {
         name: column.cast(arrow_type(kind)) if kind.name.startswith("decimal") else column
         for (name, column), kind in zip(columns.items(), spec.types, strict=True)
@@ -190,7 +190,7 @@ def _given_back(columns: Mapping[str, pa.ChunkedArray], spec: TableSpec, like: A
 
 
 def _with_words(answer: Any, given: Any, named: Any) -> Any:
-    """Return a pandas frame with the words that were cleared, where no value replaced them."""
+    """Return a pandas frame in which cleared words are restored if they were not filled."""
     for name in named.columns[(named.dtypes != given.dtypes).to_numpy()]:
         left = answer[name].isna() & given[name].notna()
         if left.any():
@@ -222,7 +222,7 @@ def _filled_column(gaps: pa.ChunkedArray, whole: pa.ChunkedArray, ordered: bool)
 
 
 def _in_type(values: pa.ChunkedArray, target: pa.DataType) -> pa.ChunkedArray:
-    """Return values in the type of the cells that they fill; clocks agree, zone or not."""
+    """Return values in the type of the cells that they fill, with the same local times."""
     if pa.types.is_timestamp(values.type) and pa.types.is_timestamp(target):
         values = in_zone(values, target.tz)
     return values.cast(target, safe=False)
@@ -231,9 +231,9 @@ def _in_type(values: pa.ChunkedArray, target: pa.DataType) -> pa.ChunkedArray:
 def _as_categories(
     values: pa.ChunkedArray, like: pa.ChunkedArray, ordered: bool | None = None
 ) -> pa.DictionaryArray:
-    """Return values as categories, those of a dictionary column in their order.
+    """Return values as a dictionary with the categories of ``like``.
 
-    A value that the column does not list, filled from what ``fit`` saw, is appended.
+    Filled values that are not among its categories are appended to them.
     """
     categories, joined = dictionary_values(like), values.combine_chunks()
     present = pc.unique(joined).drop_null().cast(categories.type)

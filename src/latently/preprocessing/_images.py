@@ -1,4 +1,4 @@
-"""Image stacks <-> the encoded float array (n, channels, height, width)."""
+"""Encoding of image stacks as float arrays of shape (n, channels, height, width), and back."""
 
 from __future__ import annotations
 
@@ -25,24 +25,25 @@ from latently.schema import (
 )
 
 _CHANNEL_COUNTS = (1, 2, 3, 4)
-#: Ends of what is encoded of a normal pixel: what lies beyond is hot or dead.
+#: Range of encoded normal pixels. Pixels beyond it are hot or dead.
 _NORMAL_ENDS = (-FAR, 1 + FAR)
-#: Pixels so near to an end of the range used are at it; from such a share on, images are line art.
+#: Distance from an end of the used range, as a share of it, within which a pixel counts as black or
+#: white, and the share of such pixels from which on images are line art.
 _END, _LINE_ART = 0.02, 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class ImagePreprocessor:
-    """Scale pixels to [0, 1] by the range that they use, and bring them back.
+    """Scale pixels to [0, 1] by the range that they use, and back.
 
     Parameters
     ----------
     spec : ImageSpec
-        The stack as ``fit`` saw it.
+        Record of the stack in ``fit``.
     likelihood : {"gaussian", "bernoulli", ...}
-        Of every pixel.
+        Likelihood of every pixel.
     bounded : bool, default=True
-        False leaves pixels beyond the range as they are, as noise takes them there.
+        If False, pixels beyond the range are not clipped, as noise can cause them.
     """
 
     spec: ImageSpec
@@ -50,26 +51,26 @@ class ImagePreprocessor:
     bounded: bool = True
 
     def check_consistent(self) -> None:
-        """Raise DataError if the parts do not belong together, as those of a file may not."""
+        """Raise DataError if the parts are inconsistent, as in a damaged model file."""
         check_images(self.spec)
 
     def sized_like(self, stack: np.ndarray) -> ImagePreprocessor:
-        """Return the same for images of another size, of as many channels.
+        """Return a preprocessor for images of another size and the same number of channels.
 
         Parameters
         ----------
-        stack : ndarray
-            Images, axes in any order that is understood.
+        stack : ndarray of shape (n, h, w), (n, h, w, c) or (n, c, h, w)
+            Images.
 
         Returns
         -------
         ImagePreprocessor
-            Same range, axes and type.
+            A preprocessor with the same range, axes and type.
 
         Raises
         ------
         DataError
-            If the images have other channels.
+            If the images have another number of channels.
         """
         shape = _shape(stack, _axes(stack))
         if shape[0] != self.spec.shape[0]:
@@ -80,17 +81,17 @@ class ImagePreprocessor:
         return self.of_size(*shape[1:])
 
     def of_size(self, height: int, width: int) -> ImagePreprocessor:
-        """Return the same for images of another size.
+        """Return a preprocessor for images of another size.
 
         Parameters
         ----------
         height, width : int
-            Pixels.
+            Size in pixels.
 
         Returns
         -------
         ImagePreprocessor
-            Same channels, range, axes and type.
+            A preprocessor with the same channels, range, axes and type.
         """
         return replace(self, spec=replace(self.spec, shape=(self.spec.shape[0], height, width)))
 
@@ -102,24 +103,25 @@ class ImagePreprocessor:
         *,
         narrow: bool = True,
     ) -> ImagePreprocessor:
-        """Choose axes and range by some images.
+        """Return a preprocessor with the axes and the range of some images.
+
+        Integers are scaled by the range of their bit depth, such as 0 to 255. Floats within [0, 1]
+        are scaled by that range, and other floats by the observed range. If less than a quarter of
+        the range is used, the used part with a margin replaces it. Hot and dead pixels are ignored.
 
         Parameters
         ----------
         stack : ndarray of shape (n, h, w), (n, h, w, c) or (n, c, h, w), or a sequence of them
-            Whole numbers span the bit depth that they need (0 to 255, say), floats within [0, 1]
-            that range, other floats the range seen. Pixels far from all others do not count; where
-            less than a quarter of the range is used, it is the part that is used.
+            Images of one type.
         likelihood : {"auto", "gaussian", "bernoulli", ...}, default="auto"
-            Of the pixels; "auto" is "bernoulli".
+            Likelihood of the pixels. "auto" is "bernoulli".
         narrow : bool, default=True
-            False scales by the whole range, however little of it is used, so that pixels brighter
-            than all of these keep their distance from them.
+            If False, always scale by the whole range, which keeps brighter unseen pixels within it.
 
         Returns
         -------
         ImagePreprocessor
-            Ready to encode.
+            The fitted preprocessor.
         """
         stacks = [stack] if isinstance(stack, np.ndarray) else stack
         first = stacks[0]
@@ -132,7 +134,7 @@ class ImagePreprocessor:
         for one in stacks:
             _warn_of_unlike_channels(one)
         found = pixel_range(stacks)
-        # Where all pixels are the same, an answer can be nothing else.
+        # If all pixels are equal, every output is that value.
         support = found.used if found.used[0] == found.used[1] else found.natural
         spec = ImageSpec(
             axes, _shape(first, axes), str(dtype),
@@ -144,7 +146,7 @@ class ImagePreprocessor:
 
     @staticmethod
     def is_line_art(stacks: Sequence[np.ndarray]) -> bool:
-        """Return True where most pixels lie at an end of the range that they use.
+        """Return True if most pixels are near an end of the used range.
 
         Parameters
         ----------
@@ -162,24 +164,24 @@ class ImagePreprocessor:
         return float(np.mean(ends)) > _LINE_ART
 
     def extended(self, values: np.ndarray, observed: np.ndarray | None) -> ImagePreprocessor:
-        """Return the same: the range of the pixels is that of their type."""
+        """Return this preprocessor. Further images do not change its range."""
         return self
 
     @property
     def layout(self) -> Layout:
-        """One column a pixel and channel."""
+        """Layout with one column per pixel and channel."""
         n_pixels = int(np.prod(self.spec.shape))
         step = 1 / (self.spec.high - self.spec.low)
         return Layout(self.spec.shape, (Block(self.likelihood, 1, n_pixels),), step)
 
     @property
     def order(self) -> np.ndarray:
-        """Pixels stay in their order: channel by channel, row by row."""
+        """Order of the encoded columns: by channel, row and column of the image."""
         return np.arange(self.layout.n_columns)
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """``c0_y3_x5``: channel, row and column of each pixel."""
+        """Names such as ``c0_y3_x5``, with channel, row and column of each pixel."""
         channels, height, width = self.spec.shape
         return tuple(
             f"c{c}_y{y}_x{x}" for c in range(channels) for y in range(height) for x in range(width)
@@ -188,21 +190,21 @@ class ImagePreprocessor:
     def encode(
         self, stack: np.ndarray, *, fitting: bool = False
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return pixels in [0, 1] and which of them were seen.
+        """Return scaled pixels and the mask of observed ones.
 
         Parameters
         ----------
-        stack : ndarray
-            Images of the size of ``fit``, axes in any order that is understood.
+        stack : ndarray of shape (n, h, w), (n, h, w, c) or (n, c, h, w)
+            Images of the size of ``fit``.
         fitting : bool, default=False
-            Unused; tables need it.
+            Not used, present for the protocol of preprocessors.
 
         Returns
         -------
         values : ndarray of shape (n, channels, height, width)
-            float64 for float64 images, else float32. Zero where a pixel is missing.
+            float64 for float64 images, or else float32. Missing pixels are zero.
         observed : ndarray of bool, shape (n, n_pixels), or None
-            None where no pixel is missing.
+            True for observed pixels. None if no pixel is missing.
 
         Raises
         ------
@@ -238,7 +240,7 @@ class ImagePreprocessor:
 
     @property
     def _ends(self) -> tuple[float, float]:
-        """Least and greatest encoded pixel that the likelihood permits."""
+        """Least and greatest encoded pixel that the likelihood allows."""
         return _NORMAL_ENDS if self.likelihood == "gaussian" else (0.0, 1.0)
 
     def decode(
@@ -251,14 +253,14 @@ class ImagePreprocessor:
         values : ndarray of shape (n, channels * height * width)
             Expected pixels.
         like : None
-            Unused; tables need it.
+            Not used, present for the protocol of preprocessors.
         rounding : {"nearest", "free"}, default="nearest"
-            "free" returns expected pixels as floats, in the range of ``fit`` but not held to it.
+            "free" returns expected pixels as floats on the scale of ``fit``, not clipped.
 
         Returns
         -------
         ndarray
-            A stack like that of ``fit``.
+            Images in the axes and type of ``fit``.
         """
         images = self.in_order(values)
         if rounding == "free":
@@ -268,12 +270,12 @@ class ImagePreprocessor:
         return self._typed(np.clip(self._unscaled(images), *self.spec.support))
 
     def normal(self, values: np.ndarray) -> np.ndarray:
-        """Return encoded pixels of which hot and dead ones are as near as noise takes others.
+        """Return encoded pixels with hot and dead pixels clipped to the range of normal ones.
 
         Parameters
         ----------
         values : ndarray
-            Encoded pixels that are not bounded.
+            Encoded pixels without bounds.
 
         Returns
         -------
@@ -286,24 +288,24 @@ class ImagePreprocessor:
     def decode_beside(
         self, values: np.ndarray, given: np.ndarray, *, rounding: Rounding = "nearest"
     ) -> np.ndarray:
-        """Return pixels that were rebuilt from those given, which may lie beyond the range.
+        """Return reconstructed pixels, given their inputs, which may be beyond the range.
 
-        Hot and dead pixels are returned as they were given. Where white is not known, an answer
-        may be as bright as the pixel given.
+        Hot and dead pixels are returned unchanged. If white is unknown, an output may be as
+        bright as its input.
 
         Parameters
         ----------
         values : ndarray of shape (n, channels * height * width)
             Expected pixels.
         given : ndarray of shape (n, channels, height, width)
-            The images before, as ``encode`` returned them without bounds.
+            The input images, as ``encode`` returned them without bounds.
         rounding : {"nearest", "free"}, default="nearest"
             As in ``decode``.
 
         Returns
         -------
         ndarray
-            A stack like that of ``fit``.
+            Images in the axes and type of ``fit``.
         """
         if rounding == "free":
             return self._free(self.in_order(values))
@@ -317,19 +319,19 @@ class ImagePreprocessor:
         return self._typed(np.where(self.in_order(far), before, images) if far.any() else images)
 
     def as_given(self, images: np.ndarray, stack: np.ndarray) -> np.ndarray:
-        """Return decoded images on the scale and in the axes of others.
+        """Return decoded images on the scale and in the axes of another stack.
 
         Parameters
         ----------
         images : ndarray
-            What ``decode`` returned.
+            Images from ``decode``.
         stack : ndarray
-            Images of any type and axes that ``encode`` takes.
+            Images of any type and axes that ``encode`` accepts.
 
         Returns
         -------
         ndarray
-            As many images, in the axes of ``stack``.
+            The images in the axes of ``stack``.
         """
         factor, axes = factor_to(self.spec, stack), _axes(stack)
         if axes != self.spec.axes:
@@ -342,13 +344,13 @@ class ImagePreprocessor:
         return pixels
 
     def _free(self, images: np.ndarray) -> np.ndarray:
-        """Return the raw expectation of pixels, neither clipped nor rounded."""
+        """Return expected pixels, neither clipped nor rounded."""
         dtype = np.dtype(self.spec.dtype)
         pixels = self._unscaled(images)
         return pixels.astype(np.float64 if dtype.kind in "iub" else dtype, copy=False)
 
     def _typed(self, images: np.ndarray) -> np.ndarray:
-        """Return pixels in the type of ``fit``, whole where they were."""
+        """Return pixels in the type of ``fit``, rounded if ``fit`` saw whole numbers."""
         dtype = np.dtype(self.spec.dtype)
         if dtype.kind == "b":
             return np.asarray(images >= 0.5)
@@ -358,12 +360,12 @@ class ImagePreprocessor:
         return typed.astype(dtype, copy=False)
 
     def in_order(self, per_pixel: np.ndarray) -> np.ndarray:
-        """Return (n, n_pixels) numbers in the axes of the user's images.
+        """Return one number per pixel in the axes of the user's images.
 
         Parameters
         ----------
         per_pixel : ndarray of shape (n, channels * height * width)
-            One number a pixel.
+            Numbers in encoded order.
 
         Returns
         -------
@@ -409,7 +411,7 @@ def _shape(stack: np.ndarray, axes: ImageAxes) -> tuple[int, int, int]:
 
 
 def _white(dtype: np.dtype[Any], natural: tuple[float, float]) -> float:
-    """Return the value of white where the type and the range show it, else 0."""
+    """Return the value of white if type and range determine it, or else 0."""
     if dtype.kind == "u":
         return natural[1] if natural == (0, float(np.iinfo(dtype).max)) else 0.0
     return 1.0 if dtype.kind in "bf" and natural == (0, 1) else 0.0
@@ -420,7 +422,7 @@ def _warn_of_unlike_channels(stack: np.ndarray) -> None:
     if ranges:
         warn(
             f"Channels have ranges as unlike as {ranges}; all are scaled by one range, as pixels "
-            "are. Scale them yourself, or flatten windows to a table."
+            "are. Scale them first, or flatten windows to a table."
         )
 
 

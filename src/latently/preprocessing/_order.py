@@ -1,4 +1,4 @@
-"""One order of the rows, whatever order they came in."""
+"""Canonical order of rows, which does not depend on the order of the input."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class CanonicalOrder(NamedTuple):
     places : ndarray of shape (n_samples,)
         Row positions.
     content : ndarray of shape (n_samples,)
-        A number for each distinct row, in that order: equal for equal rows.
+        Number of the distinct row at each place of that order, equal for equal rows.
     """
 
     places: np.ndarray
@@ -33,17 +33,17 @@ class CanonicalOrder(NamedTuple):
 def canonical_order(data: np.ndarray | nw.DataFrame[Any]) -> CanonicalOrder:
     """Return the index that sorts rows by a hash of their content.
 
-    Equal rows lie together, so that repeating a row and weighting it are the same thing.
+    Equal rows are adjacent, so that repeating a row is equivalent to weighting it.
 
     Parameters
     ----------
     data : ndarray or narwhals.DataFrame
-        Rows, of any shape and types.
+        Rows of any shape and types.
 
     Returns
     -------
     CanonicalOrder
-        Row positions, and which rows are equal.
+        Row positions, and the groups of equal rows.
     """
     bits = _frame_bits(data) if isinstance(data, nw.DataFrame) else _array_bits(data)
     index = np.argsort(bits, kind="stable")
@@ -57,7 +57,7 @@ def _array_bits(data: np.ndarray) -> np.ndarray:
     hashes = np.empty(len(flat), dtype=np.uint64)
     chunk = max(1, _CHUNK_ELEMENTS // flat.shape[1])
     for start in range(0, len(flat), chunk):
-        # + 0.0 makes -0.0 and 0.0 one value; the high half of a product depends on every bit.
+        # + 0.0 turns -0.0 into 0.0. The high half of a product depends on every bit.
         numbers = np.ascontiguousarray(flat[start : start + chunk], dtype=np.float64) + 0.0
         mixed = numbers.view(np.uint64) * multipliers
         hashes[start : start + chunk] = ((mixed ^ (mixed >> np.uint64(32))) * multipliers).sum(1)
@@ -69,17 +69,17 @@ def _frame_bits(frame: nw.DataFrame[Any]) -> np.ndarray:
 
 
 def content_matrix(data: np.ndarray | nw.DataFrame[Any]) -> np.ndarray:
-    """Return one number a cell: numbers as they are, a hash of the content of anything else.
+    """Return one number per cell: numbers unchanged, and a hash for other values.
 
     Parameters
     ----------
     data : ndarray or narwhals.DataFrame
-        Rows, of any shape and types.
+        Rows of any shape and types.
 
     Returns
     -------
     ndarray of shape (n_samples, n_columns)
-        NaN where a cell is missing; equal numbers for equal cells.
+        Equal numbers for equal cells, and NaN for missing cells.
     """
     if isinstance(data, nw.DataFrame):
         return np.column_stack([_ranks(column) for column in arrow_table(data).columns])
@@ -87,7 +87,7 @@ def content_matrix(data: np.ndarray | nw.DataFrame[Any]) -> np.ndarray:
 
 
 def _ranks(column: pa.ChunkedArray) -> np.ndarray:
-    """Return numbers as they are, and a number by its content for anything else."""
+    """Return numbers unchanged, times as ticks, and a hash of other values."""
     column = plain(column)
     kind = column.type
     if pa.types.is_floating(kind) or pa.types.is_integer(kind):
@@ -105,12 +105,12 @@ def _ranks(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def _content_hash(value: object) -> float:
-    """Return a number by the content of a value, the same in every process."""
+    """Return a hash of a value as a number, equal in every process."""
     digest = hashlib.blake2b(repr(value).encode("utf-8", "surrogatepass"), digest_size=6)
     return float(int.from_bytes(digest.digest(), "big"))
 
 
 def _multipliers(n: int) -> np.ndarray:
-    """Return odd 64-bit numbers, always the same."""
+    """Return n odd 64-bit numbers from a fixed seed."""
     numbers = np.random.default_rng(0x1A7E).integers(2**63, size=n, dtype=np.uint64)
     return numbers | np.uint64(1)

@@ -1,4 +1,4 @@
-"""Numbers <-> numbers in standard deviations of their column."""
+"""Standardisation of numeric columns."""
 
 from __future__ import annotations
 
@@ -6,26 +6,27 @@ from typing import Any
 
 import numpy as np
 
-#: Scales that are lost to no account: an eighth of what a number near one is rounded by.
+#: Largest rounding error of a centre, in scales, that is neglected: an eighth of float32 near one.
 _NEGLIGIBLE = 2.0**-27
-#: Centres and scales from one over this to this are computed with in single precision.
+#: Centres below this, and scales between its inverse and this, are used in single precision.
 _PLAIN = 1e15
 
 
 class Scaling:
-    """Take a centre off the numbers of each column and divide by a scale, block by block.
+    """Subtract a centre from each column and divide by a scale, in blocks of rows.
 
-    Single precision is scaled in single precision, twice as fast: the centre is taken off in two
-    parts, so that nothing is lost of numbers far from zero.
+    Numbers in single precision are scaled in single precision, which is faster. The centre is
+    subtracted in two parts if its rounding error matters, so that numbers far from zero keep
+    their digits.
 
     Parameters
     ----------
     center, scale : ndarray of shape (n_columns,)
-        Taken off and divided by.
+        Subtracted from each column, and divisor of it.
     dtype : dtype
-        Of the answers.
+        Type of the scaled numbers.
     n_rows : int
-        Most rows of a block.
+        Largest number of rows of a block.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class Scaling:
         first = center.astype(self.dtype)
         lost = (center - first).astype(self.dtype)
         parts = [first] if (np.abs(lost) < _NEGLIGIBLE * scale).all() else [first, lost]
-        # Repeated, for an operation on a run of numbers is faster than one on many short rows.
+        # Repeated, as an operation on one long array is faster than on many short rows.
         self.centers = [_repeated(part, n_rows) for part in parts]
         self.scale = _repeated(scale.astype(self.dtype), n_rows)
 
@@ -47,9 +48,9 @@ class Scaling:
         Parameters
         ----------
         rows : ndarray of shape (n, n_columns)
-            Numbers; NaN stays NaN, and what is too large becomes infinite.
+            Numbers. NaN stays NaN, and an overflow becomes infinite.
         out : ndarray of shape (n, n_columns)
-            Where to.
+            Output array.
         """
         n_rows = len(rows)
         scaled = out if out.dtype == self.dtype else np.empty(out.shape, self.dtype)

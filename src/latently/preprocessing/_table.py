@@ -1,4 +1,4 @@
-"""Tables <-> the encoded float matrix."""
+"""Encoding of tables as float matrices, and decoding of model outputs."""
 
 from __future__ import annotations
 
@@ -40,41 +40,40 @@ Table = np.ndarray | nw.DataFrame[Any]
 
 #: Encoded numbers from here on are too large for single precision.
 _LARGEST = float(np.finfo(np.float32).max) / 4
-#: Numbers that are scaled at once: so many stay in the processor's cache.
+#: Numbers that are scaled at once. A block of this size fits into the processor cache.
 _BLOCK_ELEMENTS = 1 << 16
-#: Likelihoods of numbers that are left as they are.
+#: Likelihoods of numbers that are not scaled.
 _IN_UNIT_INTERVAL = ("bernoulli", "continuous_bernoulli")
 
-#: Where numbers off every grid are moved by what scaling may have added.
+#: Direction in which numbers without a grid are moved by the rounding error of scaling.
 _PUSHES: dict[Rounding, int] = {"nearest": 0, "down": -1, "up": 1}
-#: Digits of a short number, from the first of the column's scale on, and what scaling may add.
+#: Digits of a short number, from the first digit of the scale, and rounding error of scaling.
 _DIGITS, _ROUNDING = 8, 1e-12
 
 
 @dataclass(frozen=True, eq=False)
 class TablePreprocessor:
-    """Scale numbers, spread out categories and dates, and bring them all back.
+    """Encode a table as a float matrix, and decode model outputs to rows of the table.
 
-    Encoded order is by kind (numbers, times, yes/no, ordered, categories), so that each likelihood
-    works on one run of the row; ``order`` holds the user's position of each encoded column.
+    Columns are encoded by kind (numbers, times, booleans, ordered, categories), so that each
+    likelihood applies to adjacent elements. ``order`` holds the user's position of each column.
 
     Parameters
     ----------
     spec : TableSpec
-        The table as ``fit`` saw it.
+        Record of the table in ``fit``.
     positions : ndarray of shape (n_numbers,)
         Positions of the numeric columns.
     center, scale : ndarray of shape (n_numbers,)
-        Taken off and divided by.
+        Subtracted from the numbers, and divisor of them.
     number_likelihood : {"gaussian", "bernoulli", "continuous_bernoulli"}
-        "bernoulli" where all numbers lie in [0, 1] on one common scale.
+        Likelihood of the numbers.
     codecs : tuple of ColumnCodec
-        The other columns, in encoded order.
+        Codecs of the other columns, in encoded order.
     grey : bool, default=False
-        True where numbers with a Bernoulli likelihood are not all zero or one, as pixels.
+        True if numbers with a Bernoulli likelihood are not all zero or one, as for pixels.
     support : Support or None, default=None
-        Values that the columns can hold; None, as in model files of old, leaves answers as they
-        are.
+        Values that the columns can hold. None, as in old model files, does not round outputs.
     """
 
     spec: TableSpec
@@ -87,7 +86,7 @@ class TablePreprocessor:
     support: Support | None = None
 
     def check_consistent(self) -> None:
-        """Raise DataError if the parts do not belong together, as those of a file may not."""
+        """Raise DataError if the parts are inconsistent, as in a damaged model file."""
         check_table(self.spec, self.positions, self.center, self.scale, self.codecs)
         if self.support is not None:
             self.support.check_consistent()
@@ -103,21 +102,21 @@ class TablePreprocessor:
         likelihood: LikelihoodChoice = "auto",
         max_categories: int = MAX_CATEGORIES,
     ) -> TablePreprocessor:
-        """Look at a table and choose scaling, encoding and likelihood of each column.
+        """Choose the scaling, encoding and likelihood of each column from a table.
 
         Parameters
         ----------
         table : ndarray of shape (n_samples, n_features) or narwhals.DataFrame
-            What ``fit`` was given.
+            Training rows.
         likelihood : {"auto", "gaussian", "bernoulli", ...}, default="auto"
-            Of the numbers.
+            Likelihood of the numbers.
         max_categories : int, default=100
-            Most categories kept for a column.
+            Largest number of categories of a column. Rarer values are encoded as unknown.
 
         Returns
         -------
         TablePreprocessor
-            Ready to encode.
+            The fitted preprocessor.
         """
         if isinstance(table, np.ndarray):
             tally = TableTally.of_array(TableSpec("numpy", str(table.dtype)), table)
@@ -130,20 +129,20 @@ class TablePreprocessor:
     def fit_pieces(
         cls, pieces: Iterable[pa.Table], likelihood: LikelihoodChoice = "auto"
     ) -> TablePreprocessor:
-        """Look at a table that comes in pieces, each of them once.
+        """Choose scaling, encoding and likelihood from pieces of a table in one pass.
 
         Parameters
         ----------
         pieces : iterable of pyarrow.Table
-            With the same columns and types; at least one row.
+            Tables of the same columns and types, with at least one row.
         likelihood : {"auto", "gaussian", "bernoulli", ...}, default="auto"
-            Of the numbers.
+            Likelihood of the numbers.
 
         Returns
         -------
         TablePreprocessor
-            As ``fit`` on all rows would choose it, but for the last digits of means and deviations
-            and the counts of rare texts.
+            Equal to ``fit`` on all rows, except for rounding errors of means and deviations and
+            for the counts of rare texts.
         """
         waiting = iter(pieces)
         first = next(waiting)
@@ -164,24 +163,24 @@ class TablePreprocessor:
         likelihood: LikelihoodChoice = "auto",
         max_categories: int = MAX_CATEGORIES,
     ) -> TablePreprocessor:
-        """Choose scaling, encoding and likelihood by what was gathered of parts of a table.
+        """Choose scaling, encoding and likelihood from the statistics of parts of a table.
 
         Parameters
         ----------
         schema : pyarrow.Schema
             Columns and types.
         states : iterable of dict
-            What ``tallied`` returns, one for each part.
+            Statistics from ``tallied``, one for each part.
         likelihood : {"auto", "gaussian", "bernoulli", ...}, default="auto"
-            Of the numbers.
+            Likelihood of the numbers.
         max_categories : int, default=100
-            Most categories kept for a column.
+            Largest number of categories of a column. Rarer values are encoded as unknown.
 
         Returns
         -------
         TablePreprocessor
-            As ``fit`` on all rows would choose it, but for the last digits of means and deviations
-            and the counts of rare texts.
+            Equal to ``fit`` on all rows, except for rounding errors of means and deviations and
+            for the counts of rare texts.
         """
         tally = _tally_of_schema(schema, max_categories)
         for part in states:
@@ -201,7 +200,7 @@ class TablePreprocessor:
         chosen: LikelihoodName = _number_likelihood(moments, likelihood)
         center, scale = moments.center, moments.scale
         if chosen == "gaussian" and _number_likelihood(moments, "auto") == "bernoulli":
-            # On one common scale already: a pixel that hardly varies is no more telling for it.
+            # Numbers on a common scale keep it: a pixel of low variance is not more important.
             scale = np.full_like(scale, np.sqrt(np.mean(np.square(scale))))
         if chosen in _IN_UNIT_INTERVAL:
             center, scale = np.where(np.isnan(center), np.nan, 0.0), np.ones_like(scale)
@@ -224,7 +223,7 @@ class TablePreprocessor:
 
     @property
     def layout(self) -> Layout:
-        """How the columns lie in the encoded row."""
+        """Layout of the columns in the encoded row."""
         n_numbers = len(self.positions)
         blocks = [Block(self.number_likelihood, 1, n_numbers)] if n_numbers else []
         for (likelihood, width), run in groupby(self.codecs, lambda c: (c.likelihood, c.width)):
@@ -233,28 +232,28 @@ class TablePreprocessor:
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """Names of the columns in the user's order; ``x0``, ``x1`` where they have none."""
+        """Names of the columns in the user's order, or ``x0``, ``x1`` and so on for arrays."""
         return self.spec.names or tuple(f"x{i}" for i in range(len(self.order)))
 
     def encode(
         self, table: Table, *, fitting: bool = False
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return the encoded matrix and which cells were seen.
+        """Return the encoded matrix and the mask of observed cells.
 
         Parameters
         ----------
         table : ndarray or narwhals.DataFrame
             Rows with the columns of ``fit``.
         fitting : bool, default=False
-            True keeps quiet of values that ``fit`` did not keep.
+            If True, do not warn of categories that ``fit`` did not keep.
 
         Returns
         -------
         values : ndarray of shape (n_samples, width)
-            float32 for a float32 array, else float64. Zero where a number is missing. Beyond 1e9
-            standard deviations, numbers grow with the logarithm, so that scores stay finite.
+            float32 for a float32 array, or else float64. Missing numbers are zero. Beyond 1e9
+            standard deviations numbers grow logarithmically, so that scores stay finite.
         observed : ndarray of bool, shape (n_samples, n_columns), or None
-            In encoded order; None where no cell is missing.
+            True for observed cells, in encoded order. None if no cell is missing.
 
         Raises
         ------
@@ -297,7 +296,7 @@ class TablePreprocessor:
             block = slice(start, start + step)
             scaled = values[block]
             scaling.apply(numbers[block], scaled)
-            # One look at both ends tells whether any cell is missing or far: NaN is no end.
+            # The comparison of both ends is false if any cell is missing or far.
             if scaled.size and not (scaled.min() > -FAR and scaled.max() < FAR):
                 missing = np.isnan(scaled)
                 scaled[missing] = 0.0
@@ -325,12 +324,12 @@ class TablePreprocessor:
         np.clip(values, 0.0, 1.0, out=values)
 
     def in_order(self, per_column: np.ndarray) -> np.ndarray:
-        """Return (n_samples, n_columns) numbers in the user's order of columns.
+        """Return one number per cell in the user's order of columns.
 
         Parameters
         ----------
         per_column : ndarray of shape (n_samples, n_columns)
-            One number a cell, in encoded order.
+            One number per cell, in encoded order.
 
         Returns
         -------
@@ -356,18 +355,18 @@ class TablePreprocessor:
         values : ndarray of shape (n_samples, width)
             Expected values and probabilities.
         like : array, DataFrame, Table or None, default=None
-            The answer is of its kind, and takes over its row index; None is the kind of ``fit``.
+            Rows whose library and row index the result takes. None is the library of ``fit``.
         rounding : {"nearest", "down", "up", "free"}, default="nearest"
-            Numbers and times are moved to the nearest value that their column can hold, or to the
-            next one below or above, as the ends of an interval are. "free" leaves them as they
-            are.
+            "nearest" rounds numbers and times to the nearest value that their column can hold.
+            "down" and "up" round to the next value below or above, for the ends of intervals.
+            "free" does not round.
         missing : ndarray of bool, shape (n_samples, n_columns), or None, default=None
-            Cells in encoded order that are answered as missing.
+            True for cells that are returned as missing, in encoded order.
 
         Returns
         -------
         ndarray, DataFrame or Table
-            Whole numbers rounded, categories by the highest probability, in the types of ``fit``.
+            Rows in the types of ``fit``, with the most probable category of each cell.
         """
         amounts = self.amounts(values, rounding)
         if self.support is not None:
@@ -391,19 +390,19 @@ class TablePreprocessor:
         return native_frame(table, self.spec, container, like)
 
     def amounts(self, values: np.ndarray, rounding: Rounding = "free") -> np.ndarray:
-        """Return encoded rows as numbers in the user's units, and times in ticks.
+        """Return the numbers of encoded rows in the user's units, and the times in ticks.
 
         Parameters
         ----------
         values : ndarray of shape (n_samples, width)
             Expected values.
         rounding : {"nearest", "down", "up", "free"}, default="free"
-            How they are moved onto what their columns can hold.
+            Rounding to the values that the columns can hold, as in ``decode``.
 
         Returns
         -------
         ndarray of shape (n_samples, n_measured)
-            Numbers, then times, as the support counts them.
+            Numbers, then times, in the units of the support.
         """
         start = len(self.positions)
         numbers = values[:, :start] * self.scale + self.center
@@ -416,19 +415,19 @@ class TablePreprocessor:
         return amounts if self.support is None else self.support.snapped(amounts, rounding)
 
     def calibrated(self, values: np.ndarray, *, generated: bool = False) -> TablePreprocessor:
-        """Return the same with point masses that take as many answers as they have rows.
+        """Return a preprocessor whose point masses are as frequent in outputs as in training rows.
 
         Parameters
         ----------
         values : ndarray of shape (n_samples, width)
             Expected encoded rows.
         generated : bool, default=False
-            True for rows that were generated, False for reconstructions.
+            True for generated rows, False for reconstructions.
 
         Returns
         -------
         TablePreprocessor
-            Itself where no column has a point mass.
+            The calibrated preprocessor, or this one if no column has a point mass.
         """
         if self.support is None or not self.has_masses:
             return self
@@ -437,19 +436,19 @@ class TablePreprocessor:
         )
 
     def extended(self, values: np.ndarray, observed: np.ndarray | None) -> TablePreprocessor:
-        """Return the same with the support of further rows.
+        """Return a preprocessor with a support that includes further rows.
 
         Parameters
         ----------
         values : ndarray of shape (n_samples, width)
             Encoded rows.
         observed : ndarray of bool, shape (n_samples, n_columns), or None
-            Cells that hold a value; None where all do.
+            True for observed cells. None if no cell is missing.
 
         Returns
         -------
         TablePreprocessor
-            With wider bounds where rows lie beyond them.
+            A preprocessor with bounds wide enough for the rows.
         """
         if self.support is None or not len(values):
             return self
@@ -466,23 +465,23 @@ class TablePreprocessor:
 
     @property
     def has_masses(self) -> bool:
-        """True where a column has values that many rows share."""
+        """True if a column has point masses."""
         return self.support is not None and len(self.support.mass_column) > 0
 
     def draw_gaps(self, n_samples: int, rng: np.random.Generator) -> np.ndarray | None:
-        """Return cells to leave missing, as often as in the training rows; None for none.
+        """Draw a mask of missing cells with the shares of the training rows.
 
         Parameters
         ----------
         n_samples : int
-            Rows.
+            Number of rows.
         rng : numpy.random.Generator
             Random state.
 
         Returns
         -------
         ndarray of bool, shape (n_samples, n_columns), or None
-            In encoded order.
+            True for missing cells, in encoded order. None if no training cell was missing.
         """
         if self.support is None or not self.support.gaps.any():
             return None
@@ -518,7 +517,7 @@ class TablePreprocessor:
 
 
 def _tidied(numbers: np.ndarray, scale: np.ndarray, push: int) -> np.ndarray:
-    """Return numbers without what scaling adds to short ones; others pushed down or up by it."""
+    """Return numbers without the rounding error of scaling: short ones rounded, others pushed."""
     slack = _ROUNDING * scale + 4 * np.spacing(np.abs(numbers))
     factor = 10.0 ** (_DIGITS - np.floor(np.log10(scale)))
     with np.errstate(over="ignore", invalid="ignore"):
@@ -533,22 +532,22 @@ def tallied(
     pieces: Iterable[tuple[int, pa.Table]],
     max_categories: int = MAX_CATEGORIES,
 ) -> dict[str, Any]:
-    """Look at part of a table, once.
+    """Return the statistics of a part of a table, from which ``of_tallies`` fits a preprocessor.
 
     Parameters
     ----------
     schema : pyarrow.Schema
         Columns and types of the whole table.
     pieces : iterable of (int, pyarrow.Table)
-        Where the first row of each piece stands in the whole table, and the piece; there may be
-        none.
+        Position of the first row of each piece in the whole table, and the piece. It may be
+        empty.
     max_categories : int, default=100
-        Most categories kept for a column.
+        Largest number of categories of a column.
 
     Returns
     -------
     dict
-        What was gathered, as plain values and arrays.
+        Statistics as plain values and arrays.
     """
     tally = _tally_of_schema(schema, max_categories)
     for start, piece in pieces:
@@ -565,7 +564,7 @@ def _tally_of_schema(schema: pa.Schema, max_categories: int) -> TableTally:
 
 @contextmanager
 def counted_from(start: int) -> Iterator[None]:
-    """Say, of an error in a piece of a table, from which row on it counts."""
+    """Add the position of the first row to errors in a piece of a table."""
     try:
         yield
     except DataError as error:
@@ -575,7 +574,7 @@ def counted_from(start: int) -> Iterator[None]:
 
 
 def column_name(spec: TableSpec, position: int) -> str:
-    """Return how to call a column in a message."""
+    """Return the name, or else the position, of a column in a message."""
     return repr(_called(spec, position))
 
 
@@ -586,7 +585,7 @@ def _called(spec: TableSpec, position: int) -> str | int:
 def _refuse(
     spec: TableSpec, positions: np.ndarray, numbers: np.ndarray, bad: np.ndarray, start: int
 ) -> None:
-    """Raise DataError for the first bad cell, if there is one; rows are counted from ``start``."""
+    """Raise DataError for the first bad cell, if any. Rows are counted from ``start``."""
     if not bad.any():
         return
     row, column = (int(i) for i in np.argwhere(bad)[0])
@@ -613,10 +612,11 @@ def _encode_column(
 
 
 def _number_likelihood(moments: Moments, choice: LikelihoodChoice) -> LikelihoodName:
-    """Choose the likelihood of the numbers.
+    """Return the likelihood of the numbers.
 
-    Bernoulli when all lie in [0, 1], both ends occur, and the columns share that scale: they are
-    binary, or some vary without reaching both ends, as pixels do and min-max scaled columns do not.
+    "auto" is "bernoulli" if all numbers are in [0, 1], both ends occur, and the columns share the
+    scale: all are binary, or some column varies without reaching both ends. This holds for pixels,
+    but not for min-max scaled columns. Otherwise "auto" is "gaussian".
     """
     some = moments.n_values > 0
     low, high = moments.low[some], moments.high[some]

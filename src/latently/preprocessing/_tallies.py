@@ -1,4 +1,4 @@
-"""What ``fit`` must know of each column, gathered piece by piece: a table need not be in memory."""
+"""Statistics of each column for ``fit``, gathered in pieces of a table that need not fit memory."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ from latently.schema import (
     ticks_of,
 )
 
-#: Categories kept for a text column by default; the rest of its values count as unknown.
+#: Default number of categories of a text column. Other values are encoded as unknown.
 MAX_CATEGORIES = 100
-#: Different values of a text column that are counted at once; beyond, the rarest are forgotten.
+#: Number of distinct values of a text column that are counted. Beyond it the rarest are dropped.
 _MAX_COUNTED = 10_000
 
 
 class Moments(NamedTuple):
-    """Sums over the rows of a matrix, NaN left out; those of two parts add up [1]_.
+    """Moments of the columns of a matrix without NaN, which can be joined over parts [1]_.
 
     Attributes
     ----------
     n_rows : int
-        Rows, missing cells included.
+        Number of rows.
     n_values, center, squares, low, high : ndarray of shape (n_columns,)
-        Values of each column, their mean, the sum of their squared distances from it, and their
-        ends; NaN where there is no value.
+        Number of values of each column, their mean, the sum of squared differences from it, the
+        smallest and the largest value. Mean and ends are NaN for a column without values.
     all_binary : bool
-        Whether every value is 0 or 1.
+        True if every value is 0 or 1.
 
     References
     ----------
@@ -70,12 +70,12 @@ class Moments(NamedTuple):
 
     @classmethod
     def of(cls, numbers: np.ndarray) -> Moments:
-        """Return those of a matrix of at least one row."""
+        """Return the moments of a matrix of at least one row."""
         values = numbers.astype(np.float64, copy=False)
         count = (~np.isnan(values)).sum(0)
         low, high = np.fmin.reduce(values, axis=0), np.fmax.reduce(values, axis=0)
         with np.errstate(over="ignore", invalid="ignore"):
-            # From the lowest value up: exact for a constant column, and no sum of it overflows.
+            # Relative to the lowest value: exact, and without overflow, for a constant column.
             center = low + np.nansum(values - low, 0) / np.maximum(count, 1)
             squares = np.nansum(np.square(values - center), 0)
         ends = low[count > 0], high[count > 0]
@@ -84,7 +84,7 @@ class Moments(NamedTuple):
         return cls(len(values), count, center, squares, low, high, binary)
 
     def joined(self, other: Moments) -> Moments:
-        """Return those of all rows of two matrices."""
+        """Return the moments of the rows of two matrices."""
         count = self.n_values + other.n_values
         share = other.n_values / np.maximum(count, 1)
         apart = np.where(
@@ -102,39 +102,39 @@ class Moments(NamedTuple):
         )
 
     def moved(self, by: np.ndarray) -> Moments:
-        """Return those of the same rows with a number added to each column."""
+        """Return the moments of the same rows with a number added to each column."""
         return self._replace(center=self.center + by, low=self.low + by, high=self.high + by)
 
     @property
     def scale(self) -> np.ndarray:
-        """Standard deviation of each column, never zero.
+        """Standard deviation of each column, or one for a constant column.
 
-        A column of one value has scale one; so has a column that varies by less than two of the
-        neighbouring floats of its mean. The centre of a column without any value is NaN.
+        A column counts as constant if its standard deviation is at most twice the spacing of
+        floats at its mean.
         """
         scale = np.sqrt(self.squares / np.maximum(self.n_values, 1))
         return np.where(scale > 2 * np.spacing(np.abs(self.center)), scale, 1.0)
 
 
 def joined(first: Moments | None, second: Moments | None) -> Moments | None:
-    """Return the moments of all rows of two matrices, of which there may be none."""
+    """Return the moments of two matrices, of which either may be None."""
     if first is None or second is None:
         return first or second
     return first.joined(second)
 
 
 def listed(moments: Moments | None) -> list[Any] | None:
-    """Return moments as plain values and arrays."""
+    """Return moments as a list of plain values and arrays."""
     return None if moments is None else list(moments)
 
 
 def unlisted(values: list[Any] | None) -> Moments | None:
-    """Return what ``listed`` was given."""
+    """Return the moments from the result of ``listed``."""
     return None if values is None else Moments(*values)
 
 
 class Tally(ABC):
-    """Gathers what the codec of one column is chosen by, and how many of its cells hold a value."""
+    """Statistics of one column, from which its codec is made."""
 
     def __init__(
         self, name: str, position: int, kind: ColumnType, max_categories: int = MAX_CATEGORIES
@@ -149,11 +149,11 @@ class Tally(ABC):
         self.n_values += len(column) - int(plain(column).null_count)
 
     def state(self) -> dict[str, Any]:
-        """Return what was gathered, to be merged into a tally of other rows."""
+        """Return the statistics, to be merged into a tally of other rows."""
         return {"n_rows": self.n_rows, "n_values": self.n_values}
 
     def merge(self, state: Mapping[str, Any]) -> None:
-        """Add what a tally of other rows has gathered."""
+        """Add the statistics of other rows."""
         self.n_rows += state["n_rows"]
         self.n_values += state["n_values"]
 
@@ -168,14 +168,14 @@ class Tally(ABC):
 
 
 class BooleanTally(Tally):
-    """Nothing is to be known of a column of truths."""
+    """Statistics of a boolean column."""
 
     def codec(self) -> BooleanCodec:
         return BooleanCodec(self.name, self.position)
 
 
 class OrdinalTally(Tally):
-    """The categories of an ordered column, in their order."""
+    """Categories of an ordered column, in their order."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -197,10 +197,10 @@ class OrdinalTally(Tally):
 
 
 class CategoryTally(Tally):
-    """How often each value occurs, and the categories that a frame itself names.
+    """Counts of the values of a column, and the categories of a dictionary column.
 
-    Counts are exact up to 10,000 different values; beyond, the rarest are dropped, as by lossy
-    counting [1]_: frequent values are kept, with counts that may be a little low.
+    Counts are exact up to 10,000 distinct values. Beyond that the rarest are dropped by lossy
+    counting [1]_. Frequent values are kept, with counts that may be slightly too low.
 
     References
     ----------
@@ -239,7 +239,7 @@ class CategoryTally(Tally):
         self._add(pa.table({"value": found.field("values"), "n": found.field("counts")}))
 
     def _add(self, new: pa.Table) -> None:
-        """Add counts, and forget the rarest where there are many."""
+        """Add counts, and drop the rarest values if there are too many."""
         if self._counts is not None:
             both = pa.concat_tables([self._counts, new], promote_options="permissive")
             summed = both.group_by("value").aggregate([("n", "sum")])
@@ -277,7 +277,7 @@ class CategoryTally(Tally):
 
 
 class TimeTally(Tally):
-    """Centre and span of the moments, and the phases of each cycle that they occur at."""
+    """Moments of a column of times and of their phases in each cycle."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -327,7 +327,7 @@ class TimeTally(Tally):
             return TimeCodec(*named, 0.0, 1.0, (), zone=zone)
         found = self._moments
         span, *turns = (found.high - found.low).tolist()
-        # A cycle that the span does not fill, or that all moments meet at one phase, shows nothing.
+        # A cycle longer than the span, or with one phase for all times, has no information.
         shown = [c for c, turn in zip(CYCLES, turns, strict=True) if span >= c and turn > 0]
         scale = math.sqrt(found.squares[0] / found.n_values[0]) or 1.0
         periods = tuple(shown) if self._is_instant else ()
@@ -337,7 +337,7 @@ class TimeTally(Tally):
 
 
 class TableTally:
-    """All columns of a table: moments of those that are numbers, a tally of any other."""
+    """Statistics of a table: moments of its numeric columns, and a tally of each other column."""
 
     def __init__(
         self, spec: TableSpec, schema: pa.Schema, max_categories: int = MAX_CATEGORIES
@@ -373,7 +373,7 @@ class TableTally:
         return self
 
     def state(self) -> dict[str, Any]:
-        """Return what was gathered as plain values and arrays, to be merged into another tally."""
+        """Return the statistics as plain values and arrays, to be merged into another tally."""
         return {
             "moments": listed(self.moments),
             "evidence": [one.state() for one in self.evidence],
@@ -381,7 +381,7 @@ class TableTally:
         }
 
     def merge(self, state: Mapping[str, Any]) -> Self:
-        """Add what was gathered of other rows of the same columns."""
+        """Add the statistics of other rows of the same columns."""
         self.moments = joined(self.moments, unlisted(state["moments"]))
         for evidence, one in zip(self.evidence, state["evidence"], strict=True):
             evidence.merge(one)
@@ -391,24 +391,24 @@ class TableTally:
 
     @property
     def empty_columns(self) -> Iterable[str]:
-        """Names of the columns without numbers in which no cell holds a value."""
+        """Names of the non-numeric columns in which no cell holds a value."""
         return (tally.name for tally in self.tallies if not tally.n_values)
 
     def codecs(self) -> tuple[ColumnCodec, ...]:
-        """Return codecs of the columns that are not numbers, in encoded order."""
+        """Return the codecs of the non-numeric columns, in encoded order."""
         kinds = ("gaussian", "bernoulli", "categorical")
         found = [tally.codec() for tally in self.tallies]
         return tuple(sorted(found, key=lambda c: (kinds.index(c.likelihood), c.width)))
 
     def support(self, codecs: tuple[ColumnCodec, ...], *, masses: bool) -> Support:
-        """Return what the columns can hold.
+        """Return the support of the columns.
 
         Parameters
         ----------
         codecs : tuple of ColumnCodec
-            What ``codecs`` returned.
+            Codecs as ``codecs`` returned them.
         masses : bool
-            Whether numbers have point masses.
+            If True, numeric columns may have point masses.
         """
         tallies = {tally.position: tally for tally in self.tallies}
         chosen = [(codec, tallies[codec.position]) for codec in codecs]
@@ -429,7 +429,7 @@ class TableTally:
 
 
 def _tally_of(kind: ColumnType, arrow: pa.DataType) -> type[Tally] | None:
-    """Return what counts a column, None for numbers."""
+    """Return the class of tally of a column, or None for numbers."""
     if kind.name == "bool":
         return BooleanTally
     if kind.name == "dictionary" and kind.ordered:

@@ -1,4 +1,4 @@
-"""Cells of a table as plain values of Python, for texts that people read."""
+"""Cells of a table as plain Python values, for reports and messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from latently.schema import arrow_table, plain
 
 
 def cell_lists(data: np.ndarray | nw.DataFrame[Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """Return the cells of each column; None where one is missing, whatever the library.
+    """Return the cells of each column as Python values. Missing cells of a frame are None.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def cell_lists(data: np.ndarray | nw.DataFrame[Any], names: tuple[str, ...]) -> 
     Returns
     -------
     dict of str to list
-        Plain values, dates and times to the microsecond.
+        Cells by column name. Times are cut to microseconds.
     """
     if isinstance(data, np.ndarray):
         return {name: data[:, place].tolist() for place, name in enumerate(names)}
@@ -34,7 +34,7 @@ def cell_lists(data: np.ndarray | nw.DataFrame[Any], names: tuple[str, ...]) -> 
 
 
 def python_values(column: pa.ChunkedArray) -> list[Any]:
-    """Return the cells of an Arrow column; None where one is missing."""
+    """Return the cells of an Arrow column as Python values, with None for missing cells."""
     values = plain(column)
     kind = values.type
     if pa.types.is_floating(kind):
@@ -49,7 +49,7 @@ def python_values(column: pa.ChunkedArray) -> list[Any]:
 
 
 def is_missing(value: Any) -> bool:
-    """Return True for None, NaN, and the NA and NaT of pandas, which equal nothing."""
+    """Return True for None, NaN, and NA and NaT of pandas."""
     if value is None:
         return True
     try:

@@ -1,6 +1,7 @@
-"""Kinds, units and possible values of columns and images, learnt once in ``fit``.
+"""Types, units and possible values of columns and images, as found in ``fit``.
 
-Nothing here imports torch.
+Modules here import each other and the modules below ``schema``, never torch. Code that describes a
+column or converts values to its type belongs here.
 """
 
 from latently.schema._conform import (

@@ -1,4 +1,4 @@
-"""Hours of the day and days of the month that times keep to."""
+"""Times of day, days of the week and days of the month that occur in a column."""
 
 from __future__ import annotations
 
@@ -8,47 +8,50 @@ import numpy as np
 
 from latently.schema._grid import NO_GRID, Grid, grid_of_whole
 
-#: Parts of a day whose ends are kept; shorter breaks between times are not seen.
+#: Number of parts of a cycle. Breaks within one part are not detected.
 _PARTS = 48
-#: Days that turn the first or the last day of a month into a first one.
+#: Days to add to first days and to last days of months, to get first days.
 _SHIFTS = (0, 1)
 
 
 class Hours(NamedTuple):
-    """The first and the last time in each half-hour of the day, in ticks since midnight.
+    """The first and the last time in each part of a cycle, in ticks since its start.
+
+    A part is half an hour of a day, or 3.5 hours of a week.
 
     Attributes
     ----------
     first, last : list of int
-        One a half-hour; the length of a day and -1 where no time lies in it.
+        One entry per part. Parts without a time have the length of the cycle and -1.
     """
 
     first: list[int]
     last: list[int]
 
     def joined(self, other: Hours) -> Hours:
-        """Return the hours of both."""
+        """Return the hours of two sets of rows."""
         return Hours(
             np.minimum(self.first, other.first).tolist(), np.maximum(self.last, other.last).tolist()
         )
 
     def arc(self, day: int) -> tuple[int, int]:
-        """Return the ends of the hours that occur, around the longest break.
+        """Return the shortest interval of the cycle that holds all times.
 
         Parameters
         ----------
         day : int
-            Ticks of a day.
+            Length of the cycle in ticks.
 
         Returns
         -------
         first, last : int
-            Ticks since midnight; hours that run over midnight end beyond the length of a day.
+            Ticks since the start of the cycle. If the interval wraps around, ``last`` is larger
+            than the length of the cycle.
         """
         held = [place for place, last in enumerate(self.last) if last >= 0]
         firsts, lasts = [self.first[place] for place in held], [self.last[place] for place in held]
         breaks = np.array([*firsts[1:], firsts[0] + day]) - lasts
-        # Of equal breaks, the one over midnight.
+        # Of equally long breaks, the one at the end of the cycle is taken.
         longest = len(breaks) - 1 - int(breaks[::-1].argmax())
         if longest == len(breaks) - 1:
             return firsts[0], lasts[-1]
@@ -56,7 +59,7 @@ class Hours(NamedTuple):
 
 
 def hours_of(ticks: np.ndarray, day: int) -> Hours:
-    """Return the hours of times in ticks since 1970."""
+    """Return the hours of times, given in ticks since 1970, in a cycle of ``day`` ticks."""
     phase = ticks % day
     part = phase * _PARTS // day
     first, last = np.full(_PARTS, day), np.full(_PARTS, -1)
@@ -66,30 +69,31 @@ def hours_of(ticks: np.ndarray, day: int) -> Hours:
 
 
 class Months(NamedTuple):
-    """Months of times that all are the first, or all the last day of their month.
+    """Grids of months, for times that are all the first or all the last day of a month.
 
     Attributes
     ----------
     first, last : list of int
-        The grid of the months since 1970; that of the month after each for last days. Its step is
-        zero where times lie on other days.
+        Decimals, anchor and step of the grid of months since 1970, for first and for last days.
+        For last days it is the grid of the following months. The step is zero if any time is on
+        another day.
     """
 
     first: list[int]
     last: list[int]
 
     def joined(self, other: Months) -> Months:
-        """Return the months of both."""
+        """Return the months of two sets of rows."""
         return Months(*(list(Grid(*a).joined(Grid(*b))) for a, b in zip(self, other, strict=True)))
 
     def grid(self) -> tuple[int, Grid]:
-        """Return the days to add, and the grid of the months that start then."""
+        """Return the days to add to reach first days, and the grid of their months."""
         found = ((shift, Grid(*grid)) for shift, grid in zip(_SHIFTS, self, strict=True))
         return next((pair for pair in found if pair[1].step), (0, NO_GRID))
 
 
 def months_of(ticks: np.ndarray, day: int) -> Months:
-    """Return the months of times in ticks since 1970."""
+    """Return the months of times, given in ticks since 1970."""
     grids = []
     days, rest = np.divmod(ticks, day)
     for shift in _SHIFTS:
@@ -100,21 +104,21 @@ def months_of(ticks: np.ndarray, day: int) -> Months:
 
 
 def to_months(days: np.ndarray, step: int, anchor: int, rounding: str) -> np.ndarray:
-    """Return days moved to first days of months.
+    """Return days rounded to first days of the months of a grid.
 
     Parameters
     ----------
     days : ndarray of int64, shape (n,)
-        Since 1970.
+        Days since 1970.
     step, anchor : int
-        Months between two of them, and one of them, since 1970.
+        Step of the grid in months, and one of its months since 1970.
     rounding : {"nearest", "down", "up"}
-        To which.
+        Direction of rounding.
 
     Returns
     -------
     ndarray of int64, shape (n,)
-        Since 1970.
+        Days since 1970.
     """
     months = anchor + (_month(days) - anchor) // step * step
     before, after = _first_day(months), _first_day(months + step)

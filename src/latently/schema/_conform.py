@@ -1,4 +1,4 @@
-"""A column of a batch, read into the kind that the column had in ``fit``, or refused."""
+"""Convert a column of a batch to the type that the column had in ``fit``."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from latently.schema._records import ColumnType
 _DATES = ("date32", "date64")
 _INSTANTS = ("timestamp", *_DATES)
 _TIMES_OF_DAY = ("time32", "time64")
-#: Whole floats up to here are whole numbers of their own.
+#: Integers below this have a float64 of their own.
 _EXACT = 2.0**53
-#: Stands for a number that can be none of the categories.
+#: Placeholder for a number that is none of the categories.
 _NO_CATEGORY = -(2**31) + 1
-#: Spellings that stand for true and false, beside those of Arrow.
-_TRUTHS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False,
+#: Spellings of true and false in text.
+_BOOLEANS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False,
            "1.0": True, "0.0": False}  # fmt: skip
 
 
 def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a dictionary column as a column of its values, any other as it is."""
+    """Return the values of a dictionary column, and any other column unchanged."""
     kind = column.type
     return column.cast(kind.value_type) if pa.types.is_dictionary(kind) else column
 
@@ -35,34 +35,34 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def is_number(kind: pa.DataType) -> bool:
-    """Return True for whole, floating-point and decimal numbers; booleans are none."""
+    """Return True for integer, floating-point and decimal types. Booleans are no numbers."""
     return bool(
         pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     )
 
 
 def is_empty(column: pa.ChunkedArray) -> bool:
-    """Return True where no cell holds a value, NaN counted as missing."""
+    """Return True if no cell holds a value. NaN counts as missing."""
     if pa.types.is_floating(column.type):
         return bool(pc.all(pc.is_null(column, nan_is_null=True)).as_py())
     return bool(plain(column).null_count == len(column))
 
 
 def conform(column: pa.ChunkedArray, kind: ColumnType, name: str) -> pa.ChunkedArray:
-    """Return a column of a batch in the kind of ``fit``; its unit of time may differ.
+    """Return a column of a batch in the kind of ``fit``. Its unit of time may differ.
 
-    A column without any value is missing, whatever its type. Texts are parsed where ``fit`` saw
-    numbers, truths or times. Times may come in any unit, dates beside instants, and instants in
-    any zone.
+    A column without any value is missing, whatever its type. Texts are parsed if the column held
+    numbers, booleans or times in ``fit``. Times may have any unit, instants may have any zone,
+    and dates are accepted for instants.
 
     Parameters
     ----------
     column : pyarrow.ChunkedArray
         Values of the batch.
     kind : ColumnType
-        The column in ``fit``.
+        Type of the column in ``fit``.
     name : str
-        Of the column, for messages.
+        Name of the column, for messages.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def conform(column: pa.ChunkedArray, kind: ColumnType, name: str) -> pa.ChunkedA
     Warns
     -----
     DataWarning
-        If instants come with a zone and had none in ``fit``, or the other way round.
+        If instants have a zone and had none in ``fit``, or conversely.
     """
     if is_empty(column):
         return pa.chunked_array([pa.nulls(len(column))])
@@ -85,23 +85,24 @@ def conform(column: pa.ChunkedArray, kind: ColumnType, name: str) -> pa.ChunkedA
         return column  # the codec compares it with its categories
     values = plain(column)
     if kind.name == "bool":
-        return _truths(values, name)
+        return _booleans(values, name)
     if kind.name in _INSTANTS:
         return _instants(values, kind, name)
     if kind.name == "duration" or kind.name in _TIMES_OF_DAY:
-        return _spans(values, kind, name)
+        return _durations_or_times(values, kind, name)
     return as_numbers(values, name, kind.name)
 
 
 def as_float(numbers: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:
-    """Return numbers that were text in the float type of ``fit``; too large ones as doubles.
+    """Return numbers that were text in the float type of ``fit``.
 
-    So 0.1 in a file equals 0.1 in a column of single precision.
+    0.1 in a file then equals 0.1 in a column of single precision. Numbers that overflow the type
+    are returned in double precision.
 
     Parameters
     ----------
     numbers : pyarrow.ChunkedArray
-        Numbers.
+        Numbers of any type.
     kind : str
         Name of the Arrow type in ``fit``.
 
@@ -119,14 +120,14 @@ def as_float(numbers: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:
 
 
 def as_numbers(values: pa.ChunkedArray, name: str, kind: str = "double") -> pa.ChunkedArray:
-    """Return a column as numbers; texts are parsed, booleans are 0 and 1.
+    """Return a column as numbers. Texts are parsed, and booleans become 0 and 1.
 
-    Decimals become the nearest floats, as the same numbers in text do; Arrow's cast is not exact.
+    Decimals become the nearest floats by way of text, as the cast of Arrow is not exact.
 
     Raises
     ------
     DataError
-        If a value is none.
+        If a value is not a number.
     """
     if pa.types.is_decimal(values.type):
         return values.cast(pa.string()).cast(pa.float64())
@@ -139,7 +140,7 @@ def as_numbers(values: pa.ChunkedArray, name: str, kind: str = "double") -> pa.C
     return as_float(_parsed(values, pa.float64(), name, "numbers"), kind)
 
 
-def _truths(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+def _booleans(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     if pa.types.is_boolean(values.type):
         return values
     if is_number(values.type):
@@ -148,9 +149,11 @@ def _truths(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
             return pc.equal(values.cast(pa.float64()), 1.0)
     if is_text(values.type):
         words = pc.utf8_lower(pc.utf8_trim_whitespace(values))
-        place = pc.index_in(words, value_set=pa.array(list(_TRUTHS)))
+        place = pc.index_in(words, value_set=pa.array(list(_BOOLEANS)))
         if place.null_count == values.null_count:
-            return pa.chunked_array([pa.array(list(_TRUTHS.values())).take(place.combine_chunks())])
+            return pa.chunked_array(
+                [pa.array(list(_BOOLEANS.values())).take(place.combine_chunks())]
+            )
     raise _refusal(name, "true and false", values)
 
 
@@ -165,19 +168,19 @@ def _instants(values: pa.ChunkedArray, kind: ColumnType, name: str) -> pa.Chunke
 
 
 def in_zone(values: pa.ChunkedArray, zone: str | None, name: str = "") -> pa.ChunkedArray:
-    """Return instants with the zone of ``fit``, or without one where it had none.
+    """Return instants with a time zone if ``fit`` saw one, and without one otherwise.
 
-    Instants with a zone become the time on the clock of their own zone; instants without one are
-    taken as the time on the clock of ``zone``.
+    If ``fit`` saw no zone, instants with a zone become the local time of that zone. If ``fit`` saw
+    a zone, instants without one are taken as local time of it.
 
     Parameters
     ----------
     values : pyarrow.ChunkedArray
         Timestamps or dates.
     zone : str or None
-        Of ``fit``.
+        Zone in ``fit``.
     name : str, default=""
-        Of the column; empty leaves the warning out.
+        Name of the column. If it is empty, no warning is issued.
 
     Returns
     -------
@@ -187,7 +190,7 @@ def in_zone(values: pa.ChunkedArray, zone: str | None, name: str = "") -> pa.Chu
     Warns
     -----
     DataWarning
-        If only one side has a zone.
+        If only one of batch and ``fit`` has a zone.
     """
     own = getattr(values.type, "tz", None)
     if (own is None) == (zone is None):
@@ -196,26 +199,26 @@ def in_zone(values: pa.ChunkedArray, zone: str | None, name: str = "") -> pa.Chu
         if name:
             warn_columns(
                 [name],
-                "come with a time zone and had none in fit; the time on their clock is used",
+                "have a time zone and had none in fit; their local time is used",
                 "Give times without a zone.",
             )
         return pc.local_timestamp(values)
     if name:
         warn_columns(
             [name],
-            f"come without a time zone and had one in fit; they are taken for times in {zone}",
+            f"have no time zone and had one in fit; they are taken for times in {zone}",
             "Give times with their zone.",
         )
     return pc.assume_timezone(values, zone, ambiguous="earliest", nonexistent="latest")
 
 
-def _spans(values: pa.ChunkedArray, kind: ColumnType, name: str) -> pa.ChunkedArray:
+def _durations_or_times(values: pa.ChunkedArray, kind: ColumnType, name: str) -> pa.ChunkedArray:
     noun = "durations" if kind.name == "duration" else "times of day"
     is_one = pa.types.is_duration if kind.name == "duration" else pa.types.is_time
     if is_text(values.type) and kind.name == "duration":
         return _parsed_durations(values, name)
     if is_text(values.type):
-        # Arrow reads a time of day only behind a date.
+        # Arrow parses a time of day only after a date.
         dated = pc.binary_join_element_wise("1970-01-01", pc.utf8_trim_whitespace(values), " ")
         return _parsed(dated, pa.timestamp("us"), name, noun).cast(pa.time64("us"))
     if not is_one(values.type):
@@ -233,7 +236,7 @@ def _parsed_durations(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
 
 
 def _without_gaps(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return trimmed texts, without those that say that a cell is missing."""
+    """Return trimmed texts in which empty and NaN texts are missing."""
     trimmed = pc.utf8_trim_whitespace(values)
     gaps = pc.is_in(trimmed, value_set=pa.array(["", "NaN", "nan"]))
     return pc.if_else(gaps, pa.scalar(None, trimmed.type), trimmed)
@@ -247,7 +250,7 @@ def _wrong_text(name: str, noun: str, values: pa.ChunkedArray, row: int) -> Data
 
 
 def _parsed_instants(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
-    """Return texts in ISO form as instants, with a zone where they have one."""
+    """Return ISO 8601 texts as instants, with a zone if they have one."""
     trimmed = pc.utf8_trim_whitespace(values)
     for target in (pa.timestamp("ns"), pa.timestamp("ns", "UTC"), pa.timestamp("us")):
         try:
@@ -258,7 +261,7 @@ def _parsed_instants(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
 
 
 def _parsed(values: pa.ChunkedArray, target: pa.DataType, name: str, noun: str) -> pa.ChunkedArray:
-    """Return texts as values of a type; name the first that is none."""
+    """Return texts cast to a type, or raise DataError for the first that cannot be cast."""
     trimmed = _without_gaps(values)
     try:
         return trimmed.cast(target)
@@ -267,7 +270,7 @@ def _parsed(values: pa.ChunkedArray, target: pa.DataType, name: str, noun: str) 
 
 
 def _first_failure(values: pa.ChunkedArray, target: pa.DataType) -> int:
-    """Return the index of the first cell that cannot be cast, found by halving."""
+    """Return the index of the first cell that cannot be cast, found by bisection."""
     low, high = 0, len(values)
     while high - low > 1:
         middle = (low + high) // 2
@@ -288,24 +291,24 @@ def _refusal(name: str, noun: str, values: pa.ChunkedArray) -> DataError:
 def like_categories(
     values: pa.ChunkedArray, categories: tuple[str | int | float | bool, ...], name: str
 ) -> pa.ChunkedArray:
-    """Return values in the type of the categories of ``fit``, so that equal ones compare equal.
+    """Return values in the type of the categories of ``fit``.
 
-    Whole numbers become the texts of their digits where categories are texts, and texts of
-    numbers become numbers where categories are numbers.
+    Integers become texts of their digits if the categories are texts. Texts of numbers become
+    numbers if the categories are numbers.
 
     Parameters
     ----------
     values : pyarrow.ChunkedArray
         Values of the batch.
     categories : tuple
-        Of one type; empty where ``fit`` saw no value.
+        Categories of one type, empty if ``fit`` saw no value.
     name : str
-        Of the column, for messages.
+        Name of the column, for messages.
 
     Returns
     -------
     pyarrow.ChunkedArray
-        Missing where a cell was missing.
+        Values of the type of the categories, null for missing cells.
 
     Raises
     ------
@@ -318,7 +321,7 @@ def like_categories(
     if is_text(wanted):
         return _texts(values, categories, name)
     if pa.types.is_boolean(wanted):
-        return _truths(values, name)
+        return _booleans(values, name)
     if not is_number(wanted):
         if values.type != wanted:
             raise _refusal(name, f"categories of {wanted}", values)
@@ -327,7 +330,7 @@ def like_categories(
     if pa.types.is_floating(wanted):
         return amounts
     whole = pc.equal(pc.round(amounts), amounts)
-    # A number with decimals is none of whole categories: it is unknown, not missing.
+    # A fraction equals no integer category: it is unknown, not missing.
     kept = pc.if_else(pc.or_kleene(whole, pc.is_null(amounts)), amounts, float(_NO_CATEGORY))
     return kept.cast(wanted, safe=False)
 
@@ -348,7 +351,7 @@ def _texts(
 
 
 def _digits(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return numbers as texts; 12.0 becomes "12", for gaps turn whole numbers into floats."""
+    """Return numbers as texts. 12.0 becomes "12", as gaps turn integers into floats."""
     amounts = values.cast(pa.float64())
     if pc.any(pc.is_nan(amounts)).as_py():
         amounts = pc.if_else(pc.is_nan(amounts), None, amounts)

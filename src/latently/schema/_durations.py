@@ -1,4 +1,4 @@
-"""Durations in text: ``1 days 02:03:04``, ``02:03:04.5``, ``1 day, 2:03:04`` and ``P1DT2H3M4S``."""
+"""Parse and write durations such as ``1 days 02:03:04``, ``1 day, 2:03:04`` and ``P1DT2H3M4S``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-# As many digits as 64 bits hold in nanoseconds.
+# The numbers of digits are those of 64-bit nanoseconds.
 _CLOCK = (
     r"^(?P<sign>[-+])?(?:(?P<days>\d{1,5}) days?(?P<comma>,)? ?)?"
     r"(?:(?P<plus>[-+])?(?P<hours>\d{1,5}):(?P<minutes>\d{2}):(?P<seconds>\d{2})"
@@ -24,10 +24,10 @@ _DAY = 86_400 * 10**6
 
 
 def parse_durations(cells: Any) -> Any:
-    """Return texts as durations, null where one is none.
+    """Return texts as durations, null for texts that are no duration.
 
-    As in pandas, the sign of the days is that of the clock, unless that has its own; behind a
-    comma the clock is added, as Python writes it.
+    As in pandas, the sign of the days applies to the clock time unless that has its own sign.
+    After a comma the clock time is positive, as Python writes it.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def parse_durations(cells: Any) -> Any:
     Returns
     -------
     pyarrow.Array or ChunkedArray
-        Durations in microseconds, in nanoseconds where a cell has more digits.
+        Durations in microseconds, or in nanoseconds if a cell has more than six decimals.
     """
     clock, iso = (pc.extract_regex(cells, pattern) for pattern in (_CLOCK, _ISO))
     found = [_group(clock, iso, name) for name in (*_PARTS, "fraction")]
@@ -59,12 +59,12 @@ def parse_durations(cells: Any) -> Any:
 
 
 def write_durations(column: Any) -> Any:
-    """Return durations as text, as pandas writes them: ``-1 days +23:59:00``.
+    """Return durations as text in the format of pandas, such as ``-1 days +23:59:00``.
 
     Parameters
     ----------
     column : pyarrow.ChunkedArray
-        Durations of any unit.
+        Durations in any unit.
 
     Returns
     -------

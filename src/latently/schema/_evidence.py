@@ -1,4 +1,4 @@
-"""Evidence of the values that a column with distances can hold, gathered piece by piece."""
+"""Statistics of numeric and time columns, gathered in pieces, that determine their support."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ from latently.schema._grid import NO_GRID, Grid, grid_of_whole
 from latently.schema._support import Support
 from latently.schema._times import NANOSECONDS
 
-#: Whole numbers up to here have their own float.
+#: Integers below this have a float64 of their own.
 _EXACT = 2.0**53
-#: Digits after the first digit of the largest value that a grid may have, and most decimals.
+#: Largest number of digits of a grid after the first digit of the largest value, and of decimals.
 _DIGITS, _MOST_DECIMALS = 7, 12
-#: Fewer distinct values than this show no common step beyond the last digit.
+#: With fewer distinct values, the step of the grid is one unit of the last digit.
 _MIN_DISTINCT = 8
-#: A value that at least this share of the observed cells hold, and so many, is a point mass.
+#: Least share of the observed cells, and least count, of a value that is a point mass.
 _MIN_SHARE, _MIN_COUNT = 0.05, 5
-#: ... if it is so many times as frequent as rounding makes the mode of a normal distribution.
+#: Least ratio of its share to the share of the mode of a normal distribution on the same grid.
 _EXCESS = 3 / math.sqrt(2 * math.pi)
-#: A column of at most so many distinct values, each held by so many rows on average, has no others.
+#: A column of at most this many distinct values, with this many rows each, holds only these.
 _MOST_LEVELS, _ROWS_A_LEVEL = 20, 10
-#: Distinct values are counted among this many rows of a piece.
+#: Number of rows of a piece among which distinct values are counted.
 _COUNTED_ROWS = 20_000
 _COLUMNS_AT_ONCE = 32
-#: Fewer distinct times than this show no weekdays without any.
+#: With fewer distinct times, all weekdays are possible.
 _MIN_WEEKLY = 20
 _FREE = (0.0, 0.0, 0.0, 0.0)
-#: Natural steps of times, in nanoseconds.
+#: Candidate steps of times in nanoseconds.
 _NATURAL = (86_400 * 10**9, 3_600 * 10**9, 60 * 10**9, 10**9, 10**6, 10**3)
 
 
 class Mass(NamedTuple):
-    """A value that many cells share.
+    """A point mass: a value that many cells share.
 
     Attributes
     ----------
     value : float
         The value.
     below, upto : float
-        Shares of the cells below it, and up to it.
+        Shares of the observed cells below it, and up to and including it.
     before, after : float
-        The next smaller and the next larger value; the value itself where there is none.
+        The next smaller and the next larger value, or the value itself if there is none.
     is_excess : bool
-        True where rounding to the grid alone would not bring the value back as often.
+        True if the value is more frequent than rounding to the grid explains.
     """
 
     value: float
@@ -61,14 +61,14 @@ class Mass(NamedTuple):
 
 @dataclass
 class Evidence:
-    """Evidence of one column: numbers, or whole ticks of times.
+    """Statistics of one column of numbers, or of times in whole ticks.
 
     Parameters
     ----------
     tick : int, default=0
-        Nanoseconds of a tick; 0 for numbers.
+        Length of a tick in nanoseconds, 0 for numbers.
     is_instant : bool, default=False
-        True for times that have a place within a day.
+        True for dates and instants, which have a position in the day, the week and the month.
     """
 
     tick: int = 0
@@ -85,7 +85,7 @@ class Evidence:
     months: Months | None = None
 
     def update(self, values: np.ndarray, n_rows: int) -> Self:
-        """Add the observed values of the next rows: floats, or int64 ticks."""
+        """Add the observed values of the next rows, as floats or int64 ticks."""
         self.n_rows += n_rows
         if not len(values):
             return self
@@ -113,11 +113,11 @@ class Evidence:
         return NANOSECONDS["D"] // self.tick
 
     def state(self) -> dict[str, Any]:
-        """Return what was gathered, as plain values."""
+        """Return the statistics as plain values."""
         return asdict(self) | {"counts": [*self.counts.items()]}
 
     def merge(self, state: Mapping[str, Any]) -> None:
-        """Add what was gathered of other rows."""
+        """Add the statistics of other rows."""
         self.n_rows += state["n_rows"]
         self.n_values += state["n_values"]
         self.low, self.high = min(self.low, state["low"]), max(self.high, state["high"])
@@ -132,7 +132,7 @@ class Evidence:
             self._add_calendar(*parts)
 
     def _count(self, values: np.ndarray) -> None:
-        """Count the values that many of these rows, or of those before, hold."""
+        """Count the values that are frequent in these rows or in earlier ones."""
         some = values[:: math.ceil(len(values) / _COUNTED_ROWS)]
         distinct, counts = np.unique(some, return_counts=True)
         self.n_distinct = max(self.n_distinct, len(distinct))
@@ -152,31 +152,31 @@ class Evidence:
 
     @property
     def steps(self) -> Grid:
-        """The grid, its step no coarser than the evidence shows."""
+        """The grid, with a finer step if there are too few distinct values."""
         grid = NO_GRID if self.grid is None else Grid(*self.grid)
         if not grid.step or self.n_distinct >= _MIN_DISTINCT:
             return grid
         if not self.tick:
             return grid._replace(step=1)
-        # A common step of few times is a natural one, at which all of them lie.
+        # Few times have the largest candidate step that fits all of them.
         natural = (n // self.tick for n in _NATURAL if n % self.tick == 0 and n >= self.tick)
         whole = math.gcd(grid.anchor, grid.step)
         return grid._replace(step=next((n for n in natural if whole % n == 0), 1))
 
     def _has_calendar(self, days: int, n_distinct: int = _MIN_DISTINCT) -> bool:
-        """Return True for times that span so many days, and are enough to show when they occur."""
+        """Return True for instants that span ``days`` days and have ``n_distinct`` values."""
         spans = self.hours is not None and self.high - self.low >= days * self._day
         return spans and self.n_distinct >= n_distinct
 
     def day(self, origin: int) -> tuple[float, float, float, float]:
-        """Return the length of a day in ticks, the hours that occur, and that of the origin."""
+        """Return length of a day, first and last time of day, and of the origin, in ticks."""
         if self.hours is None or not self._has_calendar(2):
             return _FREE
         first, last = self.hours.arc(self._day)
         return float(self._day), float(first), float(last), float(origin % self._day)
 
     def week(self, origin: int) -> tuple[float, float, float, float]:
-        """Return the same of a week."""
+        """Return the same for a week."""
         if self.weekly is None or not self._has_calendar(28, _MIN_WEEKLY):
             return _FREE
         week = 7 * self._day
@@ -184,16 +184,16 @@ class Evidence:
         return float(week), float(first), float(last), float(origin % week)
 
     def month(self, origin: int) -> tuple[float, float, float, float]:
-        """Return the step and first of the months, days added, and the day of the origin."""
+        """Return step and anchor of the months, the days to add, and the day of the origin."""
         if self.months is None or not self._has_calendar(2):
             return _FREE
         shift, grid = self.months.grid()
         return float(grid.step), float(grid.anchor), float(shift), float(origin // self._day)
 
     def masses(self, spread: float) -> list[Mass]:
-        """Return the values that many cells share, in ascending order.
+        """Return the point masses in ascending order.
 
-        These are the values that are too frequent for a smooth distribution, or all values where
+        These are the values that are too frequent for a smooth distribution, or all values if
         the column has few.
         """
         if not (self.low < self.high and spread > 0):
@@ -219,7 +219,7 @@ class Evidence:
 
 
 def _grid_of(values: np.ndarray) -> Grid:
-    """Return the coarsest grid of decimal numbers that all values lie on."""
+    """Return the coarsest grid of decimal numbers that holds all values."""
     largest = float(np.abs(values).max())
     if not 0 < largest < _EXACT:
         return Grid(0, 0, 1) if largest == 0 else NO_GRID
@@ -235,7 +235,7 @@ def _grid_of(values: np.ndarray) -> Grid:
 
 
 def _lies_on(values: np.ndarray, decimals: int) -> bool:
-    """Return True where all values are decimal numbers of so few decimals, or their float32."""
+    """Return True if all values have at most ``decimals`` decimals, also after float32 rounding."""
     factor = 10.0**decimals
     rounded = np.rint(values * factor) / factor
     if np.array_equal(rounded, values):
@@ -247,23 +247,23 @@ def _lies_on(values: np.ndarray, decimals: int) -> bool:
 
 
 def evidence_of(matrix: np.ndarray, evidence: Sequence[Evidence] | None = None) -> list[Evidence]:
-    """Return the evidence of each column of a matrix of numbers, NaN left out.
+    """Return the statistics of each column of a matrix, without NaN.
 
     Parameters
     ----------
     matrix : ndarray of shape (n_samples, n_columns)
         The next rows.
     evidence : sequence of Evidence or None, default=None
-        Of the rows before, which is added to; None begins anew.
+        Statistics of the rows before, which are updated in place. None starts from no rows.
 
     Returns
     -------
     list of Evidence
-        One a column.
+        One per column.
     """
     found = [Evidence() for _ in matrix.T] if evidence is None else list(evidence)
     for start in range(0, len(found), _COLUMNS_AT_ONCE):
-        # Columns of a row-major matrix are read one cache line at a time: copy some together.
+        # Copy some columns at once: those of a row-major matrix share cache lines.
         columns = matrix[:, start : start + _COLUMNS_AT_ONCE].T
         block = np.ascontiguousarray(columns, dtype=np.float64)
         for one, column in zip(found[start:], block, strict=False):
@@ -284,11 +284,11 @@ def support_of(
     Parameters
     ----------
     evidence : sequence of Evidence
-        One a measured column, in encoded order.
+        Statistics of each measured column, in encoded order.
     origins : sequence of int
-        Ticks that times are counted from; 0 for numbers.
+        Origin of times in ticks, 0 for numbers.
     spreads : ndarray of shape (n_measured,)
-        Standard deviation of each column, in its own unit.
+        Standard deviation of each column in its own unit.
     gaps : ndarray of shape (n_columns,)
         Share of missing cells.
     has_masses : sequence of bool
@@ -297,7 +297,8 @@ def support_of(
     Returns
     -------
     Support
-        Excessive point masses take the answers that are nearer to them than to the next value.
+        Support in which outputs nearer to an excess point mass than to the neighbouring value are
+        rounded to the mass.
     """
     grids = [one.steps for one in evidence]
     start = np.array(origins, dtype=np.float64)
@@ -308,7 +309,7 @@ def support_of(
         for mass in one.masses(float(spreads[place]))
     ]
     shares = np.array([[mass.below, mass.upto] for _, mass in masses], dtype=np.float64)
-    # Whole ticks are subtracted before they become floats.
+    # Subtract integer ticks before the conversion to float, which would round them.
     values = np.array(
         [
             [value - origins[place] for value in (mass.before, mass.value, mass.after)]
@@ -326,9 +327,9 @@ def support_of(
         anchor=_numbers(
             grid.anchor - origin for grid, origin in zip(grids, origins, strict=True)
         ),
-        day=_fours(one.day(start) for one, start in zip(evidence, origins, strict=True)),
-        week=_fours(one.week(start) for one, start in zip(evidence, origins, strict=True)),
-        month=_fours(one.month(start) for one, start in zip(evidence, origins, strict=True)),
+        day=_four_rows(one.day(start) for one, start in zip(evidence, origins, strict=True)),
+        week=_four_rows(one.week(start) for one, start in zip(evidence, origins, strict=True)),
+        month=_four_rows(one.month(start) for one, start in zip(evidence, origins, strict=True)),
         mass_column=np.array([place for place, *_ in masses], dtype=np.int64),
         masses=np.stack(
             [
@@ -344,7 +345,7 @@ def support_of(
     )  # fmt: skip
 
 
-def _fours(rows: Iterable[tuple[float, float, float, float]]) -> np.ndarray:
+def _four_rows(rows: Iterable[tuple[float, float, float, float]]) -> np.ndarray:
     return np.array(list(rows), dtype=np.float64).reshape(-1, 4).T.copy()
 
 

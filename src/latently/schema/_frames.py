@@ -1,4 +1,4 @@
-"""Frames of any library <-> Arrow tables, with the user's own types on the way back."""
+"""Convert frames of any library to Arrow tables, and back to the types of the user."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Frames = Literal["pandas", "polars", "pyarrow"]
 
 
 def arrow_table(frame: nw.DataFrame[Any]) -> pa.Table:
-    """Return a frame as an Arrow table; name the first column that cannot be.
+    """Return a frame as an Arrow table.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def arrow_table(frame: nw.DataFrame[Any]) -> pa.Table:
     Returns
     -------
     pyarrow.Table
-        Column by column, NaN of pandas as null.
+        The same columns, with null for NaN of pandas.
 
     Raises
     ------
@@ -61,12 +61,12 @@ def text_names(names: Iterable[Any]) -> list[str]:
     Parameters
     ----------
     names : iterable of hashable
-        Texts, or labels of pandas such as 0, 1 and so on.
+        Texts, or labels of pandas such as 0 and 1.
 
     Returns
     -------
     list of str
-        The texts themselves, and the text of any label.
+        Texts unchanged, and other labels as text.
     """
     return [name if type(name) is str else str(name) for name in names]
 
@@ -88,15 +88,15 @@ def _arrow_column(name: str, series: nw.Series[Any]) -> pa.ChunkedArray:
 
 
 def _check_dates(native: Any, column: pa.ChunkedArray) -> None:
-    """Raise TypeError where dates are among moments, whose time of day Arrow would drop."""
+    """Raise TypeError for a mixture of dates and instants, whose time of day Arrow would drop."""
     if column.type == pa.date32() and str(getattr(native, "dtype", "")) == "object":
         days = column.to_pandas(date_as_object=True).to_numpy()
         if not (native.isna().to_numpy() | (native.to_numpy() == days)).all():
-            raise TypeError("dates among moments")
+            raise TypeError("dates mixed with instants")
 
 
 def plain_frame(X: Any) -> Any:
-    """Return a frame whose rows can be selected: text views become large texts.
+    """Return a frame whose rows can be selected, with large strings for string views.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def plain_frame(X: Any) -> Any:
     Returns
     -------
     DataFrame or Table
-        In the same library.
+        A frame of the same library.
     """
     if not isinstance(X, pa.Table):
         return with_plain_texts(X) if hasattr(getattr(X, "dtypes", None), "items") else X
@@ -129,7 +129,7 @@ def _check_finite(name: str, column: pa.ChunkedArray) -> None:
 
 
 def table_spec(frame: nw.DataFrame[Any], table: pa.Table) -> TableSpec:
-    """Return the record of a frame's container, column names and types."""
+    """Return the container, column names and types of a frame."""
     container = container_of(frame.to_native())
     series = [frame.get_column(name) for name in frame.columns]
     types = tuple(
@@ -144,7 +144,7 @@ def table_spec(frame: nw.DataFrame[Any], table: pa.Table) -> TableSpec:
 
 
 def _labels_of(names: Sequence[Any]) -> tuple[Label, ...] | None:
-    """Return the names of columns that are no texts, as far as a model file can hold them."""
+    """Return column labels that are not texts, or None if a model file cannot store them."""
     if all(isinstance(name, str) for name in names):
         return None
     labels = tuple(_plain_label(name) for name in names)
@@ -163,12 +163,12 @@ def _is_label(label: Any) -> bool:
 
 
 def table_spec_of(table: pa.Table) -> TableSpec:
-    """Return the record of an Arrow table."""
+    """Return the container, column names and types of an Arrow table."""
     return table_spec(nw.from_native(table, eager_only=True), table)
 
 
 def container_of(data: Any) -> Container:
-    """Return the library that rows come from; modin and the like come back as pandas."""
+    """Return the library of rows. Libraries such as modin count as pandas."""
     if not nw.dependencies.is_into_dataframe(data):
         return "numpy"
     implementation = nw.from_native(data, eager_only=True).implementation
@@ -180,7 +180,7 @@ def container_of(data: Any) -> Container:
 def _column_type(series: nw.Series[Any], kind: pa.DataType, container: Container) -> ColumnType:
     own = series.to_native()
     native = pandas_word(own.dtype) if container == "pandas" else None
-    # The type of the user's, where it was read as another one.
+    # The original type, if the column was converted while reading.
     word = {"pyarrow": "type", "pandas": "pyarrow_dtype"}.get(container, "")
     kind = getattr(own if container == "pyarrow" else own.dtype, word, kind)
     if pa.types.is_dictionary(kind):
@@ -220,9 +220,9 @@ def typed_column(values: pa.Array, kind: ColumnType, categories: tuple[Any, ...]
 
 
 def _decimals(values: pa.Array, target: pa.DataType) -> pa.Array:
-    """Round to the scale of decimals, within their range; a missing number stays missing."""
+    """Return numbers as decimals, rounded to their scale and clipped to their range."""
     numbers = values.to_numpy(zero_copy_only=False)
-    # Below the first number that has too many digits.
+    # The largest float below the first number that has too many digits.
     most = np.nextafter(10.0 ** (target.precision - target.scale), 0) - 0.5 * 10.0**-target.scale
     clipped = pa.array(np.clip(numbers, -most, most), mask=np.isnan(numbers))
     wide = pa.decimal256(target.precision, target.scale)
@@ -230,15 +230,15 @@ def _decimals(values: pa.Array, target: pa.DataType) -> pa.Array:
 
 
 def whole_numbers(values: pa.Array, target: pa.DataType) -> pa.Array:
-    """Round to whole numbers within the range of their type; a missing number stays missing."""
+    """Return numbers as integers, rounded and clipped to the range of their type."""
     numbers = values.to_numpy(zero_copy_only=False)
     return pa.array(rounded(numbers, np.dtype(str(target))), target, mask=np.isnan(numbers))
 
 
 def rounded(numbers: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
-    """Round and clip to a whole-number type; NaN becomes zero."""
+    """Return numbers rounded and clipped to an integer type, with zero for NaN."""
     info = np.iinfo(dtype)
-    # float64 cannot hold the largest 64-bit integers: the next float below can be cast safely.
+    # float64 cannot hold the largest 64-bit integers. The next smaller float can be cast safely.
     high = np.nextafter(float(info.max), 0) if info.bits == 64 else float(info.max)
     whole = np.clip(np.rint(np.nan_to_num(numbers, nan=0.0)), float(info.min), high)
     answer: np.ndarray = whole.astype(dtype)
@@ -253,23 +253,23 @@ def native_frame(table: pa.Table, spec: TableSpec, container: Frames, like: Any 
     table : pyarrow.Table
         Typed columns.
     spec : TableSpec
-        The columns' own types in the container that ``fit`` saw.
+        Types of the columns in the container that ``fit`` saw.
     container : {"pandas", "polars", "pyarrow"}
-        The library wanted.
+        Library of the returned frame.
     like : object or None, default=None
-        A frame whose row index the answer takes over (pandas).
+        A frame of pandas whose index, and labels of as many columns, are copied.
 
     Returns
     -------
     DataFrame or Table
-        In the user's library.
+        A frame of the user's library.
     """
     if container == "pyarrow":
         return table
     if container == "polars":
         return _with_enums(nw.from_arrow(table, backend=container), table).to_native()
     is_typed = spec.container == "pandas"
-    # Beside a gap, a large whole number would lose its last digits as a float.
+    # In a column with gaps, a large integer would lose its last digits as a float.
     native = table.to_pandas(integer_object_nulls=is_typed)
     if is_typed:
         native = with_pandas_types(native, spec)
@@ -282,7 +282,7 @@ def native_frame(table: pa.Table, spec: TableSpec, container: Frames, like: Any 
 
 
 def frame_like(numbers: np.ndarray, like: Any) -> Any:
-    """Return a matrix as a frame with the names, the index and the library of ``like``."""
+    """Return a matrix as a frame with the column names, index and library of ``like``."""
     container = container_of(like)
     assert container != "numpy"
     table = pa.table({f"x{i}": column for i, column in enumerate(numbers.T)})

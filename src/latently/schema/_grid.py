@@ -1,4 +1,4 @@
-"""Grids of decimal numbers."""
+"""Regular grids of decimal numbers."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 
 class Grid(NamedTuple):
-    """Values that are ``(anchor + k * step) / 10 ** decimals`` for whole k; no step, no grid."""
+    """Values ``(anchor + k * step) / 10 ** decimals`` for integers k. A zero step is no grid."""
 
     decimals: int
     anchor: int
     step: int
 
     def joined(self, other: Grid) -> Grid:
-        """Return the grid of the values of both."""
+        """Return the coarsest grid that contains two grids."""
         if not (self.step and other.step):
             return NO_GRID
         decimals = max(self.decimals, other.decimals)
@@ -33,6 +33,6 @@ NO_GRID = Grid(0, 0, 0)
 
 
 def grid_of_whole(ticks: np.ndarray) -> Grid:
-    """Return the coarsest grid that whole numbers lie on; the step of one number is one."""
+    """Return the coarsest grid of some integers. For a single value the step is one."""
     anchor = int(ticks.min())
     return Grid(0, anchor, int(np.gcd.reduce(ticks - anchor)) or 1)

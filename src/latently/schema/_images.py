@@ -1,4 +1,4 @@
-"""When an array is a stack of images, what range its pixels use, and on what scale they are."""
+"""Recognition of image arrays, the range of their pixels, and conversion between scales."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from latently._notices import warn
 from latently.exceptions import DataError
 from latently.schema._records import ImageSpec
 
-#: Largest grey level of whole numbers that need not be declared as images.
+#: Largest grey level of integers that count as images without a declaration.
 _MOST_GREY = 255
-#: Share of the pixels at each end that does not decide on the range, and the fewest pixels that
-#: are judged so.
+#: Share of the pixels at each end that is left out of the range, and the least number of pixels
+#: for which it is.
 _TRIMMED, _FEWEST = 5e-3, 200
-#: Pixels farther from the range of the others than so many times that range are hot (or dead).
+#: Pixels farther from the range of the others than this multiple of it are hot (or dead).
 FAR = 3.0
-#: Least share of the bit depth, or of [0, 1], that pixels use for it to be their range.
+#: Least share of the bit depth, or of [0, 1], that must be used to scale by all of it.
 _LEAST_USED = 0.25
-#: What is added to a range that is smaller, on each side.
+#: Margin on each side of a smaller range, as a share of it.
 _MARGIN = 1 / 16
-#: Pixels that quantiles are taken of.
+#: Number of pixels from which quantiles are computed.
 _SAMPLE = 1 << 20
-#: Least share of the range of fit that pixels must fill where their scale is not known.
+#: Least share of the range of fit that pixels of unknown scale must fill.
 _LEAST_FILL = 1 / 16
-#: Ranges of channels that differ by such a factor do not look like those of one image.
+#: Channels whose ranges differ by this factor do not count as channels of an image.
 _UNLIKE = 20.0
 _MOST_CHANNELS = 4
 
 
 class PixelRange(NamedTuple):
-    """The range of the pixels of some images.
+    """Ranges of the pixels of some images.
 
     Attributes
     ----------
     used : tuple of (float, float)
-        Lowest and highest pixel, hot and dead ones left out.
+        Lowest and highest pixel, without hot and dead pixels.
     natural : tuple of (float, float)
-        The bit depth that they need; [0, 1] for floats within it; else the range used.
+        Range of the bit depth for integers, [0, 1] for floats within it, or the used range.
     scaled : tuple of (float, float)
-        What is scaled to [0, 1]: the natural range where a quarter of it is used, else the range
-        used with a margin.
+        Range that is scaled to [0, 1]. It is the natural range if a quarter of it is used, or else
+        the used range with a margin.
     """
 
     used: tuple[float, float]
@@ -51,15 +51,18 @@ class PixelRange(NamedTuple):
 
 
 def why_no_images(stack: np.ndarray) -> str:
-    """Return why an array of three or four axes is not taken for images; empty where it is.
+    """Return the reason why an array of three or four axes is no stack of images, or "".
 
-    Images are unsigned integers or booleans; or numbers that all lie within [0, 1]; or whole
-    numbers from 0 to 255, unless an axis of 2 to 4 channels has channels of unlike range.
+    The following arrays are images:
+
+    - unsigned integers and booleans,
+    - numbers within [0, 1],
+    - whole numbers from 0 to 255, unless an axis of 2 to 4 channels has unlike ranges.
 
     Parameters
     ----------
     stack : ndarray
-        Numbers of three or four axes, none infinite.
+        Finite numbers or NaN, of three or four axes.
 
     Returns
     -------
@@ -77,17 +80,17 @@ def why_no_images(stack: np.ndarray) -> str:
 
 
 def unlike_channels(stack: np.ndarray) -> str:
-    """Return the ranges of channels where they differ twentyfold; empty where none do.
+    """Return the smallest and largest range of channels that differ by a factor of 20, or "".
 
     Parameters
     ----------
     stack : ndarray
-        Numbers of three or four axes; the last axis, or the second, may be one of channels.
+        Numbers of three or four axes. The last or the second axis may be the channels.
 
     Returns
     -------
     str
-        The smallest and the largest range.
+        Both ranges in words.
     """
     for axis in (stack.ndim - 1, 1):
         if not 2 <= stack.shape[axis] <= _MOST_CHANNELS:
@@ -101,7 +104,7 @@ def unlike_channels(stack: np.ndarray) -> str:
 
 
 def pixel_range(stacks: Sequence[np.ndarray]) -> PixelRange:
-    """Return the range that the pixels of some images really use.
+    """Return the ranges of the pixels of some images.
 
     Parameters
     ----------
@@ -111,7 +114,7 @@ def pixel_range(stacks: Sequence[np.ndarray]) -> PixelRange:
     Returns
     -------
     PixelRange
-        The same range whatever the order of the images.
+        Ranges that do not depend on the order of the images.
     """
     low, high = _without_far(stacks, extremes(stacks))
     is_integer = stacks[0].dtype.kind in "iu"
@@ -127,10 +130,10 @@ def pixel_range(stacks: Sequence[np.ndarray]) -> PixelRange:
 
 
 def white_of(stack: np.ndarray) -> float:
-    """Return the value of white on the scale of some images; 0 where they do not show it.
+    """Return the value of white on the scale of some images, or 0 if it is unknown.
 
-    White is 1 for booleans and for floats within [0, 1], and 255 for 8 bits. Wider unsigned
-    integers show it if a pixel needs all of their bits.
+    White is 1 for booleans and for floats within [0, 1], and 255 for 8 bits. For wider unsigned
+    integers it is their largest value if a pixel uses the highest bit.
 
     Parameters
     ----------
@@ -140,7 +143,7 @@ def white_of(stack: np.ndarray) -> float:
     Returns
     -------
     float
-        1, 255, 65,535 and so on, or 0.
+        A value such as 1, 255 or 65,535, or 0.
     """
     if stack.dtype.kind == "b":
         return 1.0
@@ -152,24 +155,24 @@ def white_of(stack: np.ndarray) -> float:
 
 
 def factor_to(spec: ImageSpec, stack: np.ndarray) -> float:
-    """Return what pixels are multiplied by to be on the scale of ``fit``.
+    """Return the factor that converts pixels to the scale of ``fit``.
 
     Parameters
     ----------
     spec : ImageSpec
-        The images of ``fit``.
+        Record of the images of ``fit``.
     stack : ndarray
-        Other images, of any type.
+        Images of any type.
 
     Returns
     -------
     float
-        1 where the scale is the same already.
+        The factor, 1 if the images are on the scale of ``fit``.
 
     Raises
     ------
     DataError
-        If the scale of the images cannot be told from their type and values.
+        If type and values do not determine the scale of the images.
     """
     if extremes([stack]) == (0, 0):
         return 1.0  # black is zero on every scale
@@ -184,7 +187,7 @@ def factor_to(spec: ImageSpec, stack: np.ndarray) -> float:
 
 
 def extremes(stacks: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Return the lowest and the highest number, NaN left out; zeros where there is none.
+    """Return the lowest and the highest number without NaN, or zeros if there is none.
 
     Parameters
     ----------
@@ -204,7 +207,7 @@ def extremes(stacks: Sequence[np.ndarray]) -> tuple[float, float]:
 
 
 def is_whole(stack: np.ndarray) -> bool:
-    """Return True if every number is whole; NaN does not count.
+    """Return True if every number is whole. NaN is ignored.
 
     Parameters
     ----------
@@ -224,7 +227,7 @@ def is_whole(stack: np.ndarray) -> bool:
 
 
 def _without_far(stacks: Sequence[np.ndarray], seen: tuple[float, float]) -> tuple[float, float]:
-    """Return both ends of the pixels that are not hot or dead."""
+    """Return the lowest and the highest pixel that are not hot or dead."""
     sample = _sampled(stacks)
     if len(sample) < _FEWEST:
         return seen
@@ -238,7 +241,7 @@ def _without_far(stacks: Sequence[np.ndarray], seen: tuple[float, float]) -> tup
 
 
 def _sampled(stacks: Sequence[np.ndarray]) -> np.ndarray:
-    """Return known pixels, at most about a million, drawn alike each time."""
+    """Return at most about a million observed pixels, drawn with a fixed seed."""
     share = min(_SAMPLE / max(sum(stack.size for stack in stacks), 1), 1.0)
     rng = np.random.default_rng(0)
     parts = [
@@ -250,7 +253,7 @@ def _sampled(stacks: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _bit_depth(low: float, high: float) -> tuple[float, float]:
-    """Return 0 to 255 for most images, 0 to 4,095 for 12-bit ones kept in 16 bits."""
+    """Return the range of the least bit depth, such as 0 to 4,095 for 12 bits stored in 16."""
     n_bits = max(int(high).bit_length(), int(low).bit_length(), 1)
     return 0.0 if low >= 0 else -float(2**n_bits), float(2**n_bits - 1)
 
@@ -262,12 +265,12 @@ def _real_range(low: float, high: float) -> tuple[float, float]:
 
 
 def _is_same_type(one: np.dtype[np.generic], other: np.dtype[np.generic]) -> bool:
-    """Return True for one kind of number: floats of any precision, integers of one size."""
+    """Return True for floats of any precision, and for integers of one kind and size."""
     return one.kind == other.kind and (one.kind == "f" or one.itemsize == other.itemsize)
 
 
 def _check_floats(spec: ImageSpec, stack: np.ndarray) -> None:
-    """Refuse, or doubt, floats that look like [0, 1] where ``fit`` saw larger grey levels."""
+    """Raise DataError, or warn, if floats seem to be on another scale than in ``fit``."""
     low, high = extremes([stack])
     span = spec.high - spec.low
     is_unit = low >= 0 and high <= 1
@@ -282,12 +285,12 @@ def _check_floats(spec: ImageSpec, stack: np.ndarray) -> None:
         raise _of_another_scale(spec, stack)
     warn(
         f"Images range from {low:g} to {high:g}, but those of fit from {spec.low:g} to "
-        f"{spec.high:g}. They are taken for dark ones; bring them to the scale of fit if not."
+        f"{spec.high:g}. They are taken for dark images. If they are not, rescale them as in fit."
     )
 
 
 def _converting(spec: ImageSpec, stack: np.ndarray) -> float:
-    """Return the factor between images of two types."""
+    """Return the factor from the scale of a stack to the scale of ``fit``, for unlike types."""
     theirs, ours = white_of(stack), spec.white
     low, high = extremes([stack])
     if stack.dtype.kind in "ui" and high <= 1 and ours == 1 and low >= 0:
@@ -302,20 +305,20 @@ def _converting(spec: ImageSpec, stack: np.ndarray) -> float:
 
 
 def _are_the_same_numbers(spec: ImageSpec, stack: np.ndarray, ends: tuple[float, float]) -> bool:
-    """Return True where values show that they are the grey levels of ``fit`` in another type."""
+    """Return True if the values are the grey levels of ``fit`` in another type."""
     fitted, span = np.dtype(spec.dtype), spec.high - spec.low
     if stack.dtype.kind == "b" or fitted.kind == "b":
         return False
     if ends[0] < spec.low - FAR * span or ends[1] > spec.high + FAR * span:
         return False
     if stack.dtype.kind == "u":
-        # Of unsigned integers the type says how many bits there are.
+        # The type of unsigned integers determines the number of bits.
         return fitted.kind != "u" and np.min_scalar_type(int(spec.high)) == stack.dtype
     return spec.white != 1 and ends[1] - ends[0] >= _LEAST_FILL * span
 
 
 def _mostly_beyond(spec: ImageSpec, stack: np.ndarray, factor: float) -> bool:
-    """Return True where most pixels that differ from the darkest lie far beyond the range."""
+    """Return True if most pixels above the darkest are far beyond the range of ``fit``."""
     low, high = extremes([stack])
     reach = FAR * (spec.high - spec.low)
     least, most = (spec.low - reach) / factor, (spec.high + reach) / factor
@@ -332,6 +335,6 @@ def _of_another_scale(spec: ImageSpec, stack: np.ndarray) -> DataError:
     low, high = extremes([stack])
     return DataError(
         f"Images must be on the scale of fit, {spec.dtype} from {spec.low:g} to {spec.high:g}, got "
-        f"{stack.dtype} from {low:g} to {high:g}. Scale them as those of fit were, and give them "
+        f"{stack.dtype} from {low:g} to {high:g}. Scale them as in fit, and give them "
         f"as {spec.dtype}."
     )

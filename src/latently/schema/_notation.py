@@ -1,4 +1,4 @@
-"""Notation of columns in text files: decimal sign, format of dates, words for gaps."""
+"""Notation of columns in text files: decimal sign, format of dates, units and gap words."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class Notation:
     Parameters
     ----------
     decimal : {"", ".", ","}, default=""
-        The decimal sign; empty where the cells show none, as whole numbers do.
+        The decimal sign, empty if the cells have none, as in a column of integers.
     thousands : str, default=""
-        The sign between groups of digits; empty where there is none.
+        The thousands separator, empty for none.
     dates : str, default=""
-        The format of dates and times, as ``strftime`` takes it; empty for ISO 8601.
+        The ``strftime`` format of dates and times, empty for ISO 8601.
     prefix, suffix : str, default=""
-        A sign of currency or percent before or after each number.
+        A unit such as a currency or percent sign, before or after each number.
     missing : tuple of str, default=()
-        Words for a gap, besides those that are known in every table.
+        Gap words in addition to the built-in ones.
     """
 
     decimal: Literal["", ".", ","] = ""
@@ -43,26 +43,26 @@ class Notation:
 
     @property
     def date_order(self) -> DateOrder | None:
-        """Which of day, month and year stands first; None for ISO 8601."""
+        """Order of day, month and year in dates, or None for ISO 8601."""
         found = [_ORDERS[letter] for letter in self.dates if letter in _ORDERS]
         return f"{found[0]}-first" if found else None  # type: ignore[return-value]
 
     def to_metadata(self) -> dict[bytes, bytes]:
-        """Return the metadata of an Arrow field that holds this notation."""
+        """Return this notation as the metadata of an Arrow field."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         found = {name: value for name, value in values.items() if value}
         return {_KEY: json.dumps(found).encode()}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[bytes, bytes] | None) -> Notation | None:
-        """Return the notation in the metadata of an Arrow field, None where there is none."""
+        """Return the notation in the metadata of an Arrow field, or None."""
         if not metadata or _KEY not in metadata:
             return None
         try:
             found = json.loads(metadata[_KEY])
             made = cls(**found | {"missing": tuple(found.get("missing", ()))})
         except (ValueError, TypeError, AttributeError):
-            return None  # of another program, or of another version
+            return None  # written by another program or version
         return None if wrong_field(made) else made
 
 
@@ -73,7 +73,7 @@ def notations_of(schema: pa.Schema) -> dict[str, Notation]:
 
 
 def with_notation(field: pa.Field, notation: Notation | None) -> pa.Field:
-    """Return an Arrow field that carries a notation; a plain one leaves no trace."""
+    """Return an Arrow field with a notation in its metadata. A default notation is left out."""
     if notation is None or notation == Notation():
         return field
     return field.with_metadata({**(field.metadata or {}), **notation.to_metadata()})

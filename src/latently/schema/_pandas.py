@@ -1,4 +1,4 @@
-"""The types of pandas that Arrow's types do not tell apart."""
+"""Types of pandas that have no distinct type in Arrow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from latently.exceptions import DataError
 from latently.schema._records import ColumnType, TableSpec
 from latently.schema._types import arrow_type, plain_column
 
-#: Word for a type of pandas that is Arrow's own.
+#: Word for a pandas type that wraps an Arrow type.
 ARROW = "ArrowDtype"
 _SPARSE = re.compile(r"Sparse\[(\w+), (.+)\]")
 _CATEGORIES = re.compile(r"category\[(.+)\]")
@@ -20,17 +20,17 @@ _TEXT = re.compile(r"(str|string)\[(python|pyarrow)\]")
 
 
 def pandas_word(dtype: Any) -> str:
-    """Return a word for a type of pandas, from which it is made again.
+    """Return a word for a type of pandas from which the type can be restored.
 
     Parameters
     ----------
     dtype : dtype
-        Of a column.
+        Type of a column.
 
     Returns
     -------
     str
-        Its name, with where texts are kept, and with the type of categories.
+        Name of the type, with the storage of texts and the type of categories.
     """
     if hasattr(dtype, "pyarrow_dtype"):
         return ARROW
@@ -43,7 +43,7 @@ def pandas_word(dtype: Any) -> str:
 
 
 def with_plain_texts(X: Any) -> Any:
-    """Return a frame of pandas with large texts for text views, which pandas cannot select from.
+    """Return a frame of pandas with large strings for string views, which it cannot select from.
 
     Parameters
     ----------
@@ -65,14 +65,14 @@ def with_plain_texts(X: Any) -> Any:
 
 
 def with_pandas_types(native: Any, spec: TableSpec) -> Any:
-    """Return a frame of pandas with the types of ``fit``.
+    """Return a frame of pandas in the types of ``fit``.
 
     Parameters
     ----------
     native : DataFrame
-        Columns of ``fit``, or some of them.
+        All or some of the columns of ``fit``.
     spec : TableSpec
-        Of the columns of ``fit``.
+        Record of the columns of ``fit``.
 
     Returns
     -------
@@ -90,13 +90,13 @@ def with_pandas_types(native: Any, spec: TableSpec) -> Any:
         return native.astype({name: kind for name, kind in types.items() if kind is not None})
     except TypeError as error:
         raise DataError(
-            f"A column cannot be given back in its type of fit ({str(error)[:100]}). Fit with "
+            f"A column cannot be converted to its type of fit ({str(error)[:100]}). Fit with "
             "this version of pandas."
         ) from None
 
 
 def _pandas_type(kind: ColumnType, dtype: Any) -> Any:
-    """Return the type of a column; None where it has that of Arrow's dictionaries already."""
+    """Return the type of a column, or None if it keeps the type converted from Arrow."""
     import pandas as pd
 
     word = kind.native or ""

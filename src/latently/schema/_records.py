@@ -1,4 +1,4 @@
-"""Records of what ``fit`` saw: the columns of a table, or a stack of images."""
+"""Records of the input of ``fit``: the columns of a table, or a stack of images."""
 
 from __future__ import annotations
 
@@ -8,19 +8,32 @@ from typing import Literal
 from latently.schema._notation import Notation
 
 Container = Literal["numpy", "pandas", "polars", "pyarrow"]
-#: The name of a column of pandas that is no text: a number, or a tuple of levels.
+#: A column label of pandas that is not a text: a number, or a tuple of levels.
 Label = int | str | tuple[int | str, ...]
 
 
 @dataclass(frozen=True)
 class ColumnType:
-    """The type of one column of a frame, as far as it must come back.
+    """The type of one column of a frame, in which outputs are returned.
 
-    ``name`` is narwhals' name of the type, ``native`` the container's own word for it
-    (pandas only), ``unit`` and ``zone`` belong to times. ``ordered`` and ``levels``, the
-    Arrow types of the values and of the codes, belong to dictionaries.
-    ``notation`` says how its cells are written in text files, where that is known.
-    ``values`` is the Arrow type of the categories, where ``levels`` is None.
+    Parameters
+    ----------
+    name : str
+        Name of the Arrow type, without unit and zone.
+    native : str or None, default=None
+        Word for the type of pandas. None for other libraries.
+    unit : {"ns", "us", "ms", "s"} or None, default=None
+        Unit of times.
+    zone : str or None, default=None
+        Time zone of instants.
+    ordered : bool, default=False
+        True for ordered categories.
+    levels : tuple of (str, str) or None, default=None
+        Arrow types of the values and the codes of a dictionary.
+    notation : Notation or None, default=None
+        Notation of the column in text files, if it is known.
+    values : str or None, default=None
+        Arrow type of the categories if ``levels`` is None.
     """
 
     name: str
@@ -34,7 +47,7 @@ class ColumnType:
 
     @property
     def of_values(self) -> ColumnType:
-        """The kind of the categories of a dictionary, where it is known; else this kind."""
+        """Type of the categories of a dictionary if it is known, or else this type."""
         found = self.values if self.levels is None else self.levels[0]
         if self.name != "dictionary" or found is None:
             return self
@@ -43,9 +56,20 @@ class ColumnType:
 
 @dataclass(frozen=True)
 class TableSpec:
-    """A table as ``fit`` saw it. ``names`` is None where the input had none (NumPy).
+    """Library, names and types of the columns of a table in ``fit``.
 
-    ``labels`` are the names of columns of pandas that are no texts; ``names`` are their texts.
+    Parameters
+    ----------
+    container : {"numpy", "pandas", "polars", "pyarrow"}
+        Library of the table.
+    dtype : str
+        Type of an array.
+    names : tuple of str or None, default=None
+        Column names, None for arrays.
+    types : tuple of ColumnType, default=()
+        Column types, empty for arrays.
+    labels : tuple or None, default=None
+        Column labels of pandas if they are not texts. ``names`` holds them as text.
     """
 
     container: Container
@@ -60,11 +84,24 @@ ImageAxes = Literal["hw", "hwc", "chw"]
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """A stack of images as ``fit`` saw it.
+    """Axes, type and range of a stack of images in ``fit``.
 
-    ``low`` and ``high`` are the range that is scaled to [0, 1]; ``least`` and ``most`` are the
-    values that an answer may have, None for that range. ``known_white`` is the value of white, 0
-    where type and values do not show it. ``is_whole`` is True for whole grey levels above 1.
+    Parameters
+    ----------
+    axes : {"hw", "hwc", "chw"}
+        Order of height, width and channels.
+    shape : tuple of (int, int, int)
+        Channels, height and width.
+    dtype : str
+        Type of the pixels.
+    low, high : float
+        Range that is scaled to [0, 1].
+    least, most : float or None, default=None
+        Range of the pixels that are returned. None stands for ``low`` and ``high``.
+    known_white : float or None, default=None
+        Value of white, 0 if it is unknown. None in model files of version 0.1.0.
+    is_whole : bool, default=False
+        True for floats that are whole grey levels above 1.
     """
 
     axes: ImageAxes
@@ -79,13 +116,13 @@ class ImageSpec:
 
     @property
     def support(self) -> tuple[float, float]:
-        """Least and greatest value of an answer."""
+        """Least and greatest value of a returned pixel."""
         least = self.low if self.least is None else self.least
         return least, self.high if self.most is None else self.most
 
     @property
     def white(self) -> float:
-        """Value of white, 0 where it is not known; files of 0.1.0 show it by their range."""
+        """Value of white, 0 if unknown. For model files of 0.1.0 it is derived from the range."""
         if self.known_white is not None:
             return self.known_white
         is_full = self.low == 0 and self.high in (1, 255, 65_535)

@@ -1,4 +1,4 @@
-"""Rows of any kind as an array or a frame; what cannot be rows is refused with what to do."""
+"""Convert rows of any kind to an array, a frame or a list, or raise an error with a remedy."""
 
 from __future__ import annotations
 
@@ -12,33 +12,34 @@ import pyarrow as pa
 
 from latently.exceptions import DataError
 
-#: From here on, not every whole number has a double of its own.
+#: Beyond this, not every integer has a float64 of its own.
 _EXACT = 2**53
 
 
 def plain_rows(X: Any) -> Any:
-    """Return rows as an array, a frame or a list; masked cells become NaN.
+    """Return rows as an array, a frame or a list. Masked cells become NaN.
 
     Parameters
     ----------
     X : object
-        What the user passed as rows.
+        Rows as passed by the user.
 
     Returns
     -------
     object
-        A masked array as floats with NaN, a tensor and a matrix as an array, a record batch as an
-        Arrow table, a narwhals frame as the frame inside; anything else as it is.
+        A float array with NaN for a masked array, and an array for a tensor or a matrix. Record
+        batches become Arrow tables, and frames of narwhals the frames inside them. Other rows are
+        returned unchanged.
 
     Raises
     ------
     DataError
-        If these are no rows, or rows of a kind that has to be converted first.
+        If the object holds no rows, or must be converted first.
     """
     if isinstance(X, np.ma.MaskedArray):
         return _without_mask(X)
     if isinstance(X, np.ndarray):
-        # Texts of NumPy's newer type are texts, too, whatever numbers they may read as.
+        # StringDType holds texts, even if NumPy could cast them to numbers.
         return np.array(X.tolist()) if X.dtype.kind == "T" else np.asarray(_refuse_fields(X))
     if isinstance(X, nw.DataFrame):
         return X.to_native()
@@ -57,14 +58,14 @@ def plain_rows(X: Any) -> Any:
 
 
 def unmasked(values: Any, name: str) -> np.ndarray:
-    """Return one value a row as an array; refuse masked ones, whose value is not known.
+    """Return one value per row as an array, and raise DataError for masked values.
 
     Parameters
     ----------
     values : array-like
-        Weights, labels, groups and the like.
+        Weights, labels or groups.
     name : str
-        The parameter, for a message.
+        Name of the parameter in the message.
 
     Returns
     -------
@@ -74,7 +75,7 @@ def unmasked(values: Any, name: str) -> np.ndarray:
     Raises
     ------
     DataError
-        If some are masked.
+        If a value is masked.
     """
     if np.ma.is_masked(values):
         n_masked = int(np.ma.getmaskarray(values).sum())
@@ -86,7 +87,7 @@ def unmasked(values: Any, name: str) -> np.ndarray:
 
 
 def _without_mask(X: np.ma.MaskedArray[Any, Any]) -> np.ndarray:
-    """Return a masked array as one with NaN where it is masked."""
+    """Return a masked array as a plain one with NaN for masked cells."""
     _refuse_fields(X)
     values, hidden = np.asarray(X.data), np.ma.getmaskarray(X)
     if not hidden.any():
@@ -101,7 +102,7 @@ def _without_mask(X: np.ma.MaskedArray[Any, Any]) -> np.ndarray:
         return objects
     if np.abs(np.where(hidden, 0, values).astype(np.float64)).max() > _EXACT:
         raise DataError(
-            f"X must be numbers that a double can hold beside masked cells, got {values.dtype} "
+            f"X must be numbers that a float64 can hold if cells are masked, got {values.dtype} "
             "beyond 2**53. Give a DataFrame with nullable columns (Int64)."
         )
     return np.where(hidden, np.nan, values)
@@ -117,7 +118,7 @@ def _refuse_fields(X: np.ndarray) -> np.ndarray:
 
 
 def _copied(X: Any) -> np.ndarray:
-    """Return an array of another library as one of NumPy."""
+    """Return an array of another library as a NumPy array."""
     try:
         return np.asarray(X)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -129,12 +130,12 @@ def _copied(X: Any) -> np.ndarray:
 
 
 def _is_tensor(X: Any) -> bool:
-    """Return True for a tensor of torch, which is not imported to find out."""
+    """Return True for a tensor of torch, without importing torch."""
     return any(f"{k.__module__}.{k.__name__}" == "torch.Tensor" for k in type(X).__mro__)
 
 
 def _array_of(X: Any) -> np.ndarray:
-    """Return a tensor of torch as an array; bfloat16 as single precision."""
+    """Return a tensor of torch as an array, with single precision for bfloat16."""
     if X.is_nested or str(X.layout) != "torch.strided":
         raise DataError(
             "X must be dense, got a sparse or nested tensor. Give X.to_dense() or "
@@ -154,7 +155,7 @@ def _array_of(X: Any) -> np.ndarray:
 
 
 def _plain_list(X: list[Any] | tuple[Any, ...]) -> Any:
-    """Return a list with its tensors and masked arrays as plain arrays."""
+    """Return a list with plain arrays for its tensors and masked arrays."""
     first = X[0] if X else None
     if isinstance(first, Mapping):
         raise DataError(
@@ -166,7 +167,7 @@ def _plain_list(X: list[Any] | tuple[Any, ...]) -> Any:
 
 
 def _advice(X: Any) -> str | None:
-    """Return what to give instead of an object that cannot be rows; None where it may be."""
+    """Return the advice for an object that cannot be rows, or None if it can."""
     if isinstance(X, str | bytes | os.PathLike):
         return (
             "Read the file first, such as latently.io.read(path), or give latently.TableDataset("
@@ -190,7 +191,7 @@ def _advice(X: Any) -> str | None:
 
 
 def _advice_for_lazy(X: Any) -> str | None:
-    """Return how to have a lazy table in memory; None where it is in memory."""
+    """Return the advice to load a lazy table, or None if the object is in memory."""
     if _is_of(X, "pandas", "polars", "pyarrow", "numpy") and not hasattr(X, "collect"):
         return None
     if hasattr(X, "collect") and not hasattr(X, "shape"):
@@ -204,7 +205,7 @@ def _advice_for_lazy(X: Any) -> str | None:
 
 
 def _is_of(X: Any, *packages: str) -> bool:
-    """Return True where the class of an object, or one that it is made of, is of a package."""
+    """Return True if the class of an object, or a base class, is defined in a package."""
     starts = tuple(f"{package}." for package in packages)
     return any(f"{kind.__module__}.".startswith(starts) for kind in type(X).__mro__)
 

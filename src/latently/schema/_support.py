@@ -1,4 +1,4 @@
-"""Values that columns with distances can hold: bounds, grids, and values that occur often."""
+"""Values that numeric and time columns can hold: bounds, grids and point masses."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 from latently.exceptions import DataError
 from latently.schema._calendar import to_months
 
-#: How an answer is moved onto the values that a column can hold; "free" leaves it as it is.
+#: Direction in which outputs are rounded to the values of a column. "free" does not round.
 Rounding = Literal["nearest", "down", "up", "free"]
 
-#: Values further than this share of a step from the grid lie off it.
+#: Values farther from the grid than this share of a step are off the grid.
 _OFF_GRID = 1e-4
-#: Numbers of a file are smaller.
+#: Numbers of a model file must be smaller.
 _MOST = 1e300
 
 
 @dataclass(frozen=True, eq=False)
 class Support:
-    """Values that the measured columns of a table can hold, one entry a column.
+    """Values that the measured columns of a table can hold.
 
     Measured columns are numbers, in the user's units, and times, in ticks since the origin of the
     column.
@@ -29,30 +29,30 @@ class Support:
     Parameters
     ----------
     low, high : ndarray of shape (n_measured,)
-        Bounds: the least and the largest value of the training rows; NaN without any.
+        Smallest and largest value of the training rows, NaN for a column without values.
     factor, step, anchor : ndarray of shape (n_measured,)
-        The grid: values times ``factor`` are ``anchor`` plus multiples of ``step``, all whole
-        numbers; a step of zero is no grid.
+        The grid. Values times ``factor`` are ``anchor`` plus multiples of ``step``, and all three
+        are whole numbers. A step of zero means no grid.
     day : ndarray of shape (4, n_measured)
-        Ticks of a day, the first and the last time within the day, and that of the origin; hours
-        that run over midnight end beyond the length of a day. Zeros where times of day are free.
+        Length of a day, first and last time of day, and time of day of the origin, in ticks. An
+        interval over midnight ends beyond the length of a day. Zeros allow any time of day.
     week : ndarray of shape (4, n_measured)
-        The same of a week, which begins where 1970 began.
+        The same for a week, which starts on a Thursday as 1970 did.
     month : ndarray of shape (4, n_measured)
-        Months between two times and one of these months, both since 1970, the days to add for a
-        first day of a month, and the day of the origin; zeros where days of the month are free.
+        Step and anchor of the grid of months since 1970, days to add to reach the first day of a
+        month, and day of the origin. Zeros allow any day of the month.
     mass_column : ndarray of int, shape (n_masses,)
-        Columns of the point masses: values that many training rows share.
+        Columns of the point masses, which are values that many training rows share.
     is_excess : ndarray of bool, shape (n_masses,)
-        True where rounding to the grid alone would not bring the mass back as often.
+        True for masses that are more frequent than rounding to the grid explains.
     masses : ndarray of shape (3, n_masses)
-        The value of each mass, and the interval of answers that are moved onto it.
+        Value of each mass, and both ends of the interval of outputs that are rounded to it.
     shares : ndarray of shape (2, n_masses)
-        Shares of the observed cells below each mass, and up to it.
+        Shares of the observed cells below each mass, and up to and including it.
     beside : ndarray of shape (2, n_masses)
-        The next smaller and the next larger value that occur; the mass itself where it is an end.
+        Next smaller and next larger value in the training rows, or the mass itself if none.
     gaps : ndarray of shape (n_columns,)
-        Share of missing cells of each column in encoded order.
+        Share of missing cells of each column, in encoded order.
     """
 
     low: np.ndarray
@@ -71,7 +71,7 @@ class Support:
     gaps: np.ndarray
 
     def check_consistent(self) -> None:
-        """Raise DataError if the parts do not belong together, as those of a file may not."""
+        """Raise DataError if the arrays are inconsistent, as in a damaged model file."""
         n, m, c = self.low.shape[:1], self.mass_column.shape[:1], self.gaps.shape[:1]
         columns = (self.low, self.high, self.factor, self.step, self.anchor)
         parts = [
@@ -101,14 +101,14 @@ class Support:
             raise DataError("The model's columns do not fit together: their support is wrong.")
 
     def _has_sound_masses(self) -> bool:
-        """Return True where masses are finite, and shares grow from below each to up to it."""
+        """Return True if masses are finite and lie between their neighbours, and shares ascend."""
         values, shares = self.masses[0], self.shares
         beside = bool(((self.beside[0] <= values) & (self.beside[1] >= values)).all())
         ordered = bool(((shares[0] >= 0) & (shares[0] <= shares[1]) & (shares[1] <= 1)).all())
         return beside and ordered and bool(np.isfinite(values).all())
 
     def _has_sound_days(self) -> bool:
-        """Return True where hours and weekdays are less than one turn of their cycle."""
+        """Return True if hours and weekdays cover at most one cycle."""
         for cycle in (self.day, self.week):
             length, first, last, _ = cycle[:, cycle[0] > 0]
             if not ((first >= 0) & (first <= length) & (first <= last)).all():
@@ -118,15 +118,15 @@ class Support:
         return True
 
     def snapped(self, values: np.ndarray, rounding: Rounding = "nearest") -> np.ndarray:
-        """Return answers moved onto values that their columns can hold.
+        """Return outputs rounded to values that their columns can hold.
 
         Parameters
         ----------
         values : ndarray of shape (n, n_measured)
-            Answers in the units of the support; NaN stays NaN.
+            Outputs in the units of the support. NaN stays NaN.
         rounding : {"nearest", "down", "up", "free"}, default="nearest"
-            To which value of the grid; ends of intervals are moved outwards, and onto no point
-            mass.
+            "nearest" rounds to point masses and to the grid. "down" and "up" round the ends of
+            intervals outwards to the grid. "free" returns the outputs unchanged.
 
         Returns
         -------
@@ -161,14 +161,14 @@ class Support:
         if rounding == "nearest":
             steps = np.rint(steps)
         else:
-            # A value of the grid itself, but for what scaling there and back adds, stays.
+            # Values on the grid stay, up to the rounding error of scaling and its inverse.
             near = np.rint(steps)
             outward = np.floor(steps) if rounding == "down" else np.ceil(steps)
             steps = np.where(np.abs(steps - near) < 1e-6, near, outward)
         answer[:, columns] = (anchor + step * steps) / factor
 
     def _to_months(self, answer: np.ndarray, rounding: Rounding) -> None:
-        """Move times that keep to the first or last days of months to such days."""
+        """Round times of columns with first or last days of months to such days, in place."""
         for column in np.flatnonzero(self.month[0] > 0):
             step, anchor, shift, origin = self.month[:, column].astype(np.int64).tolist()
             length, offset = self.day[[0, 3], column]
@@ -179,22 +179,22 @@ class Support:
             answer[seen, column] = moved * length - offset
 
     def extended(self, values: np.ndarray, slack: np.ndarray) -> Self:
-        """Return the support of the training rows and further ones.
+        """Return the support of the training rows and further rows.
 
-        Bounds and hours widen. A column with a value off its grid has no grid any more. Point
-        masses and shares of gaps stay.
+        Bounds and hours are widened. A column with a value off its grid loses the grid. Point
+        masses and shares of gaps do not change.
 
         Parameters
         ----------
         values : ndarray of shape (n, n_measured)
-            Further rows in the units of the support, NaN where a cell is missing.
+            Further rows in the units of the support, NaN for missing cells.
         slack : ndarray of shape (n_measured,)
-            Smaller differences are of rounding.
+            Differences up to this count as rounding errors.
 
         Returns
         -------
         Support
-            Of all rows.
+            The extended support.
         """
         seen = ~np.isnan(values)
         on_grid = self.step > 0
@@ -217,24 +217,24 @@ class Support:
         return replace(found, month=np.where(off_days, 0.0, self.month))
 
     def calibrated(self, values: np.ndarray, *, generated: bool = False) -> Self:
-        """Return the support with intervals of answers that are moved onto each point mass.
+        """Return the support with calibrated intervals of outputs that are rounded to each mass.
 
-        A mass takes as many of the answers as it has of the training rows: those that stand where
-        it stands in the order of the values.
+        An interval reaches from the quantile ``shares[0]`` of the outputs to the quantile
+        ``shares[1]``. A mass is then as frequent in the outputs as in the training rows.
 
         Parameters
         ----------
         values : ndarray of shape (n, n_measured)
-            Answers of the model about training rows, or rows that it generated.
+            Reconstructed training rows, or generated rows, in the units of the support.
         generated : bool, default=False
-            Generated rows have no true value: all masses take their share of them. Of
-            reconstructions, a mass that rounding does not bring back takes its share, but none
-            nearer to another mass, and all nearer to it than to the next value that occurs.
+            If True, calibrate all masses. If False, calibrate excess masses only. Their intervals
+            then exclude outputs nearer to another excess mass, and include outputs nearer to the
+            mass than to the neighbouring values.
 
         Returns
         -------
         Support
-            The same values, with new intervals.
+            The same values with new intervals.
         """
         masses = self.masses.copy()
         chosen = np.ones_like(self.is_excess) if generated else self.is_excess
@@ -244,11 +244,11 @@ class Support:
             if len(answers):
                 masses[1:, place] = self._quantiles(place, answers)
                 if not generated:
-                    masses[1:, place] = self._held(place, *masses[1:, place])
+                    masses[1:, place] = self._limited(place, *masses[1:, place])
         return replace(self, masses=masses)
 
     def _quantiles(self, place: int, answers: np.ndarray) -> tuple[float, float]:
-        """Return the answers between the shares below a mass and up to it."""
+        """Return the quantiles of sorted outputs at both shares of a mass."""
         (below, upto), n = self.shares[:, place], len(answers)
         first, last = round(below * n), round(upto * n) - 1
         if last < first:
@@ -256,8 +256,8 @@ class Support:
         low = -np.inf if first <= 0 else answers[first]
         return low, np.inf if last >= n - 1 else answers[last]
 
-    def _held(self, place: int, low: float, high: float) -> tuple[float, float]:
-        """Return an interval between the masses beside, that holds what is nearest to its own."""
+    def _limited(self, place: int, low: float, high: float) -> tuple[float, float]:
+        """Return an interval limited by the neighbouring masses, and wide enough for rounding."""
         value = self.masses[0, place]
         nearest = (value + self.beside[:, place]) / 2
         low, high = min(low, nearest[0]), max(high, nearest[1])
@@ -271,13 +271,13 @@ class Support:
 
 
 def _to_hours(answer: np.ndarray, cycle: np.ndarray) -> None:
-    """Move times outside the hours of a cycle that occur to the nearer end of them."""
+    """Move times outside the hours of a cycle to the nearer end of the hours, in place."""
     columns = np.flatnonzero(cycle[0] > 0)
     if not len(columns):
         return
     length, first, last, offset = cycle[:, columns]
     turn, since = np.divmod(answer[:, columns] + offset - first, length)
-    # From the last time of one day to the first of the next, the middle parts the two.
+    # The break is split in the middle between its two ends.
     open_for = last - first
     nearer = np.where(since < (open_for + length) / 2, open_for, length)
     since = np.where(since > open_for, nearer, since)
@@ -285,7 +285,7 @@ def _to_hours(answer: np.ndarray, cycle: np.ndarray) -> None:
 
 
 def _wider_hours(values: np.ndarray, cycle: np.ndarray) -> np.ndarray:
-    """Return the hours of a cycle, at the nearer end extended to those of further rows."""
+    """Return the hours of a cycle, extended at the nearer end to further rows."""
     length, first, last, offset = cycle
     with np.errstate(invalid="ignore"):
         since = (values + offset - first) % np.where(length > 0, length, 1.0)

@@ -1,4 +1,4 @@
-"""Instants, dates, durations and times of day as exact whole ticks, whatever their unit."""
+"""Convert instants, dates, durations and times of day to exact integer ticks of any unit."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-#: Nanoseconds of a tick, by its unit; "D" is the unit of dates.
+#: Nanoseconds of a tick by its unit. "D" is the unit of dates.
 NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1, "D": 86_400 * 10**9}
-#: Ticks are added and multiplied as whole numbers up to here, as floats beyond: the largest
-#: number of 64 bits, less what rounding it to a float may add.
+#: Ticks below this are computed as integers, larger ones as floats. It is the largest 64-bit
+#: integer minus the rounding error of its conversion to float.
 _EXACT = 2**63 - 2**11
 
 
 class Ticks(NamedTuple):
-    """Whole ticks of a column of times.
+    """Integer ticks of a column of times.
 
     Attributes
     ----------
     counts : ndarray of int64, shape (n,)
-        Ticks since 1970, since midnight, or of a duration; zero where a cell is missing.
+        Ticks since 1970, since midnight, or of a duration. Missing cells are zero.
     observed : ndarray of bool, shape (n,)
-        True where a cell holds a value.
+        True for cells that hold a value.
     nanoseconds : int
-        Length of a tick.
+        Length of a tick in nanoseconds.
     """
 
     counts: np.ndarray
@@ -33,22 +33,22 @@ class Ticks(NamedTuple):
     nanoseconds: int
 
     def since(self, origin: int, nanoseconds: int) -> np.ndarray:
-        """Return the distances from an origin, in ticks of another unit.
+        """Return the differences from an origin, in ticks of another unit.
 
-        Equal times give equal bits whatever their unit: whole ticks are subtracted before they
-        become floats, and the rest of a finer unit is a fraction of a tick.
+        Equal times give bitwise equal results in every unit. Integer ticks are subtracted before
+        the conversion to float, and the remainder of a finer unit becomes a fraction.
 
         Parameters
         ----------
         origin : int
-            In ticks of ``nanoseconds``.
+            Origin in ticks of ``nanoseconds``.
         nanoseconds : int
-            Length of a tick of the answer.
+            Length of the returned ticks in nanoseconds.
 
         Returns
         -------
         ndarray of float64, shape (n,)
-            Ticks.
+            Ticks since the origin.
         """
         if self.nanoseconds < nanoseconds:
             whole, rest = np.divmod(self.counts, nanoseconds // self.nanoseconds)
@@ -63,7 +63,7 @@ class Ticks(NamedTuple):
         return np.where(near, exact.astype(np.float64), steps * factor - rest_origin)
 
     def phase(self, seconds: float) -> np.ndarray:
-        """Return where in a cycle of so many seconds each time lies, in seconds."""
+        """Return the phase of each time in a cycle of ``seconds`` seconds, in seconds."""
         if self.nanoseconds > NANOSECONDS["s"]:
             dates: np.ndarray = self.counts * (self.nanoseconds // NANOSECONDS["s"]) % seconds
             return dates
@@ -74,7 +74,7 @@ class Ticks(NamedTuple):
 
 
 def _difference(counts: np.ndarray, origin: int) -> np.ndarray:
-    """Return counts less an origin as floats; the subtraction is exact where it fits 64 bits."""
+    """Return counts minus an origin as floats, exact if the difference fits 64 bits."""
     rough: np.ndarray = counts.astype(np.float64) - float(origin)
     near = np.abs(rough) < _EXACT
     if near.all():
@@ -84,14 +84,14 @@ def _difference(counts: np.ndarray, origin: int) -> np.ndarray:
 
 
 def unit_of(kind: pa.DataType) -> int:
-    """Return the nanoseconds of a tick of an Arrow type of times."""
+    """Return the length of a tick of a time type in nanoseconds."""
     if kind == pa.date32():
         return NANOSECONDS["D"]
     return NANOSECONDS[getattr(kind, "unit", "ms")]
 
 
 def ticks_of(column: pa.ChunkedArray) -> Ticks:
-    """Return the whole ticks of a column of times, in its own unit."""
+    """Return the integer ticks of a column of times in its own unit."""
     narrow = column.type in (pa.date32(), pa.time32("s"), pa.time32("ms"))
     whole = column.cast(pa.int32()) if narrow else column
     counts = pc.fill_null(whole.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)

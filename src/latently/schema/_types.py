@@ -1,4 +1,4 @@
-"""The types of Arrow by name: those that a column may have, and what to make of any other."""
+"""Arrow types that a column may have, by name, and advice for all others."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ _PLAIN_TYPES: dict[str, pa.DataType] = {
         for bits in (8, 16, 32, 64)
     },
 }
-#: Bits of the decimals that Arrow computes with.
+#: Bits of the narrowest decimals that Arrow computes with.
 _WIDE_DECIMAL = 128
 _DECIMAL = re.compile(r"(decimal(?:32|64|128|256))\((\d+), (-?\d+)\)")
 _TIME_TYPES = ("timestamp", "duration", "time32", "time64")
 
 
 def has_name(name: str) -> bool:
-    """Return True for the name of a type that a column can come back in."""
+    """Return True for the name of a type in which a column can be returned."""
     return name in (*_PLAIN_TYPES, *_TIME_TYPES) or _DECIMAL.fullmatch(name) is not None
 
 
 def arrow_type(kind: ColumnType) -> pa.DataType:
-    """Return the Arrow type of a column; of a dictionary where its levels are known."""
+    """Return the Arrow type of a column. The levels of a dictionary must be known."""
     if kind.levels is not None:
         values, places = (_PLAIN_TYPES[word] for word in kind.levels)
         return pa.dictionary(places, values, ordered=kind.ordered)
@@ -52,7 +52,7 @@ def arrow_type(kind: ColumnType) -> pa.DataType:
 
 
 def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a column in a type that Arrow can count and select."""
+    """Return a column in a type that Arrow can count and select from."""
     kind = column.type
     if kind == pa.string_view():
         return column.cast(pa.large_string())
@@ -70,14 +70,14 @@ def is_usable(kind: pa.DataType) -> bool:
 
 
 def _is_level(kind: pa.DataType) -> bool:
-    """Return True for what a category can be: text, a number or a truth."""
+    """Return True for types that a category can have: text, number or boolean."""
     text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
     number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
     return bool(text or number or pa.types.is_null(kind))
 
 
 def advice_for(kind: pa.DataType) -> str:
-    """Return what to make of a column that cannot be used."""
+    """Return the advice for a column of a type that cannot be encoded."""
     tests = pa.types
     if tests.is_dictionary(kind):
         return "Make the categories texts or numbers, such as by astype(str)"

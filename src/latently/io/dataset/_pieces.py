@@ -110,7 +110,7 @@ def _parquet(sink: BinaryIO, first: pa.Table) -> Iterator[Add]:
 
 @contextlib.contextmanager
 def _arrow(sink: BinaryIO, first: pa.Table) -> Iterator[Add]:
-    schema = pa.schema([field.with_type(_undictionaried(field.type)) for field in first.schema])
+    schema = pa.schema([field.with_type(_value_type(field.type)) for field in first.schema])
     with pa.ipc.new_file(sink, schema) as writer:
         yield lambda piece: writer.write_table(piece.cast(schema))
 
@@ -127,7 +127,7 @@ def _text(sink: BinaryIO, first: pa.Table, delimiter: str = ",") -> Iterator[Add
     yield add
 
 
-def _undictionaried(kind: pa.DataType) -> pa.DataType:
+def _value_type(kind: pa.DataType) -> pa.DataType:
     """Return the value type of a dictionary: each piece has its own, but a file holds one."""
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["Distinct", "all_match", "any_true", "cast_or_none", "mask_of"]
+__all__ = ["Distinct", "Readings", "all_match", "any_true", "cast_or_none", "mask_of"]
+
+Way = TypeVar("Way")
 
 
 class Distinct(NamedTuple):
@@ -30,6 +32,37 @@ class Distinct(NamedTuple):
     def where(self, mask: np.ndarray) -> Distinct:
         """Return the distinct cells that a mask selects."""
         return Distinct(self.cells.filter(pa.array(mask)), self.counts[mask])
+
+
+class Readings(Generic[Way]):
+    """Distinct cells, and the masks of those that each way of reading fits.
+
+    Parameters
+    ----------
+    distinct : Distinct
+        Trimmed texts.
+    fits : dict of way to ndarray of bool, shape (n_distinct,)
+        True for the cells that fit, by way of reading, such as an order of dates.
+    """
+
+    def __init__(self, distinct: Distinct, fits: dict[Way, np.ndarray]) -> None:
+        self.distinct, self.fits = distinct, fits
+
+    @property
+    def fits_any(self) -> np.ndarray:
+        """True for distinct cells that fit some way of reading."""
+        found: np.ndarray = np.logical_or.reduce(list(self.fits.values()))
+        return found
+
+    @property
+    def fitting(self) -> list[Way]:
+        """The ways of reading that every cell fits."""
+        return [way for way, mask in self.fits.items() if mask.all()]
+
+    @property
+    def best(self) -> Way:
+        """The way of reading that the most cells fit."""
+        return max(self.fits, key=lambda way: self.distinct.share(self.fits[way]))
 
 
 def cast_or_none(cells: Any, target: Any) -> Any:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from latently.exceptions import DataError
 from latently.io._messages import clip, refuse
 from latently.io.text._cells import Distinct, any_true, mask_of
-from latently.io.text._gap_words import DEFAULT_MISSING, is_more_gap
+from latently.io.text._gap_words import DEFAULT_MISSING, is_extra_gap_word
 from latently.io.text._notes import Notes
 from latently.io.text._options import TextOptions
 from latently.schema import ColumnType, Notation
@@ -103,7 +103,7 @@ class Encoded(NamedTuple):
         The distinct cells and their counts.
     is_gap : ndarray of bool, shape (n_distinct,)
         True for distinct cells that denote a missing cell.
-    is_more : ndarray of bool, shape (n_distinct,)
+    is_extra : ndarray of bool, shape (n_distinct,)
         True for those that denote a missing cell only in a column of numbers, dates or booleans.
     has_empty : bool
         True if a cell holds only quotes or spaces.
@@ -112,7 +112,7 @@ class Encoded(NamedTuple):
     indices: pa.Array
     distinct: Distinct
     is_gap: np.ndarray
-    is_more: np.ndarray
+    is_extra: np.ndarray
     has_empty: bool
 
     @classmethod
@@ -125,13 +125,13 @@ class Encoded(NamedTuple):
         has_words = place.options.missing is not None
         words = [*(DEFAULT_MISSING if has_words else [""]), *place.options.words(place.name)]
         known = mask_of(pc.is_in(distinct, value_set=pa.array(words)))
-        more = ~known & has_words & mask_of(is_more_gap(distinct))
+        more = ~known & has_words & mask_of(is_extra_gap_word(distinct))
         has_empty = any_true(pc.equal(distinct, ""))
         return cls(encoded.indices, Distinct(distinct, counts), known | more, more, has_empty)
 
     def trimmed(self) -> pa.ChunkedArray:
         """Return the trimmed cells as text. Gap words of text columns become missing."""
-        known = pa.array(self.is_gap & ~self.is_more)
+        known = pa.array(self.is_gap & ~self.is_extra)
         texts = pc.if_else(known, pa.scalar(None, pa.string()), self.distinct.cells)
         return pa.chunked_array([texts.take(self.indices)])
 

@@ -59,8 +59,8 @@ def read_csv(
         Gap words in addition to ``DEFAULT_MISSING``. Each adds cells that count as missing. With
         None only empty cells are missing.
     delimiter : str, optional
-        One character. By default it is the one of semicolon, tab, pipe and comma that splits the
-        header and the first rows into equally many cells, or else spaces.
+        One character. By default the semicolon, tab, pipe or comma that splits the header and the
+        first rows into equally many cells, or else spaces.
     dates : {"day-first", "month-first", "year-first"}, optional
         The order of ambiguous dates such as 01/02/2024.
     decimal : {".", ","}, optional

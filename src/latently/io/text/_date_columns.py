@@ -39,7 +39,7 @@ def read_dates(encoded: Encoded, place: ColumnPlace) -> Draft | None:
     if distinct.share(with_digits) < TYPO_SHARE and place.is_new:
         return None
     draft = DateDraft(distinct)
-    is_date = draft.is_date | iso
+    is_date = draft.fits_any | iso
     share = distinct.share(is_date)
     looks_so = share >= 0.5 and all_match(distinct.cells, _LIKE_DATES)
     if share == 0 or (place.is_new and share < TYPO_SHARE and not looks_so):
@@ -63,7 +63,7 @@ def read_dates(encoded: Encoded, place: ColumnPlace) -> Draft | None:
 
 def _order(draft: DateDraft, encoded: Encoded, place: ColumnPlace) -> DateOrder | DataError:
     """Return the order of the dates, or the error of an ambiguous order."""
-    fits = [order for order in draft.fits if draft.fits[order].all()]
+    fits = draft.fitting
     if not fits:
         raise _mixed_orders(draft, encoded, place)
     asked = place.options.dates

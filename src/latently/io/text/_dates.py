@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from latently.io.text._cells import Distinct
+from latently.io.text._cells import Distinct, Readings
 from latently.schema import DateOrder
 
 __all__ = ["ORDERS", "DateDraft", "ClockDraft", "compact_dates"]
@@ -55,7 +55,7 @@ _PIVOT = 69
 _DAY_TICKS = 86_400_000_000
 
 
-class DateDraft:
+class DateDraft(Readings[DateOrder]):
     """Distinct cells parsed as dates in each order of day, month and year.
 
     Parameters
@@ -65,34 +65,22 @@ class DateDraft:
     """
 
     def __init__(self, distinct: Distinct) -> None:
-        self.distinct = distinct
         triple = pc.extract_regex(distinct.cells, _TRIPLE)
         found = [pc.extract_regex(distinct.cells, pattern) for pattern in _CERTAIN]
         self.is_certain = np.logical_or.reduce([_valid(one) for one in found])
         self._clock = _Clock([triple, *found])
         self.days: dict[DateOrder, np.ndarray] = {}
-        self.fits: dict[DateOrder, np.ndarray] = {}
+        super().__init__(distinct, {})
         certain = _certain_days(found)
         for order in ORDERS:
             days, fits = _triple_days(triple, order)
             self.days[order] = np.where(certain[1], certain[0], days)
             self.fits[order] = (fits | certain[1]) & self._clock.fits
 
-    @property
-    def is_date(self) -> np.ndarray:
-        """True for distinct cells that are a date in some order."""
-        found: np.ndarray = np.logical_or.reduce(list(self.fits.values()))
-        return found
-
-    @property
-    def best(self) -> DateOrder:
-        """The order in which the most cells are dates."""
-        return max(ORDERS, key=lambda order: self.distinct.share(self.fits[order]))
-
     @cached_property
     def candidates(self) -> list[DateOrder]:
         """The orders in which every cell is a date. Orders that give equal dates count once."""
-        found = [order for order in ORDERS if self.fits[order].all()]
+        found = self.fitting
         same = [o for o in found[1:] if np.array_equal(self.days[o], self.days[found[0]])]
         return [order for order in found if order not in same]
 
@@ -231,7 +219,10 @@ def _days(year: np.ndarray, month: np.ndarray, day: np.ndarray) -> tuple[np.ndar
 
 
 def compact_dates(numbers: pa.Array) -> pa.Array | None:
-    """Return integers such as 20240301 as dates, or None unless all of them are dates."""
+    """Return integers such as 20240301 as dates.
+
+    The result is None unless all of them are dates and at least three are distinct.
+    """
     whole = pc.drop_null(numbers).to_numpy()
     days, fits = _days(whole // 10_000, whole // 100 % 100, whole % 100)
     if not fits.all() or len(np.unique(whole)) < 3:

@@ -12,11 +12,18 @@ import pyarrow.compute as pc
 from latently.io.text._options import TextOptions, is_text_name, text_name
 from latently.schema import Notation, notations_of, with_notation
 
-__all__ = ["DEFAULT_MISSING", "is_more_gap", "mark_array", "mark_table", "without", "without_equal"]
+__all__ = [
+    "DEFAULT_MISSING",
+    "is_extra_gap_word",
+    "mark_array",
+    "mark_table",
+    "without",
+    "without_equal",
+]
 
 DEFAULT_MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?", "-")
 #: Further gap words of columns of numbers, dates or booleans, in lower case.
-_MORE_GAPS = (
+_EXTRA_GAP_WORDS = (
     *("na", "n/a", "n.a.", "n.a", "<na>", "nan", "-nan", "nat", "null", "(null)", "none", "nil"),
     *("#n/a", "#n/a n/a", "#na", "#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!"),
     *("\\n", ".", "..", "...", "--", "---", "?", "??", "*", "\u2013", "\u2014", "\u2212"),
@@ -31,9 +38,9 @@ def without(cells: Any, words: Sequence[str]) -> Any:
     return pc.if_else(gone, pa.scalar(None, pa.string()), cells) if pc.any(gone).as_py() else cells
 
 
-def is_more_gap(cells: Any) -> Any:
+def is_extra_gap_word(cells: Any) -> Any:
     """Return True for trimmed texts that are gap words in columns of numbers, dates or booleans."""
-    return pc.is_in(pc.utf8_lower(cells), value_set=pa.array(_MORE_GAPS))
+    return pc.is_in(pc.utf8_lower(cells), value_set=pa.array(_EXTRA_GAP_WORDS))
 
 
 def without_equal(column: Any, words: Sequence[str]) -> Any:

@@ -47,9 +47,9 @@ def read_header(
     raw : bytes
         The whole text.
     delimiter : str or None
-        One character. None takes the character of a first line such as ``sep=;``. Without that
-        line it takes the one of semicolon, tab, pipe and comma that splits the header and the
-        first rows into equally many cells, or else spaces.
+        One character. None takes the character of a first line such as ``sep=;``. Otherwise it
+        takes the semicolon, tab, pipe or comma that splits the header and the first rows into
+        equally many cells, or else spaces.
     known : collection of str, default=()
         Names that a model expects. A header with one of them may consist of numbers.
 

@@ -103,8 +103,8 @@ def _quick_draft(cells: Any, place: ColumnPlace) -> Draft | None:
             real = cast_or_none(cells, pa.float64())
             if real is not None:
                 return _quick_real(cells, real, place)
-    if (kind is None or kind == "bool") and _is_truth(head) and _is_truth(pc.drop_null(cells)):
-        return Draft(TypedColumn(_as_truth(cells)))
+    if (kind is None or kind == "bool") and _is_boolean(head) and _is_boolean(pc.drop_null(cells)):
+        return Draft(TypedColumn(_as_boolean(cells)))
     if (kind is None or kind in _DATE_KINDS) and all_match(head, ISO):
         days = cast_or_none(cells, pa.date32())
         if days is None and not all_match(cells, ISO):
@@ -154,7 +154,7 @@ def _all_match(cells: Any, pattern: str) -> bool:
 def _careful_draft(cells: Any, place: ColumnPlace) -> Draft:
     encoded = Encoded.of(cells, place)
     if not len(encoded.rest.cells):
-        more = encoded.distinct.where(encoded.is_more).cells
+        more = encoded.distinct.where(encoded.is_extra).cells
         if place.is_new and any_true(pc.match_substring_regex(more, r"^[A-Za-z ]{3,}$")):
             return Draft(TypedColumn(as_text(cells)))  # the words may be values
         _note_gaps(encoded, place)
@@ -167,7 +167,7 @@ def _careful_draft(cells: Any, place: ColumnPlace) -> Draft:
         return cast(Draft, found)
     promising = mask_of(pc.match_substring_regex(encoded.rest.cells, _PROMISING))
     is_promising = encoded.rest.share(promising) >= 0.5
-    readers = (_read_truths, *((read_numbers, read_dates, read_clock) if is_promising else ()))
+    readers = (_read_booleans, *((read_numbers, read_dates, read_clock) if is_promising else ()))
     for read in readers:
         found = read(encoded, place)
         if found is not None:
@@ -178,7 +178,7 @@ def _careful_draft(cells: Any, place: ColumnPlace) -> Draft:
     return Draft(TypedColumn(as_text(cells) if encoded.has_empty else cells))
 
 
-def _read_truths(encoded: Encoded, place: ColumnPlace) -> Draft | None:
+def _read_booleans(encoded: Encoded, place: ColumnPlace) -> Draft | None:
     distinct = encoded.rest.cells if place.is_new else pc.utf8_lower(encoded.rest.cells)
     yes, no = (_TRUE, _FALSE) if place.is_new else (_YES, _NO)
     fits = mask_of(pc.is_in(distinct, value_set=pa.array([*yes, *no])))
@@ -192,7 +192,7 @@ def _read_truths(encoded: Encoded, place: ColumnPlace) -> Draft | None:
 
 #: By the type of a column in fit: the function that reads it, and the noun of its cells.
 _READERS: dict[str, tuple[Any, str]] = {
-    "bool": (_read_truths, "true or false"),
+    "bool": (_read_booleans, "true or false"),
     **dict.fromkeys(_NUMBER_KINDS, (read_numbers, "number")),
     **dict.fromkeys(_DATE_KINDS, (read_dates, "date")),
     **dict.fromkeys(_CLOCK_KINDS, (read_clock, "time of day")),
@@ -210,7 +210,7 @@ def _only_gaps(n_rows: int, place: ColumnPlace) -> Draft:
 
 
 def _note_gaps(encoded: Encoded, place: ColumnPlace) -> None:
-    gaps = encoded.distinct.where(encoded.is_more)
+    gaps = encoded.distinct.where(encoded.is_extra)
     if len(gaps.cells) and place.is_new:
         place.note("words were read as missing cells", gaps.cells[0].as_py())
 
@@ -227,8 +227,8 @@ def _note_text(distinct: Distinct, place: ColumnPlace) -> None:
     if distinct.share(with_digits) < 0.5:
         return
     drafts = (
-        NumberDraft(distinct).is_number,
-        DateDraft(distinct).is_date,
+        NumberDraft(distinct).fits_any,
+        DateDraft(distinct).fits_any,
         ClockDraft(distinct).is_time,
     )
     fitting = max(drafts, key=distinct.share)
@@ -245,9 +245,9 @@ def _note_text(distinct: Distinct, place: ColumnPlace) -> None:
         )
 
 
-def _is_truth(cells: Any) -> bool:
+def _is_boolean(cells: Any) -> bool:
     return bool(pc.all(pc.is_in(cells, value_set=pa.array([*_TRUE, *_FALSE]))).as_py())
 
 
-def _as_truth(cells: Any) -> Any:
+def _as_boolean(cells: Any) -> Any:
     return pc.if_else(pc.is_valid(cells), pc.is_in(cells, value_set=pa.array(_TRUE)), None)

@@ -100,17 +100,17 @@ def read_numbers(encoded: Encoded, place: ColumnPlace) -> Draft | None:
         return None
     pending = PendingNumbers(place, encoded)
     draft = pending.draft
-    share = distinct.share(draft.is_number)
-    plain_share = distinct.share(draft.is_number & ~draft.is_censored)
+    share = distinct.share(draft.fits_any)
+    plain_share = distinct.share(draft.fits_any & ~draft.is_censored)
     if share == 0 or (place.is_new and (share < TYPO_SHARE or plain_share < 0.5)):
         return None
     if share < 1:
-        raise encoded.wrong_cell(~draft.is_number, "number", place)
+        raise encoded.wrong_cell(~draft.fits_any, "number", place)
     if place.is_new and _is_identifier(draft, place):
         return Draft(TypedColumn(encoded.trimmed()))
     pending.check()
-    is_sure = len(draft.candidates) == 1 and draft.has_marks
-    return Draft(None, pending, draft.candidates[0].decimal if is_sure else "")
+    is_sure = len(draft.fitting) == 1 and draft.has_marks
+    return Draft(None, pending, draft.fitting[0].decimal if is_sure else "")
 
 
 def _is_identifier(draft: NumberDraft, place: ColumnPlace) -> bool:
@@ -147,7 +147,7 @@ class PendingNumbers:
     def check(self) -> None:
         """Raise DataError if no notation fits all cells, or their units differ."""
         draft, place = self.draft, self.place
-        if not draft.candidates:
+        if not draft.fitting:
             best = draft.fits[draft.best]
             if draft.distinct.share(best) >= TYPO_SHARE:
                 raise self.encoded.wrong_cell(~best, "number of the same notation", place)
@@ -182,7 +182,7 @@ class PendingNumbers:
         return self._read(marks)
 
     def _chosen(self, decimals: set[str]) -> Marks:
-        found, asked = self.draft.candidates, self.place.options.decimal
+        found, asked = self.draft.fitting, self.place.options.decimal
         if asked is not None and self.draft.has_marks:
             found = [marks for marks in found if marks.decimal == asked]
             if not found:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from latently.io.text._cells import Distinct, mask_of
+from latently.io.text._cells import Distinct, Readings, mask_of
 
 __all__ = ["Marks", "NumberDraft", "Parts"]
 
@@ -90,7 +90,7 @@ class Parts(NamedTuple):
         return answer
 
 
-class NumberDraft:
+class NumberDraft(Readings[Marks]):
     """Distinct cells parsed as numbers in every possible notation.
 
     Parameters
@@ -100,11 +100,10 @@ class NumberDraft:
     """
 
     def __init__(self, distinct: Distinct) -> None:
-        self.distinct = distinct
         self.parts = Parts.of(distinct.cells)
         self._special = mask_of(pc.match_substring_regex(distinct.cells, _SPECIAL))
         self._sound = self.parts.is_sound()
-        self.fits = {marks: self._fitting(marks) for marks in self._possible()}
+        super().__init__(distinct, {marks: self._mask(marks) for marks in self._possible()})
 
     @cached_property
     def shown(self) -> frozenset[str]:
@@ -122,7 +121,7 @@ class NumberDraft:
         decimals = (".", ",") if self.has_marks else (".",)
         return [Marks(sign, group) for sign in decimals for group in groups if sign != group]
 
-    def _fitting(self, marks: Marks) -> np.ndarray:
+    def _mask(self, marks: Marks) -> np.ndarray:
         match = mask_of(pc.match_substring_regex(self.parts.core, marks.pattern))
         if marks.thousands:
             match &= mask_of(pc.equal(self.parts.exponent, ""))
@@ -130,25 +129,9 @@ class NumberDraft:
         return found
 
     @property
-    def is_number(self) -> np.ndarray:
-        """True for distinct cells that are a number in some notation."""
-        found: np.ndarray = np.logical_or.reduce(list(self.fits.values()))
-        return found
-
-    @property
     def is_censored(self) -> np.ndarray:
         """True for distinct cells that are a limit, such as "<0.01"."""
         return mask_of(pc.not_equal(self.parts.censor, ""))
-
-    @property
-    def candidates(self) -> list[Marks]:
-        """The notations in which every cell is a number."""
-        return [marks for marks, fitting in self.fits.items() if fitting.all()]
-
-    @property
-    def best(self) -> Marks:
-        """The notation in which the most cells are numbers."""
-        return max(self.fits, key=lambda marks: self.distinct.share(self.fits[marks]))
 
     def affixes(self, part: pa.Array) -> list[str]:
         """Return the distinct units before or after the numbers, "" for none."""
