@@ -1,19 +1,24 @@
 """Parts that the user wrote are saved by name, and loaded from the classes that are handed in."""
 
+import pickle
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import pyarrow as pa
 import pytest
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import KFold, ShuffleSplit
 from torch import nn
+from typer.testing import CliRunner
 
 import latently
-from latently import AnomalyDetector, Autoencoder, FalseAlarmRate
+from latently import AnomalyDetector, Autoencoder, BatchPredictor, FalseAlarmRate
+from latently.cli._app import app
 from latently.estimators import TrainedAutoencoder
 from latently.exceptions import ModelFileError, ParameterError
-from latently.nn import Code, DenseNetwork
+from latently.io import read_model, write_model
+from latently.nn import Code, CustomNetwork, DenseNetwork
 from latently.nn._latents import PointLatent
 from tests.contract.samples import matrix
 
@@ -80,6 +85,9 @@ class Strict(FalseAlarmRate):
     pass
 
 
+MODULES = CustomNetwork(nn.Linear(matrix().shape[1], 2), nn.Linear(2, matrix().shape[1]))
+
+
 def saved(folder, **params):
     model = Autoencoder(2, **QUICK, **params).fit(matrix())
     model.save(folder / "model")
@@ -111,6 +119,61 @@ def test_a_part_that_is_not_handed_in_is_named_with_what_to_do(tmp_path):
     with pytest.raises(ModelFileError, match=r"classes=\[brighter\]") as caught:
         latently.load(tmp_path / "model", classes=[Shift])
     assert caught.value.reason == "class"
+
+
+def test_modules_that_are_not_handed_in_are_asked_for(tmp_path):
+    saved(tmp_path, corruption=brighter, network=MODULES)
+    wanted = r"brighter, modules of your own.*classes=\[brighter\], network=CustomNetwork"
+    with pytest.raises(ModelFileError, match=wanted):
+        latently.load(tmp_path / "model")
+
+
+def test_all_parts_that_are_not_handed_in_are_named_at_once(tmp_path):
+    saved(tmp_path, corruption=brighter, network=Narrow(4))
+    with pytest.raises(ModelFileError, match=r"classes=\[Narrow, brighter\]"):
+        latently.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("name", ["~\x1b[31m", "~a b", "~"])
+def test_a_part_whose_name_is_none_is_refused(name, tmp_path):
+    saved(tmp_path, corruption=brighter)
+    config, arrays = read_model(tmp_path / "model")
+    config["params"]["corruption"] = {"~function": name}
+    write_model(tmp_path / "forged", config, arrays)
+    with pytest.raises(ModelFileError, match="by something else than a name"):
+        latently.load(tmp_path / "forged")
+
+
+@pytest.mark.parametrize(
+    ("model", "given"),
+    [
+        (RoundedAutoencoder(n_components=2, **QUICK), {"classes": [RoundedAutoencoder]}),
+        (Autoencoder(2, network=MODULES, **QUICK), {"network": MODULES}),
+    ],
+    ids=["classes", "network"],
+)
+def test_a_batch_predictor_sends_the_parts_to_the_process_that_answers(model, given, tmp_path):
+    X = matrix()
+    model = clone(model).fit(X)
+    model.save(tmp_path / "model")
+    predictor = BatchPredictor(tmp_path / "model", "transform", **given)
+    sent = pickle.loads(pickle.dumps(predictor))  # noqa: S301  # of this test
+    codes = sent(pa.table({f"x{i}": column for i, column in enumerate(X.T)}))
+    assert (np.column_stack(codes.columns) == model.transform(X)).all()
+
+
+@pytest.mark.parametrize("command", ["inspect", "score", "transform", "reconstruct"])
+def test_the_command_line_says_in_one_sentence_how_python_loads_such_a_model(command, tmp_path):
+    X = matrix()
+    RoundedAutoencoder(n_components=2, **QUICK).fit(X).save(tmp_path / "model")
+    np.save(tmp_path / "rows.npy", X)
+    rows = [] if command == "inspect" else [str(tmp_path / "rows.npy")]
+    result = CliRunner().invoke(app, [command, str(tmp_path / "model"), *rows])
+    assert result.exit_code == 4 and result.stdout == ""
+    assert result.stderr == (
+        f"error: {tmp_path}/model: it was saved with RoundedAutoencoder, which is not latently's: "
+        "load it in Python, by latently.load(path, classes=[RoundedAutoencoder]).\n"
+    )
 
 
 @pytest.mark.parametrize(

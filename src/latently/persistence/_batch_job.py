@@ -9,7 +9,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -187,10 +187,14 @@ class BatchJob:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _manifest(self) -> dict[str, Any]:
-        asked = asdict(self.predictor)
-        asked["ids"] = list(asked["ids"])
-        told = {name: asked[name] for name in ("method", "ids", "cut", "per_feature")}
-        digest = hashlib.sha256(Path(self.predictor.path).read_bytes()).hexdigest()
+        asked = self.predictor
+        told: dict[str, Any] = {
+            "method": asked.method,
+            "ids": list(asked.ids),
+            "cut": asked.cut,
+            "per_feature": asked.per_feature,
+        }
+        digest = hashlib.sha256(Path(asked.path).read_bytes()).hexdigest()
         said = self.dataset.text_options
         if said:
             told["text_options"] = {
