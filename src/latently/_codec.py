@@ -198,8 +198,10 @@ def _object(value: dict[str, Any], arrays: Any, classes: Mapping[str, type]) -> 
         made = classes[name](**params)
     except TypeError:
         raise ModelFileError(f"The model's {name} has wrong parameters.", "config") from None
-    if is_dataclass(made) and not hasattr(made, "get_params") and not name.startswith(OWN):
+    if is_dataclass(made) and not hasattr(made, "get_params"):
         _check_record(made, name)
+    if hasattr(made, "_check_parameters"):
+        made._check_parameters()
     if "fitted" in value:
         made._restore({k: from_plain(v, arrays, classes) for k, v in value["fitted"].items()})
     return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import types
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -13,7 +13,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 def wrong_field(record: Any) -> str:
     """Return the name of the first field whose value is not of its type; empty where all are.
 
-    A truth is no number, a whole number serves as a real one, and a real one is not NaN.
+    A truth is no number, a whole number serves as a real one, and a real one is not NaN. Fields
+    that a class of the user's own adds may hold anything.
 
     Parameters
     ----------
@@ -25,14 +26,16 @@ def wrong_field(record: Any) -> str:
     str
         The name.
     """
-    kind: Any = type(record)
-    hints = _hints(kind)
+    ours = (one for one in type(record).__mro__ if one.__module__.split(".")[0] == "latently")
+    hints = _hints(next(filter(is_dataclass, ours), object))
     values = ((name, getattr(record, name)) for name in hints)
     return next((name for name, value in values if not _is_of(value, hints[name])), "")
 
 
 @cache
 def _hints(cls: Any) -> dict[str, Any]:
+    if not is_dataclass(cls):
+        return {}
     hints = get_type_hints(cls)
     return {field.name: hints[field.name] for field in fields(cls) if field.init}
 

@@ -222,6 +222,54 @@ def test_a_class_with_the_name_of_one_of_latently_is_not_taken_for_it(tmp_path):
     assert type(loaded.corruption) is Masking
 
 
+@dataclass
+class Late(FalseAlarmRate):
+    delay: "Unknown" = 0.5  # noqa: F821  # a type that cannot be found
+
+
+FORGED = {
+    "weight": lambda c, a: put(a, "encoder.1.weight", 1e38),
+    "center": lambda c, a: put(a, "weights.center", 1e38),
+    "size": lambda c, a: c["fitted"].update(n_components_=10**9),
+    "scale": lambda c, a: put(a, "preprocessor_.scale", 1e-320),
+}
+
+
+def put(arrays, ending, value):
+    name = next(name for name in sorted(arrays) if name.endswith(ending))
+    arrays[name] = np.full_like(arrays[name], value)
+
+
+@pytest.mark.parametrize("case", FORGED)
+@pytest.mark.parametrize(
+    ("model", "given"),
+    [
+        (RoundedAutoencoder(n_components=2, **QUICK), [RoundedAutoencoder]),
+        (Autoencoder(2, network=Narrow(4), **QUICK), [Narrow]),
+    ],
+    ids=["class", "network"],
+)
+def test_what_needs_no_part_of_the_users_own_is_checked(model, given, case, tmp_path):
+    clone(model).fit(matrix()).save(tmp_path / "model")
+    config, arrays = read_model(tmp_path / "model")
+    FORGED[case](config, arrays)
+    write_model(tmp_path / "forged", config, arrays)
+    with pytest.raises(ModelFileError):
+        latently.load(tmp_path / "forged", classes=given)
+
+
+def test_fields_that_a_rule_of_the_users_own_takes_over_are_checked(tmp_path):
+    autoencoder = Autoencoder(2, **QUICK)
+    detector = AnomalyDetector(autoencoder=autoencoder, threshold=Late(0.1)).fit(matrix())
+    detector.save(tmp_path / "model")
+    assert latently.load(tmp_path / "model", classes=[Late]).rule_.delay == 0.5
+    config, arrays = read_model(tmp_path / "model")
+    config["fitted"]["rule_"]["params"]["rate"] = "often"
+    write_model(tmp_path / "forged", config, arrays)
+    with pytest.raises(ModelFileError, match="'rate' parameter of Late"):
+        latently.load(tmp_path / "forged", classes=[Late])
+
+
 @pytest.mark.parametrize(
     ("classes", "words"),
     [

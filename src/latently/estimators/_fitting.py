@@ -36,6 +36,8 @@ _N_EVALUATIONS = 50
 _BYTES_PER_ELEMENT = 16
 #: And for a weight: itself, its gradient, two moments, the best one so far and a copy of it.
 _BYTES_PER_WEIGHT = 24
+#: And for a weight of each further model: itself, and its copy in double precision that answers.
+_BYTES_PER_KEPT_WEIGHT = 12
 #: Of a pair of elements: the covariance, its inverse and what is derived of them, in double.
 _BYTES_PER_PAIR = 56
 #: Training rows that the prior of a code is fitted to.
@@ -218,8 +220,10 @@ def check_fits(
     )
 
 
-def check_module_fits(build: Callable[[], nn.Module], allowed: float | None) -> None:
-    """Raise ResourceError if training a module needs more memory than is free, or allowed.
+def check_module_fits(
+    build: Callable[[], nn.Module], allowed: float | None, n_models: int = 1
+) -> None:
+    """Raise ResourceError if training modules needs more memory than is free, or allowed.
 
     Parameters
     ----------
@@ -227,12 +231,17 @@ def check_module_fits(build: Callable[[], nn.Module], allowed: float | None) -> 
         Returns the module; it is called where nothing is allocated.
     allowed : float or None
         Bytes; None allows what is free.
+    n_models : int, default=1
+        Modules of this size. Each of them is kept; large ones are trained one after the other.
     """
     n_weights = sum(weight.numel() for weight in outlined(build).parameters())
+    networks = "a network" if n_models == 1 else f"{n_models:,} networks"
+    fewer = "" if n_models == 1 else "Train fewer of them. "
     check_memory(
-        n_weights * _BYTES_PER_WEIGHT,
-        f"Training a network of {n_weights:,} weights",
-        "Give it fewer or narrower layers, or the table fewer columns",
+        n_weights * (_BYTES_PER_WEIGHT + (n_models - 1) * _BYTES_PER_KEPT_WEIGHT),
+        f"Training {networks} of {n_weights:,} weights",
+        f"{fewer}Give {'it' if n_models == 1 else 'each'} fewer or narrower layers, or the table "
+        "fewer columns",
         allowed,
     )
 

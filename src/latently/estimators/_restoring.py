@@ -16,7 +16,7 @@ from latently.estimators._inference import ask, code_of, reconstruction_of
 from latently.estimators._rotation import Rotation
 from latently.estimators._sizes import ComponentsCurve
 from latently.exceptions import ModelFileError
-from latently.nn import AutoencoderModule, Cells, check_sound, outlined
+from latently.nn import AutoencoderModule, Cells, check_sound, is_known, outlined
 from latently.preprocessing import ImagePreprocessor, TablePreprocessor
 from latently.training import History, StopReason
 
@@ -40,6 +40,8 @@ _OPTIONAL: dict[str, type] = {
 _MOST = 2**40
 #: Wider rows are not tried.
 _MAX_TRIED = 1 << 14
+#: Farthest that a row of zeros or ones may be rebuilt, in standard deviations of the columns.
+_FARTHEST = 1e4
 #: Ends of the names of buffers in which an infinity stands for a value that is not there.
 _OPEN = ("ladder",)
 
@@ -112,7 +114,7 @@ def check_module(module: AutoencoderModule) -> None:
     """Raise ModelFileError if a module cannot answer with finite numbers.
 
     Its numbers are held against their ranges. Then it rebuilds a row of zeros, the mean of most
-    columns, and one of ones.
+    columns, and one of ones, unless a module of the user's own is in it, which may need others.
 
     Parameters
     ----------
@@ -124,16 +126,22 @@ def check_module(module: AutoencoderModule) -> None:
     except ValueError as error:
         raise ModelFileError(f"the weights cannot be: {error}", "config") from None
     layout = module.likelihood.layout
-    if layout.width > _MAX_TRIED:
+    if layout.width > _MAX_TRIED or not all(map(is_known, module.modules())):
         return
     values = torch.stack([torch.zeros(layout.shape), torch.ones(layout.shape)]).double()
-    for question in (code_of, reconstruction_of):
-        if not bool(ask(module, Cells(values.to(module.center)), question).isfinite().all()):
-            raise ModelFileError("the weights lead to answers that are not finite", "not_finite")
+    cells = Cells(values.to(module.center))
+    found = [ask(module, cells, question) for question in (code_of, reconstruction_of)]
+    if not all(bool(answer.isfinite().all()) for answer in found):
+        raise ModelFileError("the weights lead to answers that are not finite", "not_finite")
+    if float(found[-1].abs().max()) > _FARTHEST:
+        raise ModelFileError("the weights lead to answers that are out of range", "not_finite")
 
 
 def check_weights(
-    build: Callable[[], nn.Module] | None, tensors: Mapping[str, Tensor], layout: Layout
+    build: Callable[[], nn.Module] | None,
+    tensors: Mapping[str, Tensor],
+    layout: Layout,
+    n_components: int,
 ) -> None:
     """Hold the weights of a file against the module that its configuration describes.
 
@@ -148,16 +156,20 @@ def check_weights(
         The weights.
     layout : Layout
         Of the columns that the file says there are.
+    n_components : int
+        Size that the file says the code has.
 
     Raises
     ------
     ModelFileError
         If a weight is missing, too many, of another shape or type, or not finite.
     """
-    if not 0 < layout.width <= sum(tensor.numel() for tensor in tensors.values()):
-        raise ModelFileError(
-            f"the columns have {layout.width:,} elements, more than there are weights", "shape"
-        )
+    n_weights = sum(tensor.numel() for tensor in tensors.values())
+    for what, size in (("columns have", layout.width), ("code has", n_components)):
+        if not 0 < size <= n_weights:
+            raise ModelFileError(
+                f"the {what} {size:,} elements, more than there are weights", "shape"
+            )
     if build is not None:
         _check_shapes(build, tensors)
     for name, found in tensors.items():

@@ -455,10 +455,16 @@ class TrainedAutoencoder(Answers):
 
     def _start(self, spectrum: Spectrum, cells: Cells) -> None:
         """Build the untrained module for some training rows, if there is memory for it."""
+        self._check_copies_fit(1)
+        self.module_ = self._build_module(spectrum.mean)
+
+    def _check_copies_fit(self, n_models: int) -> None:
+        """Raise ResourceError if there is no memory for so many models like this one."""
         if not self._has_own_network:
             width = self.preprocessor_.layout.width
-            check_module_fits(lambda: self._build_module(torch.zeros(width)), self.max_memory)
-        self.module_ = self._build_module(spectrum.mean)
+            check_module_fits(
+                lambda: self._build_module(torch.zeros(width)), self.max_memory, n_models
+            )
 
     def _find_size(
         self,
