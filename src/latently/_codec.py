@@ -209,10 +209,10 @@ def _object(value: dict[str, Any], arrays: Any, classes: Mapping[str, type]) -> 
 
 def check_known(name: Any, classes: Mapping[str, Any]) -> None:
     """Raise ModelFileError if a file names a class or function that is not in ``classes``."""
-    if not isinstance(name, str):
+    if isinstance(name, list | dict):
         raise ModelFileError("The model names a class by something else than text.", "config")
     if name not in classes:
-        raise ModelFileError(f"The model names an unknown class {name[:60]!r}.", "class")
+        raise ModelFileError(f"The model names an unknown class {str(name)[:60]!r}.", "class")
 
 
 def names_in(value: Any) -> set[str]:

@@ -183,6 +183,7 @@ def _check_own(path: str | Path, lacking: set[str]) -> None:
     if not all(name.isidentifier() for name in names):
         raise _refusal(path, "it names a class by something else than a name.", "config")
     given = [f"classes=[{', '.join(names)}]"] if names else []
+    reason = "class" if names else "config"
     if "CustomNetwork" in lacking:
         names, given = [*names, "modules of your own"], [*given, "network=CustomNetwork(...)"]
     if names:
@@ -191,7 +192,7 @@ def _check_own(path: str | Path, lacking: set[str]) -> None:
             path,
             f"it was saved with {', '.join(names)}, which {are} not latently's: load it in "
             f"Python, by latently.load(path, {', '.join(given)}).",
-            "class",
+            reason,
         )
 
 
