@@ -198,8 +198,10 @@ def _object(value: dict[str, Any], arrays: Any, classes: Mapping[str, type]) -> 
         made = classes[name](**params)
     except TypeError:
         raise ModelFileError(f"The model's {name} has wrong parameters.", "config") from None
-    if is_dataclass(made) and not hasattr(made, "get_params") and not name.startswith(OWN):
+    if is_dataclass(made) and not hasattr(made, "get_params"):
         _check_record(made, name)
+    if hasattr(made, "_check_parameters"):
+        made._check_parameters()
     if "fitted" in value:
         made._restore({k: from_plain(v, arrays, classes) for k, v in value["fitted"].items()})
     return made
@@ -209,16 +211,30 @@ def check_known(name: Any, classes: Mapping[str, Any]) -> None:
     """Raise ModelFileError if a file names a class or function that is not in ``classes``."""
     if isinstance(name, list | dict):
         raise ModelFileError("The model names a class by something else than text.", "config")
-    if name in classes:
-        return
-    called = str(name)[:60]
-    if called.startswith(OWN):
-        raise ModelFileError(
-            f"The model was saved with {called[1:]!r}, which is not latently's. Hand it in: "
-            f"load(path, classes=[{called[1:]}]).",
-            "class",
-        )
-    raise ModelFileError(f"The model names an unknown class {called!r}.", "class")
+    if name not in classes:
+        raise ModelFileError(f"The model names an unknown class {str(name)[:60]!r}.", "class")
+
+
+def names_in(value: Any) -> set[str]:
+    """Return the names of all classes and functions in a configuration.
+
+    Parameters
+    ----------
+    value : JSON value
+        What ``to_plain`` returned.
+
+    Returns
+    -------
+    set of str
+        As ``name_in_file`` gives them.
+    """
+    if isinstance(value, list):
+        return set().union(*map(names_in, value))
+    if not isinstance(value, dict):
+        return set()
+    named = (value.get(tag) for tag in ("~class", "~function"))
+    here = {name for name in named if isinstance(name, str)}
+    return here.union(*map(names_in, value.values()))
 
 
 def _check_record(made: Any, name: str) -> None:

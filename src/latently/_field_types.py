@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import types
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -14,6 +14,7 @@ def wrong_field(record: Any) -> str:
     """Return the name of the first field whose value is not of its type, or "".
 
     A boolean is not a number, an integer is accepted as a float, and a float must not be NaN.
+    Fields that are added by a class of the user may hold any value.
 
     Parameters
     ----------
@@ -25,14 +26,16 @@ def wrong_field(record: Any) -> str:
     str
         Name of the field, empty if all values have their types.
     """
-    kind: Any = type(record)
-    hints = _hints(kind)
+    ours = (one for one in type(record).__mro__ if one.__module__.split(".")[0] == "latently")
+    hints = _hints(next(filter(is_dataclass, ours), object))
     values = ((name, getattr(record, name)) for name in hints)
     return next((name for name, value in values if not _is_of(value, hints[name])), "")
 
 
 @cache
 def _hints(cls: Any) -> dict[str, Any]:
+    if not is_dataclass(cls):
+        return {}
     hints = get_type_hints(cls)
     return {field.name: hints[field.name] for field in fields(cls) if field.init}
 

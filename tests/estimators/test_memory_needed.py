@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from latently import Autoencoder, AutoencoderImputer, MaskedAutoencoder, MemoryAutoencoder
+from latently import (
+    Autoencoder,
+    AutoencoderImputer,
+    DenseNetwork,
+    EnsembleAutoencoder,
+    MaskedAutoencoder,
+    MemoryAutoencoder,
+    fit_seeds,
+    fit_sizes,
+)
 from latently.exceptions import ResourceError
 from tests.contract.samples import matrix
 
@@ -34,6 +43,26 @@ def test_a_fit_that_does_not_fit_is_refused(model, n_bytes, words, monkeypatch):
     free(monkeypatch, n_bytes)
     with pytest.raises(ResourceError, match=words):
         model.fit(matrix())
+
+
+#: Memory for a few models of this size.
+MEMBER = Autoencoder(1, network=DenseNetwork((1,)), max_memory=20_000, **QUICK)
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [
+        lambda n, X: EnsembleAutoencoder(MEMBER, n_estimators=n, random_state=0).fit(X),
+        lambda n, X: EnsembleAutoencoder(MEMBER, n_estimators=n, random_state=0).partial_fit(X),
+        lambda n, X: fit_seeds(MEMBER, X, n),
+        lambda n, X: fit_sizes(MEMBER, X, [1] * n),
+    ],
+    ids=["ensemble", "stream", "seeds", "sizes"],
+)
+def test_models_that_fit_one_by_one_and_not_together_are_refused(fit):
+    assert fit(2, matrix()) is not None
+    with pytest.raises(ResourceError, match=r"Training 900 networks of \d+ weights needs about"):
+        fit(900, matrix())
 
 
 @pytest.mark.parametrize(

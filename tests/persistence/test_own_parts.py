@@ -1,19 +1,24 @@
 """Parts that the user wrote are saved by name, and loaded from the classes that are handed in."""
 
+import pickle
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import pyarrow as pa
 import pytest
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import KFold, ShuffleSplit
 from torch import nn
+from typer.testing import CliRunner
 
 import latently
-from latently import AnomalyDetector, Autoencoder, FalseAlarmRate
+from latently import AnomalyDetector, Autoencoder, BatchPredictor, FalseAlarmRate
+from latently.cli._app import app
 from latently.estimators import TrainedAutoencoder
 from latently.exceptions import ModelFileError, ParameterError
-from latently.nn import Code, DenseNetwork
+from latently.io._model_file import read_model, write_model
+from latently.nn import Code, CustomNetwork, DenseNetwork
 from latently.nn._latents import PointLatent
 from tests.contract.samples import matrix
 
@@ -80,6 +85,9 @@ class Strict(FalseAlarmRate):
     pass
 
 
+MODULES = CustomNetwork(nn.Linear(matrix().shape[1], 2), nn.Linear(2, matrix().shape[1]))
+
+
 def saved(folder, **params):
     model = Autoencoder(2, **QUICK, **params).fit(matrix())
     model.save(folder / "model")
@@ -111,6 +119,61 @@ def test_a_part_that_is_not_handed_in_is_named_with_what_to_do(tmp_path):
     with pytest.raises(ModelFileError, match=r"classes=\[brighter\]") as caught:
         latently.load(tmp_path / "model", classes=[Shift])
     assert caught.value.reason == "class"
+
+
+def test_modules_that_are_not_handed_in_are_asked_for(tmp_path):
+    saved(tmp_path, corruption=brighter, network=MODULES)
+    wanted = r"brighter, modules of your own.*classes=\[brighter\], network=CustomNetwork"
+    with pytest.raises(ModelFileError, match=wanted):
+        latently.load(tmp_path / "model")
+
+
+def test_all_parts_that_are_not_handed_in_are_named_at_once(tmp_path):
+    saved(tmp_path, corruption=brighter, network=Narrow(4))
+    with pytest.raises(ModelFileError, match=r"classes=\[Narrow, brighter\]"):
+        latently.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("name", ["~\x1b[31m", "~a b", "~"])
+def test_a_part_whose_name_is_none_is_refused(name, tmp_path):
+    saved(tmp_path, corruption=brighter)
+    config, arrays = read_model(tmp_path / "model")
+    config["params"]["corruption"] = {"~function": name}
+    write_model(tmp_path / "forged", config, arrays)
+    with pytest.raises(ModelFileError, match="by something else than a name"):
+        latently.load(tmp_path / "forged")
+
+
+@pytest.mark.parametrize(
+    ("model", "given"),
+    [
+        (RoundedAutoencoder(n_components=2, **QUICK), {"classes": [RoundedAutoencoder]}),
+        (Autoencoder(2, network=MODULES, **QUICK), {"network": MODULES}),
+    ],
+    ids=["classes", "network"],
+)
+def test_a_batch_predictor_sends_the_parts_to_the_process_that_answers(model, given, tmp_path):
+    X = matrix()
+    model = clone(model).fit(X)
+    model.save(tmp_path / "model")
+    predictor = BatchPredictor(tmp_path / "model", "transform", **given)
+    sent = pickle.loads(pickle.dumps(predictor))  # noqa: S301  # of this test
+    codes = sent(pa.table({f"x{i}": column for i, column in enumerate(X.T)}))
+    assert (np.column_stack(codes.columns) == model.transform(X)).all()
+
+
+@pytest.mark.parametrize("command", ["inspect", "score", "transform", "reconstruct"])
+def test_the_command_line_says_in_one_sentence_how_python_loads_such_a_model(command, tmp_path):
+    X = matrix()
+    RoundedAutoencoder(n_components=2, **QUICK).fit(X).save(tmp_path / "model")
+    np.save(tmp_path / "rows.npy", X)
+    rows = [] if command == "inspect" else [str(tmp_path / "rows.npy")]
+    result = CliRunner().invoke(app, [command, str(tmp_path / "model"), *rows])
+    assert result.exit_code == 4 and result.stdout == ""
+    assert result.stderr == (
+        f"error: {tmp_path}/model: it was saved with RoundedAutoencoder, which is not latently's: "
+        "load it in Python, by latently.load(path, classes=[RoundedAutoencoder]).\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -157,6 +220,54 @@ def test_a_class_with_the_name_of_one_of_latently_is_not_taken_for_it(tmp_path):
         latently.load(tmp_path / "model")
     loaded = latently.load(tmp_path / "model", classes=[Masking])
     assert type(loaded.corruption) is Masking
+
+
+@dataclass
+class Late(FalseAlarmRate):
+    delay: "Unknown" = 0.5  # noqa: F821  # a type that cannot be found
+
+
+FORGED = {
+    "weight": lambda c, a: put(a, "encoder.1.weight", 1e38),
+    "center": lambda c, a: put(a, "weights.center", 1e38),
+    "size": lambda c, a: c["fitted"].update(n_components_=10**9),
+    "scale": lambda c, a: put(a, "preprocessor_.scale", 1e-320),
+}
+
+
+def put(arrays, ending, value):
+    name = next(name for name in sorted(arrays) if name.endswith(ending))
+    arrays[name] = np.full_like(arrays[name], value)
+
+
+@pytest.mark.parametrize("case", FORGED)
+@pytest.mark.parametrize(
+    ("model", "given"),
+    [
+        (RoundedAutoencoder(n_components=2, **QUICK), [RoundedAutoencoder]),
+        (Autoencoder(2, network=Narrow(4), **QUICK), [Narrow]),
+    ],
+    ids=["class", "network"],
+)
+def test_what_needs_no_part_of_the_users_own_is_checked(model, given, case, tmp_path):
+    clone(model).fit(matrix()).save(tmp_path / "model")
+    config, arrays = read_model(tmp_path / "model")
+    FORGED[case](config, arrays)
+    write_model(tmp_path / "forged", config, arrays)
+    with pytest.raises(ModelFileError):
+        latently.load(tmp_path / "forged", classes=given)
+
+
+def test_fields_that_a_rule_of_the_users_own_takes_over_are_checked(tmp_path):
+    autoencoder = Autoencoder(2, **QUICK)
+    detector = AnomalyDetector(autoencoder=autoencoder, threshold=Late(0.1)).fit(matrix())
+    detector.save(tmp_path / "model")
+    assert latently.load(tmp_path / "model", classes=[Late]).rule_.delay == 0.5
+    config, arrays = read_model(tmp_path / "model")
+    config["fitted"]["rule_"]["params"]["rate"] = "often"
+    write_model(tmp_path / "forged", config, arrays)
+    with pytest.raises(ModelFileError, match="'rate' parameter of Late"):
+        latently.load(tmp_path / "forged", classes=[Late])
 
 
 @pytest.mark.parametrize(

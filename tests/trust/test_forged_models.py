@@ -176,6 +176,16 @@ def test_more_mutants_are_refused_or_answer_everything(kind, seed, sound, tmp_pa
     mutants(kind, 1_000, seed, sound, tmp_path, outcome)
 
 
+def typed(name, other):
+    """Return a change of the type of the first column of a type."""
+
+    def change(config, arrays):
+        types = config["fitted"]["preprocessor_"]["params"]["spec"]["params"]["types"]["~tuple"]
+        next(one["params"] for one in types if one["params"]["name"] == name)["name"] = other
+
+    return change
+
+
 FITTED, MODEL = ("fitted",), ("fitted", "autoencoder_")
 FORGED = {
     "a score of another kind": ("detector", at(*FITTED, "score_", to=record("ElboScore"))),
@@ -231,6 +241,23 @@ FORGED = {
     "no center of a column with values": ("ordered", array("preprocessor_.center", cell(np.nan))),
     "a shape without a mode": ("sampler", array("shapes_", lambda v: v * 0)),
     "a factor of 1e300": ("sampler", array("factors_", cell(1e300))),
+    "a center outside the bounds": ("plain", array("preprocessor_.center", lambda v: v + 1e6)),
+    "a scale wider than its column": ("plain", array("preprocessor_.scale", lambda v: v * 1e6)),
+    "a scale of a trillionth": ("plain", array("preprocessor_.scale", lambda v: v * 1e-15)),
+    "texts of the type of numbers": ("plain", typed("string", "int64")),
+    "numbers of the type of texts": ("plain", typed("double", "string")),
+    "truths of the type of numbers": ("plain", typed("bool", "int64")),
+    "a weight that no fit reaches": ("plain", array("decoder.2.bias", lambda v: v + 1e7)),
+    "a prior without end": ("ensemble", array("latent.prior_mean", cell(1e38))),
+    "factors that are no triangles": ("sampler", array("factors_", lambda v: v * 0 + 0.5)),
+    "more components than codes": ("memory", at(*FITTED, "n_components_", to=10**9)),
+    "a usual residual of nothing": ("memory", array(".level", lambda v: v * 0 - 1e6)),
+    "a member with a wrong parameter": (
+        "ensemble", at("params", "autoencoder", "params", "weight_decay", to=-1.0)
+    ),
+    "a task with a wrong autoencoder": (
+        "imputer", at("params", "autoencoder", "params", "hidden_size", to=0)
+    ),
     "a mass beside its column": (
         "plain", array("mass_column", lambda v: np.append(v[:-1], 99).astype(v.dtype))
     ),

@@ -435,13 +435,15 @@ class BaseAutoencoder(
         def build() -> AutoencoderModule:
             return self._empty_module(shapes)
 
-        check_weights(None if self._has_own_network else build, tensors, self.preprocessor_.layout)
+        known = None if self._has_own_network else build
+        check_weights(known, tensors, self.preprocessor_.layout, self.n_components_)
         with seeded(0):
             self.module_ = build()
         self.module_.load_state_dict(tensors)
         self.module_.eval()
-        if not self._has_own_network and not name_in_file(type(self)).startswith(OWN):
-            check_module(self.module_)
+        if self.n_components_ != self.module_.latent.n_components:
+            raise ModelFileError("The model's n_components_ is of another code.", "config")
+        check_module(self.module_)
 
 
 def rounding_of(support: SupportName, method: str) -> Rounding:

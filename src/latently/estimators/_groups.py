@@ -69,6 +69,8 @@ def fit_seeds(
         If ``model`` is not trained by gradient descent, or there is no seed.
     DataError
         If the rows cannot be used.
+    ResourceError
+        If all models together need more memory than is free, or than ``max_memory`` allows.
 
     Examples
     --------
@@ -177,6 +179,11 @@ def fit_group(
     -------
     Group
         The models with their rows.
+
+    Raises
+    ------
+    ResourceError
+        If all of them together need more memory than is free, or than ``max_memory`` allows.
     """
     for model in models:
         model._check_parameters()
@@ -184,6 +191,8 @@ def fit_group(
     group = Group(models, found, split_seed)
     for place in range(len(models)):
         group.set_up(place)
+        if not place:
+            models[0]._check_copies_fit(len(models))
     at_once = group.train_at_once()
     for place in range(len(models)):
         group.finish(place, is_trained=at_once)

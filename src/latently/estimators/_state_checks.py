@@ -16,7 +16,7 @@ from latently.estimators._rotation import Rotation
 from latently.estimators._sizes import ComponentsCurve
 from latently.estimators.fit._baselines import Baselines
 from latently.exceptions import ModelFileError
-from latently.nn import AutoencoderModule, Cells, check_tensors, outlined
+from latently.nn import AutoencoderModule, Cells, check_tensors, is_known, outlined
 from latently.preprocessing import ImagePreprocessor, TablePreprocessor
 from latently.training import History, StopReason
 
@@ -40,6 +40,8 @@ _OPTIONAL: dict[str, type] = {
 _MAX_COUNT = 2**40
 #: Maximum row width for which the module is evaluated.
 _MAX_TRIAL_WIDTH = 1 << 14
+#: Largest reconstruction of a row of zeros or ones, in standard deviations of the columns.
+_MAX_RECONSTRUCTION = 1e4
 #: Name endings of buffers in which infinity marks an absent value.
 _ALLOWS_INFINITY = ("ladder",)
 
@@ -112,7 +114,8 @@ def check_module(module: AutoencoderModule) -> None:
     """Raise ModelFileError if the results of a module are not finite.
 
     Buffers are checked against their ranges. Then the module reconstructs a row of zeros, the mean
-    of most columns, and a row of ones.
+    of most columns, and a row of ones,
+    unless it contains a module of the user, which may need other rows.
 
     Parameters
     ----------
@@ -124,16 +127,22 @@ def check_module(module: AutoencoderModule) -> None:
     except ValueError as error:
         raise ModelFileError(f"the weights cannot be: {error}", "config") from None
     layout = module.likelihood.layout
-    if layout.width > _MAX_TRIAL_WIDTH:
+    if layout.width > _MAX_TRIAL_WIDTH or not all(map(is_known, module.modules())):
         return
     values = torch.stack([torch.zeros(layout.shape), torch.ones(layout.shape)]).double()
-    for question in (code_of, reconstruction_of):
-        if not bool(ask(module, Cells(values.to(module.center)), question).isfinite().all()):
-            raise ModelFileError("the weights lead to answers that are not finite", "not_finite")
+    cells = Cells(values.to(module.center))
+    found = [ask(module, cells, question) for question in (code_of, reconstruction_of)]
+    if not all(bool(answer.isfinite().all()) for answer in found):
+        raise ModelFileError("the weights lead to answers that are not finite", "not_finite")
+    if float(found[-1].abs().max()) > _MAX_RECONSTRUCTION:
+        raise ModelFileError("the weights lead to answers that are out of range", "not_finite")
 
 
 def check_weights(
-    build: Callable[[], nn.Module] | None, tensors: Mapping[str, Tensor], layout: Layout
+    build: Callable[[], nn.Module] | None,
+    tensors: Mapping[str, Tensor],
+    layout: Layout,
+    n_components: int,
 ) -> None:
     """Check the weights of a file against the module that its configuration describes.
 
@@ -148,16 +157,20 @@ def check_weights(
         Weights of the file.
     layout : Layout
         Layout of the columns in the file.
+    n_components : int
+        Size of the code in the file.
 
     Raises
     ------
     ModelFileError
         If a weight is missing, unexpected, of another shape or type, or not finite.
     """
-    if not 0 < layout.width <= sum(tensor.numel() for tensor in tensors.values()):
-        raise ModelFileError(
-            f"the columns have {layout.width:,} elements, more than there are weights", "shape"
-        )
+    n_weights = sum(tensor.numel() for tensor in tensors.values())
+    for what, size in (("columns have", layout.width), ("code has", n_components)):
+        if not 0 < size <= n_weights:
+            raise ModelFileError(
+                f"the {what} {size:,} elements, more than there are weights", "shape"
+            )
     if build is not None:
         _check_shapes(build, tensors)
     for name, found in tensors.items():

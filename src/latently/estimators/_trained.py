@@ -470,10 +470,16 @@ class TrainedAutoencoder(GenerativeAutoencoder):
 
     def _create_module(self, spectrum: Spectrum, cells: Cells) -> None:
         """Build the untrained module for some training rows, after a check of the free memory."""
+        self._check_copies_fit(1)
+        self.module_ = self._build_module(spectrum.mean)
+
+    def _check_copies_fit(self, n_models: int) -> None:
+        """Raise ResourceError if there is not enough memory for ``n_models`` such models."""
         if not self._has_own_network:
             width = self.preprocessor_.layout.width
-            check_module_memory(lambda: self._build_module(torch.zeros(width)), self.max_memory)
-        self.module_ = self._build_module(spectrum.mean)
+            check_module_memory(
+                lambda: self._build_module(torch.zeros(width)), self.max_memory, n_models
+            )
 
     def _choose_n_components(
         self,

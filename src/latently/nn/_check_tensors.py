@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from latently.nn._latents import PointLatent
 from latently.nn._likelihoods import Likelihood
 from latently.nn._module import AutoencoderModule
 from latently.nn.map._module import MapModule, Places
@@ -29,6 +30,7 @@ RANGES: dict[type[nn.Module], dict[str, tuple[float, float]]] = {
     },
     AutoencoderModule: {"center": _NUMBER},
     Likelihood: {"offset": _NUMBER},
+    PointLatent: {"prior_mean": _NUMBER, "prior_factor": _NUMBER},
     SparseLatent: {"firing_rate": _SHARE},
     MapModule: {"basis": _NUMBER, "keys": _NUMBER},
     Places: {"places": _NUMBER, "unit": _DIVISOR},
@@ -36,7 +38,7 @@ RANGES: dict[type[nn.Module], dict[str, tuple[float, float]]] = {
     Ranks: {"count": (1, 2**40)},
     Memory: {"unit": _DIVISOR},
     MemoryModule: {
-        "least": (0.0, _MOST), "level": _NUMBER, "spread": _DIVISOR, "worth": _SHARE
+        "least": (1e-7, _MOST), "level": _NUMBER, "spread": _DIVISOR, "worth": _SHARE
     },
     MemoryEnsembleModule: {
         "bandwidths": _DIVISOR, "skew": _NUMBER, "level": _NUMBER, "spread": (1e-12, _MOST)
@@ -55,8 +57,15 @@ RANGES: dict[type[nn.Module], dict[str, tuple[float, float]]] = {
 }  # fmt: skip
 #: Largest absolute weight of a layer.
 _LARGEST_WEIGHT = 1e12
+#: Largest logarithm of a usual squared residual, finite as a power in single precision.
+_LARGEST_LOG = 80.0
 #: Tolerance for rounding of sums in single precision.
 _ROUNDING = 1e-3
+
+
+def is_known(module: nn.Module) -> bool:
+    """Return True for a module of latently or torch, False for one of the user's own."""
+    return type(module).__module__.split(".")[0] in ("latently", "torch")
 
 
 @torch.no_grad()
@@ -67,6 +76,7 @@ def check_tensors(module: AutoencoderModule) -> None:
     ----------
     module : AutoencoderModule
         Module with the tensors of a file. Their shapes and dtypes are already checked.
+        Weights of the user's own modules may have any values.
     """
     for name, tensor, (least, most) in _bounded(module):
         if tensor.numel() and not (float(tensor.min()) >= least and float(tensor.max()) <= most):
@@ -86,9 +96,10 @@ def check_tensors(module: AutoencoderModule) -> None:
 
 def _bounded(module: nn.Module) -> Iterator[tuple[str, Tensor, tuple[float, float]]]:
     """Yield the name, the tensor and its bounds for each tensor that has bounds."""
-    for name, weight in module.named_parameters():
-        yield name, weight, (-_LARGEST_WEIGHT, _LARGEST_WEIGHT)
     for place, part in module.named_modules():
+        if is_known(part):
+            for name, weight in part.named_parameters(recurse=False):
+                yield f"{place}.{name}", weight, (-_LARGEST_WEIGHT, _LARGEST_WEIGHT)
         for kind, ranges in RANGES.items():
             if not isinstance(part, kind):
                 continue
@@ -112,6 +123,9 @@ def _check_stored_rows(module: StoredRows) -> None:
     _require(_are_places(module.places, n_rows), "a place of a stored row does not exist")
     ordered = module.fingerprints[1:] >= module.fingerprints[:-1]
     _require(bool(ordered.all()), "the fingerprints are not ascending")
+    if isinstance(module, MemoryModule):
+        logs = module.level[-len(module.views) :]
+        _require(bool((logs.abs() <= _LARGEST_LOG).all()), "a usual residual is out of range")
     seen = None
     if module.observed is not None:
         seen = module.likelihood.spread(module.observed).T

@@ -9,7 +9,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -186,10 +186,14 @@ class BatchJob:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _manifest(self) -> dict[str, Any]:
-        asked = asdict(self.predictor)
-        asked["ids"] = list(asked["ids"])
-        settings = {name: asked[name] for name in ("method", "ids", "cut", "per_feature")}
-        checksum = hashlib.sha256(Path(self.predictor.path).read_bytes()).hexdigest()
+        asked = self.predictor
+        settings: dict[str, Any] = {
+            "method": asked.method,
+            "ids": list(asked.ids),
+            "cut": asked.cut,
+            "per_feature": asked.per_feature,
+        }
+        checksum = hashlib.sha256(Path(asked.path).read_bytes()).hexdigest()
         text_options = self.dataset.text_options
         if text_options:
             settings["text_options"] = {

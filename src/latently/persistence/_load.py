@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from latently import estimators, nn, tasks
-from latently._codec import MISFITS, OWN, from_plain, name_in_file
+from latently._codec import MISFITS, OWN, from_plain, name_in_file, names_in
 from latently._layout import Block, Layout
 from latently.exceptions import LatentlyError, ModelFileError, ParameterError
 from latently.io._messages import show
@@ -136,12 +136,13 @@ def load(
             "checkpoint= (or `latently fit --resume`), then save the model.",
             "class",
         )
-    known: dict[str, Any] = CLASSES | _own_parts(classes)
+    own: dict[str, Any] = _own_parts(classes)
     if network is not None:
-        known["CustomNetwork"] = lambda **_: network
+        own["CustomNetwork"] = lambda **_: network
+    _check_own(path, names_in(config) - own.keys())
     used = _Used(arrays)
     try:
-        model = from_plain(config, used, known)
+        model = from_plain(config, used, CLASSES | own)
     except ModelFileError as error:
         raise _refusal(path, str(error), error.reason) from None
     except LatentlyError as error:
@@ -149,8 +150,7 @@ def load(
     except MISFITS:
         raise _refusal(
             path,
-            "the configuration and the weights do not fit together. Save the model again; a custom "
-            "network must be given as load(path, network=...).",
+            "the configuration and the weights do not fit together. Save the model again.",
             "config",
         ) from None
     if not (hasattr(model, "__sklearn_is_fitted__") and model.__sklearn_is_fitted__()):
@@ -176,6 +176,25 @@ def _own_parts(parts: Iterable[Any] | Any) -> dict[str, Any]:
             "classes must hold parts of different names, got one name twice. Rename one of them."
         )
     return {name: part for name, part in named.items() if name.startswith(OWN)}
+
+
+def _check_own(path: str | Path, lacking: set[str]) -> None:
+    """Refuse a file whose own parts were not handed in, with the call that hands them in."""
+    names = sorted(name.removeprefix(OWN) for name in lacking if name.startswith(OWN))
+    if not all(name.isidentifier() for name in names):
+        raise _refusal(path, "it names a class by something else than a name.", "config")
+    given = [f"classes=[{', '.join(names)}]"] if names else []
+    reason = "class" if names else "config"
+    if "CustomNetwork" in lacking:
+        names, given = [*names, "modules of your own"], [*given, "network=CustomNetwork(...)"]
+    if names:
+        are = "is" if len(names) == 1 and given[0].startswith("classes") else "are"
+        raise _refusal(
+            path,
+            f"it was saved with {', '.join(names)}, which {are} not latently's: load it in "
+            f"Python, by latently.load(path, {', '.join(given)}).",
+            reason,
+        )
 
 
 class _Used(dict[str, Any]):

@@ -13,6 +13,7 @@ import pyarrow as pa
 from latently._notices import silenced
 from latently.exceptions import DataError, ParameterError
 from latently.io import text_name
+from latently.nn import CustomNetwork
 from latently.persistence._load import load
 from latently.tasks import AutoencoderImputer, autoencoder_of, codes, contributions, judge
 
@@ -40,6 +41,11 @@ class BatchPredictor:
         Score from which on rows are anomalies. None uses the threshold of the detector.
     per_feature : bool, default=False
         If True, "score" adds the contribution of each column, as ``error_NAME``.
+    network : CustomNetwork or None, default=None
+        The modules of a model with a custom network, as ``load`` takes them.
+    classes : sequence of classes and functions, default=()
+        Your own parts of the model, as ``load`` takes them. They travel with the predictor:
+        plain pickle needs a module that each process can import.
 
     Raises
     ------
@@ -64,6 +70,8 @@ class BatchPredictor:
     ids: Sequence[str] = ()
     cut: float | None = None
     per_feature: bool = False
+    network: CustomNetwork | None = None
+    classes: Sequence[type | Callable[..., Any]] = ()
     _model: Any = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -88,7 +96,7 @@ class BatchPredictor:
             If the method needs another kind of model.
         """
         if self._model is None:
-            model = load(self.path)
+            model = load(self.path, network=self.network, classes=self.classes)
             if self.method == "impute" and not isinstance(model, AutoencoderImputer):
                 raise ParameterError(
                     f'method="impute" needs an imputer\'s file, {self.path} holds '

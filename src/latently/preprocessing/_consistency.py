@@ -22,9 +22,21 @@ from latently.preprocessing._columns import (
 )
 from latently.schema import ColumnType, ImageSpec, Support, TableSpec, arrow_type
 
-_CODECS = (BooleanCodec, CategoryCodec, OrdinalCodec, TimeCodec)
+#: Types of the columns that each codec encodes, by the beginnings of their names.
+_KINDS: dict[type[Any], tuple[str, ...]] = {
+    BooleanCodec: ("bool",),
+    CategoryCodec: ("dictionary", "string", "large_string"),
+    OrdinalCodec: ("dictionary",),
+    TimeCodec: ("timestamp", "date", "time", "duration"),
+}
+_ENCODED = tuple(name for names in _KINDS.values() for name in names)
 #: Scaled numbers beyond this overflow.
 _LARGEST = 1e300
+#: Error of means, as a share of the largest number.
+_ROUNDING = 1e-6
+#: Distance of the bounds in standard deviations. Numbers beyond 1e9 of them grow with the
+#: logarithm, so that partial_fit moves no bound farther.
+_MOST_SCALES = 1e12
 
 
 def check_table(
@@ -46,7 +58,7 @@ def check_table(
         Codecs of the other columns.
     """
     codecs = list(codecs)
-    _hold(all(isinstance(codec, _CODECS) for codec in codecs), "a codec is none")
+    _hold(all(type(codec) in _KINDS for codec in codecs), "a codec is none")
     one_axis = positions.ndim == 1 and positions.dtype.kind in "iu"
     _hold(one_axis, "the positions of the columns are no whole numbers")
     _hold(center.shape == scale.shape == positions.shape, "scales and columns differ in number")
@@ -63,8 +75,10 @@ def check_table(
         kind = spec.types[codec.position].name
         _hold(spec.names is not None and codec.name == spec.names[codec.position],
               f"column {codec.name[:30]!r} stands elsewhere")  # fmt: skip
-        timed = kind.startswith(("timestamp", "date", "time", "duration"))
-        _hold(timed == isinstance(codec, TimeCodec), f"column {codec.name[:30]!r} is {kind[:20]}")
+        known = kind.startswith(_KINDS[type(codec)])
+        _hold(known, f"column {codec.name[:30]!r} is {kind[:20]}")
+    numeric = (not spec.types[place].name.startswith(_ENCODED) for place in positions)
+    _hold(not spec.types or all(numeric), "a number has the type of another column")
 
 
 def check_support(support: Support, n_numbers: int, codecs: Iterable[Any]) -> None:
@@ -85,6 +99,36 @@ def check_support(support: Support, n_numbers: int, codecs: Iterable[Any]) -> No
         len(support.low) == n_numbers + n_times and len(support.gaps) == n_numbers + len(codecs),
         "the bounds are of other columns",
     )
+
+
+def check_moments(
+    support: Support, center: np.ndarray, scale: np.ndarray, codecs: Iterable[Any]
+) -> None:
+    """Raise DataError if a mean or a deviation cannot be one of values within the bounds.
+
+    Parameters
+    ----------
+    support : Support
+        Values that the columns can hold.
+    center, scale : ndarray of shape (n_numbers,)
+        Of the numeric columns; a center of zero and a scale of one leave numbers as they are.
+    codecs : iterable of ColumnCodec
+        The others.
+    """
+    times = [codec for codec in codecs if isinstance(codec, TimeCodec)]
+    plain = (center == 0) & (scale == 1)
+    ticks = np.array([codec.center / codec.seconds_per_tick for codec in times])
+    # Bounds are on the clock of the zone, centers are not.
+    shift = [2 * DAY / codec.seconds_per_tick for codec in times]
+    slack = _ROUNDING * np.fmax(np.abs(support.low), np.abs(support.high))
+    slack[len(center) :] += shift
+    centers = np.append(np.where(plain, support.low[: len(center)], center), ticks)
+    outside = (centers < support.low - slack) | (centers > support.high + slack)
+    _hold(not outside.any(), "a center lies outside the bounds of its column")
+    width = (support.high - support.low)[: len(center)]
+    slack = slack[: len(center)]
+    _hold(not (scale > np.fmax(width + slack, 1.0)).any(), "a scale is larger than its column")
+    _hold(not (width > _MOST_SCALES * scale).any(), "a scale is too small for its column")
 
 
 def check_images(spec: ImageSpec) -> None:

@@ -18,7 +18,7 @@ from latently._notices import joined, warn, warn_columns
 from latently._validation import compare_names
 from latently.exceptions import DataError
 from latently.preprocessing._columns import ColumnCodec, TimeCodec, number_matrix
-from latently.preprocessing._consistency import check_support, check_table
+from latently.preprocessing._consistency import check_moments, check_support, check_table
 from latently.preprocessing._far import FAR, compress_far
 from latently.preprocessing._scaling import Scaling
 from latently.preprocessing._tallies import MAX_CATEGORIES, Moments, TableTally
@@ -91,6 +91,7 @@ class TablePreprocessor:
         if self.support is not None:
             self.support.check_consistent()
             check_support(self.support, len(self.positions), self.codecs)
+            check_moments(self.support, self.center, self.scale, self.codecs)
             has_values = self.support.gaps[: len(self.positions)] < 1
             if np.isnan(self.center[has_values]).any():
                 raise DataError("The model's columns do not fit together: a center is missing.")

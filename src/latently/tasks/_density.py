@@ -62,6 +62,7 @@ class Density(NamedTuple):
             and bool((np.abs(self.means) < _MOST).all() and (np.abs(self.factors) < _MOST).all())
             and bool((self.weights > 0).all() and abs(self.weights.sum() - 1) < 1e-6)
             and bool((np.diagonal(self.factors, axis1=1, axis2=2) > _LEAST).all())
+            and not np.triu(self.factors, 1).any()
         )
         if not fit:
             raise DataError("The model's density of codes does not fit together.")

@@ -36,6 +36,8 @@ _N_EVALUATIONS = 50
 _BYTES_PER_ELEMENT = 16
 #: Bytes per parameter: value, gradient, two moments, best value and a copy of it.
 _BYTES_PER_WEIGHT = 24
+#: Bytes per parameter of each further model: its value, and a copy in double precision.
+_BYTES_PER_KEPT_WEIGHT = 12
 #: Bytes per pair of elements: covariance, inverse and derived matrices in double precision.
 _BYTES_PER_PAIR = 56
 #: Maximum number of training rows to which the prior of a code is fitted.
@@ -218,8 +220,10 @@ def check_rows_memory(
     )
 
 
-def check_module_memory(build: Callable[[], nn.Module], allowed: float | None) -> None:
-    """Raise ResourceError if training a module needs more memory than is free or allowed.
+def check_module_memory(
+    build: Callable[[], nn.Module], allowed: float | None, n_models: int = 1
+) -> None:
+    """Raise ResourceError if training modules needs more memory than is free or allowed.
 
     Parameters
     ----------
@@ -227,12 +231,17 @@ def check_module_memory(build: Callable[[], nn.Module], allowed: float | None) -
         Returns the module. It is called on the meta device, where nothing is allocated.
     allowed : float or None
         Maximum memory in bytes. None allows the memory that is free.
+    n_models : int, default=1
+        Number of modules of this size. All are kept; large ones are trained one after the other.
     """
     n_weights = sum(weight.numel() for weight in outlined(build).parameters())
+    networks = "a network" if n_models == 1 else f"{n_models:,} networks"
+    fewer = "" if n_models == 1 else "Train fewer of them. "
     check_memory(
-        n_weights * _BYTES_PER_WEIGHT,
-        f"Training a network of {n_weights:,} parameters",
-        "Give it fewer or narrower layers, or the table fewer columns",
+        n_weights * (_BYTES_PER_WEIGHT + (n_models - 1) * _BYTES_PER_KEPT_WEIGHT),
+        f"Training {networks} of {n_weights:,} parameters",
+        f"{fewer}Give {'it' if n_models == 1 else 'each'} fewer or narrower layers, or the table "
+        "fewer columns",
         allowed,
     )
 

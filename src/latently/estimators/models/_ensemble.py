@@ -157,6 +157,9 @@ class EnsembleAutoencoder(GenerativeAutoencoder):
             If a parameter has a wrong value.
         DataError
             If the rows cannot be used.
+        ResourceError
+            If the members together need more memory than is free, or than their ``max_memory``
+            allows.
         """
         self._check_parameters()
         seed = self._draw_seed()
@@ -194,8 +197,10 @@ class EnsembleAutoencoder(GenerativeAutoencoder):
         """
         self._check_parameters()
         members = getattr(self, "estimators_", None) or self._new_members(self._draw_seed())
-        for member in members:
+        for place, member in enumerate(members):
             member.partial_fit(X, sample_weight=sample_weight)
+            if not place:
+                member._check_copies_fit(len(members))
         self._assemble(members, members[0]._read(X, fitting=True))
         return self
 
