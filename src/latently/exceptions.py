@@ -15,7 +15,7 @@ Every message says what was wrong, what was got and what to do::
 
     LatentlyWarning                                                    (UserWarning)
     ├── DataWarning         data was used, but not quite as it came
-    │   └── DriftWarning    scores lie higher than in calibration
+    │   └── DriftWarning    anomaly scores lie higher than in calibration
     └── TrainingWarning     training ended otherwise than asked    (sklearn's ConvergenceWarning)
 """
 
@@ -109,7 +109,10 @@ class DataWarning(LatentlyWarning):
 
 
 class DriftWarning(DataWarning):
-    """Scores lie higher than those of calibration: more false alarms than asked for may follow."""
+    """Anomaly scores lie higher than those of calibration.
+
+    More false alarms than asked for may follow.
+    """
 
 
 class TrainingWarning(LatentlyWarning, _ConvergenceWarning):  # type: ignore[misc]  # sklearn is untyped

@@ -180,7 +180,7 @@ def test_drift_is_warned_of():
     X = matrix(400)
     fitted = AnomalyDetector(random_state=0).fit(X)
     assert not fitted.drift(X).drifted
-    with pytest.warns(DriftWarning, match=r"200 rows lie higher .* Look at the rows"):
+    with pytest.warns(DriftWarning, match=r"200 rows lie higher .*Look at the rows"):
         fitted.predict(matrix(200, seed=3) * 2)
 
 

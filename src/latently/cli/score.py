@@ -91,7 +91,7 @@ def score(
     ray_address: engines.Address = None,
     resume: engines.Resume = False,
 ) -> None:
-    """Write an anomaly score for each row: higher is more unusual.
+    """Write an anomaly score for each row: higher = more unusual.
 
     A detector adds p-values and flags. Delimited text from a pipe (DATA is -) is scored as it
     comes, and calibrated by what came before. For a folder or a pattern of tables, -o FOLDER/ gets

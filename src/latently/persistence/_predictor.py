@@ -31,8 +31,9 @@ class BatchPredictor:
     path : str or Path
         The model file, where all processes can read it.
     method : {"score", "transform", "impute"}, default="score"
-        "score": ``anomaly_score``, and of a detector ``p_value`` and ``is_anomaly``. "transform":
-        one column a component of the code. "impute": the table without gaps, by an imputer's file.
+        "score": ``anomaly_score`` (higher = more unusual), and of a detector ``p_value`` and
+        ``is_anomaly``. "transform": one column a component of the code. "impute": the table without
+        gaps, by an imputer's file.
     ids : sequence of str, default=()
         Columns to carry along, in front of the answer.
     cut : float or None, default=None

@@ -19,7 +19,7 @@ from latently.tasks._imputation import AutoencoderImputer, Bounds
 from latently.tasks._repair import Repairs
 from latently.tasks._rubin import Pooled, pool_estimates
 from latently.tasks._scores import ElboScore, EnergyScore, ReconstructionScore, SurpriseScore
-from latently.tasks._stream import Scored, ScoreStream
+from latently.tasks._stream import Scored, ScoredRows, ScoreStream
 from latently.tasks._thresholds import (
     AlertBudget,
     Contamination,
@@ -61,6 +61,7 @@ __all__ = [
     "ReconstructionScore",
     "ScoreStream",
     "Scored",
+    "ScoredRows",
     "SurpriseScore",
     "Threshold",
     "ThresholdRule",

@@ -79,9 +79,10 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         "images" takes every array of three or four axes for images; "auto" leaves the autoencoder
         its own ``kind``.
     scoring : {"auto", "surprise", "energy", "reconstruction", "elbo"}, default="auto"
-        How the errors of a row's cells add up. "surprise" belongs to a memory; "energy" is the
-        Mahalanobis length of the residual; "reconstruction" the mean error of a cell, in nats;
-        "elbo" the bound of a variational model. "auto" is "surprise" for a memory, else "energy".
+        How the errors of a row's cells add up to ``anomaly_score``. "surprise" belongs to a memory,
+        in standard deviations; "energy" is the squared Mahalanobis length of the residual a column;
+        "reconstruction" the mean error of a cell, in nats; "elbo" minus the bound of a variational
+        model, in nats. "auto" is "surprise" for a memory, else "energy".
     robust : bool, default=False
         True for rows of which many are anomalies already: takes
         ``MemoryAutoencoder(robust=True)``; any other autoencoder refuses it.
@@ -101,13 +102,13 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     repairs_ : Repairs or None
         What a cell should be, given the others of its row; None of images.
     calibration_ : Calibration
-        Scores of normal rows that the autoencoder was not fitted to.
+        Anomaly scores of normal rows that the autoencoder was not fitted to.
     rule_ : rule
         What is flagged.
     threshold_ : Threshold
-        The cut, its band and, in words, its reason.
+        The cut through the anomaly scores, its band and, in words, its reason.
     offset_ : float
-        Scores of ``score_samples`` below it are anomalies: minus the cut.
+        ``score_samples`` below it are anomalies: minus the cut of ``threshold_``.
     n_features_in_ : int
         Columns seen in ``fit``.
     feature_names_in_ : ndarray of str
@@ -125,6 +126,9 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     >>> detector = AnomalyDetector(random_state=0).fit(X)
     >>> detector.predict([[0.0, 0.0, 0.0], [9.0, -9.0, 9.0]])
     array([ 1, -1])
+    >>> normal, strange = detector.anomaly_score([[0.0, 0.0, 0.0], [9.0, -9.0, 9.0]])
+    >>> bool(normal < detector.threshold_.cut < strange)
+    True
     >>> float(detector.p_values([[9.0, -9.0, 9.0]])[0]) == 1 / 201
     True
     """
@@ -391,8 +395,11 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     def _unusual(self, X: Any) -> np.ndarray:
         return by_pieces(X, lambda rows: self.score_.rows(self.autoencoder_, rows))
 
-    def score_samples(self, X: Any) -> np.ndarray:
-        """Return how normal each row is.
+    def anomaly_score(self, X: Any) -> np.ndarray:
+        """Return how unusual each row is: higher = more unusual.
+
+        ``threshold_``, explanations, plots, streams and the command line use this score. It is
+        minus ``score_samples``, whose sign follows scikit-learn.
 
         Parameters
         ----------
@@ -402,13 +409,30 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         Returns
         -------
         ndarray of shape (n_samples,)
-            Higher is more normal; in the unit of the ``scoring``.
+            Anomaly scores in the unit of ``scoring``: standard deviations for "surprise", nats for
+            "reconstruction" and "elbo", a squared length without a unit for "energy". Rows above
+            ``threshold_.cut`` are flagged.
         """
         check_fitted(self)
-        return -self._unusual(X)
+        return self._unusual(X)
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return how normal each row is, as scikit-learn defines it: higher = more normal.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Table or image stack
+            Rows with the columns of ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Minus ``anomaly_score``, in its unit.
+        """
+        return -self.anomaly_score(X)
 
     def cell_scores(self, X: Any) -> np.ndarray:
-        """Return what each cell, or pixel, adds to the score of its row.
+        """Return what each cell, or pixel, adds to the anomaly score of its row.
 
         Parameters
         ----------
@@ -424,7 +448,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         return self.score_.cells(self.autoencoder_, X)
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Return the score less the threshold.
+        """Return how far each row lies on the normal side of the threshold.
 
         Parameters
         ----------
@@ -434,7 +458,8 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         Returns
         -------
         ndarray of shape (n_samples,)
-            Below zero is an anomaly.
+            ``score_samples(X) - offset_``, which is ``threshold_.cut - anomaly_score(X)``. Below
+            zero is an anomaly.
         """
         scores = self.score_samples(X)
         return scores - self.offset_

@@ -25,7 +25,7 @@ class Evidence(NamedTuple):
     calibration : Calibration
         Scores of normal rows.
     scores : ndarray of shape (n,) or None
-        Of the rows that the rule is about; higher is more unusual.
+        Anomaly scores of the rows that the rule is about: higher = more unusual.
     labels : ndarray of bool, shape (n,), or None
         True where one of these rows is an anomaly.
     """
@@ -37,12 +37,12 @@ class Evidence(NamedTuple):
 
 @dataclass(frozen=True)
 class Threshold:
-    """A cut through the scores.
+    """A cut through the anomaly scores, of which higher = more unusual.
 
     Attributes
     ----------
     cut : float
-        Scores above it are flagged.
+        Rows whose ``anomaly_score`` lies above it are flagged.
     low, high : float
         Band in which nine in ten bootstrap resamples put it.
     reason : str
@@ -67,8 +67,9 @@ class Threshold:
 
     def __str__(self) -> str:
         tied = f"; {self.n_tied:,} rows share this score, none of them is flagged"
+        band = f"90 % band {self.low:.4g} to {self.high:.4g}"
         return (
-            f"flags scores above {self.cut:.4g} (90 % band {self.low:.4g} to {self.high:.4g}): "
+            f"flags anomaly scores above {self.cut:.4g} ({band}): "
             f"{self.reason}{tied if self.n_tied > 1 else ''}"
         )
 
