@@ -2,6 +2,7 @@
 
 from latently.tasks._anomaly import AnomalyDetector
 from latently.tasks._base import AutoencoderTask
+from latently.tasks._budgets import AlertBudget, Period
 from latently.tasks._calibration import Calibration, DriftTest, benjamini_hochberg
 from latently.tasks._denoising import AutoencoderDenoiser
 from latently.tasks._digest import Digest
@@ -21,7 +22,6 @@ from latently.tasks._rubin import Pooled, pool_estimates
 from latently.tasks._scores import ElboScore, EnergyScore, ReconstructionScore, SurpriseScore
 from latently.tasks._stream import Scored, ScoredRows, ScoreStream
 from latently.tasks._thresholds import (
-    AlertBudget,
     Contamination,
     CostRatio,
     Evidence,
@@ -54,6 +54,7 @@ __all__ = [
     "FillReport",
     "ImageExplanation",
     "LatentSampler",
+    "Period",
     "Pooled",
     "Reason",
     "Repairs",

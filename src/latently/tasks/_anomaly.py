@@ -20,6 +20,7 @@ from latently.exceptions import DataError, DataWarning, DriftWarning, ParameterE
 from latently.preprocessing import warn_of_far_rows
 from latently.schema import container_of
 from latently.tasks._base import AutoencoderTask
+from latently.tasks._budgets import AlertBudget, refuse_to_flag_all, rows_and_periods
 from latently.tasks._calibration import Calibration, DriftTest, benjamini_hochberg
 from latently.tasks._doubts import warn_of_doubts
 from latently.tasks._explanation import (
@@ -205,7 +206,10 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         self.score_: Score = fit_score(self.scoring, self.autoencoder_, learnt)
         self.repairs_ = self._learn_repairs(learnt)
         self.calibration_ = Calibration.of(self._calibration_scores(normal.rows, holding, n_held))
-        return self._cut(rule or self._default_rule(), X, labels)
+        self._cut(rule or self._default_rule(), X, labels)
+        if isinstance(rule, AlertBudget):
+            rule.warn_of_fixed_cut(self.threshold_)
+        return self
 
     def _distinct(self, data: Any) -> _Normal:
         """Return rows without repetitions of the whole table; warn of copies.
@@ -299,7 +303,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             Which scores are flagged from now on.
         X : array-like, DataFrame, Table, image stack or None, default=None
             The rows that the rule is about, where it is about some: the batch of an
-            ``AlertBudget``, labelled rows.
+            ``AlertBudget``, labelled rows. The cut stays fixed for later rows; see ``alerts``.
         y : array-like of shape (n_samples,) or None, default=None
             Which of them are anomalies: labels as in ``fit``; rows without one do not count.
 
@@ -334,17 +338,15 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         return FalseAlarmRate(max(_DEFAULT_RATE, self.calibration_.smallest_rate))
 
     def _cut(self, rule: ThresholdRule, X: Any, labels: Labels | None) -> Self:
-        scores = anomalies = None
+        scores = anomalies = periods = None
         if rule.reads_rows and X is not None:
-            scores = self._unusual(X)
+            rows, periods = rows_and_periods(rule, X, self._names())
+            scores = self._unusual(rows)
         if scores is not None and labels is not None and rule.reads_labels:
             scores, anomalies = scores[labels.known], labels.anomalies[labels.known]
-        threshold = rule.choose(Evidence(self.calibration_, scores, anomalies))
-        if scores is not None and bool((scores > threshold.cut).all()):
-            raise DataError(
-                f"{rule} would flag all {len(scores):,} rows. Give normal rows among them, or "
-                "another rule."
-            )
+        threshold = rule.choose(Evidence(self.calibration_, scores, anomalies, periods))
+        if scores is not None:
+            refuse_to_flag_all(rule, scores > threshold.cut)
         self.rule_, self.threshold_ = rule, threshold
         self.offset_ = -self.threshold_.cut
         return self
@@ -525,6 +527,48 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         """
         flagged = benjamini_hochberg(self.p_values(X), false_discovery_rate)
         return np.where(flagged, -1, 1)
+
+    def alerts(self, X: Any, budget: AlertBudget) -> np.ndarray:
+        """Flag the most unusual rows of a batch, or of each day in it, as a budget allows.
+
+        The threshold stays as it is.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Table or image stack
+            Rows with the columns of ``fit``, and the time of the budget; the answer depends on all
+            of them.
+        budget : AlertBudget
+            ``AlertBudget(20)`` flags the 20 most unusual rows of ``X``, ``AlertBudget(20,
+            per="day", time="timestamp")`` those of each day.
+
+        Returns
+        -------
+        ndarray of int, shape (n_samples,)
+            -1 for an alert, 1 for any other row.
+
+        Raises
+        ------
+        DataError
+            If the rows cannot be used, or all would be flagged.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> X = np.random.default_rng(0).normal(size=(200, 1)) * [1, 2, 3]
+        >>> detector = AnomalyDetector(random_state=0).fit(X)
+        >>> int((detector.alerts(X, AlertBudget(5)) == -1).sum())
+        5
+        """
+        check_fitted(self)
+        budget.check()
+        rows, periods = rows_and_periods(budget, X, self._names())
+        return np.where(budget.flags(self._unusual(rows), periods), -1, 1)
+
+    def _names(self) -> tuple[str, ...] | None:
+        names: tuple[str, ...] | None
+        names = getattr(self.autoencoder_.preprocessor_.spec, "names", None)
+        return names
 
     def drift(self, X: Any) -> DriftTest:
         """Test whether rows score as the calibration rows did.
