@@ -1,6 +1,11 @@
 """Mixed tables or images <-> the encoded float matrix, both ways. Never torch."""
 
 from latently._layout import LikelihoodChoice
+from latently.preprocessing._column_values import (
+    ColumnValues,
+    column_values,
+    measured_and_listed,
+)
 from latently.preprocessing._far import warn_of_far_rows
 from latently.preprocessing._gaps import fill_missing, mark_missing, restore
 from latently.preprocessing._images import ImagePreprocessor
@@ -13,6 +18,7 @@ Preprocessor = TablePreprocessor | ImagePreprocessor
 
 __all__ = [
     "MAX_CATEGORIES",
+    "ColumnValues",
     "ImagePreprocessor",
     "LikelihoodChoice",
     "Preprocessor",
@@ -20,11 +26,13 @@ __all__ = [
     "TablePreprocessor",
     "canonical_order",
     "cell_lists",
+    "column_values",
     "content_matrix",
     "counted_from",
     "fill_missing",
     "is_missing",
     "mark_missing",
+    "measured_and_listed",
     "python_values",
     "restore",
     "tallied",

@@ -6,6 +6,7 @@ from latently.tasks._budgets import AlertBudget, Period
 from latently.tasks._calibration import Calibration, DriftTest, benjamini_hochberg
 from latently.tasks._denoising import AutoencoderDenoiser
 from latently.tasks._digest import Digest
+from latently.tasks._drift import ColumnDrift, Drift, DriftTally
 from latently.tasks._explanation import (
     Explanation,
     ImageExplanation,
@@ -17,6 +18,7 @@ from latently.tasks._features import FeatureExtractor
 from latently.tasks._fill_report import FillReport
 from latently.tasks._generation import LatentSampler
 from latently.tasks._imputation import AutoencoderImputer, Bounds
+from latently.tasks._reference import Reference
 from latently.tasks._repair import Repairs
 from latently.tasks._rubin import Pooled, pool_estimates
 from latently.tasks._scores import ElboScore, EnergyScore, ReconstructionScore, SurpriseScore
@@ -40,9 +42,12 @@ __all__ = [
     "AutoencoderTask",
     "Bounds",
     "Calibration",
+    "ColumnDrift",
     "Contamination",
     "Digest",
     "CostRatio",
+    "Drift",
+    "DriftTally",
     "DriftTest",
     "ElboScore",
     "EnergyScore",
@@ -57,6 +62,7 @@ __all__ = [
     "Period",
     "Pooled",
     "Reason",
+    "Reference",
     "Repairs",
     "RowReasons",
     "ReconstructionScore",

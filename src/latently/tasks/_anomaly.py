@@ -17,12 +17,13 @@ from latently._sklearn import HasMethods, Interval, StrOptions, check_parameters
 from latently._validation import MIN_ROWS, check_fitted, read_input, read_seed
 from latently.estimators import BaseAutoencoder, MemoryAutoencoder, by_pieces, take_rows
 from latently.exceptions import DataError, DataWarning, DriftWarning, ParameterError
-from latently.preprocessing import warn_of_far_rows
+from latently.preprocessing import TablePreprocessor, warn_of_far_rows
 from latently.schema import container_of
 from latently.tasks._base import AutoencoderTask
 from latently.tasks._budgets import AlertBudget, refuse_to_flag_all, rows_and_periods
-from latently.tasks._calibration import Calibration, DriftTest, benjamini_hochberg
+from latently.tasks._calibration import Calibration, benjamini_hochberg
 from latently.tasks._doubts import warn_of_doubts
+from latently.tasks._drift import Drift, DriftTally
 from latently.tasks._explanation import (
     Explanation,
     ImageExplanation,
@@ -32,6 +33,7 @@ from latently.tasks._explanation import (
 )
 from latently.tasks._holding import MAX_CALIBRATION_ROWS, Holding
 from latently.tasks._labels import Labels, read_labels
+from latently.tasks._reference import Reference
 from latently.tasks._repair import Repairs
 from latently.tasks._repeats import Repeats
 from latently.tasks._scores import SCORES, Score, fit_score
@@ -104,6 +106,8 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         What a cell should be, given the others of its row; None of images.
     calibration_ : Calibration
         Anomaly scores of normal rows that the autoencoder was not fitted to.
+    reference_ : Reference or None
+        Summaries of the columns of the rows of ``fit``, for ``drift``; None of images.
     rule_ : rule
         What is flagged.
     threshold_ : Threshold
@@ -156,6 +160,10 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         "threshold_": Threshold,
         "offset_": float,
     }
+    _optional_types: ClassVar[dict[str, type | tuple[type, ...]]] = {
+        **AutoencoderTask._optional_types,
+        "reference_": (Reference, type(None)),
+    }
 
     def _default_autoencoder(self) -> BaseAutoencoder:
         return MemoryAutoencoder(robust=self.robust)
@@ -197,7 +205,8 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         data = read_input(copy.copy(self), X, reset=True, min_rows=MIN_ROWS)
         warn_of_far_rows(data)
         labels = read_labels(y, len(data), strict=rule is not None and rule.reads_labels)
-        normal = self._distinct(_without_anomalies(data, labels))
+        kept = _without_anomalies(data, labels)
+        normal = self._distinct(kept)
         holding = Holding.of(normal.rows, normal.units, read_seed(self.random_state))
         n_held = self._count_held(holding)
         learnt = _rows(normal.rows, holding.learnt(n_held))
@@ -206,6 +215,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         self.score_: Score = fit_score(self.scoring, self.autoencoder_, learnt)
         self.repairs_ = self._learn_repairs(learnt)
         self.calibration_ = Calibration.of(self._calibration_scores(normal.rows, holding, n_held))
+        self.reference_ = self._summarised(kept, holding.n_units)
         self._cut(rule or self._default_rule(), X, labels)
         if isinstance(rule, AlertBudget):
             rule.warn_of_fixed_cut(self.threshold_)
@@ -240,6 +250,13 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             return None
         with silenced(DataWarning):  # issued by the fit already
             return Repairs.fit(self.autoencoder_._read(learnt), layout)
+
+    def _summarised(self, data: Any, n_units: int) -> Reference | None:
+        preprocessor = self.autoencoder_.preprocessor_
+        if not isinstance(preprocessor, TablePreprocessor):
+            return None
+        with silenced(DataWarning):  # issued by the fit already
+            return Reference.of(preprocessor, data, n_units)
 
     @each_once()
     def explain(self, X: Any, *, n_reasons: int = 3) -> Explanation | ImageExplanation:
@@ -570,21 +587,56 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         names = getattr(self.autoencoder_.preprocessor_.spec, "names", None)
         return names
 
-    def drift(self, X: Any) -> DriftTest:
-        """Test whether rows score as the calibration rows did.
+    @each_once()
+    def drift(self, X: Any, *, level: float = 0.05) -> Drift:
+        """Compare the columns and scores of rows with those of the rows of ``fit``.
+
+        Numbers are compared by the largest gap between the two distributions, categories, flags
+        and gaps by Fisher's exact test, anomaly scores with those of the calibration rows, which
+        also shows columns that no longer go together. Of dates only the gaps are compared. Rows
+        count as independent, and copies of one observation once.
 
         Parameters
         ----------
         X : array-like, DataFrame, Table or image stack
-            Rows with the columns of ``fit``.
+            Rows with the columns of ``fit``; of images only the scores are compared.
+        level : float, default=0.05
+            Chance of any false alarm over all columns and scores, at most, in (0, 1). More finds
+            smaller changes.
 
         Returns
         -------
-        DriftTest
-            Statistic and p-value of a Kolmogorov-Smirnov test; prints as a sentence.
+        Drift
+            A line for each column and one for the scores: kind and size of its largest change and
+            its p-value, adjusted for the number of lines. Printed, it lists what drifted.
+
+        Raises
+        ------
+        DataError
+            If the rows cannot be used.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> X = np.random.default_rng(0).normal(size=(400, 3))
+        >>> detector = AnomalyDetector(random_state=0).fit(X[:200])
+        >>> detector.drift(X[200:]).drifted
+        False
+        >>> [entry.column for entry in detector.drift(X[200:] + [9, 0, 0]) if entry.drifted]
+        ['x0', 'anomaly score']
         """
         check_fitted(self)
-        return self.calibration_.drift(self._unusual(X))
+        limits = {"level": [Interval(Real, 0, 1, closed="neither")]}
+        check_parameters(limits, {"level": level}, "drift")
+        tally = DriftTally(self)
+
+        def scored(rows: Any) -> np.ndarray:
+            scores = self.score_.rows(self.autoencoder_, rows)
+            tally.add(rows, scores)
+            return scores
+
+        by_pieces(X, scored)
+        return tally.result(level)
 
     def summary(self) -> str:
         """Describe the fitted detector in a few lines.
@@ -655,6 +707,11 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             raise DataError("The model's repairs_ belong to tables, and to no images.")
         if self.repairs_ is not None:
             self.repairs_.check_fits(layout)
+        reference = getattr(self, "reference_", None)
+        if reference is not None:
+            if len(layout.shape) > 1:
+                raise DataError("The model's reference_ belongs to tables, and to no images.")
+            reference.check_fits(self.autoencoder_.preprocessor_)
 
     def _limit(self) -> float:
         """Return the score up to which new rows are learnt.
