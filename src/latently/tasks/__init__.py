@@ -2,7 +2,7 @@
 
 from latently.tasks._anomaly import AnomalyDetector
 from latently.tasks._base import AutoencoderTask
-from latently.tasks._budgets import AlertBudget, Period
+from latently.tasks._budgets import AlertBudget, Period, periods_of
 from latently.tasks._calibration import Calibration, DriftTest, benjamini_hochberg
 from latently.tasks._denoising import AutoencoderDenoiser
 from latently.tasks._digest import Digest
@@ -74,6 +74,7 @@ __all__ = [
     "ThresholdRule",
     "benjamini_hochberg",
     "explain_images",
+    "periods_of",
     "pool_estimates",
     "Verdict",
     "autoencoder_of",

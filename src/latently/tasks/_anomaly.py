@@ -251,6 +251,11 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         with silenced(DataWarning):  # issued by the fit already
             return Repairs.fit(self.autoencoder_._read(learnt), layout)
 
+    def _reference(self) -> Reference | None:
+        """Return the summaries of the columns; older model files hold none."""
+        found: Reference | None = getattr(self, "reference_", None)
+        return found
+
     def _summarised(self, data: Any, n_units: int) -> Reference | None:
         preprocessor = self.autoencoder_.preprocessor_
         if not isinstance(preprocessor, TablePreprocessor):
@@ -687,6 +692,9 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         if len(normal):
             # A copy: the autoencoder may be the user's own.
             self.autoencoder_ = copy.deepcopy(self.autoencoder_).partial_fit(_rows(data, normal))
+            preprocessor, reference = self.autoencoder_.preprocessor_, self._reference()
+            if reference is not None and isinstance(preprocessor, TablePreprocessor):
+                self.reference_ = reference.extended(preprocessor, take_rows(data, normal))
         if unlabelled.any():
             tamed = self.calibration_.tamed(scores[unlabelled])
             self.calibration_ = _renewed(self.calibration_, tamed)
@@ -707,11 +715,11 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             raise DataError("The model's repairs_ belong to tables, and to no images.")
         if self.repairs_ is not None:
             self.repairs_.check_fits(layout)
-        reference = getattr(self, "reference_", None)
+        reference, preprocessor = self._reference(), self.autoencoder_.preprocessor_
         if reference is not None:
-            if len(layout.shape) > 1:
+            if not isinstance(preprocessor, TablePreprocessor):
                 raise DataError("The model's reference_ belongs to tables, and to no images.")
-            reference.check_fits(self.autoencoder_.preprocessor_)
+            reference.check_fits(preprocessor)
 
     def _limit(self) -> float:
         """Return the score up to which new rows are learnt.

@@ -65,12 +65,6 @@ class ColumnDrift(NamedTuple):
     p_value: float
     drifted: bool
 
-    def __str__(self) -> str:
-        return (
-            f"{self.column}: {self.change}, {self.before} before, {self.now} now "
-            f"(difference {self.size:.2g}, p = {self.p_value:.1g})"
-        )
-
 
 @dataclass(frozen=True)
 class Drift(Tabular):
@@ -153,7 +147,20 @@ class Drift(Tabular):
             else f"no drift in {n_columns:,} columns and the anomaly scores"
         )
         level = f"chance of any false alarm at most {100 * self.level:.3g} %"
-        return "\n".join([f"{head} ({than}; {level})", *map(str, moved), *self.notes])
+        return "\n".join([f"{head} ({than}; {level})", *_table(moved), *self.notes])
+
+
+def _table(entries: list[ColumnDrift]) -> list[str]:
+    """Return lines of aligned columns, a head first; none without entries."""
+    if not entries:
+        return []
+    heads = ("column", "change", "before", "now", "size", "p")
+    lines = [heads, *((*one[:4], f"{one.size:.2f}", f"{one.p_value:.1g}") for one in entries)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
 
 
 class DriftTally:

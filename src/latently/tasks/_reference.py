@@ -196,8 +196,22 @@ class Reference:
         )
         return Counts(self.n_rows, self.n_units, self.n_values, self.below, self.totals, levels)
 
-    def extended(self, found: Counts) -> Self:
-        """Return the summaries of these rows and further ones, at the same cuts."""
+    def extended(self, preprocessor: TablePreprocessor, data: Any) -> Self:
+        """Return the summaries of these rows and further ones, at the same cuts.
+
+        Parameters
+        ----------
+        preprocessor : TablePreprocessor
+            Of the fitted model.
+        data : ndarray or narwhals.DataFrame
+            Further normal rows.
+
+        Returns
+        -------
+        Reference
+            Of all rows.
+        """
+        found = count(column_values(preprocessor, data), self.cuts, len(data))
         both = self.as_counts().plus(found)
         made = self._of_counts(self.cuts, both)
         return replace(made, n_different=np.maximum(made.n_different, self.n_different))
