@@ -108,6 +108,9 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         Anomaly scores of normal rows that the autoencoder was not fitted to.
     reference_ : Reference or None
         Summaries of the columns of the rows of ``fit``, for ``drift``; None of images.
+    fit_scores_ : Calibration or None
+        Anomaly scores of the rows of ``fit``, each left out of the memory, for ``drift``; None
+        where ``calibration_`` is of rows that the autoencoder was not fitted to.
     rule_ : rule
         What is flagged.
     threshold_ : Threshold
@@ -163,6 +166,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     _optional_types: ClassVar[dict[str, type | tuple[type, ...]]] = {
         **AutoencoderTask._optional_types,
         "reference_": (Reference, type(None)),
+        "fit_scores_": (Calibration, type(None)),
     }
 
     def _default_autoencoder(self) -> BaseAutoencoder:
@@ -216,6 +220,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         self.repairs_ = self._learn_repairs(learnt)
         self.calibration_ = Calibration.of(self._calibration_scores(normal.rows, holding, n_held))
         self.reference_ = self._summarised(kept, holding.n_units)
+        self.fit_scores_ = None if n_held else self._left_out_scores(normal.rows, holding)
         self._cut(rule or self._default_rule(), X, labels)
         if isinstance(rule, AlertBudget):
             rule.warn_of_fixed_cut(self.threshold_)
@@ -398,6 +403,20 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             score = fit_score(self.scoring, judge, rows)
             scores.append(score.rows(judge, _rows(data, held)))
         return np.concatenate(scores)
+
+    def _left_out_scores(self, data: Any, holding: Holding) -> Calibration | None:
+        """Return the scores of a memory's own rows, by the memory of all of them.
+
+        Folds have scales of their own, so that their scores calibrate a tail, but the bulk of new
+        scores may lie elsewhere.
+        """
+        given = self._given()
+        if not given.judges_own_rows or _is_fitted(given):
+            return None
+        if not holding.is_cross_fitted:
+            return self.calibration_
+        with silenced(DataWarning):  # issued by the fit already
+            return Calibration.of(self._own_scores(data, *holding.first_of_units(len(data))))
 
     def _own_scores(self, data: Any, places: np.ndarray, n_copies: np.ndarray) -> np.ndarray:
         """Return the scores of learnt rows as if they were new ones.
@@ -698,6 +717,8 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         if unlabelled.any():
             tamed = self.calibration_.tamed(scores[unlabelled])
             self.calibration_ = _renewed(self.calibration_, tamed)
+            if getattr(self, "fit_scores_", None) is not None:
+                self.fit_scores_ = _renewed(self.fit_scores_, tamed)
         both = labels if labels is not None and labels.of_both_kinds() else None
         if both is None and self.rule_.needs_labels:
             return self  # its cut stays

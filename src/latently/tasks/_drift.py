@@ -31,6 +31,9 @@ _BOUND = 2.16863
 _FEW_VALUES, _ROWS_A_VALUE = 20, 10
 #: Numbers between which scores are compared.
 _SCORE_CUTS = 2_000
+#: Rows of a memory whose scores, each left out, are worth one independent score; and scores of an
+#: older model file that are.
+_ROWS_A_SCORE, _MIN_SCORES = 2, 20
 #: A gap on one side so many times that on the other is a shift; else the spread has changed.
 _ONE_SIDED = 2.0
 #: Smallest p-value that is told.
@@ -179,8 +182,10 @@ class DriftTally:
         self._table = preprocessor if isinstance(preprocessor, TablePreprocessor) else None
         self._counts: Counts | None = None
         self._library: Container = "numpy"
-        calibration = detector.calibration_
+        own = getattr(detector, "fit_scores_", None)
+        calibration = own or detector.calibration_
         self._known = calibration.scores
+        self._n_known_units = _independent(len(self._known), own is not None, detector)
         self._cuts = cuts_of(self._known, _SCORE_CUTS, 2 * calibration.slack)
         self._below = np.zeros(len(self._cuts), dtype=np.int64)
         self._n_rows, self._n_units, self._total = 0, 0, 0.0
@@ -239,7 +244,7 @@ class DriftTally:
 
     def _scores(self) -> _Change:
         n_known = len(self._known)
-        known = _Sample(below_cuts(self._known, self._cuts), n_known, n_known)
+        known = _Sample(below_cuts(self._known, self._cuts), n_known, self._n_known_units)
         new = _Sample(self._below, self._n_rows, self._n_units)
         words = ("higher (more unusual)", "lower (less unusual)")
         means = float(self._known.mean()), self._total / max(self._n_rows, 1)
@@ -280,6 +285,17 @@ class DriftTally:
         if moved_on:
             names = [preprocessor.column_names[preprocessor.order[place]] for place in moved_on]
             yield (f"Dates move on: of {', '.join(sorted(names)[:5])} only the gaps are compared.")
+
+
+def _independent(n_scores: int, are_own: bool, detector: Any) -> int:
+    """Return how many independent rows some known scores are worth.
+
+    Scores of rows that are left out of one memory depend on each other. Of older model files it is
+    not known whether the scores are of several memories.
+    """
+    if are_own:
+        return max(1, n_scores // _ROWS_A_SCORE)
+    return n_scores if hasattr(detector, "fit_scores_") else min(n_scores, _MIN_SCORES)
 
 
 class _Sample(NamedTuple):
