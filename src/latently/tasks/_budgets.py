@@ -176,7 +176,13 @@ class AlertBudget(Rule):
             )
 
     def warn_of_fixed_cut(self, threshold: Threshold) -> None:
-        """Warn that ``fit`` made a fixed cut of the budget."""
+        """Warn that ``fit`` made a fixed cut of the budget.
+
+        Parameters
+        ----------
+        threshold : Threshold
+            The cut.
+        """
         warn(
             f"{self} became a fixed cut at the anomaly score {threshold.cut:.4g}. The number of "
             "alerts in later batches varies with their rows. For a budget on each batch, use "
