@@ -717,8 +717,9 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         if unlabelled.any():
             tamed = self.calibration_.tamed(scores[unlabelled])
             self.calibration_ = _renewed(self.calibration_, tamed)
-            if getattr(self, "fit_scores_", None) is not None:
-                self.fit_scores_ = _renewed(self.fit_scores_, tamed)
+            own: Calibration | None = getattr(self, "fit_scores_", None)
+            if own is not None:
+                self.fit_scores_ = _renewed(own, tamed)
         both = labels if labels is not None and labels.of_both_kinds() else None
         if both is None and self.rule_.needs_labels:
             return self  # its cut stays
