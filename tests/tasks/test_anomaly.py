@@ -335,6 +335,7 @@ def test_labels_of_one_kind_are_refused():
         AnomalyDetector(threshold=FewLabels()).fit(matrix(60), np.zeros(60, int))
 
 
+@pytest.mark.filterwarnings("ignore:AlertBudget:latently.exceptions.DataWarning")
 @pytest.mark.parametrize(
     "rule", [FalseAlarmRate(0.05), AlertBudget(3), CostRatio(4), FewLabels()], ids=str
 )
