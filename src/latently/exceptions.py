@@ -15,7 +15,7 @@ Every message names the fault, the value and the remedy::
 
     LatentlyWarning                                                    (UserWarning)
     ├── DataWarning         data were used with changes
-    │   └── DriftWarning    scores are higher than in calibration
+    │   └── DriftWarning    anomaly scores are higher than in calibration
     └── TrainingWarning     training did not run as requested      (sklearn's ConvergenceWarning)
 """
 
@@ -109,7 +109,7 @@ class DataWarning(LatentlyWarning):
 
 
 class DriftWarning(DataWarning):
-    """Scores are higher than in calibration, so that more false alarms may follow."""
+    """Anomaly scores are higher than in calibration, so that more false alarms may follow."""
 
 
 class TrainingWarning(LatentlyWarning, _ConvergenceWarning):  # type: ignore[misc]  # sklearn is untyped

@@ -147,7 +147,7 @@ def test_it_says_what_the_model_says(report):
     scores = -detector.score_samples(rows)
     assert said["anomalies"]["n_flagged"] == (detector.predict(rows) == -1).sum()
     assert said["worst"][0]["row"] == int(scores.argmax())
-    assert said["worst"][0]["score"] == pytest.approx(scores.max())
+    assert said["worst"][0]["anomaly_score"] == pytest.approx(scores.max())
     assert f"{said['anomalies']['n_flagged']} of 150 rows" in str(report)
     assert sum(said["anomalies"]["histogram"]["counts"]) == 150
     json.dumps(said)

@@ -180,7 +180,7 @@ def test_drift_is_warned_of():
     X = matrix(400)
     fitted = AnomalyDetector(random_state=0).fit(X)
     assert not fitted.drift(X).drifted
-    with pytest.warns(DriftWarning, match=r"200 rows lie higher .* Look at the rows"):
+    with pytest.warns(DriftWarning, match=r"200 rows lie higher .*Look at the rows"):
         fitted.predict(matrix(200, seed=3) * 2)
 
 
@@ -335,6 +335,7 @@ def test_labels_of_one_kind_are_refused():
         AnomalyDetector(threshold=FewLabels()).fit(matrix(60), np.zeros(60, int))
 
 
+@pytest.mark.filterwarnings("ignore:AlertBudget:latently.exceptions.DataWarning")
 @pytest.mark.parametrize(
     "rule", [FalseAlarmRate(0.05), AlertBudget(3), CostRatio(4), FewLabels()], ids=str
 )

@@ -148,7 +148,7 @@ def test_reasons_are_in_the_columns_types_and_units_of_the_user(shop):
     rows.loc[0, "amount"] = 150_000.0
     rows.loc[0, "kind"], rows.loc[0, "paid"] = "car", 8_000.0
     found = shop.explain(rows[:1])[0]
-    assert found.row == 0 and found.score > found.repaired
+    assert found.row == 0 and found.anomaly_score > found.repaired
     reason = found.reasons[0]
     assert reason.column == "amount" and reason.got == 150_000.0
     assert reason.low <= reason.expected <= reason.high < 60_000
@@ -223,7 +223,7 @@ def test_point_masses_are_expected_as_they_are(payments):
 def test_rows_are_named_by_the_users_index_and_have_p_values(payments):
     rows = past_payments(3, seed=5).set_axis(["A7", "B1", "C9"])
     found = payments.explain(rows)
-    assert str(found[1]).startswith("row B1, score ")
+    assert str(found[1]).startswith("row B1, anomaly score ")
     assert np.array_equal([one.p_value for one in found], payments.p_values(rows))
 
 
@@ -292,9 +292,9 @@ def test_the_picture_has_the_reasons(images, detector):
     figure = plot_explanation(detector.explain(moved), rows=range(100, 130))
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert any("expected" in text for text in texts)
-    assert "highest of 30 scores" in " ".join(texts)
+    assert "highest of 30 anomaly scores" in " ".join(texts)
     figure = plot_explanation(detector.explain(moved[:4]))
-    assert "highest score first" in [text.get_text() for text in figure.axes[0].texts]
+    assert "highest anomaly score first" in [text.get_text() for text in figure.axes[0].texts]
 
 
 # ---------------------------------------------------------------- bad input

@@ -105,6 +105,7 @@ def test_other_numbers_are_ignored_with_one_warning_and_refused_where_labels_are
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
 @pytest.mark.parametrize("robust", [False, True])
+@pytest.mark.filterwarnings("ignore:AlertBudget:latently.exceptions.DataWarning")
 def test_known_anomalies_are_not_learnt_whatever_the_rule(rule, robust):
     X, y = labelled()
     fitted = AnomalyDetector(threshold=rule, robust=robust, random_state=0).fit(X, y)

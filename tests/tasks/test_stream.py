@@ -67,6 +67,7 @@ def test_the_cut_follows_a_slow_drift_and_the_drift_is_told():
     assert stream.drift().drifted and stream.drift().higher
 
 
+@pytest.mark.filterwarnings("ignore:AlertBudget:latently.exceptions.DataWarning")
 def test_a_rule_about_a_batch_keeps_its_cut():
     fitted = AnomalyDetector(threshold=AlertBudget(5), random_state=0).fit(matrix(200))
     stream = fitted.stream(window=20)

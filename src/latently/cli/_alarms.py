@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +23,34 @@ Contamination = Annotated[
     float | None,
     typer.Option(metavar="SHARE", help="This worst share of DATA.", rich_help_panel=_PANEL),
 ]
+
+
+class PeriodName(StrEnum):
+    """Periods of the calendar that a budget may be for."""
+
+    hour = "hour"
+    day = "day"
+    week = "week"
+    month = "month"
+
+
+Per = Annotated[
+    PeriodName | None,
+    typer.Option(
+        "--per",
+        help="With --alert-budget and --time: the N worst rows of each such period of DATA.",
+        rich_help_panel=_PANEL,
+    ),
+]
+Time = Annotated[
+    str | None,
+    typer.Option(
+        "--time",
+        metavar="COL",
+        help="With --per: column of dates or times of DATA; the model need not know it.",
+        rich_help_panel=_PANEL,
+    ),
+]
 CostRatio = Annotated[
     float | None,
     typer.Option(
@@ -37,6 +66,8 @@ def chosen_rule(
     alert_budget: int | None,
     contamination: float | None,
     cost_ratio: float | None,
+    per: PeriodName | None = None,
+    time: str | None = None,
 ) -> Any:
     """Return the rule that the options ask for; None where they ask for none.
 
@@ -44,6 +75,10 @@ def chosen_rule(
     ----------
     false_alarm_rate, alert_budget, contamination, cost_ratio : number or None
         The options.
+    per : PeriodName or None, default=None
+        Period that the budget is for.
+    time : str or None, default=None
+        Column that shows the periods.
 
     Returns
     -------
@@ -60,10 +95,16 @@ def chosen_rule(
 
     given: dict[str, tuple[Any, float | None]] = {
         "--false-alarm-rate": (tasks.FalseAlarmRate, false_alarm_rate),
-        "--alert-budget": (tasks.AlertBudget, alert_budget),
+        "--alert-budget": (_budget(per, time), alert_budget),
         "--contamination": (tasks.Contamination, contamination),
         "--cost-ratio": (tasks.CostRatio, cost_ratio),
     }
+    if (per is None) != (time is None) or (per is not None and alert_budget is None):
+        raise ParameterError(
+            "--alert-budget, --per and --time must be given together for a budget of each period, "
+            f"got {alert_budget}, {None if per is None else per.value} and {time}. Try "
+            "--alert-budget 20 --per day --time COL."
+        )
     asked = {name: rule for name, rule in given.items() if rule[1] is not None}
     if len(asked) > 1:
         raise ParameterError(f"{' and '.join(asked)} both say what to flag. Give one of them.")
@@ -75,3 +116,9 @@ def chosen_rule(
             raise ParameterError(f"{name}: {error}") from None
         return rule
     return None
+
+
+def _budget(per: PeriodName | None, time: str | None) -> Any:
+    from latently import tasks
+
+    return lambda n: tasks.AlertBudget(n, None if per is None else per.value, time)

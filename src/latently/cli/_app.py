@@ -13,6 +13,7 @@ from latently.cli import (
     demo,
     denoise,
     detect,
+    drift,
     explain,
     fit,
     impute,
@@ -34,7 +35,7 @@ app = typer.Typer(
     "denoise, generate.",
     epilog="Data goes to stdout, words go to stderr. Exit codes: 0 ok, 1 bug, 2 usage, 3 data, "
     "4 model file, 5 diverged or out of resources, 6 missing package, 10 anomalies found, "
-    "129/130/143 interrupted.",
+    "11 drift, 129/130/143 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -51,6 +52,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "reconstruct": reconstruct.reconstruct,
     "score": score.score,
     "explain": explain.explain,
+    "drift": drift.drift,
     "report": report.report,
     "impute": impute.impute,
     "denoise": denoise.denoise,

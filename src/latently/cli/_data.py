@@ -41,6 +41,7 @@ class Source(NamedTuple):
     own_sizes: bool = False
     images: bool = False
     marks: Marks = Marks()
+    time: str | None = None
 
     def options(
         self,
@@ -56,7 +57,7 @@ class Source(NamedTuple):
         """
         from latently.io import TextOptions
 
-        needed = {*(() if spec is None else spec.names or ()), *typed, self.color}
+        needed = {*(() if spec is None else spec.names or ()), *typed, self.color, self.time}
         ids = self.ids or ()
         return TextOptions(
             self.marks.missing or (),
@@ -108,6 +109,8 @@ class Rows(NamedTuple):
         The images as they were read, with what is known of their files.
     colors : pyarrow.ChunkedArray or None
         The column that colours a picture.
+    times : pyarrow.ChunkedArray or None
+        The column that shows the periods of a budget.
     beside : dict of str to ndarray
         Columns set apart, by the option that named them.
     """
@@ -116,6 +119,7 @@ class Rows(NamedTuple):
     ids: pa.Table | None = None
     folder: ImageFolder | None = None
     colors: pa.ChunkedArray | None = None
+    times: pa.ChunkedArray | None = None
     beside: Mapping[str, np.ndarray] = MappingProxyType({})
 
     @property
@@ -375,6 +379,9 @@ def match_rows(table: pa.Table, model: Any, source: Source) -> Rows:
 
 def _matched(rows: Rows, model: Any, source: Source) -> Rows:
     fitted = names_of_fit(model)
+    if source.time is not None:
+        _need_no_columns("--time", [] if rows.is_table else [source.time], source.path)
+        rows = rows._replace(times=select(rows.values, [source.time], "--time")[source.time])
     if not rows.is_table:
         return rows._replace(values=_named(rows.values, fitted))
     if fitted is None:
@@ -431,7 +438,7 @@ def _match(table: pa.Table, fitted: list[str], source: Source) -> pa.Table:
             f"{source.path}: {len(missing)} of the model's {len(fitted)} columns are missing: "
             f"{', '.join(missing[:5])}. Give a table with the columns of fit."
         )
-    expected = {*fitted, *(source.ids or ()), source.color}
+    expected = {*fitted, *(source.ids or ()), source.color, source.time}
     extra = [name for name in table.column_names if name not in expected]
     if extra:
         say(
@@ -457,7 +464,8 @@ def _named(array: Any, fitted: Any) -> Any:
 
 def _as_matrix(table: pa.Table, source: Source) -> NDArray[np.float64]:
     """Return the columns that are no ids as numbers, for a model of arrays."""
-    columns = [name for name in table.column_names if name not in (source.ids or ())]
+    beside = {*(source.ids or ()), source.time}
+    columns = [name for name in table.column_names if name not in beside]
     return as_matrix(table.select(columns), source.path)
 
 

@@ -63,7 +63,7 @@ def matched_pieces(dataset: TableDataset, model: Any, source: Source) -> Iterato
     match_rows(dataset.schema.empty_table(), model, source)
     fitted = names_of_fit(model)
     if fitted is not None:
-        known = [*fitted, *id_names(dataset.column_names, source)]
+        known = [*fitted, *id_names(dataset.column_names, source), source.time]
         dataset = dataset.select([name for name in dataset.column_names if name in known])
     with prefetched(dataset) as pieces:
         for piece in watched(pieces, "rows", dataset.n_rows, sys.stderr.isatty()):
@@ -75,7 +75,8 @@ def known_columns(dataset: TableDataset, model: Any, source: Source) -> TableDat
     fitted = names_of_fit(model)
     if fitted is None:
         names = shown_names(dataset.column_names)
-        fitted = tuple(name for name in names if name not in (source.ids or ()))
+        beside = {*(source.ids or ()), source.time}
+        fitted = tuple(name for name in names if name not in beside)
     return dataset.select(list(fitted))
 
 

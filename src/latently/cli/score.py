@@ -45,17 +45,20 @@ if TYPE_CHECKING:
 
     from latently.io import TableDataset
     from latently.persistence import BatchPredictor
-    from latently.tasks import Digest
+    from latently.tasks import Digest, DriftTally, Verdict
 
 
-#: Exit code of `--fail-on anomalies` where there are some.
-ANOMALIES = 10
+#: Exit codes of `--fail-on`.
+ANOMALIES, DRIFT = 10, 11
+#: Chance of a false alarm of `--fail-on drift`.
+_LEVEL = 0.05
 
 
 class FailOn(StrEnum):
     """What a nightly job shall fail on."""
 
     anomalies = "anomalies"
+    drift = "drift"
 
 
 def score(
@@ -67,11 +70,17 @@ def score(
     ] = False,
     false_alarm_rate: alarms.FalseAlarmRate = None,
     alert_budget: alarms.AlertBudget = None,
+    per: alarms.Per = None,
+    time: alarms.Time = None,
     contamination: alarms.Contamination = None,
     cost_ratio: alarms.CostRatio = None,
     fail_on: Annotated[
         FailOn | None,
-        typer.Option("--fail-on", help=f"Exit with code {ANOMALIES} if rows are flagged."),
+        typer.Option(
+            "--fail-on",
+            help=f"Exit with code {ANOMALIES} if rows are flagged, or with code {DRIFT} if columns "
+            "or scores drifted from the rows of the fit.",
+        ),
     ] = None,
     ids: options.Ids = None,
     missing: options.Missing = None,
@@ -91,7 +100,7 @@ def score(
     ray_address: engines.Address = None,
     resume: engines.Resume = False,
 ) -> None:
-    """Write an anomaly score for each row: higher is more unusual.
+    """Write an anomaly score for each row: higher = more unusual.
 
     A detector adds p-values and flags. Delimited text from a pipe (DATA is -) is scored as it
     comes, and calibrated by what came before. For a folder or a pattern of tables, -o FOLDER/ gets
@@ -99,42 +108,68 @@ def score(
     """
     from latently.persistence import load
 
-    source = Source(data, format, key, skip_bad, ids, marks=Marks(missing, decimal, dates))
+    marks = Marks(missing, decimal, dates)
+    source = Source(data, format, key, skip_bad, ids, marks=marks, time=time)
+    rule = alarms.chosen_rule(
+        false_alarm_rate, alert_budget, contamination, cost_ratio, per=per, time=time
+    )
     if engines.is_partitioned(source, output, engine, resume):
         engines.refuse_with_folder(plot=plot, json=json, overwrite=overwrite)
         where = engines.make_engine(engine, workers, ray_address)
-        rule = alarms.chosen_rule(false_alarm_rate, alert_budget, contamination, cost_ratio)
-        predictor = _predictor(model, rule, ids, per_feature)
+        predictor = _predictor(model, rule, ids, per_feature, fail_on)
         _fail_on(fail_on, engines.answer_files(predictor, source, output, where, resume))
         return
     target = Target(output, output_format, overwrite)
     check_target(target, images=False)
     check_picture(plot, overwrite)
-    rule = alarms.chosen_rule(false_alarm_rate, alert_budget, contamination, cost_ratio)
     loaded = load(model)
+    tally = _tally(loaded, model) if fail_on is FailOn.drift else None
     if follows(loaded, source, target, plot, json, per_feature):
-        n_anomalies = follow(loaded, source, rule)
+        n_anomalies = follow(loaded, source, rule, tally)
     else:
-        scored = _score(loaded, source, rule, target, per_feature=per_feature, quiet=json)
+        scored = _score(loaded, source, rule, target, tally, per_feature=per_feature, quiet=json)
         if json:
-            write_json(_summary(scored))
+            write_json(_summary(scored, tally))
         if plot is not None:
             write_picture(_histogram(scored), plot, overwrite)
         n_anomalies = scored.n_anomalies
-    _fail_on(fail_on, n_anomalies)
+    _fail_on(fail_on, n_anomalies, tally)
 
 
-def _fail_on(fail_on: FailOn | None, n_anomalies: int) -> None:
-    if fail_on is not None and n_anomalies:
+def _tally(model: Any, path: str) -> DriftTally:
+    from latently.exceptions import ParameterError
+    from latently.tasks import DriftTally
+
+    if not hasattr(model, "calibration_"):
+        raise ParameterError(
+            f"--fail-on drift needs a detector, {path} holds {type(model).__name__}. Fit one with "
+            "`latently detect`."
+        )
+    return DriftTally(model)
+
+
+def _fail_on(fail_on: FailOn | None, n_anomalies: int, tally: DriftTally | None = None) -> None:
+    if tally is not None:
+        found = tally.result(_LEVEL)
+        say(str(found))
+        if found.drifted:
+            raise typer.Exit(DRIFT)
+    elif fail_on is not None and n_anomalies:
         say(f"flagged: {n_anomalies:,}")
         raise typer.Exit(ANOMALIES)
 
 
-def _predictor(model: str, rule: Any, ids: Any, per_feature: bool) -> BatchPredictor:
+def _predictor(
+    model: str, rule: Any, ids: Any, per_feature: bool, fail_on: FailOn | None
+) -> BatchPredictor:
     """Return what is asked about each file, which must not depend on the others."""
     from latently.exceptions import ParameterError
     from latently.persistence import BatchPredictor, load
 
+    if fail_on is FailOn.drift:
+        raise ParameterError(
+            "--fail-on drift compares all rows at once. Give -o FILE, or use `latently drift`."
+        )
     if rule is None:
         return BatchPredictor(model, "score", ids or (), None, per_feature)
     if rule.reads_rows:
@@ -152,27 +187,81 @@ class Scored(NamedTuple):
     digest: Digest
     cut: float | None
     n_anomalies: int
+    is_flagged: bool
     ids_of: Callable[[list[int]], list[dict[str, Any]]]
 
 
 def _score(
-    model: Any, source: Source, rule: Any, target: Target, *, per_feature: bool, quiet: bool
+    model: Any,
+    source: Source,
+    rule: Any,
+    target: Target,
+    tally: DriftTally | None,
+    *,
+    per_feature: bool,
+    quiet: bool,
 ) -> Scored:
     """Score rows and write them, those of a large table as they are read."""
-    from latently.tasks import Digest, judge
+    from latently.tasks import Digest
 
     writes = not quiet or target.path != "-"
     dataset = open_large(source, source.options(spec_of(model)))
     if dataset is not None:
-        return _score_large(model, dataset, source, rule, target, per_feature, writes)
+        return _score_large(model, dataset, source, rule, target, tally, per_feature, writes)
     rows = read_matched_rows(source, model)
-    verdict = judge(model, rows.values, cut_of(model, rows.values, rule))
+    verdict = _judged(model, rows, rule)
     digest = Digest.of(verdict.scores)
+    if tally is not None:
+        tally.add(rows.values, verdict.scores)
     _warn_of_drift(model, digest)
     if writes:
         extra = _contributions(model, rows) if per_feature else {}
         write_table(verdict.columns() | extra, rows, target)
-    return Scored(digest, verdict.cut, verdict.n_anomalies, lambda places: _ids(rows.ids, places))
+    return Scored(
+        digest, verdict.cut, verdict.n_anomalies, verdict.flags is not None,
+        lambda places: _ids(rows.ids, places),
+    )  # fmt: skip
+
+
+def _judged(model: Any, rows: Rows, rule: Any) -> Verdict:
+    """Score rows and flag some, by a cut or by the periods of a budget."""
+    from latently.tasks import judge
+
+    if rows.times is None:
+        return judge(model, rows.values, cut_of(model, rows.values, rule))
+    verdict = judge(model, rows.values, None)
+    return verdict._replace(flags=rule.flags(verdict.scores, _periods(rows, rule)))
+
+
+def _periods(rows: Rows, rule: Any) -> NDArray[np.int64]:
+    from latently.tasks import periods_of
+
+    return periods_of(rows.times, rule.per, rule.time)
+
+
+def _flags_of_large(
+    model: Any, dataset: TableDataset, source: Source, rule: Any
+) -> NDArray[np.bool_]:
+    """Return the flags of all rows by the periods of a budget, which may lie in any piece."""
+    import pyarrow as pa
+
+    from latently.tasks import periods_of, unusual
+
+    scores: list[NDArray[np.float64]] = []
+    times: list[pa.Array] = []
+    for rows in matched_pieces(dataset, model, source):
+        assert rows.times is not None
+        scores.append(unusual(model, rows.values))
+        times += rows.times.chunks
+    periods = periods_of(pa.chunked_array(times), rule.per, rule.time)
+    flags: NDArray[np.bool_] = rule.flags(_joined(scores), periods)
+    return flags
+
+
+def _joined(parts: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    import numpy as np
+
+    return np.concatenate(parts)
 
 
 def _score_large(
@@ -181,6 +270,7 @@ def _score_large(
     source: Source,
     rule: Any,
     target: Target,
+    tally: DriftTally | None,
     per_feature: bool,
     writes: bool,
 ) -> Scored:
@@ -191,14 +281,24 @@ def _score_large(
 
     digest, n_anomalies = Digest(dataset.n_rows), 0
     # A rule that is about the rows themselves needs their scores before the first is flagged.
+    flags = None if source.time is None else _flags_of_large(model, dataset, source, rule)
     asked = rule is not None and rule.reads_rows
-    cut = cut_of(model, known_columns(dataset, model, source) if asked else None, rule)
+    cut = (
+        None
+        if flags is not None
+        else cut_of(model, known_columns(dataset, model, source) if asked else None, rule)
+    )
 
     def answers() -> Iterator[pa.Table]:
         nonlocal n_anomalies
         for rows in matched_pieces(dataset, model, source):
             verdict = judge(model, rows.values, cut)
+            if flags is not None:
+                here = slice(digest.n_rows, digest.n_rows + len(verdict.scores))
+                verdict = verdict._replace(flags=flags[here])
             digest.see(verdict.scores)
+            if tally is not None:
+                tally.add(rows.values, verdict.scores)
             n_anomalies += verdict.n_anomalies
             extra = _contributions(model, rows) if per_feature else {}
             yield with_ids(pa.table(verdict.columns() | extra), rows)
@@ -210,7 +310,7 @@ def _score_large(
     _warn_of_drift(model, digest)
     ids = dataset.select(id_names(dataset.column_names, source))
     return Scored(
-        digest, cut, n_anomalies,
+        digest, cut, n_anomalies, cut is not None or flags is not None,
         lambda places: _ids(pick_ids(ids.take(places), source), _ranks(places)),
     )  # fmt: skip
 
@@ -279,7 +379,7 @@ def _contributions(model: Any, rows: Rows) -> dict[str, Any]:
     return contributions(model, rows.values)
 
 
-def _summary(scored: Scored) -> dict[str, Any]:
+def _summary(scored: Scored, tally: DriftTally | None) -> dict[str, Any]:
     import numpy as np
 
     digest = scored.digest
@@ -290,11 +390,12 @@ def _summary(scored: Scored) -> dict[str, Any]:
         "median": float(np.median(digest.sample)),
         "max": digest.worst[0][1],
         "threshold": scored.cut,
-        "n_anomalies": None if scored.cut is None else scored.n_anomalies,
+        "n_anomalies": scored.n_anomalies if scored.is_flagged else None,
         "worst": [
             {"row": row, **own, "anomaly_score": score}
             for (row, score), own in zip(digest.worst, named, strict=True)
         ],
+        **({} if tally is None else {"drift": tally.result(_LEVEL).to_dict()}),
     }
 
 
@@ -315,12 +416,18 @@ def follows(
     )
 
 
-def follow(model: Any, source: Source, rule: Any) -> int:
+def follow(model: Any, source: Source, rule: Any, tally: DriftTally | None) -> int:
     """Score delimited text from standard input as it comes; return how many rows were flagged."""
+    from latently.exceptions import ParameterError
     from latently.io._bytes import standard_input
     from latently.io.text._csv import stream_with
     from latently.tasks import Verdict
 
+    if rule is not None and rule.reads_rows:
+        raise ParameterError(
+            f"{type(rule).__name__} looks at all rows at once, a pipe is answered as it comes. "
+            "Give -o FILE, or --false-alarm-rate."
+        )
     if rule is not None:
         model.set_threshold(rule)
     stream = model.stream()
@@ -328,6 +435,8 @@ def follow(model: Any, source: Source, rule: Any) -> int:
     for number, table in enumerate(tables):
         rows = match_rows(table, model, source)
         verdict = Verdict(*stream.score_rows(rows.values))
+        if tally is not None:
+            tally.add(rows.values, verdict.scores)
         write_piece(verdict.columns(), rows, header=number == 0)
     drift = stream.drift()
     if drift.drifted and drift.higher:

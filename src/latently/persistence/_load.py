@@ -41,6 +41,7 @@ CLASSES: dict[str, type] = {
         tasks.FeatureExtractor,
         tasks.Calibration,
         tasks.FillReport,
+        tasks.Reference,
         tasks.Repairs,
         tasks.Threshold,
         tasks.FalseAlarmRate,

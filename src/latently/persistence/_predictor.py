@@ -32,9 +32,9 @@ class BatchPredictor:
     path : str or Path
         The model file, at a path that all processes can read.
     method : {"score", "transform", "impute"}, default="score"
-        "score" returns ``anomaly_score``, and for a detector ``p_value`` and ``is_anomaly``.
-        "transform" returns one column per component of the code. "impute" returns the table
-        without missing cells, and needs the file of an imputer.
+        "score" returns ``anomaly_score`` (higher = more unusual), and for a detector ``p_value``
+        and ``is_anomaly``. "transform" returns one column per component of the code. "impute"
+        returns the table without missing cells, and needs the file of an imputer.
     ids : sequence of str, default=()
         Columns that are copied to the output, before its own columns.
     cut : float or None, default=None

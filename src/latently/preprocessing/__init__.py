@@ -5,6 +5,11 @@ depends on the encoded matrix of a table or of images belongs here.
 """
 
 from latently._layout import LikelihoodChoice
+from latently.preprocessing._column_values import (
+    ColumnValues,
+    column_values,
+    measured_and_listed,
+)
 from latently.preprocessing._far import warn_of_far_rows
 from latently.preprocessing._gaps import fill_missing, mark_missing, restore
 from latently.preprocessing._images import ImagePreprocessor
@@ -17,6 +22,7 @@ Preprocessor = TablePreprocessor | ImagePreprocessor
 
 __all__ = [
     "MAX_CATEGORIES",
+    "ColumnValues",
     "ImagePreprocessor",
     "LikelihoodChoice",
     "Preprocessor",
@@ -24,11 +30,13 @@ __all__ = [
     "TablePreprocessor",
     "canonical_order",
     "cell_lists",
+    "column_values",
     "content_matrix",
     "counted_from",
     "fill_missing",
     "is_missing",
     "mark_missing",
+    "measured_and_listed",
     "python_values",
     "restore",
     "tallied",

@@ -3,6 +3,7 @@
 from latently.report._anomalies import plot_anomalies
 from latently.report._demo import run_demo
 from latently.report._demo_text import render_demo
+from latently.report._drift import plot_drift
 from latently.report._explanation import plot_explanation
 from latently.report._fills import plot_fills
 from latently.report._history import plot_history
@@ -23,6 +24,7 @@ __all__ = [
     "Report",
     "make_report",
     "plot_anomalies",
+    "plot_drift",
     "plot_explanation",
     "plot_fills",
     "plot_images",

@@ -11,6 +11,7 @@ from latently._notices import each_once
 from latently.exceptions import DataError
 from latently.report._labels import as_labels
 from latently.report._style import BLUE, DARK, PALE, RED, axes_of, headline
+from latently.tasks import unusual
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,13 +39,14 @@ def plot_anomalies(
     Parameters
     ----------
     scores_or_model : array-like of shape (n_samples,), autoencoder or detector
-        Scores of which higher is worse; or a fitted model, whose scores of ``X`` are taken.
+        Anomaly scores, of which higher = more unusual; or a fitted model, whose anomaly scores of
+        ``X`` are taken. ``score_samples`` has the other sign.
     X : array-like, DataFrame, Table or image stack, default=None
         Rows to score; with a model only.
     y : array-like of shape (n_samples,) or None, default=None
         True where a row is known to be an anomaly; shown in another colour.
     threshold : float or None, default=None
-        Scores from it on count as anomalies; None takes that of a fitted detector.
+        Anomaly scores above it count as anomalies; None takes that of a fitted detector.
     ax : matplotlib Axes or None, default=None
         Where to draw; None makes a figure.
 
@@ -72,7 +74,7 @@ def plot_anomalies(
         ax.axvspan(*band, color=PALE, alpha=0.6, zorder=0, label="90 % band of the threshold")
     if known is not None or threshold is not None:
         ax.legend(fontsize=9.5, loc="upper right", edgecolor="none", framealpha=0.9)
-    ax.set_xlabel("anomaly score (higher is more unusual" + (", log scale)" if is_log else ")"))
+    ax.set_xlabel("anomaly score (higher = more unusual" + (", log scale)" if is_log else ")"))
     ax.set_ylabel("rows (log scale)")
     headline(ax, *_words(scores, known, threshold))
     return figure
@@ -87,7 +89,7 @@ def _band(model: Any) -> tuple[float, float] | None:
 def _read_scores(given: Any, X: Any, threshold: float | None) -> tuple[Scores, float | None]:
     if hasattr(given, "score_samples"):
         threshold = -given.offset_ if threshold is None and hasattr(given, "offset_") else threshold
-        given = -given.score_samples(X)
+        given = unusual(given, X)
     scores = as_labels(given).ravel()
     if scores.dtype.kind not in "fiub":
         raise DataError(
@@ -154,7 +156,7 @@ def _scale_axes(ax: Axes, is_log: bool) -> None:
 
 
 def _words(scores: Scores, known: Truths | None, threshold: float | None) -> tuple[str, str]:
-    subtitle = f"{len(scores):,} rows, median score {np.median(scores):.3g}"
+    subtitle = f"{len(scores):,} rows, median anomaly score {np.median(scores):.3g}"
     if threshold is None:
         return _ranking_words(scores, known), subtitle
     beyond = scores > threshold
@@ -167,7 +169,7 @@ def _words(scores: Scores, known: Truths | None, threshold: float | None) -> tup
 
 def _ranking_words(scores: Scores, known: Truths | None) -> str:
     if known is None or known.all() or not known.any():
-        return f"The most unusual row scores {scores.max():.3g}"
+        return f"The most unusual row has the anomaly score {scores.max():.3g}"
     from sklearn.metrics import roc_auc_score
 
     chance = roc_auc_score(known, scores)

@@ -14,7 +14,13 @@ from latently.estimators import BaseAutoencoder
 from latently.exceptions import DataError
 from latently.inspection import check, describe_latents, inspect, traverse
 from latently.preprocessing import cell_lists
-from latently.tasks import AnomalyDetector, Explanation, ImageExplanation, explain_images
+from latently.tasks import (
+    AnomalyDetector,
+    Explanation,
+    ImageExplanation,
+    explain_images,
+    unusual,
+)
 
 #: Rows that are listed, columns named of each, latents described and walked along, and steps.
 _N_WORST, _N_CELLS, _N_LATENTS, _N_WALKED, _N_STEPS = 8, 3, 12, 3, 5
@@ -121,8 +127,7 @@ def _errors(model: BaseAutoencoder, X: Any) -> dict[str, Any]:
 
 def _worst(model: Any, autoencoder: BaseAutoencoder, X: Any) -> list[dict[str, Any]]:
     """Return the rows of the highest scores, each with its reasons."""
-    scores = -np.asarray(model.score_samples(X) if hasattr(model, "score_samples")
-                         else autoencoder.score_samples(X))  # fmt: skip
+    scores = unusual(model, X)
     worst = np.argsort(-scores, kind="stable")[:_N_WORST]
     if isinstance(model, AnomalyDetector):
         found = model.explain(_taken(X, autoencoder, worst), n_reasons=_N_CELLS)
@@ -136,7 +141,7 @@ def _worst(model: Any, autoencoder: BaseAutoencoder, X: Any) -> list[dict[str, A
     else:
         reasons = _largest_errors(autoencoder, _taken(X, autoencoder, worst))
     return [
-        {"row": int(row), "score": float(scores[row]), "reasons": why}
+        {"row": int(row), "anomaly_score": float(scores[row]), "reasons": why}
         for row, why in zip(worst, reasons, strict=True)
     ]
 
@@ -210,7 +215,7 @@ def _walk(model: BaseAutoencoder, X: Any, card: Any) -> dict[str, Any]:
 
 
 def _anomalies(model: AnomalyDetector, X: Any) -> dict[str, Any]:
-    scores, cut = -model.score_samples(X), model.threshold_.cut
+    scores, cut = model.anomaly_score(X), model.threshold_.cut
     counts, edges = np.histogram(scores, _N_BINS)
     return {
         "threshold": float(cut),

@@ -72,7 +72,7 @@ def baselines(model: Any) -> Figures:
 
 def _flag_frauds(made: Any, root: Path, model: Any) -> Figures:
     detector = AnomalyDetector(random_state=0).fit(made.data)
-    scores = -detector.score_samples(made.data)
+    scores = detector.anomaly_score(made.data)
     plot_anomalies(detector, made.data, made.is_fraud).savefig(root / "anomalies.png")
     worst = np.argsort(-scores, kind="stable")[:6]
     reasons = detector.explain(made.data.take(worst))

@@ -36,7 +36,7 @@ def plot_explanation(
     Returns
     -------
     Figure
-        The twelve rows of the highest scores, a bar a reason; of images, sixteen heat maps.
+        The twelve rows of the highest anomaly scores, a bar a reason; of images, sixteen heat maps.
 
     Raises
     ------
@@ -73,8 +73,8 @@ def _bars(explanation: Explanation, worst: list[int], names: Sequence[int]) -> F
     ax.invert_yaxis()
     ax.set_xlabel("blame: how much likelier the row would be with the cell repaired (nats)")
     has_others = len(worst) < len(explanation)
-    among = f"the {len(worst)} highest of {len(explanation):,} scores"
-    shown = among if has_others else "highest score first"
+    among = f"the {len(worst)} highest of {len(explanation):,} anomaly scores"
+    shown = among if has_others else "highest anomaly score first"
     headline(ax, "Which columns are to blame", shown)
     return figure
 

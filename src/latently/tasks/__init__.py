@@ -2,9 +2,11 @@
 
 from latently.tasks._anomaly import AnomalyDetector
 from latently.tasks._base import AutoencoderTask
+from latently.tasks._budgets import AlertBudget, Period, periods_of
 from latently.tasks._calibration import Calibration, DriftTest, benjamini_hochberg
 from latently.tasks._denoising import AutoencoderDenoiser
 from latently.tasks._digest import Digest
+from latently.tasks._drift import ColumnDrift, Drift, DriftTally
 from latently.tasks._explanation import (
     Explanation,
     ImageExplanation,
@@ -16,12 +18,12 @@ from latently.tasks._features import FeatureExtractor
 from latently.tasks._fill_report import FillReport
 from latently.tasks._generation import LatentSampler
 from latently.tasks._imputation import AutoencoderImputer, Bounds
+from latently.tasks._reference import Reference
 from latently.tasks._repair import Repairs
 from latently.tasks._rubin import Pooled, pool_estimates
 from latently.tasks._scores import ElboScore, EnergyScore, ReconstructionScore, SurpriseScore
-from latently.tasks._stream import Scored, ScoreStream
+from latently.tasks._stream import Scored, ScoredRows, ScoreStream
 from latently.tasks._thresholds import (
-    AlertBudget,
     Contamination,
     CostRatio,
     Evidence,
@@ -40,9 +42,12 @@ __all__ = [
     "AutoencoderTask",
     "Bounds",
     "Calibration",
+    "ColumnDrift",
     "Contamination",
     "Digest",
     "CostRatio",
+    "Drift",
+    "DriftTally",
     "DriftTest",
     "ElboScore",
     "EnergyScore",
@@ -54,18 +59,22 @@ __all__ = [
     "FillReport",
     "ImageExplanation",
     "LatentSampler",
+    "Period",
     "Pooled",
     "Reason",
+    "Reference",
     "Repairs",
     "RowReasons",
     "ReconstructionScore",
     "ScoreStream",
     "Scored",
+    "ScoredRows",
     "SurpriseScore",
     "Threshold",
     "ThresholdRule",
     "benjamini_hochberg",
     "explain_images",
+    "periods_of",
     "pool_estimates",
     "Verdict",
     "autoencoder_of",

@@ -17,11 +17,13 @@ from latently._sklearn import HasMethods, Interval, StrOptions, check_parameters
 from latently._validation import MIN_ROWS, check_fitted, read_input, read_seed
 from latently.estimators import BaseAutoencoder, MemoryAutoencoder, by_pieces, take_rows
 from latently.exceptions import DataError, DataWarning, DriftWarning, ParameterError
-from latently.preprocessing import warn_of_far_rows
+from latently.preprocessing import TablePreprocessor, warn_of_far_rows
 from latently.schema import container_of
 from latently.tasks._base import AutoencoderTask
-from latently.tasks._calibration import Calibration, DriftTest, benjamini_hochberg
+from latently.tasks._budgets import AlertBudget, refuse_to_flag_all, rows_and_periods
+from latently.tasks._calibration import Calibration, benjamini_hochberg
 from latently.tasks._doubts import warn_of_doubts
+from latently.tasks._drift import Drift, DriftTally
 from latently.tasks._explanation import (
     Explanation,
     ImageExplanation,
@@ -31,6 +33,7 @@ from latently.tasks._explanation import (
 )
 from latently.tasks._holding import MAX_CALIBRATION_ROWS, Holding
 from latently.tasks._labels import Labels, read_labels
+from latently.tasks._reference import Reference
 from latently.tasks._repair import Repairs
 from latently.tasks._repeats import Repeats
 from latently.tasks._scores import SCORES, Score, fit_score
@@ -79,9 +82,10 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         "images" takes every array of three or four axes for images; "auto" leaves the autoencoder
         its own ``kind``.
     scoring : {"auto", "surprise", "energy", "reconstruction", "elbo"}, default="auto"
-        How the errors of a row's cells add up. "surprise" belongs to a memory; "energy" is the
-        Mahalanobis length of the residual; "reconstruction" the mean error of a cell, in nats;
-        "elbo" the bound of a variational model. "auto" is "surprise" for a memory, else "energy".
+        How the errors of a row's cells add up to ``anomaly_score``. "surprise" belongs to a memory,
+        in standard deviations; "energy" is the squared Mahalanobis length of the residual a column;
+        "reconstruction" the mean error of a cell, in nats; "elbo" minus the bound of a variational
+        model, in nats. "auto" is "surprise" for a memory, else "energy".
     robust : bool, default=False
         True for rows of which many are anomalies already: takes
         ``MemoryAutoencoder(robust=True)``; any other autoencoder refuses it.
@@ -101,13 +105,18 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     repairs_ : Repairs or None
         What a cell should be, given the others of its row; None of images.
     calibration_ : Calibration
-        Scores of normal rows that the autoencoder was not fitted to.
+        Anomaly scores of normal rows that the autoencoder was not fitted to.
+    reference_ : Reference or None
+        Summaries of the columns of the rows of ``fit``, for ``drift``; None of images.
+    fit_scores_ : Calibration or None
+        Anomaly scores of the rows of ``fit``, each left out of the memory, for ``drift``; None
+        where ``calibration_`` is of rows that the autoencoder was not fitted to.
     rule_ : rule
         What is flagged.
     threshold_ : Threshold
-        The cut, its band and, in words, its reason.
+        The cut through the anomaly scores, its band and, in words, its reason.
     offset_ : float
-        Scores of ``score_samples`` below it are anomalies: minus the cut.
+        ``score_samples`` below it are anomalies: minus the cut of ``threshold_``.
     n_features_in_ : int
         Columns seen in ``fit``.
     feature_names_in_ : ndarray of str
@@ -125,6 +134,9 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     >>> detector = AnomalyDetector(random_state=0).fit(X)
     >>> detector.predict([[0.0, 0.0, 0.0], [9.0, -9.0, 9.0]])
     array([ 1, -1])
+    >>> normal, strange = detector.anomaly_score([[0.0, 0.0, 0.0], [9.0, -9.0, 9.0]])
+    >>> bool(normal < detector.threshold_.cut < strange)
+    True
     >>> float(detector.p_values([[9.0, -9.0, 9.0]])[0]) == 1 / 201
     True
     """
@@ -150,6 +162,11 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         "rule_": object,
         "threshold_": Threshold,
         "offset_": float,
+    }
+    _optional_types: ClassVar[dict[str, type | tuple[type, ...]]] = {
+        **AutoencoderTask._optional_types,
+        "reference_": (Reference, type(None)),
+        "fit_scores_": (Calibration, type(None)),
     }
 
     def _default_autoencoder(self) -> BaseAutoencoder:
@@ -192,7 +209,8 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         data = read_input(copy.copy(self), X, reset=True, min_rows=MIN_ROWS)
         warn_of_far_rows(data)
         labels = read_labels(y, len(data), strict=rule is not None and rule.reads_labels)
-        normal = self._distinct(_without_anomalies(data, labels))
+        kept = _without_anomalies(data, labels)
+        normal = self._distinct(kept)
         holding = Holding.of(normal.rows, normal.units, read_seed(self.random_state))
         n_held = self._count_held(holding)
         learnt = _rows(normal.rows, holding.learnt(n_held))
@@ -201,7 +219,12 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         self.score_: Score = fit_score(self.scoring, self.autoencoder_, learnt)
         self.repairs_ = self._learn_repairs(learnt)
         self.calibration_ = Calibration.of(self._calibration_scores(normal.rows, holding, n_held))
-        return self._cut(rule or self._default_rule(), X, labels)
+        self.reference_ = self._summarised(kept, holding.n_units)
+        self.fit_scores_ = None if n_held else self._left_out_scores(normal.rows, holding)
+        self._cut(rule or self._default_rule(), X, labels)
+        if isinstance(rule, AlertBudget):
+            rule.warn_of_fixed_cut(self.threshold_)
+        return self
 
     def _distinct(self, data: Any) -> _Normal:
         """Return rows without repetitions of the whole table; warn of copies.
@@ -232,6 +255,18 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             return None
         with silenced(DataWarning):  # issued by the fit already
             return Repairs.fit(self.autoencoder_._read(learnt), layout)
+
+    def _reference(self) -> Reference | None:
+        """Return the summaries of the columns; older model files hold none."""
+        found: Reference | None = getattr(self, "reference_", None)
+        return found
+
+    def _summarised(self, data: Any, n_units: int) -> Reference | None:
+        preprocessor = self.autoencoder_.preprocessor_
+        if not isinstance(preprocessor, TablePreprocessor):
+            return None
+        with silenced(DataWarning):  # issued by the fit already
+            return Reference.of(preprocessor, data, n_units)
 
     @each_once()
     def explain(self, X: Any, *, n_reasons: int = 3) -> Explanation | ImageExplanation:
@@ -295,7 +330,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             Which scores are flagged from now on.
         X : array-like, DataFrame, Table, image stack or None, default=None
             The rows that the rule is about, where it is about some: the batch of an
-            ``AlertBudget``, labelled rows.
+            ``AlertBudget``, labelled rows. The cut stays fixed for later rows; see ``alerts``.
         y : array-like of shape (n_samples,) or None, default=None
             Which of them are anomalies: labels as in ``fit``; rows without one do not count.
 
@@ -330,17 +365,15 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         return FalseAlarmRate(max(_DEFAULT_RATE, self.calibration_.smallest_rate))
 
     def _cut(self, rule: ThresholdRule, X: Any, labels: Labels | None) -> Self:
-        scores = anomalies = None
+        scores = anomalies = periods = None
         if rule.reads_rows and X is not None:
-            scores = self._unusual(X)
+            rows, periods = rows_and_periods(rule, X, self._names())
+            scores = self._unusual(rows)
         if scores is not None and labels is not None and rule.reads_labels:
             scores, anomalies = scores[labels.known], labels.anomalies[labels.known]
-        threshold = rule.choose(Evidence(self.calibration_, scores, anomalies))
-        if scores is not None and bool((scores > threshold.cut).all()):
-            raise DataError(
-                f"{rule} would flag all {len(scores):,} rows. Give normal rows among them, or "
-                "another rule."
-            )
+        threshold = rule.choose(Evidence(self.calibration_, scores, anomalies, periods))
+        if scores is not None:
+            refuse_to_flag_all(rule, scores > threshold.cut)
         self.rule_, self.threshold_ = rule, threshold
         self.offset_ = -self.threshold_.cut
         return self
@@ -371,6 +404,20 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             scores.append(score.rows(judge, _rows(data, held)))
         return np.concatenate(scores)
 
+    def _left_out_scores(self, data: Any, holding: Holding) -> Calibration | None:
+        """Return the scores of a memory's own rows, by the memory of all of them.
+
+        Folds have scales of their own, so that their scores calibrate a tail, but the bulk of new
+        scores may lie elsewhere.
+        """
+        given = self._given()
+        if not given.judges_own_rows or _is_fitted(given):
+            return None
+        if not holding.is_cross_fitted:
+            return self.calibration_
+        with silenced(DataWarning):  # issued by the fit already
+            return Calibration.of(self._own_scores(data, *holding.first_of_units(len(data))))
+
     def _own_scores(self, data: Any, places: np.ndarray, n_copies: np.ndarray) -> np.ndarray:
         """Return the scores of learnt rows as if they were new ones.
 
@@ -391,8 +438,11 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     def _unusual(self, X: Any) -> np.ndarray:
         return by_pieces(X, lambda rows: self.score_.rows(self.autoencoder_, rows))
 
-    def score_samples(self, X: Any) -> np.ndarray:
-        """Return how normal each row is.
+    def anomaly_score(self, X: Any) -> np.ndarray:
+        """Return how unusual each row is: higher = more unusual.
+
+        ``threshold_``, explanations, plots, streams and the command line use this score. It is
+        minus ``score_samples``, whose sign follows scikit-learn.
 
         Parameters
         ----------
@@ -402,13 +452,30 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         Returns
         -------
         ndarray of shape (n_samples,)
-            Higher is more normal; in the unit of the ``scoring``.
+            Anomaly scores in the unit of ``scoring``: standard deviations for "surprise", nats for
+            "reconstruction" and "elbo", a squared length without a unit for "energy". Rows above
+            ``threshold_.cut`` are flagged.
         """
         check_fitted(self)
-        return -self._unusual(X)
+        return self._unusual(X)
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return how normal each row is, as scikit-learn defines it: higher = more normal.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Table or image stack
+            Rows with the columns of ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Minus ``anomaly_score``, in its unit.
+        """
+        return -self.anomaly_score(X)
 
     def cell_scores(self, X: Any) -> np.ndarray:
-        """Return what each cell, or pixel, adds to the score of its row.
+        """Return what each cell, or pixel, adds to the anomaly score of its row.
 
         Parameters
         ----------
@@ -424,7 +491,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         return self.score_.cells(self.autoencoder_, X)
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Return the score less the threshold.
+        """Return how far each row lies on the normal side of the threshold.
 
         Parameters
         ----------
@@ -434,7 +501,8 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         Returns
         -------
         ndarray of shape (n_samples,)
-            Below zero is an anomaly.
+            ``score_samples(X) - offset_``, which is ``threshold_.cut - anomaly_score(X)``. Below
+            zero is an anomaly.
         """
         scores = self.score_samples(X)
         return scores - self.offset_
@@ -501,21 +569,98 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         flagged = benjamini_hochberg(self.p_values(X), false_discovery_rate)
         return np.where(flagged, -1, 1)
 
-    def drift(self, X: Any) -> DriftTest:
-        """Test whether rows score as the calibration rows did.
+    def alerts(self, X: Any, budget: AlertBudget) -> np.ndarray:
+        """Flag the most unusual rows of a batch, or of each day in it, as a budget allows.
+
+        The threshold stays as it is.
 
         Parameters
         ----------
         X : array-like, DataFrame, Table or image stack
-            Rows with the columns of ``fit``.
+            Rows with the columns of ``fit``, and the time of the budget; the answer depends on all
+            of them.
+        budget : AlertBudget
+            ``AlertBudget(20)`` flags the 20 most unusual rows of ``X``, ``AlertBudget(20,
+            per="day", time="timestamp")`` those of each day.
 
         Returns
         -------
-        DriftTest
-            Statistic and p-value of a Kolmogorov-Smirnov test; prints as a sentence.
+        ndarray of int, shape (n_samples,)
+            -1 for an alert, 1 for any other row.
+
+        Raises
+        ------
+        DataError
+            If the rows cannot be used, or all would be flagged.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> X = np.random.default_rng(0).normal(size=(200, 1)) * [1, 2, 3]
+        >>> detector = AnomalyDetector(random_state=0).fit(X)
+        >>> int((detector.alerts(X, AlertBudget(5)) == -1).sum())
+        5
         """
         check_fitted(self)
-        return self.calibration_.drift(self._unusual(X))
+        budget.check()
+        rows, periods = rows_and_periods(budget, X, self._names())
+        return np.where(budget.flags(self._unusual(rows), periods), -1, 1)
+
+    def _names(self) -> tuple[str, ...] | None:
+        names: tuple[str, ...] | None
+        names = getattr(self.autoencoder_.preprocessor_.spec, "names", None)
+        return names
+
+    @each_once()
+    def drift(self, X: Any, *, level: float = 0.05) -> Drift:
+        """Compare the columns and scores of rows with those of the rows of ``fit``.
+
+        Numbers are compared by the largest gap between the two distributions, categories, flags
+        and gaps by Fisher's exact test, anomaly scores with those of the calibration rows, which
+        also shows columns that no longer go together. Of dates only the gaps are compared. Rows
+        count as independent, and copies of one observation once.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Table or image stack
+            Rows with the columns of ``fit``; of images only the scores are compared.
+        level : float, default=0.05
+            Chance of any false alarm over all columns and scores, at most, in (0, 1). More finds
+            smaller changes.
+
+        Returns
+        -------
+        Drift
+            A line for each column and one for the scores: kind and size of its largest change and
+            its p-value, adjusted for the number of lines. Printed, it lists what drifted.
+
+        Raises
+        ------
+        DataError
+            If the rows cannot be used.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> X = np.random.default_rng(0).normal(size=(400, 3))
+        >>> detector = AnomalyDetector(random_state=0).fit(X[:200])
+        >>> detector.drift(X[200:]).drifted
+        False
+        >>> [entry.column for entry in detector.drift(X[200:] + [9, 0, 0]) if entry.drifted]
+        ['x0', 'anomaly score']
+        """
+        check_fitted(self)
+        limits = {"level": [Interval(Real, 0, 1, closed="neither")]}
+        check_parameters(limits, {"level": level}, "drift")
+        tally = DriftTally(self)
+
+        def scored(rows: Any) -> np.ndarray:
+            scores = self.score_.rows(self.autoencoder_, rows)
+            tally.add(rows, scores)
+            return scores
+
+        by_pieces(X, scored)
+        return tally.result(level)
 
     def summary(self) -> str:
         """Describe the fitted detector in a few lines.
@@ -566,9 +711,15 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         if len(normal):
             # A copy: the autoencoder may be the user's own.
             self.autoencoder_ = copy.deepcopy(self.autoencoder_).partial_fit(_rows(data, normal))
+            preprocessor, reference = self.autoencoder_.preprocessor_, self._reference()
+            if reference is not None and isinstance(preprocessor, TablePreprocessor):
+                self.reference_ = reference.extended(preprocessor, take_rows(data, normal))
         if unlabelled.any():
             tamed = self.calibration_.tamed(scores[unlabelled])
             self.calibration_ = _renewed(self.calibration_, tamed)
+            own: Calibration | None = getattr(self, "fit_scores_", None)
+            if own is not None:
+                self.fit_scores_ = _renewed(own, tamed)
         both = labels if labels is not None and labels.of_both_kinds() else None
         if both is None and self.rule_.needs_labels:
             return self  # its cut stays
@@ -586,6 +737,11 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             raise DataError("The model's repairs_ belong to tables, and to no images.")
         if self.repairs_ is not None:
             self.repairs_.check_fits(layout)
+        reference, preprocessor = self._reference(), self.autoencoder_.preprocessor_
+        if reference is not None:
+            if not isinstance(preprocessor, TablePreprocessor):
+                raise DataError("The model's reference_ belongs to tables, and to no images.")
+            reference.check_fits(preprocessor)
 
     def _limit(self) -> float:
         """Return the score up to which new rows are learnt.

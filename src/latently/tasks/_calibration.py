@@ -29,7 +29,7 @@ _MIN_DRIFT_ROWS = 20
 class Calibration:
     """Scores of rows that are normal and that the model was not fitted to.
 
-    Higher scores are more unusual.
+    They are those of ``AnomalyDetector.anomaly_score``: higher = more unusual.
 
     Parameters
     ----------
@@ -252,7 +252,8 @@ class DriftTest:
     p_value : float
         Chance of such a gap without drift.
     higher : bool
-        True if the new scores are higher where the gap is largest: more alarms are to be expected.
+        True if the new anomaly scores are higher (more unusual) where the gap is largest: expect
+        more alarms.
     n_rows, n_calibration : int
         Scores on either side.
     """
@@ -271,12 +272,12 @@ class DriftTest:
     def __str__(self) -> str:
         if not self.drifted:
             return (
-                f"The scores of {self.n_rows:,} rows are spread as the {self.n_calibration:,} of "
-                f"calibration (p = {self.p_value:.2g})."
+                f"The anomaly scores of {self.n_rows:,} rows are spread as the "
+                f"{self.n_calibration:,} of calibration (p = {self.p_value:.2g})."
             )
-        side = "higher" if self.higher else "lower"
+        side = "higher (more unusual)" if self.higher else "lower (less unusual)"
         return (
-            f"The scores of {self.n_rows:,} rows lie {side} than the "
+            f"The anomaly scores of {self.n_rows:,} rows lie {side} than the "
             f"{self.n_calibration:,} of calibration (gap {self.statistic:.2f}, p = "
             f"{self.p_value:.1g}): the rate of false alarms may not hold. Look at the rows, then "
             "refit or use partial_fit."

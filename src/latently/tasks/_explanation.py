@@ -74,10 +74,10 @@ class RowReasons(NamedTuple):
     ----------
     row : int
         Its place among the rows given.
-    score : float
-        Its anomaly score.
+    anomaly_score : float
+        As ``AnomalyDetector.anomaly_score``: higher = more unusual.
     repaired : float
-        The score it would have with all guilty cells repaired.
+        The anomaly score it would have with all guilty cells repaired.
     reasons : tuple of Reason
         The most guilty column first.
     p_value : float
@@ -87,7 +87,7 @@ class RowReasons(NamedTuple):
     """
 
     row: int
-    score: float
+    anomaly_score: float
     repaired: float
     reasons: tuple[Reason, ...]
     p_value: float
@@ -95,7 +95,8 @@ class RowReasons(NamedTuple):
 
     def __str__(self) -> str:
         why = "; ".join(map(str, self.reasons)) or "no column stands out"
-        return f"row {self.label}, score {self.score:.3g}, {self.repaired:.3g} repaired: {why}"
+        scores = f"anomaly score {self.anomaly_score:.3g}, {self.repaired:.3g} repaired"
+        return f"row {self.label}, {scores}: {why}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,9 +108,10 @@ class Explanation(Tabular):
     Attributes
     ----------
     scores : ndarray of shape (n_samples,)
-        Anomaly scores.
+        Anomaly scores: higher = more unusual.
     repaired_scores : ndarray of shape (n_samples,)
-        Scores of the rows with all guilty cells repaired: the detector's own test of the reasons.
+        Anomaly scores of the rows with all guilty cells repaired: the detector's own test of the
+        reasons.
     cut : float
         Scores above it are flagged.
     names : tuple of str
@@ -194,7 +196,7 @@ class Explanation(Tabular):
         """
         nothing = (0, *[None] * len(_TOLD), 0.0)
         lines = [
-            (found.row, found.score, found.p_value, *line)
+            (found.row, found.anomaly_score, found.p_value, *line)
             for found in self
             for line in [
                 (rank, *_told(reason), reason.blame) for rank, reason in enumerate(found.reasons, 1)
@@ -216,7 +218,7 @@ class ImageExplanation(Tabular):
     Attributes
     ----------
     scores : ndarray of shape (n_samples,)
-        Anomaly scores.
+        Anomaly scores: higher = more unusual.
     cut : float
         Scores above it are flagged.
     heat : ndarray of shape (n_samples, height, width)
@@ -250,8 +252,8 @@ class ImageExplanation(Tabular):
 
     def __str__(self) -> str:
         lines = (
-            f"image {row}, score {self.scores[row]:.3g}: rows {top} to {bottom}, columns {left} to "
-            f"{right}"
+            f"image {row}, anomaly score {self.scores[row]:.3g}: rows {top} to {bottom}, columns "
+            f"{left} to {right}"
             for row, (top, left, bottom, right) in enumerate(self.worst.tolist())
         )
         return "\n".join(lines)
@@ -269,7 +271,7 @@ def explain_images(
     preprocessor : ImagePreprocessor
         What tells the axes of the images.
     scores : ndarray of shape (n_samples,)
-        Anomaly scores.
+        Anomaly scores: higher = more unusual.
     cut : float
         Scores above it are flagged.
 

@@ -27,7 +27,7 @@ class Scored(NamedTuple):
     Attributes
     ----------
     anomaly_score : float
-        Higher is more unusual.
+        As ``AnomalyDetector.anomaly_score``: higher = more unusual.
     p_value : float
         Share of recent normal rows at least as unusual, the row counted in.
     is_anomaly : bool
@@ -39,13 +39,31 @@ class Scored(NamedTuple):
     is_anomaly: bool
 
 
+class ScoredRows(NamedTuple):
+    """What a stream answers about some rows.
+
+    Attributes
+    ----------
+    anomaly_score : ndarray of shape (n_samples,)
+        As ``AnomalyDetector.anomaly_score``: higher = more unusual.
+    p_value : ndarray of shape (n_samples,)
+        Share of recent normal rows at least as unusual, the row counted in.
+    is_anomaly : ndarray of bool, shape (n_samples,)
+        True if the score lies above the cut.
+    """
+
+    anomaly_score: np.ndarray
+    p_value: np.ndarray
+    is_anomaly: np.ndarray
+
+
 class ScoreStream:
     """Score rows as they come; p-values and cut follow the latest normal rows.
 
     A new score joins the window and the oldest leaves; one beyond all others counts as little more
     than the largest, so that a slow drift is followed and single anomalies are not. A rule that is
     about rows (``AlertBudget``, ``Contamination``, ``FewLabels``) keeps its cut. A row has the same
-    score as in ``score_samples``, with the sign reversed.
+    score as in ``AnomalyDetector.anomaly_score``: higher = more unusual.
 
     Parameters
     ----------
@@ -88,7 +106,7 @@ class ScoreStream:
         scores, p_values, flags = self.score_rows(self._as_rows(row))
         return Scored(float(scores[0]), float(p_values[0]), bool(flags[0]))
 
-    def score_rows(self, X: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def score_rows(self, X: Any) -> ScoredRows:
         """Score some rows at once; each is judged by what came before all of them.
 
         Parameters
@@ -98,20 +116,20 @@ class ScoreStream:
 
         Returns
         -------
-        scores, p_values, flags : ndarray of shape (n_samples,)
-            As in ``Scored``.
+        ScoredRows
+            Anomaly scores, p-values and flags.
 
         Raises
         ------
         DataError
             If the rows cannot be used.
         """
-        scores = -self._detector.score_samples(X)
+        scores = self._detector.anomaly_score(X)
         p_values, flags = self._running.p_values(scores), scores > self.cut
         self._learn(scores)
         self.n_rows += len(scores)
         self.n_anomalies += int(flags.sum())
-        return scores, p_values, flags
+        return ScoredRows(scores, p_values, flags)
 
     def drift(self) -> DriftTest:
         """Test whether the scores in the window are spread as those of ``fit`` were.

@@ -1,9 +1,9 @@
-"""Which scores are flagged: by a rate, a budget, a share, a cost, or a few labels."""
+"""Which scores are flagged: by a rate, a share, a cost, or a few labels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -25,24 +25,27 @@ class Evidence(NamedTuple):
     calibration : Calibration
         Scores of normal rows.
     scores : ndarray of shape (n,) or None
-        Of the rows that the rule is about; higher is more unusual.
+        Anomaly scores of the rows that the rule is about: higher = more unusual.
     labels : ndarray of bool, shape (n,), or None
         True where one of these rows is an anomaly.
+    periods : ndarray of int, shape (n,), or None
+        The hour, day, week or month of each of these rows.
     """
 
     calibration: Calibration
     scores: np.ndarray | None = None
     labels: np.ndarray | None = None
+    periods: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """A cut through the scores.
+    """A cut through the anomaly scores, of which higher = more unusual.
 
     Attributes
     ----------
     cut : float
-        Scores above it are flagged.
+        Rows whose ``anomaly_score`` lies above it are flagged.
     low, high : float
         Band in which nine in ten bootstrap resamples put it.
     reason : str
@@ -67,8 +70,9 @@ class Threshold:
 
     def __str__(self) -> str:
         tied = f"; {self.n_tied:,} rows share this score, none of them is flagged"
+        band = f"90 % band {self.low:.4g} to {self.high:.4g}"
         return (
-            f"flags scores above {self.cut:.4g} (90 % band {self.low:.4g} to {self.high:.4g}): "
+            f"flags anomaly scores above {self.cut:.4g} ({band}): "
             f"{self.reason}{tied if self.n_tied > 1 else ''}"
         )
 
@@ -92,7 +96,7 @@ class ThresholdRule(Protocol):
         ...
 
 
-class _Rule(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
+class Rule(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     """What the rules share: parameters that are judged, rows that must be there."""
 
     reads_rows: ClassVar[bool] = True
@@ -122,7 +126,7 @@ class _Rule(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
 
 
 @dataclass(eq=False, repr=False)
-class FalseAlarmRate(_Rule):
+class FalseAlarmRate(Rule):
     """Flag at most this share of normal rows.
 
     The cut is a conformal quantile of the calibration scores: over draws of calibration and new
@@ -172,52 +176,7 @@ class FalseAlarmRate(_Rule):
 
 
 @dataclass(eq=False, repr=False)
-class AlertBudget(_Rule):
-    """Flag as many rows as somebody can look at.
-
-    Parameters
-    ----------
-    n_alerts : int, default=20
-        Rows to flag, at most; fewer where the next would tie.
-    per : int or None, default=None
-        Rows, a day's for example, that the budget is for; None is the batch given. The cut for a
-        batch of another size is the same quantile.
-
-    Examples
-    --------
-    >>> AlertBudget(2).choose(Evidence(Calibration.of(np.ones(9)), np.arange(10.0))).cut
-    7.5
-    """
-
-    n_alerts: int = 20
-    per: int | None = None
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "n_alerts": [Interval(Integral, 1, None, closed="left")],
-        "per": [Interval(Integral, 1, None, closed="left"), None],
-    }
-
-    def choose(self, evidence: Evidence) -> Threshold:
-        """Return the cut, from the rows given.
-
-        Parameters
-        ----------
-        evidence : Evidence
-            Calibration scores, and the rows that the rule is about with their labels, if any.
-
-        Returns
-        -------
-        Threshold
-            The cut, its band and its reason.
-        """
-        scores = self._scores(evidence)
-        per = len(scores) if self.per is None else self.per
-        n_above = int(self.n_alerts * len(scores) / per)
-        return _by_count(scores, n_above, f"{self.n_alerts:,} alerts in {per:,} rows at most")
-
-
-@dataclass(eq=False, repr=False)
-class Contamination(_Rule):
+class Contamination(Rule):
     """Flag the worst share of the rows given.
 
     Parameters
@@ -252,11 +211,11 @@ class Contamination(_Rule):
         """
         scores = self._scores(evidence)
         words = f"the worst {100 * self.share:.3g} % of {len(scores):,} rows"
-        return _by_count(scores, round(self.share * len(scores)), words)
+        return cut_by_count(scores, round(self.share * len(scores)), words)
 
 
 @dataclass(eq=False, repr=False)
-class CostRatio(_Rule):
+class CostRatio(Rule):
     r"""Flag as is cheapest, where a missed anomaly costs as much as so many false alarms.
 
     With labels the cut of least cost on them. Without: of :math:`n` rows :math:`F(c)` score above
@@ -309,7 +268,7 @@ class CostRatio(_Rule):
 
 
 @dataclass(eq=False, repr=False)
-class FewLabels(_Rule):
+class FewLabels(Rule):
     """Cut where rows with known labels are told apart best.
 
     Parameters
@@ -365,8 +324,23 @@ class FewLabels(_Rule):
         return _best_cut(scores, loss, labels, words)
 
 
-def _by_count(scores: np.ndarray, n_above: int, words: str) -> Threshold:
-    """Cut between order statistics so that at most so many scores lie above."""
+def cut_by_count(scores: np.ndarray, n_above: int, words: str) -> Threshold:
+    """Cut between order statistics so that at most so many scores lie above.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n,)
+        Anomaly scores.
+    n_above : int
+        Most scores above the cut. Of equal scores none or all lie above it.
+    words : str
+        The reason of the threshold.
+
+    Returns
+    -------
+    Threshold
+        The cut, its band and the number of scores that equal it.
+    """
     ordered = np.sort(scores)
     cut = _cut_above(ordered, n_above)
     low, high = order_statistic_band(ordered, n_above)

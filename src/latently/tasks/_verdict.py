@@ -16,7 +16,7 @@ class Verdict(NamedTuple):
     Attributes
     ----------
     scores : ndarray of shape (n_samples,)
-        Higher is more unusual.
+        Anomaly scores: higher = more unusual.
     p_values : ndarray of shape (n_samples,) or None
         Share of normal rows that are as unusual.
     flags : ndarray of shape (n_samples,) or None
@@ -50,10 +50,12 @@ def autoencoder_of(model: Any) -> BaseAutoencoder:
 
 
 def unusual(model: Any, X: Any) -> NDArray[np.float64]:
-    """Return the anomaly scores of rows."""
+    """Return the anomaly scores of rows: higher = more unusual."""
+    if hasattr(model, "anomaly_score"):
+        scores: NDArray[np.float64] = model.anomaly_score(X)
+        return scores
     scorer = model if hasattr(model, "score_samples") else autoencoder_of(model)
-    scores: NDArray[np.float64] = -scorer.score_samples(X)
-    return scores
+    return -np.asarray(scorer.score_samples(X))
 
 
 def judge(model: Any, X: Any, cut: float | None) -> Verdict:
