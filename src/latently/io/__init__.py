@@ -18,7 +18,7 @@ from latently.io._images import ImageFolder, read_images
 from latently.io._ipc import from_ipc, to_ipc
 from latently.io._model_file import read_model, write_model
 from latently.io._prefetch import prefetched
-from latently.io._progress import watched
+from latently.io._progress import progress_bar, watched
 from latently.io._read import holds_tables, read, read_with
 from latently.io._resources import (
     check_disk,
@@ -43,6 +43,7 @@ __all__ = [
     "from_ipc",
     "to_ipc",
     "prefetched",
+    "progress_bar",
     "watched",
     "holds_tables",
     "is_folder",

@@ -91,7 +91,7 @@ def plot_fields(
     _check_columns(wanted, decoded)
     n_shown = min(_N_COLUMNS, len(decoded)) if wanted is None else len(wanted)
     figure, place = place_of(ax, _AROUND + -(-n_shown // _ACROSS) * _PANEL_HEIGHT)
-    width, height = place.bbox.size / place.dpi
+    width, height = place.bbox.width / place.dpi, place.bbox.height / place.dpi
     across = min(n_shown, _ACROSS, max(int(width / _PANEL_WIDTH), 1))
     if wanted is None:
         n_shown = min(n_shown, across * max(int((height - _AROUND) / _LEAST_HEIGHT), 1))

@@ -42,9 +42,9 @@ _NAME_LENGTH = 24
 
 def new_figure(height: float, width: float = WIDTH) -> Figure:
     """Return an empty figure that belongs to no global state."""
-    from matplotlib.figure import Figure
+    from latently.report._figure import ShownFigure
 
-    return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    return ShownFigure(figsize=(width, height), dpi=DPI, layout="constrained")
 
 
 def axes_of(ax: Axes | None, height: float = 5.0) -> tuple[Figure, Axes]:

@@ -97,8 +97,11 @@ class RowReasons(NamedTuple):
         why = "; ".join(map(str, self.reasons)) or "no column stands out"
         return f"row {self.label}, score {self.score:.3g}, {self.repaired:.3g} repaired: {why}"
 
+    def __repr__(self) -> str:
+        return str(self)
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Explanation(Tabular):
     """Why rows score as they do.
 
@@ -209,7 +212,7 @@ class Explanation(Tabular):
         return "\n".join(map(str, self))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ImageExplanation(Tabular):
     """Where images differ from what was expected.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from latently._tabular import Tabular
+
 #: A gain below this share of what the default leaves is none.
 _NO_GAIN = 0.01
 
@@ -28,8 +30,8 @@ class Standing:
     outer: float
 
 
-@dataclass(frozen=True)
-class SearchReport:
+@dataclass(frozen=True, repr=False)
+class SearchReport(Tabular):
     """What a search found.
 
     Attributes
@@ -69,6 +71,20 @@ class SearchReport:
         if gain < -_NO_GAIN:
             return "the default is better on rows that had no say: the search chose by chance"
         return "tuning gains nothing over the default: it can stay as it is"
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return one list an attribute of a standing.
+
+        Returns
+        -------
+        dict of str to list
+            An entry for the tuned model, the default and the PCA.
+        """
+        names = ("name", "inner", "outer")
+        return {name: [getattr(one, name) for one in self.standings] for name in names}
+
+    def caption(self) -> str:
+        return f"{self.figure}; {self.verdict}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as JSON takes them.
