@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
 #: Most rows, and images, of one picture, and images side by side.
 _MAX_ROWS, _MAX_IMAGES, _ACROSS = 12, 16, 8
-_MAX_TEXT, _MAX_LABEL = 64, 20
+_MAX_TEXT, _MAX_LABEL = 76, 20
 #: From this ratio of the largest to the smallest blame on, the small ones need a logarithmic axis.
 _LOG_FROM = 50.0
 #: Share of the width for bars; the rest is for words.
-_BARS = 0.4
+_BARS = 0.34
 
 #: A row's label where it begins, and one reason of it; None where no column stands out.
 _Line = tuple[str, Reason | None]
