@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One thread: tiny matrices are slower on several. By file: what starts processes does it once.
 ONE_THREAD := OMP_NUM_THREADS=1
 
-.PHONY: demo test test-fast test-slow test-kernels test-floors trust trust-slow check format lint types floors docstrings lock sbom audit wheel clean
+.PHONY: demo notebook test test-fast test-slow test-kernels test-floors trust trust-slow check format lint types floors docstrings lock sbom audit wheel clean
 
 demo: .venv/runtime
 	$(BIN)/latently demo --output demo-output --overwrite
@@ -46,6 +46,10 @@ trust: .venv/dev
 
 trust-slow: .venv/dev
 	$(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadfile -m "trust and slow" -q
+
+# The notebook of the docs with its outputs; the suite runs its cells and checks its size.
+notebook: .venv/dev
+	$(ONE_THREAD) $(BIN)/jupyter-execute --inplace docs/first-steps.ipynb
 
 check: lint types floors docstrings test
 

@@ -63,7 +63,7 @@ def test_figures_tables_and_pictures_are_written(desk, tmp_path):
     result = ask("drift", desk, "moved.csv", "-o", out, "--plot", picture)
     assert result.exit_code == 0, result.output
     table = read(out)
-    assert table["column"].to_pylist() == [entry["column"] for entry in found["entries"]]
+    assert table["column"].to_pylist() == [entry["column"] for entry in found["changes"]]
     assert picture.stat().st_size > 5_000
     assert ask("drift", desk, "moved.csv", "-o", out).exit_code == 2
 
@@ -98,7 +98,7 @@ def test_a_large_table_is_compared_piece_by_piece(desk, monkeypatch):
     whole = json.loads(ask("drift", desk, "same.parquet", "--json").stdout)
     monkeypatch.setattr("latently.io.DEFAULT_MAX_BYTES", 100)
     pieces = json.loads(ask("drift", desk, "same.parquet", "--json").stdout)
-    for one, other in zip(whole["entries"], pieces["entries"], strict=True):
+    for one, other in zip(whole["changes"], pieces["changes"], strict=True):
         assert one["column"] == other["column"]
         assert one["p_value"] == pytest.approx(other["p_value"])
 

@@ -178,7 +178,7 @@ def test_labels_that_are_all_missing_leave_the_map_grey():
 def test_known_anomalies_of_any_library_are_counted(known):
     figure = plot_anomalies([1.0, 2.0], y=known)
     legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert legend[:2] == ["1 normal rows", "1 known anomalies"]
+    assert legend[:2] == ["1 normal row", "1 known anomaly"]
 
 
 @pytest.mark.parametrize("known", [[True, None], ["yes", "no"], [0, 2], [1.0, np.nan]])

@@ -2,7 +2,9 @@
 
 import base64
 import hashlib
+import html
 import importlib.util
+import io
 import json
 import os
 import re
@@ -25,6 +27,7 @@ from latently import (
     SparseAutoencoder,
     VariationalAutoencoder,
     make_report,
+    plot_history,
 )
 from latently.exceptions import DataError, NotFittedError, OutputExistsError
 
@@ -276,3 +279,44 @@ def test_it_looks_right_in_a_browser(report, tmp_path, width, dark):
     # Nothing runs out of the page at the right.
     margin = pixels[: len(pixels) // 2, width - 24 : width - 18]
     assert np.abs(margin - ground).max() < 60
+
+
+# ---------------------------------------------------------------- in a notebook
+def test_a_notebook_shows_a_summary_of_a_report_that_is_not_saved(report):
+    shown = report._repr_html_()
+    assert report.contents["verdict"] in html.unescape(shown)
+    assert "<iframe" not in shown and "report.html" in shown
+    assert len(shown) < 10_000 and repr(report) == str(report)
+
+
+def test_a_notebook_shows_a_saved_report_in_a_frame_on_its_file(tmp_path, monkeypatch):
+    rows = frame()
+    made = make_report(AnomalyDetector(random_state=0).fit(rows), rows)
+    monkeypatch.chdir(tmp_path)
+    made.save("contents.json")
+    assert made.path is None and "<iframe" not in made._repr_html_()
+    (tmp_path / "out").mkdir()
+    made.save("out/my <report>.html")
+    shown = made._repr_html_()
+    assert 'src="out/my%20%3Creport%3E.html"' in shown
+    assert len(shown) < 10_000 and "srcdoc" not in shown
+    assert EVIL not in shown
+    made.path.unlink()
+    assert "<iframe" not in made._repr_html_()
+
+
+def test_a_report_saved_elsewhere_is_named_without_a_frame(tmp_path, monkeypatch):
+    rows = frame()
+    made = make_report(Autoencoder(2, max_epochs=1, **QUICK).fit(rows), rows)
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    made.save(tmp_path / "report.html")
+    shown = made._repr_html_()
+    assert "<iframe" not in shown and "report.html" in shown
+
+
+def test_a_figure_is_shown_in_a_notebook_without_pyplot(report):
+    rows = np.random.default_rng(0).normal(size=(40, 3))
+    figure = plot_history(Autoencoder(2, max_epochs=2, **QUICK).fit(rows))
+    with Image.open(io.BytesIO(figure._repr_png_())) as image:
+        assert image.width == 800

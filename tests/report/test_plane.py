@@ -22,11 +22,9 @@ def test_the_mosaic_shows_at_each_place_what_it_decodes_to():
     np.testing.assert_allclose(shown, corner / corner.max(), atol=1e-6)
 
 
-def test_a_table_and_a_wider_code_are_refused():
+def test_a_wider_code_and_a_grid_of_one_place_are_refused():
     table = np.random.default_rng(0).normal(size=(30, 4))
     flat = Autoencoder(2, max_epochs=1, random_state=0).fit(table)
-    with pytest.raises(DataError, match="drawn of images, got a model of a table"):
-        plot_plane(flat, table)
     with pytest.raises(DataError, match="has two components, got a model of 3"):
         plot_plane(Autoencoder(3, max_epochs=1, random_state=0).fit(table), table)
     with pytest.raises(ParameterError, match="n_steps must be at least 2"):

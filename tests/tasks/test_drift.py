@@ -112,7 +112,7 @@ def test_columns_that_no_longer_go_together_are_found_by_the_scores(detector):
     rows["size"] = np.random.default_rng(0).permutation(rows["size"])
     found = detector.drift(rows)
     assert moved(found) == {"anomaly score"}
-    assert found.entries[0].change == "higher (more unusual)"
+    assert found.changes[0].change == "higher (more unusual)"
 
 
 def test_copies_of_one_observation_count_once(detector):
@@ -127,7 +127,7 @@ def test_the_library_of_the_rows_makes_no_difference(made):
     rows, new = (at_seed(seed, 300).drop(columns="took") for seed in (0, 1))
     expected = fitted_on(rows).drift(new)
     found = fitted_on(made(rows)).drift(made(new))
-    assert found.entries == expected.entries
+    assert found.changes == expected.changes
     assert type(found.to_frame()).__module__.partition(".")[0] in ("polars", "pyarrow")
 
 
@@ -184,7 +184,7 @@ def test_a_saved_detector_compares_as_before_and_an_old_one_by_its_scores(detect
     rows = at_seed(5, 300)
     detector.save(tmp_path / "model.safetensors")
     again = load(tmp_path / "model.safetensors")
-    assert again.drift(rows).entries == detector.drift(rows).entries
+    assert again.drift(rows).changes == detector.drift(rows).changes
     del again.reference_, again.fit_scores_
     again.save(tmp_path / "old.safetensors")
     found = load(tmp_path / "old.safetensors").drift(rows)
@@ -227,8 +227,8 @@ def test_answers_are_a_table_a_text_and_plain_values(detector):
     found = detector.drift(at_seed(5, 300).assign(size=9.0))
     assert isinstance(found, Drift) and found.drifted
     frame = found.to_frame("pandas")
-    assert list(frame["column"][:2]) == [found.entries[0].column, found.entries[1].column]
-    assert found.to_dict()["entries"][0]["p_value"] == frame["p_value"][0]
+    assert list(frame["column"][:2]) == [found.changes[0].column, found.changes[1].column]
+    assert found.to_dict()["changes"][0]["p_value"] == frame["p_value"][0]
     assert "<table>" in found._repr_html_()
     lines = str(found).splitlines()
     assert lines[1].split() == ["column", "change", "before", "now", "size", "p"]

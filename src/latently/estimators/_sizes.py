@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from latently._tabular import Tabular
 from latently.estimators._inference import ask
 from latently.estimators.fit._baselines import Spectrum, automatic_components
 from latently.exceptions import DataError
@@ -40,8 +41,8 @@ REASONS: dict[Reason, str] = {
 }
 
 
-@dataclass(frozen=True)
-class ComponentsCurve:
+@dataclass(frozen=True, repr=False)
+class ComponentsCurve(Tabular):
     """Reconstruction errors of codes of every size, and the selected size.
 
     Attributes
@@ -65,6 +66,21 @@ class ComponentsCurve:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "errors", tuple(self.errors))
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return each size, the share of the variation that it leaves, and which was chosen.
+
+        Returns
+        -------
+        dict of str to list
+            An entry a size.
+        """
+        sizes = range(1, len(self.errors) + 1)
+        chosen = [size == self.n_components for size in sizes]
+        return {"n_components": list(sizes), "left": list(self.errors), "chosen": chosen}
+
+    def caption(self) -> str:
+        return str(self)
 
     def check_consistent(self) -> None:
         """Raise DataError if the attributes, such as those of a file, are inconsistent."""

@@ -64,7 +64,7 @@ class Finding(NamedTuple):
         return f"{self.severity}: {self.what} {self.advice}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Health(Tabular):
     """What ``check`` found.
 
@@ -93,6 +93,9 @@ class Health(Tabular):
         return {
             name: [getattr(finding, name) for finding in self.findings] for name in Finding._fields
         }
+
+    def caption(self) -> str:
+        return "" if self.findings else str(self)
 
     @property
     def is_healthy(self) -> bool:

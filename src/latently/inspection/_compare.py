@@ -15,6 +15,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from latently._layout import Column
 from latently._notices import each_once, silenced, warn, warn_columns
+from latently._tabular import Answer
 from latently._validation import Input
 from latently.exceptions import DataError, DataWarning
 from latently.inspection._alike import given_cells, read_alike
@@ -96,8 +97,8 @@ class Privacy:
     too_near: float
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Answer):
     """Fidelity and privacy of synthetic rows.
 
     Attributes
@@ -136,6 +137,24 @@ class Comparison:
             Names and numbers.
         """
         return asdict(self)
+
+    def entries(self) -> dict[str, list[Any]]:
+        """Return name, distance and shares of missing cells of each column.
+
+        Returns
+        -------
+        dict of str to list
+            An entry a column, the most different first.
+        """
+        return {
+            "column": [column.name for column in self.columns],
+            "distance": [column.distance for column in self.columns],
+            "missing_real": [column.missing[0] for column in self.columns],
+            "missing_synthetic": [column.missing[1] for column in self.columns],
+        }
+
+    def caption(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         mean = float(np.mean([column.distance for column in self.columns]))

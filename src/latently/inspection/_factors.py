@@ -13,6 +13,7 @@ from sklearn import config_context
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.metrics import mutual_info_score
 
+from latently._tabular import Tabular
 from latently.exceptions import DataError
 from latently.inspection._latents import decoding_model
 
@@ -20,8 +21,11 @@ from latently.inspection._latents import decoding_model
 _N_BINS, _N_TREES, _TRUSTED = 20, 50, 0.9
 
 
-@dataclass(frozen=True, eq=False)
-class FactorScores:
+_MEASURES = ("mig", "disentanglement", "completeness", "informativeness", "sap", "correlation")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FactorScores(Tabular):
     """How well a code stands for known factors; 1 is perfect, 0 is none.
 
     Attributes
@@ -48,6 +52,17 @@ class FactorScores:
     sap: float
     correlation: float
     matched: tuple[int, ...]
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return each measure with its value; mutual information stays an array.
+
+        Returns
+        -------
+        dict of str to list
+            An entry a measure.
+        """
+        names = _MEASURES
+        return {"measure": list(names), "value": [float(getattr(self, name)) for name in names]}
 
     def __str__(self) -> str:
         return (
@@ -174,8 +189,8 @@ def _concentration(weights: np.ndarray) -> float:
     return float(((1 - entropy) * total[:, 0]).sum() / total.sum())
 
 
-@dataclass(frozen=True)
-class Stability:
+@dataclass(frozen=True, repr=False)
+class Stability(Tabular):
     """Which latents come back when a model is trained again.
 
     Attributes
@@ -188,6 +203,19 @@ class Stability:
 
     correlation: tuple[float, ...]
     trusted: tuple[bool, ...]
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return one list an attribute.
+
+        Returns
+        -------
+        dict of str to list
+            An entry a latent of the first model.
+        """
+        latents = list(range(len(self.correlation)))
+        return {
+            "latent": latents, "correlation": list(self.correlation), "trusted": list(self.trusted),
+        }  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
         """Return lists, ready for JSON.

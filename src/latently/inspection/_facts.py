@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from latently._tabular import Answer
 from latently._validation import check_fitted
 from latently.estimators import BaseAutoencoder, ComponentsCurve
 from latently.inspection._usage import count_used_components
 from latently.schema import ImageSpec
 
+#: What is said of a column.
+_COLUMN = ("name", "kind", "likelihood")
 _PLAIN = (str, int, float, bool, type(None))
 
 
@@ -104,8 +107,8 @@ class SparsityFacts:
     fvu: float | None
 
 
-@dataclass(frozen=True)
-class ModelFacts:
+@dataclass(frozen=True, repr=False)
+class ModelFacts(Answer):
     """What is known of a fitted model without its data.
 
     Attributes
@@ -165,8 +168,21 @@ class ModelFacts:
         """
         return asdict(self)
 
+    def entries(self) -> dict[str, list[Any]]:
+        """Return one list an attribute of a column.
+
+        Returns
+        -------
+        dict of str to list
+            An entry a column of the table.
+        """
+        return {name: [getattr(column, name) for column in self.columns] for name in _COLUMN}
+
+    def caption(self) -> str:
+        return "\n".join(_head_lines(self))
+
     def __str__(self) -> str:
-        return "\n".join(_lines(self))
+        return "\n".join([*_head_lines(self), *_column_lines(self)])
 
 
 def inspect(model: Any) -> ModelFacts:
@@ -301,7 +317,7 @@ def _columns(preprocessor: Any) -> tuple[ColumnFacts, ...]:
     )
 
 
-def _lines(facts: ModelFacts) -> list[str]:
+def _head_lines(facts: ModelFacts) -> list[str]:
     training, baselines = facts.training, facts.baselines
     lines = [
         facts.name if facts.autoencoder is None else f"{facts.name} of {facts.autoencoder.name}",
@@ -319,7 +335,7 @@ def _lines(facts: ModelFacts) -> list[str]:
     if facts.sparsity is not None:
         lines.append(_sparsity_line(facts.sparsity))
     lines += [f"  {name:<11} {value}" for name, value in facts.fitted.items()]
-    return [*lines, *_parameter_lines(facts), *_column_lines(facts)]
+    return [*lines, *_parameter_lines(facts)]
 
 
 def _time_words(seconds: float | None) -> str:

@@ -49,6 +49,9 @@ class Move(NamedTuple):
     change: float
     share: float
 
+    def __str__(self) -> str:
+        return f"{self.element} {self.change:+.3g}"
+
 
 @dataclass(frozen=True)
 class LatentCard:
@@ -97,7 +100,7 @@ class LatentCard:
     def __str__(self) -> str:
         if self.status != "alive":
             return f"latent {self.latent}  {self.status}"
-        moved = ", ".join(f"{move.element} {move.change:+.3g}" for move in self.moves)
+        moved = ", ".join(map(str, self.moves))
         lines = [
             f"latent {self.latent}  {self.importance:.0%} of what the code moves, "
             f"{self.quantiles[1]:.3g} to {self.quantiles[3]:.3g}"
@@ -111,7 +114,7 @@ class LatentCard:
         return "\n".join(lines)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LatentReport(Tabular):
     """All latents that were described, the most important first.
 
@@ -142,6 +145,11 @@ class LatentReport(Tabular):
         columns = {name: [getattr(card, name) for card in self.cards] for name in names}
         return {**columns, "moves": [", ".join(map(str, card.moves)) for card in self.cards]}
 
+    def caption(self) -> str:
+        return (
+            f"{self.n_components:,} latents, {self.n_dead:,} dead, {self.n_collapsed:,} collapsed"
+        )
+
     def __len__(self) -> int:
         return len(self.cards)
 
@@ -159,10 +167,7 @@ class LatentReport(Tabular):
         return asdict(self)
 
     def __str__(self) -> str:
-        head = (
-            f"{self.n_components:,} latents, {self.n_dead:,} dead, {self.n_collapsed:,} collapsed"
-        )
-        return "\n".join([head, *map(str, self.cards)])
+        return "\n".join([self.caption(), *map(str, self.cards)])
 
 
 @each_once()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-__all__ = ["watched"]
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn
+
+__all__ = ["progress_bar", "watched"]
 
 
 class HasRows(Protocol):
@@ -18,6 +21,30 @@ class HasRows(Protocol):
 
 
 Counted = TypeVar("Counted", bound=HasRows)
+
+
+def progress_bar(*columns: ProgressColumn, verbose: bool = True) -> Progress:
+    """Return a progress bar on stderr, or one output of a cell in a notebook.
+
+    Parameters
+    ----------
+    *columns : ProgressColumn
+        Parts of the line, as rich has them.
+    verbose : bool, default=True
+        False shows nothing.
+
+    Returns
+    -------
+    Progress
+        Not started.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console, kind = Console(stderr=True), Progress
+    if console.is_jupyter:
+        from latently.io._notebook_bar import NotebookBar as kind
+    return kind(*columns, console=console, disable=not verbose)
 
 
 def watched(pieces: Iterable[Counted], title: str, n_rows: int, verbose: bool) -> Iterator[Counted]:
@@ -42,13 +69,11 @@ def watched(pieces: Iterable[Counted], title: str, n_rows: int, verbose: bool) -
     if not verbose:
         yield from pieces
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import TimeRemainingColumn as TimeLeft
 
-    with Progress(
+    with progress_bar(
         TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TimeLeft(),
-        console=Console(stderr=True),
     ) as progress:  # fmt: skip
         task = progress.add_task(title, total=n_rows)
         for piece in pieces:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from latently._notices import each_once
 from latently.exceptions import DataError
 from latently.report._labels import as_labels
-from latently.report._style import BLUE, DARK, PALE, RED, axes_of, headline
+from latently.report._scale import Scale
+from latently.report._style import BLUE, DARK, PALE, RED, axes_of, counted, headline
 from latently.tasks import unusual
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def plot_anomalies(
     Returns
     -------
     Figure
-        A histogram, its score axis logarithmic where the scores are skewed.
+        A histogram. Its score axis is logarithmic where the scores are skewed or one of them is
+        far from the others; with scores below zero it is linear around zero.
 
     Raises
     ------
@@ -64,20 +66,28 @@ def plot_anomalies(
     scores, threshold = _read_scores(scores_or_model, X, threshold)
     known = _read_known(y, scores)
     figure, ax = axes_of(ax, 4.8)
-    is_log = scores.min() > 0 and scores.mean() > _SKEWED * np.median(scores)
-    _draw_bars(ax, scores, known, _bins(scores, is_log))
-    _scale_axes(ax, is_log)
+    scale = _scale(scores, threshold)
+    _draw_bars(ax, scores, known, _bins(scores, scale))
+    _count_rows(ax)
     if threshold is not None:
         label = f"threshold {threshold:.3g}"
         ax.axvline(threshold, color=DARK, linewidth=1.4, linestyle="--", label=label)
     if band is not None:
         ax.axvspan(*band, color=PALE, alpha=0.6, zorder=0, label="90 % band of the threshold")
+    scale.apply(ax, "x")
     if known is not None or threshold is not None:
         ax.legend(fontsize=9.5, loc="upper right", edgecolor="none", framealpha=0.9)
-    ax.set_xlabel("anomaly score (higher = more unusual" + (", log scale)" if is_log else ")"))
+    ax.set_xlabel(f"anomaly score (higher = more unusual{scale.words})")
     ax.set_ylabel("rows (log scale)")
     headline(ax, *_words(scores, known, threshold))
     return figure
+
+
+def _scale(scores: Scores, threshold: float | None) -> Scale:
+    shown = scores if threshold is None else np.append(scores, threshold)
+    if shown.min() > 0 and scores.mean() > _SKEWED * np.median(scores):
+        return Scale("log")
+    return Scale.of(shown)
 
 
 def _band(model: Any) -> tuple[float, float] | None:
@@ -123,12 +133,12 @@ def _read_known(y: Any, scores: Scores) -> Truths | None:
     return np.asarray(known == (-1 if -1 in kinds else 1))
 
 
-def _bins(scores: Scores, is_log: bool) -> Scores:
+def _bins(scores: Scores, scale: Scale) -> Scores:
     low, high = float(scores.min()), float(scores.max())
-    if high <= low:
-        high = low + 1.0
-    edges = np.geomspace(low, high, _N_BINS + 1) if is_log else np.linspace(low, high, _N_BINS + 1)
-    return np.asarray(edges)
+    if high <= low:  # one bar, in the middle
+        reach = 0.5 * abs(low) or 0.5
+        return np.asarray(np.linspace(low - reach, low + reach, _N_BINS))
+    return scale.edges(low, high, _N_BINS)
 
 
 def _draw_bars(ax: Axes, scores: Scores, known: Truths | None, bins: Scores) -> None:
@@ -136,31 +146,28 @@ def _draw_bars(ax: Axes, scores: Scores, known: Truths | None, bins: Scores) -> 
         ax.hist(scores, bins.tolist(), color=BLUE, label="all rows")
         return
     normal, unusual = scores[~known], scores[known]
-    ax.hist(normal, bins.tolist(), color=BLUE, label=f"{len(normal):,} normal rows")
+    ax.hist(normal, bins.tolist(), color=BLUE, label=counted(len(normal), "normal row"))
     # Half as wide, so that neither colour hides the other nor mixes with it.
-    label = f"{len(unusual):,} known anomalies"
+    label = f"{len(unusual):,} known {'anomaly' if len(unusual) == 1 else 'anomalies'}"
     ax.hist(unusual, bins.tolist(), color=RED, rwidth=0.5, label=label)
 
 
-def _scale_axes(ax: Axes, is_log: bool) -> None:
+def _count_rows(ax: Axes) -> None:
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
     ax.set_yscale("log")
     ax.set_ylim(bottom=0.7)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     ax.yaxis.set_minor_formatter(NullFormatter())
-    if is_log:
-        ax.set_xscale("log")
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _words(scores: Scores, known: Truths | None, threshold: float | None) -> tuple[str, str]:
-    subtitle = f"{len(scores):,} rows, median anomaly score {np.median(scores):.3g}"
+    subtitle = f"{counted(len(scores), 'row')}, median anomaly score {np.median(scores):.3g}"
     if threshold is None:
         return _ranking_words(scores, known), subtitle
     beyond = scores > threshold
-    title = f"{int(beyond.sum()):,} of {len(scores):,} rows lie beyond the threshold"
+    n_beyond, verb = int(beyond.sum()), "lies" if beyond.sum() == 1 else "lie"
+    title = f"{n_beyond:,} of {counted(len(scores), 'row')} {verb} beyond the threshold"
     if known is not None:
         caught = int((beyond & known).sum())
         subtitle = f"{caught:,} of {int(known.sum()):,} known anomalies are among them"

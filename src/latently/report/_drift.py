@@ -30,7 +30,7 @@ def plot_drift(drift: Drift, *, ax: Axes | None = None) -> Figure:
     Figure
         A bar for each of the thirty least likely changes, in colour where it is beyond chance.
     """
-    shown = drift.entries[:_MAX_COLUMNS]
+    shown = drift.changes[:_MAX_COLUMNS]
     figure, ax = axes_of(ax, 1.4 + 0.28 * len(shown))
     sizes = [entry.size for entry in shown]
     ax.barh(

@@ -8,7 +8,18 @@ import numpy as np
 
 from latently._validation import check_fitted
 from latently.exceptions import DataError
-from latently.report._style import BLUE, DARK, GREY, PALE, clean, headline, new_figure
+from latently.report._style import (
+    BLUE,
+    DARK,
+    GREY,
+    PALE,
+    and_more,
+    clean,
+    headline_of_all,
+    lines_in,
+    place_of,
+    shorten_all,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,25 +27,26 @@ if TYPE_CHECKING:
 
 #: Columns shown at most: those with most gaps.
 _MAX_COLUMNS = 30
-_NAME_LENGTH = 24
 #: Inches of a column, and of what stands around.
 _LINE, _AROUND = 0.28, 1.5
 
 
-def plot_fills(imputer: Any) -> Figure:
+def plot_fills(imputer: Any, *, ax: Axes | None = None) -> Figure:
     """Plot how much is missing of each column, and how well the others tell it.
 
     Parameters
     ----------
     imputer : AutoencoderImputer
         Fitted to a table.
+    ax : matplotlib Axes or None, default=None
+        Axes of a grid, which the two panels replace; None makes a figure.
 
     Returns
     -------
     Figure
-        A line a column, the emptiest first: the share of its cells that is missing; the share of
-        the error of the mean, or of the most frequent category, that a fill avoids; and the error
-        expected, in the column's unit.
+        A line for each of the 30 columns with most gaps, the emptiest first: the share of its
+        cells that is missing; the share of the error of the mean, or of the most frequent category,
+        that a fill avoids; and the error expected, in the column's unit.
 
     Raises
     ------
@@ -46,30 +58,37 @@ def plot_fills(imputer: Any) -> Figure:
     if report is None:
         raise DataError("The imputer was fitted to images, of which there is no report by column.")
     order = np.argsort(-report.share_missing, kind="stable")[:_MAX_COLUMNS]
-    figure = new_figure(_AROUND + _LINE * len(order))
-    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1, 2))
-    places = np.arange(len(order))[::-1]
-    _draw_bars(left, places, report.share_missing[order], PALE)
-    _draw_bars(right, places, np.nan_to_num(report.explained[order]), BLUE)
-    left.set_yticks(places, [_short(report.names[place]) for place in order], color=DARK)
-    left.set_xlabel("cells missing")
-    right.set_xlabel("explained by the other columns")
+    figure, place = place_of(ax, _AROUND + _LINE * len(order))
+    order = order[: lines_in(place, _AROUND)]
+    left, right = place.subplots(1, 2, sharey=True, width_ratios=(1, 2))
+    lines = np.arange(len(order))[::-1]
+    _draw_bars(left, lines, report.share_missing[order], PALE, 3)
+    _draw_bars(right, lines, np.nan_to_num(report.explained[order]), BLUE, 5)
+    names = shorten_all(report.names)
+    left.set_yticks(lines, [names[column] for column in order], color=DARK)
+    left.set_ylim(-0.6, len(order) - 0.4)
+    left.set_xlabel("missing (%)")
+    right.set_xlabel("error avoided (%)")
     right.set_xlim(0, 1)
-    for place, column in zip(places, order, strict=True):
-        _write_error(right, place, report.explained[column], report.error_words(int(column)))
-    rest = len(report.names) - len(order)
-    hidden = f"; {rest} columns with fewer gaps are not shown" if rest else ""
-    headline(left, _title(report), f"Beside each bar the error expected of a fill{hidden}")
+    for line, column in zip(lines, order, strict=True):
+        _write_error(right, line, report.explained[column], report.error_words(int(column)))
+    hidden = and_more(len(report.names) - len(order), "column")
+    note = (
+        "Blue: share of the error of the mean, or the most frequent category, that a fill avoids. "
+        "Numbers: the error expected of a fill, in the unit of the column"
+    )
+    more = f"; {hidden} with fewer gaps" if hidden else ""
+    headline_of_all(place, _title(report), f"{note}{more}")
     return figure
 
 
-def _draw_bars(ax: Axes, places: np.ndarray, shares: np.ndarray, colour: str) -> None:
+def _draw_bars(ax: Axes, places: np.ndarray, shares: np.ndarray, colour: str, n_ticks: int) -> None:
     from matplotlib.ticker import MaxNLocator
 
     clean(ax)
     ax.barh(places, shares, height=0.7, color=colour)
-    ax.xaxis.set_major_locator(MaxNLocator(5))
-    ax.xaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g}%")
+    ax.xaxis.set_major_locator(MaxNLocator(n_ticks))
+    ax.xaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g}")
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
 
@@ -81,10 +100,6 @@ def _write_error(ax: Axes, place: float, explained: float, words: str) -> None:
         (-4 if inside else 4, 0), textcoords="offset points", fontsize=8.5, va="center",
         ha="right" if inside else "left", color="white" if inside else GREY,
     )  # fmt: skip
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _NAME_LENGTH else f"{name[: _NAME_LENGTH - 1]}…"
 
 
 def _title(report: Any) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from latently._validation import check_fitted
-from latently.report._style import BLUE, GREY, RED, axes_of, headline
+from latently.report._scale import Scale
+from latently.report._style import BLUE, GREY, RED, axes_of, counted, headline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,16 +65,14 @@ def _mark_best(ax: Axes, steps: Any, loss: Any, best_step: int) -> None:
 
 
 def _scale(ax: Axes, losses: Any) -> None:
-    from matplotlib.ticker import LogFormatter
-
     if losses.min() > 0 and losses.max() > _LOG_FROM * losses.min():
-        ax.set_yscale("log")
-        ax.yaxis.set_major_formatter(LogFormatter(labelOnlyBase=False))
+        Scale("log").apply(ax, "y")
+    elif losses.min() <= 0:
+        Scale.of(losses).apply(ax, "y")
 
 
 def _words(name: str, history: Any, judged: bool) -> tuple[str, str]:
-    evaluations = "1 evaluation" if len(history) == 1 else f"{len(history):,} evaluations"
-    subtitle = f"{name}, {evaluations}, stopped: {history.stopped}"
+    subtitle = f"{name}, {counted(len(history), 'evaluation')}, stopped: {history.stopped}"
     best = history["valid_loss"][history["step"] == history.best_step]
     if not len(best):
         return "Training ended before its first evaluation", subtitle

@@ -9,17 +9,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latently.exceptions import DataError, ParameterError
-from latently.report._style import WIDTH, bare, new_figure
+from latently.report._scale import number_words
+from latently.report._style import GAP, WIDTH, bare, counted, headline_of_all, place_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _CHANNELS = (1, 3, 4)
+#: Inches of the side of an image, at most.
+_MAX_SIDE = 2.5
+#: Share of the pixels on each side that does not set the scale, where they make it so much wider.
+_OUTER, _FAR = 0.0005, 20.0
 
 
-def plot_images(images: Any, n_columns: int = 8, *, title: str | None = None) -> Figure:
+def plot_images(
+    images: Any, n_columns: int = 8, *, title: str | None = None, ax: Axes | None = None
+) -> Figure:
     """Plot images in a grid, all on one scale.
+
+    Missing pixels are light blue. A few pixels far brighter or darker than all others do not set
+    the scale: they are drawn as white or black.
 
     Parameters
     ----------
@@ -29,6 +39,8 @@ def plot_images(images: Any, n_columns: int = 8, *, title: str | None = None) ->
         Images in a row.
     title : str or None, default=None
         Above the grid; None says how many there are.
+    ax : matplotlib Axes or None, default=None
+        Axes of a grid, which the images replace; None makes a figure.
 
     Returns
     -------
@@ -47,17 +59,29 @@ def plot_images(images: Any, n_columns: int = 8, *, title: str | None = None) ->
     stack = channels_last(images)
     columns = min(n_columns, len(stack))
     rows = math.ceil(len(stack) / columns)
-    side = WIDTH / columns
+    side = min(WIDTH / columns, _MAX_SIDE)
     ratio = stack.shape[1] / stack.shape[2]
-    figure = new_figure(0.5 + rows * side * ratio)
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    figure, place = place_of(ax, 0.8 + rows * side * ratio)
+    axes = np.ravel(place.subplots(rows, columns, squeeze=False))
     limits = value_range(stack)
-    for ax in axes:
-        bare(ax)
-    for ax, image in zip(axes, stack, strict=False):
-        draw_image(ax, image, limits)
-    figure.suptitle(title or f"{len(stack):,} images", fontsize=12, fontweight="bold")
+    for one in axes:
+        bare(one)
+    for one, image in zip(axes, stack, strict=False):
+        draw_image(one, image, limits)
+    headline_of_all(place, title or counted(len(stack), "image"), range_words(limits, stack))
     return figure
+
+
+def range_words(limits: tuple[float, float], *stacks: NDArray[Any]) -> str:
+    """Return what black, white and the colour of gaps stand for."""
+    low, high = (number_words(float(f"{limit:.3g}")) for limit in limits)
+    has_gaps = any(np.isnan(stack).any() for stack in stacks if stack.dtype.kind == "f")
+    ends = (
+        f"brightness from {low} to {high}"
+        if stacks[0].ndim == 4
+        else (f"black is {low}, white is {high}")
+    )
+    return f"{ends}; light blue is missing" if has_gaps else ends
 
 
 def channels_last(images: Any) -> NDArray[Any]:
@@ -74,14 +98,28 @@ def channels_last(images: Any) -> NDArray[Any]:
 
 
 def value_range(*stacks: NDArray[Any]) -> tuple[float, float]:
-    """Return the lowest and highest pixel of some stacks; 0 is kept where it is near."""
-    low = min(float(np.nanmin(stack)) for stack in stacks)
-    high = max(float(np.nanmax(stack)) for stack in stacks)
+    """Return the pixels drawn as black and white, few far ones left out; 0 is kept where near."""
+    pixels = np.concatenate([stack.ravel() for stack in stacks]).astype(np.float64)
+    pixels = pixels[np.isfinite(pixels)]
+    if not len(pixels):
+        return 0.0, 1.0
+    low, high = float(pixels.min()), float(pixels.max())
+    inner_low = np.quantile(pixels, _OUTER, method="higher")
+    inner_high = np.quantile(pixels, 1 - _OUTER, method="lower")
+    if high - low > _FAR * (inner_high - inner_low) > 0:
+        low, high = float(inner_low), float(inner_high)
     return min(low, 0.0) if low < 0.1 * high else low, high if high > low else low + 1.0
 
 
 def draw_image(ax: Axes, image: NDArray[Any], limits: tuple[float, float]) -> None:
     """Draw one image on axes without ticks; values are spread over the limits."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_rgba
+
     low, high = limits
     scaled = np.clip((image.astype(np.float64) - low) / (high - low), 0, 1)
-    ax.imshow(np.nan_to_num(scaled), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    if scaled.ndim == 3:
+        scaled[np.isnan(scaled).any(-1)] = to_rgba(GAP)[: scaled.shape[-1]]
+    greys = colormaps["gray"].with_extremes(bad=GAP)
+    shown = np.ma.masked_invalid(scaled)
+    ax.imshow(shown, cmap=greys, vmin=0, vmax=1, interpolation="nearest")

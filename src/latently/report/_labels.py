@@ -13,8 +13,9 @@ from latently.exceptions import DataError
 from latently.preprocessing import is_missing, python_values
 from latently.schema import plain
 
-#: Microseconds of a year.
+#: Microseconds of a year and of a day.
 _YEAR = 365.2425 * 86_400e6
+_DAY = 86_400e6
 
 
 def read_labels(values: Any, n_rows: int, name: str = "y") -> NDArray[Any]:
@@ -47,6 +48,27 @@ def read_labels(values: Any, n_rows: int, name: str = "y") -> NDArray[Any]:
             "Give a flat list."
         )
     return found
+
+
+def label_name(values: Any) -> str | None:
+    """Return the name of a Series, which says what its values are."""
+    name = getattr(values, "name", None)
+    return None if name is None or callable(name) or str(name) == "" else str(name)
+
+
+def are_dates(values: Any) -> bool:
+    """Return True if labels are dates or instants, which ``as_labels`` returns as years."""
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        return bool(pa.types.is_timestamp(values.type) or pa.types.is_date(values.type))
+    if nw.dependencies.is_into_series(values):
+        kind = nw.from_native(values, series_only=True).dtype
+        return isinstance(kind, nw.Datetime | nw.Date)
+    return bool(np.asarray(values).dtype.kind == "M")
+
+
+def days_of(years: NDArray[Any]) -> NDArray[np.float64]:
+    """Return dates as days since 1970, as matplotlib has them, from years."""
+    return np.asarray((years - 1970) * _YEAR / _DAY)
 
 
 def as_labels(values: Any) -> NDArray[Any]:

@@ -9,8 +9,20 @@ from numpy.typing import NDArray
 
 from latently._notices import each_once
 from latently.exceptions import DataError
-from latently.report._labels import read_labels
-from latently.report._style import GREY, MANY, MARKERS, PALETTE, axes_of, halo, headline
+from latently.report._labels import are_dates, days_of, label_name, read_labels
+from latently.report._scale import Scale, number_words
+from latently.report._style import (
+    DARK,
+    GREY,
+    MANY,
+    MARKERS,
+    PALETTE,
+    axes_of,
+    counted,
+    halo,
+    headline,
+    shorten,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,13 +35,27 @@ _MAX_LABELS = 12
 _N_NEIGHBOURS = 5
 _MAX_VECTORS = 2_000
 _MAX_JUDGED = 5_000
+#: Shares of the rows within which a map is measured, and how much farther it reaches.
+_WITHIN, _FARTHER = (0.01, 0.99), 1.0
+_OTHER = "other"
+#: Letters of a label for which there is room in a map.
+_SHORT = 14
 
 
 class _Places(NamedTuple):
-    """Points on the map and what its axes mean."""
+    """Points on the map, those drawn at its edge because they lie far out, and its axes."""
 
     points: NDArray[np.float64]
+    is_far: NDArray[np.bool_]
     labels: tuple[str, str]
+
+
+class _Hue(NamedTuple):
+    """What colours the rows: one label or amount each, and what these are."""
+
+    values: NDArray[Any]
+    label: str | None
+    is_date: bool
 
 
 @each_once()
@@ -56,7 +82,7 @@ def plot_map(
     names : sequence of str or None, default=None
         Names of the sorted labels of ``y``.
     label : str or None, default=None
-        What ``y`` is, for the legend or the colour bar.
+        What ``y`` is, for the legend or the colour bar; None takes the name of a Series.
     ax : matplotlib Axes or None, default=None
         Where to draw; None makes a figure.
 
@@ -64,7 +90,9 @@ def plot_map(
     -------
     Figure
         A code of two components as it is; a larger one along its two directions of most
-        variance; one component against the row's reconstruction error.
+        variance; one component against the row's reconstruction error. Rows far from all others
+        are crosses at the edge. Colours are on a logarithmic scale where one amount is far from
+        the others.
 
     Raises
     ------
@@ -73,55 +101,88 @@ def plot_map(
     """
     autoencoder = getattr(model, "autoencoder_", model)
     codes = np.asarray(autoencoder.transform(X), dtype=np.float64)
-    places = _places(codes, autoencoder, X)
-    figure, ax = axes_of(ax, 6.0)
-    title = _draw(ax, places, None if y is None else read_labels(y, len(codes)), names, label)
+    places = _drawn_in(*_places(codes, autoencoder, X))
+    figure, canvas = axes_of(ax, 6.0)
+    hue = None
+    if y is not None:
+        found, is_date = read_labels(y, len(codes)), are_dates(y)
+        hue = _Hue(days_of(found) if is_date else found, label or label_name(y), is_date)
+    title = _draw(canvas, places, hue, names, beside=ax is None)
+    _mark_far(canvas, places)
     if codes.shape[1] == 2:
-        ax.set_aspect("equal", adjustable="datalim")  # both axes have one unit
-    ax.set_xlabel(places.labels[0])
-    ax.set_ylabel(places.labels[1])
-    subtitle = f"{len(codes):,} rows, {type(model).__name__} of {codes.shape[1]} components"
-    headline(ax, title, subtitle)
+        canvas.set_aspect("equal", adjustable="datalim")  # both axes have one unit
+    canvas.set_xlabel(places.labels[0])
+    canvas.set_ylabel(places.labels[1])
+    size = counted(codes.shape[1], "component")
+    subtitle = f"{counted(len(codes), 'row')}, {type(model).__name__} of {size}"
+    headline(canvas, title, subtitle + _far_words(int(places.is_far.sum())))
+    _hide_overlaps(canvas)
     return figure
 
 
-def _places(codes: NDArray[np.float64], autoencoder: Any, X: Any) -> _Places:
+def _places(
+    codes: NDArray[np.float64], autoencoder: Any, X: Any
+) -> tuple[NDArray[np.float64], tuple[str, str]]:
     if codes.shape[1] == 1:
         errors = autoencoder.reconstruction_error(X)
         labels = "the code's only component", "reconstruction error (nats a column)"
-        return _Places(np.column_stack([codes, errors]), labels)
+        return np.column_stack([codes, errors]), labels
     if codes.shape[1] == 2:
-        return _Places(codes, ("component 1 of the code", "component 2 of the code"))
+        return codes, ("component 1 of the code", "component 2 of the code")
     centered = codes - codes.mean(0)
     _, sizes, directions = np.linalg.svd(centered, full_matrices=False)
     shares = np.square(sizes) / max(np.square(sizes).sum(), 1e-30)
-    words = [f"direction {i + 1} of the code ({shares[i]:.0%} of its variance)" for i in (0, 1)]
-    return _Places(centered @ directions[:2].T, (words[0], words[1]))
+    points = centered @ directions[:2].T
+    shown = [*shares, 0.0][:2]  # one row has one direction
+    words = [f"direction {i + 1} of the code ({shown[i]:.0%} of its variance)" for i in (0, 1)]
+    if points.shape[1] == 1:
+        points = np.column_stack([points, np.zeros(len(points))])
+    return points, (words[0], words[1])
+
+
+def _drawn_in(points: NDArray[np.float64], labels: tuple[str, str]) -> _Places:
+    """Move rows that would make a dot of all others to the edge of the map."""
+    if all(Scale.of(column).name == "linear" for column in points.T):
+        return _Places(points, np.zeros(len(points), dtype=bool), labels)
+    low, high = np.quantile(points, _WITHIN, axis=0)
+    reach = _FARTHER * (high - low)
+    inside = np.clip(points, low - reach, high + reach)
+    return _Places(inside, (inside != points).any(1), labels)
+
+
+def _mark_far(ax: Axes, places: _Places) -> None:
+    far = places.points[places.is_far]
+    if len(far):
+        ax.scatter(far[:, 0], far[:, 1], marker="x", s=45, color=DARK, linewidths=1.2)
+
+
+def _far_words(n_far: int) -> str:
+    if not n_far:
+        return ""
+    return f"; {counted(n_far, 'row')} far out {'is a cross' if n_far == 1 else 'are crosses'}"
 
 
 def _draw(
-    ax: Axes,
-    places: _Places,
-    y: NDArray[Any] | None,
-    names: Sequence[str] | None,
-    label: str | None,
+    ax: Axes, places: _Places, hue: _Hue | None, names: Sequence[str] | None, *, beside: bool
 ) -> str:
-    if y is None:
+    if hue is None:
         _scatter(ax, places.points, color=PALETTE[0])
         return "The rows as the code sees them"
-    gone = _missing(y)
+    gone = _missing(hue.values)
     if gone.any():
         _scatter(ax, places.points[gone], color=GREY, label=f"missing ({int(gone.sum()):,})")
-    points, y = places.points[~gone], y[~gone]
+    points, y = places.points[~gone], hue.values[~gone]
     if not len(y):
         return "The rows as the code sees them"
     if _is_amount(y):
-        _draw_amounts(ax, points, y.astype(np.float64), label)
+        _draw_amounts(ax, points, hue._replace(values=y.astype(np.float64)))
         if gone.any():
             ax.legend(frameon=False, fontsize=9.5)
-        return f"The rows as the code sees them, coloured by {label or 'amount'}"
+        return f"The rows as the code sees them, coloured by {shorten(hue.label or 'amount', 40)}"
     labels, chosen = _labels(y)
-    _draw_labels(ax, points, chosen, _named(labels, names), label)
+    shown = _named(labels, names)
+    _draw_labels(ax, points, chosen, shown)
+    _draw_legend(ax, shown, hue.label, beside=beside)
     return _agreement(points, chosen)
 
 
@@ -144,7 +205,7 @@ def _labels(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
     common = np.sort(np.argsort(-counts, kind="stable")[: _MAX_LABELS - 1])
     place = np.full(len(labels), len(common))
     place[common] = np.arange(len(common))
-    return np.array([*labels[common].astype(str), "other"]), place[chosen]
+    return np.array([*labels[common].astype(str), _OTHER]), place[chosen]
 
 
 def _is_amount(y: NDArray[Any]) -> bool:
@@ -170,15 +231,29 @@ def _scatter(ax: Axes, points: NDArray[np.float64], **style: Any) -> Any:
     return ax.scatter(points[:, 0], points[:, 1], **drawn, **style)
 
 
-def _draw_amounts(
-    ax: Axes, points: NDArray[np.float64], y: NDArray[np.float64], label: str | None
-) -> None:
-    dots = _scatter(ax, points, c=y, cmap="viridis")
+def _draw_amounts(ax: Axes, points: NDArray[np.float64], hue: _Hue) -> None:
+    scale = Scale("linear") if hue.is_date else Scale.of(hue.values)
+    dots = _scatter(ax, points, c=hue.values, cmap="viridis", norm=scale.norm(hue.values))
     bar = ax.figure.colorbar(dots, ax=ax, shrink=0.8)
     if bar.solids is not None:
         bar.solids.set_alpha(1)
-    if label is not None:
-        bar.set_label(label)
+    label_bar(bar, f"{hue.label or 'amount'}{scale.words}", hue.is_date)
+
+
+def label_bar(bar: Any, label: str, is_date: bool) -> None:
+    """Write the name of a colour bar, and its ticks as numbers or dates."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    if is_date:
+        locator: Any = AutoDateLocator(minticks=3, maxticks=8)  # type: ignore[no-untyped-call]
+        bar.ax.yaxis.set_major_locator(locator)
+        formatter: Any = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
+        bar.ax.yaxis.set_major_formatter(formatter)
+    elif bar.ax.get_yscale() != "linear":
+        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number_words(value)))
+        bar.ax.yaxis.set_minor_formatter(NullFormatter())
+    bar.set_label(shorten(label, 40))
     bar.outline.set_visible(False)
 
 
@@ -187,26 +262,48 @@ def _draw_labels(
     points: NDArray[np.float64],
     chosen: NDArray[Any],
     names: list[str],
-    title: str | None,
 ) -> None:
     palette = PALETTE if len(names) <= len(PALETTE) else MANY
     for place, name in enumerate(names):
         mine = points[chosen == place]
-        colour = palette[place % len(palette)]
+        is_rest = name == _OTHER and place == len(names) - 1 and len(names) == _MAX_LABELS
+        colour = GREY if is_rest else palette[place % len(palette)]
         marker = MARKERS[place // len(palette) % len(MARKERS)]
-        label = f"{name} ({len(mine):,})"
+        label = f"{shorten(name)} ({len(mine):,})"
         _scatter(ax, mine, color=colour, marker=marker, label=label, n_rows=len(points))
         ax.annotate(
-            name, np.median(mine, 0).tolist(), color=colour, fontsize=11, fontweight="bold",
-            ha="center", va="center", path_effects=halo(),
+            shorten(name), np.median(mine, 0).tolist(), color=colour, fontsize=11,
+            fontweight="bold", ha="center", va="center", path_effects=halo(),
         )  # fmt: skip
+
+
+def _draw_legend(ax: Axes, names: list[str], title: str | None, *, beside: bool) -> None:
+    """List the labels; many or long ones beside the map, where they hide no rows."""
+    if len(names) <= len(PALETTE) and max(map(len, names)) <= _SHORT:
+        style: dict[str, Any] = {"loc": "best", "frameon": False, "fontsize": 9.5}
+    elif beside:
+        where = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+        style = {**where, "frameon": False, "fontsize": 9.5}
+    else:  # no room beside the axes of another figure
+        style = {"loc": "upper right", "fontsize": 7, "framealpha": 0.7, "edgecolor": "none"}
     legend = ax.legend(
-        frameon=False, fontsize=9.5, labelcolor=GREY, loc="best", title=title,
-        markerscale=2, alignment="left",
-    )  # fmt: skip
+        labelcolor=GREY, title=title and shorten(title), markerscale=2, alignment="left", **style
+    )
     for handle in legend.legend_handles:
         if handle is not None:
             handle.set_alpha(1)
+
+
+def _hide_overlaps(ax: Axes) -> None:
+    """Take names that lie on each other off the map; the legend has them all."""
+    names = [text for text in ax.texts if text.get_path_effects()]
+    if len(names) < 2:
+        return
+    ax.get_figure(root=True).draw_without_rendering()  # type: ignore[union-attr]
+    boxes = [name.get_window_extent() for name in names]
+    for name, box in zip(names, boxes, strict=True):
+        if sum(box.overlaps(other) for other in boxes) > 1:
+            name.remove()
 
 
 def _agreement(points: NDArray[np.float64], chosen: NDArray[Any]) -> str:

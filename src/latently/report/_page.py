@@ -6,10 +6,12 @@ import base64
 import hashlib
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 from jinja2 import Environment
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 #: Columns whose errors are listed, and rows that are drawn in a map.
 _N_COLUMNS, _MAX_POINTS = 30, 2_000
 _N_WALKED, _N_STEPS, _N_EXPLAINED = 3, 8, 8
+#: CSS pixels of the frame in a notebook.
+_FRAME_HEIGHT = 600
 #: What colours of a picture become on a dark page.
 _ON_DARK = {
     DARK: "#e9e9e7",
@@ -69,9 +73,12 @@ class Picture(NamedTuple):
     height: int
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, repr=False)
 class Report:
     """What a model is worth, as data and as a page.
+
+    A notebook shows the verdict, the findings and, once the page is saved beside the notebook, the
+    page in a frame. The page itself, some 100 kB to 1 MB, never enters the notebook.
 
     Attributes
     ----------
@@ -79,10 +86,13 @@ class Report:
         Everything that it says, as dicts, lists and plain values.
     html : str
         One page that needs nothing else: no script, no request to anywhere.
+    path : Path or None
+        Where the page was saved last, None before.
     """
 
     contents: dict[str, Any]
     html: str
+    path: Path | None = field(default=None, init=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contents.
@@ -112,12 +122,32 @@ class Report:
         text = json.dumps(self.contents, indent=1) if Path(path).suffix == ".json" else self.html
         with atomic_path(path, overwrite) as temporary:
             Path(temporary).write_text(text, encoding="utf-8")
+        if text is self.html:
+            self.path = Path(path)
 
     def _repr_html_(self) -> str:
-        return f"<p>{Environment(autoescape=True).from_string('{{ v }}').render(v=self)}</p>"
+        """Return the verdict and the findings, and the page in a frame if it lies beside."""
+        findings = self.contents["health"]["findings"]
+        items = "".join(f"<li>{escape(f['severity'])}: {escape(f['what'])}</li>" for f in findings)
+        return f"<p>{escape(str(self))}</p>{f'<ul>{items}</ul>' if items else ''}{self._frame()}"
+
+    def _frame(self) -> str:
+        if self.path is None or not self.path.exists():
+            return "<p><code>save(&quot;report.html&quot;)</code> writes the whole page.</p>"
+        whole, here = self.path.resolve(), Path.cwd().resolve()
+        if not whole.is_relative_to(here):  # a notebook's server does not serve it
+            return f"<p>The whole page: {escape(str(self.path))}</p>"
+        source = escape(quote(whole.relative_to(here).as_posix()))
+        return (
+            f'<iframe src="{source}" title="report" width="100%" height="{_FRAME_HEIGHT}" '
+            f'loading="lazy"></iframe><p><a href="{source}" target="_blank">{source}</a></p>'
+        )
 
     def __str__(self) -> str:
         return str(self.contents["verdict"])
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 @each_once()

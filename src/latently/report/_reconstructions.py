@@ -9,20 +9,22 @@ from numpy.typing import NDArray
 
 from latently._notices import each_once
 from latently.exceptions import ParameterError
-from latently.report._images import channels_last, draw_image, value_range
-from latently.report._style import WIDTH, bare, new_figure
+from latently.report._images import channels_last, draw_image, range_words, value_range
+from latently.report._style import GAP, WIDTH, bare, headline_of_all, place_of
 from latently.report._table_dots import plot_rows
 from latently.schema import plain_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 _MAX_TABLE_ROWS = 6
+#: Inches of the side of an image, at most.
+_MAX_SIDE = 2.5
 
 
 @each_once()
-def plot_reconstructions(model: Any, X: Any, n: int = 8) -> Figure:
+def plot_reconstructions(model: Any, X: Any, n: int = 8, *, ax: Axes | None = None) -> Figure:
     """Plot the first rows of ``X`` beside their reconstructions.
 
     Parameters
@@ -33,12 +35,14 @@ def plot_reconstructions(model: Any, X: Any, n: int = 8) -> Figure:
         Rows with the columns of ``fit``.
     n : int, default=8
         Rows to show; of a table at most six.
+    ax : matplotlib Axes or None, default=None
+        Axes of a grid, which the panels replace; None makes a figure.
 
     Returns
     -------
     Figure
-        Images: originals, reconstructions, and where they differ. Tables: got and expected of
-        each column, in standard deviations.
+        Images: originals, reconstructions, and where they differ; missing pixels are light blue.
+        Tables: got and expected, in standard deviations, of the 20 columns that differ most.
 
     Raises
     ------
@@ -51,11 +55,11 @@ def plot_reconstructions(model: Any, X: Any, n: int = 8) -> Figure:
         raise ParameterError(f"n must be at least 1, got {n}. Use for example 6.")
     autoencoder = getattr(model, "autoencoder_", model)
     if hasattr(autoencoder.preprocessor_.spec, "axes"):
-        return _plot_stacks(autoencoder, np.asarray(plain_rows(X))[:n])
-    return plot_rows(autoencoder, X, min(n, _MAX_TABLE_ROWS))
+        return _plot_stacks(autoencoder, np.asarray(plain_rows(X))[:n], ax)
+    return plot_rows(autoencoder, X, min(n, _MAX_TABLE_ROWS), ax)
 
 
-def _plot_stacks(model: Any, originals: NDArray[Any]) -> Figure:
+def _plot_stacks(model: Any, originals: NDArray[Any], ax: Axes | None) -> Figure:
     got = channels_last(originals)
     rebuilt = channels_last(model.reconstruct(originals))
     errors = _pixel_errors(got, rebuilt, model.preprocessor_.spec)
@@ -63,8 +67,14 @@ def _plot_stacks(model: Any, originals: NDArray[Any]) -> Figure:
         {"original": got, "rebuilt": rebuilt},
         errors,
         f"{got[0].size:,} pixels through {model.n_components_:,} components: "
-        f"a pixel is off by {errors.mean():.1%} of its range on average",
+        f"a pixel is off by {_mean_words(errors)} on average",
+        ax,
     )
+
+
+def _mean_words(errors: NDArray[np.float64]) -> str:
+    known = errors[np.isfinite(errors)]
+    return f"{known.mean():.1%} of its range" if len(known) else "an unknown amount"
 
 
 def _pixel_errors(got: NDArray[Any], rebuilt: NDArray[Any], spec: Any) -> NDArray[np.float64]:
@@ -74,7 +84,10 @@ def _pixel_errors(got: NDArray[Any], rebuilt: NDArray[Any], spec: Any) -> NDArra
 
 
 def plot_stacks(
-    stacks: dict[str, NDArray[Any]], errors: NDArray[np.float64] | None, title: str
+    stacks: dict[str, NDArray[Any]],
+    errors: NDArray[np.float64] | None,
+    title: str,
+    ax: Axes | None = None,
 ) -> Figure:
     """Plot stacks of images below each other, one image a column, and a row of error maps.
 
@@ -86,6 +99,8 @@ def plot_stacks(
         Shares of the pixel range, shown as heat with a colour bar.
     title : str
         Above all.
+    ax : matplotlib Axes or None, default=None
+        Axes of a grid, which the images replace; None makes a figure.
 
     Returns
     -------
@@ -95,16 +110,17 @@ def plot_stacks(
     first = next(iter(stacks.values()))
     n_rows, n_images = len(stacks) + (errors is not None), len(first)
     ratio = first.shape[1] / first.shape[2]
-    figure = new_figure(0.6 + n_rows * ratio * (WIDTH - 1.2) / n_images)
-    axes = figure.subplots(n_rows, n_images, squeeze=False)
+    side = min((WIDTH - 1.2) / n_images, _MAX_SIDE)
+    figure, place = place_of(ax, 0.9 + n_rows * ratio * side)
+    axes = place.subplots(n_rows, n_images, squeeze=False)
     limits = value_range(*stacks.values())
     for row, (label, stack) in zip(axes, stacks.items(), strict=False):
         _label_row(row[0], label)
-        for ax, image in zip(row, stack, strict=True):
-            draw_image(bare(ax), image, limits)
+        for one, image in zip(row, stack, strict=True):
+            draw_image(bare(one), image, limits)
     if errors is not None:
-        _draw_errors(figure, axes[-1], errors)
-    figure.suptitle(title, fontsize=12, fontweight="bold")
+        _draw_errors(place, axes[-1], errors)
+    headline_of_all(place, title, range_words(limits, *stacks.values()))
     return figure
 
 
@@ -112,15 +128,18 @@ def _label_row(ax: Axes, label: str) -> None:
     ax.set_ylabel(label, fontsize=10, rotation=0, ha="right", va="center", labelpad=8)
 
 
-def _draw_errors(figure: Figure, row: Any, errors: NDArray[np.float64]) -> None:
+def _draw_errors(place: Figure | SubFigure, row: Any, errors: NDArray[np.float64]) -> None:
+    from matplotlib import colormaps
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     _label_row(row[0], "error")
-    top = max(float(errors.max()), 1e-6)
+    top = max(float(np.nanmax(errors, initial=0.0)), 1e-6)
+    heat = colormaps["magma"].with_extremes(bad=GAP)
     for ax, image in zip(row, errors, strict=True):
-        shown = bare(ax).imshow(image, cmap="magma", vmin=0, vmax=top, interpolation="nearest")
-    bar = figure.colorbar(shown, ax=list(row), aspect=8, pad=0.01)
+        shown = bare(ax).imshow(image, cmap=heat, vmin=0, vmax=top, interpolation="nearest")
+    bar = place.colorbar(shown, ax=list(row), aspect=8, pad=0.01)
     bar.ax.yaxis.set_major_locator(MaxNLocator(3))
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     bar.ax.tick_params(labelsize=8)
+    bar.set_label("of the range", fontsize=8)
     bar.outline.set_visible(False)

@@ -11,18 +11,37 @@ import numpy as np
 
 from latently._validation import read_input
 from latently.report._contents import columns_of, rows_at
-from latently.report._style import BLUE, GREY, PALE, RED, clean, halo, new_figure
+from latently.report._scale import Scale
+from latently.report._style import (
+    BLUE,
+    GREY,
+    PALE,
+    RED,
+    and_more,
+    clean,
+    halo,
+    headline_of_all,
+    lines_in,
+    place_of,
+    shorten,
+    shorten_all,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
-_PANELS_ACROSS = 3
-_MAX_COLUMNS = 30
+#: Panels side by side at most, and the inches that each needs.
+_PANELS_ACROSS, _PANEL_WIDTH = 3, 2.2
+_MAX_COLUMNS = 20
+#: Standard deviations from which on an axis would hide the usual distances.
+_FAR_OUT = 30.0
 #: An expectation farther off than this many standard deviations is drawn in red.
 _FAR = 1.0
+#: Letters of a category in a panel.
+_WORD = 14
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -35,7 +54,7 @@ class _Cell(NamedTuple):
     agrees: bool
 
 
-def plot_rows(model: Any, X: Any, n_rows: int) -> Figure:
+def plot_rows(model: Any, X: Any, n_rows: int, ax: Axes | None = None) -> Figure:
     """Plot one panel a row: a dot for what was got and a ring for what was expected.
 
     Parameters
@@ -46,30 +65,50 @@ def plot_rows(model: Any, X: Any, n_rows: int) -> Figure:
         Rows.
     n_rows : int
         How many of the first are shown, one to six.
+    ax : matplotlib Axes or None, default=None
+        Axes of a grid, which the panels replace; None makes a figure.
 
     Returns
     -------
     Figure
-        Numbers and dates in standard deviations of their column; other columns in words.
+        The columns of the largest errors in these rows, in the order of the table. Numbers and
+        dates are in standard deviations of their column, other columns in words.
     """
     read = read_input(model, X, reset=False, fitted_on=model._fitted_on)
     first = rows_at(read, np.arange(min(n_rows, len(read))))
     rows, rebuilt = (_as_rows(model, part) for part in (first, model.reconstruct(first)))
     errors = model.reconstruction_error(first)
-    names = list(model.preprocessor_.column_names)[:_MAX_COLUMNS]
+    names = shorten_all(model.preprocessor_.column_names)
+    n_columns = min(_MAX_COLUMNS, len(names))
     scales = _scales(model.preprocessor_)
-    across = min(_PANELS_ACROSS, len(rows))
+    lines = -(-len(rows) // _PANELS_ACROSS)
+    figure, place = place_of(ax, 1.1 + lines * (0.6 + 0.27 * n_columns))
+    room = max(int(place.bbox.width / place.dpi / _PANEL_WIDTH), 1)
+    across = min(_PANELS_ACROSS, len(rows), room)
     down = -(-len(rows) // across)
-    figure = new_figure(1.1 + down * (0.6 + 0.27 * len(names)))
-    panels = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True).ravel()
-    for ax in panels[len(rows) :]:
-        ax.remove()
-    for place, ax in enumerate(panels[: len(rows)]):
-        cells = [_cell(rows[place][i], rebuilt[place][i], scales.get(i)) for i in range(len(names))]
-        _draw_row(clean(ax), cells, names)
-        ax.set_title(f"row {place}: error {errors[place]:.2f}", loc="left", fontsize=10)
-    _explain(figure, panels[: len(rows)], len(model.preprocessor_.column_names))
+    n_columns = min(n_columns, max((lines_in(place, 1.1) - 4 * down) // down, 1))
+    columns = _worst_columns(model, first, n_columns)
+    panels = place.subplots(down, across, squeeze=False, sharex=True, sharey=True).ravel()
+    for panel in panels[len(rows) :]:
+        panel.remove()
+    for row, panel in enumerate(panels[: len(rows)]):
+        cells = [_cell(rows[row][i], rebuilt[row][i], scales.get(i)) for i in columns]
+        _draw_row(clean(panel), cells, [names[i] for i in columns])
+        panel.set_title(f"row {row}: error {errors[row]:.2g}", loc="left", fontsize=9.5)
+    title = "What each row holds and what the model expects"
+    if len(columns) < len(names):
+        hidden = and_more(len(names) - len(columns), "column")
+        title += f": the {len(columns)} of the largest errors, {hidden}"
+    headline_of_all(place, title)
+    _explain(place, panels[: len(rows)], across)
     return figure
+
+
+def _worst_columns(model: Any, rows: Any, n_columns: int) -> list[int]:
+    """Return the columns of the largest errors, in the order of the table."""
+    errors = np.nan_to_num(model.reconstruction_error(rows, per_feature=True)).max(0)
+    worst: list[int] = np.sort(np.argsort(-errors, kind="stable")[:n_columns]).tolist()
+    return worst
 
 
 def _as_rows(model: Any, X: Any) -> list[tuple[Any, ...]]:
@@ -112,15 +151,16 @@ def _seconds(value: Any) -> float:
 def _cell(got: Any, expected: Any, scale: Callable[[Any], float] | None) -> _Cell:
     missing = got is None or got != got
     if scale is None:
-        words = f"missing, {expected} expected" if missing else f"{got}, {expected} expected"
-        agrees = missing or got == expected
-        return _Cell(None, None, f"{got}" if agrees and not missing else words, bool(agrees))
+        word = "missing" if missing else shorten(got, _WORD)
+        agrees = bool(missing or got == expected)
+        words = f"{word}, {shorten(expected, _WORD)} expected"
+        return _Cell(None, None, word if agrees and not missing else words, agrees)
     there = scale(expected)
     if missing or not np.isfinite(there):
         return _Cell(None, there if np.isfinite(there) else None, "", True)
     here = scale(got)
     if not np.isfinite(here):
-        return _Cell(None, there, f"{got}", True)
+        return _Cell(None, there, shorten(got, _WORD), True)
     return _Cell(here, there, "", abs(here - there) <= _FAR)
 
 
@@ -149,19 +189,24 @@ def _draw_row(ax: Axes, cells: list[_Cell], names: list[str]) -> None:
     ax.set_ylim(len(names) - 0.5, -0.5)
 
 
-def _explain(figure: Figure, panels: Any, n_columns: int) -> None:
+def _explain(place: Figure | SubFigure, panels: Any, across: int) -> None:
     low, high = panels[0].get_xlim()
     reach = max(abs(low), abs(high), 2.0)
-    panels[0].set_xlim(-reach, reach)
-    note = f", first {_MAX_COLUMNS} of {n_columns:,} columns" if n_columns > _MAX_COLUMNS else ""
-    title = f"What each row holds and what the model expects{note}"
-    figure.suptitle(title, fontsize=12, fontweight="bold")
-    for ax in panels[-_PANELS_ACROSS:]:
+    first = panels[0]  # the others share its axis
+    first.set_xlim(-reach, reach)
+    unit = "standard deviations from the column's mean"
+    if reach > _FAR_OUT:
+        unit += ", log scale beyond 10"
+        reach = 10.0 ** math.ceil(math.log10(reach))
+        Scale("symlog", 10.0).apply(first, "x")
+        first.set_xlim(-1.5 * reach, 1.5 * reach)
+    first.set_xticks([-math.floor(reach), 0, math.floor(reach)])
+    for ax in panels[-across:]:
         # matplotlib leaves them out above a panel that was taken away.
         ax.tick_params(labelbottom=True)
     # The legend's title is the name of the axis: two texts below a figure would overlap.
-    figure.legend(
-        handles=_handles(), title="standard deviations from the column's mean",
+    place.legend(
+        handles=_handles(), title=unit,
         loc="outside lower center", ncols=3, frameon=False, fontsize=9, title_fontsize=9.5,
     )  # fmt: skip
 

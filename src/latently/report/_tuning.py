@@ -9,13 +9,17 @@ import numpy as np
 from latently._validation import check_fitted
 from latently.estimators import REASONS
 from latently.exceptions import DataError
-from latently.report._style import BLUE, GREEN, GREY, RED, axes_of, headline
+from latently.report._scale import Scale
+from latently.report._style import BLUE, GREEN, GREY, RED, axes_of, counted, headline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from latently.tuning import AutoencoderSearchCV, LearningCurve
+
+#: Share of the axis that the label of a size takes.
+_LABEL_ROOM = 0.12
 
 
 def plot_components(model: Any, *, ax: Axes | None = None) -> Figure:
@@ -53,13 +57,21 @@ def plot_components(model: Any, *, ax: Axes | None = None) -> Figure:
     if errors.min() > 0:
         ax.set_yscale("log")
         _percents(ax)
+    _whole_numbers(ax)
     ax.set_xlabel("components")
     ax.set_ylabel("variation left, of unseen rows")
+    verb = "leaves" if chosen == 1 else "leave"
     headline(
-        ax, f"{chosen} components leave {errors[chosen - 1]:.1%} of the variation",
+        ax, f"{counted(chosen, 'component')} {verb} {errors[chosen - 1]:.1%} of the variation",
         f"chosen: {REASONS[curve.reason]}; codes of all sizes trained at once",
     )  # fmt: skip
     return figure
+
+
+def _whole_numbers(ax: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def _percents(ax: Axes) -> None:
@@ -98,6 +110,9 @@ def plot_search(search: AutoencoderSearchCV, *, ax: Axes | None = None) -> Figur
     for name, colour in (("default", GREEN), ("PCA", GREY)):
         if np.isfinite(report[name].inner):
             ax.axhline(report[name].inner, color=colour, linewidth=1.2, linestyle="--", label=name)
+    lines = [report["default"].inner, report["PCA"].inner]
+    scale = Scale.of(np.append(scores, lines))
+    scale.apply(ax, "y")
     ended = [trial.number for trial in search.trials_ if trial.score is None]
     if ended:
         low = ax.get_ylim()[0]
@@ -112,12 +127,15 @@ def plot_search(search: AutoencoderSearchCV, *, ax: Axes | None = None) -> Figur
         )
         ax.set_ylim(bottom=low)
     ax.legend(frameon=False, fontsize=9.5)
+    _whole_numbers(ax)
     ax.set_xlabel("trial")
-    ax.set_ylabel("figure on inner rows")
+    ax.set_ylabel(f"{report.figure}, on inner rows{scale.words}")
     outer = ", ".join(
         f"{one.name} {one.outer:.3f}" for one in report.standings if np.isfinite(one.outer)
     )
-    headline(ax, f"On rows that had no say: {outer}", report.figure)
+    headline(
+        ax, f"On outer rows: {outer}", f"{report.figure}, {counted(report.n_outer, 'outer row')}"
+    )
     return figure
 
 
@@ -147,12 +165,29 @@ def plot_learning_curve(curve: LearningCurve, *, ax: Axes | None = None) -> Figu
         ax.plot(curve.sizes, np.median(values, 1), dashes, marker="o", markersize=4, color=colour,
                 linewidth=1.8, label=label)  # fmt: skip
         ax.fill_between(curve.sizes, values.min(1), values.max(1), color=colour, alpha=0.15)
-    ax.set_xscale("log", base=2)
-    ax.set_xticks(curve.sizes, [f"{size:,}" for size in curve.sizes])
+    Scale.of(np.concatenate([np.ravel(part) for _, part, _, _ in lines])).apply(ax, "y")
+    _label_sizes(ax, curve.sizes)
     ax.legend(frameon=False, fontsize=9.5)
     ax.set_xlabel("rows learnt from")
     ax.set_ylabel("share of the variation rebuilt")
     said, _, advice = curve.verdict.partition("; ")
-    judged = f"judged by {curve.n_test:,} other rows, {len(curve.test[0])} times over"
+    judged = (
+        f"judged by {counted(curve.n_test, 'other row')}, {counted(len(curve.test[0]), 'draw')}"
+    )
     headline(ax, said[0].upper() + said[1:], f"{advice}; {judged}")
     return figure
+
+
+def _label_sizes(ax: Axes, sizes: tuple[int, ...]) -> None:
+    """Label the largest size, and each smaller one that has room beside the last labelled."""
+    from matplotlib.ticker import NullFormatter, NullLocator
+
+    ax.set_xscale("log", base=2)
+    room = _LABEL_ROOM * np.log(sizes[-1] / sizes[0])
+    labelled = [sizes[-1]]
+    for size in sizes[-2::-1]:
+        if np.log(labelled[-1] / size) >= room:
+            labelled.append(size)
+    ax.set_xticks(labelled, [f"{size:,}" for size in labelled])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_minor_formatter(NullFormatter())

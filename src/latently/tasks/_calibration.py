@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from scipy import stats
 
+from latently._tabular import Tabular
 from latently.exceptions import DataError, ParameterError
 
 #: Chance of a false alarm of the drift test.
@@ -241,8 +242,8 @@ def _n_needed(rate: float) -> int:
     return math.ceil((1 - 1e-12) / rate) - 1
 
 
-@dataclass(frozen=True)
-class DriftTest:
+@dataclass(frozen=True, repr=False)
+class DriftTest(Tabular):
     """Are new scores spread as those of calibration were?
 
     Attributes
@@ -263,6 +264,19 @@ class DriftTest:
     higher: bool
     n_rows: int
     n_calibration: int
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return one list an attribute, and "drifted".
+
+        Returns
+        -------
+        dict of str to list
+            One entry.
+        """
+        return {name: [value] for name, value in {**asdict(self), "drifted": self.drifted}.items()}
+
+    def caption(self) -> str:
+        return str(self)
 
     @property
     def drifted(self) -> bool:

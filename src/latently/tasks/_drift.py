@@ -69,7 +69,7 @@ class ColumnDrift(NamedTuple):
     drifted: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Drift(Tabular):
     """How later rows differ from those of ``fit``.
 
@@ -77,7 +77,7 @@ class Drift(Tabular):
 
     Attributes
     ----------
-    entries : tuple of ColumnDrift
+    changes : tuple of ColumnDrift
         The anomaly scores and the columns, the least likely change first.
     n_rows : int
         New rows.
@@ -91,7 +91,7 @@ class Drift(Tabular):
         Of the rows.
     """
 
-    entries: tuple[ColumnDrift, ...]
+    changes: tuple[ColumnDrift, ...]
     n_rows: int
     n_reference: int
     n_calibration: int
@@ -102,13 +102,13 @@ class Drift(Tabular):
     @property
     def drifted(self) -> bool:
         """True if a column or the scores drifted."""
-        return any(entry.drifted for entry in self.entries)
+        return any(entry.drifted for entry in self.changes)
 
     def __iter__(self) -> Iterator[ColumnDrift]:
-        return iter(self.entries)
+        return iter(self.changes)
 
     def __len__(self) -> int:
-        return len(self.entries)
+        return len(self.changes)
 
     def columns(self) -> dict[str, list[Any]]:
         """Return one list an attribute of an entry.
@@ -119,7 +119,7 @@ class Drift(Tabular):
             An entry a column, and one for the scores.
         """
         return {
-            name: [getattr(entry, name) for entry in self.entries] for name in ColumnDrift._fields
+            name: [getattr(entry, name) for entry in self.changes] for name in ColumnDrift._fields
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -128,7 +128,7 @@ class Drift(Tabular):
         Returns
         -------
         dict
-            Whether anything drifted, the numbers of rows, the level, notes and entries.
+            Whether anything drifted, the numbers of rows, the level, notes and changes.
         """
         return {
             "drifted": self.drifted,
@@ -137,15 +137,15 @@ class Drift(Tabular):
             "n_calibration": self.n_calibration,
             "level": self.level,
             "notes": list(self.notes),
-            "entries": [entry._asdict() for entry in self.entries],
+            "changes": [entry._asdict() for entry in self.changes],
         }
 
     def __str__(self) -> str:
-        moved = [entry for entry in self.entries if entry.drifted]
-        n_columns = sum(entry.column != SCORES for entry in self.entries)
+        moved = [entry for entry in self.changes if entry.drifted]
+        n_columns = sum(entry.column != SCORES for entry in self.changes)
         than = f"{self.n_rows:,} rows against {max(self.n_reference, self.n_calibration):,} of fit"
         head = (
-            f"{len(moved):,} of {len(self.entries):,} distributions drifted"
+            f"{len(moved):,} of {len(self.changes):,} distributions drifted"
             if moved
             else f"no drift in {n_columns:,} columns and the anomaly scores"
         )

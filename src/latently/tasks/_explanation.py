@@ -98,8 +98,11 @@ class RowReasons(NamedTuple):
         scores = f"anomaly score {self.anomaly_score:.3g}, {self.repaired:.3g} repaired"
         return f"row {self.label}, {scores}: {why}"
 
+    def __repr__(self) -> str:
+        return str(self)
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Explanation(Tabular):
     """Why rows score as they do.
 
@@ -211,7 +214,7 @@ class Explanation(Tabular):
         return "\n".join(map(str, self))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ImageExplanation(Tabular):
     """Where images differ from what was expected.
 

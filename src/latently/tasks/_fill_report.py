@@ -23,7 +23,7 @@ _N_LEANED_ON = 3
 _DAY = 86_400.0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FillReport(Tabular):
     """What filling the columns of a table comes to.
 

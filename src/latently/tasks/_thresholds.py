@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from numbers import Real
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from latently._sklearn import Interval, check_parameters
+from latently._tabular import Tabular
 from latently.exceptions import DataError
 from latently.tasks._calibration import Calibration, order_statistic_band
 
@@ -38,8 +39,8 @@ class Evidence(NamedTuple):
     periods: np.ndarray | None = None
 
 
-@dataclass(frozen=True)
-class Threshold:
+@dataclass(frozen=True, repr=False)
+class Threshold(Tabular):
     """A cut through the anomaly scores, of which higher = more unusual.
 
     Attributes
@@ -60,6 +61,16 @@ class Threshold:
     high: float
     reason: str
     n_tied: int = 0
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return one list an attribute.
+
+        Returns
+        -------
+        dict of str to list
+            One entry.
+        """
+        return {name: [value] for name, value in asdict(self).items()}
 
     def check_consistent(self) -> None:
         """Raise DataError if the parts of a file contradict each other."""

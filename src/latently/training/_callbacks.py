@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from latently.io._progress import progress_bar
 from latently.training._history import History, Record
 
 
@@ -57,17 +57,16 @@ def context_callbacks() -> tuple[Callback, ...]:
 
 
 class ProgressBar:
-    """A progress bar on stderr with both losses and the remaining time."""
+    """A progress bar with both losses and the time left, on stderr or below a notebook cell."""
 
     def __init__(self, title: str) -> None:
-        self._progress = Progress(
+        self._progress = progress_bar(
             TextColumn("[bold]{task.description}"),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%"),
             TextColumn("{task.fields[losses]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
         )
         self._title = title
         self._task = self._progress.add_task(title, total=None, losses="")

@@ -47,7 +47,7 @@ _COLUMNS = tuple(name for name in Record._fields if name != "metrics")
 _REST = ("events", "stopped", "best_step")
 
 
-@dataclass
+@dataclass(repr=False)
 class History(Tabular):
     """The record of one fit.
 
@@ -98,6 +98,10 @@ class History(Tabular):
             Lists with one entry for each evaluation.
         """
         return {name: self[name].tolist() for name in (*_COLUMNS, *self.metric_names)}
+
+    def caption(self) -> str:
+        best = f"stopped: {self.stopped}, best step {self.best_step:,}"
+        return "\n".join([best, *self.events])
 
     @property
     def metric_names(self) -> tuple[str, ...]:

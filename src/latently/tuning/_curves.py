@@ -15,6 +15,7 @@ from sklearn.metrics import check_scoring
 from sklearn.model_selection import GroupKFold, RepeatedKFold
 
 from latently._sklearn import Interval, check_parameters
+from latently._tabular import Tabular
 from latently._validation import read_seed
 from latently.estimators import BaseAutoencoder
 from latently.exceptions import DataError, ParameterError
@@ -29,8 +30,8 @@ _MIN_ROWS = 20
 _GAP, _RISE = 1.3, 0.05
 
 
-@dataclass(frozen=True)
-class RepeatedScore:
+@dataclass(frozen=True, repr=False)
+class RepeatedScore(Tabular):
     """Mean score with a confidence interval, by repeated cross-validation.
 
     Attributes
@@ -55,6 +56,19 @@ class RepeatedScore:
     low: float
     high: float
     confidence: float
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return the score of each fold.
+
+        Returns
+        -------
+        dict of str to list
+            An entry for each fold of each repetition.
+        """
+        return {"fold": list(range(len(self.scores))), "score": list(self.scores)}
+
+    def caption(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         return (
@@ -172,8 +186,8 @@ def _folds(rows: Rows, n_splits: int, n_repeats: int, seed: int) -> list[tuple[A
         raise DataError(f"{str(error).rstrip('.')}. Ask for fewer splits.") from None
 
 
-@dataclass(frozen=True)
-class LearningCurve:
+@dataclass(frozen=True, repr=False)
+class LearningCurve(Tabular):
     """Share of the variation that is reconstructed, by the number of training rows.
 
     Attributes
@@ -204,6 +218,25 @@ class LearningCurve:
         if rises:
             return "the curve still rises; more rows would help"
         return "the curve is flat; more rows would not help, more components might"
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return the size, the repetition and the three shares of each fit.
+
+        Returns
+        -------
+        dict of str to list
+            An entry for each size and repetition.
+        """
+        n_times = len(self.test[0])
+        shares = {"train": self.train, "test": self.test, "pca": self.pca}
+        return {
+            "n_rows": [size for size in self.sizes for _ in range(n_times)],
+            "repetition": list(range(n_times)) * len(self.sizes),
+            **{name: [one for part in parts for one in part] for name, parts in shares.items()},
+        }
+
+    def caption(self) -> str:
+        return self.verdict
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values as a dict for JSON.

@@ -19,7 +19,9 @@ def import_optuna() -> Any:
         If Optuna is not installed.
     """
     try:
-        import optuna
+        with warnings.catch_warnings():  # of its bar, which is never shown, in a notebook
+            warnings.filterwarnings("ignore", message="IProgress not found")
+            import optuna
     except ImportError:
         raise MissingExtraError(
             "A search needs optuna, which is not installed. Run pip install 'latently[tune]'."

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from latently.io._progress import progress_bar
 
 
 class SearchBar:
-    """Progress bar on stderr with the number of trials, the best score and the time left.
+    """Progress bar of trials, best score and time left, on stderr or below a notebook cell.
 
     Parameters
     ----------
@@ -21,14 +22,13 @@ class SearchBar:
 
     def __init__(self, n_trials: int | None, seconds: float | None, verbose: bool) -> None:
         self._counts = n_trials is not None
-        self._bar = Progress(
+        self._bar = progress_bar(
             TextColumn("[bold]{task.description}"),
             BarColumn(),
             TextColumn("{task.fields[best]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=not verbose,
+            verbose=verbose,
         )
         self._task = self._bar.add_task("search", total=n_trials or seconds, best="default")
 

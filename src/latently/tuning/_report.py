@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from latently._tabular import Tabular
+
 #: Minimum gain of tuning, as a share of the difference between the default score and 1.
 _NO_GAIN = 0.01
 
@@ -28,8 +30,8 @@ class Standing:
     outer: float
 
 
-@dataclass(frozen=True)
-class SearchReport:
+@dataclass(frozen=True, repr=False)
+class SearchReport(Tabular):
     """Scores of the tuned model, the untuned default and a PCA.
 
     Attributes
@@ -71,6 +73,20 @@ class SearchReport:
                 "the default is better on the outer rows: the search has overfitted the inner rows"
             )
         return "tuning gains nothing over the default, which can be kept"
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return one list an attribute of a standing.
+
+        Returns
+        -------
+        dict of str to list
+            An entry for the tuned model, the default and the PCA.
+        """
+        names = ("name", "inner", "outer")
+        return {name: [getattr(one, name) for one in self.standings] for name in names}
+
+    def caption(self) -> str:
+        return f"{self.figure}; {self.verdict}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values as a dict for JSON.

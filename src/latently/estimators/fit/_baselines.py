@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from latently._layout import Layout
+from latently._tabular import Tabular
 from latently.exceptions import DataError
 from latently.io._resources import check_memory
 from latently.nn import AutoencoderModule, Cells, spread
@@ -27,8 +28,8 @@ _AUTO_MAX_COMPONENTS = 64
 _TIE_FACTOR = 1.02
 
 
-@dataclass(frozen=True)
-class Baselines:
+@dataclass(frozen=True, repr=False)
+class Baselines(Tabular):
     """Mean squared errors of encoded cells by the model and by two baselines, on the same rows.
 
     Attributes
@@ -53,6 +54,20 @@ class Baselines:
     n_components: int
     n_rows: int
     rows: Literal["validation", "training"]
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return each way to rebuild the rows, with its error.
+
+        Returns
+        -------
+        dict of str to list
+            Three entries.
+        """
+        ways = ("mean", "pca", "autoencoder")
+        return {"by": list(ways), "squared_error": [float(getattr(self, way)) for way in ways]}
+
+    def caption(self) -> str:
+        return str(self)
 
     def check_consistent(self) -> None:
         """Raise DataError if the values, such as those of a file, are impossible."""
