@@ -240,7 +240,7 @@ default="reconstruction"
 
         Returns
         -------
-        ndarray of shape (n_samples, n_components_)
+        ndarray of shape (n_samples, n_components)
             Codes.
         """
         return self._best().transform(X)
