@@ -94,7 +94,7 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-html_sidebars = {"index": [], "glossary": [], "benchmarks": [], "changes": []}
+html_sidebars = {"index": []}
 html_context = {"default_mode": "auto"}
 
 #: Pages link to files beside ``docs/``, which are no part of the site.

@@ -20,7 +20,7 @@ def write(app: Any) -> None:
 
 
 def _help(name: str | None) -> str:
-    environment = {"COLUMNS": "100", "TERMINAL_WIDTH": "100", "NO_COLOR": "1"}
+    environment = {"COLUMNS": "92", "TERMINAL_WIDTH": "92", "NO_COLOR": "1"}
     result = CliRunner().invoke(commands, [str(name), "--help"], "latently", env=environment)
     lines = [line.rstrip() for line in result.output.splitlines()]
     return "\n".join(lines).strip("\n")

@@ -1,6 +1,7 @@
 """The pages around the code: complete, with pictures that exist, in lines that can be read."""
 
 import re
+import runpy
 import tomllib
 from pathlib import Path
 
@@ -61,6 +62,34 @@ def test_every_page_of_the_docs_is_in_a_table_of_contents():
     wanted = "\n".join(page.read_text() for page in PAGES).splitlines()
     for page in (ROOT / "docs").glob("*.md"):
         assert page.stem in wanted or page.stem == "index"
+
+
+def reflowed(text):
+    """Return a page with its long lines broken, as ``tools/reflow.py`` does."""
+    return runpy.run_path(str(ROOT / "tools" / "reflow.py"))["reflowed"](text)
+
+
+def test_reflowing_breaks_long_paragraphs_and_items_alone():
+    word, code = "word " * 30, "x = " + "1 + " * 30 + "1"
+    page = f"# {word}\n\n{word}\n- {word}\n\n```python\n{code}\n```\n\n| {word} |\n"
+    lines = reflowed(page).split("\n")
+    long = [line for line in lines if len(line) > 100]
+    assert long == [f"# {word}", code, f"| {word} |"]
+    assert [line for line in lines if line.startswith("- ")] == ["- " + "word " * 18 + "word"]
+    assert " ".join(lines).split() == page.split()
+
+
+@pytest.mark.parametrize("mark", ["-", "12.", "#", ">"])
+@pytest.mark.parametrize("start", ["x ", ""], ids=["two words", "one word"])
+def test_reflowing_starts_no_list_and_no_heading(start, mark):
+    lines = reflowed(f"{start}{'a' * 98} {mark} {'b' * 9}").split("\n")
+    assert all(line and not line.startswith(mark) for line in lines)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_a_page_that_was_reflowed_is_left_alone(page):
+    once = reflowed(page.read_text())
+    assert reflowed(once) == once
 
 
 def test_the_citation_and_the_package_have_one_version():
