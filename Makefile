@@ -4,7 +4,8 @@ BIN := .venv/bin
 # One thread: tiny matrices are slower on several. By file: what starts processes does it once.
 ONE_THREAD := OMP_NUM_THREADS=1
 
-.PHONY: demo notebook test test-fast test-slow test-kernels test-floors trust trust-slow check format lint types floors docstrings lock sbom audit wheel clean
+.PHONY: demo notebook test test-fast test-slow test-kernels test-floors trust trust-slow check format lint
+.PHONY: types floors docstrings docs lock sbom audit wheel clean
 
 demo: .venv/runtime
 	$(BIN)/latently demo --output demo-output --overwrite
@@ -70,6 +71,18 @@ floors: .venv/dev
 docstrings: .venv/dev
 	$(BIN)/python tests/docstrings.py
 
+# The site, in an environment of its own: build/docs/index.html. A warning is an error.
+DOCS := .venv/docs
+docs: $(DOCS)/ready
+	$(ONE_THREAD) $(DOCS)/bin/python -m sphinx -W --keep-going -b html \
+		-d build/doctrees docs build/docs
+
+$(DOCS)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
+	$(DOCS)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	touch $@
+
 # Every package pinned by its hash, torch by its version: its build suits the machine.
 lock: .venv/runtime
 	$(BIN)/python tools/lock.py
@@ -108,4 +121,4 @@ endif
 	.venv/tools/bin/python -m pip install --quiet cyclonedx-bom pip-audit
 
 clean:
-	rm -rf .venv demo-output build dist sbom.json
+	rm -rf .venv demo-output build dist sbom.json docs/generated docs/gallery

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from importlib import metadata
 from pathlib import Path
 
@@ -160,3 +161,29 @@ def test_a_wheel_built_twice_is_the_same_to_the_byte(tmp_path):
         (tmp_path / name).mkdir()
         wheels.append(built(tmp_path / name, ROOT).read_bytes())
     assert hashlib.sha256(wheels[0]).digest() == hashlib.sha256(wheels[1]).digest()
+
+
+SHIPPED = ("src", "tests", "docs", "examples", "benchmarks", "tools", "requirements")
+#: Made by tools, and no part of a source distribution.
+MADE = ("*.egg-info", "__pycache__", ".*_cache", "generated", "gallery")
+
+
+def test_the_source_distribution_holds_what_its_tests_need(tmp_path):
+    pytest.importorskip("setuptools", reason="needs setuptools to build with")
+    # Given: a copy of the project without anything that tools made.
+    tree = tmp_path / "tree"
+    for folder in SHIPPED:
+        shutil.copytree(ROOT / folder, tree / folder, ignore=shutil.ignore_patterns(*MADE))
+    for name in ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "Makefile",
+                 "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "constraints.txt"):  # fmt: skip
+        shutil.copy(ROOT / name, tree)
+    wanted = {path.relative_to(tree).as_posix() for path in tree.rglob("*") if path.is_file()}
+    # When
+    code = "import sys, setuptools.build_meta as b; b.build_sdist(sys.argv[1])"
+    command = [sys.executable, "-W", "ignore", "-c", code, str(tmp_path)]
+    subprocess.run(command, cwd=tree, check=True, capture_output=True)
+    # Then
+    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
+        shipped = {name.partition("/")[2] for name in archive.getnames()}
+    assert wanted - shipped == set()
+    assert any(name.startswith("tests/golden/") for name in wanted)

@@ -26,6 +26,7 @@ from latently.cli import (
     transform,
     tune,
 )
+from latently.cli._examples import epilog
 from latently.cli._guard import BROKEN_PIPE, ending, guarded, refuse
 from latently.cli._streams import lost_reader, prepare_streams
 
@@ -37,7 +38,6 @@ app = typer.Typer(
     "4 model file, 5 diverged or out of resources, 6 missing package, 10 anomalies found, "
     "11 drift, 129/130/143 interrupted.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -62,7 +62,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.demo,
 }
 for _name, _command in _COMMANDS.items():
-    app.command(_name)(guarded(_command, in_several=_name == "fit"))
+    app.command(_name, epilog=epilog(_name))(guarded(_command, in_several=_name == "fit"))
 
 
 def _show_version(wanted: bool) -> None:

@@ -131,7 +131,7 @@ class BaseAutoencoder(
 
         Returns
         -------
-        ndarray of shape (n_samples, n_components_)
+        ndarray of shape (n_samples, n_components)
             Codes, as float32 for float32 rows and as float64 for all others.
 
         Raises
@@ -148,7 +148,7 @@ class BaseAutoencoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_components_)
+        X : array-like of shape (n_samples, n_components)
             Codes, as ``transform`` returns them.
         support : {"column", "free"}, default="column"
             "column" returns values that each column can hold: within the bounds of the training

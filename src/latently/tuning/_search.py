@@ -250,7 +250,7 @@ default="reconstruction"
 
         Returns
         -------
-        ndarray of shape (n_samples, n_components_)
+        ndarray of shape (n_samples, n_components)
             Codes, as float32 for float32 rows and as float64 for all others.
         """
         return self._best().transform(X)

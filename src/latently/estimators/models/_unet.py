@@ -489,7 +489,7 @@ class UNetAutoencoder(BaseAutoencoder):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_components_)
+        X : array-like of shape (n_samples, n_components)
             Codes.
         support : {"column", "free"}, default="column"
             As for every autoencoder.
