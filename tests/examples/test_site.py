@@ -92,6 +92,13 @@ def test_a_page_that_was_reflowed_is_left_alone(page):
     assert reflowed(once) == once
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_the_lines_of_a_page_have_at_most_100_characters(page):
+    lines = [line for line in page.read_text().splitlines() if not line.lstrip().startswith("|")]
+    long = [line for line in lines if len(line) > 100 and "://" not in line]
+    assert not long, "python tools/reflow.py breaks them"
+
+
 def test_the_citation_and_the_package_have_one_version():
     cited = re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
     package = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
