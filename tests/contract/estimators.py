@@ -34,7 +34,7 @@ load_own = partial(load, classes=own.CLASSES)
 
 AUTOENCODERS = [
     Autoencoder(2, **_QUICK),
-    Autoencoder(2, latent=VectorQuantization(16, n_groups=2), **_QUICK),
+    Autoencoder(2, latent=VectorQuantization(16), **_QUICK),
     Autoencoder(2, latent=own.Rounded, likelihood=own.StudentT(), **_QUICK),
     VariationalAutoencoder(2, **_QUICK),
     SparseAutoencoder(8, n_active=2, **_QUICK),
