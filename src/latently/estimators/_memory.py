@@ -31,7 +31,7 @@ from latently.estimators._fitting import (
     make_preprocessor,
 )
 from latently.estimators._inference import cell_surprise_of, surprise_of
-from latently.nn import Cells, CrowdModule, MemoryModule, StoredRows
+from latently.nn import Cells, CrowdModule, MemoryModule, SingleColumnModule, StoredRows
 from latently.nn._crowd import GROUP, tail_rows
 from latently.preprocessing import MAX_CATEGORIES, LikelihoodChoice
 from latently.training import ENGINE_METHODS, Engine, History
@@ -250,6 +250,8 @@ class MemoryAutoencoder(BaseAutoencoder):
         layout = self.preprocessor_.layout
         if self.robust:
             return CrowdModule(layout, n_rows, gaps, n_judged)
+        if layout.shape == (1,) and layout.blocks[0].likelihood == "gaussian":
+            return SingleColumnModule(layout, n_rows, gaps)
         return MemoryModule(layout, n_rows, gaps)
 
     def _empty_module(self, shapes: dict[str, tuple[int, ...]]) -> StoredRows:
@@ -263,7 +265,8 @@ class MemoryAutoencoder(BaseAutoencoder):
         their values. In each, how rare a row is and what cannot be rebuilt of it are held against
         the same of stored rows, each of them left out in turn: how many standard deviations do
         they lie above the median? A view counts by how well it tells stored rows from such as
-        have columns exchanged; the one that is surprised most decides. A robust model takes the
+        have columns exchanged; the one that is surprised most decides. A single column of numbers
+        has a kernel density instead, whose tails never become more normal outwards. A robust model takes the
         median over its small memories instead, and adds the tails of single columns.
 
         Parameters

@@ -28,6 +28,7 @@ from latently.nn._networks import CustomNetwork, DenseNetwork, Network
 from latently.nn._part import Part, as_part
 from latently.nn._settings import OwnSettings, own_settings, with_own_settings
 from latently.nn._sound import check_sound
+from latently.nn._single import SingleColumnModule
 from latently.nn._sparse import (
     KL,
     L1,
@@ -84,6 +85,7 @@ __all__ = [
     "RowLoss",
     "Rows",
     "SaltAndPepper",
+    "SingleColumnModule",
     "SparseLatent",
     "SparseModule",
     "StoredRows",

@@ -62,7 +62,9 @@ class Memory(nn.Module):
         self.register_buffer("seen", seen)
         self.register_buffer("unit", torch.ones(()))
 
-    def store(self, rows: Rows, left_out: Tensor | None = None) -> None:
+    def store(
+        self, rows: Rows, left_out: Tensor | None = None, bandwidth: float | None = None
+    ) -> None:
         """Store rows; the bandwidth is the median squared distance to the nearest other row.
 
         Parameters
@@ -72,9 +74,15 @@ class Memory(nn.Module):
         left_out : Tensor of int, shape (n_judged,) or (n_judged, n_places), or None
             Stored rows that each of the first rows is not compared with, as in ``logits``; None
             leaves each row itself out.
+        bandwidth : float or None
+            Another bandwidth, in the unit of the rows.
         """
         if self.seen is not None and rows.seen is not None:
             self.seen.copy_(rows.seen.T)
+        if bandwidth is not None:
+            least = math.sqrt(_LEAST_BANDWIDTH)
+            self._keep(rows.values, torch.full_like(self.unit, max(bandwidth, least)))
+            return
         self._keep(rows.values, torch.ones_like(self.unit))
         first = rows.take(slice(JUDGED_ROWS))
         if left_out is None:

@@ -15,6 +15,7 @@ from latently.nn._masked import MaskedModule
 from latently.nn._memory import Memory
 from latently.nn._module import AutoencoderModule
 from latently.nn._predictive import Predictive
+from latently.nn._single import SingleColumnModule
 from latently.nn._sparse import SparseLatent, SparseModule
 from latently.nn._stored import MemoryModule, StoredRows
 from latently.nn._views import Ranks, View
@@ -37,6 +38,9 @@ RANGES: dict[type[nn.Module], dict[str, tuple[float, float]]] = {
     Memory: {"unit": _DIVISOR},
     MemoryModule: {
         "least": (0.0, _MOST), "level": _NUMBER, "spread": _DIVISOR, "worth": _SHARE
+    },
+    SingleColumnModule: {
+        "ends": _NUMBER, "rarity_of_ends": _NUMBER, "level": _NUMBER, "spread": _DIVISOR
     },
     CrowdModule: {
         "bandwidths": _DIVISOR, "skew": _NUMBER, "level": _NUMBER, "spread": (1e-12, _MOST)
@@ -78,6 +82,9 @@ def check_sound(module: AutoencoderModule) -> None:
             _check_stored(part)
         if isinstance(part, Ranks):
             _check_ranks(part)
+        if isinstance(part, SingleColumnModule):
+            ordered = part.ladder[1:] >= part.ladder[:-1]
+            _hold(bool(ordered.all()), "the stored values are not ascending")
         if isinstance(part, ConditionalGaussian) and not part.n_factors:
             torch.linalg.cholesky(part.covariance)
         if isinstance(part, MaskedModule):

@@ -15,7 +15,7 @@ from latently._layout import Layout
 #: A standard deviation below this is rounding.
 _LEAST_SPREAD = 1e-9
 #: Numbers closer than this, in standard deviations of the column, are equal.
-_EQUAL = 1e-5
+EQUAL = 1e-5
 #: Standard deviation of the blur, in pixels, and the size from which images take the larger.
 _SMALL_BLUR, _LARGE_BLUR, _LARGE = 0.5, 1.0, 16
 
@@ -130,7 +130,7 @@ class Ranks(_Bent):
         else:
             self.count.fill_(len(values))
         self.ladder.copy_(values.T.sort(1).values)
-        self.reach.copy_(torch.searchsorted(self.ladder, self.ladder + _EQUAL, right=True))
+        self.reach.copy_(torch.searchsorted(self.ladder, self.ladder + EQUAL, right=True))
         super().fit(rows)
 
     def bend(self, values: Tensor) -> Tensor:
@@ -165,10 +165,10 @@ class Ranks(_Bent):
         Values so near that single precision may not tell them apart are equal.
         """
         wanted = values.T.contiguous()
-        below = torch.searchsorted(self.ladder, wanted - _EQUAL)
+        below = torch.searchsorted(self.ladder, wanted - EQUAL)
         # A look at the rung above instead of a second search: how far do equal values reach?
         rung = below.clamp(max=self.ladder.shape[1] - 1)
-        equal = (self.ladder.gather(1, rung) <= wanted + _EQUAL) & (below == rung)
+        equal = (self.ladder.gather(1, rung) <= wanted + EQUAL) & (below == rung)
         return below, torch.where(equal, self.reach.gather(1, rung), below)
 
 
