@@ -266,8 +266,8 @@ class MemoryAutoencoder(BaseAutoencoder):
         the same of stored rows, each of them left out in turn: how many standard deviations do
         they lie above the median? A view counts by how well it tells stored rows from such as
         have columns exchanged; the one that is surprised most decides. A single column of numbers
-        has a kernel density instead, whose tails never become more normal outwards. A robust model takes the
-        median over its small memories instead, and adds the tails of single columns.
+        has a kernel density instead, whose tails never become more normal outwards. A robust
+        model takes the median over its small memories, and adds the tails of single columns.
 
         Parameters
         ----------

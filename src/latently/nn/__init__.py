@@ -27,8 +27,8 @@ from latently.nn._module import AutoencoderModule, Cells, RowLoss
 from latently.nn._networks import CustomNetwork, DenseNetwork, Network
 from latently.nn._part import Part, as_part
 from latently.nn._settings import OwnSettings, own_settings, with_own_settings
-from latently.nn._sound import check_sound
 from latently.nn._single import SingleColumnModule
+from latently.nn._sound import check_sound
 from latently.nn._sparse import (
     KL,
     L1,
