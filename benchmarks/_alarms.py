@@ -87,6 +87,12 @@ def _oversampled(rng: np.random.Generator, n: int) -> np.ndarray:
     return distinct[rng.integers(0, len(distinct), n)]
 
 
+def _oversampled_counts(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Return distinct rows of counts, each repeated one to ten times."""
+    distinct = np.unique(_counts(rng, max(n // 4, 5)), axis=0)
+    return rng.permutation(np.repeat(distinct, rng.integers(1, 11, len(distinct)), axis=0))[:n]
+
+
 def _twice(rng: np.random.Generator, n: int) -> np.ndarray:
     return np.repeat(_normal(rng, n // 2), 2, axis=0)
 
@@ -110,5 +116,6 @@ POPULATIONS = {
     "oversampled": Population(_oversampled, _normal),
     "each row twice": Population(_twice, _normal),
     "near copies": Population(_nearly_twice, _normal),
+    "oversampled counts": Population(_oversampled_counts, _counts, ties=True),
     "rows drawn from 200": Population(_again, _again, ties=True),
 }

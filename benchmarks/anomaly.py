@@ -69,7 +69,10 @@ ALARM_RATE, DISCOVERY_RATE = 0.05, 0.1
 MIN_NORMALS, MAX_NORMALS = 400, 4_000
 STREAMED_ROWS = 300
 #: New rows of a simulation, in which false alarms are counted.
-SIMULATED_ROWS = 2_000
+SIMULATED_ROWS = 1_000
+#: Rows to fit to in simulations, and draws of each size.
+SIMULATED = {30: 20, 100: 20, 400: 10, 1_500: 5, 5_000: 5}
+SIMULATED_QUICK = {30: 4, 300: 4}
 
 
 @dataclass(frozen=True)
@@ -393,9 +396,9 @@ def run_alarms(options: Options) -> Iterator[Record]:
 
 def _simulated(options: Options) -> Iterator[Record]:
     """Fit to rows of known distributions, and count false alarms by every way to score."""
-    sizes, n_draws = ((30, 300), 4) if options.quick else ((30, 100, 400, 1_500, 5_000), 20)
+    sizes = SIMULATED_QUICK if options.quick else SIMULATED
     for name, population in POPULATIONS.items():
-        for n_rows in sizes:
+        for n_rows, n_draws in sizes.items():
             say(f"alarms {name} {n_rows}")
             for robust in (False, True):
                 for draw in range(n_draws):

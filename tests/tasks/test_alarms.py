@@ -219,3 +219,51 @@ def test_a_threshold_counts_the_rows_that_share_its_score():
     shared = (abs(gaps) < 1e-4).sum()
     assert detector.threshold_.n_tied == shared > 1
     assert f"{shared} rows share this score" in str(detector.threshold_)
+
+
+# ------------------------------------------------------------------ one column
+@pytest.mark.parametrize("n", [100, 3_000])
+@pytest.mark.parametrize("draw", ["normal", "standard_t", "lognormal", "poisson"])
+def test_a_value_of_one_column_is_the_more_unusual_the_further_out(draw, n):
+    rng = np.random.default_rng(0)
+    options = {"standard_t": {"df": 2}, "poisson": {"lam": 3}}.get(draw, {})
+    X = getattr(rng, draw)(size=(n, 1), **options).astype(float)
+    detector = AnomalyDetector(random_state=0).fit(X)
+    middle = np.median(X)
+    for start, end in ((X.max(), 4 * X.max()), (X.min(), X.min() - 3 * (middle - X.min()))):
+        scores = detector.score_samples(np.linspace(start, end, 200)[:, None])
+        assert (np.diff(scores) <= 1e-6).all()
+        assert scores[-1] < scores[0]
+
+
+def test_a_share_of_one_column_is_flagged_and_all_beyond_it():
+    X = np.random.default_rng(0).normal(size=(3_000, 1))
+    detector = AnomalyDetector(contamination=0.01, random_state=0).fit(X)
+    assert (detector.predict(X) == -1).sum() == 30
+    np.testing.assert_array_equal(detector.predict([[0.0], [4.5], [6.0], [50.0]]), [1, -1, -1, -1])
+
+
+def test_a_value_between_two_modes_of_one_column_is_unusual():
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(-5, 1, 500), rng.normal(5, 1, 500)])[:, None]
+    detector = AnomalyDetector(random_state=0).fit(X)
+    np.testing.assert_array_equal(detector.predict([[0.0], [-5.0], [5.0]]), [-1, 1, 1])
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_the_rate_holds_in_one_column_and_after_saving(tmp_path, gaps):
+    def draw(rng, n):
+        values = rng.lognormal(size=(n, 1))
+        return np.where(rng.random((n, 1)) < 0.2, np.nan, values) if gaps else values
+
+    rates = []
+    for seed in range(SEEDS):
+        detector, rng = fitted(draw, seed, 600)
+        rates.append((detector.decision_function(draw(rng, NEW)) < 0).mean())
+    assert np.mean(rates) <= RATE + error(rates, 600)
+    new = draw(rng, 50)
+    detector.save(tmp_path / "model.safetensors")
+    loaded = latently.load(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(loaded.score_samples(new), detector.score_samples(new))
+    alone = [detector.score_samples(row[None])[0] for row in new]
+    np.testing.assert_allclose(alone, detector.score_samples(new), rtol=1e-6, atol=1e-6)

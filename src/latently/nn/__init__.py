@@ -37,7 +37,13 @@ from latently.nn._settings import OwnSettings, own_settings, with_own_settings
 from latently.nn.images import ConvNetwork, UNetModule
 from latently.nn.map import MapModule
 from latently.nn.masked import ConditionalGaussian, ForestSize, MaskedModule, prediction_error
-from latently.nn.memory import Memory, MemoryEnsembleModule, MemoryModule, StoredRows
+from latently.nn.memory import (
+    Memory,
+    MemoryEnsembleModule,
+    MemoryModule,
+    SingleColumnModule,
+    StoredRows,
+)
 from latently.nn.variants import (
     KL,
     L1,
@@ -98,6 +104,7 @@ __all__ = [
     "RowLoss",
     "Rows",
     "SaltAndPepper",
+    "SingleColumnModule",
     "SparseLatent",
     "SparseModule",
     "StoredRows",

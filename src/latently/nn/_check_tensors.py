@@ -16,6 +16,7 @@ from latently.nn.masked._module import MaskedModule
 from latently.nn.masked._predictive import Predictive
 from latently.nn.memory._ensemble import MemoryEnsembleModule
 from latently.nn.memory._kernel import Memory
+from latently.nn.memory._single_column import SingleColumnModule
 from latently.nn.memory._stored_rows import MemoryModule, StoredRows
 from latently.nn.memory._views import Ranks, View
 from latently.nn.variants._sparse import SparseLatent, SparseModule
@@ -39,6 +40,9 @@ RANGES: dict[type[nn.Module], dict[str, tuple[float, float]]] = {
     Memory: {"unit": _DIVISOR},
     MemoryModule: {
         "least": (1e-7, _MOST), "level": _NUMBER, "spread": _DIVISOR, "worth": _SHARE
+    },
+    SingleColumnModule: {
+        "ends": _NUMBER, "rarity_of_ends": _NUMBER, "level": _NUMBER, "spread": _DIVISOR
     },
     MemoryEnsembleModule: {
         "bandwidths": _DIVISOR, "skew": _NUMBER, "level": _NUMBER, "spread": (1e-12, _MOST)
@@ -88,6 +92,9 @@ def check_tensors(module: AutoencoderModule) -> None:
             _check_stored_rows(part)
         if isinstance(part, Ranks):
             _check_ranks(part)
+        if isinstance(part, SingleColumnModule):
+            ordered = part.ladder[1:] >= part.ladder[:-1]
+            _require(bool(ordered.all()), "the stored values are not ascending")
         if isinstance(part, ConditionalGaussian) and not part.n_factors:
             torch.linalg.cholesky(part.covariance)
         if isinstance(part, MaskedModule):

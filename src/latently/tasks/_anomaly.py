@@ -48,8 +48,6 @@ from latently.tasks._thresholds import (
 
 #: From this share of copies among the rows on, they are warned of.
 _MANY_COPIES = 0.05
-#: Share of the calibration scores that one call of ``partial_fit`` lets go.
-_RENEWED = 0.1
 #: Share of the false alarms that ``partial_fit`` does not learn.
 _UNLEARNT = 0.1
 #: Without a rule, this share of normal rows may raise a false alarm.
@@ -677,8 +675,9 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Follow a slow drift: learn from the new rows that do not look like anomalies.
 
-        The first call is ``fit``. Later ones calibrate by the new rows before they learn from
-        them; the oldest scores leave, and the threshold follows its rule. Flagged rows are not
+        The first call is ``fit``. Later ones take the scores of the new rows into the calibration,
+        and as many old scores leave; the threshold follows its rule. A memory scores them once it
+        has learnt from them, each left out, and a network before it learns. Flagged rows are not
         learnt; by a ``FalseAlarmRate`` only those that a tenth of this rate would flag, since most
         others are normal.
 
@@ -714,6 +713,8 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             preprocessor, reference = self.autoencoder_.preprocessor_, self._reference()
             if reference is not None and isinstance(preprocessor, TablePreprocessor):
                 self.reference_ = reference.extended(preprocessor, take_rows(data, normal))
+            if self.autoencoder_.judges_own_rows:
+                scores = self._unusual(X)  # the cut is for the new memory, not for the old one
         if unlabelled.any():
             tamed = self.calibration_.tamed(scores[unlabelled])
             self.calibration_ = _renewed(self.calibration_, tamed)
@@ -806,10 +807,9 @@ def _rows(data: Any, places: np.ndarray) -> Any:
 
 
 def _renewed(calibration: Calibration, scores: np.ndarray) -> Calibration:
-    """Let new scores join, and as many old ones leave, at most a tenth."""
+    """Let new scores join, and as many old ones leave: those are of a model of the past."""
     old, new = calibration.scores, scores[:MAX_CALIBRATION_ROWS]
-    n_surplus = max(len(old) + len(new) - MAX_CALIBRATION_ROWS, 0)
-    n_kept = len(old) - max(min(len(new), round(_RENEWED * len(old))), n_surplus)
+    n_kept = max(len(old) - len(new), 0)
     # Mid-points of equal shares of the sorted scores: those kept are spread as all were.
     kept = ((np.arange(n_kept) + 0.5) * len(old) / max(n_kept, 1)).astype(np.intp)
     return Calibration.of(np.concatenate([old[kept], new]))

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latently._layout import Layout
 from latently._sklearn import HasMethods, Interval, StrOptions
 from latently._validation import (
     KIND_CONSTRAINT,
@@ -31,7 +32,7 @@ from latently.estimators.fit._prepare import (
     make_preprocessor,
 )
 from latently.estimators.models._common_docs import document
-from latently.nn import Cells, MemoryEnsembleModule, MemoryModule, StoredRows
+from latently.nn import Cells, MemoryEnsembleModule, MemoryModule, SingleColumnModule, StoredRows
 from latently.nn.memory import GROUP, tail_rows
 from latently.preprocessing import MAX_CATEGORIES, LikelihoodChoice
 from latently.training import ENGINE_METHODS, Engine, History
@@ -251,11 +252,15 @@ class MemoryAutoencoder(BaseAutoencoder):
         layout = self.preprocessor_.layout
         if self.robust:
             return MemoryEnsembleModule(layout, n_rows, gaps, n_calibration)
-        return MemoryModule(layout, n_rows, gaps)
+        kind = SingleColumnModule if _is_single(layout) else MemoryModule
+        return kind(layout, n_rows, gaps)
 
     def _empty_module(self, shapes: dict[str, tuple[int, ...]]) -> StoredRows:
-        n_calibration = shapes["tails.ladder"][1] if self.robust else 0
-        return self._module(shapes["fingerprints"][0], "observed" in shapes, n_calibration)
+        n_rows, gaps = shapes["fingerprints"][0], "observed" in shapes
+        if not self.robust and "rarity_of_ends" not in shapes:
+            # Files of version 0.1.0 hold single columns as any other table.
+            return MemoryModule(self.preprocessor_.layout, n_rows, gaps)
+        return self._module(n_rows, gaps, shapes["tails.ladder"][1] if self.robust else 0)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the normality score of each row, its negative surprise.
@@ -271,7 +276,8 @@ class MemoryAutoencoder(BaseAutoencoder):
            exchanged columns. The largest weighted figure is the surprise.
 
         With ``robust=True`` the median over the sub-sampled memories is used instead, and the tail
-        probabilities of single columns are added.
+        probabilities of single columns are added. A single column of numbers has a kernel density
+        instead, whose tails never become more normal outwards.
 
         Parameters
         ----------
@@ -360,3 +366,8 @@ def _observed_cells(cells: Cells, other: Cells) -> Tensor:
         return cells.observed
     assert other.observed is not None
     return torch.ones(len(cells.values), other.observed.shape[1], dtype=torch.bool)
+
+
+def _is_single(layout: Layout) -> bool:
+    """Return True for one column of numbers."""
+    return layout.shape == (1,) and layout.blocks[0].likelihood == "gaussian"

@@ -62,8 +62,10 @@ class Memory(nn.Module):
         self.register_buffer("seen", seen)
         self.register_buffer("unit", torch.ones(()))
 
-    def store(self, rows: Rows, left_out: Tensor | None = None) -> None:
-        """Store rows and compute the bandwidth from them.
+    def store(
+        self, rows: Rows, left_out: Tensor | None = None, bandwidth: float | None = None
+    ) -> None:
+        """Store rows and compute the bandwidth from them, unless it is given.
 
         The squared bandwidth is the median squared distance to the nearest other row.
 
@@ -74,9 +76,15 @@ class Memory(nn.Module):
         left_out : Tensor of int, shape (n_calibration,) or (n_calibration, n_places), or None
             Stored rows that each of the first rows is not compared with, as in ``logits``. With
             None, each row is not compared with itself.
+        bandwidth : float or None, default=None
+            Bandwidth in the unit of the rows.
         """
         if self.seen is not None and rows.seen is not None:
             self.seen.copy_(rows.seen.T)
+        if bandwidth is not None:
+            least = math.sqrt(_LEAST_BANDWIDTH)
+            self._set_keys(rows.values, torch.full_like(self.unit, max(bandwidth, least)))
+            return
         self._set_keys(rows.values, torch.ones_like(self.unit))
         first = rows.take(slice(CALIBRATION_ROWS))
         if left_out is None:

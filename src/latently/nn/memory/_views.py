@@ -15,7 +15,7 @@ from latently.nn._module import Rows
 #: A smaller standard deviation is due to rounding.
 _LEAST_SPREAD = 1e-9
 #: Numbers that differ by less, in standard deviations of the column, are treated as equal.
-_EQUAL = 1e-5
+EQUAL = 1e-5
 #: Standard deviations of the blur in pixels, and the size from which images use the larger one.
 _SMALL_BLUR, _LARGE_BLUR, _LARGE = 0.5, 1.0, 16
 
@@ -116,7 +116,7 @@ class Ranks(_Monotone):
         else:
             self.count.fill_(len(values))
         self.ladder.copy_(values.T.sort(1).values)
-        self.reach.copy_(torch.searchsorted(self.ladder, self.ladder + _EQUAL, right=True))
+        self.reach.copy_(torch.searchsorted(self.ladder, self.ladder + EQUAL, right=True))
         super().fit(rows)
 
     def map_numbers(self, values: Tensor) -> Tensor:
@@ -149,13 +149,13 @@ class Ranks(_Monotone):
     def _ranks(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Count the stored values below each value, and those not above it, (width, batch).
 
-        Values that differ by less than ``_EQUAL`` count as equal.
+        Values that differ by less than ``EQUAL`` count as equal.
         """
         wanted = values.T.contiguous()
-        below = torch.searchsorted(self.ladder, wanted - _EQUAL)
+        below = torch.searchsorted(self.ladder, wanted - EQUAL)
         # The end of the run of equal values is stored, which saves a second search.
         rung = below.clamp(max=self.ladder.shape[1] - 1)
-        equal = (self.ladder.gather(1, rung) <= wanted + _EQUAL) & (below == rung)
+        equal = (self.ladder.gather(1, rung) <= wanted + EQUAL) & (below == rung)
         return below, torch.where(equal, self.reach.gather(1, rung), below)
 
 
