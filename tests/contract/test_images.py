@@ -157,7 +157,7 @@ def test_a_table_given_to_a_model_of_images_is_refused():
     "model", [ConvolutionalAutoencoder(2, **QUICK), Autoencoder(2, network=ConvNetwork(), **QUICK)]
 )
 def test_a_convolutional_network_refuses_a_table(model):
-    with pytest.raises(ParameterError, match="needs images"):
+    with pytest.raises(ParameterError, match="must be fitted to images"):
         clone(model).fit(matrix())
 
 
