@@ -1,6 +1,7 @@
 """What is set before anything else is imported, and the account of the lists of trust."""
 
 import os
+import signal
 from collections import Counter
 
 import pytest
@@ -10,6 +11,10 @@ from hypothesis import settings
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 # Two threads fighting over tiny matrices are three to ten times slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell ignores SIGINT in the jobs that it starts in the background, and tests send it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No example may fail because a machine is slow, and all machines try the same ones.
 settings.register_profile("suite", deadline=None, derandomize=True)
