@@ -95,7 +95,7 @@ def all_answers():
     standings = tuple(Standing(name, 0.5, 0.4) for name in ("tuned", "default", "PCA"))
     return {
         "threshold": (detector.threshold_, 1),
-        "drift": (detector.drift(X), 1),
+        "drift": (detector.drift(X), 5),
         "facts": (inspect(model), 4),
         "comparison": (compare(X, X[::-1] + 0.1), 4),
         "curve of sizes": (model.components_curve_, 2),
