@@ -463,7 +463,7 @@ def test_every_public_plot_takes_ax():
     import inspect
 
     names = [name for name in latently.__all__ if name.startswith("plot_")]
-    assert len(names) == 11
+    assert len(names) == 12
     assert all("ax" in inspect.signature(getattr(latently, name)).parameters for name in names)
 
 
