@@ -82,7 +82,7 @@ def test_a_model_without_calibration_is_refused(desk, tmp_path):
 @pytest.mark.parametrize("way", ["file", "large", "pipe"])
 def test_a_nightly_job_fails_on_drift(desk, tmp_path, monkeypatch, data, code, way):
     if way == "large":
-        monkeypatch.setattr("latently.io.DEFAULT_MAX_BYTES", 100)
+        monkeypatch.setattr("latently.io._bytes.DEFAULT_MAX_BYTES", 100)
     sent = (desk / data).read_bytes() if way == "pipe" else None
     options = () if way == "pipe" else ("-o", tmp_path / "out.csv")
     result = ask(
@@ -96,7 +96,7 @@ def test_a_nightly_job_fails_on_drift(desk, tmp_path, monkeypatch, data, code, w
 
 def test_a_large_table_is_compared_piece_by_piece(desk, monkeypatch):
     whole = json.loads(ask("drift", desk, "same.parquet", "--json").stdout)
-    monkeypatch.setattr("latently.io.DEFAULT_MAX_BYTES", 100)
+    monkeypatch.setattr("latently.io._bytes.DEFAULT_MAX_BYTES", 100)
     pieces = json.loads(ask("drift", desk, "same.parquet", "--json").stdout)
     for one, other in zip(whole["changes"], pieces["changes"], strict=True):
         assert one["column"] == other["column"]
@@ -107,7 +107,7 @@ def test_a_large_table_is_compared_piece_by_piece(desk, monkeypatch):
 @pytest.mark.parametrize("data", ["same.csv", "same.parquet"])
 def test_each_day_has_its_own_budget(desk, tmp_path, monkeypatch, data, large):
     if large:
-        monkeypatch.setattr("latently.io.DEFAULT_MAX_BYTES", 100)
+        monkeypatch.setattr("latently.io._bytes.DEFAULT_MAX_BYTES", 100)
     budget = ("--alert-budget", 3, "--per", "day", "--time", "when")
     out = tmp_path / "out.csv"
     result = ask("score", desk, data, "-o", out, "--id", "when", *budget)

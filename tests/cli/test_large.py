@@ -7,8 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from latently import io
-from latently.io import read
+from latently.io import _bytes, read
 
 from .conftest import make_table
 
@@ -16,7 +15,7 @@ from .conftest import make_table
 @pytest.fixture
 def small_memory(monkeypatch):
     """Let any table be too large."""
-    monkeypatch.setattr(io, "DEFAULT_MAX_BYTES", 100)
+    monkeypatch.setattr(_bytes, "DEFAULT_MAX_BYTES", 100)
 
 
 COLUMNS = ("--id", "key", "--ignore", "label")
@@ -39,7 +38,7 @@ def test_fit_streams_and_scores_are_those_of_the_model(run, parts, tmp_path, sma
 def test_pieces_give_what_the_whole_gives(run, parts, model, tmp_path, monkeypatch, verb, ending):
     outputs = []
     for limit in (1 << 30, 100):
-        monkeypatch.setattr(io, "DEFAULT_MAX_BYTES", limit)
+        monkeypatch.setattr(_bytes, "DEFAULT_MAX_BYTES", limit)
         out = tmp_path / f"{limit}.{ending}"
         result = run(verb, model, parts / "parts", "-o", out, "--id", "key")
         assert result.exit_code == 0, result.output
@@ -61,7 +60,7 @@ def test_flags_and_summaries_are_those_of_the_whole(
 ):
     summaries, tables = [], []
     for limit in (1 << 30, 100):
-        monkeypatch.setattr(io, "DEFAULT_MAX_BYTES", limit)
+        monkeypatch.setattr(_bytes, "DEFAULT_MAX_BYTES", limit)
         out, picture = tmp_path / f"{limit}.parquet", tmp_path / f"{limit}.png"
         result = run(
             "score", detector, parts / "parts", "-o", out, "--id", "key", "--json", "--plot",
@@ -78,7 +77,7 @@ def test_flags_and_summaries_are_those_of_the_whole(
 def test_flagged_rows_of_a_large_table_are_explained(run, parts, detector, tmp_path, monkeypatch):
     tables = []
     for limit in (1 << 30, 100):
-        monkeypatch.setattr(io, "DEFAULT_MAX_BYTES", limit)
+        monkeypatch.setattr(_bytes, "DEFAULT_MAX_BYTES", limit)
         out = tmp_path / f"{limit}.csv"
         assert run("explain", detector, parts / "parts", "-o", out, "--id", "key").exit_code == 0
         tables.append(out.read_text())

@@ -61,7 +61,7 @@ MEMBER = Autoencoder(1, network=DenseNetwork((1,)), max_memory=20_000, **QUICK)
 )
 def test_models_that_fit_one_by_one_and_not_together_are_refused(fit):
     assert fit(2, matrix()) is not None
-    with pytest.raises(ResourceError, match=r"Training 900 networks of \d+ weights needs about"):
+    with pytest.raises(ResourceError, match=r"Training 900 networks of \d+ parameters needs about"):
         fit(900, matrix())
 
 

@@ -104,5 +104,7 @@ def test_modules_in_double_precision_are_trained_in_single():
 def test_modules_without_values_are_refused():
     with torch.device("meta"):
         network = CustomNetwork(nn.Linear(8, 3), nn.Linear(3, 8))
-    with pytest.raises(ParameterError, match=r"encoder must have values.*Build it on the CPU"):
+    with pytest.raises(
+        ParameterError, match=r"encoder must have weights with values.*Build it on the CPU"
+    ):
         Autoencoder(3, network=network).fit(ROWS)

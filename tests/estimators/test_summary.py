@@ -34,7 +34,7 @@ def test_the_history_has_a_row_an_evaluation_and_a_column_a_fact(model):
 
 def test_a_column_that_does_not_exist_is_named():
     history = Autoencoder(2, max_epochs=1, **QUICK).fit(matrix()).history_
-    with pytest.raises(KeyError, match="'train_loss'.*got 'loss'"):
+    with pytest.raises(KeyError, match=r"'train_loss'.*got 'loss'"):
         history["loss"]
 
 

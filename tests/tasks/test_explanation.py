@@ -286,15 +286,15 @@ def test_the_picture_has_the_reasons(images, detector):
     if images:
         rows = load_digits().images
         found = AnomalyDetector(random_state=0).fit(rows[:200]).explain(rows[200:203])
-        assert len(plot_explanation(found).axes) == 3
+        assert len(plot_explanation(found).axes) == 3 + 1  # and a colour bar
         return
     moved, _ = planted(correlated(30, seed=1), seed=2)
     figure = plot_explanation(detector.explain(moved), rows=range(100, 130))
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert any("expected" in text for text in texts)
-    assert "highest of 30 anomaly scores" in " ".join(texts)
+    assert "rows of the highest anomaly scores, and 18 more" in " ".join(texts)
     figure = plot_explanation(detector.explain(moved[:4]))
-    assert "highest anomaly score first" in [text.get_text() for text in figure.axes[0].texts]
+    assert "Highest anomaly score first" in [text.get_text() for text in figure.axes[0].texts]
 
 
 # ---------------------------------------------------------------- bad input

@@ -200,7 +200,7 @@ def test_a_walk_through_a_mixed_table_has_its_columns():
 def test_a_walk_needs_two_rows_and_two_steps():
     X = matrix(80)
     model = Autoencoder(2, max_epochs=1, engine="cpu").fit(X)
-    with pytest.raises(DataError, match="from one row to one row, got 3 and 1"):
+    with pytest.raises(DataError, match="must be one row each, got 3 and 1"):
         model.interpolate(X[:3], X[:1])
     with pytest.raises(ParameterError, match="n_steps"):
         model.interpolate(X[:1], X[1:2], 1)

@@ -289,6 +289,6 @@ def test_60_a_million_columns_are_judged_before_anything_is_allocated(tmp_path, 
 
     X = np.random.default_rng(0).normal(size=(3, 10**6))
     model = Autoencoder(2, network=DenseNetwork((100_000,)), max_epochs=1)
-    with pytest.raises(ResourceError, match=r"network of 200,.* weights needs about .* GiB"):
+    with pytest.raises(ResourceError, match=r"network of 200,.* parameters needs about .* GiB"):
         model.fit(X)
     outcome("refused")

@@ -255,7 +255,8 @@ def _one_line(value: Any) -> str:
 
 def _fitted_values(task: Any) -> dict[str, Any]:
     named = {k: v for k, v in vars(task).items() if k.endswith("_") and k != "n_features_in_"}
-    return {name: value for name, value in named.items() if isinstance(value, _PLAIN)}
+    kept = {name: value for name, value in named.items() if value is not None}
+    return {name: value for name, value in kept.items() if isinstance(value, _PLAIN)}
 
 
 def _input_words(spec: Any) -> str:
