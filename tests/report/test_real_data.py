@@ -472,3 +472,13 @@ def test_transactions_of_all_kinds_can_be_drawn():
     model = latently.Autoencoder(2, **FAST).fit(rows)
     for figure in (latently.plot_plane(model, rows, 8), latently.plot_reconstructions(model, rows)):
         assert_readable(figure)
+
+
+def test_columns_that_differ_at_their_ends_stay_distinct_in_the_picture_of_drift():
+    names = [f"consumption_of_electricity_in_building_{i}" for i in range(40)]
+    rows = pd.DataFrame(np.random.default_rng(0).normal(size=(80, 40)), columns=names)
+    detector = latently.AnomalyDetector(random_state=0).fit(rows)
+    figure = latently.plot_drift(detector.drift(rows))
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert len(set(labels)) == len(labels) == 30
+    assert "and 11 more distributions" in " ".join(text.get_text() for text in figure.axes[0].texts)

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from latently.report._style import BLUE, DARK, GREY, PALE, axes_of, headline
+from latently.report._style import (
+    BLUE,
+    DARK,
+    GREY,
+    PALE,
+    and_more,
+    axes_of,
+    headline,
+    shorten_all,
+)
 from latently.tasks import Drift
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Most columns of one picture, and most letters of a name.
-_MAX_COLUMNS, _MAX_TEXT = 30, 28
+#: Largest number of columns in one picture.
+_MAX_COLUMNS = 30
 
 
 def plot_drift(drift: Drift, *, ax: Axes | None = None) -> Figure:
@@ -21,9 +30,9 @@ def plot_drift(drift: Drift, *, ax: Axes | None = None) -> Figure:
     Parameters
     ----------
     drift : Drift
-        What ``AnomalyDetector.drift`` returned.
+        Result of ``AnomalyDetector.drift``.
     ax : matplotlib Axes or None, default=None
-        Where to draw; None makes a figure.
+        Axes to draw into. None makes a figure.
 
     Returns
     -------
@@ -39,21 +48,17 @@ def plot_drift(drift: Drift, *, ax: Axes | None = None) -> Figure:
     for place, entry in enumerate(shown):
         words = f"{entry.change}: {entry.before} before, {entry.now} now" if entry.drifted else ""
         ax.text(entry.size + 0.01, place, words, va="center", fontsize=8.5, color=DARK)
-    ax.set_yticks(range(len(shown)), [_short(entry.column) for entry in shown])
+    ax.set_yticks(range(len(shown)), shorten_all([entry.column for entry in shown]))
     ax.set_xlim(0, 1.9 * max([*sizes, 0.05]))
     ax.invert_yaxis()
     ax.set_xlabel("largest difference between the distributions, or between two shares")
     n_moved = sum(entry.drifted for entry in drift)
-    n_more = len(drift) - len(shown)
-    more = f", and {n_more:,} more" if n_more else ""
+    more = and_more(len(drift) - len(shown), "distribution")
     headline(
         ax,
         f"{n_moved:,} of {len(drift):,} distributions drifted" if n_moved else "No drift",
-        f"{drift.n_rows:,} rows; grey is within chance ({100 * drift.level:.3g} %){more}",
+        f"{drift.n_rows:,} rows; grey is within chance ({100 * drift.level:.3g} %)"
+        + (f", {more}" if more else ""),
     )
     ax.spines["left"].set_color(GREY)
     return figure
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _MAX_TEXT else name[: _MAX_TEXT - 1] + "\N{HORIZONTAL ELLIPSIS}"
