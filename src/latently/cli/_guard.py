@@ -1,4 +1,4 @@
-"""What stands between a command and the shell: exit codes, signals, warnings, broken pipes."""
+"""Exit codes, signals, warnings and broken pipes of commands."""
 
 from __future__ import annotations
 

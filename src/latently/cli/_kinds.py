@@ -19,7 +19,7 @@ class Kind(StrEnum):
 
 
 class Recipe(NamedTuple):
-    """What `fit` was asked for; None leaves the autoencoder's own default."""
+    """Options of `fit`. None keeps the default of the autoencoder."""
 
     kind: Kind | None
     n_components: str

@@ -1,4 +1,4 @@
-"""What a search is told on the command line, and what it says there."""
+"""Options and messages of a search on the command line."""
 
 from __future__ import annotations
 

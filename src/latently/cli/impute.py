@@ -47,7 +47,7 @@ _LEARNING, _ANSWER = "Learning", "Answer"
 
 
 class Wanted(NamedTuple):
-    """What is to be written for each piece of a table."""
+    """Outputs for each piece of a table."""
 
     n_draws: int | None = None
     coverage: float | None = None

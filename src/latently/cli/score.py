@@ -55,7 +55,7 @@ _LEVEL = 0.05
 
 
 class FailOn(StrEnum):
-    """What a nightly job shall fail on."""
+    """Conditions under which `score` exits with an error code."""
 
     anomalies = "anomalies"
     drift = "drift"
@@ -182,7 +182,7 @@ def _predictor(
 
 
 class Scored(NamedTuple):
-    """What is told of all scores, where flags begin, and how to find the ids of some rows."""
+    """Summary of all scores, the threshold, and a lookup of row identifiers."""
 
     digest: Digest
     cut: float | None

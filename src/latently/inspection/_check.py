@@ -66,7 +66,7 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Health(Tabular):
-    """What ``check`` found.
+    """Findings of ``check``.
 
     Attributes
     ----------

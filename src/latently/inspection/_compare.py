@@ -56,7 +56,7 @@ class ColumnComparison:
 
 @dataclass(frozen=True)
 class Utility:
-    """What a model learns from either table about the target.
+    """Scores of models of the target that are trained on real and on synthetic rows.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class Utility:
 
 @dataclass(frozen=True)
 class Privacy:
-    """How near synthetic rows come to real ones.
+    """Distances from synthetic rows to the nearest real ones.
 
     Attributes
     ----------

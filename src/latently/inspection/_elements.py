@@ -12,7 +12,7 @@ _DAY = 86_400.0
 
 
 class Elements(NamedTuple):
-    """What each element of an encoded row means.
+    """Meaning of each element of an encoded row.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How well latents stand for known factors, and which come back with another seed."""
+"""Agreement of latents with known factors, and with the latents of other seeds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MEASURES = ("mig", "disentanglement", "completeness", "informativeness", "sap",
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FactorScores(Tabular):
-    """How well a code stands for known factors; 1 is perfect, 0 is none.
+    """Agreement of a code with known factors, from 0 (none) to 1 (perfect).
 
     Attributes
     ----------

@@ -37,7 +37,7 @@ class ColumnFacts:
 
 @dataclass(frozen=True)
 class TrainingFacts:
-    """How training went.
+    """Summary of the training.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ class BaselineFacts:
 
 @dataclass(frozen=True)
 class SparsityFacts:
-    """How sparse the code of a sparse autoencoder is, on rows held out of training.
+    """Sparsity of the code of a sparse autoencoder on held-out rows.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ class SparsityFacts:
 
 @dataclass(frozen=True, repr=False)
 class ModelFacts(Answer):
-    """What is known of a fitted model without its data.
+    """Description of a fitted model, without its data.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What each latent means: what it moves, where it lies, and a rule that tells it from the row."""
+"""Description of latents: the columns that they change, their distribution, and a rule."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
 
 
 class Move(NamedTuple):
-    """What a column does when the latent rises by one standard deviation.
+    """Change of a column when the latent rises by one standard deviation.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class LatentCard:
 
     @property
     def is_nameable(self) -> bool:
-        """Whether a few words tell it from the row."""
+        """True if a short rule predicts the latent from the row."""
         return self.r2 is not None and self.r2 >= _NAMEABLE
 
     def __str__(self) -> str:

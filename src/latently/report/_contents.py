@@ -1,4 +1,4 @@
-"""What a report says, as plain data, before any of it is drawn."""
+"""Contents of a report as plain data, before they are drawn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What filling a table comes to, column by column."""
+"""Picture of the quality of filled cells, column by column."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class _Places(NamedTuple):
 
 
 class _Hue(NamedTuple):
-    """What colours the rows: one label or amount each, and what these are."""
+    """Labels or amounts that colour the rows, and their names."""
 
     values: NDArray[Any]
     label: str | None

@@ -75,7 +75,7 @@ class Picture(NamedTuple):
 
 @dataclass(eq=False, repr=False)
 class Report:
-    """What a model is worth, as data and as a page.
+    """Evaluation of a model, as data and as a page.
 
     A notebook shows the verdict, the findings and, once the page is saved beside the notebook, the
     page in a frame. The page itself, some 100 kB to 1 MB, never enters the notebook.

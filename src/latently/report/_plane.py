@@ -1,4 +1,4 @@
-"""What the places of a map decode to: images, or a heat map of each column."""
+"""Decoded positions of a map: images, or a heat map of each column."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Scale(NamedTuple):
 
     @property
     def words(self) -> str:
-        """What an axis label says of the scale."""
+        """Words for the scale in an axis label."""
         return "" if self.name == "linear" else ", log scale"
 
     def apply(self, ax: Axes, which: Literal["x", "y"]) -> None:

@@ -1,4 +1,4 @@
-"""What all tasks share: one autoencoder, fitted here or handed over fitted."""
+"""Base class of tasks: one autoencoder, fitted here or given fitted."""
 
 from __future__ import annotations
 

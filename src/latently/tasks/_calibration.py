@@ -1,4 +1,4 @@
-"""What scores of normal rows say of a new score: p-values, cuts and drift."""
+"""Scores of normal rows as a reference for new scores: p-values, thresholds and drift."""
 
 from __future__ import annotations
 

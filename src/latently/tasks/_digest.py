@@ -1,4 +1,4 @@
-"""What is told of the scores of many rows, in memory that does not grow with them."""
+"""Summary of the scores of many rows, in constant memory."""
 
 from __future__ import annotations
 

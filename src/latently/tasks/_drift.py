@@ -36,7 +36,7 @@ _SCORE_CUTS = 2_000
 _ROWS_A_SCORE, _MIN_SCORES = 2, 20
 #: A gap on one side so many times that on the other is a shift; else the spread has changed.
 _ONE_SIDED = 2.0
-#: Smallest p-value that is told.
+#: Smallest p-value that is reported.
 _LEAST = 1e-300
 
 
@@ -71,7 +71,7 @@ class ColumnDrift(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Drift(Tabular):
-    """How later rows differ from those of ``fit``.
+    """Differences between later rows and those of ``fit``.
 
     Printing it gives a line for each column that drifted; ``to_frame`` has all columns.
 

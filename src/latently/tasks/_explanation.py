@@ -68,7 +68,7 @@ class Reason(NamedTuple):
 
 
 class RowReasons(NamedTuple):
-    """What is known of one row.
+    """Explanation of one row.
 
     Attributes
     ----------
@@ -216,7 +216,7 @@ class Explanation(Tabular):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ImageExplanation(Tabular):
-    """Where images differ from what was expected.
+    """Regions in which images differ from their expectation.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What filling a table comes to: how much was missing, how wrong fills are, what they rest on."""
+"""Quality of filled cells: missing shares, expected errors and predictors of each column."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DAY = 86_400.0
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FillReport(Tabular):
-    """What filling the columns of a table comes to.
+    """Quality of the filled cells of each column.
 
     Attributes
     ----------

@@ -26,7 +26,7 @@ _FIRST_WEEKDAY = 3
 
 
 class Phase(NamedTuple):
-    """Where in a cycle a time lies, and where it was expected.
+    """Phase of a time in a cycle, and its expected range.
 
     Attributes
     ----------

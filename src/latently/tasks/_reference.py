@@ -35,7 +35,7 @@ _LARGEST, _MOST_ROWS = 1e300, 2**53
 
 
 class Counts(NamedTuple):
-    """What is counted of some rows.
+    """Counts of the values of some rows.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What a cell should be, given the others of its row: a normal distribution of whole rows."""
+"""Expected value of a cell given the other cells of its row, by a normal distribution."""
 
 from __future__ import annotations
 

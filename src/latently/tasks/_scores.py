@@ -1,4 +1,4 @@
-"""How unusual a row is: one currency, the error of its cells, added up in several ways."""
+"""Anomaly scores of rows, as different sums of the errors of their cells."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _RENEWED = 0.1
 
 
 class Scored(NamedTuple):
-    """What a stream answers about one row.
+    """Result of a stream for one row.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Scored(NamedTuple):
 
 
 class ScoredRows(NamedTuple):
-    """What a stream answers about some rows.
+    """Result of a stream for several rows.
 
     Attributes
     ----------

@@ -19,7 +19,7 @@ _BAND = (5.0, 95.0)
 
 
 class Evidence(NamedTuple):
-    """What a rule may go by.
+    """Scores and labels from which a rule chooses a threshold.
 
     Attributes
     ----------
@@ -108,7 +108,7 @@ class ThresholdRule(Protocol):
 
 
 class Rule(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
-    """What the rules share: parameters that are judged, rows that must be there."""
+    """Base class of rules, which validates parameters and required rows."""
 
     reads_rows: ClassVar[bool] = True
     reads_labels: ClassVar[bool] = False

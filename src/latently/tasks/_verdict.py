@@ -1,4 +1,4 @@
-"""What is known of some rows: how unusual, how probable, and whether that is an anomaly."""
+"""Scores, p-values and flags of rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from latently.estimators import BaseAutoencoder
 
 
 class Verdict(NamedTuple):
-    """What is known of some rows; p-values belong to detectors, flags to a threshold.
+    """Scores of rows, with p-values of detectors and flags if there is a threshold.
 
     Attributes
     ----------
