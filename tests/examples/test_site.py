@@ -104,3 +104,8 @@ def test_the_citation_and_the_package_have_one_version():
     package = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert cited.group(1) == package["version"] == latently.__version__
     assert set(package["urls"]) >= {"Homepage", "Documentation", "Source", "Issues", "Changelog"}
+
+
+def test_no_docstring_begins_with_a_question():
+    tool = runpy.run_path(str(ROOT / "tools" / "language.py"))
+    assert tool["riddles"](list(tool["docstrings"]())) == []

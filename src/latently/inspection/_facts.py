@@ -128,7 +128,7 @@ class ModelFacts(Answer):
     n_weights : int
         Trained numbers.
     training : TrainingFacts
-        How training went.
+        Summary of the training.
     baselines : BaselineFacts or None
         Comparison with mean and PCA; None after ``partial_fit``.
     columns : tuple of ColumnFacts
