@@ -88,13 +88,25 @@ def test_no_more_normal_rows_than_asked_for_raise_alarms(name, n):
         assert np.mean(rates) >= RATE / 2 - error(rates, np.mean(sizes))
 
 
-@pytest.mark.parametrize("name", ["continuous", "counts", "flags", "answers"])
-def test_a_robust_detector_keeps_its_rate(name):
-    rates = []
+@pytest.mark.filterwarnings(COPIES)
+@pytest.mark.parametrize("n", [90, 620])
+@pytest.mark.parametrize("name", [*SAME, *OTHER])
+def test_a_robust_detector_keeps_its_rate(name, n):
+    rates, sizes = [], []
     for seed in range(SEEDS):
-        detector, rng = fitted(SAME[name], seed, 300, robust=True)
-        rates.append((detector.decision_function(SAME[name](rng, NEW)) < 0).mean())
-    assert np.mean(rates) <= RATE + error(rates, 300)
+        detector, rng = fitted(SAME.get(name) or OTHER[name], seed, n, robust=True)
+        new = SAME.get(name, continuous)(rng, NEW)
+        rates.append((detector.decision_function(new) < 0).mean())
+        sizes.append(len(detector.calibration_.scores))
+    assert np.mean(rates) <= RATE + error(rates, np.mean(sizes))
+
+
+@pytest.mark.parametrize("name", ["continuous", "mixed"])
+def test_a_robust_detector_of_many_rows_keeps_its_rate(name):
+    detector, rng = fitted(SAME[name], 0, 3_000, robust=True)
+    assert len(detector.calibration_.scores) == 600  # held out
+    rate = (detector.decision_function(SAME[name](rng, NEW)) < 0).mean()
+    assert rate <= RATE + error([rate, rate], 600)
 
 
 @pytest.mark.parametrize("name", ["continuous", "answers"])

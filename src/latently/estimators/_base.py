@@ -98,6 +98,11 @@ class BaseAutoencoder(
     #: True if images may differ in size from the images of ``fit``.
     takes_any_size: ClassVar[bool] = False
 
+    @property
+    def leaves_out_exactly(self) -> bool:
+        """True if a training row that is left out affects its score by scaling and ranks only."""
+        return True
+
     @abstractmethod
     def fit(self, X: Any, y: Any = None) -> Self:
         """Fit the model to rows."""

@@ -19,6 +19,15 @@ from latently.nn.memory._kernel import Memory
 from latently.nn.memory._single_column import SingleColumnModule
 from latently.nn.memory._stored_rows import MemoryModule, StoredRows
 from latently.nn.memory._views import Ranks, View
+from latently.nn.memory.robust import (
+    Encoder,
+    Histograms,
+    IsolationTrees,
+    LinearResiduals,
+    NeighborDistance,
+    RobustMemoryModule,
+    SmallMemories,
+)
 from latently.nn.variants._sparse import SparseLatent, SparseModule
 
 #: Smaller divisors overflow, and larger numbers overflow in single precision when squared.
@@ -47,6 +56,16 @@ RANGES: dict[type[nn.Module], dict[str, tuple[float, float]]] = {
     MemoryEnsembleModule: {
         "bandwidths": _DIVISOR, "skew": _NUMBER, "level": _NUMBER, "spread": (1e-12, _MOST)
     },
+    RobustMemoryModule: {
+        "level": _NUMBER, "spread": (_LEAST, 1e30), "center_of_sum": _NUMBER,
+        "scale_of_sum": (_LEAST, 1e30),
+    },
+    Encoder: {"center": _NUMBER, "scale": _DIVISOR},
+    Histograms: {"ends": _NUMBER, "rarity": _NUMBER, "usual": _NUMBER},
+    LinearResiduals: {"prediction": (-1e30, 1e30), "weight": _SHARE, "usual": _NUMBER},
+    NeighborDistance: {"least": _DIVISOR},
+    SmallMemories: {"least": _DIVISOR},
+    IsolationTrees: {"threshold": _NUMBER, "depth": (0.0, 1e3), "usual_depth": (0.5, 1e3)},
     ConditionalGaussian: {
         "mean": _NUMBER, "loadings": _NUMBER, "noise": _DIVISOR, "covariance": _NUMBER
     },
@@ -130,6 +149,8 @@ def _check_stored_rows(module: StoredRows) -> None:
     _require(_are_places(module.places, n_rows), "a place of a stored row does not exist")
     ordered = module.fingerprints[1:] >= module.fingerprints[:-1]
     _require(bool(ordered.all()), "the fingerprints are not ascending")
+    if isinstance(module, RobustMemoryModule):
+        module.check()
     if isinstance(module, MemoryModule):
         logs = module.level[-len(module.views) :]
         _require(bool((logs.abs() <= _LARGEST_LOG).all()), "a usual residual is out of range")

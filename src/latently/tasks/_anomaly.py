@@ -63,8 +63,9 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     Scores of rows that the model was not fitted to calibrate it: the p-value of a new row is the
     share of them at least as unusual [1]_. A fifth of the rows, at most 20,000, is held out for
     that. A memory of up to 2,500 rows scores its own rows instead, each left out, and one of up to
-    500 rows uses five folds. A fitted autoencoder is calibrated on all rows given to ``fit``.
-    Copies of a row count once and are kept on one side. Known anomalies are left out of all this.
+    500 rows uses five folds, as does a robust one of up to 2,500. A fitted autoencoder is
+    calibrated on all rows given to ``fit``. Copies of a row count once and are kept on one side.
+    Known anomalies are left out of all this.
 
     Parameters
     ----------
@@ -85,8 +86,8 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         "reconstruction" the mean error of a cell, in nats; "elbo" minus the bound of a variational
         model, in nats. "auto" is "surprise" for a memory, else "energy".
     robust : bool, default=False
-        True for rows of which many are anomalies already: takes
-        ``MemoryAutoencoder(robust=True)``; any other autoencoder refuses it.
+        True for rows of which many are anomalies already. It uses
+        ``MemoryAutoencoder(robust=True)``, and is refused with any other autoencoder.
     threshold : rule or None, default=None
         Which scores are flagged: ``FalseAlarmRate(0.01)``, ``AlertBudget(20)``,
         ``Contamination(0.05)``, ``CostRatio(10)`` or ``FewLabels()``. None flags one normal row in
@@ -388,7 +389,8 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             if n_held:
                 return self._unusual(_rows(data, holding.first_of_units(n_held)[0]))
             given = self._given()
-            if holding.is_cross_fitted and given.judges_own_rows and not _is_fitted(given):
+            own = given.judges_own_rows and not _is_fitted(given)
+            if own and holding.is_cross_fitted(is_exact=given.leaves_out_exactly):
                 return self._cross_fitted(data, holding)
             return self._own_scores(data, *holding.first_of_units(MAX_CALIBRATION_ROWS))
 
@@ -411,7 +413,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         given = self._given()
         if not given.judges_own_rows or _is_fitted(given):
             return None
-        if not holding.is_cross_fitted:
+        if not holding.is_cross_fitted(is_exact=given.leaves_out_exactly):
             return self.calibration_
         with silenced(DataWarning):  # issued by the fit already
             return Calibration.of(self._own_scores(data, *holding.first_of_units(len(data))))

@@ -87,10 +87,17 @@ class Holding(NamedTuple):
         starts = self.starts[: min(n_units, self.n_units) + 1]
         return self.shuffled[starts[:-1]], np.diff(starts)
 
-    @property
-    def is_cross_fitted(self) -> bool:
-        """True if rows are too few for each to be of no account in the fit of a memory."""
-        return _N_FOLDS * MIN_ROWS <= self.n_units <= _MAX_CROSS_FITTED
+    def is_cross_fitted(self, *, is_exact: bool) -> bool:
+        """Return True if rows are calibrated by folds instead of by being left out.
+
+        Parameters
+        ----------
+        is_exact : bool
+            True if a row that is left out affects nothing but the scaling and the ranks. It is
+            then left out, unless the rows are so few that these count.
+        """
+        most = _MAX_CROSS_FITTED if is_exact else _MAX_OWN_ROWS
+        return _N_FOLDS * MIN_ROWS <= self.n_units <= most
 
     def folds(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield places of the rows to fit to, and of one row of each unit to score."""

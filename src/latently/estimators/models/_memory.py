@@ -34,6 +34,7 @@ from latently.estimators.fit._prepare import (
 from latently.estimators.models._common_docs import document
 from latently.nn import Cells, MemoryEnsembleModule, MemoryModule, SingleColumnModule, StoredRows
 from latently.nn.memory import GROUP, tail_rows
+from latently.nn.memory.robust import STORED_ROWS, RobustMemoryModule, n_bins_for
 from latently.preprocessing import MAX_CATEGORIES, LikelihoodChoice
 from latently.training import ENGINE_METHODS, Engine, History
 
@@ -65,9 +66,10 @@ class MemoryAutoencoder(BaseAutoencoder):
         Number of rows to store. "auto" stores all rows, or 2,000 drawn at random if there are
         more. A larger number follows finer structure, at a time proportional to it.
     robust : bool, default=False
-        If True, use an ensemble of 64 sub-sampled memories of eight rows each, for training rows
-        that contain many anomalies. Most of the memories then contain none.
-        ``n_components`` counts the rows of all memories.
+        If True, the score is for training rows that contain many anomalies. In a table it is the
+        sum of five statistics that anomalies hardly change, see ``score_samples``. "auto" then
+        stores 1,250 rows. For images, 64 memories of eight rows each are used, most of which
+        contain no anomaly, and ``n_components`` counts the rows of all memories.
     effort : {"fast", "balanced", "thorough"}, default="balanced"
         Maximum number of rows that "auto" stores: 500, 2,000 or 8,000. It has no effect if
         ``robust`` is True or if there are fewer rows.
@@ -134,6 +136,11 @@ class MemoryAutoencoder(BaseAutoencoder):
         "random_state": ["random_state"],
     }
     judges_own_rows: ClassVar[bool] = True
+
+    @property
+    def leaves_out_exactly(self) -> bool:
+        """True unless ``robust``: a row that is left out still counts in histograms and trees."""
+        return not self.robust
 
     @property
     def is_denoiser(self) -> bool:
@@ -231,27 +238,28 @@ class MemoryAutoencoder(BaseAutoencoder):
 
     def _choose_rows(self, n_rows: int, seed: int) -> Tensor:
         """Return the indices of the rows to store."""
-        if self.robust:
-            n_memories = _N_GROUPS if self.n_components == "auto" else self.n_components // GROUP
-            return _draw_groups(n_rows, max(1, n_memories), seed)
         n_kept = self.n_components
+        if self.robust and len(self.preprocessor_.layout.shape) > 1:
+            n_memories = _N_GROUPS if n_kept == "auto" else n_kept // GROUP
+            return _draw_groups(n_rows, max(1, n_memories), seed)
         if n_kept == "auto":
-            n_kept = scaled(_AUTO_ROWS, self.effort)
+            n_kept = STORED_ROWS if self.robust else scaled(_AUTO_ROWS, self.effort)
         return _draw_places(n_rows, min(n_rows, n_kept), seed)
 
     def _store_rows(self, cells: Cells, others: Cells, seed: int) -> None:
         """Build the module from some rows, and scale its scores by the others."""
         self.n_components_ = len(cells.values)
-        n_calibration = tail_rows(len(others.values), self.preprocessor_.layout.width)
-        module = self._module(self.n_components_, cells.observed is not None, n_calibration)
+        module = self._module(self.n_components_, cells.observed is not None, len(others.values))
         with torch.no_grad():
             module.store(cells, others, torch.Generator().manual_seed(seed))
         self.module_ = module.eval()
 
-    def _module(self, n_rows: int, gaps: bool, n_calibration: int) -> StoredRows:
+    def _module(self, n_rows: int, gaps: bool, n_training: int) -> StoredRows:
         layout = self.preprocessor_.layout
+        if self.robust and len(layout.shape) > 1:
+            return MemoryEnsembleModule(layout, n_rows, gaps, tail_rows(n_training, layout.width))
         if self.robust:
-            return MemoryEnsembleModule(layout, n_rows, gaps, n_calibration)
+            return RobustMemoryModule(layout, n_rows, gaps, n_bins_for(n_training), n_training)
         kind = SingleColumnModule if _is_single(layout) else MemoryModule
         return kind(layout, n_rows, gaps)
 
@@ -260,7 +268,13 @@ class MemoryAutoencoder(BaseAutoencoder):
         if not self.robust and "rarity_of_ends" not in shapes:
             # Files of version 0.1.0 hold single columns as any other table.
             return MemoryModule(self.preprocessor_.layout, n_rows, gaps)
-        return self._module(n_rows, gaps, shapes["tails.ladder"][1] if self.robust else 0)
+        if "tails.ladder" in shapes:  # images, and tables in older files
+            n_tail = shapes["tails.ladder"][1]
+            return MemoryEnsembleModule(self.preprocessor_.layout, n_rows, gaps, n_tail)
+        if "trees.feature" not in shapes:
+            return self._module(n_rows, gaps, n_rows)
+        n_bins, n_leaves = shapes["histograms.rarity"][1] - 1, shapes["trees.depth"][1]
+        return RobustMemoryModule(self.preprocessor_.layout, n_rows, gaps, n_bins, n_leaves)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the normality score of each row, its negative surprise.
@@ -275,8 +289,19 @@ class MemoryAutoencoder(BaseAutoencoder):
         3. Each view is weighted by its power to separate stored rows from stored rows with
            exchanged columns. The largest weighted figure is the surprise.
 
-        With ``robust=True`` the median over the sub-sampled memories is used instead, and the tail
-        probabilities of single columns are added. A single column of numbers has a kernel density
+        With ``robust=True`` the surprise of a row of a table is the sum of five statistics:
+
+        1. The negative log frequencies of its cells in histograms of the columns.
+        2. The residuals of a linear prediction of each cell from the others.
+        3. The log distance to the tenth nearest stored row.
+        4. The mean log distance to the nearest row in 32 memories of 16 rows.
+        5. The score of an isolation forest.
+
+        Each is standardised by its median and interquartile range. A missing category is a
+        category of its own if the training rows have gaps in this column. For images, the median
+        over the sub-sampled memories is used.
+
+        Otherwise, a single column of numbers has a kernel density
         instead, whose tails never become more normal outwards.
 
         Parameters
@@ -300,6 +325,9 @@ class MemoryAutoencoder(BaseAutoencoder):
     def cell_surprise(self, X: Any) -> np.ndarray:
         """Return the squared residual of each cell, in the view of the largest surprise of its row.
 
+        With ``robust=True`` and a table, return what each cell adds to the statistics: its log
+        frequency, its linear residual and its share in the distance to the nearest rows.
+
         Parameters
         ----------
         X : array-like, DataFrame, Table or image stack
@@ -308,7 +336,8 @@ class MemoryAutoencoder(BaseAutoencoder):
         Returns
         -------
         ndarray of shape (n_samples, n_features) or of the images' shape
-            About one for usual cells, in the order of the columns. Zero where a cell is missing.
+            About one for usual cells, zero with ``robust=True``, in the order of the columns. Zero
+            where a cell is missing.
 
         Raises
         ------
