@@ -39,7 +39,7 @@ def detect(
         typer.Option(
             metavar="COL",
             help="Column of labels: 1 or true for an anomaly, 0 or false for a normal row (or -1 "
-            "and 1), empty where unknown. Known anomalies are not learnt from.",
+            "and 1), empty where unknown. Rows like the known anomalies score higher.",
         ),
     ] = None,
     max_epochs: Annotated[

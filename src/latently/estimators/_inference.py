@@ -196,6 +196,12 @@ def surprise_of(module: AutoencoderModule, cells: Cells) -> Tensor:
     return module.surprise(cells)
 
 
+def surprise_by_view_of(module: AutoencoderModule, cells: Cells) -> Tensor:
+    """Return the surprise of each row and the statistics that it is made of."""
+    assert isinstance(module, StoredRows)
+    return module.surprise_by_view(cells)
+
+
 def cell_surprise_of(module: AutoencoderModule, cells: Cells) -> Tensor:
     """Return the surprise of each cell under stored rows."""
     assert isinstance(module, StoredRows)

@@ -53,6 +53,7 @@ CLASSES: dict[str, type] = {
         tasks.EnergyScore,
         tasks.ReconstructionScore,
         tasks.ElboScore,
+        tasks.LabelledScore,
         nn.DenseNetwork,
         nn.ConvNetwork,
         nn.CustomNetwork,

@@ -18,6 +18,7 @@ from latently.tasks._features import FeatureExtractor
 from latently.tasks._fill_report import FillReport
 from latently.tasks._generation import LatentSampler
 from latently.tasks._imputation import AutoencoderImputer, Bounds
+from latently.tasks._labelled import LabelledScore
 from latently.tasks._reference import Reference
 from latently.tasks._repair import Repairs
 from latently.tasks._rubin import Pooled, pool_estimates
@@ -58,6 +59,7 @@ __all__ = [
     "FewLabels",
     "FillReport",
     "ImageExplanation",
+    "LabelledScore",
     "LatentSampler",
     "Period",
     "Pooled",

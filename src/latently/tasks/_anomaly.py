@@ -32,11 +32,12 @@ from latently.tasks._explanation import (
     row_labels,
 )
 from latently.tasks._holding import MAX_CALIBRATION_ROWS, Holding
+from latently.tasks._labelled import Known, LabelledScore, fit_labelled
 from latently.tasks._labels import Labels, read_labels
 from latently.tasks._reference import Reference
 from latently.tasks._repair import Repairs
 from latently.tasks._repeats import Repeats
-from latently.tasks._scores import SCORES, Score, fit_score
+from latently.tasks._scores import SCORES, Score
 from latently.tasks._stream import ScoreStream
 from latently.tasks._thresholds import (
     Contamination,
@@ -155,7 +156,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
 
     _fitted_types: ClassVar[dict[str, type | tuple[type, ...]]] = {
         **AutoencoderTask._fitted_types,
-        "score_": tuple(SCORES.values()),
+        "score_": (*SCORES.values(), LabelledScore),
         "repairs_": (Repairs, type(None)),
         "calibration_": Calibration,
         "rule_": object,
@@ -182,8 +183,9 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         y : array-like of shape (n_samples,) or None, default=None
             Labels: True is an anomaly; so is 1 where the others are 0, and -1 where the others
             are 1. None or NaN is a row without a label, learnt as normal. Known anomalies leave
-            the training rows and the calibration; ``CostRatio`` and ``FewLabels`` choose the cut
-            by all labels. Other numbers, such as classes, are ignored with a warning.
+            the training rows and the calibration. In a table, the score also learns from them:
+            rows like them score higher. ``CostRatio`` and ``FewLabels`` choose the cut by all
+            labels. Other numbers, such as classes, are ignored with a warning.
 
         Returns
         -------
@@ -212,15 +214,20 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         normal = self._distinct(kept)
         holding = Holding.of(normal.rows, normal.units, read_seed(self.random_state))
         n_held = self._count_held(holding)
-        learnt = _rows(normal.rows, holding.learnt(n_held))
+        known = Known.of(data, labels, normal.places)
+        places = holding.learnt(n_held)
+        learnt = _rows(normal.rows, places)
         model = self._fit_autoencoder(X if len(learnt) == len(data) else learnt)
         warn_of_doubts(model, data if isinstance(data, np.ndarray) else data.to_native())
-        self.score_: Score = fit_score(self.scoring, self.autoencoder_, learnt)
+        self.score_: Score = fit_labelled(self.scoring, self.autoencoder_, learnt, known, places)
         self.repairs_ = self._learn_repairs(learnt)
-        self.calibration_ = Calibration.of(self._calibration_scores(normal.rows, holding, n_held))
+        self.calibration_ = Calibration.of(
+            self._calibration_scores(normal.rows, holding, n_held, known)
+        )
         self.reference_ = self._summarised(kept, holding.n_units)
         self.fit_scores_ = None if n_held else self._left_out_scores(normal.rows, holding)
-        self._cut(rule or self._default_rule(), X, labels)
+        rule_here = rule or self._default_rule()
+        self._cut(rule_here, X, labels, self._left_out_known(rule_here, learnt, known, places))
         if isinstance(rule, AlertBudget):
             rule.warn_of_fixed_cut(self.threshold_)
         return self
@@ -246,7 +253,8 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         if self._given().judges_own_rows and not _is_fitted(self._given()):
             repeats = repeats.at_most(2)
         all_kept = len(repeats.kept) == len(data)
-        return _Normal(data if all_kept else take_rows(data, repeats.kept), repeats.units)
+        rows = data if all_kept else take_rows(data, repeats.kept)
+        return _Normal(rows, repeats.units, repeats.kept)
 
     def _learn_repairs(self, learnt: Any) -> Repairs | None:
         layout = self.autoencoder_.preprocessor_.layout
@@ -315,9 +323,13 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             return explain_images(self.cell_scores(X), self.autoencoder_.preprocessor_, scores, cut)
         parts, repaired = explain_rows(self.autoencoder_, self.repairs_, X, n_reasons)
         p_values, index = self.calibration_.p_values(scores), row_labels(X)
+        alike = None
+        if isinstance(self.score_, LabelledScore):
+            likeness = self.score_.likeness(self.autoencoder_, X)
+            alike = likeness.columns(parts["names"], n_reasons)
         return Explanation(
             scores, self._unusual(repaired), cut, **parts, p_values=p_values, index=index,
-            library=container_of(X),
+            alike=alike, library=container_of(X),
         )  # fmt: skip
 
     def set_threshold(self, rule: ThresholdRule, X: Any = None, y: Any = None) -> Self:
@@ -363,12 +375,20 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     def _default_rule(self) -> ThresholdRule:
         return FalseAlarmRate(max(_DEFAULT_RATE, self.calibration_.smallest_rate))
 
-    def _cut(self, rule: ThresholdRule, X: Any, labels: Labels | None) -> Self:
+    def _cut(
+        self,
+        rule: ThresholdRule,
+        X: Any,
+        labels: Labels | None,
+        of_anomalies: np.ndarray | None = None,
+    ) -> Self:
         scores = anomalies = periods = None
         if rule.reads_rows and X is not None:
             rows, periods = rows_and_periods(rule, X, self._names())
             scores = self._unusual(rows)
         if scores is not None and labels is not None and rule.reads_labels:
+            if of_anomalies is not None:
+                scores[labels.anomalies] = of_anomalies
             scores, anomalies = scores[labels.known], labels.anomalies[labels.known]
         threshold = rule.choose(Evidence(self.calibration_, scores, anomalies, periods))
         if scores is not None:
@@ -383,24 +403,39 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             return 0
         return holding.n_spared(judges_own_rows=given.judges_own_rows)
 
-    def _calibration_scores(self, data: Any, holding: Holding, n_held: int) -> np.ndarray:
+    def _left_out_known(
+        self, rule: ThresholdRule, learnt: Any, known: Known | None, places: np.ndarray
+    ) -> np.ndarray | None:
+        """Return the scores of known anomalies as if they were new, where the rule reads them."""
+        if known is None or not rule.reads_labels or not isinstance(self.score_, LabelledScore):
+            return None
+        here = known._replace(normal=known.normal[places])
+        return self.score_.left_out(self.autoencoder_, learnt, here)
+
+    def _calibration_scores(
+        self, data: Any, holding: Holding, n_held: int, known: Known | None
+    ) -> np.ndarray:
         # Categories that occur only in the calibration rows are no surprise.
         with silenced(DataWarning):
             if n_held:
                 return self._unusual(_rows(data, holding.first_of_units(n_held)[0]))
             given = self._given()
+            is_exact = given.leaves_out_exactly and known is None
             own = given.judges_own_rows and not _is_fitted(given)
-            if own and holding.is_cross_fitted(is_exact=given.leaves_out_exactly):
-                return self._cross_fitted(data, holding)
+            if (own or known is not None) and holding.is_cross_fitted(is_exact=is_exact):
+                return self._cross_fitted(data, holding, known)
             return self._own_scores(data, *holding.first_of_units(MAX_CALIBRATION_ROWS))
 
-    def _cross_fitted(self, data: Any, holding: Holding) -> np.ndarray:
-        """Return the score of each row by a memory of the four fifths that it is not in."""
-        scores = []
+    def _cross_fitted(self, data: Any, holding: Holding, known: Known | None) -> np.ndarray:
+        """Return the score of each row by what is fitted to the four fifths that it is not in."""
+        scores, is_fitted = [], _is_fitted(self._given())
         for others, held in holding.folds():
             rows = _rows(data, others)
-            judge = self._fresh(self.autoencoder).fit(rows)
-            score = fit_score(self.scoring, judge, rows)
+            if is_fitted:
+                judge = self.autoencoder_._leaving_out(2)
+            else:
+                judge = self._fresh(self.autoencoder).fit(rows)
+            score = fit_labelled(self.scoring, judge, rows, known, others)
             scores.append(score.rows(judge, _rows(data, held)))
         return np.concatenate(scores)
 
@@ -783,10 +818,11 @@ def _n_rows(X: Any) -> int:
 
 
 class _Normal(NamedTuple):
-    """Rows to learn from, and which of them are copies of each other."""
+    """Rows to learn from, which of them are copies of each other, and where they were."""
 
     rows: Any
     units: np.ndarray
+    places: np.ndarray
 
 
 def _without_anomalies(data: Any, labels: Labels | None) -> Any:

@@ -84,6 +84,8 @@ class RowReasons(NamedTuple):
         Share of normal rows that would score as high.
     label : object
         The label of the row in the user's frame; its place where it has none.
+    alike : tuple of str or None, default=None
+        The columns by which the row is like the anomalies marked in ``fit``; None if it is not.
     """
 
     row: int
@@ -92,9 +94,14 @@ class RowReasons(NamedTuple):
     reasons: tuple[Reason, ...]
     p_value: float
     label: Any
+    alike: tuple[str, ...] | None = None
 
     def __str__(self) -> str:
-        why = "; ".join(map(str, self.reasons)) or "no column stands out"
+        reasons = list(map(str, self.reasons))
+        if self.alike is not None:
+            columns = f" in {', '.join(self.alike)}" if self.alike else ""
+            reasons.append(f"like the anomalies you marked{columns}")
+        why = "; ".join(reasons) or "no column stands out"
         scores = f"anomaly score {self.anomaly_score:.3g}, {self.repaired:.3g} repaired"
         return f"row {self.label}, {scores}: {why}"
 
@@ -135,6 +142,9 @@ class Explanation(Tabular):
         Share of normal rows that would score as high.
     index : list or None, default=None
         The labels of the rows in the user's frame; None counts them.
+    alike : list of tuple of str or None, or None, default=None
+        The columns by which each row is like the anomalies marked in ``fit``, None for a row that
+        is not. None if none were marked.
     library : {"numpy", "pandas", "polars", "pyarrow"}
         Of the rows.
     """
@@ -153,6 +163,7 @@ class Explanation(Tabular):
     phases: list[list[Phase | None]]
     p_values: np.ndarray
     index: list[Any] | None = None
+    alike: list[tuple[str, ...] | None] | None = None
     library: Container = "numpy"
 
     def columns(self) -> dict[str, list[Any]]:
@@ -175,7 +186,8 @@ class Explanation(Tabular):
         reasons = tuple(self._reason(row, rank) for rank in ranks)
         label = row if self.index is None else self.index[row]
         scores = float(self.scores[row]), float(self.repaired_scores[row])
-        return RowReasons(row, *scores, reasons, float(self.p_values[row]), label)
+        alike = None if self.alike is None else self.alike[row]
+        return RowReasons(row, *scores, reasons, float(self.p_values[row]), label, alike)
 
     def _reason(self, row: int, rank: int) -> Reason:
         place = int(self.guilty[row, rank])

@@ -32,11 +32,6 @@ def is_positive(matrix: np.ndarray) -> bool:
 class Score(Protocol):
     """A way to judge rows by a fitted autoencoder."""
 
-    @classmethod
-    def fit(cls, autoencoder: BaseAutoencoder, X: Any) -> Self:
-        """Learn from rows, mostly normal, what the score needs."""
-        ...
-
     def rows(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
         """Return how unusual each row is, shape (n_samples,); higher is worse."""
         ...
@@ -45,13 +40,33 @@ class Score(Protocol):
         """Return what each cell contributes, in the user's order of columns."""
         ...
 
+    def views(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
+        """Return ``rows`` and the statistics that they are made of, (n_samples, 1 + n_views)."""
+        ...
+
     def check_consistent(self, autoencoder: BaseAutoencoder | None = None) -> None:
         """Raise LatentlyError if the score is not one of this autoencoder."""
         ...
 
 
+class UnlabelledScore(Score, Protocol):
+    """A score that is learnt from rows without labels."""
+
+    @classmethod
+    def fit(cls, autoencoder: BaseAutoencoder, X: Any) -> Self:
+        """Learn from rows, mostly normal, what the score needs."""
+        ...
+
+
+class OneView:
+    """A score that is made of no other statistics than itself."""
+
+    def views(self: Score, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
+        return np.repeat(self.rows(autoencoder, X)[:, None], 2, axis=1)
+
+
 @dataclass(frozen=True)
-class ReconstructionScore:
+class ReconstructionScore(OneView):
     """The mean half deviance of a row's cells, in nats a column."""
 
     @classmethod
@@ -106,13 +121,17 @@ class SurpriseScore:
         assert isinstance(autoencoder, MemoryAutoencoder)
         return autoencoder.cell_surprise(X)
 
+    def views(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
+        assert isinstance(autoencoder, MemoryAutoencoder)
+        return autoencoder.surprise_by_view(X)
+
     def check_consistent(self, autoencoder: BaseAutoencoder | None = None) -> None:
         if autoencoder is not None:
             self.fit(autoencoder, None)
 
 
 @dataclass(frozen=True, eq=False)
-class EnergyScore:
+class EnergyScore(OneView):
     r"""The Mahalanobis length of the residual, :math:`r^T \Sigma^{-1} r` a column.
 
     A residual counts by what residuals of training rows are like: one in a column that is always
@@ -180,7 +199,7 @@ class EnergyScore:
 
 
 #: The scores by name.
-SCORES: dict[str, type[Score]] = {
+SCORES: dict[str, type[UnlabelledScore]] = {
     "reconstruction": ReconstructionScore,
     "energy": EnergyScore,
     "elbo": ElboScore,

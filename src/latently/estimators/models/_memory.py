@@ -21,7 +21,7 @@ from latently._validation import (
     read_input,
 )
 from latently.estimators._base import BaseAutoencoder
-from latently.estimators._inference import cell_surprise_of, surprise_of
+from latently.estimators._inference import cell_surprise_of, surprise_by_view_of, surprise_of
 from latently.estimators.fit._effort import EFFORT_CONSTRAINT, Effort, scaled
 from latently.estimators.fit._prepare import (
     MAX_CATEGORIES_CONSTRAINT,
@@ -346,6 +346,28 @@ class MemoryAutoencoder(BaseAutoencoder):
         """
         check_fitted(self)
         return self.preprocessor_.in_order(self._infer(X, cell_surprise_of))
+
+    def surprise_by_view(self, X: Any) -> np.ndarray:
+        """Return the surprise of each row, and the statistics that it is made of.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Table or image stack
+            Rows with the columns of ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, 1 + n_views)
+            Minus ``score_samples``, then each standardised statistic: zero for usual rows, higher
+            for unusual ones. A single column, and images with ``robust=True``, have one.
+
+        Raises
+        ------
+        DataError
+            If the rows cannot be used.
+        """
+        check_fitted(self)
+        return self._infer(X, surprise_by_view_of)
 
     def _leaving_out(self, n_copies: int) -> Self:
         other = copy.copy(self)

@@ -181,6 +181,10 @@ class StoredRows(AutoencoderModule):
         """Return the anomaly score of each row, shape (batch,). Higher is more anomalous."""
         raise NotImplementedError
 
+    def surprise_by_view(self, cells: Cells) -> Tensor:
+        """Return the surprise, then the statistics that it is made of, (batch, 1 + n_views)."""
+        return self.surprise(cells)[:, None].expand(-1, 2)
+
     def cell_surprise(self, cells: Cells) -> Tensor:
         """Return the anomaly score of each cell, shape (batch, n_columns)."""
         raise NotImplementedError
@@ -320,9 +324,12 @@ class MemoryModule(StoredRows):
 
         It is in standard deviations of the weighted statistic, and zero for a typical row.
         """
-        return (
-            self._weighed(self._view_scores(cells, self.left_out(cells)), cells).amax(0) - _OFFSET
-        )
+        return self._weighed(self._deviations(cells)).amax(0) - _OFFSET
+
+    def surprise_by_view(self, cells: Cells) -> Tensor:
+        deviations = self._deviations(cells)
+        surprise = self._weighed(deviations).amax(0) - _OFFSET
+        return torch.cat([surprise[None], deviations]).T
 
     def cell_surprise(self, cells: Cells) -> Tensor:
         """Return the squared residual of each cell in the view with the largest statistic.
@@ -330,15 +337,22 @@ class MemoryModule(StoredRows):
         The unit is the median squared residual of that view. The shape is (batch, n_columns).
         """
         scores = self._view_scores(cells, self.left_out(cells))
-        view = self._weighed(scores, cells).argmax(0) % len(self.views)
+        deviations = self._standardised(scores, cells)
+        view = self._weighed(deviations).argmax(0) % len(self.views)
         usual = self.level[-len(self.views) :, 0].exp()
         return scores.squares[view, torch.arange(len(view))] / usual[view][:, None]
 
-    def _weighed(self, scores: ViewScores, cells: Cells) -> Tensor:
+    def _deviations(self, cells: Cells) -> Tensor:
+        return self._standardised(self._view_scores(cells, self.left_out(cells)), cells)
+
+    def _standardised(self, scores: ViewScores, cells: Cells) -> Tensor:
         deviations = (scores.statistics - self.level) / self.spread
-        if cells.observed is not None:
-            # A row without observed cells gets the score of a typical row.
-            deviations = torch.where(cells.observed.any(1), deviations, 0.0)
+        if cells.observed is None:
+            return deviations
+        # A row without observed cells gets the score of a typical row.
+        return torch.where(cells.observed.any(1), deviations, 0.0)
+
+    def _weighed(self, deviations: Tensor) -> Tensor:
         return self.worth * (_OFFSET + deviations)
 
 

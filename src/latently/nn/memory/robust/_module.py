@@ -116,15 +116,16 @@ class RobustMemoryModule(StoredRows):
 
         It is in standard deviations of the sum, and zero for a typical row.
         """
-        score = (self._sum(self.view_scores(cells)) - self.center_of_sum) / self.scale_of_sum
-        if cells.observed is None:
-            return score
-        # A row without observed cells gets the score of a typical row.
-        return torch.where(cells.observed.any(1), score, 0.0)
+        return self.surprise_by_view(cells)[:, 0]
 
-    def view_scores(self, cells: Cells) -> Tensor:
-        """Return the standardised statistics of each row, shape (5, batch)."""
-        return self._standardised(self._statistics(cells, self.left_out(cells)))
+    def surprise_by_view(self, cells: Cells) -> Tensor:
+        deviations = self._standardised(self._statistics(cells, self.left_out(cells)))
+        surprise = (self._sum(deviations) - self.center_of_sum) / self.scale_of_sum
+        by_view = torch.cat([surprise[None], deviations]).T
+        if cells.observed is None:
+            return by_view
+        # A row without observed cells gets the score of a typical row.
+        return torch.where(cells.observed.any(1)[:, None], by_view, 0.0)
 
     def cell_surprise(self, cells: Cells) -> Tensor:
         """Return what each cell adds to the statistics that depend on cells, (batch, n_columns).
