@@ -188,7 +188,7 @@ def run_features(options: Options) -> Iterator[Record]:
     def ours(size: int, seed: int) -> Coder:
         model = latently.FeatureExtractor(random_state=seed)
         if options.quick:
-            model.autoencoder = model._default_autoencoder().set_params(max_epochs=1)
+            model.autoencoder = latently.tasks.default_autoencoder(model).set_params(max_epochs=1)
         return model
 
     for name in ("letter", "pendigits", "mnist"):

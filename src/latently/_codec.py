@@ -32,8 +32,8 @@ class Stateful(Protocol):
     """Protocol of an estimator that can be serialized: its parameters and its fitted state."""
 
     def get_params(self, deep: bool = ...) -> dict[str, Any]: ...
-    def _fitted_state(self) -> dict[str, Any]: ...
-    def _restore(self, state: dict[str, Any]) -> None: ...
+    def __latently_state__(self) -> dict[str, Any]: ...
+    def __latently_restore__(self, state: dict[str, Any] | None) -> None: ...
 
 
 def to_plain(value: Any, arrays: Arrays, path: str = "") -> Any:
@@ -88,7 +88,7 @@ def _plain_object(value: Any, arrays: Arrays, path: str) -> dict[str, Any]:
             "params": {part: _foreign_part(value, part) for part in vars(value)},
         }
     plain = {"~class": name, "params": _plain_dict(_contents(value, path), arrays, path)}
-    state = value._fitted_state() if hasattr(value, "_fitted_state") else {}
+    state = value.__latently_state__() if hasattr(value, "__latently_state__") else {}
     return {**plain, "fitted": _plain_dict(state, arrays, path)} if state else plain
 
 
@@ -200,11 +200,19 @@ def _object(value: dict[str, Any], arrays: Any, classes: Mapping[str, type]) -> 
         raise ModelFileError(f"The model's {name} has wrong parameters.", "config") from None
     if is_dataclass(made) and not hasattr(made, "get_params"):
         _check_record(made, name)
-    if hasattr(made, "_check_parameters"):
-        made._check_parameters()
-    if "fitted" in value:
-        made._restore({k: from_plain(v, arrays, classes) for k, v in value["fitted"].items()})
+    if hasattr(made, "__latently_restore__"):
+        made.__latently_restore__(_state(value, arrays, classes))
+    elif "fitted" in value:
+        raise ModelFileError(f"The model's {name} has entries of unknown names.", "config")
     return made
+
+
+def _state(
+    value: dict[str, Any], arrays: Any, classes: Mapping[str, type]
+) -> dict[str, Any] | None:
+    if "fitted" not in value:
+        return None
+    return {k: from_plain(v, arrays, classes) for k, v in value["fitted"].items()}
 
 
 def check_known(name: Any, classes: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from latently import MaskedAutoencoder
-from latently.estimators import filled_of
+from latently.estimators import filled_of, fitted_of
 from latently.exceptions import DataError, ParameterError
 from tests.contract.samples import matrix, stack
 
@@ -17,7 +17,7 @@ def holed(X, rate=0.25, seed=1):
 
 
 def fill(model, X):
-    return model.preprocessor_.decode(model._infer(X, filled_of))
+    return model.preprocessor_.decode(fitted_of(model).infer(X, filled_of))
 
 
 def relative_error(filled, X, gaps):

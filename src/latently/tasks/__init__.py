@@ -1,7 +1,7 @@
 """Uses of an autoencoder, each with scikit-learn's contract."""
 
 from latently.tasks._anomaly import AnomalyDetector
-from latently.tasks._base import AutoencoderTask
+from latently.tasks._base import AutoencoderTask, default_autoencoder
 from latently.tasks._budgets import AlertBudget, Period, periods_of
 from latently.tasks._calibration import Calibration, DriftTest, benjamini_hochberg
 from latently.tasks._denoising import AutoencoderDenoiser
@@ -78,6 +78,7 @@ __all__ = [
     "pool_estimates",
     "Verdict",
     "autoencoder_of",
+    "default_autoencoder",
     "codes",
     "contributions",
     "judge",

@@ -15,7 +15,14 @@ from sklearn.frozen import FrozenEstimator
 from latently._notices import each_once, silenced, warn
 from latently._sklearn import HasMethods, Interval, StrOptions, check_parameters
 from latently._validation import MIN_ROWS, check_fitted, read_input, read_seed
-from latently.estimators import BaseAutoencoder, MemoryAutoencoder, by_pieces, take_rows
+from latently.estimators import (
+    BaseAutoencoder,
+    MemoryAutoencoder,
+    by_pieces,
+    fitted_of,
+    tags_of,
+    take_rows,
+)
 from latently.exceptions import DataError, DataWarning, DriftWarning, ParameterError
 from latently.preprocessing import TablePreprocessor, warn_of_far_rows
 from latently.schema import container_of
@@ -242,7 +249,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
                 f"{words}Repetitions count once in the calibration. Leave them out if they are no "
                 "observations of their own."
             )
-        if self._given().judges_own_rows and not _is_fitted(self._given()):
+        if tags_of(self._given()).judges_own_rows and not _is_fitted(self._given()):
             repeats = repeats.at_most(2)
         all_kept = len(repeats.kept) == len(data)
         return _Normal(data if all_kept else take_rows(data, repeats.kept), repeats.units)
@@ -252,7 +259,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         if len(layout.shape) > 1:
             return None
         with silenced(DataWarning):  # issued by the fit already
-            return Repairs.fit(self.autoencoder_._read(learnt), layout)
+            return Repairs.fit(fitted_of(self.autoencoder_).read(learnt), layout)
 
     def _reference(self) -> Reference | None:
         """Return the summaries of the columns; older model files hold none."""
@@ -380,7 +387,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         given = self._given()
         if _is_fitted(given):
             return 0
-        return holding.n_spared(judges_own_rows=given.judges_own_rows)
+        return holding.n_spared(judges_own_rows=tags_of(given).judges_own_rows)
 
     def _calibration_scores(self, data: Any, holding: Holding, n_held: int) -> np.ndarray:
         # Categories that occur only in the calibration rows are no surprise.
@@ -388,7 +395,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             if n_held:
                 return self._unusual(_rows(data, holding.first_of_units(n_held)[0]))
             given = self._given()
-            if holding.is_cross_fitted and given.judges_own_rows and not _is_fitted(given):
+            if holding.is_cross_fitted and tags_of(given).judges_own_rows and not _is_fitted(given):
                 return self._cross_fitted(data, holding)
             return self._own_scores(data, *holding.first_of_units(MAX_CALIBRATION_ROWS))
 
@@ -409,7 +416,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         scores may lie elsewhere.
         """
         given = self._given()
-        if not given.judges_own_rows or _is_fitted(given):
+        if not tags_of(given).judges_own_rows or _is_fitted(given):
             return None
         if not holding.is_cross_fitted:
             return self.calibration_
@@ -425,7 +432,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         scores = np.empty(len(places))
         for chosen, n_left_out in ((n_copies == 1, 2), (n_copies > 1, len(data))):
             if chosen.any():
-                judge = self.autoencoder_._leaving_out(n_left_out)
+                judge = fitted_of(self.autoencoder_).leaving_out(n_left_out)
                 scores[chosen] = self.score_.rows(judge, _rows(data, places[chosen]))
         return scores
 
@@ -702,7 +709,9 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         """
         if not self.__sklearn_is_fitted__():
             return self.fit(X, y)
-        data = read_input(copy.copy(self), X, reset=False, fitted_on=self.autoencoder_._fitted_on)
+        data = read_input(
+            copy.copy(self), X, reset=False, fitted_on=fitted_of(self.autoencoder_).container
+        )
         labels = read_labels(y, len(data), strict=self.rule_.reads_labels)
         unlabelled = np.ones(len(data), bool) if labels is None else ~labels.anomalies
         scores = self._unusual(X)
@@ -713,7 +722,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             preprocessor, reference = self.autoencoder_.preprocessor_, self._reference()
             if reference is not None and isinstance(preprocessor, TablePreprocessor):
                 self.reference_ = reference.extended(preprocessor, take_rows(data, normal))
-            if self.autoencoder_.judges_own_rows:
+            if tags_of(self.autoencoder_).judges_own_rows:
                 scores = self._unusual(X)  # the cut is for the new memory, not for the old one
         if unlabelled.any():
             tamed = self.calibration_.tamed(scores[unlabelled])

@@ -14,7 +14,9 @@ from torch import Tensor
 
 from latently._sklearn import HasMethods, Interval, StrOptions
 from latently._validation import MIN_ROWS, Input, read_input
-from latently.estimators._base import BaseAutoencoder, seeded
+from latently.estimators._base import BaseAutoencoder
+from latently.estimators._protocol import AutoencoderTags, FillQuality, Fitted, ModelT, fitted_of
+from latently.estimators._seeding import seeded
 from latently.estimators.fit._effort import EFFORT_CONSTRAINT, Effort, scaled
 from latently.estimators.fit._prepare import (
     LIMIT_CONSTRAINTS,
@@ -183,6 +185,7 @@ class MaskedAutoencoder(BaseAutoencoder):
         "random_state": ["random_state"],
         "verbose": ["boolean"],
     }
+    _searched: ClassVar[dict[str, Any]] = {"hidden_size": (32, 256, "log"), "n_networks": (1, 6)}
 
     def fit(self, X: Any, y: Any = None, *, checkpoint: str | Path | None = None) -> Self:
         """Learn to predict each cell from the others.
@@ -253,7 +256,7 @@ class MaskedAutoencoder(BaseAutoencoder):
         """
         if not hasattr(self, "module_"):
             return self.fit(X)
-        data = _check_table(read_input(self, X, reset=False, fitted_on=self._fitted_on))
+        data = _check_table(fitted_of(self).validate(X))
         cells = encode(self.preprocessor_, data, fitting=True)
         self.preprocessor_ = extended_preprocessor(self.preprocessor_, cells)
         rows = to_training_data(cells, None, None)
@@ -341,9 +344,13 @@ class MaskedAutoencoder(BaseAutoencoder):
         )
         return self._module(torch.zeros(self.preprocessor_.layout.width), size)
 
-    def __sklearn_tags__(self) -> Any:
+    def __latently_fitted__(self) -> Fitted[Self]:
+        return _FittedMasked(self)
+
+    def __sklearn_tags__(self) -> AutoencoderTags:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = False
+        tags.predicts_cells = True
         return tags
 
     def summary(self) -> str:
@@ -358,6 +365,14 @@ class MaskedAutoencoder(BaseAutoencoder):
         error = module.error.nanmean()
         held = "no cell was held out" if math.isnan(error) else f"mean error {float(error):.3f}"
         return f"{super().summary()}\ncells held out, in standard deviations or shares: {held}"
+
+
+class _FittedMasked(Fitted[ModelT]):
+    """Inner protocol of a masked autoencoder, which measures its predictions."""
+
+    def fill_quality(self) -> FillQuality:
+        module = cast(MaskedModule, self.model.module_)
+        return FillQuality(module.error, module.reliance)
 
 
 def _automatic_trees(n_columns: int) -> int:

@@ -22,6 +22,7 @@ from latently._validation import (
 )
 from latently.estimators._base import BaseAutoencoder
 from latently.estimators._inference import cell_surprise_of, surprise_of
+from latently.estimators._protocol import AutoencoderTags, Fitted, ModelT, fitted_of
 from latently.estimators.fit._effort import EFFORT_CONSTRAINT, Effort, scaled
 from latently.estimators.fit._prepare import (
     MAX_CATEGORIES_CONSTRAINT,
@@ -133,12 +134,10 @@ class MemoryAutoencoder(BaseAutoencoder):
         "engine": [str, HasMethods(ENGINE_METHODS)],
         "random_state": ["random_state"],
     }
-    judges_own_rows: ClassVar[bool] = True
-
-    @property
-    def is_denoiser(self) -> bool:
-        """True unless ``robust``: a single memory reconstructs by the least-squares denoiser."""
-        return not self.robust
+    _searched: ClassVar[dict[str, Any]] = {
+        "n_components": (250, 8_000, "log"),
+        "robust": [False, True],
+    }
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Store rows that reconstruct others.
@@ -207,7 +206,7 @@ class MemoryAutoencoder(BaseAutoencoder):
         """
         if not hasattr(self, "module_"):
             return self.fit(X)
-        data = read_input(self, X, reset=False, fitted_on=self._fitted_on)
+        data = fitted_of(self).validate(X)
         data = in_canonical_order(data, None, None).data
         cells = encode(self.preprocessor_, data)
         self.preprocessor_ = extended_preprocessor(self.preprocessor_, cells)
@@ -294,8 +293,7 @@ class MemoryAutoencoder(BaseAutoencoder):
         DataError
             If the rows cannot be used.
         """
-        check_fitted(self)
-        return -self._infer(X, surprise_of)
+        return -fitted_of(self).infer(X, surprise_of)
 
     def cell_surprise(self, X: Any) -> np.ndarray:
         """Return the squared residual of each cell, in the view of the largest surprise of its row.
@@ -315,13 +313,7 @@ class MemoryAutoencoder(BaseAutoencoder):
         DataError
             If the rows cannot be used.
         """
-        check_fitted(self)
-        return self.preprocessor_.in_order(self._infer(X, cell_surprise_of))
-
-    def _leaving_out(self, n_copies: int) -> Self:
-        other = copy.copy(self)
-        other.module_ = cast(StoredRows, self.module_).leaving_out(n_copies)
-        return other
+        return self.preprocessor_.in_order(fitted_of(self).infer(X, cell_surprise_of))
 
     def summary(self) -> str:
         """Describe the fitted model in one line.
@@ -337,6 +329,25 @@ class MemoryAutoencoder(BaseAutoencoder):
             f"{type(self).__name__}: {n_columns:,} columns, {self.n_components_:,} stored rows; "
             f"effort: {self.effort}"
         )
+
+    def __latently_fitted__(self) -> Fitted[Self]:
+        return _FittedMemory(self)
+
+    def __sklearn_tags__(self) -> AutoencoderTags:
+        tags = super().__sklearn_tags__()
+        tags.scorings = ("surprise", "energy", "reconstruction")
+        tags.judges_own_rows = True
+        tags.is_denoiser = not self.robust  # one memory is the denoiser of least squared error
+        return tags
+
+
+class _FittedMemory(Fitted[ModelT]):
+    """Inner protocol of a memory, whose stored rows can be left out."""
+
+    def leaving_out(self, n_copies: int) -> ModelT:
+        model = copy.copy(self.model)
+        model.module_ = cast(StoredRows, self.model.module_).leaving_out(n_copies)
+        return model
 
 
 def _draw_places(n_rows: int, n_wanted: int, seed: int) -> Tensor:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, cast
+from typing import Any, ClassVar, Literal, Self, TypeVar, cast
 
 import numpy as np
 import torch
@@ -20,8 +20,16 @@ from latently._validation import (
     check_images,
     read_input,
 )
-from latently.estimators._base import BaseAutoencoder, SupportName, rounding_of, seeded
+from latently.estimators._base import BaseAutoencoder
 from latently.estimators._inference import Question, ask, cell_errors, module_for, reconstruction_of
+from latently.estimators._protocol import (
+    AutoencoderTags,
+    Fitted,
+    SupportName,
+    fitted_of,
+    rounding_of,
+)
+from latently.estimators._seeding import seeded
 from latently.estimators.fit._effort import EFFORT_CONSTRAINT, Effort, scaled
 from latently.estimators.fit._patches import cut_patches
 from latently.estimators.fit._prepare import (
@@ -185,12 +193,9 @@ class UNetAutoencoder(BaseAutoencoder):
         "random_state": ["random_state"],
         "verbose": ["boolean"],
     }
-    takes_any_size: ClassVar[bool] = True
-
-    @property
-    def is_denoiser(self) -> bool:
-        """True, because a U-net is trained with noise."""
-        return True
+    _searched: ClassVar[dict[str, Any]] = {
+        "channels": [(8, 16), (16, 32), (16, 32, 64), (32, 64, 128)]
+    }
 
     # ------------------------------------------------------------------ fitting
     def fit(self, X: Any, y: Any = None, *, checkpoint: str | Path | None = None) -> Self:
@@ -446,17 +451,6 @@ class UNetAutoencoder(BaseAutoencoder):
             return images.decode(flat, rounding=rounding)
         return images.decode_beside(flat, values, rounding=rounding)
 
-    def _read(self, X: Any, *, fitting: bool = False) -> Cells:
-        stacks = self._read_stacks(X, reset=False)
-        if len(stacks) > 1:
-            raise DataError("The images must have one size, got several. Give images of one size.")
-        return _cells(self._unbounded, stacks[0])
-
-    def _infer(self, X: Any, question: Question) -> np.ndarray:
-        stacks = self._read_stacks(X, reset=False)
-        answers = [self._ask(_cells(self._unbounded, stack), question) for stack in stacks]
-        return np.concatenate(answers)
-
     def reconstruction_error(self, X: Any, *, per_feature: bool = False) -> np.ndarray:
         """Return the reconstruction error of each image or of each pixel.
 
@@ -480,8 +474,9 @@ class UNetAutoencoder(BaseAutoencoder):
         """
         if not per_feature:
             return super().reconstruction_error(X)
-        cells = self._read(X)
-        errors = self._ask(cells, cell_errors)
+        inner = fitted_of(self)
+        cells = inner.read(X)
+        errors = inner.ask(cells, cell_errors)
         return self._images.of_size(*cells.values.shape[2:]).in_order(errors)
 
     def inverse_transform(self, X: ArrayLike, *, support: SupportName = "column") -> Any:
@@ -504,10 +499,31 @@ class UNetAutoencoder(BaseAutoencoder):
             "reconstruct, or a ConvolutionalAutoencoder."
         )
 
-    def __sklearn_tags__(self) -> Any:
+    def __latently_fitted__(self) -> Fitted[Self]:
+        return _FittedImages(self)
+
+    def __sklearn_tags__(self) -> AutoencoderTags:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False
+        tags.takes_any_size = tags.is_denoiser = True
         return tags
+
+
+UNetT = TypeVar("UNetT", bound=UNetAutoencoder)
+
+
+class _FittedImages(Fitted[UNetT]):
+    """Inner protocol of a U-net, which takes images of several sizes."""
+
+    def read(self, X: Any, *, fitting: bool = False) -> Cells:
+        stacks = self.model._read_stacks(X, reset=False)
+        if len(stacks) > 1:
+            raise DataError("The images must have one size, got several. Give images of one size.")
+        return _cells(self.model._unbounded, stacks[0])
+
+    def infer(self, X: Any, question: Question) -> np.ndarray:
+        stacks, images = self.model._read_stacks(X, reset=False), self.model._unbounded
+        return np.concatenate([self.ask(_cells(images, stack), question) for stack in stacks])
 
 
 def _in_canonical_order(
