@@ -67,7 +67,7 @@ class UNetAutoencoder(BaseAutoencoder):
         Corruption of the inputs, applied in training only. None uses normal noise with a standard
         deviation of up to half the range, drawn for each patch, so that the noise level need not
         be known. With ``enlarge`` above 1, None uses ``Downsampling``. In ``fit_pairs``, None
-        applies no corruption. Blind training never applies one.
+        applies no corruption. Must be None in blind training.
     channels : tuple of int, default=(16, 32, 64)
         Number of feature maps at full, half, quarter size and so on. More levels have a larger
         receptive field and cost more time.
@@ -222,7 +222,7 @@ class UNetAutoencoder(BaseAutoencoder):
         """
         stacks = self._read_stacks(X, reset=True)
         with checkpointing(checkpoint):
-            return self._fit(stacks, stacks, None if self.blind else self._noise())
+            return self._fit(stacks, stacks, self._noise())
 
     def fit_pairs(self, X: Any, target: Any, *, checkpoint: str | Path | None = None) -> Self:
         """Train the network to map each image of ``X`` to the image of ``target`` at its place.
@@ -313,7 +313,7 @@ class UNetAutoencoder(BaseAutoencoder):
                 f"Images must be at least as large as the patches of fit, {sides[0]} x {sides[1]}. "
                 "Leave out smaller ones."
             )
-        corruption = None if self.blind else self._noise()
+        corruption = self._noise()
         with seeded(self._next_seed):
             rows = cut_patches(noisy, clean, sides, self._augments)
             options = chunk_options(self._plan(rows), rows.n_rows, self._next_seed)
@@ -321,7 +321,14 @@ class UNetAutoencoder(BaseAutoencoder):
         self._next_seed += 1
         return self
 
-    def _noise(self) -> Corruption:
+    def _noise(self) -> Corruption | None:
+        if self.blind:
+            if self.corruption is not None:
+                raise ParameterError(
+                    f"corruption must be None if blind=True, got {self.corruption!r}. Pass noisy "
+                    "images alone to blind training."
+                )
+            return None
         if self.corruption is not None:
             return self.corruption
         return Downsampling(self.enlarge) if self.enlarge > 1 else GaussianNoise((0.0, 0.5))
