@@ -33,7 +33,7 @@ from latently.estimators.fit._prepare import (
 )
 from latently.estimators.fit._run_loop import run_loop
 from latently.estimators.models._common_docs import document
-from latently.exceptions import DataError
+from latently.exceptions import DataError, ParameterError
 from latently.nn import Cells, Corruption, Downsampling, GaussianNoise, UNetModule, larger
 from latently.nn._layers import check_sizes
 from latently.preprocessing import ImagePreprocessor, LikelihoodChoice
@@ -245,10 +245,16 @@ class UNetAutoencoder(BaseAutoencoder):
 
         Raises
         ------
+        ParameterError
+            If ``blind=True``, which uses no targets.
         DataError
             If the two do not match image by image.
         """
         stacks, targets = self._read_stacks(X, reset=True), self._read_stacks(target, reset=False)
+        if self.blind:
+            raise ParameterError(
+                "blind must be False if there are targets, got True. Fit to the noisy images alone."
+            )
         sizes = [[np.shape(stack) for stack in side] for side in (stacks, targets)]
         if len(stacks) != len(targets) or not all(
             _match(noisy, clean, self.enlarge) for noisy, clean in zip(*sizes, strict=True)
