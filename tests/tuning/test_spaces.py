@@ -11,8 +11,8 @@ from latently import (
     DenoisingAutoencoder,
     DenseNetwork,
     GaussianNoise,
-    MaskedAutoencoder,
-    MemoryAutoencoder,
+    ImputationAutoencoder,
+    NeighborAutoencoder,
     SparseAutoencoder,
     UNetAutoencoder,
     VariationalAutoencoder,
@@ -28,8 +28,8 @@ KINDS = [
     SparseAutoencoder(8),
     DenoisingAutoencoder(2, network=DenseNetwork()),
     ConvolutionalAutoencoder(2, network=ConvNetwork()),
-    MaskedAutoencoder(),
-    MemoryAutoencoder(),
+    ImputationAutoencoder(),
+    NeighborAutoencoder(),
     UNetAutoencoder(),
 ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from numbers import Integral
 from typing import Any, ClassVar, Literal, Self
@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from latently._codec import OWN, name_in_file
+from latently._renamed import Renames
 from latently._sklearn import Interval, StrOptions, check_parameters
 from latently._validation import check_fitted, read_codes, read_input, read_seed
 from latently.estimators._inference import (
@@ -72,6 +73,7 @@ _SUMMARY_RECORDS = ("components_curve_", "baselines_")
 
 
 class BaseAutoencoder(
+    Renames,
     SaveMixin,
     ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]  # sklearn is untyped
     TransformerMixin,  # type: ignore[misc]
@@ -92,6 +94,7 @@ class BaseAutoencoder(
     history_: History
     n_components_: int
 
+    renamed_parameters: ClassVar[Mapping[str, str]] = {"max_seconds": "time_limit"}
     _parameter_constraints: ClassVar[dict[str, list[Any]]]
     #: True if training rows are scored like unseen rows.
     judges_own_rows: ClassVar[bool] = False

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn import config_context
 from sklearn.covariance import ledoit_wolf
 
-from latently.estimators import BaseAutoencoder, MemoryAutoencoder, VariationalAutoencoder
+from latently.estimators import BaseAutoencoder, NeighborAutoencoder, VariationalAutoencoder
 from latently.exceptions import DataError, ParameterError
 
 #: Widest encoded row whose residuals are decorrelated; beyond it each element stands alone.
@@ -92,10 +92,10 @@ class SurpriseScore:
 
     @classmethod
     def fit(cls, autoencoder: BaseAutoencoder, X: Any) -> Self:
-        if not isinstance(autoencoder, MemoryAutoencoder):
+        if not isinstance(autoencoder, NeighborAutoencoder):
             raise ParameterError(
-                f'scoring="surprise" needs a MemoryAutoencoder, got {type(autoencoder).__name__}. '
-                'Leave autoencoder out, or give scoring="auto".'
+                f'scoring="surprise" needs a NeighborAutoencoder, got '
+                f'{type(autoencoder).__name__}. Leave autoencoder out, or give scoring="auto".'
             )
         return cls()
 
@@ -103,7 +103,7 @@ class SurpriseScore:
         return -autoencoder.score_samples(X)
 
     def cells(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
-        assert isinstance(autoencoder, MemoryAutoencoder)
+        assert isinstance(autoencoder, NeighborAutoencoder)
         return autoencoder.cell_surprise(X)
 
     def check_consistent(self, autoencoder: BaseAutoencoder | None = None) -> None:
@@ -191,5 +191,5 @@ SCORES: dict[str, type[Score]] = {
 def fit_score(name: str, autoencoder: BaseAutoencoder, X: Any) -> Score:
     """Return the score of that name; "auto" is the best that the autoencoder offers."""
     if name == "auto":
-        name = "surprise" if isinstance(autoencoder, MemoryAutoencoder) else "energy"
+        name = "surprise" if isinstance(autoencoder, NeighborAutoencoder) else "energy"
     return SCORES[name].fit(autoencoder, X)

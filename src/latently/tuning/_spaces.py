@@ -13,8 +13,8 @@ from latently.estimators import (
     BaseAutoencoder,
     DenoisingAutoencoder,
     EnsembleAutoencoder,
-    MaskedAutoencoder,
-    MemoryAutoencoder,
+    ImputationAutoencoder,
+    NeighborAutoencoder,
     SparseAutoencoder,
     TrainedAutoencoder,
     UNetAutoencoder,
@@ -171,12 +171,12 @@ def default_space(model: BaseAutoencoder, *, sizes_too: bool) -> dict[str, Any]:
             "space must be given for an EnsembleAutoencoder, got None. Tune a member and give it "
             'to EnsembleAutoencoder, or give a space such as {"n_estimators": [4, 8]}.'
         )
-    if isinstance(model, MemoryAutoencoder):
+    if isinstance(model, NeighborAutoencoder):
         return {"n_components": (250, 8_000, "log"), "robust": [False, True]}
     rate = float(model.learning_rate)
     space["learning_rate"] = (_SLOWER * rate, _FASTER * rate, "log")
     space["weight_decay"] = (1e-4, 0.1, "log")
-    if isinstance(model, MaskedAutoencoder):
+    if isinstance(model, ImputationAutoencoder):
         return {**space, "hidden_size": (32, 256, "log"), "n_networks": (1, 6)}
     if isinstance(model, UNetAutoencoder):
         return {**space, "channels": [(8, 16), (16, 32), (16, 32, 64), (32, 64, 128)]}

@@ -159,7 +159,7 @@ class UNetAutoencoder(BaseAutoencoder):
     weight_decay: float = 0.01
     gradient_clip: float | None = 1.0
     effort: Effort = "balanced"
-    max_seconds: float | None = None
+    time_limit: float | None = None
     max_memory: float | None = None
     engine: str | Engine = "auto"
     random_state: int | np.random.RandomState | None = None
