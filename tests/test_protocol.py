@@ -132,7 +132,7 @@ def test_no_package_above_estimators_asks_for_the_class_of_a_model():
     ("line", "found"),
     [
         ("isinstance(model, Autoencoder)", ["Autoencoder"]),
-        ("isinstance(model, estimators.MemoryAutoencoder | None)", ["MemoryAutoencoder"]),
+        ("isinstance(model, estimators.NeighborAutoencoder | None)", ["NeighborAutoencoder"]),
         ("isinstance(network, (list, DenseNetwork))", ["DenseNetwork"]),
         ("type(model) is AnomalyDetector", ["AnomalyDetector"]),
         ("isinstance(X, np.ndarray)", []),

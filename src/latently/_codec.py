@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from latently._field_types import wrong_field
+from latently._renamed import CLASSES, current_names
 from latently.exceptions import ModelFileError, ParameterError
 
 Arrays = dict[str, np.ndarray]
@@ -189,11 +190,14 @@ def check_state(state: Mapping[str, Any], types: Mapping[str, type | tuple[type,
 
 def _object(value: dict[str, Any], arrays: Any, classes: Mapping[str, type]) -> Any:
     name = value["~class"]
+    if isinstance(name, str):
+        name = CLASSES.get(name, name)
     check_known(name, classes)
     if not set(value) <= {"~class", "params", "fitted"}:
         raise ModelFileError(f"The model's {name} has entries of unknown names.", "config")
     written = value.get("params", {}).items()
-    params = {k: from_plain(v, arrays, classes) for k, v in written if k not in NOT_STATE}
+    read = {k: from_plain(v, arrays, classes) for k, v in written if k not in NOT_STATE}
+    params = current_names(classes[name], read)
     try:
         made = classes[name](**params)
     except TypeError:

@@ -376,6 +376,6 @@ def test_a_variational_model_scores_and_draws_as_before(tmp_path):
         transactions("polars")
     )
     loaded = saved_and_loaded(fitted, tmp_path)
-    assert same(loaded.score_samples(transactions("polars"), n_samples=3),
-                fitted.score_samples(transactions("polars"), n_samples=3))  # fmt: skip
+    assert same(loaded.score_samples(transactions("polars"), n_draws=3),
+                fitted.score_samples(transactions("polars"), n_draws=3))  # fmt: skip
     assert loaded.sample(20, random_state=5).equals(fitted.sample(20, random_state=5))

@@ -21,10 +21,10 @@ from latently import (
     DenseNetwork,
     EnsembleAutoencoder,
     FeatureExtractor,
+    ImputationAutoencoder,
     LatentSampler,
     MapAutoencoder,
-    MaskedAutoencoder,
-    MemoryAutoencoder,
+    NeighborAutoencoder,
     SparseAutoencoder,
     UNetAutoencoder,
     VariationalAutoencoder,
@@ -42,7 +42,7 @@ QUICK = {"max_epochs": 1, "random_state": 0, "engine": "cpu"}
 SMALL = DenseNetwork((8,))
 PLAIN = Autoencoder(2, network=SMALL, **QUICK)
 VAE = VariationalAutoencoder(2, network=SMALL, **QUICK)
-MASKED = MaskedAutoencoder(8, n_networks=1, n_trees=4, **QUICK)
+MASKED = ImputationAutoencoder(8, n_networks=1, n_trees=4, **QUICK)
 TABLE, NUMBERS, IMAGES = transactions("pyarrow", 40), matrix(40), stack(20, 8, 8)
 KINDS = {
     "plain": (PLAIN, TABLE),
@@ -52,8 +52,8 @@ KINDS = {
     "sparse": (SparseAutoencoder(8, n_active=2, **QUICK), NUMBERS),
     "map": (MapAutoencoder(2, **QUICK), NUMBERS),
     "unet": (UNetAutoencoder(channels=(4, 8), **QUICK), IMAGES),
-    "memory": (MemoryAutoencoder(random_state=0), TABLE),
-    "robust": (MemoryAutoencoder(robust=True, random_state=0), TABLE),
+    "memory": (NeighborAutoencoder(random_state=0), TABLE),
+    "robust": (NeighborAutoencoder(robust=True, random_state=0), TABLE),
     "masked": (MASKED, TABLE),
     "ensemble": (EnsembleAutoencoder(PLAIN, n_estimators=2, random_state=0), NUMBERS),
     "detector": (AnomalyDetector(random_state=0), TABLE),

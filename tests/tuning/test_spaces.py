@@ -13,9 +13,9 @@ from latently import (
     DenseNetwork,
     EnsembleAutoencoder,
     GaussianNoise,
+    ImputationAutoencoder,
     MapAutoencoder,
-    MaskedAutoencoder,
-    MemoryAutoencoder,
+    NeighborAutoencoder,
     SparseAutoencoder,
     UNetAutoencoder,
     VariationalAutoencoder,
@@ -35,8 +35,8 @@ KINDS = [
     DenoisingAutoencoder(2, network=DenseNetwork()),
     MapAutoencoder(2, network=DenseNetwork()),
     ConvolutionalAutoencoder(2, network=ConvNetwork()),
-    MaskedAutoencoder(),
-    MemoryAutoencoder(),
+    ImputationAutoencoder(),
+    NeighborAutoencoder(),
     UNetAutoencoder(),
 ]
 

@@ -34,8 +34,8 @@ from latently.estimators.fit._split import split_rule, take_rows
 from latently.estimators.fit._streaming import read_together
 from latently.estimators.models._ensemble import EnsembleAutoencoder
 from latently.estimators.models._map import MapAutoencoder
-from latently.estimators.models._masked import MaskedAutoencoder
-from latently.estimators.models._memory import MemoryAutoencoder
+from latently.estimators.models._masked import ImputationAutoencoder
+from latently.estimators.models._memory import NeighborAutoencoder
 from latently.estimators.models._unet import UNetAutoencoder
 from latently.estimators.models._variants import (
     Autoencoder,
@@ -65,8 +65,8 @@ __all__ = [
     "EnsembleAutoencoder",
     "Fitted",
     "MapAutoencoder",
-    "MaskedAutoencoder",
-    "MemoryAutoencoder",
+    "ImputationAutoencoder",
+    "NeighborAutoencoder",
     "Rotation",
     "SaveMixin",
     "SparseAutoencoder",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from latently._codec import OWN, name_in_file
+from latently._renamed import Renames
 from latently._sklearn import Interval, check_parameters
 from latently._validation import check_fitted, read_codes, read_seed
 from latently.estimators._inference import cell_errors, code_of, reconstruction_of, row_errors
@@ -63,6 +65,7 @@ _SUMMARY_RECORDS = ("components_curve_", "baselines_")
 
 
 class BaseAutoencoder(
+    Renames,
     SaveMixin,
     ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]  # sklearn is untyped
     TransformerMixin,  # type: ignore[misc]
@@ -83,6 +86,7 @@ class BaseAutoencoder(
     history_: History
     n_components_: int
 
+    renamed_parameters: ClassVar[Mapping[str, str]] = {"max_seconds": "time_limit"}
     _parameter_constraints: ClassVar[dict[str, list[Any]]]
     #: Values that ``tune`` tries for the parameters that only this kind has.
     _searched: ClassVar[dict[str, Any]] = {}
@@ -312,8 +316,8 @@ class BaseAutoencoder(
 
         Examples
         --------
-        >>> from latently import MemoryAutoencoder
-        >>> MemoryAutoencoder().search_space()["robust"]
+        >>> from latently import NeighborAutoencoder
+        >>> NeighborAutoencoder().search_space()["robust"]
         [False, True]
         """
         return {**self._searched_rates(), **self._searched}

@@ -117,7 +117,7 @@ class TrainedAutoencoder(GenerativeAutoencoder):
     splitter: Splitter | None = None
     refit: bool = False
     patience: int | None = 10
-    max_seconds: float | None = None
+    time_limit: float | None = None
     max_memory: float | None = None
     engine: str | Engine = "auto"
     random_state: int | np.random.RandomState | None = None

@@ -28,7 +28,7 @@ from latently.tasks._thresholds import (
     CostRatio,
     Evidence,
     FalseAlarmRate,
-    FewLabels,
+    MaxFScore,
     Threshold,
     ThresholdRule,
 )
@@ -55,7 +55,7 @@ __all__ = [
     "Explanation",
     "FalseAlarmRate",
     "FeatureExtractor",
-    "FewLabels",
+    "MaxFScore",
     "FillReport",
     "ImageExplanation",
     "LatentSampler",

@@ -17,7 +17,7 @@ from latently._sklearn import HasMethods, Interval, StrOptions, check_parameters
 from latently._validation import MIN_ROWS, check_fitted, read_input, read_seed
 from latently.estimators import (
     BaseAutoencoder,
-    MemoryAutoencoder,
+    NeighborAutoencoder,
     by_pieces,
     fitted_of,
     tags_of,
@@ -51,6 +51,7 @@ from latently.tasks._thresholds import (
     FalseAlarmRate,
     Threshold,
     ThresholdRule,
+    check_rule,
 )
 
 #: From this share of copies among the rows on, they are warned of.
@@ -77,7 +78,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     ----------
     autoencoder : autoencoder or None, default=None
         Fitted here on a copy, or taken as it is when already fitted; None takes
-        ``MemoryAutoencoder()``, the best found on tables and images alike.
+        ``NeighborAutoencoder()``, the best found on tables and images alike.
     random_state : int, RandomState or None, default=None
         Seed of the autoencoder and of the split; None leaves the autoencoder's own.
     effort : {"fast", "balanced", "thorough"} or None, default=None
@@ -93,10 +94,10 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         model, in nats. "auto" is "surprise" for a memory, else "energy".
     robust : bool, default=False
         True for rows of which many are anomalies already: takes
-        ``MemoryAutoencoder(robust=True)``; any other autoencoder refuses it.
+        ``NeighborAutoencoder(robust=True)``; any other autoencoder refuses it.
     threshold : rule or None, default=None
         Which scores are flagged: ``FalseAlarmRate(0.01)``, ``AlertBudget(20)``,
-        ``Contamination(0.05)``, ``CostRatio(10)`` or ``FewLabels()``. None flags one normal row in
+        ``Contamination(0.05)``, ``CostRatio(10)`` or ``MaxFScore()``. None flags one normal row in
         a hundred, or the smallest share that the calibration rows can resolve.
     contamination : "auto" or float, default="auto"
         Short for ``threshold=Contamination(share)``, in (0, 0.5].
@@ -155,7 +156,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         **AutoencoderTask._parameter_constraints,
         "scoring": [StrOptions({"auto", *SCORES})],
         "robust": ["boolean"],
-        "threshold": [HasMethods("choose"), None],
+        "threshold": [object],  # check_rule lists the rules
         "contamination": [Interval(Real, 0, 0.5, closed="right"), StrOptions({"auto"})],
     }
 
@@ -175,7 +176,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     }
 
     def _default_autoencoder(self) -> BaseAutoencoder:
-        return MemoryAutoencoder(robust=self.robust)
+        return NeighborAutoencoder(robust=self.robust)
 
     @each_once()
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -188,7 +189,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         y : array-like of shape (n_samples,) or None, default=None
             Labels: True is an anomaly; so is 1 where the others are 0, and -1 where the others
             are 1. None or NaN is a row without a label, learnt as normal. Known anomalies leave
-            the training rows and the calibration; ``CostRatio`` and ``FewLabels`` choose the cut
+            the training rows and the calibration; ``CostRatio`` and ``MaxFScore`` choose the cut
             by all labels. Other numbers, such as classes, are ignored with a warning.
 
         Returns
@@ -354,11 +355,11 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         if y is not None and X is None:
             raise DataError("Labels need their rows, got y without X. Give both, or neither.")
         labels = None if X is None else read_labels(y, _n_rows(X), strict=True)
-        return self._cut(rule, X, labels)
+        return self._cut(check_rule(rule), X, labels)
 
     def _rule(self) -> ThresholdRule | None:
         if self.contamination == "auto":
-            return self.threshold
+            return None if self.threshold is None else check_rule(self.threshold)
         if self.threshold is not None:
             raise ParameterError(
                 f"threshold and contamination both say what to flag, got {self.threshold} and "

@@ -43,7 +43,7 @@ class FillReport(Tabular):
         "" for numbers, "days" for dates and durations, "wrong" for shares.
     leaned_on : tuple of tuple of str
         The columns that the fill of a column rests on most, the most important first; empty
-        unless a ``MaskedAutoencoder`` fills.
+        unless an ``ImputationAutoencoder`` fills.
     library : {"numpy", "pandas", "polars", "pyarrow"}
         Of the rows of ``fit``.
     """

@@ -19,7 +19,7 @@ from latently._validation import check_fitted, n_axes, read_seed
 from latently.estimators import (
     BaseAutoencoder,
     DenoisingAutoencoder,
-    MaskedAutoencoder,
+    ImputationAutoencoder,
     Question,
     bounds_of,
     draws_of,
@@ -58,8 +58,8 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
     ----------
     autoencoder : autoencoder or None, default=None
         Fitted here on a copy, or taken as it is when already fitted; None takes
-        ``MaskedAutoencoder()``, for images ``DenoisingAutoencoder()``. Draws and intervals need a
-        ``MaskedAutoencoder``.
+        ``ImputationAutoencoder()``, for images ``DenoisingAutoencoder()``. Draws and intervals
+        need an ``ImputationAutoencoder``.
     random_state : int, RandomState or None, default=None
         Seed of the autoencoder; None leaves its own.
     effort : {"fast", "balanced", "thorough"} or None, default=None
@@ -108,7 +108,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
     >>> import numpy as np
     >>> X = np.random.default_rng(0).normal(size=(200, 1)) * [1.0, 2.0, 3.0]
     >>> X[0, 2] = np.nan
-    >>> model = MaskedAutoencoder(max_epochs=5)
+    >>> model = ImputationAutoencoder(max_epochs=5)
     >>> imputer = AutoencoderImputer(autoencoder=model, random_state=0).fit(X)
     >>> filled = imputer.transform(X)
     >>> bool(np.isnan(filled).any())
@@ -316,8 +316,8 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         model = self.autoencoder_
         if not tags_of(model).predicts_cells:
             raise ParameterError(
-                f"{asked} needs a MaskedAutoencoder, which knows a distribution for each gap, got "
-                f"{type(model).__name__}. Leave autoencoder out."
+                f"{asked} needs an ImputationAutoencoder, which predicts a distribution for each "
+                f"gap, got {type(model).__name__}. Leave autoencoder out."
             )
         shown = self._shown(X)
         inner = fitted_of(model)
@@ -451,7 +451,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         return super()._fresh(given, X)
 
     def _default_autoencoder(self) -> BaseAutoencoder:
-        return MaskedAutoencoder()
+        return ImputationAutoencoder()
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -94,8 +94,8 @@ class SurpriseScore:
     def fit(cls, autoencoder: BaseAutoencoder, X: Any) -> Self:
         if "surprise" not in tags_of(autoencoder).scorings:
             raise ParameterError(
-                f'scoring="surprise" needs a MemoryAutoencoder, got {type(autoencoder).__name__}. '
-                'Leave autoencoder out, or give scoring="auto".'
+                f'scoring="surprise" needs a NeighborAutoencoder, got '
+                f'{type(autoencoder).__name__}. Leave autoencoder out, or give scoring="auto".'
             )
         return cls()
 

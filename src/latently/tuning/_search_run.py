@@ -288,7 +288,7 @@ def _ray_of(settings: Settings) -> RayEngine | None:
 def _n_jobs(settings: Settings) -> int:
     engine = _ray_of(settings)
     if engine is not None:
-        return engine.num_workers
+        return engine.n_workers
     return int(joblib.cpu_count()) if settings.n_jobs == -1 else int(settings.n_jobs)
 
 

@@ -1,4 +1,4 @@
-"""``MaskedAutoencoder``, which predicts hidden cells and fills missing ones."""
+"""``ImputationAutoencoder``, which predicts hidden cells and fills missing ones."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _MIN_ROWS_TO_HOLD = 20
 
 @document
 @dataclass(eq=False, repr=False)
-class MaskedAutoencoder(BaseAutoencoder):
+class ImputationAutoencoder(BaseAutoencoder):
     """Masked autoencoder, which predicts the hidden cells of a table from the others [1]_.
 
     Predictions are a weighted mean of several methods:
@@ -143,7 +143,7 @@ class MaskedAutoencoder(BaseAutoencoder):
     --------
     >>> from sklearn.datasets import load_iris
     >>> X = load_iris().data
-    >>> model = MaskedAutoencoder(max_epochs=20, random_state=0).fit(X)
+    >>> model = ImputationAutoencoder(max_epochs=20, random_state=0).fit(X)
     >>> rows = X[:2].copy()
     >>> rows[0, 2] = float("nan")
     >>> bool(abs(model.reconstruct(rows)[0, 2] - X[0, 2]) < 0.5)
@@ -162,7 +162,7 @@ class MaskedAutoencoder(BaseAutoencoder):
     effort: Effort = "balanced"
     validation_fraction: float = 0.1
     max_categories: int = MAX_CATEGORIES
-    max_seconds: float | None = None
+    time_limit: float | None = None
     max_memory: float | None = None
     engine: str | Engine = "auto"
     random_state: int | np.random.RandomState | None = None
@@ -382,7 +382,7 @@ def _automatic_trees(n_columns: int) -> int:
 def _check_table(data: Input) -> Input:
     if is_image_stack(data):
         raise DataError(
-            f"MaskedAutoencoder takes tables, got an array of shape {np.shape(data)}. Use "
+            f"ImputationAutoencoder takes tables, got an array of shape {np.shape(data)}. Use "
             "DenoisingAutoencoder for images, or flatten windows: X.reshape(len(X), -1)."
         )
     return data

@@ -1,4 +1,4 @@
-"""``MemoryAutoencoder``, which reconstructs rows as weighted means of stored rows."""
+"""``NeighborAutoencoder``, which reconstructs rows as weighted means of stored rows."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _MAX_RENEWED = 0.1
 
 @document
 @dataclass(eq=False, repr=False)
-class MemoryAutoencoder(BaseAutoencoder):
+class NeighborAutoencoder(BaseAutoencoder):
     r"""Nearest-neighbour autoencoder, which reconstructs a row as a mean of stored rows.
 
     The code of a row is its weight on each stored row,
@@ -107,7 +107,7 @@ class MemoryAutoencoder(BaseAutoencoder):
     --------
     >>> from sklearn.datasets import load_iris
     >>> X = load_iris().data
-    >>> model = MemoryAutoencoder().fit(X)
+    >>> model = NeighborAutoencoder().fit(X)
     >>> model.transform(X[:5]).shape
     (5, 150)
     >>> bool(model.score_samples([[9.0, 9.0, 9.0, 9.0]])[0] < model.score_samples(X).min())

@@ -41,7 +41,7 @@ from latently.estimators.fit._prepare import (
 )
 from latently.estimators.fit._run_loop import run_loop
 from latently.estimators.models._common_docs import document
-from latently.exceptions import DataError
+from latently.exceptions import DataError, ParameterError
 from latently.nn import Cells, Corruption, Downsampling, GaussianNoise, UNetModule, larger
 from latently.nn._layers import check_sizes
 from latently.preprocessing import ImagePreprocessor, LikelihoodChoice
@@ -75,7 +75,7 @@ class UNetAutoencoder(BaseAutoencoder):
         Corruption of the inputs, applied in training only. None uses normal noise with a standard
         deviation of up to half the range, drawn for each patch, so that the noise level need not
         be known. With ``enlarge`` above 1, None uses ``Downsampling``. In ``fit_pairs``, None
-        applies no corruption. Blind training never applies one.
+        applies no corruption. Must be None in blind training.
     channels : tuple of int, default=(16, 32, 64)
         Number of feature maps at full, half, quarter size and so on. More levels have a larger
         receptive field and cost more time.
@@ -167,7 +167,7 @@ class UNetAutoencoder(BaseAutoencoder):
     weight_decay: float = 0.01
     gradient_clip: float | None = 1.0
     effort: Effort = "balanced"
-    max_seconds: float | None = None
+    time_limit: float | None = None
     max_memory: float | None = None
     engine: str | Engine = "auto"
     random_state: int | np.random.RandomState | None = None
@@ -227,7 +227,7 @@ class UNetAutoencoder(BaseAutoencoder):
         """
         stacks = self._read_stacks(X, reset=True)
         with checkpointing(checkpoint):
-            return self._fit(stacks, stacks, None if self.blind else self._noise())
+            return self._fit(stacks, stacks, self._noise())
 
     def fit_pairs(self, X: Any, target: Any, *, checkpoint: str | Path | None = None) -> Self:
         """Train the network to map each image of ``X`` to the image of ``target`` at its place.
@@ -250,10 +250,16 @@ class UNetAutoencoder(BaseAutoencoder):
 
         Raises
         ------
+        ParameterError
+            If ``blind=True``, which uses no targets.
         DataError
             If the two do not match image by image.
         """
         stacks, targets = self._read_stacks(X, reset=True), self._read_stacks(target, reset=False)
+        if self.blind:
+            raise ParameterError(
+                "blind must be False if there are targets, got True. Fit to the noisy images alone."
+            )
         sizes = [[np.shape(stack) for stack in side] for side in (stacks, targets)]
         if len(stacks) != len(targets) or not all(
             _match(noisy, clean, self.enlarge) for noisy, clean in zip(*sizes, strict=True)
@@ -318,7 +324,7 @@ class UNetAutoencoder(BaseAutoencoder):
                 f"Images must be at least as large as the patches of fit, {sides[0]} x {sides[1]}. "
                 "Leave out smaller ones."
             )
-        corruption = None if self.blind else self._noise()
+        corruption = self._noise()
         with seeded(self._next_seed):
             rows = cut_patches(noisy, clean, sides, self._augments)
             options = chunk_options(self._plan(rows), rows.n_rows, self._next_seed)
@@ -326,7 +332,14 @@ class UNetAutoencoder(BaseAutoencoder):
         self._next_seed += 1
         return self
 
-    def _noise(self) -> Corruption:
+    def _noise(self) -> Corruption | None:
+        if self.blind:
+            if self.corruption is not None:
+                raise ParameterError(
+                    f"corruption must be None if blind=True, got {self.corruption!r}. Pass noisy "
+                    "images alone to blind training."
+                )
+            return None
         if self.corruption is not None:
             return self.corruption
         return Downsampling(self.enlarge) if self.enlarge > 1 else GaussianNoise((0.0, 0.5))

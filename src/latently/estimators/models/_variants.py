@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, cast
 import numpy as np
 from torch import Tensor
 
+from latently._renamed import renamed
 from latently._sklearn import Interval, StrOptions, check_parameters
 from latently._validation import check_fitted
 from latently.estimators._protocol import AutoencoderTags, fitted_of
@@ -199,7 +200,8 @@ class VariationalAutoencoder(TrainedAutoencoder):
         settings = float(self.beta), float(self.kl_warmup), float(self.free_bits)
         return Gaussian(n_components, *settings)
 
-    def score_samples(self, X: Any, n_samples: int = 16) -> np.ndarray:
+    @renamed(n_samples="n_draws")
+    def score_samples(self, X: Any, n_draws: int = 16) -> np.ndarray:
         """Return a lower bound on the log-likelihood of each row, by importance sampling.
 
         The random state of the draws depends on the row alone. Scores are therefore repeatable and
@@ -209,7 +211,7 @@ class VariationalAutoencoder(TrainedAutoencoder):
         ----------
         X : array-like, DataFrame, Table or image stack
             Rows with the columns of ``fit``.
-        n_samples : int, default=16
+        n_draws : int, default=16
             Number of draws from the posterior of each row. One draw gives the ELBO. More draws
             tighten the bound towards log p(x) [1]_, at a time proportional to their number.
 
@@ -222,11 +224,11 @@ class VariationalAutoencoder(TrainedAutoencoder):
         ----------
         .. [1] Burda, Grosse and Salakhutdinov (2016), Importance Weighted Autoencoders.
         """
-        limits = {"n_samples": [Interval(Integral, 1, None, closed="left")]}
-        check_parameters(limits, {"n_samples": n_samples}, "score_samples")
+        limits = {"n_draws": [Interval(Integral, 1, None, closed="left")]}
+        check_parameters(limits, {"n_draws": n_draws}, "score_samples")
 
         def evidence(module: AutoencoderModule, cells: Cells) -> Tensor:
-            return cast(VariationalModule, module).log_evidence(cells, n_samples)
+            return cast(VariationalModule, module).log_evidence(cells, n_draws)
 
         return fitted_of(self).infer_by_noise(X, evidence)
 
