@@ -186,7 +186,8 @@ def typed(name, other):
     return change
 
 
-FITTED, MODEL = ("fitted",), ("fitted", "autoencoder_")
+FITTED, ENDS = ("fitted",), ("low", "high")
+TABLE_FILE = ("fitted", "preprocessor_", "params")
 FORGED = {
     "a score of another kind": ("detector", at(*FITTED, "score_", to=record("ElboScore"))),
     "a score that is none": ("detector", at(*FITTED, "score_", to=record("DenseNetwork"))),
@@ -262,6 +263,16 @@ FORGED = {
         "plain", array("mass_column", lambda v: np.append(v[:-1], 99).astype(v.dtype))
     ),
     "shares that shrink": ("plain", array("support.shares", lambda v: v[::-1].copy())),
+    "gaps in whole numbers": (
+        "ordered", lambda c, a: (
+            at(*TABLE_FILE, "spec", "params", "dtype", to="int64")(c, a),
+            array("support.gaps", cell(0.5))(c, a),
+        )
+    ),
+    "no bounds of a column with values": (
+        "ordered", lambda c, a: [array(f"support.{end}", cell(np.nan))(c, a) for end in ENDS]
+    ),
+    "an error below zero": ("masked", array("weights.error", cell(-1.0))),
     "a zone that does not exist": (
         "plain", lambda c, a: [
             one["params"].update(zone="Nowhere/At_All")

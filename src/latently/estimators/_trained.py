@@ -386,6 +386,8 @@ class TrainedAutoencoder(GenerativeAutoencoder):
         ------
         DataError
             If the rows cannot be used.
+        DivergenceError
+            If training diverged three times.
         """
         self._check_parameters()
         first = not hasattr(self, "module_")

@@ -707,6 +707,8 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             If the autoencoder cannot learn step by step.
         DataError
             If the rows cannot be used.
+        DivergenceError
+            If training diverged three times.
         """
         if not self.__sklearn_is_fitted__():
             return self.fit(X, y)
