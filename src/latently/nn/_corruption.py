@@ -110,7 +110,7 @@ class SaltAndPepper(Renames, BaseEstimator):  # type: ignore[misc]  # sklearn is
     """
 
     fraction: float = 0.1
-    renamed_parameters: ClassVar[Mapping[str, str]] = {"fraction": "fraction"}
+    renamed_parameters: ClassVar[Mapping[str, str]] = {"rate": "fraction"}
 
     def __call__(self, values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
         """Set elements of a batch."""
@@ -142,7 +142,7 @@ class Blocks(Renames, BaseEstimator):  # type: ignore[misc]  # sklearn is untype
     """
 
     fraction: float = 0.4
-    renamed_parameters: ClassVar[Mapping[str, str]] = {"fraction": "fraction"}
+    renamed_parameters: ClassVar[Mapping[str, str]] = {"share": "fraction"}
 
     def __call__(self, values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
         """Hide squares of a batch of images."""

@@ -222,7 +222,7 @@ class Contamination(Renames, Rule):
     """
 
     fraction: float = 0.05
-    renamed_parameters: ClassVar[Mapping[str, str]] = {"fraction": "fraction"}
+    renamed_parameters: ClassVar[Mapping[str, str]] = {"share": "fraction"}
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "fraction": [Interval(Real, 0, 0.5, closed="right")]
