@@ -188,7 +188,7 @@ def run_features(options: Options) -> Iterator[Record]:
     def ours(size: int, seed: int) -> Coder:
         model = latently.FeatureExtractor(random_state=seed)
         if options.quick:
-            model.autoencoder = model._default_autoencoder().set_params(max_epochs=1)
+            model.autoencoder = latently.tasks.default_autoencoder(model).set_params(max_epochs=1)
         return model
 
     for name in ("letter", "pendigits", "mnist"):
@@ -237,10 +237,10 @@ def run_density(options: Options) -> Iterator[Record]:
             start = time.process_time()
             model.fit(flat(data.train))
             yield record("CPU s of fit", time.process_time() - start)
-            yield record("-ELBO", -model.score_samples(coins, n_samples=1).mean())
+            yield record("-ELBO", -model.score_samples(coins, n_draws=1).mean())
             n_draws = 100 if options.quick else N_DRAWS
             start = time.process_time()
-            yield record("NLL", -model.score_samples(coins[chosen], n_samples=n_draws).mean())
+            yield record("NLL", -model.score_samples(coins[chosen], n_draws=n_draws).mean())
             yield record("CPU s of NLL", time.process_time() - start)
             yield record("alive", (model.transform(coins).var(0) > 0.01).sum())
 

@@ -41,6 +41,7 @@ from _records import (
     unique,
     written,
 )
+from latently.estimators import with_default_network
 from latently.tuning import default_space
 
 N_TRAIN, N_COLUMNS, NOISE = 2_000, 40, 0.05
@@ -167,7 +168,7 @@ def _searched(model: Any, X: np.ndarray, effort: str, seed: int) -> Iterator[Rec
 
 def _random_search(model: Any, learn: np.ndarray, seed: int) -> Any:
     """Draw as many settings from the same values by scikit-learn, no trial ended early."""
-    model = model._with_network(learn)
+    model = with_default_network(model, learn)
     values = {
         name: one if isinstance(one, list) else _drawn_from(*one)
         for name, one in default_space(model, sizes_too=False).items()

@@ -11,7 +11,7 @@ import numpy as np
 from latently import AutoencoderImputer, plot_fills
 from latently.datasets import make_transactions
 
-made = make_transactions(1000, missing_rate=0.1, random_state=0)
+made = make_transactions(1000, missing_fraction=0.1, random_state=0)
 imputer = AutoencoderImputer(effort="fast", random_state=0).fit(made.data)
 filled = imputer.transform(made.data)
 print(imputer.fill_report_)

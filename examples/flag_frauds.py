@@ -9,8 +9,8 @@ rate that you choose, and names the columns that caused each alarm.
 from latently import AnomalyDetector, FalseAlarmRate, plot_anomalies, plot_explanation
 from latently.datasets import make_transactions
 
-past = make_transactions(3000, fraud_rate=0.0, random_state=0)
-today = make_transactions(1000, fraud_rate=0.02, random_state=1)
+past = make_transactions(3000, fraud_fraction=0.0, random_state=0)
+today = make_transactions(1000, fraud_fraction=0.02, random_state=1)
 
 detector = AnomalyDetector(threshold=FalseAlarmRate(0.01), random_state=0).fit(past.data)
 print(detector.threshold_)

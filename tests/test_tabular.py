@@ -6,7 +6,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from latently import AnomalyDetector, Autoencoder, AutoencoderImputer, MaskedAutoencoder
+from latently import AnomalyDetector, Autoencoder, AutoencoderImputer, ImputationAutoencoder
 from latently.inspection import (
     check,
     compare,
@@ -31,7 +31,7 @@ def rows(library, n_rows=120):
 def answers(given):
     model = Autoencoder(2, max_epochs=5, random_state=0).fit(given)
     imputer = AutoencoderImputer(
-        autoencoder=MaskedAutoencoder(max_epochs=1, n_trees=4), random_state=0
+        autoencoder=ImputationAutoencoder(max_epochs=1, n_trees=4), random_state=0
     ).fit(given)
     detector = AnomalyDetector(random_state=0).fit(given)
     return {

@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from latently._renamed import CLASSES as _RENAMED
+
 __version__ = "0.1.0"
 
 #: Module of each public name.
@@ -21,14 +23,14 @@ _MODULE_OF = {
     "EnsembleAutoencoder": "latently.estimators",
     "MapAutoencoder": "latently.estimators",
     "UNetAutoencoder": "latently.estimators",
-    "MaskedAutoencoder": "latently.estimators",
-    "MemoryAutoencoder": "latently.estimators",
+    "ImputationAutoencoder": "latently.estimators",
+    "NeighborAutoencoder": "latently.estimators",
     "AnomalyDetector": "latently.tasks",
     "FalseAlarmRate": "latently.tasks",
     "AlertBudget": "latently.tasks",
     "Contamination": "latently.tasks",
     "CostRatio": "latently.tasks",
-    "FewLabels": "latently.tasks",
+    "MaxFScore": "latently.tasks",
     "AutoencoderImputer": "latently.tasks",
     "AutoencoderDenoiser": "latently.tasks",
     "LatentSampler": "latently.tasks",
@@ -85,14 +87,14 @@ __all__ = [
     "EnsembleAutoencoder",
     "MapAutoencoder",
     "UNetAutoencoder",
-    "MaskedAutoencoder",
-    "MemoryAutoencoder",
+    "ImputationAutoencoder",
+    "NeighborAutoencoder",
     "AnomalyDetector",
     "FalseAlarmRate",
     "AlertBudget",
     "Contamination",
     "CostRatio",
-    "FewLabels",
+    "MaxFScore",
     "AutoencoderImputer",
     "AutoencoderDenoiser",
     "LatentSampler",
@@ -149,9 +151,9 @@ if TYPE_CHECKING:
         ConvolutionalAutoencoder,
         DenoisingAutoencoder,
         EnsembleAutoencoder,
+        ImputationAutoencoder,
         MapAutoencoder,
-        MaskedAutoencoder,
-        MemoryAutoencoder,
+        NeighborAutoencoder,
         SparseAutoencoder,
         UNetAutoencoder,
         VariationalAutoencoder,
@@ -197,8 +199,8 @@ if TYPE_CHECKING:
         CostRatio,
         FalseAlarmRate,
         FeatureExtractor,
-        FewLabels,
         LatentSampler,
+        MaxFScore,
         pool_estimates,
     )
     from latently.training import LocalEngine, RayEngine, TorchrunEngine, checkpointing
@@ -210,6 +212,9 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module(_MODULE_OF[name]), name)
     if name in _MODULES:
         return importlib.import_module(f"latently.{name}")
+    if name in _RENAMED:
+        # Not an AttributeError, whose words ``from latently import ...`` would drop.
+        raise ImportError(f"{name} was renamed. Use {_RENAMED[name]}.")
     raise AttributeError(f"module 'latently' has no attribute {name!r}")
 
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from latently._field_types import wrong_field
+from latently._renamed import CLASSES, current_names
 from latently.exceptions import ModelFileError, ParameterError
 
 Arrays = dict[str, np.ndarray]
@@ -32,8 +33,8 @@ class Stateful(Protocol):
     """Protocol of an estimator that can be serialized: its parameters and its fitted state."""
 
     def get_params(self, deep: bool = ...) -> dict[str, Any]: ...
-    def _fitted_state(self) -> dict[str, Any]: ...
-    def _restore(self, state: dict[str, Any]) -> None: ...
+    def __latently_state__(self) -> dict[str, Any]: ...
+    def __latently_restore__(self, state: dict[str, Any] | None) -> None: ...
 
 
 def to_plain(value: Any, arrays: Arrays, path: str = "") -> Any:
@@ -88,7 +89,7 @@ def _plain_object(value: Any, arrays: Arrays, path: str) -> dict[str, Any]:
             "params": {part: _foreign_part(value, part) for part in vars(value)},
         }
     plain = {"~class": name, "params": _plain_dict(_contents(value, path), arrays, path)}
-    state = value._fitted_state() if hasattr(value, "_fitted_state") else {}
+    state = value.__latently_state__() if hasattr(value, "__latently_state__") else {}
     return {**plain, "fitted": _plain_dict(state, arrays, path)} if state else plain
 
 
@@ -189,22 +190,33 @@ def check_state(state: Mapping[str, Any], types: Mapping[str, type | tuple[type,
 
 def _object(value: dict[str, Any], arrays: Any, classes: Mapping[str, type]) -> Any:
     name = value["~class"]
+    if isinstance(name, str):
+        name = CLASSES.get(name, name)
     check_known(name, classes)
     if not set(value) <= {"~class", "params", "fitted"}:
         raise ModelFileError(f"The model's {name} has entries of unknown names.", "config")
     written = value.get("params", {}).items()
-    params = {k: from_plain(v, arrays, classes) for k, v in written if k not in NOT_STATE}
+    read = {k: from_plain(v, arrays, classes) for k, v in written if k not in NOT_STATE}
+    params = current_names(classes[name], read)
     try:
         made = classes[name](**params)
     except TypeError:
         raise ModelFileError(f"The model's {name} has wrong parameters.", "config") from None
     if is_dataclass(made) and not hasattr(made, "get_params"):
         _check_record(made, name)
-    if hasattr(made, "_check_parameters"):
-        made._check_parameters()
-    if "fitted" in value:
-        made._restore({k: from_plain(v, arrays, classes) for k, v in value["fitted"].items()})
+    if hasattr(made, "__latently_restore__"):
+        made.__latently_restore__(_state(value, arrays, classes))
+    elif "fitted" in value:
+        raise ModelFileError(f"The model's {name} has entries of unknown names.", "config")
     return made
+
+
+def _state(
+    value: dict[str, Any], arrays: Any, classes: Mapping[str, type]
+) -> dict[str, Any] | None:
+    if "fitted" not in value:
+        return None
+    return {k: from_plain(v, arrays, classes) for k, v in value["fitted"].items()}
 
 
 def check_known(name: Any, classes: Mapping[str, Any]) -> None:

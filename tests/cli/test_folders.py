@@ -148,7 +148,7 @@ def test_without_ray_the_line_to_install_it_is_told(
 
 
 def test_options_of_ray_need_ray(run, parts, detector, tmp_path):
-    for option in (["--workers", "3"], ["--ray-address", "auto"]):
+    for option in (["--n-workers", "3"], ["--ray-address", "auto"]):
         refused = run("score", detector, parts / "parts", "-o", tmp_path / "o", *option)
         assert refused.exit_code == 2 and "belongs to --engine ray" in refused.stderr
 

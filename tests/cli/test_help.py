@@ -63,7 +63,7 @@ def test_the_examples_run_one_after_another(
 ) -> None:
     # Given: the files that the examples name.
     monkeypatch.chdir(tmp_path)
-    write(make_transactions(300, missing_rate=0.02, random_state=0).data, "transactions.csv")
+    write(make_transactions(300, missing_fraction=0.02, random_state=0).data, "transactions.csv")
     shades = np.random.default_rng(0).integers(0, 256, (20, 1, 1))
     write_images(np.broadcast_to(shades, (20, 8, 8)).astype(np.uint8), "scans")
     done("fit", "scans", "-o", "denoiser.safetensors", "--kind", "denoising", *BRIEF)

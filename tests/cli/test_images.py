@@ -203,13 +203,13 @@ def test_a_folder_of_real_images_of_any_range_needs_no_option(run, scans, tmp_pa
 
 @pytest.mark.parametrize("kind", ["memory", "robust", "ensemble"])
 def test_any_model_denoises_or_is_named_as_no_denoiser(run, kind, tmp_path):
-    from latently.estimators import Autoencoder, EnsembleAutoencoder, MemoryAutoencoder
+    from latently.estimators import Autoencoder, EnsembleAutoencoder, NeighborAutoencoder
 
     X = np.random.default_rng(0).normal(size=(40, 3))
     np.save(tmp_path / "rows.npy", X)
     models = {
-        "memory": MemoryAutoencoder(),
-        "robust": MemoryAutoencoder(robust=True),
+        "memory": NeighborAutoencoder(),
+        "robust": NeighborAutoencoder(robust=True),
         "ensemble": EnsembleAutoencoder(Autoencoder(1, max_epochs=1), n_estimators=2),
     }
     models[kind].fit(X).save(tmp_path / "m")

@@ -20,11 +20,11 @@ def holed(tmp_path):
 @pytest.fixture
 def quick(monkeypatch):
     """Make the imputer that the command fits a small one."""
-    from latently.estimators import MaskedAutoencoder
+    from latently.estimators import ImputationAutoencoder
 
     small = {"n_networks": 2, "n_trees": 8, "batch_size": 64, "max_epochs": 2, "engine": "cpu"}
-    monkeypatch.setattr("latently.tasks._imputation.MaskedAutoencoder",
-                        lambda: MaskedAutoencoder(**small))  # fmt: skip
+    monkeypatch.setattr("latently.tasks._imputation.ImputationAutoencoder",
+                        lambda: ImputationAutoencoder(**small))  # fmt: skip
 
 
 @pytest.fixture

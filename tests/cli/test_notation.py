@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import latently
-from latently.estimators import MaskedAutoencoder
+from latently.estimators import ImputationAutoencoder
 from latently.io import read
 from latently.schema import Notation
 
@@ -144,8 +144,8 @@ def test_an_id_that_the_model_sees_too_is_carried_as_text(run, german, tmp_path)
 @pytest.fixture
 def quick(monkeypatch):
     small = {"n_networks": 2, "n_trees": 8, "batch_size": 64, "max_epochs": 2, "engine": "cpu"}
-    make = lambda: MaskedAutoencoder(**small)  # noqa: E731
-    monkeypatch.setattr("latently.tasks._imputation.MaskedAutoencoder", make)
+    make = lambda: ImputationAutoencoder(**small)  # noqa: E731
+    monkeypatch.setattr("latently.tasks._imputation.ImputationAutoencoder", make)
 
 
 def gapped(n_rows: int = 60, word: str = "") -> list[str]:

@@ -40,11 +40,19 @@ def shell(words, redirection, unbuffered=False):
 @needs_full
 @pytest.mark.parametrize(
     ("command", "unbuffered"),
-    [("--help", True), ("inspect", False), ("sample", True), ("inspect --json", False)],
+    [
+        ("--help", True),
+        ("inspect", False),
+        ("sample", True),
+        ("inspect --json", False),
+        ("reconstruct {table}", True),
+        ("score {table}", False),
+        ("compare {table} {table}", False),
+    ],
 )
-def test_a_full_disk_behind_stdout_is_exit_code_5(model, command, unbuffered):
-    name, *options = command.split()
-    words = [name] if name == "--help" else [name, model, *options]
+def test_a_full_disk_behind_stdout_is_exit_code_5(model, table, command, unbuffered):
+    name, *options = command.format(table=table).split()
+    words = [name, *([] if name in ("--help", "compare") else [model]), *options]
     code, _, said = shell(words, "> /dev/full", unbuffered)
     assert code == 5
     assert "no space left on device" in said

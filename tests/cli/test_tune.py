@@ -18,7 +18,7 @@ QUICK = ("--n-trials", "2", "--max-epochs", "2", "--n-components", "2")
 def desk(tmp_path, monkeypatch):
     """A folder with two tables."""
     monkeypatch.chdir(tmp_path)
-    made = make_transactions(200, fraud_rate=0.1, random_state=0)
+    made = make_transactions(200, fraud_fraction=0.1, random_state=0)
     write(made.data.append_column("fraud", pa.array(made.is_fraud.astype(int))), "rows.csv")
     rng = np.random.default_rng(0)
     columns = {f"x{i}": rng.normal(size=80) for i in range(4)}

@@ -15,10 +15,10 @@ from latently import (
     EnsembleAutoencoder,
     FeatureExtractor,
     GaussianNoise,
+    ImputationAutoencoder,
     LatentSampler,
     MapAutoencoder,
-    MaskedAutoencoder,
-    MemoryAutoencoder,
+    NeighborAutoencoder,
     SparseAutoencoder,
     UNetAutoencoder,
     VariationalAutoencoder,
@@ -44,11 +44,11 @@ AUTOENCODERS = [
     VariationalAutoencoder(2, corruption=GaussianNoise(), beta=4.0, **_QUICK),
 ]
 MEMORIES = [
-    MemoryAutoencoder(random_state=0, engine="cpu"),
-    MemoryAutoencoder(robust=True, random_state=0, engine="cpu"),
+    NeighborAutoencoder(random_state=0, engine="cpu"),
+    NeighborAutoencoder(robust=True, random_state=0, engine="cpu"),
 ]
 ENSEMBLES = [EnsembleAutoencoder(Autoencoder(2, **_QUICK), n_estimators=5, random_state=0)]
-MASKED = [MaskedAutoencoder(8, n_networks=2, n_trees=4, batch_size=32, **_QUICK)]
+MASKED = [ImputationAutoencoder(8, n_networks=2, n_trees=4, batch_size=32, **_QUICK)]
 IMAGE_AUTOENCODERS = [
     ConvolutionalAutoencoder(2, **_QUICK),
     UNetAutoencoder(channels=(4, 8), **_QUICK),

@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.base import clone
 
-from latently import AnomalyDetector, MemoryAutoencoder
+from latently import AnomalyDetector, NeighborAutoencoder
 from tests.contract.estimators import AUTOENCODERS, ENSEMBLES, MASKED, MEMORIES
 
 pytestmark = pytest.mark.trust("numbers")
@@ -50,7 +50,7 @@ def test_a_row_does_not_depend_on_its_batch(model, dtype):
 @pytest.mark.parametrize("n_stored", [300, 3000])
 def test_a_memory_of_any_size_does_not_depend_on_the_batch(n_stored):
     rng = np.random.default_rng(0)
-    fitted = MemoryAutoencoder(random_state=0).fit(rng.normal(size=(n_stored, 5)))
+    fitted = NeighborAutoencoder(random_state=0).fit(rng.normal(size=(n_stored, 5)))
     rows = rng.normal(size=(200, 5))
     scores = fitted.score_samples(rows)
     for size in SIZES:

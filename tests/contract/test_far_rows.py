@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from sklearn.base import clone
 
-from latently import AnomalyDetector, Autoencoder, MemoryAutoencoder
+from latently import AnomalyDetector, Autoencoder, NeighborAutoencoder
 from latently.exceptions import DataWarning, DivergenceError
 from tests.contract.estimators import AUTOENCODERS, ENSEMBLES, MASKED, MEMORIES
 
@@ -46,7 +46,7 @@ def test_everything_a_detector_answers_about_far_rows_is_finite(autoencoder):
 
 
 def test_a_far_row_leaves_the_others_of_its_batch_alone():
-    fitted = MemoryAutoencoder(random_state=0).fit(training_rows())
+    fitted = NeighborAutoencoder(random_state=0).fit(training_rows())
     rows = training_rows()[:40] + 0.1
     before = fitted.score_samples(rows)
     rows[7] = 1e25
@@ -60,7 +60,7 @@ def test_a_far_row_leaves_the_others_of_its_batch_alone():
     ids=["array", "pandas", "polars"],
 )
 @pytest.mark.parametrize(
-    "model", [Autoencoder(2, max_epochs=1), MemoryAutoencoder(), AnomalyDetector()], ids=str
+    "model", [Autoencoder(2, max_epochs=1), NeighborAutoencoder(), AnomalyDetector()], ids=str
 )
 def test_a_training_row_that_far_is_named(kind, name, model):
     rows = training_rows()

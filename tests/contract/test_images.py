@@ -14,11 +14,11 @@ from latently import (
     DenseNetwork,
     EnsembleAutoencoder,
     FeatureExtractor,
+    ImputationAutoencoder,
     LatentSampler,
     MapAutoencoder,
-    MaskedAutoencoder,
     Masking,
-    MemoryAutoencoder,
+    NeighborAutoencoder,
     UNetAutoencoder,
     VariationalAutoencoder,
 )
@@ -301,7 +301,7 @@ def windows(*scales):
         Autoencoder(2, **QUICK),
         ConvolutionalAutoencoder(2, **QUICK),
         MapAutoencoder(2, **QUICK),
-        MemoryAutoencoder(),
+        NeighborAutoencoder(),
         EnsembleAutoencoder(Autoencoder(2, **QUICK), n_estimators=2),
         UNetAutoencoder(kind="auto"),
         AnomalyDetector(),
@@ -321,7 +321,7 @@ def test_windows_of_a_series_are_not_taken_for_images(model, scales):
 
 def test_windows_are_refused_by_a_model_of_tables_with_what_to_do():
     with pytest.raises(DataError, match=r"takes tables.*X\.reshape\(len\(X\), -1\)"):
-        MaskedAutoencoder().fit(WINDOWS)
+        ImputationAutoencoder().fit(WINDOWS)
 
 
 def test_windows_in_a_stream_are_refused_as_well():
@@ -352,7 +352,7 @@ def test_a_fitted_autoencoder_says_what_its_rows_are():
 
 
 def test_a_model_of_tables_cannot_be_told_to_take_images():
-    task = AutoencoderImputer(autoencoder=MaskedAutoencoder(), kind="images")
+    task = AutoencoderImputer(autoencoder=ImputationAutoencoder(), kind="images")
     with pytest.raises(ParameterError, match="needs an autoencoder of images"):
         task.fit(stack(20, 5, 5))
 

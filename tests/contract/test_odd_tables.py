@@ -11,9 +11,9 @@ from latently import (
     AnomalyDetector,
     Autoencoder,
     AutoencoderImputer,
+    ImputationAutoencoder,
     LatentSampler,
-    MaskedAutoencoder,
-    MemoryAutoencoder,
+    NeighborAutoencoder,
     VariationalAutoencoder,
     compare,
 )
@@ -56,11 +56,11 @@ TABLES = {
 MODELS = {
     "plain": Autoencoder(1, max_epochs=1, random_state=0),
     "variational": VariationalAutoencoder(1, max_epochs=1, random_state=0),
-    "masked": MaskedAutoencoder(8, n_trees=4, max_epochs=1, random_state=0),
-    "memory": MemoryAutoencoder(random_state=0),
+    "masked": ImputationAutoencoder(8, n_trees=4, max_epochs=1, random_state=0),
+    "memory": NeighborAutoencoder(random_state=0),
     "detector": AnomalyDetector(random_state=0),
     "imputer": AutoencoderImputer(
-        autoencoder=MaskedAutoencoder(8, n_trees=4, max_epochs=1), random_state=0
+        autoencoder=ImputationAutoencoder(8, n_trees=4, max_epochs=1), random_state=0
     ),
     "sampler": LatentSampler(autoencoder=Autoencoder(1, max_epochs=1), random_state=0),
 }

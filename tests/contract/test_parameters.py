@@ -13,7 +13,7 @@ from tests.contract.estimators import ESTIMATORS, IMAGE_AUTOENCODERS, SEARCH, lo
 from tests.contract.samples import matrix, stack
 
 #: In the place of "auto" and None.
-_LIMITS = {"batch_size": 16, "max_epochs": 2, "n_components": 2, "max_seconds": 1000.0}
+_LIMITS = {"batch_size": 16, "max_epochs": 2, "n_components": 2, "time_limit": 1000.0}
 
 
 def as_numpy(value):

@@ -51,6 +51,16 @@ def saved_and_loaded(model, folder, **options):
     return load_own(folder / "model.safetensors", **options)
 
 
+@pytest.mark.filterwarnings("ignore::latently.exceptions.LatentlyWarning")
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
+@pytest.mark.parametrize("n_rows", [4, 12, 60])
+def test_a_model_of_few_rows_and_rarely_observed_columns_is_loaded(estimator, n_rows, tmp_path):
+    X = matrix(n_rows)
+    X[2:, 0], X[:, 1] = np.nan, np.nan
+    fitted = clone(estimator).fit(X)
+    assert_same_answers(fitted, saved_and_loaded(fitted, tmp_path), X)
+
+
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
 def test_a_loaded_model_answers_bit_for_bit(estimator, tmp_path):
     X = matrix()
@@ -376,6 +386,6 @@ def test_a_variational_model_scores_and_draws_as_before(tmp_path):
         transactions("polars")
     )
     loaded = saved_and_loaded(fitted, tmp_path)
-    assert same(loaded.score_samples(transactions("polars"), n_samples=3),
-                fitted.score_samples(transactions("polars"), n_samples=3))  # fmt: skip
+    assert same(loaded.score_samples(transactions("polars"), n_draws=3),
+                fitted.score_samples(transactions("polars"), n_draws=3))  # fmt: skip
     assert loaded.sample(20, random_state=5).equals(fitted.sample(20, random_state=5))

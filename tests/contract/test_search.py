@@ -68,7 +68,7 @@ def test_a_nested_grid_search_over_hidden_sizes_runs_on_two_jobs(iris):
 @pytest.mark.parametrize(
     ("grid", "expected"),
     [
-        ({"corruption__rate": [0.1, 0.5]}, 2),
+        ({"corruption__fraction": [0.1, 0.5]}, 2),
         ({"corruption": [None, Masking(0.3), GaussianNoise(0.2)]}, 3),
         ({"network": [DenseNetwork(()), DenseNetwork((4,), activation="tanh")]}, 2),
         ({"n_components": [1, 2], "batch_size": [16, 32]}, 4),
@@ -205,13 +205,13 @@ def test_nested_parameters_are_set_and_read():
     )
     task.set_params(
         autoencoder__network__hidden_sizes=(3,),
-        autoencoder__corruption__rate=0.4,
+        autoencoder__corruption__fraction=0.4,
         autoencoder__n_components=2,
         contamination=0.2,
     )
     params = task.get_params()
     assert params["autoencoder__network__hidden_sizes"] == (3,)
-    assert params["autoencoder__corruption__rate"] == 0.4
+    assert params["autoencoder__corruption__fraction"] == 0.4
     fitted = task.set_params(autoencoder__max_epochs=1).fit(matrix())
     assert fitted.autoencoder_.module_.encoder[1].out_features == 3
 

@@ -19,8 +19,8 @@ from latently import (
     DenoisingAutoencoder,
     EnsembleAutoencoder,
     FeatureExtractor,
-    MaskedAutoencoder,
-    MemoryAutoencoder,
+    ImputationAutoencoder,
+    NeighborAutoencoder,
     SparseAutoencoder,
     make_report,
 )
@@ -55,11 +55,11 @@ def said(call):
 
 FITS = {
     "fit": lambda X: clone(QUICK).fit(X),
-    "memory": lambda X: MemoryAutoencoder(random_state=0).fit(X),
+    "memory": lambda X: NeighborAutoencoder(random_state=0).fit(X),
     "ensemble": lambda X: EnsembleAutoencoder(QUICK, n_estimators=3, random_state=0).fit(X),
     "detector": lambda X: AnomalyDetector(random_state=0).fit(X),
     "imputer": lambda X: AutoencoderImputer(
-        autoencoder=MaskedAutoencoder(max_epochs=1), random_state=0
+        autoencoder=ImputationAutoencoder(max_epochs=1), random_state=0
     ).fit(X),
     "pipeline": lambda X: make_pipeline(clone(QUICK)).fit(X),
     "grid search": lambda X: GridSearchCV(
@@ -141,8 +141,8 @@ def test_the_cells_of_a_dataset_are_counted_over_all_its_pieces(tmp_path):
     "model",
     [
         Autoencoder(1, max_categories=240, max_epochs=1, random_state=0),
-        MaskedAutoencoder(max_categories=240, max_epochs=1, random_state=0),
-        MemoryAutoencoder(max_categories=240, random_state=0),
+        ImputationAutoencoder(max_categories=240, max_epochs=1, random_state=0),
+        NeighborAutoencoder(max_categories=240, random_state=0),
     ],
 )
 def test_max_categories_raises_the_limit(model):

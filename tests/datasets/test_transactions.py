@@ -16,7 +16,7 @@ from latently.exceptions import MissingExtraError, ParameterError
 
 @pytest.fixture(scope="module")
 def made() -> Transactions:
-    return make_transactions(4000, fraud_rate=0.05, missing_rate=0.1)
+    return make_transactions(4000, fraud_fraction=0.05, missing_fraction=0.1)
 
 
 def test_the_same_seed_gives_the_same_rows_and_leaves_the_global_state_alone() -> None:
@@ -53,7 +53,7 @@ def test_frauds_are_as_many_as_asked_for_with_two_to_four_guilty_columns(
 def test_guilty_cells_are_those_that_differ_from_the_rows_without_fraud(
     made: Transactions,
 ) -> None:
-    honest = make_transactions(4000, fraud_rate=0, missing_rate=0.1).complete
+    honest = make_transactions(4000, fraud_fraction=0, missing_fraction=0.1).complete
     for place, name in enumerate(honest.column_names):
         differs = np.asarray(pc.not_equal(made.complete[name], honest[name]))
         assert np.array_equal(differs, made.guilty[:, place]), name
@@ -94,8 +94,8 @@ def test_cells_of_frauds_stay_within_what_ordinary_rows_hold(made: Transactions)
 
 @pytest.mark.parametrize("kind", ["pandas", "polars"])
 def test_frames_hold_the_same_cells_and_the_order_of_tiers(kind: str) -> None:
-    table = make_transactions(200, missing_rate=0.2)
-    frame = make_transactions(200, missing_rate=0.2, as_frame=kind).data
+    table = make_transactions(200, missing_fraction=0.2)
+    frame = make_transactions(200, missing_fraction=0.2, as_frame=kind).data
     if kind == "pandas":
         assert frame["risk_tier"].cat.ordered
         assert list(frame["risk_tier"].cat.categories) == ["low", "medium", "high"]
@@ -124,7 +124,7 @@ def test_a_missing_package_names_its_install_command(
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"n_samples": 0}, {"fraud_rate": 1.5}, {"missing_rate": 1}, {"as_frame": "numpy"}],
+    [{"n_samples": 0}, {"fraud_fraction": 1.5}, {"missing_fraction": 1}, {"as_frame": "numpy"}],
     ids=str,
 )
 def test_parameters_out_of_range_are_refused_by_name(wrong: dict[str, Any]) -> None:
@@ -134,7 +134,7 @@ def test_parameters_out_of_range_are_refused_by_name(wrong: dict[str, Any]) -> N
 
 @pytest.mark.parametrize("n_samples", [1, 2, 50])
 def test_small_tables_of_frauds_only_still_have_guilty_columns(n_samples: int) -> None:
-    made = make_transactions(n_samples, fraud_rate=1)
+    made = make_transactions(n_samples, fraud_fraction=1)
     assert made.is_fraud.all() and (made.guilty.sum(axis=1) >= 2).all()
 
 

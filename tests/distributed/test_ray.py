@@ -132,8 +132,8 @@ def test_without_ray_the_error_states_how_to_install_it(monkeypatch):
 @pytest.mark.parametrize(
     ("engine", "said"),
     [
-        (RayEngine(0), "num_workers"),
-        (RayEngine(2.5), "num_workers"),
+        (RayEngine(0), "n_workers"),
+        (RayEngine(2.5), "n_workers"),
         (RayEngine(device="x"), "dev"),
     ],
 )

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.base import clone
 
-from latently import Autoencoder, DenseNetwork, MaskedAutoencoder, MemoryAutoencoder
+from latently import Autoencoder, DenseNetwork, ImputationAutoencoder, NeighborAutoencoder
 from latently.estimators.fit._split import SplitRule
 from latently.exceptions import DataError, ParameterError, ResourceError
 from latently.io import TableDataset, _resources
@@ -163,7 +163,7 @@ def test_a_target_needs_rows_in_memory(dataset):
         Autoencoder(2).fit_pairs(dataset, make_table())
 
 
-@pytest.mark.parametrize("kind", [MemoryAutoencoder, MaskedAutoencoder])
+@pytest.mark.parametrize("kind", [NeighborAutoencoder, ImputationAutoencoder])
 def test_models_that_keep_rows_ask_for_a_sample(dataset, kind):
     with pytest.raises(DataError, match="Expected rows in memory, got a TableDataset"):
         kind().fit(dataset)

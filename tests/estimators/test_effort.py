@@ -7,8 +7,8 @@ from latently import (
     AnomalyDetector,
     AutoencoderImputer,
     FeatureExtractor,
-    MaskedAutoencoder,
-    MemoryAutoencoder,
+    ImputationAutoencoder,
+    NeighborAutoencoder,
     UNetAutoencoder,
 )
 from latently.exceptions import ParameterError
@@ -25,13 +25,13 @@ def test_every_estimator_and_task_has_an_effort(model):
 
 def test_a_memory_keeps_more_rows():
     rows = np.random.default_rng(0).normal(size=(2_500, 3))
-    kept = [MemoryAutoencoder(effort=e).fit(rows).n_components_ for e in ("fast", "thorough")]
+    kept = [NeighborAutoencoder(effort=e).fit(rows).n_components_ for e in ("fast", "thorough")]
     assert kept == [500, 2_500]
-    assert "effort: fast" in MemoryAutoencoder(effort="fast").fit(rows).summary()
+    assert "effort: fast" in NeighborAutoencoder(effort="fast").fit(rows).summary()
 
 
 def test_a_masked_autoencoder_takes_more_steps_and_trees():
-    fitted = [MaskedAutoencoder(8, effort=e, random_state=0).fit(matrix(60)) for e in
+    fitted = [ImputationAutoencoder(8, effort=e, random_state=0).fit(matrix(60)) for e in
               ("fast", "balanced")]  # fmt: skip
     steps = [model.history_.last_step for model in fitted]
     trees = [model.module_.forest.roots.shape[1] for model in fitted]
@@ -58,11 +58,11 @@ def test_a_task_hands_its_effort_on():
 
 
 def test_without_an_effort_a_task_leaves_that_of_its_autoencoder():
-    inner = MemoryAutoencoder(effort="fast")
+    inner = NeighborAutoencoder(effort="fast")
     assert AnomalyDetector(autoencoder=inner).fit(matrix(60)).autoencoder_.effort == "fast"
 
 
-@pytest.mark.parametrize("model", [MemoryAutoencoder, MaskedAutoencoder, AnomalyDetector])
+@pytest.mark.parametrize("model", [NeighborAutoencoder, ImputationAutoencoder, AnomalyDetector])
 def test_an_effort_that_is_none_is_refused(model):
     with pytest.raises(ParameterError, match="effort"):
         model(effort="heroic").fit(matrix(60))

@@ -15,7 +15,7 @@ from latently import (
     DenseNetwork,
     EnsembleAutoencoder,
     FeatureExtractor,
-    MemoryAutoencoder,
+    NeighborAutoencoder,
     VariationalAutoencoder,
 )
 from latently.exceptions import DriftWarning, ParameterError
@@ -152,7 +152,7 @@ def test_a_network_of_the_users_is_loaded_with_its_modules(tmp_path):
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ({"autoencoder": MemoryAutoencoder()}, "autoencoder"),
+        ({"autoencoder": NeighborAutoencoder()}, "autoencoder"),
         ({"n_estimators": 0}, "n_estimators"),
         ({"n_estimators": 1_001}, "n_estimators"),
     ],

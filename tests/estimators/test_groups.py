@@ -8,7 +8,7 @@ from latently import (
     Autoencoder,
     ConvolutionalAutoencoder,
     DenseNetwork,
-    MemoryAutoencoder,
+    NeighborAutoencoder,
     SparseAutoencoder,
     VariationalAutoencoder,
     fit_seeds,
@@ -107,8 +107,8 @@ def test_no_seed_is_refused(given):
 
 
 def test_a_model_without_training_is_refused():
-    with pytest.raises(ParameterError, match="got MemoryAutoencoder"):
-        fit_seeds(MemoryAutoencoder(), X)
+    with pytest.raises(ParameterError, match="got NeighborAutoencoder"):
+        fit_seeds(NeighborAutoencoder(), X)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from latently import (
     AutoencoderImputer,
     DenseNetwork,
     EnsembleAutoencoder,
-    MaskedAutoencoder,
-    MemoryAutoencoder,
+    ImputationAutoencoder,
+    NeighborAutoencoder,
     fit_seeds,
     fit_sizes,
 )
@@ -33,8 +33,8 @@ def test_an_imputation_of_very_many_columns_is_refused_before_anything_is_learnt
 @pytest.mark.parametrize(
     ("model", "n_bytes", "words"),
     [
-        (MaskedAutoencoder(8, n_networks=1, n_trees=4, **QUICK), 3_000, "depend on each other"),
-        (MemoryAutoencoder(random_state=0), 20_000, "A memory of 60 rows"),
+        (ImputationAutoencoder(8, n_networks=1, n_trees=4, **QUICK), 3_000, "depend on each other"),
+        (NeighborAutoencoder(random_state=0), 20_000, "A memory of 60 rows"),
         (Autoencoder(2, **QUICK), 5_500, "PCA of"),
     ],
     ids=["pairs", "memory", "pca"],
@@ -82,7 +82,7 @@ def test_more_rows_than_there_is_memory_for_are_refused(ask, words):
 def test_more_drawn_tables_than_there_is_memory_for_are_refused():
     X = matrix()
     X[0, 0] = np.nan
-    model = MaskedAutoencoder(8, n_networks=1, n_trees=4, **QUICK)
+    model = ImputationAutoencoder(8, n_networks=1, n_trees=4, **QUICK)
     imputer = AutoencoderImputer(autoencoder=model).fit(X)
     with pytest.raises(ResourceError, match="Draw fewer tables"):
         imputer.impute(X, 10**9)

@@ -122,6 +122,15 @@ def test_blind_training_needs_no_clean_image():
     assert error(model.reconstruct(given), truth) < 0.4 * error(given, truth)
 
 
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_blind_training_takes_no_corruption(method):
+    model = UNetAutoencoder(blind=True, corruption=GaussianNoise(0.1), **QUICK)
+    with pytest.raises(ParameterError, match="corruption must be None if blind=True"):
+        getattr(model, method)(waves(4, 16, 16))
+    with pytest.raises(ParameterError, match="blind must be False if there are targets"):
+        UNetAutoencoder(blind=True).fit_pairs(waves(4, 16, 16), waves(4, 16, 16))
+
+
 def test_patches_are_the_same_places_of_both():
     clean = torch.rand(2, 1, 10, 11)
     rows = cut_patches([Cells(clean + 1)], [Cells(clean)], 4)

@@ -45,14 +45,14 @@ def exact_log_likelihood(model, X):
 
 def test_importance_sampling_reaches_the_exact_likelihood(model):
     exact = exact_log_likelihood(model, X[:40])
-    estimate = model.score_samples(X[:40], n_samples=5000)
+    estimate = model.score_samples(X[:40], n_draws=5000)
     np.testing.assert_allclose(estimate, exact, atol=0.15)
 
 
 def test_every_bound_lies_below_and_more_draws_tighten_it():
     model = linear_model(max_epochs=4)  # its posterior is still far off
     exact = exact_log_likelihood(model, X).mean()
-    bounds = [model.score_samples(X, n_samples=n).mean() for n in (1, 10, 200)]
+    bounds = [model.score_samples(X, n_draws=n).mean() for n in (1, 10, 200)]
     assert bounds[0] < bounds[1] < bounds[2] < exact + 0.05
 
 
@@ -125,9 +125,9 @@ def test_the_importance_weighted_fit_reaches_the_likelihood_of_the_data():
 
 @pytest.mark.parametrize("n_samples", [1, 7, 64])
 def test_draws_judged_at_once_are_those_judged_one_by_one(model, n_samples, monkeypatch):
-    together = model.score_samples(X[:30], n_samples=n_samples)
+    together = model.score_samples(X[:30], n_draws=n_samples)
     monkeypatch.setattr(_variational, "_ELEMENTS", 1)
-    np.testing.assert_allclose(model.score_samples(X[:30], n_samples=n_samples), together)
+    np.testing.assert_allclose(model.score_samples(X[:30], n_draws=n_samples), together)
 
 
 def test_coins_are_learnt_with_the_chance_of_their_grey():
@@ -138,7 +138,7 @@ def test_coins_are_learnt_with_the_chance_of_their_grey():
     # A coin says less of its row than its grey does: the answer lies between grey and mean.
     assert np.abs(rebuilt.mean(0) - grey.mean(0)).max() < 0.05
     coins = (np.random.default_rng(0).random(grey.shape) < grey).astype(np.float32)
-    assert np.isfinite(model.score_samples(coins, n_samples=5)).all()
+    assert np.isfinite(model.score_samples(coins, n_draws=5)).all()
 
 
 def test_numbers_are_no_coins():

@@ -18,10 +18,10 @@ from latently import (
     DenoisingAutoencoder,
     DenseNetwork,
     FeatureExtractor,
+    ImputationAutoencoder,
     LatentSampler,
     MapAutoencoder,
-    MaskedAutoencoder,
-    MemoryAutoencoder,
+    NeighborAutoencoder,
     SparseAutoencoder,
     UNetAutoencoder,
     VariationalAutoencoder,
@@ -33,7 +33,7 @@ HERE = Path(__file__).parent
 _QUICK = {"max_epochs": 2, "random_state": 0, "engine": "cpu"}
 _SMALL = DenseNetwork((8,))
 _VAE = VariationalAutoencoder(2, network=_SMALL, **_QUICK)
-_MASKED = MaskedAutoencoder(8, n_networks=2, n_trees=4, batch_size=32, **_QUICK)
+_MASKED = ImputationAutoencoder(8, n_networks=2, n_trees=4, batch_size=32, **_QUICK)
 _NETWORK = DenseNetwork((6,), normalization="batch", dropout=0.1, linear_path=True)
 TABLE, NUMBERS, IMAGES = "table.arrow", "numbers.npy", "images.npy"
 MODELS = {
@@ -45,7 +45,7 @@ MODELS = {
     "map": (MapAutoencoder(2, **_QUICK), NUMBERS),
     "convolutional": (ConvolutionalAutoencoder(2, **_QUICK), IMAGES),
     "unet": (UNetAutoencoder(channels=(4, 8), **_QUICK), IMAGES),
-    "memory": (MemoryAutoencoder(random_state=0), TABLE),
+    "memory": (NeighborAutoencoder(random_state=0), TABLE),
     "masked": (_MASKED, TABLE),
     "detector": (AnomalyDetector(random_state=0), TABLE),
     "detector-network": (AnomalyDetector(autoencoder=_VAE, random_state=0), TABLE),

@@ -13,8 +13,8 @@ from latently import (
     AnomalyDetector,
     Autoencoder,
     AutoencoderImputer,
+    ImputationAutoencoder,
     LatentSampler,
-    MaskedAutoencoder,
     VariationalAutoencoder,
 )
 from latently.exceptions import DataError, DataWarning
@@ -74,7 +74,7 @@ MODELS = {
     "plain": Autoencoder(2, max_epochs=1, random_state=0),
     "variational": VariationalAutoencoder(2, max_epochs=1, random_state=0),
     "detector": AnomalyDetector(random_state=0),
-    "imputer": AutoencoderImputer(autoencoder=MaskedAutoencoder(max_epochs=1), random_state=0),
+    "imputer": AutoencoderImputer(autoencoder=ImputationAutoencoder(max_epochs=1), random_state=0),
     "sampler": LatentSampler(autoencoder=Autoencoder(2, max_epochs=1), random_state=0),
 }
 

@@ -23,7 +23,7 @@ from latently import (
     AnomalyDetector,
     Autoencoder,
     ConvolutionalAutoencoder,
-    MemoryAutoencoder,
+    NeighborAutoencoder,
     SparseAutoencoder,
     VariationalAutoencoder,
     make_report,
@@ -175,7 +175,7 @@ def test_the_errors_are_those_of_the_columns():
         Autoencoder(1, max_epochs=2, **QUICK),
         VariationalAutoencoder(3, max_epochs=2, **QUICK),
         SparseAutoencoder(12, n_active=2, max_epochs=2, **QUICK),
-        MemoryAutoencoder(**QUICK),
+        NeighborAutoencoder(**QUICK),
     ],
     ids=str,
 )

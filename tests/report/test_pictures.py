@@ -200,8 +200,8 @@ def test_pictures_draw_into_axes_that_are_given(flowers, iris):
 # ---------------------------------------------------------------- fills
 @pytest.fixture(scope="module")
 def imputer():
-    model = latently.MaskedAutoencoder(n_networks=2, n_trees=8, batch_size=64, max_epochs=2)
-    table = make_transactions(200, missing_rate=0.1, random_state=0).data
+    model = latently.ImputationAutoencoder(n_networks=2, n_trees=8, batch_size=64, max_epochs=2)
+    table = make_transactions(200, missing_fraction=0.1, random_state=0).data
     return latently.AutoencoderImputer(autoencoder=model, random_state=0).fit(table)
 
 

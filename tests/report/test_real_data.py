@@ -468,7 +468,7 @@ def test_every_public_plot_takes_ax():
 
 
 def test_transactions_of_all_kinds_can_be_drawn():
-    rows = make_transactions(150, missing_rate=0.05, random_state=0).data
+    rows = make_transactions(150, missing_fraction=0.05, random_state=0).data
     model = latently.Autoencoder(2, **FAST).fit(rows)
     for figure in (latently.plot_plane(model, rows, 8), latently.plot_reconstructions(model, rows)):
         assert_readable(figure)

@@ -18,8 +18,8 @@ from latently import (
     CostRatio,
     DenseNetwork,
     FalseAlarmRate,
-    FewLabels,
-    MemoryAutoencoder,
+    MaxFScore,
+    NeighborAutoencoder,
     VariationalAutoencoder,
 )
 from latently.datasets import make_transactions
@@ -77,7 +77,7 @@ def test_planted_outliers_rank_first():
 @pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
 @pytest.mark.parametrize(("robust", "least"), [(False, 0.9), (True, 0.75)])
 def test_frauds_in_a_mixed_table_score_worse_than_honest_rows(library, robust, least):
-    drawn = make_transactions(600, fraud_rate=0.05, as_frame=library, random_state=0)
+    drawn = make_transactions(600, fraud_fraction=0.05, as_frame=library, random_state=0)
     scores = (
         -AnomalyDetector(robust=robust, random_state=0).fit(drawn.data).score_samples(drawn.data)
     )
@@ -162,7 +162,7 @@ def test_a_threshold_moves_and_nothing_is_trained_again():
     labels = scores < np.sort(scores)[12]
     assert (fitted.set_threshold(AlertBudget(7), X).predict(X) == -1).sum() == 7
     assert (fitted.set_threshold(Contamination(0.1), X).predict(X) == -1).sum() == 30
-    assert (fitted.set_threshold(FewLabels(), X, labels).predict(X) == -1).sum() == 12
+    assert (fitted.set_threshold(MaxFScore(), X, labels).predict(X) == -1).sum() == 12
     assert (fitted.set_threshold(CostRatio(), X, labels).predict(X) == -1).sum() == 12
     assert fitted.set_threshold(FalseAlarmRate(0.05)).rule_.rate == 0.05
     assert fitted.autoencoder_ is autoencoder
@@ -172,7 +172,7 @@ def test_a_threshold_moves_and_nothing_is_trained_again():
 def test_labels_choose_the_threshold_in_fit():
     X = np.vstack([matrix(200), 9 + matrix(6)])
     y = np.r_[np.zeros(200, int), np.ones(6, int)]
-    model = AnomalyDetector(autoencoder=network(), threshold=FewLabels(), random_state=0)
+    model = AnomalyDetector(autoencoder=network(), threshold=MaxFScore(), random_state=0)
     np.testing.assert_array_equal(model.fit(X, y).predict(X) == -1, y == 1)
 
 
@@ -196,7 +196,7 @@ def test_a_slow_drift_is_followed():
 
 
 def test_following_leaves_the_users_autoencoder_alone():
-    inner = MemoryAutoencoder(random_state=0).fit(matrix(200))
+    inner = NeighborAutoencoder(random_state=0).fit(matrix(200))
     scores = inner.score_samples(matrix(50))
     AnomalyDetector(autoencoder=inner).fit(matrix(200)).partial_fit(matrix(50, seed=2))
     np.testing.assert_array_equal(inner.score_samples(matrix(50)), scores)
@@ -276,7 +276,7 @@ def test_a_convolutional_detector_maps_the_error():
         ({"threshold": FalseAlarmRate(), "contamination": 0.1}, "both say what to flag"),
         ({"robust": True, "autoencoder": network()}, "robust=True chooses"),
         ({"scoring": "elbo"}, "needs a VariationalAutoencoder"),
-        ({"scoring": "surprise", "autoencoder": network()}, "needs a MemoryAutoencoder"),
+        ({"scoring": "surprise", "autoencoder": network()}, "needs a NeighborAutoencoder"),
         ({"scoring": "distance"}, "scoring"),
         ({"threshold": 0.1}, "threshold"),
         ({"threshold": FalseAlarmRate(2)}, "rate"),
@@ -332,12 +332,12 @@ def test_a_rule_that_flags_every_row_is_refused_and_the_threshold_stays():
 
 def test_labels_of_one_kind_are_refused():
     with pytest.raises(DataError, match="both kinds"):
-        AnomalyDetector(threshold=FewLabels()).fit(matrix(60), np.zeros(60, int))
+        AnomalyDetector(threshold=MaxFScore()).fit(matrix(60), np.zeros(60, int))
 
 
 @pytest.mark.filterwarnings("ignore:AlertBudget:latently.exceptions.DataWarning")
 @pytest.mark.parametrize(
-    "rule", [FalseAlarmRate(0.05), AlertBudget(3), CostRatio(4), FewLabels()], ids=str
+    "rule", [FalseAlarmRate(0.05), AlertBudget(3), CostRatio(4), MaxFScore()], ids=str
 )
 @pytest.mark.parametrize("robust", [False, True])
 def test_a_detector_comes_back_from_its_file_with_its_threshold(tmp_path, rule, robust):

@@ -11,8 +11,8 @@ from latently import (
     ConvNetwork,
     DenoisingAutoencoder,
     GaussianNoise,
-    MaskedAutoencoder,
-    MemoryAutoencoder,
+    ImputationAutoencoder,
+    NeighborAutoencoder,
 )
 from latently.exceptions import DataWarning
 from latently.nn import AutoencoderModule
@@ -121,8 +121,8 @@ def test_a_fitted_autoencoder_denoises_by_its_own_reconstruction():
 
 def test_a_model_that_is_no_denoiser_is_named():
     X = matrix()
-    masked = MaskedAutoencoder(8, n_networks=1, n_trees=4, max_epochs=1, random_state=0)
-    for model in (masked, MemoryAutoencoder(robust=True, random_state=0)):
+    masked = ImputationAutoencoder(8, n_networks=1, n_trees=4, max_epochs=1, random_state=0)
+    for model in (masked, NeighborAutoencoder(robust=True, random_state=0)):
         with pytest.warns(DataWarning, match="is not trained with noise and has no narrow code"):
             answer = AutoencoderDenoiser(autoencoder=model).fit(X).transform(X)
         assert answer.shape == X.shape
@@ -130,6 +130,6 @@ def test_a_model_that_is_no_denoiser_is_named():
 
 def test_a_memory_takes_noise_off():
     noisy, clean = noisy_and_clean()
-    fitted = AutoencoderDenoiser(autoencoder=MemoryAutoencoder(random_state=0)).fit(clean)
+    fitted = AutoencoderDenoiser(autoencoder=NeighborAutoencoder(random_state=0)).fit(clean)
     after = np.square(fitted.transform(noisy) - clean).mean()
     assert after < 0.7 * np.square(noisy - clean).mean()

@@ -14,12 +14,12 @@ from tests.contract.samples import matrix
 
 @pytest.fixture(scope="module")
 def today():
-    return make_transactions(600, fraud_rate=0.03, random_state=1)
+    return make_transactions(600, fraud_fraction=0.03, random_state=1)
 
 
 @pytest.fixture(scope="module")
 def detector():
-    past = make_transactions(1500, fraud_rate=0.0, random_state=0).data
+    past = make_transactions(1500, fraud_fraction=0.0, random_state=0).data
     return AnomalyDetector(threshold=FalseAlarmRate(0.02), random_state=0).fit(past)
 
 

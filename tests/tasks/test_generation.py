@@ -8,7 +8,7 @@ from latently import (
     Autoencoder,
     DenseNetwork,
     LatentSampler,
-    MemoryAutoencoder,
+    NeighborAutoencoder,
     VariationalAutoencoder,
     load,
 )
@@ -174,8 +174,8 @@ def test_what_a_sampler_cannot_do_is_said():
         LatentSampler(autoencoder=model, conditional=True).fit(X, [1, 2, 3])
     with pytest.raises(ParameterError, match="fitted with conditional=True"):
         LatentSampler(autoencoder=model).fit(X).sample(2, y=1)
-    with pytest.raises(DataError, match="MemoryAutoencoder cannot decode codes that are drawn"):
-        LatentSampler(autoencoder=MemoryAutoencoder()).fit(X)
+    with pytest.raises(DataError, match="NeighborAutoencoder cannot decode codes that are drawn"):
+        LatentSampler(autoencoder=NeighborAutoencoder()).fit(X)
 
 
 @pytest.mark.parametrize("rows", [matrix(80), stack(30, 5, 5)], ids=["numbers", "images"])

@@ -12,7 +12,7 @@ from latently import (
     AutoencoderImputer,
     DenoisingAutoencoder,
     DenseNetwork,
-    MaskedAutoencoder,
+    ImputationAutoencoder,
     load,
     pool_estimates,
 )
@@ -114,7 +114,7 @@ def test_a_wrong_number_of_passes_is_refused(n_iterations):
 # ---------------------------------------------------------------- the masked autoencoder
 def masked(**options):
     quick = {"n_networks": 2, "n_trees": 8, "batch_size": 128, "max_epochs": 5, "engine": "cpu"}
-    return AutoencoderImputer(autoencoder=MaskedAutoencoder(**quick), random_state=0, **options)
+    return AutoencoderImputer(autoencoder=ImputationAutoencoder(**quick), random_state=0, **options)
 
 
 def holed_transactions(library="pandas", n_rows=200):
@@ -123,7 +123,7 @@ def holed_transactions(library="pandas", n_rows=200):
 
 def test_the_default_of_a_table_is_masked_and_that_of_images_denoising():
     X, images = with_gaps(matrix(40)), stack(24, 5, 6)
-    assert isinstance(AutoencoderImputer()._fresh(None, X), MaskedAutoencoder)
+    assert isinstance(AutoencoderImputer()._fresh(None, X), ImputationAutoencoder)
     assert isinstance(AutoencoderImputer()._fresh(None, images), DenoisingAutoencoder)
 
 
@@ -210,7 +210,7 @@ def test_short_numbers_come_back_short_in_draws():
 @pytest.mark.parametrize("ask", [lambda m, X: m.impute(X, 2), lambda m, X: m.interval(X)])
 def test_draws_and_intervals_need_a_distribution(ask):
     X = with_gaps(matrix(60))
-    with pytest.raises(ParameterError, match="needs a MaskedAutoencoder"):
+    with pytest.raises(ParameterError, match="needs an ImputationAutoencoder"):
         ask(imputer(max_epochs=1).fit(X), X)
 
 

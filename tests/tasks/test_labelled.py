@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 import latently
-from latently import AnomalyDetector, Autoencoder, FalseAlarmRate, FewLabels
+from latently import AnomalyDetector, Autoencoder, FalseAlarmRate, MaxFScore
 from latently.exceptions import DataError, DataWarning
 from latently.tasks import LabelledScore
 
@@ -78,7 +78,7 @@ def test_the_rate_of_false_alarms_holds_with_labels(n, robust):
 def test_a_fitted_memory_and_a_network_learn_from_labels_at_their_rate():
     X, y = frauds(900, 30)
     normal = np.random.default_rng(9).normal(size=(1_000, 10))
-    memory = latently.MemoryAutoencoder(random_state=0).fit(X[~y])
+    memory = latently.NeighborAutoencoder(random_state=0).fit(X[~y])
     network = Autoencoder(2, max_epochs=3, random_state=0, engine="cpu")
     for given in (memory, network):
         model = AnomalyDetector(autoencoder=given, threshold=FalseAlarmRate(0.1), random_state=0)
@@ -127,7 +127,7 @@ def test_known_normal_rows_lower_the_score_of_rows_like_them():
 def test_a_cut_by_labels_is_not_that_of_anomalies_that_the_score_has_learnt():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(300, 40)), np.arange(300) < 8  # marked at random
-    model = AnomalyDetector(threshold=FewLabels(), random_state=0).fit(X, y)
+    model = AnomalyDetector(threshold=MaxFScore(), random_state=0).fit(X, y)
     learnt = model.anomaly_score(X)[y]
     left_out = model.score_.left_out
     held = left_out(model.autoencoder_, X[~y], latently.tasks._labelled.Known(X[y], y[~y]))

@@ -14,13 +14,13 @@ from latently import (
     Contamination,
     CostRatio,
     FalseAlarmRate,
-    FewLabels,
+    MaxFScore,
 )
 from latently.exceptions import DataError, DataWarning
 from latently.tasks._labels import read_labels
 from tests.contract.samples import matrix
 
-RULES = [None, FalseAlarmRate(0.05), AlertBudget(5), Contamination(0.1), CostRatio(5), FewLabels()]
+RULES = [None, FalseAlarmRate(0.05), AlertBudget(5), Contamination(0.1), CostRatio(5), MaxFScore()]
 
 
 def labelled(n=200, n_anomalies=12, seed=0):
@@ -98,7 +98,7 @@ def test_other_numbers_are_ignored_with_one_warning_and_refused_where_labels_are
     plain = AnomalyDetector(random_state=0).fit(X)
     np.testing.assert_array_equal(fitted.score_samples(X), plain.score_samples(X))
     with pytest.raises(DataError, match="got 0, 1, 2"):
-        AnomalyDetector(threshold=FewLabels()).fit(X, classes)
+        AnomalyDetector(threshold=MaxFScore()).fit(X, classes)
     with pytest.raises(DataError, match="got 0, 1, 2"):
         plain.set_threshold(FalseAlarmRate(0.1), X, classes)
 
@@ -144,7 +144,7 @@ def test_rows_without_a_label_are_learnt_and_do_not_choose_the_cut():
     X, y = labelled()
     some = y.astype(float)
     some[100:] = np.nan
-    fitted = AnomalyDetector(threshold=FewLabels(), random_state=0).fit(X, some)
+    fitted = AnomalyDetector(threshold=MaxFScore(), random_state=0).fit(X, some)
     assert "100 labelled rows" in fitted.threshold_.reason
     assert fitted.autoencoder_.n_components_ == 188
 
@@ -169,7 +169,7 @@ def test_known_anomalies_are_left_out_of_what_follows_too():
 @pytest.mark.parametrize("known", [None, np.zeros(200, int)], ids=["none", "one kind"])
 def test_a_cut_chosen_by_labels_stays_where_new_rows_have_none(known):
     X, y = labelled()
-    fitted = AnomalyDetector(threshold=FewLabels(), random_state=0).fit(X, y)
+    fitted = AnomalyDetector(threshold=MaxFScore(), random_state=0).fit(X, y)
     before = fitted.threshold_
     fitted.partial_fit(labelled(200, 0, seed=1)[0], known)
     assert fitted.threshold_ == before
@@ -178,4 +178,4 @@ def test_a_cut_chosen_by_labels_stays_where_new_rows_have_none(known):
 def test_labels_without_rows_are_refused():
     fitted = AnomalyDetector(random_state=0).fit(matrix(60))
     with pytest.raises(DataError, match="y without X"):
-        fitted.set_threshold(FewLabels(), y=np.ones(60, bool))
+        fitted.set_threshold(MaxFScore(), y=np.ones(60, bool))

@@ -5,11 +5,11 @@ import pytest
 from sklearn.base import clone
 from sklearn.metrics import fbeta_score
 
-from latently import AlertBudget, Contamination, CostRatio, FalseAlarmRate, FewLabels
+from latently import AlertBudget, Contamination, CostRatio, FalseAlarmRate, MaxFScore
 from latently.exceptions import DataError, ParameterError
 from latently.tasks import Calibration, Evidence
 
-RULES = [FalseAlarmRate(0.05), AlertBudget(3), Contamination(0.1), CostRatio(5.0), FewLabels(2.0)]
+RULES = [FalseAlarmRate(0.05), AlertBudget(3), Contamination(0.1), CostRatio(5.0), MaxFScore(2.0)]
 
 
 def evidence(n=200, seed=0, decimals=None):
@@ -74,7 +74,7 @@ def test_no_cut_has_a_better_f_score(beta):
         return fbeta_score(known.labels, known.scores > cut, beta=beta, zero_division=0)
 
     best = max(map(worth, all_cuts(known.scores)))
-    assert worth(FewLabels(beta).choose(known).cut) == pytest.approx(best)
+    assert worth(MaxFScore(beta).choose(known).cut) == pytest.approx(best)
 
 
 def test_without_labels_the_cost_comes_from_the_calibration():
@@ -101,23 +101,23 @@ def test_a_rule_about_rows_asks_for_them(rule):
 
 def test_few_labels_asks_for_labels():
     with pytest.raises(DataError, match=r"got no labels.*set_threshold\(rule, X, y\)"):
-        FewLabels().choose(evidence()._replace(labels=None))
+        MaxFScore().choose(evidence()._replace(labels=None))
 
 
 @pytest.mark.parametrize("kind", [True, False])
 def test_few_labels_asks_for_labels_of_both_kinds(kind):
     with pytest.raises(DataError, match=f"both kinds, got only {kind}"):
-        FewLabels().choose(evidence()._replace(labels=np.full(200, kind)))
+        MaxFScore().choose(evidence()._replace(labels=np.full(200, kind)))
 
 
 def test_the_band_of_few_labels_is_that_of_f_scores_of_resamples():
     known = evidence(n=40, seed=3)
     drawn = np.random.default_rng(0).integers(0, 40, (200, 40))
     cuts = [
-        FewLabels(1.0).choose(known._replace(scores=known.scores[rows], labels=known.labels[rows]))
+        MaxFScore(1.0).choose(known._replace(scores=known.scores[rows], labels=known.labels[rows]))
         for rows in drawn
     ]
-    chosen = FewLabels(1.0).choose(known)
+    chosen = MaxFScore(1.0).choose(known)
     expected = np.percentile([threshold.cut for threshold in cuts], [5, 95])
     np.testing.assert_allclose([chosen.low, chosen.high], expected)
 
@@ -130,9 +130,9 @@ def test_the_band_of_few_labels_is_that_of_f_scores_of_resamples():
         (AlertBudget(0), "n_alerts"),
         (AlertBudget(2.5), "n_alerts"),
         (AlertBudget(3, per=0), "per"),
-        (Contamination(0.6), "share"),
+        (Contamination(0.6), "fraction"),
         (CostRatio(0), "miss_to_alarm"),
-        (FewLabels(-1), "beta"),
+        (MaxFScore(-1), "beta"),
     ],
     ids=str,
 )

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from latently import AnomalyDetector, Autoencoder
-from latently.estimators._base import seeded
+from latently.estimators._seeding import seeded
 
 #: Seconds after which a child is taken to hang.
 PATIENCE = 60

@@ -17,8 +17,8 @@ from latently import (
     ConvolutionalAutoencoder,
     DenoisingAutoencoder,
     DenseNetwork,
+    ImputationAutoencoder,
     MapAutoencoder,
-    MaskedAutoencoder,
     SparseAutoencoder,
     UNetAutoencoder,
     VariationalAutoencoder,
@@ -91,7 +91,7 @@ MODELS = {
     "sparse": (SparseAutoencoder(max_epochs=12, random_state=0), X),
     "denoising": (DenoisingAutoencoder(2, max_epochs=12, random_state=0), X),
     "map": (MapAutoencoder(2, max_epochs=12, random_state=0), X),
-    "masked": (MaskedAutoencoder(max_epochs=16, n_trees=4, random_state=0), X),
+    "masked": (ImputationAutoencoder(max_epochs=16, n_trees=4, random_state=0), X),
     "table": (Autoencoder(2, max_epochs=12, random_state=0), transactions("pandas")),
     "images": (ConvolutionalAutoencoder(2, max_epochs=20, random_state=0), stack(40, 6, 6)),
     "patches": (UNetAutoencoder(channels=(4, 8), max_epochs=60, random_state=0), stack(40, 16, 16)),
@@ -416,21 +416,21 @@ def test_training_ends_at_its_time_limit_within_a_step(tmp_path, monkeypatch):
         after_some_steps(patched, lambda _: clock.__setitem__(0, 60.0))
         patched.setattr(time, "monotonic", lambda: clock[0])
         with pytest.warns(TrainingWarning, match="ended at its time limit. The weights of step 10"):
-            stopped = clone(model).set_params(max_seconds=30).fit(X, checkpoint=tmp_path)
+            stopped = clone(model).set_params(time_limit=30).fit(X, checkpoint=tmp_path)
     assert stopped.history_.stopped == "time limit" and not stopped.interrupted_
     assert np.isfinite(stopped.score_samples(X)).all()
     assert_same_answers(clone(model).fit(X), clone(model).fit(X, checkpoint=tmp_path), X)
 
 
 def test_models_that_are_trained_at_once_end_at_their_time_limit():
-    model = Autoencoder(2, max_epochs=3000, patience=None, max_seconds=0.2, random_state=0)
+    model = Autoencoder(2, max_epochs=3000, patience=None, time_limit=0.2, random_state=0)
     with pytest.warns(TrainingWarning, match="ended at its time limit"):
         models = fit_seeds(model, X, 2)
     assert [model.history_.stopped for model in models] == ["time limit"] * 2
 
 
 def test_a_clock_that_is_set_back_changes_nothing(tmp_path, monkeypatch):
-    model = Autoencoder(2, max_epochs=5, max_seconds=100, random_state=0)
+    model = Autoencoder(2, max_epochs=5, time_limit=100, random_state=0)
     through = clone(model).fit(X)
     hours = iter(range(10**6, 0, -1))
     monkeypatch.setattr(time, "time", lambda: 3600.0 * next(hours))

@@ -15,6 +15,7 @@ from latently import (
     LocalEngine,
     VariationalAutoencoder,
 )
+from latently.estimators import fitted_of
 from latently.nn import Cells
 from latently.training import _engine
 from latently.training._cpu_rows import CPURows
@@ -120,7 +121,7 @@ def test_steps_are_graphs_and_a_model_is_that_of_the_cpu(name):
 def test_a_graph_has_the_gradients_of_autograd(name):
     model, given = KINDS[name]
     fitted = model.set_params(max_epochs=1, random_state=0, engine="cuda").fit(given)
-    cells = fitted._read(given)
+    cells = fitted_of(fitted).read(given)
     engine, module = LocalEngine("cuda"), fitted.module_.to("cuda").train()
     found = {}
     for kind in (Step, RecordedStep):

@@ -16,6 +16,7 @@ from latently import (
     SparseAutoencoder,
     VariationalAutoencoder,
 )
+from latently.estimators import fitted_of
 from latently.nn import Cells
 from latently.training._data import Batch
 from latently.training._step import RecordedStep, Step, Update, make_step
@@ -67,7 +68,7 @@ def lesson(name):
     """Return a module in training and a function that deals out batches."""
     model, rows = CASES[name]
     fitted = model.fit(rows)
-    cells = fitted._read(rows)
+    cells = fitted_of(fitted).read(rows)
     cells = cells._replace(values=cells.values.float())
 
     def batch(start):

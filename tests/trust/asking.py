@@ -40,6 +40,11 @@ def bounded(seconds=SECONDS, n_bytes=BYTES):
         signal.signal(signal.SIGALRM, before)
 
 
+def without_gaps(sample):
+    """Return generated rows without their gaps, which are as frequent as a model's columns say."""
+    return sample[~np.isnan(sample)] if isinstance(sample, np.ndarray) else sample
+
+
 #: What is asked by name, of each model that has it.
 QUESTIONS = {
     **{
@@ -58,7 +63,7 @@ QUESTIONS = {
     "set_threshold": lambda model, rows: (
         copy.deepcopy(model).set_threshold(model.rule_, rows).predict(rows)
     ),
-    "sample": lambda model, rows: model.sample(4, random_state=0),
+    "sample": lambda model, rows: model.sample(4, random_state=0, support="free"),
     "interpolate": lambda model, rows: model.interpolate(rows[:1], rows[1:2]),
     "inverse_transform": lambda model, rows: model.inverse_transform(model.transform(rows)),
     "cut": lambda model, rows: model.cut(1).transform(rows),
@@ -72,6 +77,7 @@ VARIANTS = {
     ),
     "reconstruct.free": lambda model, rows: model.reconstruct(rows, support="free"),
     "impute.draws": lambda model, rows: model.impute(rows, 2, random_state=0),
+    "sample.column": lambda model, rows: without_gaps(model.sample(4, random_state=0)),
     "fill_report_.text": lambda model, rows: f"{model.fill_report_}{model.fill_report_.to_dict()}",
     "threshold_.text": lambda model, rows: f"{model.threshold_}{model.rule_}",
     "history_.text": lambda model, rows: f"{model.history_}{model.history_.columns()}",

@@ -19,7 +19,7 @@ X = np.random.default_rng(0).normal(size=(60, 4))
 def foreign_engines(port):
     """Yield what older files, or forged ones, may hold as engines."""
     address = {"address": f"127.0.0.1:{port}", "device": "cpu", "max_failures": 0}
-    yield {"~class": "RayEngine", "params": {"num_workers": 1, **address, "precision": "auto"}}
+    yield {"~class": "RayEngine", "params": {"n_workers": 1, **address, "precision": "auto"}}
     yield {"~class": "TorchrunEngine", "params": {"device": "auto", "timeout": 1.0}}
     yield {"~class": "LocalEngine", "params": {"device": "cuda:7"}}
     yield from ("ray", "torchrun", "cuda:7", "nonsense", 3, None, {"~class": "os.system"})

@@ -21,10 +21,10 @@ from latently import (
     DenseNetwork,
     EnsembleAutoencoder,
     FeatureExtractor,
+    ImputationAutoencoder,
     LatentSampler,
     MapAutoencoder,
-    MaskedAutoencoder,
-    MemoryAutoencoder,
+    NeighborAutoencoder,
     SparseAutoencoder,
     UNetAutoencoder,
     VariationalAutoencoder,
@@ -42,7 +42,7 @@ QUICK = {"max_epochs": 1, "random_state": 0, "engine": "cpu"}
 SMALL = DenseNetwork((8,))
 PLAIN = Autoencoder(2, network=SMALL, **QUICK)
 VAE = VariationalAutoencoder(2, network=SMALL, **QUICK)
-MASKED = MaskedAutoencoder(8, n_networks=1, n_trees=4, **QUICK)
+MASKED = ImputationAutoencoder(8, n_networks=1, n_trees=4, **QUICK)
 TABLE, NUMBERS, IMAGES = transactions("pyarrow", 40), matrix(40), stack(20, 8, 8)
 KINDS = {
     "plain": (PLAIN, TABLE),
@@ -52,8 +52,8 @@ KINDS = {
     "sparse": (SparseAutoencoder(8, n_active=2, **QUICK), NUMBERS),
     "map": (MapAutoencoder(2, **QUICK), NUMBERS),
     "unet": (UNetAutoencoder(channels=(4, 8), **QUICK), IMAGES),
-    "memory": (MemoryAutoencoder(random_state=0), TABLE),
-    "robust": (MemoryAutoencoder(robust=True, random_state=0), TABLE),
+    "memory": (NeighborAutoencoder(random_state=0), TABLE),
+    "robust": (NeighborAutoencoder(robust=True, random_state=0), TABLE),
     "masked": (MASKED, TABLE),
     "ensemble": (EnsembleAutoencoder(PLAIN, n_estimators=2, random_state=0), NUMBERS),
     "detector": (AnomalyDetector(random_state=0), TABLE),
@@ -186,7 +186,8 @@ def typed(name, other):
     return change
 
 
-FITTED, MODEL = ("fitted",), ("fitted", "autoencoder_")
+FITTED, ENDS = ("fitted",), ("low", "high")
+TABLE_FILE = ("fitted", "preprocessor_", "params")
 FORGED = {
     "a score of another kind": ("detector", at(*FITTED, "score_", to=record("ElboScore"))),
     "a score that is none": ("detector", at(*FITTED, "score_", to=record("DenseNetwork"))),
@@ -265,6 +266,16 @@ FORGED = {
         "plain", array("mass_column", lambda v: np.append(v[:-1], 99).astype(v.dtype))
     ),
     "shares that shrink": ("plain", array("support.shares", lambda v: v[::-1].copy())),
+    "gaps in whole numbers": (
+        "ordered", lambda c, a: (
+            at(*TABLE_FILE, "spec", "params", "dtype", to="int64")(c, a),
+            array("support.gaps", cell(0.5))(c, a),
+        )
+    ),
+    "no bounds of a column with values": (
+        "ordered", lambda c, a: [array(f"support.{end}", cell(np.nan))(c, a) for end in ENDS]
+    ),
+    "an error below zero": ("masked", array("weights.error", cell(-1.0))),
     "a zone that does not exist": (
         "plain", lambda c, a: [
             one["params"].update(zone="Nowhere/At_All")

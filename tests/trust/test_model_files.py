@@ -23,8 +23,8 @@ from latently import (
     AutoencoderImputer,
     ConvolutionalAutoencoder,
     DenseNetwork,
+    ImputationAutoencoder,
     LatentSampler,
-    MaskedAutoencoder,
     SparseAutoencoder,
     VariationalAutoencoder,
     load,
@@ -466,7 +466,7 @@ KINDS = {
     "sparse": (SparseAutoencoder(**QUICK), matrix()),
     "detector": (AnomalyDetector(random_state=0), transactions("pyarrow", 40)),
     "imputer": (
-        AutoencoderImputer(autoencoder=MaskedAutoencoder(8, n_networks=1, n_trees=4, **QUICK)),
+        AutoencoderImputer(autoencoder=ImputationAutoencoder(8, n_networks=1, n_trees=4, **QUICK)),
         transactions("pyarrow", 40),
     ),
     "sampler": (LatentSampler(autoencoder=VariationalAutoencoder(2, **QUICK)), matrix()),

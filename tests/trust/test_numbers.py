@@ -20,8 +20,8 @@ from latently import (
     AnomalyDetector,
     Autoencoder,
     DenoisingAutoencoder,
-    MaskedAutoencoder,
-    MemoryAutoencoder,
+    ImputationAutoencoder,
+    NeighborAutoencoder,
     SparseAutoencoder,
     TableDataset,
     VariationalAutoencoder,
@@ -42,8 +42,8 @@ KINDS = [
     VariationalAutoencoder(2, **QUICK),
     SparseAutoencoder(**QUICK),
     DenoisingAutoencoder(2, **QUICK),
-    MaskedAutoencoder(n_trees=4, **QUICK),
-    MemoryAutoencoder(random_state=0),
+    ImputationAutoencoder(n_trees=4, **QUICK),
+    NeighborAutoencoder(random_state=0),
 ]
 X = matrix(300)
 
@@ -62,7 +62,7 @@ def test_answers_are_the_same_on_any_number_of_threads(model, threads):
     for n_threads in (1, 2, 4):
         threads(n_threads)
         given.append(fitted.score_samples(X))
-    if isinstance(model, MemoryAutoencoder):  # sums over all stored rows are shared out
+    if isinstance(model, NeighborAutoencoder):  # sums over all stored rows are shared out
         np.testing.assert_allclose(given, [given[0]] * 3, rtol=1e-4, atol=1e-5)
     else:
         assert same(given[0], given[1]) and same(given[0], given[2])
@@ -88,7 +88,7 @@ def test_a_row_has_one_score_alone_in_company_in_any_order_from_disk_and_after_l
     wanted = fitted.score_samples(rows)
     order = np.random.default_rng(0).permutation(rows.num_rows)
     # Rows with the same gaps are worked on together: their last digit is the batch's.
-    equal = partial(np.allclose, rtol=1e-12) if isinstance(model, MaskedAutoencoder) else same
+    equal = partial(np.allclose, rtol=1e-12) if isinstance(model, ImputationAutoencoder) else same
     assert equal(fitted.score_samples(rows.take(order)), wanted[order])
     alone = [fitted.score_samples(rows.slice(place, 1))[0] for place in range(0, 40, 5)]
     assert equal(np.array(alone), wanted[0:40:5])
@@ -221,7 +221,7 @@ def test_any_content_of_a_model_file_comes_back_to_the_bit(tmp_path, config, con
             "patience": some.none() | some.integers(1, 10**6),
             "gradient_clip": some.none() | some.floats(1e-9, 1e9),
             "validation_fraction": some.floats(0, 1, exclude_max=True),
-            "max_seconds": some.none() | some.floats(1e-3, 1e6),
+            "time_limit": some.none() | some.floats(1e-3, 1e6),
             "random_state": some.none() | some.integers(0, 2**32 - 1),
         }
     )

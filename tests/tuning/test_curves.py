@@ -6,7 +6,7 @@ from scipy.stats import t as student
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression
 
-from latently import Autoencoder, MemoryAutoencoder, learning_curve, repeated_score
+from latently import Autoencoder, NeighborAutoencoder, learning_curve, repeated_score
 from latently.exceptions import DataError, ParameterError
 from latently.tuning import LearningCurve
 from tests.contract.samples import matrix
@@ -96,9 +96,9 @@ def test_what_makes_no_curve_is_refused(change):
 
 def test_what_has_no_score_is_refused():
     with pytest.raises(ParameterError, match="must have a score method"):
-        learning_curve(MemoryAutoencoder(), matrix(100))
+        learning_curve(NeighborAutoencoder(), matrix(100))
     with pytest.raises(ParameterError, match="Give a scoring"):
-        repeated_score(MemoryAutoencoder(), matrix(100))
+        repeated_score(NeighborAutoencoder(), matrix(100))
 
 
 def test_too_few_rows_make_no_point():

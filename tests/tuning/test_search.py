@@ -14,8 +14,8 @@ from latently import (
     Autoencoder,
     AutoencoderSearchCV,
     DenoisingAutoencoder,
-    MaskedAutoencoder,
-    MemoryAutoencoder,
+    ImputationAutoencoder,
+    NeighborAutoencoder,
     fit_seeds,
 )
 from latently._validation import read_seed
@@ -97,7 +97,7 @@ def test_several_seeds_of_a_trial_are_trained_at_once_and_count_by_their_mean():
 
 
 @pytest.mark.parametrize(
-    "model", [MemoryAutoencoder(), MaskedAutoencoder(2, max_epochs=1)], ids=str
+    "model", [NeighborAutoencoder(), ImputationAutoencoder(2, max_epochs=1)], ids=str
 )
 def test_kinds_that_cannot_be_trained_at_once_are_trained_from_each_seed(model):
     def number(fitted, X, y):
@@ -174,7 +174,7 @@ def test_known_anomalies_are_ranked():
 
 @pytest.mark.parametrize(
     "model",
-    [DenoisingAutoencoder(2, max_epochs=10), MaskedAutoencoder(8, max_epochs=5, n_trees=4)],
+    [DenoisingAutoencoder(2, max_epochs=10), ImputationAutoencoder(8, max_epochs=5, n_trees=4)],
     ids=str,
 )
 def test_hidden_cells_are_filled_in(model):
@@ -197,7 +197,7 @@ def test_a_figure_of_the_users_own():
 def test_a_memory_is_searched_without_a_training():
     rows = np.concatenate([matrix(100), matrix(10) + 8])
     labels = np.repeat([0, 1], [100, 10])
-    found = search(MemoryAutoencoder(), {"n_components": (20, 80)}, objective="anomaly")
+    found = search(NeighborAutoencoder(), {"n_components": (20, 80)}, objective="anomaly")
     assert found.fit(rows, labels).report_["tuned"].outer > 0.9
 
 
@@ -241,7 +241,7 @@ def test_a_search_without_a_seed_goes_on_with_its_own(tmp_path):
     assert len(again.trials_) == 4
 
 
-@pytest.mark.parametrize("model", [MemoryAutoencoder(), MaskedAutoencoder()], ids=str)
+@pytest.mark.parametrize("model", [NeighborAutoencoder(), ImputationAutoencoder()], ids=str)
 def test_what_has_no_score_of_its_own_needs_another_objective(model):
     with pytest.raises(ParameterError, match="does not suit"):
         search(model, None).fit(X)

@@ -3,6 +3,7 @@
 import numpy as np
 import optuna
 import pytest
+from sklearn.base import clone
 
 from latently import (
     Autoencoder,
@@ -10,16 +11,21 @@ from latently import (
     ConvolutionalAutoencoder,
     DenoisingAutoencoder,
     DenseNetwork,
+    EnsembleAutoencoder,
     GaussianNoise,
-    MaskedAutoencoder,
-    MemoryAutoencoder,
+    ImputationAutoencoder,
+    MapAutoencoder,
+    NeighborAutoencoder,
     SparseAutoencoder,
     UNetAutoencoder,
     VariationalAutoencoder,
 )
 from latently.exceptions import ParameterError
 from latently.tuning import default_space
+from latently.tuning._objectives import fit_model
+from latently.tuning._rows import Rows
 from latently.tuning._spaces import read_space
+from tests.contract.samples import matrix
 
 MODEL = Autoencoder(2, network=DenseNetwork())
 KINDS = [
@@ -27,9 +33,10 @@ KINDS = [
     VariationalAutoencoder(2, network=DenseNetwork()),
     SparseAutoencoder(8),
     DenoisingAutoencoder(2, network=DenseNetwork()),
+    MapAutoencoder(2, network=DenseNetwork()),
     ConvolutionalAutoencoder(2, network=ConvNetwork()),
-    MaskedAutoencoder(),
-    MemoryAutoencoder(),
+    ImputationAutoencoder(),
+    NeighborAutoencoder(),
     UNetAutoencoder(),
 ]
 
@@ -43,11 +50,20 @@ def test_every_kind_comes_with_a_space_of_its_own_parameters(model, sizes_too):
     model.__class__(**model.get_params(deep=False)).set_params(**chosen)._check_parameters()
 
 
-@pytest.mark.parametrize("model", KINDS[:5], ids=str)
+@pytest.mark.parametrize("model", KINDS[:6], ids=str)
 def test_the_default_lies_in_its_own_space(model):
     space = read_space(default_space(model, sizes_too=False), model)
     values = model.get_params()
     assert all(d.drawn_for(values[name]) is not None for name, d in space.items())
+
+
+def test_groups_reach_every_kind_that_takes_them():
+    rows = Rows(matrix(40), None, np.arange(40) // 4)
+    member = Autoencoder(1, max_epochs=1, batch_size=20)
+    model = EnsembleAutoencoder(member, n_estimators=1, random_state=0)
+    expected = clone(model).fit(rows.X, groups=rows.groups).transform(rows.X)
+    np.testing.assert_array_equal(fit_model(clone(model), rows).transform(rows.X), expected)
+    assert (clone(model).fit(rows.X).transform(rows.X) != expected).any()
 
 
 def test_choices_may_be_of_any_kind():

@@ -363,9 +363,11 @@ def _column(table: pa.Table | TableDataset, name: str, option: str) -> np.ndarra
 
 def read_matched_rows(source: Source, model: Any) -> Rows:
     """Read data and pick the columns that the model was fitted on, by name."""
+    from latently.estimators import tags_of
+
     autoencoder = autoencoder_of(model)
     options = source.options(spec_of(model))
-    if autoencoder.takes_any_size:
+    if tags_of(autoencoder).takes_any_size:
         return _matched(read_rows(source._replace(own_sizes=True), None, options), model, source)
     size = getattr(autoencoder.preprocessor_.spec, "shape", (0,))[1:] or None
     return _matched(read_rows(source, size, options), model, source)

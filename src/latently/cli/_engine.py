@@ -30,7 +30,7 @@ Engine = Annotated[
 Workers = Annotated[
     int | None,
     typer.Option(
-        "--workers", min=1, help="Processes of the engine ray; default 2.", rich_help_panel=_PANEL
+        "--n-workers", min=1, help="Processes of the engine ray; default 2.", rich_help_panel=_PANEL
     ),
 ]
 Address = Annotated[
@@ -83,7 +83,7 @@ def make_engine(
         import_ray()
         on = "cuda" if device.startswith("cuda") else "cpu"
         return RayEngine(workers or 2, address, on)
-    given = {"--workers": workers, "--ray-address": address}
+    given = {"--n-workers": workers, "--ray-address": address}
     for option, value in given.items():
         if value is not None:
             raise ParameterError(f"{option} belongs to --engine ray. Add it, or drop {option}.")

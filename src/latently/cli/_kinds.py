@@ -39,7 +39,7 @@ class Recipe(NamedTuple):
     shuffle: bool = True
     refit: bool = False
     grouped: bool = False
-    max_seconds: float | None = None
+    time_limit: float | None = None
     max_memory: float | None = None
     n_estimators: int | None = None
     max_categories: int | None = None
@@ -108,7 +108,7 @@ def make_autoencoder(recipe: Recipe, *, images: bool, array_kind: str = "auto") 
         "effort": recipe.effort,
         "shuffle": None if recipe.shuffle else False,
         "refit": True if recipe.refit else None,
-        "max_seconds": recipe.max_seconds,
+        "time_limit": recipe.time_limit,
         "max_memory": recipe.max_memory,
         "max_categories": recipe.max_categories,
     }

@@ -51,5 +51,8 @@ def denoise(
 
 
 def _note_noise(autoencoder: Any) -> None:
-    if autoencoder.has_narrow_code and not autoencoder.is_denoiser:
+    from latently.estimators import tags_of
+
+    tags = tags_of(autoencoder)
+    if tags.has_narrow_code and not tags.is_denoiser:
         say("warning: the model was not trained with noise. Use `fit --kind denoising`, or `unet`.")

@@ -107,7 +107,7 @@ def _autoencoder(
     robust: bool,
     max_categories: int | None,
 ) -> Any:
-    from latently.estimators import MemoryAutoencoder
+    from latently.estimators import NeighborAutoencoder
     from latently.exceptions import ParameterError
     from latently.preprocessing import MAX_CATEGORIES
 
@@ -115,7 +115,7 @@ def _autoencoder(
         if max_epochs is not None:
             raise ParameterError("--max-epochs needs --kind: a memory is not trained. Drop it.")
         most = max_categories or MAX_CATEGORIES
-        return MemoryAutoencoder(robust=robust, engine=device, max_categories=most)
+        return NeighborAutoencoder(robust=robust, engine=device, max_categories=most)
     if robust:
         raise ParameterError("--robust chooses the autoencoder. Leave --kind out.")
     recipe = Recipe(
@@ -137,6 +137,6 @@ def _autoencoder(
 
 
 def _labelled_rule(known: Any) -> Any:
-    from latently.tasks import FewLabels
+    from latently.tasks import MaxFScore
 
-    return None if known is None else FewLabels()
+    return None if known is None else MaxFScore()

@@ -137,7 +137,7 @@ def impute(
     from latently.io import TableDataset
     from latently.persistence import load
     from latently.report import plot_fills
-    from latently.tasks import AutoencoderImputer
+    from latently.tasks import AutoencoderImputer, default_autoencoder
 
     marks = Marks(missing, decimal, dates)
     path = model if data is None else data
@@ -165,7 +165,7 @@ def impute(
     learns = bool(columns or add_indicator or max_categories)
     _check_options(loaded, interval, learns)
     if max_categories is not None:
-        own = imputer._default_autoencoder().set_params(max_categories=max_categories)
+        own = default_autoencoder(imputer).set_params(max_categories=max_categories)
         imputer.set_params(autoencoder=own)
     if not _streams(source, loaded):
         if draws is not None or interval is not None:
@@ -203,11 +203,10 @@ def _impute_files(model: str | None, source: Source, output: str, where: Any, re
 def _check_options(model: Any, coverage: float | None, learns: bool) -> None:
     """Refuse options that do not fit the model."""
     from latently.exceptions import ParameterError
-    from latently.tasks import AutoencoderImputer
 
     if coverage is not None and not 0 < coverage < 1:
         raise ParameterError(f"coverage must be between 0 and 1, got {coverage}. Try 0.9.")
-    if isinstance(model, AutoencoderImputer) and learns:
+    if hasattr(model, "impute") and learns:
         raise ParameterError(
             "--column, --add-indicator and --max-categories are kept in an imputer's file. Leave "
             "them or MODEL out."
@@ -229,14 +228,12 @@ def _streams(source: Source, model: Any) -> bool:
 
 def _impute_whole(model: Any, imputer: Any, source: Source, target: Target) -> Any:
     """Fill arrays and images, which are read whole; return what filled them."""
-    from latently.tasks import AutoencoderImputer
-
     if model is None:  # the imputer knows the words for gaps itself, and leaves others alone
         marks = source.marks._replace(missing=None)
         rows = read_rows(source._replace(marks=marks))
     else:
         rows = read_matched_rows(source, model)
-    if isinstance(model, AutoencoderImputer):
+    if hasattr(model, "impute"):
         imputer = model
     else:
         given = None if model is None else autoencoder_of(model)
@@ -251,17 +248,17 @@ def _fitted(model: Any, imputer: Any, pieces: Any, source: Source, seed: int, ve
     """Return the imputer in a model file, one around its autoencoder, or one fitted to DATA."""
     from sklearn.base import clone
 
-    from latently.tasks import AutoencoderImputer
+    from latently.tasks import default_autoencoder
 
     if model is None:
         given = imputer.autoencoder
-        watched = clone(given or imputer._default_autoencoder()).set_params(verbose=verbose)
+        watched = clone(given or default_autoencoder(imputer)).set_params(verbose=verbose)
         imputer.set_params(autoencoder=watched)
         imputer.fit(_unnamed(pieces.sample(_FIT_ROWS, seed), source.ids))
         return imputer.set_params(autoencoder=given)
     # Says which columns the model does not know, once.
     first = match_rows(next(iter(pieces)), model, source)
-    if isinstance(model, AutoencoderImputer):
+    if hasattr(model, "impute"):
         return model
     return imputer.set_params(autoencoder=autoencoder_of(model)).fit(first.values)
 

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from latently._renamed import renamed
 from latently.datasets._frames import to_frame
 from latently.datasets._frauds import tamper
 from latently.datasets._rows import CATEGORIES, ORDERED, Rows, draw_rows
@@ -37,11 +38,12 @@ class Transactions:
     guilty: NDArray[np.bool_]
 
 
+@renamed(fraud_rate="fraud_fraction", missing_rate="missing_fraction")
 def make_transactions(
     n_samples: int = 5000,
     *,
-    fraud_rate: float = 0.01,
-    missing_rate: float = 0.03,
+    fraud_fraction: float = 0.01,
+    missing_fraction: float = 0.03,
     as_frame: Literal["pyarrow", "pandas", "polars"] = "pyarrow",
     random_state: int | None = 0,
 ) -> Transactions:
@@ -56,9 +58,9 @@ def make_transactions(
     ----------
     n_samples : int, default=5000
         Number of rows.
-    fraud_rate : float, default=0.01
+    fraud_fraction : float, default=0.01
         Fraction of frauds, in [0, 1]. Their number is rounded.
-    missing_rate : float, default=0.03
+    missing_fraction : float, default=0.03
         Probability of each cell to be missing, in [0, 1).
     as_frame : {"pyarrow", "pandas", "polars"}, default="pyarrow"
         Library of the tables. pandas and polars must be installed if they are chosen.
@@ -79,18 +81,18 @@ def make_transactions(
 
     Examples
     --------
-    >>> transactions = make_transactions(200, fraud_rate=0.05)
+    >>> transactions = make_transactions(200, fraud_fraction=0.05)
     >>> transactions.data.num_rows, int(transactions.is_fraud.sum())
     (200, 10)
     >>> transactions.complete["risk_tier"].type.ordered
     True
     """
-    _check(n_samples, fraud_rate, missing_rate, as_frame)
+    _check(n_samples, fraud_fraction, missing_fraction, as_frame)
     rng = np.random.default_rng(random_state)
     rows = draw_rows(n_samples, rng)
-    frauds = np.sort(rng.permutation(n_samples)[: round(fraud_rate * n_samples)])
+    frauds = np.sort(rng.permutation(n_samples)[: round(fraud_fraction * n_samples)])
     guilty = tamper(rows, frauds, rng)
-    gaps = rng.random(guilty.shape) < missing_rate
+    gaps = rng.random(guilty.shape) < missing_fraction
     return Transactions(
         data=to_frame(_to_table(rows, gaps), as_frame),
         is_fraud=np.isin(np.arange(n_samples), frauds),
@@ -99,16 +101,17 @@ def make_transactions(
     )
 
 
-def _check(n_samples: int, fraud_rate: float, missing_rate: float, as_frame: str) -> None:
+def _check(n_samples: int, fraud_fraction: float, missing_fraction: float, as_frame: str) -> None:
     if n_samples < 1:
         raise ParameterError(f"n_samples must be at least 1, got {n_samples}. Use for example 500.")
-    if not 0 <= fraud_rate <= 1:
+    if not 0 <= fraud_fraction <= 1:
         raise ParameterError(
-            f"fraud_rate must be from 0 to 1, got {fraud_rate}. Use for example 0.01."
+            f"fraud_fraction must be from 0 to 1, got {fraud_fraction}. Use for example 0.01."
         )
-    if not 0 <= missing_rate < 1:
+    if not 0 <= missing_fraction < 1:
         raise ParameterError(
-            f"missing_rate must be from 0 to below 1, got {missing_rate}. Use for example 0.03."
+            f"missing_fraction must be from 0 to below 1, got {missing_fraction}. "
+            "Use for example 0.03."
         )
     if as_frame not in ("pyarrow", "pandas", "polars"):
         raise ParameterError(

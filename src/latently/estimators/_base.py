@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from numbers import Integral
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -16,23 +13,20 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from latently._codec import OWN, name_in_file
-from latently._sklearn import Interval, StrOptions, check_parameters
-from latently._validation import check_fitted, read_codes, read_input, read_seed
-from latently.estimators._inference import (
-    Question,
-    as_tensor,
-    ask,
-    by_pieces,
-    cell_errors,
-    code_of,
-    decoded,
-    module_for,
-    reconstruction_of,
-    residuals_of,
-    row_errors,
+from latently._renamed import Renames
+from latently._sklearn import Interval, check_parameters
+from latently._validation import check_fitted, read_codes, read_seed
+from latently.estimators._inference import cell_errors, code_of, reconstruction_of, row_errors
+from latently.estimators._protocol import (
+    AutoencoderTags,
+    Fitted,
+    SupportName,
+    fitted_of,
+    rounding_of,
 )
 from latently.estimators._rotation import Rotation
 from latently.estimators._saving import SaveMixin
+from latently.estimators._seeding import seeded
 from latently.estimators._state_checks import (
     check_fitted_state,
     check_history,
@@ -40,17 +34,16 @@ from latently.estimators._state_checks import (
     check_weights,
 )
 from latently.estimators.fit._effort import Effort
-from latently.estimators.fit._prepare import check_answer_memory, encode
+from latently.estimators.fit._prepare import check_answer_memory
 from latently.exceptions import DataError, ModelFileError
 from latently.io.dataset._dataset import as_dataset
-from latently.nn import AutoencoderModule, Cells, own_settings
+from latently.nn import AutoencoderModule
 from latently.preprocessing import Preprocessor
-from latently.schema import Rounding, plain_rows
-from latently.training import Engine, History, check_threads, has_lost_cuda, resolve_engine
+from latently.schema import plain_rows
+from latently.training import Engine, History, check_threads, resolve_engine
 
-#: "column" for values that a column can hold, "free" for expected values.
-SupportName = Literal["column", "free"]
-_RANDOM_STATE_LOCK = threading.RLock()
+#: Bounds of the learning rate in a search, as factors of its value.
+_SLOWER, _FASTER = 0.25, 4.0
 #: Fitted attributes that are written to a model file in addition to weights and history.
 _SAVED = (
     "n_features_in_",
@@ -72,6 +65,7 @@ _SUMMARY_RECORDS = ("components_curve_", "baselines_")
 
 
 class BaseAutoencoder(
+    Renames,
     SaveMixin,
     ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]  # sklearn is untyped
     TransformerMixin,  # type: ignore[misc]
@@ -92,16 +86,10 @@ class BaseAutoencoder(
     history_: History
     n_components_: int
 
+    renamed_parameters: ClassVar[Mapping[str, str]] = {"max_seconds": "time_limit"}
     _parameter_constraints: ClassVar[dict[str, list[Any]]]
-    #: True if training rows are scored like unseen rows.
-    judges_own_rows: ClassVar[bool] = False
-    #: True if images may differ in size from the images of ``fit``.
-    takes_any_size: ClassVar[bool] = False
-
-    @property
-    def leaves_out_exactly(self) -> bool:
-        """True if a training row that is left out affects its score by scaling and ranks only."""
-        return True
+    #: Values that ``tune`` tries for the parameters that only this kind has.
+    _searched: ClassVar[dict[str, Any]] = {}
 
     @abstractmethod
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -144,8 +132,8 @@ class BaseAutoencoder(
         DataError
             If the rows cannot be used.
         """
-        check_fitted(self)
-        codes, rotation = self._infer(X, code_of), self._rotation
+        codes = fitted_of(self).infer(X, code_of)
+        rotation: Rotation | None = getattr(self, "rotation_", None)
         return codes if rotation is None else rotation.apply(codes)
 
     def inverse_transform(self, X: ArrayLike, *, support: SupportName = "column") -> Any:
@@ -172,7 +160,7 @@ class BaseAutoencoder(
         """
         check_fitted(self)
         rounding = rounding_of(support, "inverse_transform")
-        values = self._decoded(read_codes(X, self.n_components_))
+        values = fitted_of(self).decode(read_codes(X, self.n_components_))
         return self.preprocessor_.decode(values, rounding=rounding)
 
     def interpolate(
@@ -246,7 +234,7 @@ class BaseAutoencoder(
         rounding = rounding_of(support, "reconstruct")
         dataset = as_dataset(X)
         like = plain_rows(X) if dataset is None else dataset.schema.empty_table()
-        values = self._infer(X, reconstruction_of)
+        values = fitted_of(self).infer(X, reconstruction_of)
         return self.preprocessor_.decode(values, like=like, rounding=rounding)
 
     def reconstruction_error(self, X: Any, *, per_feature: bool = False) -> np.ndarray:
@@ -275,19 +263,10 @@ class BaseAutoencoder(
         DataError
             If the rows cannot be used.
         """
-        check_fitted(self)
+        inner = fitted_of(self)
         if per_feature:
-            return self.preprocessor_.in_order(self._infer(X, cell_errors))
-        return self._infer(X, row_errors)
-
-    def _residuals(self, X: Any) -> np.ndarray:
-        """Return encoded rows minus their reconstruction, zero where missing, (n_rows, width)."""
-        return self._infer(X, residuals_of)
-
-    def _observed(self, X: Any) -> np.ndarray | None:
-        """Return a mask of the observed cells, (n_rows, n_columns), or None if all are."""
-        observed = self._read(X).observed
-        return None if observed is None else observed.numpy()
+            return self.preprocessor_.in_order(inner.infer(X, cell_errors))
+        return inner.infer(X, row_errors)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the normality score of each row, its negative reconstruction error.
@@ -326,77 +305,57 @@ class BaseAutoencoder(
         lines += [str(getattr(self, name)) for name in _SUMMARY_RECORDS if hasattr(self, name)]
         return "\n".join(lines)
 
-    @property
-    def is_denoiser(self) -> bool:
-        """True if the model is trained to remove a corruption."""
-        return getattr(self, "corruption", None) is not None
+    def search_space(self) -> dict[str, Any]:
+        """Return the values of each parameter that ``tune`` tries by default.
 
-    @property
-    def has_narrow_code(self) -> bool:
-        """True if the code can be a bottleneck, in which noise has no room."""
-        return hasattr(self, "corruption")
+        Returns
+        -------
+        dict of str to list or tuple
+            A list of choices, a range (low, high), or a range (low, high, "log"), as the parameter
+            ``space`` of ``tune`` takes them.
+
+        Examples
+        --------
+        >>> from latently import NeighborAutoencoder
+        >>> NeighborAutoencoder().search_space()["robust"]
+        [False, True]
+        """
+        return {**self._searched_rates(), **self._searched}
 
     # ------------------------------------------------------------------ inside
+    def _searched_rates(self) -> dict[str, Any]:
+        rate = self.get_params(deep=False).get("learning_rate")
+        if rate is None:
+            return {}
+        return {
+            "learning_rate": (_SLOWER * float(rate), _FASTER * float(rate), "log"),
+            "weight_decay": (1e-4, 0.1, "log"),
+        }
+
     @property
     def _own_effort(self) -> Effort:
         """Effort of the training."""
         return self.effort
 
-    def _decoded(self, codes: np.ndarray) -> np.ndarray:
-        """Return the expected encoded rows of codes from ``transform``."""
-        codes = codes if self._rotation is None else self._rotation.undo(codes)
-        return self._ask(Cells(as_tensor(codes)), decoded)
-
-    @property
-    def _rotation(self) -> Rotation | None:
-        return getattr(self, "rotation_", None)
-
     @property
     def _n_features_out(self) -> int:
         return self.n_components_
-
-    @property
-    def _fitted_on(self) -> Literal["array", "frame"]:
-        spec = self.preprocessor_.spec
-        return "frame" if getattr(spec, "container", "numpy") != "numpy" else "array"
-
-    def _leaving_out(self, n_copies: int) -> Self:
-        """Return a view that ignores ``n_copies`` copies of a row among the stored rows."""
-        return self
 
     def _draw_seed(self) -> int:
         """Return the seed of a fit, which is the same on all workers."""
         workers = resolve_engine(self.engine).workers
         return workers.compute_on_first(lambda: read_seed(self.random_state))
 
-    def _read(self, X: Any, *, fitting: bool = False) -> Cells:
-        """Validate and encode rows. If ``fitting``, do not warn of values that are not kept."""
-        data = read_input(self, X, reset=False, fitted_on=self._fitted_on)
-        return encode(self.preprocessor_, data, fitting=fitting)
-
-    def _infer(self, X: Any, question: Question) -> np.ndarray:
-        """Evaluate a question on rows, in the precision of the input. Read a dataset in pieces."""
-        return by_pieces(X, lambda rows: self._ask(self._read(rows), question))
-
-    def _infer_by_noise(self, X: Any, question: Question) -> np.ndarray:
-        """Evaluate a question whose noise is derived from the rows, in double precision.
-
-        Rounded to single precision, a row would get other noise than its copy in double precision.
-        """
-        if not (hasattr(X, "__array__") and str(getattr(X, "dtype", "")).endswith("float32")):
-            return self._infer(X, question)
-        return self._infer(np.asarray(X, dtype=np.float64), question).astype(np.float32)
-
-    def _ask(self, cells: Cells, question: Question) -> np.ndarray:
-        module = module_for(self.module_, self.engine, cells.values.dtype)
-        answers: np.ndarray = ask(module, cells, question).to(cells.values.dtype).numpy()
-        return answers
-
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "module_")
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
+    def __latently_fitted__(self) -> Fitted[Self]:
+        return Fitted(self)
+
+    def __sklearn_tags__(self) -> AutoencoderTags:
+        tags = AutoencoderTags.of(super().__sklearn_tags__())
+        corruption = getattr(self, "corruption", None)
+        tags.is_denoiser, tags.has_narrow_code = corruption is not None, hasattr(self, "corruption")
         tags.input_tags.allow_nan = True
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
@@ -407,7 +366,7 @@ class BaseAutoencoder(
         """True if the user supplies the torch modules, whose size is then not checked."""
         return False
 
-    def _fitted_state(self) -> dict[str, Any]:
+    def __latently_state__(self) -> dict[str, Any]:
         if not hasattr(self, "module_"):
             return {}
         names = (*_SAVED, *(name for name in vars(self) if self._is_own_state(name)))
@@ -422,8 +381,10 @@ class BaseAutoencoder(
         is_fitted = name.endswith("_") and not name.startswith("_")
         return is_fitted and name not in _SAVED_ELSEWHERE
 
-    def _restore(self, state: dict[str, Any]) -> None:
+    def __latently_restore__(self, state: dict[str, Any] | None) -> None:
         self._check_parameters()
+        if state is None:
+            return
         check_fitted_state(state)
         weights = state.pop("weights", None)
         if not isinstance(weights, dict):
@@ -449,31 +410,3 @@ class BaseAutoencoder(
         if self.n_components_ != self.module_.latent.n_components:
             raise ModelFileError("The model's n_components_ is of another code.", "config")
         check_module(self.module_)
-
-
-def rounding_of(support: SupportName, method: str) -> Rounding:
-    """Return the rounding of a method that returns rows, from its ``support``."""
-    check_parameters({"support": [StrOptions({"column", "free"})]}, {"support": support}, method)
-    return "nearest" if support == "column" else "free"
-
-
-def _renew_lock() -> None:
-    """Replace the lock after a fork, where its owner may be a thread that no longer exists."""
-    global _RANDOM_STATE_LOCK
-    _RANDOM_STATE_LOCK = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed torch within the context, and restore the random state of the caller afterwards.
-
-    Torch has one random state for all threads, so that a lock lets only one thread draw from it.
-    """
-    devices = [] if has_lost_cuda() else list(range(torch.cuda.device_count()))
-    with own_settings(), _RANDOM_STATE_LOCK, torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        yield

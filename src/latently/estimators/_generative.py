@@ -2,45 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from numbers import Integral
 from typing import Any, Self, get_args
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from latently._sklearn import Interval, StrOptions, check_parameters
 from latently._validation import check_fitted, read_seed
-from latently.estimators._base import BaseAutoencoder, SupportName, rounding_of, seeded
+from latently.estimators._base import BaseAutoencoder
 from latently.estimators._inference import (
     as_tensor,
     ask,
     code_of,
     decoded,
-    drawn_code_of,
     reconstruction_of,
     variation_of,
 )
+from latently.estimators._protocol import SupportName, fitted_of
 from latently.estimators._rotation import Rotation, RotationName
 from latently.estimators.fit._baselines import Spectrum, compare_with_baselines
-from latently.estimators.fit._prepare import check_answer_memory
 from latently.exceptions import DataError
 from latently.nn import Cells, SparseLatent
 from latently.preprocessing import TablePreprocessor
 from latently.training import TrainingData
 
-#: Generated rows that determine which values of a column become point masses.
-_REFERENCE_ROWS = 4_096
-
 
 class GenerativeAutoencoder(BaseAutoencoder):
     """Autoencoder whose code has a prior, so that it can be sampled, scored and rotated."""
-
-    @property
-    def _learns_scale(self) -> bool:
-        """True if the noise scale of each numeric column is learnt, as in variational models."""
-        return False
 
     def rotate_latents(self, X: Any, method: RotationName = "ica") -> Self:
         """Rotate the axes of the code to make them interpretable. Reconstructions do not change.
@@ -83,13 +71,14 @@ class GenerativeAutoencoder(BaseAutoencoder):
                 "A sparse code cannot be rotated, because its zeros would be lost. Use an "
                 "Autoencoder, or interpret the sparse components."
             )
-        codes = self._infer(X, code_of)
+        inner = fitted_of(self)
+        codes = inner.infer(X, code_of)
         if len(codes) < 2 * self.n_components_:
             raise DataError(
                 f"A rotation of {self.n_components_} components needs at least "
                 f"{2 * self.n_components_} rows, got {len(codes)}. Give more rows."
             )
-        rows = self._ask(Cells(as_tensor(codes)), decoded)
+        rows = inner.ask(Cells(as_tensor(codes)), decoded)
         self.rotation_ = Rotation.fit(method, codes, rows)
         return self
 
@@ -129,8 +118,7 @@ class GenerativeAutoencoder(BaseAutoencoder):
         >>> scores.shape
         (3,)
         """
-        check_fitted(self)
-        left, whole = self._infer(X, variation_of).sum(0, dtype=np.float64)
+        left, whole = fitted_of(self).infer(X, variation_of).sum(0, dtype=np.float64)
         if whole == 0:
             return float(left == 0)
         return float(1 - left / whole)
@@ -173,8 +161,8 @@ class GenerativeAutoencoder(BaseAutoencoder):
             {"n_samples": n_samples, "random_state": random_state},
             f"{type(self).__name__}.sample",
         )
-        seed = read_seed(random_state)
-        return self._generate(lambda n, _: self.module_.latent.draw(n), n_samples, seed, support)
+        seed, latent = read_seed(random_state), self.module_.latent
+        return fitted_of(self).generate(lambda n, _: latent.draw(n), n_samples, seed, support)
 
     def _compare_with_baselines(
         self, train_rows: TrainingData, valid_rows: TrainingData | None, spectrum: Spectrum
@@ -192,43 +180,3 @@ class GenerativeAutoencoder(BaseAutoencoder):
             reconstruction,
             "training" if valid_rows is None else "validation",
         )
-
-    def _generate(
-        self, draw: Callable[[int, int], Tensor], n_samples: int, seed: int, support: SupportName
-    ) -> Any:
-        """Return new rows, decoded from the codes that ``draw(n_samples, seed)`` returns.
-
-        Point masses and missing cells are as frequent as in the training rows. A reference sample
-        of the same generator determines which generated values become a point mass.
-        """
-        rounding = rounding_of(support, "sample")
-        check_answer_memory(
-            n_samples, self.preprocessor_.layout.width, f"Generating {n_samples:,} rows",
-            "Generate fewer at a time",
-        )  # fmt: skip
-        with seeded(seed), torch.no_grad():
-            values = self._generated(draw(n_samples, seed))
-        preprocessor = self.preprocessor_
-        if not isinstance(preprocessor, TablePreprocessor) or rounding == "free":
-            return preprocessor.decode(values, rounding=rounding)
-        if preprocessor.has_masses:
-            with seeded(0), torch.no_grad():
-                reference = self._generated(draw(_REFERENCE_ROWS, 0))
-            preprocessor = preprocessor.calibrated(reference, generated=True)
-        missing = preprocessor.draw_gaps(n_samples, np.random.default_rng(seed))
-        return preprocessor.decode(values, rounding=rounding, missing=missing)
-
-    def _generated(self, codes: Tensor) -> np.ndarray:
-        """Return encoded rows of codes, with the noise of the likelihood if its scale is learnt."""
-        parameters, likelihood = self.module_.decode(codes), self.module_.likelihood
-        values, preprocessor = likelihood.mean(parameters), self.preprocessor_
-        if self._learns_scale and isinstance(preprocessor, TablePreprocessor):
-            # A grey pixel is its Bernoulli mean. A draw, 0 or 1, is not among the training values.
-            n_grey = len(preprocessor.positions) if preprocessor.grey else 0
-            values = torch.cat([values[:, :n_grey], likelihood.draw(parameters)[:, n_grey:]], 1)
-        rows: np.ndarray = values.double().numpy()
-        return rows
-
-    def _draw_codes(self, X: Any) -> np.ndarray:
-        """Return one draw from the posterior of the code of each row."""
-        return self._infer_by_noise(X, drawn_code_of)

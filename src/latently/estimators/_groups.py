@@ -14,7 +14,7 @@ from torch import Tensor
 from latently._notices import each_once
 from latently._sklearn import Interval, check_parameters
 from latently._validation import read_seed
-from latently.estimators._base import seeded
+from latently.estimators._seeding import seeded
 from latently.estimators._trained import TrainedAutoencoder
 from latently.estimators.fit._baselines import Spectrum
 from latently.estimators.fit._run_loop import run_group

@@ -20,6 +20,7 @@ from latently.nn import (
     Cells,
     EnsembleModule,
     FixedProducts,
+    MaskedModule,
     StoredRows,
     flushing_denormals,
     with_own_settings,
@@ -145,6 +146,34 @@ def reconstruction_of(module: AutoencoderModule, cells: Cells) -> Tensor:
 def filled_of(module: AutoencoderModule, cells: Cells) -> Tensor:
     """Return encoded rows with expected values in their missing cells, flattened."""
     return module.fill(cells).flatten(1)
+
+
+def draws_of(n_draws: int, generator: torch.Generator) -> Question:
+    """Return the question for draws of the missing cells, (n_rows, n_draws, width).
+
+    The draws of the cells of a row depend on each other as the columns do.
+    """
+
+    def drawn(module: AutoencoderModule, cells: Cells) -> Tensor:
+        assert isinstance(module, MaskedModule)
+        shape = n_draws, len(cells.values), module.gaussian.n_noise
+        noise = torch.randn(shape, generator=generator, dtype=torch.float64)
+        drawn = torch.special.ndtr(module.deviates(cells, noise.to(cells.values.device)))
+        return module.quantiles(cells, module.predictive.calibrated(drawn)).transpose(0, 1)
+
+    return drawn
+
+
+def bounds_of(coverage: float) -> Question:
+    """Return the question for the interval of each missing cell, (n_rows, 2, width)."""
+
+    def bounds(module: AutoencoderModule, cells: Cells) -> Tensor:
+        assert isinstance(module, MaskedModule)
+        reach = module.predictive.reach(coverage)
+        levels = torch.stack([0.5 - reach, 0.5 + reach])[:, None]
+        return module.quantiles(cells, levels.expand(2, len(cells.values), -1)).transpose(0, 1)
+
+    return bounds
 
 
 def decoded(module: AutoencoderModule, codes: Cells) -> Tensor:

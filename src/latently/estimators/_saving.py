@@ -18,7 +18,12 @@ from latently.nn import OwnSettings
 
 
 class SaveMixin(OwnSettings):
-    """Add ``save`` to an estimator that has ``_fitted_state``."""
+    """Add ``save`` to an estimator.
+
+    The estimator has ``__latently_state__()``, which returns its fitted attributes, and
+    ``__latently_restore__(state)``, which checks its parameters and sets the attributes of a file.
+    ``state`` is None for an estimator that was saved unfitted, inside another one.
+    """
 
     @property
     def report(self) -> NoReturn:

@@ -42,8 +42,8 @@ _MAX_COUNT = 2**40
 _MAX_TRIAL_WIDTH = 1 << 14
 #: Largest reconstruction of a row of zeros or ones, in standard deviations of the columns.
 _MAX_RECONSTRUCTION = 1e4
-#: Name endings of buffers in which infinity marks an absent value.
-_ALLOWS_INFINITY = ("ladder",)
+#: Marks of absent values in buffers: beyond the last stored value, and no cell was held out.
+_ABSENT: dict[str, Callable[[Tensor], Tensor]] = {"ladder": torch.isinf, "error": torch.isnan}
 
 
 def check_fitted_state(state: Mapping[str, Any]) -> None:
@@ -174,8 +174,10 @@ def check_weights(
     if build is not None:
         _check_shapes(build, tensors)
     for name, found in tensors.items():
-        unusable = found.isnan() if name.endswith(_ALLOWS_INFINITY) else ~found.isfinite()
-        if found.is_floating_point() and bool(unusable.any()):
+        usable = found.isfinite()
+        if is_absent := _ABSENT.get(name.rpartition(".")[2]):
+            usable |= is_absent(found)
+        if not bool(usable.all()):
             raise ModelFileError(f"the weight {name[:60]!r} is not finite", "not_finite")
 
 

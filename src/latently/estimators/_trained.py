@@ -24,8 +24,10 @@ from latently._validation import (
     read_input,
     read_weights,
 )
-from latently.estimators._base import seeded
+from latently.estimators._base import BaseAutoencoder
 from latently.estimators._generative import GenerativeAutoencoder
+from latently.estimators._protocol import AutoencoderTags, fitted_of, tags_of
+from latently.estimators._seeding import seeded
 from latently.estimators.fit._baselines import Spectrum, automatic_components, fit_spectrum
 from latently.estimators.fit._effort import EFFORT_CONSTRAINT, Effort
 from latently.estimators.fit._prepare import (
@@ -58,8 +60,10 @@ from latently.nn import (
     Corruption,
     CustomNetwork,
     Deterministic,
+    GaussianNoise,
     Latent,
     Likelihood,
+    Masking,
     Network,
     mean_offset,
 )
@@ -79,6 +83,8 @@ from latently.training import (
     resolve_engine,
 )
 
+#: Maximum size of a code, if it is searched.
+_MOST_SEARCHED = 64
 #: Fitted attributes that are set when the size of the code is selected.
 _SIZE_ATTRIBUTES = ("n_components_", "n_active_")
 #: Fitted attributes that not every fit sets, removed before the next one.
@@ -111,7 +117,7 @@ class TrainedAutoencoder(GenerativeAutoencoder):
     splitter: Splitter | None = None
     refit: bool = False
     patience: int | None = 10
-    max_seconds: float | None = None
+    time_limit: float | None = None
     max_memory: float | None = None
     engine: str | Engine = "auto"
     random_state: int | np.random.RandomState | None = None
@@ -143,6 +149,33 @@ class TrainedAutoencoder(GenerativeAutoencoder):
         "random_state": ["random_state"],
         "verbose": ["boolean"],
     }
+
+    _searched: ClassVar[dict[str, Any]] = {
+        "corruption": [None, GaussianNoise(0.05), GaussianNoise(0.2), Masking(0.05)]
+    }
+
+    def search_space(self) -> dict[str, Any]:
+        """Return the values of each parameter that ``tune`` tries by default.
+
+        Returns
+        -------
+        dict of str to list or tuple
+            Those of the parameters and, if ``network`` has a method ``search_space``, of those of
+            the network.
+        """
+        of_network: dict[str, Any] = getattr(self.network, "search_space", dict)()
+        return {
+            **self._searched_rates(),
+            **{f"network__{name}": values for name, values in of_network.items()},
+            **self._searched,
+            "batch_size": ["auto", 32, 64, 128],
+            "n_components": (2, _MOST_SEARCHED, "log"),
+        }
+
+    def __sklearn_tags__(self) -> AutoencoderTags:
+        tags = super().__sklearn_tags__()
+        tags.decodes_codes = tags.keeps_means = tags.fits_together = True
+        return tags
 
     # ------------------------------------------------------------------ hooks
     @property
@@ -353,10 +386,12 @@ class TrainedAutoencoder(GenerativeAutoencoder):
         ------
         DataError
             If the rows cannot be used.
+        DivergenceError
+            If training diverged three times.
         """
         self._check_parameters()
         first = not hasattr(self, "module_")
-        data = read_input(self, X, reset=first, fitted_on=None if first else self._fitted_on)
+        data = read_input(self, X, reset=True) if first else fitted_of(self).validate(X)
         warn_of_far_rows(data)
         weights = read_weights(sample_weight, X, len(data))
         seed = self._draw_seed() if first else self._next_seed
@@ -386,15 +421,6 @@ class TrainedAutoencoder(GenerativeAutoencoder):
                     f"{part.__name__}()."
                 )
         super()._check_parameters()
-
-    def _with_network(self, X: Any) -> Self:
-        """Return an unfitted copy whose ``network`` is the default for some rows."""
-        copy: Self = clone(self)
-        copy._check_parameters()
-        data = read_input(copy, X, reset=True, min_rows=MIN_ROWS)
-        copy.preprocessor_ = copy._make_preprocessor(data)
-        fresh: Self = clone(self).set_params(network=copy._make_network())
-        return fresh
 
     def _read_target(self, target: Any, data: Input) -> Input:
         read = read_input(copy.copy(self), target, reset=True, min_rows=MIN_ROWS)
@@ -511,7 +537,7 @@ class TrainedAutoencoder(GenerativeAutoencoder):
         )
         own = self._own_likelihood
         offset = mean_offset(layout, mean, own)
-        likelihood = Likelihood(layout, offset, self._learns_scale, own=own)
+        likelihood = Likelihood(layout, offset, tags_of(self).learns_scale, own=own)
         return AutoencoderModule(encoder, latent, decoder, likelihood, mean)
 
     @property
@@ -556,3 +582,18 @@ class TrainedAutoencoder(GenerativeAutoencoder):
             self.module_.latent.fit_prior(self.module_.hidden(first_rows))
             unseen = prior_rows((valid_rows or train_rows.sample).inputs)
             self.module_.latent.calibrate(self.module_.hidden(unseen))
+
+
+def with_default_network(model: BaseAutoencoder, X: Any) -> BaseAutoencoder:
+    """Return an unfitted copy whose ``network`` is the default for some rows.
+
+    Models without such a network are returned themselves.
+    """
+    if not isinstance(model, TrainedAutoencoder):
+        return model
+    copy: TrainedAutoencoder = clone(model)
+    copy._check_parameters()
+    data = read_input(copy, X, reset=True, min_rows=MIN_ROWS)
+    copy.preprocessor_ = copy._make_preprocessor(data)
+    fresh: TrainedAutoencoder = clone(model).set_params(network=copy._make_network())
+    return fresh

@@ -13,7 +13,7 @@ import torch
 from latently._notices import each_once
 from latently._tabular import Tabular
 from latently._validation import check_fitted
-from latently.estimators import BaseAutoencoder, TrainedAutoencoder, VariationalAutoencoder
+from latently.estimators import BaseAutoencoder, fitted_of, tags_of
 from latently.exceptions import DataError
 from latently.inspection._elements import Elements, elements_of
 
@@ -184,7 +184,7 @@ def check(model: Any, X: Any) -> Health:
 
 
 def _case(model: BaseAutoencoder, X: Any) -> _Case:
-    cells = model._read(X)
+    cells = fitted_of(model).read(X)
     if len(cells.values) < _MIN_ROWS:
         raise DataError(f"A check needs {_MIN_ROWS} rows at least, got {len(cells.values)}.")
     rows = cells.values.double().flatten(1).numpy()
@@ -195,7 +195,7 @@ def _case(model: BaseAutoencoder, X: Any) -> _Case:
     with torch.no_grad():
         floor = likelihood.least(cells.values.double().flatten(1), cells.observed).mean()
     return _Case(
-        model, rows, seen, np.asarray(model._residuals(X), dtype=np.float64),
+        model, rows, seen, np.asarray(fitted_of(model).residuals(X), dtype=np.float64),
         np.asarray(model.transform(X), dtype=np.float64), elements_of(model.preprocessor_),
         float(floor),
     )  # fmt: skip
@@ -251,7 +251,7 @@ def _worth(case: _Case) -> Iterator[Finding]:
 
 
 def _sleepers(case: _Case) -> Iterator[Finding]:
-    if not isinstance(case.model, TrainedAutoencoder):
+    if not tags_of(case.model).decodes_codes:
         return  # the code of a memory is as wide as its rows
     dead = ~(case.codes != 0).any(0)
     spread = case.codes.std(0)
@@ -268,7 +268,7 @@ def _sleepers(case: _Case) -> Iterator[Finding]:
 
 
 def _posterior(case: _Case) -> Iterator[Finding]:
-    if not isinstance(case.model, VariationalAutoencoder):
+    if not tags_of(case.model).has_posterior:
         return
     variance = case.codes.var(0)
     # What the moving mean adds to the KL, on the mean over rows; a component without it is blind.
@@ -356,14 +356,14 @@ def _drift(case: _Case) -> Iterator[Finding]:
     if not case.is_table:
         return
     numbers = _numbers(case)
-    is_trained = isinstance(case.model, TrainedAutoencoder)
+    keeps_means = tags_of(case.model).keeps_means
     # Others keep no mean of their rows; numbers have mean zero in any model.
-    known = case.model.module_.center.double().cpu().numpy() if is_trained else 0.0 * numbers
+    known = case.model.module_.center.double().cpu().numpy() if keeps_means else 0.0 * numbers
     rows = case.rows if case.seen is None else np.where(case.seen, case.rows, np.nan)
     count = np.maximum((~np.isnan(rows)).sum(0), 1)
     filled = np.where(np.isnan(rows), known, rows)
     shift = (filled - known).sum(0) / count
-    if not is_trained:
+    if not keeps_means:
         shift = np.where(numbers, shift, 0.0)
     usual = np.where(numbers, 1.0, np.sqrt(np.maximum(known * (1 - known), 0.01)))
     moved = (np.abs(shift) > _SHIFT * usual) & (np.abs(shift) * np.sqrt(count) > _SURE * usual)

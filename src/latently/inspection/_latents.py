@@ -14,7 +14,7 @@ from latently._notices import each_once
 from latently._sklearn import Interval, check_parameters
 from latently._tabular import Tabular
 from latently._validation import check_fitted
-from latently.estimators import BaseAutoencoder, TrainedAutoencoder
+from latently.estimators import BaseAutoencoder, fitted_of, tags_of
 from latently.exceptions import DataError
 from latently.inspection._elements import Elements, elements_of
 
@@ -242,7 +242,7 @@ def decoding_model(model: Any) -> BaseAutoencoder:
     """Return the autoencoder in a model, fitted and able to decode."""
     check_fitted(model)
     found: BaseAutoencoder = getattr(model, "autoencoder_", model)
-    if not isinstance(found, TrainedAutoencoder):
+    if not tags_of(found).decodes_codes:
         raise DataError(
             f"The latents of {type(found).__name__} cannot be described: its code is not made to "
             "be decoded alone. Use an Autoencoder or a VariationalAutoencoder."
@@ -271,7 +271,7 @@ def _effects(model: BaseAutoencoder, codes: np.ndarray, spread: np.ndarray) -> n
             continue
         step = np.zeros(codes.shape[1])
         step[latent] = _STEP * spread[latent]
-        both = model._decoded(np.concatenate([some + step, some - step]))
+        both = fitted_of(model).decode(np.concatenate([some + step, some - step]))
         effects.append((both[: len(some)] - both[len(some) :]).mean(0) / (2 * _STEP))
     return np.stack(effects)
 
@@ -299,7 +299,7 @@ class _Trees:
         self.elements = elements_of(model.preprocessor_)
         self.is_table = len(model.preprocessor_.layout.shape) == 1
         if self.is_table:
-            cells = model._read(X)
+            cells = fitted_of(model).read(X)
             rows = cells.values.double().flatten(1).numpy()
             self.rows = rows * self.elements.scale + self.elements.center
             rng = np.random.default_rng(0)

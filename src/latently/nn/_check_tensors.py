@@ -74,7 +74,7 @@ RANGES: dict[type[nn.Module], dict[str, tuple[float, float]]] = {
     },
     MaskedModule: {
         "bin_starts": _NUMBER, "bin_scales": (0.0, _MOST), "weights": (-1e-3, 1.001),
-        "reliance": (0.0, 1.001), "expected": _NUMBER, "regression": _NUMBER,
+        "reliance": (0.0, 1.001), "error": (0.0, _MOST), "expected": _NUMBER, "regression": _NUMBER,
         "intercept": _NUMBER,
     },
 }  # fmt: skip
@@ -102,7 +102,7 @@ def check_tensors(module: AutoencoderModule) -> None:
         Weights of the user's own modules may have any values.
     """
     for name, tensor, (least, most) in _bounded(module):
-        if tensor.numel() and not (float(tensor.min()) >= least and float(tensor.max()) <= most):
+        if bool(((tensor < least) | (tensor > most)).any()):  # NaN marks absent values
             raise ValueError(f"{name} is not between {least:g} and {most:g}")
     for part in module.modules():
         if isinstance(part, SparseModule):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 from torch.nn import functional as F
 
+from latently._renamed import Renames
 from latently.exceptions import ParameterError
 from latently.nn._batch_shard import draw_shard, normal_like, uniform_like, whole_batch
 
@@ -21,16 +23,16 @@ Corruption = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(eq=False, repr=False)
-class Masking(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
+class Masking(Renames, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     """Hide cells at random [1]_.
 
     All elements of a category or a date are hidden together.
 
     Parameters
     ----------
-    rate : float or tuple of two floats, default=0.2
+    fraction : float or tuple of two floats, default=0.2
         Probability that a cell is hidden, in [0, 1). Larger values make the code depend more on
-        relations between columns and less on single cells. With a pair, the rate of each row is
+        relations between columns and less on single cells. With a pair, the fraction of each row is
         drawn uniformly between the two, so that the model learns from few and many gaps.
 
     References
@@ -44,13 +46,16 @@ class Masking(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     torch.Size([2, 4])
     """
 
-    rate: float | tuple[float, float] = 0.2
+    fraction: float | tuple[float, float] = 0.2
+    renamed_parameters: ClassVar[Mapping[str, str]] = {"rate": "fraction"}
 
     def __call__(self, values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
         """Hide cells of a batch."""
-        low, high = self.rate if isinstance(self.rate, tuple) else (self.rate, self.rate)
-        _check_rate("rate", low)
-        _check_rate("rate", high)
+        low, high = (
+            self.fraction if isinstance(self.fraction, tuple) else (self.fraction, self.fraction)
+        )
+        _check_fraction("rate", low)
+        _check_fraction("rate", high)
         uniform = uniform_like(observed)
         return values, observed & (uniform >= _uniform_between(low, high, observed))
 
@@ -89,12 +94,12 @@ class GaussianNoise(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
 
 
 @dataclass(eq=False, repr=False)
-class SaltAndPepper(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
+class SaltAndPepper(Renames, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     """Set random elements to the lowest or the highest value of their batch.
 
     Parameters
     ----------
-    rate : float, default=0.1
+    fraction : float, default=0.1
         Probability that an element is set, in [0, 1). Lowest and highest are equally likely.
 
     Examples
@@ -104,23 +109,24 @@ class SaltAndPepper(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     torch.Size([2, 4])
     """
 
-    rate: float = 0.1
+    fraction: float = 0.1
+    renamed_parameters: ClassVar[Mapping[str, str]] = {"rate": "fraction"}
 
     def __call__(self, values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
         """Set elements of a batch."""
-        _check_rate("rate", self.rate)
+        _check_fraction("fraction", self.fraction)
         uniform, every = uniform_like(values), whole_batch(values)
-        values = torch.where(uniform < self.rate / 2, every.amin(), values)
-        return torch.where(uniform > 1 - self.rate / 2, every.amax(), values), observed
+        values = torch.where(uniform < self.fraction / 2, every.amin(), values)
+        return torch.where(uniform > 1 - self.fraction / 2, every.amax(), values), observed
 
 
 @dataclass(eq=False, repr=False)
-class Blocks(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
+class Blocks(Renames, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     """Hide one square of each image [1]_.
 
     Parameters
     ----------
-    share : float, default=0.4
+    fraction : float, default=0.4
         Side of the square as a fraction of the shorter side of the image, in (0, 1].
 
     References
@@ -135,15 +141,16 @@ class Blocks(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     tensor([16, 16])
     """
 
-    share: float = 0.4
+    fraction: float = 0.4
+    renamed_parameters: ClassVar[Mapping[str, str]] = {"share": "fraction"}
 
     def __call__(self, values: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
         """Hide squares of a batch of images."""
         _check_images("Blocks", values)
-        if not 0 < self.share <= 1:
-            raise ParameterError(f"share must be in (0, 1], got {self.share}. Try 0.4.")
+        if not 0 < self.fraction <= 1:
+            raise ParameterError(f"fraction must be in (0, 1], got {self.fraction}. Try 0.4.")
         height, width = values.shape[2:]
-        side = max(round(self.share * min(height, width)), 1)
+        side = max(round(self.fraction * min(height, width)), 1)
         hidden = _span(height, side, values)[:, :, None] & _span(width, side, values)[:, None]
         hidden = hidden[:, None].expand_as(values).flatten(1)
         return values, observed & ~hidden
@@ -242,6 +249,6 @@ def _check_images(name: str, values: Tensor) -> None:
         raise ParameterError(f"{name} must be applied to images, got rows of a table. Use Masking.")
 
 
-def _check_rate(name: str, rate: float) -> None:
+def _check_fraction(name: str, rate: float) -> None:
     if not 0 <= rate < 1:
         raise ParameterError(f"{name} must be in [0, 1), got {rate}. Try 0.2.")

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, Protocol, Self, runtime_checkable
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import torch
 from sklearn.base import BaseEstimator
@@ -119,6 +119,21 @@ class DenseNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         if self.activate_code:
             encoder.extend(self._activation(n_hidden))
         return nn.Sequential(nn.Flatten(), *encoder), decoder
+
+    def search_space(self) -> dict[str, Any]:
+        """Return the values of each parameter that ``tune`` tries by default.
+
+        Returns
+        -------
+        dict of str to list or tuple
+            Values of each parameter, as in the parameter ``space`` of ``tune``.
+        """
+        return {
+            "hidden_sizes": ["auto", (64,), (128,), (256,), (128, 64), (256, 128), (512, 256)],
+            "dropout": (0.0, 0.3),
+            "normalization": [None, "batch"],
+            "linear_path": [False, True],
+        }
 
     def _path(self, sizes: Sequence[int]) -> nn.Sequential:
         layers = nn.Sequential(*self._stack(sizes[:-1]), nn.Linear(sizes[-2], sizes[-1]))

@@ -215,7 +215,7 @@ class BatchJob:
 
         ray_data.DataContext.get_current().enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-        n_workers = min(engine.num_workers, len(files))
+        n_workers = min(engine.n_workers, len(files))
         items = [{"file": file} for file in files]
         done = ray_data.from_items(items, override_num_blocks=len(files)).map_batches(
             _FileAnswerer,

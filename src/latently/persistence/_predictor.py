@@ -15,7 +15,7 @@ from latently.exceptions import DataError, ParameterError
 from latently.io import text_name
 from latently.nn import CustomNetwork
 from latently.persistence._load import load
-from latently.tasks import AutoencoderImputer, autoencoder_of, codes, contributions, judge
+from latently.tasks import autoencoder_of, codes, contributions, judge
 
 Method = Literal["score", "transform", "impute"]
 
@@ -97,7 +97,7 @@ class BatchPredictor:
         """
         if self._model is None:
             model = load(self.path, network=self.network, classes=self.classes)
-            if self.method == "impute" and not isinstance(model, AutoencoderImputer):
+            if self.method == "impute" and not hasattr(model, "impute"):
                 raise ParameterError(
                     f'method="impute" needs an imputer\'s file, {self.path} holds '
                     f"{type(model).__name__}. Write one by latently impute DATA --save MODEL."

@@ -81,11 +81,13 @@ def check_table(
     _hold(not spec.types or all(numeric), "a number has the type of another column")
 
 
-def check_support(support: Support, n_numbers: int, codecs: Iterable[Any]) -> None:
+def check_support(spec: TableSpec, support: Support, n_numbers: int, codecs: Iterable[Any]) -> None:
     """Raise DataError if a support does not belong to these columns.
 
     Parameters
     ----------
+    spec : TableSpec
+        Record of the columns.
     support : Support
         Values that the columns can hold.
     n_numbers : int
@@ -99,6 +101,11 @@ def check_support(support: Support, n_numbers: int, codecs: Iterable[Any]) -> No
         len(support.low) == n_numbers + n_times and len(support.gaps) == n_numbers + len(codecs),
         "the bounds are of other columns",
     )
+    without_values = np.isnan(support.low)
+    _hold(bool((support.gaps[: len(support.low)][without_values] == 1).all()),
+          "a column with values has no bounds")  # fmt: skip
+    can_have_gaps = spec.names is not None or np.dtype(spec.dtype).kind == "f"
+    _hold(can_have_gaps or not support.gaps.any(), f"{spec.dtype} cells cannot be missing")
 
 
 def check_moments(

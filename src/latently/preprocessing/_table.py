@@ -90,7 +90,7 @@ class TablePreprocessor:
         check_table(self.spec, self.positions, self.center, self.scale, self.codecs)
         if self.support is not None:
             self.support.check_consistent()
-            check_support(self.support, len(self.positions), self.codecs)
+            check_support(self.spec, self.support, len(self.positions), self.codecs)
             check_moments(self.support, self.center, self.scale, self.codecs)
             has_values = self.support.gaps[: len(self.positions)] < 1
             if np.isnan(self.center[has_values]).any():

@@ -8,9 +8,10 @@ from typing import Any
 
 import narwhals as nw
 import numpy as np
+from sklearn.base import is_outlier_detector
 
-from latently._validation import Input, check_fitted, read_input
-from latently.estimators import BaseAutoencoder
+from latently._validation import Input, check_fitted
+from latently.estimators import BaseAutoencoder, fitted_of
 from latently.exceptions import DataError
 from latently.inspection import check, describe_latents, inspect, traverse
 from latently.preprocessing import cell_lists
@@ -53,7 +54,7 @@ def gather(model: Any, X: Any, now: datetime | None = None) -> dict[str, Any]:
     """
     check_fitted(model)
     autoencoder: BaseAutoencoder = getattr(model, "autoencoder_", model)
-    n_rows = len(autoencoder._read(X).values)
+    n_rows = len(fitted_of(autoencoder).read(X).values)
     if n_rows < _MIN_ROWS:
         raise DataError(f"A report needs {_MIN_ROWS} rows at least, got {n_rows}. Give more.")
     facts, health = inspect(model), check(model, X)
@@ -68,7 +69,7 @@ def gather(model: Any, X: Any, now: datetime | None = None) -> dict[str, Any]:
         "health": health.to_dict(),
         "worst": _worst(model, autoencoder, X),
         "latents": _latents(autoencoder, X),
-        "anomalies": _anomalies(model, X) if isinstance(model, AnomalyDetector) else None,
+        "anomalies": _anomalies(model, X) if is_outlier_detector(model) else None,
     }
     contents["verdict"] = _verdict(contents)
     return contents
@@ -104,9 +105,10 @@ def _verdict(contents: dict[str, Any]) -> str:
 
 def _errors(model: BaseAutoencoder, X: Any) -> dict[str, Any]:
     """Return what share of each column is not explained, the worst first; one figure of images."""
-    cells = model._read(X)
+    inner = fitted_of(model)
+    cells = inner.read(X)
     rows = cells.values.double().flatten(1).numpy()
-    residuals = np.asarray(model._residuals(X), dtype=np.float64)
+    residuals = np.asarray(inner.residuals(X), dtype=np.float64)
     centred = rows - rows.mean(0)
     layout = model.preprocessor_.layout
     total = np.square(residuals).sum() / max(np.square(centred).sum(), 1e-300)
@@ -129,7 +131,7 @@ def _worst(model: Any, autoencoder: BaseAutoencoder, X: Any) -> list[dict[str, A
     """Return the rows of the highest scores, each with its reasons."""
     scores = unusual(model, X)
     worst = np.argsort(-scores, kind="stable")[:_N_WORST]
-    if isinstance(model, AnomalyDetector):
+    if is_outlier_detector(model):
         found = model.explain(_taken(X, autoencoder, worst), n_reasons=_N_CELLS)
         if isinstance(found, Explanation):
             reasons = [[str(reason) for reason in one.reasons] for one in found]
@@ -169,7 +171,7 @@ def _largest_errors(model: BaseAutoencoder, X: Any) -> list[list[str]]:
 
 def _taken(X: Any, model: BaseAutoencoder, places: np.ndarray) -> Any:
     """Return some of the rows, of the user's kind."""
-    return rows_at(read_input(model, X, reset=False, fitted_on=model._fitted_on), places)
+    return rows_at(fitted_of(model).validate(X), places)
 
 
 def rows_at(data: Input, places: np.ndarray) -> Any:

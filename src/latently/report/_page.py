@@ -15,10 +15,10 @@ from urllib.parse import quote
 
 import numpy as np
 from jinja2 import Environment
+from sklearn.base import is_outlier_detector
 
 from latently._notices import each_once, warn
-from latently._validation import read_input
-from latently.estimators import REASONS, BaseAutoencoder, TrainedAutoencoder
+from latently.estimators import REASONS, BaseAutoencoder, fitted_of, tags_of
 from latently.exceptions import DataError
 from latently.inspection import traverse
 from latently.io._atomic import atomic_path
@@ -32,7 +32,6 @@ from latently.report._reconstructions import plot_reconstructions, plot_stacks
 from latently.report._style import BLUE, DARK, GREY, PALE
 from latently.report._tuning import plot_components
 from latently.schema import text_names
-from latently.tasks import AnomalyDetector
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -211,7 +210,7 @@ def _pictures(
     model: Any, X: Any, contents: dict[str, Any], color: Any, label: str | None
 ) -> dict[str, Picture]:
     autoencoder: BaseAutoencoder = getattr(model, "autoencoder_", model)
-    data = read_input(autoencoder, X, reset=False, fitted_on=autoencoder._fitted_on)
+    data = fitted_of(autoencoder).validate(X)
     values, name = _colors(data, color)
     label = label or name
     some = np.linspace(0, len(data) - 1, min(len(data), _MAX_POINTS)).astype(int)
@@ -220,7 +219,7 @@ def _pictures(
         drawn["history"] = (plot_history(autoencoder), "Training and validation loss by step.")
     if hasattr(autoencoder, "components_curve_"):
         drawn["components"] = plot_components(autoencoder), "What codes of each size leave."
-    if autoencoder.n_components_ > 1 and isinstance(autoencoder, TrainedAutoencoder):
+    if autoencoder.n_components_ > 1 and tags_of(autoencoder).decodes_codes:
         shown = None if values is None else values[some]
         drawn["map"] = (
             plot_map(autoencoder, rows_at(data, some), shown, label=label),
@@ -233,7 +232,7 @@ def _pictures(
         plot_reconstructions(autoencoder, X),
         "Rows beside their reconstructions.",
     )
-    if isinstance(model, AnomalyDetector):
+    if is_outlier_detector(model):
         drawn["anomalies"] = plot_anomalies(model, X), "How many rows have which anomaly score."
         worst = [row["row"] for row in contents["worst"]][:_N_EXPLAINED]
         found = model.explain(rows_at(data, np.array(worst)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from latently._validation import read_input
+from latently.estimators import fitted_of
 from latently.report._contents import columns_of, rows_at
 from latently.report._scale import Scale
 from latently.report._style import (
@@ -74,7 +74,7 @@ def plot_rows(model: Any, X: Any, n_rows: int, ax: Axes | None = None) -> Figure
         The columns of the largest errors in these rows, in the order of the table. Numbers and
         dates are in standard deviations of their column, other columns in words.
     """
-    read = read_input(model, X, reset=False, fitted_on=model._fitted_on)
+    read = fitted_of(model).validate(X)
     first = rows_at(read, np.arange(min(n_rows, len(read))))
     rows, rebuilt = (_as_rows(model, part) for part in (first, model.reconstruct(first)))
     errors = model.reconstruction_error(first)

@@ -224,8 +224,14 @@ def _grid_of(values: np.ndarray) -> Grid:
     if not 0 < largest < _EXACT:
         return Grid(0, 0, 1) if largest == 0 else NO_GRID
     most = min(_DIGITS - math.ceil(math.log10(largest)) + 1, _MOST_DECIMALS)
+    most = max(most, 0)
     some = values[:: math.ceil(len(values) / 200)]
-    decimals = next((d for d in range(max(most, 0) + 1) if _lies_on(some, d)), None)
+    # Values with few decimals have many decimals too, up to rounding at the finest ones. Most
+    # columns of measurements have no grid, and are found out by three comparisons.
+    finest = range(max(most - 2, 0), most + 1)
+    if not any(_lies_on(some, decimals) for decimals in finest):
+        return NO_GRID
+    decimals = next((d for d in range(most + 1) if _lies_on(some, d)), None)
     while decimals is not None and not _lies_on(values, decimals):
         decimals = decimals + 1 if decimals < most else None
     if decimals is None or largest * 10.0**decimals >= _EXACT:

@@ -1,7 +1,7 @@
 """Uses of an autoencoder, each with scikit-learn's contract."""
 
 from latently.tasks._anomaly import AnomalyDetector
-from latently.tasks._base import AutoencoderTask
+from latently.tasks._base import AutoencoderTask, default_autoencoder
 from latently.tasks._budgets import AlertBudget, Period, periods_of
 from latently.tasks._calibration import Calibration, DriftTest, benjamini_hochberg
 from latently.tasks._denoising import AutoencoderDenoiser
@@ -29,7 +29,7 @@ from latently.tasks._thresholds import (
     CostRatio,
     Evidence,
     FalseAlarmRate,
-    FewLabels,
+    MaxFScore,
     Threshold,
     ThresholdRule,
 )
@@ -56,7 +56,7 @@ __all__ = [
     "Explanation",
     "FalseAlarmRate",
     "FeatureExtractor",
-    "FewLabels",
+    "MaxFScore",
     "FillReport",
     "ImageExplanation",
     "LabelledScore",
@@ -80,6 +80,7 @@ __all__ = [
     "pool_estimates",
     "Verdict",
     "autoencoder_of",
+    "default_autoencoder",
     "codes",
     "contributions",
     "judge",

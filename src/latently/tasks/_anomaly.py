@@ -15,7 +15,14 @@ from sklearn.frozen import FrozenEstimator
 from latently._notices import each_once, silenced, warn
 from latently._sklearn import HasMethods, Interval, StrOptions, check_parameters
 from latently._validation import MIN_ROWS, check_fitted, read_input, read_seed
-from latently.estimators import BaseAutoencoder, MemoryAutoencoder, by_pieces, take_rows
+from latently.estimators import (
+    BaseAutoencoder,
+    NeighborAutoencoder,
+    by_pieces,
+    fitted_of,
+    tags_of,
+    take_rows,
+)
 from latently.exceptions import DataError, DataWarning, DriftWarning, ParameterError
 from latently.preprocessing import TablePreprocessor, warn_of_far_rows
 from latently.schema import container_of
@@ -45,6 +52,7 @@ from latently.tasks._thresholds import (
     FalseAlarmRate,
     Threshold,
     ThresholdRule,
+    check_rule,
 )
 
 #: From this share of copies among the rows on, they are warned of.
@@ -72,7 +80,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     ----------
     autoencoder : autoencoder or None, default=None
         Fitted here on a copy, or taken as it is when already fitted; None takes
-        ``MemoryAutoencoder()``, the best found on tables and images alike.
+        ``NeighborAutoencoder()``, the best found on tables and images alike.
     random_state : int, RandomState or None, default=None
         Seed of the autoencoder and of the split; None leaves the autoencoder's own.
     effort : {"fast", "balanced", "thorough"} or None, default=None
@@ -88,10 +96,10 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         model, in nats. "auto" is "surprise" for a memory, else "energy".
     robust : bool, default=False
         True for rows of which many are anomalies already. It uses
-        ``MemoryAutoencoder(robust=True)``, and is refused with any other autoencoder.
+        ``NeighborAutoencoder(robust=True)``, and is refused with any other autoencoder.
     threshold : rule or None, default=None
         Which scores are flagged: ``FalseAlarmRate(0.01)``, ``AlertBudget(20)``,
-        ``Contamination(0.05)``, ``CostRatio(10)`` or ``FewLabels()``. None flags one normal row in
+        ``Contamination(0.05)``, ``CostRatio(10)`` or ``MaxFScore()``. None flags one normal row in
         a hundred, or the smallest share that the calibration rows can resolve.
     contamination : "auto" or float, default="auto"
         Short for ``threshold=Contamination(share)``, in (0, 0.5].
@@ -150,7 +158,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         **AutoencoderTask._parameter_constraints,
         "scoring": [StrOptions({"auto", *SCORES})],
         "robust": ["boolean"],
-        "threshold": [HasMethods("choose"), None],
+        "threshold": [object],  # check_rule lists the rules
         "contamination": [Interval(Real, 0, 0.5, closed="right"), StrOptions({"auto"})],
     }
 
@@ -170,7 +178,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     }
 
     def _default_autoencoder(self) -> BaseAutoencoder:
-        return MemoryAutoencoder(robust=self.robust)
+        return NeighborAutoencoder(robust=self.robust)
 
     @each_once()
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -184,7 +192,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             Labels: True is an anomaly; so is 1 where the others are 0, and -1 where the others
             are 1. None or NaN is a row without a label, learnt as normal. Known anomalies leave
             the training rows and the calibration. In a table, the score also learns from them:
-            rows like them score higher. ``CostRatio`` and ``FewLabels`` choose the cut by all
+            rows like them score higher. ``CostRatio`` and ``MaxFScore`` choose the cut by all
             labels. Other numbers, such as classes, are ignored with a warning.
 
         Returns
@@ -250,7 +258,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
                 f"{words}Repetitions count once in the calibration. Leave them out if they are no "
                 "observations of their own."
             )
-        if self._given().judges_own_rows and not _is_fitted(self._given()):
+        if tags_of(self._given()).judges_own_rows and not _is_fitted(self._given()):
             repeats = repeats.at_most(2)
         all_kept = len(repeats.kept) == len(data)
         rows = data if all_kept else take_rows(data, repeats.kept)
@@ -261,7 +269,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         if len(layout.shape) > 1:
             return None
         with silenced(DataWarning):  # issued by the fit already
-            return Repairs.fit(self.autoencoder_._read(learnt), layout)
+            return Repairs.fit(fitted_of(self.autoencoder_).read(learnt), layout)
 
     def _reference(self) -> Reference | None:
         """Return the summaries of the columns; older model files hold none."""
@@ -360,11 +368,11 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         if y is not None and X is None:
             raise DataError("Labels need their rows, got y without X. Give both, or neither.")
         labels = None if X is None else read_labels(y, _n_rows(X), strict=True)
-        return self._cut(rule, X, labels)
+        return self._cut(check_rule(rule), X, labels)
 
     def _rule(self) -> ThresholdRule | None:
         if self.contamination == "auto":
-            return self.threshold
+            return None if self.threshold is None else check_rule(self.threshold)
         if self.threshold is not None:
             raise ParameterError(
                 f"threshold and contamination both say what to flag, got {self.threshold} and "
@@ -401,7 +409,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         given = self._given()
         if _is_fitted(given):
             return 0
-        return holding.n_spared(judges_own_rows=given.judges_own_rows)
+        return holding.n_spared(judges_own_rows=tags_of(given).judges_own_rows)
 
     def _left_out_known(
         self, rule: ThresholdRule, learnt: Any, known: Known | None, places: np.ndarray
@@ -420,8 +428,9 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             if n_held:
                 return self._unusual(_rows(data, holding.first_of_units(n_held)[0]))
             given = self._given()
-            is_exact = given.leaves_out_exactly and known is None
-            own = given.judges_own_rows and not _is_fitted(given)
+            tags = tags_of(given)
+            is_exact = tags.leaves_out_exactly and known is None
+            own = tags.judges_own_rows and not _is_fitted(given)
             if (own or known is not None) and holding.is_cross_fitted(is_exact=is_exact):
                 return self._cross_fitted(data, holding, known)
             return self._own_scores(data, *holding.first_of_units(MAX_CALIBRATION_ROWS))
@@ -432,7 +441,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         for others, held in holding.folds():
             rows = _rows(data, others)
             if is_fitted:
-                judge = self.autoencoder_._leaving_out(2)
+                judge = fitted_of(self.autoencoder_).leaving_out(2)
             else:
                 judge = self._fresh(self.autoencoder).fit(rows)
             score = fit_labelled(self.scoring, judge, rows, known, others)
@@ -446,9 +455,9 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         scores may lie elsewhere.
         """
         given = self._given()
-        if not given.judges_own_rows or _is_fitted(given):
+        if not tags_of(given).judges_own_rows or _is_fitted(given):
             return None
-        if not holding.is_cross_fitted(is_exact=given.leaves_out_exactly):
+        if not holding.is_cross_fitted(is_exact=tags_of(given).leaves_out_exactly):
             return self.calibration_
         with silenced(DataWarning):  # issued by the fit already
             return Calibration.of(self._own_scores(data, *holding.first_of_units(len(data))))
@@ -462,7 +471,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         scores = np.empty(len(places))
         for chosen, n_left_out in ((n_copies == 1, 2), (n_copies > 1, len(data))):
             if chosen.any():
-                judge = self.autoencoder_._leaving_out(n_left_out)
+                judge = fitted_of(self.autoencoder_).leaving_out(n_left_out)
                 scores[chosen] = self.score_.rows(judge, _rows(data, places[chosen]))
         return scores
 
@@ -736,10 +745,14 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             If the autoencoder cannot learn step by step.
         DataError
             If the rows cannot be used.
+        DivergenceError
+            If training diverged three times.
         """
         if not self.__sklearn_is_fitted__():
             return self.fit(X, y)
-        data = read_input(copy.copy(self), X, reset=False, fitted_on=self.autoencoder_._fitted_on)
+        data = read_input(
+            copy.copy(self), X, reset=False, fitted_on=fitted_of(self.autoencoder_).container
+        )
         labels = read_labels(y, len(data), strict=self.rule_.reads_labels)
         unlabelled = np.ones(len(data), bool) if labels is None else ~labels.anomalies
         scores = self._unusual(X)
@@ -750,7 +763,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             preprocessor, reference = self.autoencoder_.preprocessor_, self._reference()
             if reference is not None and isinstance(preprocessor, TablePreprocessor):
                 self.reference_ = reference.extended(preprocessor, take_rows(data, normal))
-            if self.autoencoder_.judges_own_rows:
+            if tags_of(self.autoencoder_).judges_own_rows:
                 scores = self._unusual(X)  # the cut is for the new memory, not for the old one
         if unlabelled.any():
             tamed = self.calibration_.tamed(scores[unlabelled])

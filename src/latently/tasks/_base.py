@@ -19,6 +19,7 @@ from latently.estimators import (
     DenoisingAutoencoder,
     Effort,
     SaveMixin,
+    fitted_of,
 )
 from latently.exceptions import ModelFileError, ParameterError
 
@@ -92,7 +93,7 @@ class AutoencoderTask(SaveMixin, BaseEstimator):  # type: ignore[misc]  # sklear
         tags.input_tags = given.__sklearn_tags__().input_tags
         return tags
 
-    def _fitted_state(self) -> dict[str, Any]:
+    def __latently_state__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name.endswith("_")}
 
     #: What ``fit`` leaves behind, and the types that a model file must give it.
@@ -105,8 +106,10 @@ class AutoencoderTask(SaveMixin, BaseEstimator):  # type: ignore[misc]  # sklear
         "feature_names_in_": np.ndarray
     }
 
-    def _restore(self, state: dict[str, Any]) -> None:
+    def __latently_restore__(self, state: dict[str, Any] | None) -> None:
         self._check_parameters()
+        if state is None:
+            return
         optional = {name: kind for name, kind in self._optional_types.items() if name in state}
         known = self._fitted_types | optional
         check_state(state, known)
@@ -132,8 +135,13 @@ class AutoencoderTask(SaveMixin, BaseEstimator):  # type: ignore[misc]  # sklear
             raise ModelFileError("The model has other columns than its autoencoder_.", "config")
 
 
+def default_autoencoder(task: AutoencoderTask) -> BaseAutoencoder:
+    """Return the unfitted autoencoder that a task fits if it is given none."""
+    return task._default_autoencoder()
+
+
 def as_fitted(model: BaseAutoencoder, answer: Any) -> Any:
     """Return answers about a frame as an array where ``fit`` saw one, which had no names."""
-    if model._fitted_on == "frame" or not nw.dependencies.is_into_dataframe(answer):
+    if fitted_of(model).container == "frame" or not nw.dependencies.is_into_dataframe(answer):
         return answer
     return nw.from_native(answer, eager_only=True).to_numpy()

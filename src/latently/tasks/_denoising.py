@@ -10,7 +10,7 @@ from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 
 from latently._notices import each_once, warn
 from latently._validation import check_fitted, is_pictures, n_axes
-from latently.estimators import BaseAutoencoder, DenoisingAutoencoder, UNetAutoencoder
+from latently.estimators import BaseAutoencoder, DenoisingAutoencoder, UNetAutoencoder, tags_of
 from latently.nn import GaussianNoise
 from latently.tasks._base import AutoencoderTask, as_fitted
 
@@ -78,8 +78,8 @@ class AutoencoderDenoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderTas
         self._is_images = is_pictures(X)
         same = is_pictures(y) if self._is_images else n_axes(y) > 1 and np.shape(y) == np.shape(X)
         self._fit_autoencoder(X, y if same else None)
-        model = self.autoencoder_
-        if not (model.is_denoiser or model.has_narrow_code):
+        model, tags = self.autoencoder_, tags_of(self.autoencoder_)
+        if not (tags.is_denoiser or tags.has_narrow_code):
             warn(
                 f"{type(model).__name__} is not trained with noise and has no narrow code, so that "
                 "little noise comes off. Use a DenoisingAutoencoder, or a UNetAutoencoder."

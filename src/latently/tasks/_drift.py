@@ -14,6 +14,7 @@ from scipy import stats
 from latently._notices import silenced
 from latently._tabular import Tabular
 from latently._validation import read_input
+from latently.estimators import fitted_of
 from latently.exceptions import DataWarning
 from latently.preprocessing import TablePreprocessor, column_values, measured_and_listed
 from latently.schema import Container, container_of
@@ -201,7 +202,7 @@ class DriftTally:
             Their anomaly scores: higher = more unusual.
         """
         model = self._detector.autoencoder_
-        data = read_input(self._detector, X, reset=False, fitted_on=model._fitted_on)
+        data = read_input(self._detector, X, reset=False, fitted_on=fitted_of(model).container)
         n_units = len(np.unique(Repeats.of(data).units))
         self._library = container_of(X)
         self._below += below_cuts(scores, self._cuts)

@@ -14,8 +14,7 @@ from scipy.ndimage import uniform_filter
 
 from latently._layout import Column, Layout
 from latently._tabular import Tabular
-from latently._validation import read_input
-from latently.estimators import BaseAutoencoder
+from latently.estimators import BaseAutoencoder, fitted_of
 from latently.nn import Cells
 from latently.preprocessing import cell_lists
 from latently.schema import Container, Rounding
@@ -328,8 +327,8 @@ def explain_rows(
         The rows with their guilty cells repaired.
     """
     preprocessor = autoencoder.preprocessor_
-    data = read_input(autoencoder, X, reset=False, fitted_on=autoencoder._fitted_on)
-    current = autoencoder._read(X)
+    inner = fitted_of(autoencoder)
+    data, current = inner.validate(X), inner.read(X)
     layout, order = preprocessor.layout, preprocessor.order
     usual = torch.from_numpy(repairs.usual)
     found: list[_Found] = []

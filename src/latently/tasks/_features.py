@@ -15,7 +15,7 @@ from torch import Tensor
 from latently._notices import each_once
 from latently._sklearn import StrOptions
 from latently._validation import check_fitted
-from latently.estimators import BaseAutoencoder, DenoisingAutoencoder, scaled
+from latently.estimators import BaseAutoencoder, DenoisingAutoencoder, fitted_of, scaled
 from latently.nn import AutoencoderModule, Cells, DenseNetwork, Masking, hidden_layers
 from latently.tasks._base import AutoencoderTask
 from latently.tasks._doubts import warn_of_doubts
@@ -129,7 +129,7 @@ class FeatureExtractor(TransformerMixin, AutoencoderTask):  # type: ignore[misc]
         """
         check_fitted(self)
         model = self.autoencoder_
-        codes = model._infer(X, layers_of) if self.layers == "all" else model.transform(X)
+        codes = fitted_of(model).infer(X, layers_of) if self.layers == "all" else model.transform(X)
         if not self.include_error:
             return codes
         return np.column_stack([codes, model.reconstruction_error(X)])

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from latently._layout import Column, Layout
 from latently._tabular import Tabular
-from latently.estimators import BaseAutoencoder, filled_of
+from latently.estimators import BaseAutoencoder, filled_of, fitted_of
 from latently.exceptions import DataError
-from latently.nn import Cells, MaskedModule, prediction_error
+from latently.nn import Cells, prediction_error
 from latently.schema import Container
 
 #: Rows on which an autoencoder that holds out no cells is judged, and the share of cells hidden.
@@ -43,7 +43,7 @@ class FillReport(Tabular):
         "" for numbers, "days" for dates and durations, "wrong" for shares.
     leaned_on : tuple of tuple of str
         The columns that the fill of a column rests on most, the most important first; empty
-        unless a ``MaskedAutoencoder`` fills.
+        unless an ``ImputationAutoencoder`` fills.
     library : {"numpy", "pandas", "polars", "pyarrow"}
         Of the rows of ``fit``.
     """
@@ -142,11 +142,12 @@ def report_fill(model: BaseAutoencoder, cells: Cells) -> FillReport:
     if cells.observed is not None:
         missing = 1 - cells.observed.double().mean(0).numpy()
     leaned_on: list[tuple[str, ...]] = [()] * layout.n_columns
-    if isinstance(module, MaskedModule):
-        errors = module.error
-        leaned_on = [tuple(names[order[j]] for j in _strongest(row)) for row in module.reliance]
-    else:
+    measured = fitted_of(model).fill_quality()
+    if measured is None:
         errors = _hidden_errors(model, cells, layout)
+    else:
+        errors = measured.errors
+        leaned_on = [tuple(names[order[j]] for j in _strongest(row)) for row in measured.reliance]
     scales, units = _scales(preprocessor)
     expected = errors.double().numpy() * scales
     usual = torch.stack([_usual_error(column, module.center) for column in layout.columns])
@@ -186,7 +187,8 @@ def _hidden_errors(model: BaseAutoencoder, cells: Cells, layout: Layout) -> Tens
     generator = torch.Generator().manual_seed(0)
     hidden = torch.rand(len(some.values), layout.n_columns, generator=generator) < _HIDDEN
     observed = torch.ones_like(hidden) if some.observed is None else some.observed
-    filled = torch.from_numpy(model._ask(Cells(some.values, observed & ~hidden), filled_of))
+    shown = Cells(some.values, observed & ~hidden)
+    filled = torch.from_numpy(fitted_of(model).ask(shown, filled_of))
     judged, errors = observed & hidden, torch.full((layout.n_columns,), torch.nan)
     for column in layout.columns:
         rows, part = judged[:, column.place], column.elements

@@ -15,9 +15,10 @@ from latently._validation import check_fitted, read_seed
 from latently.estimators import (
     BaseAutoencoder,
     SupportName,
-    TrainedAutoencoder,
     VariationalAutoencoder,
     code_of,
+    fitted_of,
+    tags_of,
 )
 from latently.exceptions import DataError, ParameterError
 from latently.preprocessing import is_missing
@@ -139,12 +140,13 @@ class LatentSampler(AutoencoderTask):
             If the rows cannot be used, the autoencoder cannot decode, or classes are missing.
         """
         model = self._fit_autoencoder(X)
-        if not isinstance(model, TrainedAutoencoder):
+        if not tags_of(model).decodes_codes:
             raise DataError(
                 f"{type(model).__name__} cannot decode codes that are drawn. Use a "
                 "VariationalAutoencoder or an Autoencoder."
             )
-        codes, seed = model._draw_codes(X).astype(np.float64), read_seed(self.random_state)
+        codes, seed = fitted_of(model).draw_codes(X), read_seed(self.random_state)
+        codes = codes.astype(np.float64)
         if self.conditional:
             self._fit_classes(codes, _classes_of(y, len(codes)), seed)
         else:
@@ -180,7 +182,7 @@ class LatentSampler(AutoencoderTask):
 
     def _check_consistent(self) -> None:
         super()._check_consistent()
-        if not isinstance(self.autoencoder_, TrainedAutoencoder):
+        if not tags_of(self.autoencoder_).decodes_codes:
             raise DataError("The model's autoencoder_ cannot decode codes that are drawn.")
         self._density.check_consistent(self.autoencoder_.n_components_)
         has_classes = hasattr(self, "classes_") and hasattr(self, "class_of_mode_")
@@ -249,7 +251,8 @@ class LatentSampler(AutoencoderTask):
             codes = self._of(y, n, rng) if asked else self._density.draw(n, rng)
             return torch.from_numpy(codes).float()
 
-        return self.autoencoder_._generate(draw, n_samples, read_seed(random_state), support)
+        seed = read_seed(random_state)
+        return fitted_of(self.autoencoder_).generate(draw, n_samples, seed, support)
 
     def _of(self, y: Any, n_samples: int, rng: np.random.Generator) -> np.ndarray:
         """Draw codes of wanted classes."""
@@ -287,7 +290,8 @@ class LatentSampler(AutoencoderTask):
             In nats; higher is more typical.
         """
         check_fitted(self)
-        return self._density.log_density(self.autoencoder_._infer(X, code_of).astype(np.float64))
+        codes = fitted_of(self.autoencoder_).infer(X, code_of)
+        return self._density.log_density(codes.astype(np.float64))
 
 
 def _classes_of(y: Any, n_rows: int) -> np.ndarray:

@@ -11,7 +11,6 @@ import narwhals as nw
 import numpy as np
 import torch
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
-from torch import Tensor
 
 from latently._notices import each_once, warn
 from latently._sklearn import Interval as Range
@@ -20,13 +19,17 @@ from latently._validation import check_fitted, n_axes, read_seed
 from latently.estimators import (
     BaseAutoencoder,
     DenoisingAutoencoder,
-    MaskedAutoencoder,
+    ImputationAutoencoder,
     Question,
+    bounds_of,
+    draws_of,
     filled_of,
+    fitted_of,
+    tags_of,
 )
 from latently.exceptions import DataError, ParameterError
 from latently.io._resources import check_memory
-from latently.nn import AutoencoderModule, Cells, MaskedModule
+from latently.nn import Cells
 from latently.preprocessing import TablePreprocessor, fill_missing, mark_missing, restore
 from latently.schema import Rounding, plain_rows
 from latently.tasks._base import AutoencoderTask, as_fitted
@@ -55,8 +58,8 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
     ----------
     autoencoder : autoencoder or None, default=None
         Fitted here on a copy, or taken as it is when already fitted; None takes
-        ``MaskedAutoencoder()``, for images ``DenoisingAutoencoder()``. Draws and intervals need a
-        ``MaskedAutoencoder``.
+        ``ImputationAutoencoder()``, for images ``DenoisingAutoencoder()``. Draws and intervals
+        need an ``ImputationAutoencoder``.
     random_state : int, RandomState or None, default=None
         Seed of the autoencoder; None leaves its own.
     effort : {"fast", "balanced", "thorough"} or None, default=None
@@ -105,7 +108,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
     >>> import numpy as np
     >>> X = np.random.default_rng(0).normal(size=(200, 1)) * [1.0, 2.0, 3.0]
     >>> X[0, 2] = np.nan
-    >>> model = MaskedAutoencoder(max_epochs=5)
+    >>> model = ImputationAutoencoder(max_epochs=5)
     >>> imputer = AutoencoderImputer(autoencoder=model, random_state=0).fit(X)
     >>> filled = imputer.transform(X)
     >>> bool(np.isnan(filled).any())
@@ -165,7 +168,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         model = self._fit_autoencoder(shown)
         warn_of_doubts(model, X)
         if _is_table(model):
-            self.fill_report_ = report_fill(model, model._read(shown, fitting=True))
+            self.fill_report_ = report_fill(model, fitted_of(model).read(shown, fitting=True))
             fitted_here = model is not getattr(self.autoencoder, "estimator", self.autoencoder)
             empty = (self.fill_report_.share_missing == 1) & fitted_here
             self.unfilled_ = np.flatnonzero(empty)
@@ -193,13 +196,11 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         """
         check_fitted(self)
         shown = self._shown(X)
-        model = self.autoencoder_
-        cells = model._read(shown)
+        model, inner = self.autoencoder_, fitted_of(self.autoencoder_)
+        cells = inner.read(shown)
         if _is_table(model):
             self._warn_of_gaps(cells)
-        filled = self._filled(
-            shown, model._ask(cells, filled_of), self._positions(), self._rounding
-        )
+        filled = self._filled(shown, inner.ask(cells, filled_of), self._positions(), self._rounding)
         for _ in range(self.n_iterations - 1):
             again = self._on_scale_of(model.reconstruct(filled, support=self.support), shown)
             filled = fill_missing(_given(shown), again, self._positions())
@@ -253,14 +254,8 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         )
         generator = torch.Generator().manual_seed(read_seed(random_state))
 
-        def drawn(module: AutoencoderModule, cells: Cells) -> Tensor:
-            assert isinstance(module, MaskedModule)
-            shape = n_draws, len(cells.values), module.gaussian.n_noise
-            noise = torch.randn(shape, generator=generator, dtype=torch.float64)
-            drawn = torch.special.ndtr(module.deviates(cells, noise.to(cells.values.device)))
-            return module.quantiles(cells, module.predictive.calibrated(drawn)).transpose(0, 1)
-
-        return self._tables(X, drawn, "n_draws", n_tables=n_draws)
+        question = draws_of(n_draws, generator)
+        return self._tables(X, question, "n_draws", n_tables=n_draws)
 
     @each_once()
     def interval(self, X: Any, coverage: float = 0.9) -> Bounds:
@@ -292,13 +287,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         if not 0 < coverage < 1:
             raise ParameterError(f"coverage must be between 0 and 1, got {coverage}. Try 0.9.")
 
-        def bounds(module: AutoencoderModule, cells: Cells) -> Tensor:
-            assert isinstance(module, MaskedModule)
-            reach = module.predictive.reach(coverage)
-            levels = torch.stack([0.5 - reach, 0.5 + reach])[:, None]
-            return module.quantiles(cells, levels.expand(2, len(cells.values), -1)).transpose(0, 1)
-
-        return Bounds(*self._tables(X, bounds, "interval", ("down", "up")))
+        return Bounds(*self._tables(X, bounds_of(coverage), "interval", ("down", "up")))
 
     # ------------------------------------------------------------------ inside
     def _check_consistent(self) -> None:
@@ -325,13 +314,14 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
     ) -> list[Any]:
         """Ask for several filled tables at once; ends of intervals are pushed outwards."""
         model = self.autoencoder_
-        if not isinstance(model.module_, MaskedModule):
+        if not tags_of(model).predicts_cells:
             raise ParameterError(
-                f"{asked} needs a MaskedAutoencoder, which knows a distribution for each gap, got "
-                f"{type(model).__name__}. Leave autoencoder out."
+                f"{asked} needs an ImputationAutoencoder, which predicts a distribution for each "
+                f"gap, got {type(model).__name__}. Leave autoencoder out."
             )
         shown = self._shown(X)
-        cells = model._read(shown)
+        inner = fitted_of(model)
+        cells = inner.read(shown)
         self._warn_of_gaps(cells)
         n_rows, width = len(cells.values), model.preprocessor_.layout.width
         check_memory(
@@ -339,7 +329,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
             f"Drawing {n_tables:,} tables of {n_rows:,} rows",
             "Draw fewer tables, or give fewer rows",
         )
-        answers = model._ask(cells, question)
+        answers = inner.ask(cells, question)
         chosen = self._positions() or set()
         if ends:
             chosen -= self._unordered()
@@ -381,7 +371,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         filled = as_fitted(self.autoencoder_, filled)
         if not self.add_indicator:
             return filled
-        cells = self.autoencoder_._read(shown)
+        cells = fitted_of(self.autoencoder_).read(shown)
         gaps = np.zeros((len(cells.values), self.n_features_in_), dtype=bool)
         if cells.observed is not None:
             gaps = self.autoencoder_.preprocessor_.in_order(~cells.observed.numpy())
@@ -461,7 +451,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         return super()._fresh(given, X)
 
     def _default_autoencoder(self) -> BaseAutoencoder:
-        return MaskedAutoencoder()
+        return ImputationAutoencoder()
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn import config_context
 from sklearn.linear_model import LogisticRegression
 
-from latently.estimators import BaseAutoencoder, take_rows
+from latently.estimators import BaseAutoencoder, fitted_of, take_rows
 from latently.exceptions import DataError
 from latently.tasks._labels import Labels
 from latently.tasks._scores import Score, fit_score
@@ -83,7 +83,7 @@ class _Features(NamedTuple):
     @classmethod
     def of(cls, base: Score, autoencoder: BaseAutoencoder, X: Any) -> Self:
         views = base.views(autoencoder, X).astype(np.float64)
-        cells = autoencoder._read(X)
+        cells = fitted_of(autoencoder).read(X)
         values = np.arcsinh(cells.values.flatten(1).double().numpy())
         if cells.observed is not None:
             seen = autoencoder.module_.likelihood.spread(cells.observed).numpy()

@@ -9,7 +9,13 @@ import numpy as np
 from sklearn import config_context
 from sklearn.covariance import ledoit_wolf
 
-from latently.estimators import BaseAutoencoder, MemoryAutoencoder, VariationalAutoencoder
+from latently.estimators import (
+    BaseAutoencoder,
+    cell_surprise_of,
+    fitted_of,
+    surprise_by_view_of,
+    tags_of,
+)
 from latently.exceptions import DataError, ParameterError
 
 #: Widest encoded row whose residuals are decorrelated; beyond it each element stands alone.
@@ -90,7 +96,7 @@ class ElboScore(ReconstructionScore):
 
     @classmethod
     def fit(cls, autoencoder: BaseAutoencoder, X: Any) -> Self:
-        if not isinstance(autoencoder, VariationalAutoencoder):
+        if "elbo" not in tags_of(autoencoder).scorings:
             raise ParameterError(
                 f'scoring="elbo" needs a VariationalAutoencoder, got {type(autoencoder).__name__}. '
                 'Give autoencoder=VariationalAutoencoder(), or scoring="auto".'
@@ -107,10 +113,10 @@ class SurpriseScore:
 
     @classmethod
     def fit(cls, autoencoder: BaseAutoencoder, X: Any) -> Self:
-        if not isinstance(autoencoder, MemoryAutoencoder):
+        if "surprise" not in tags_of(autoencoder).scorings:
             raise ParameterError(
-                f'scoring="surprise" needs a MemoryAutoencoder, got {type(autoencoder).__name__}. '
-                'Leave autoencoder out, or give scoring="auto".'
+                f'scoring="surprise" needs a NeighborAutoencoder, got '
+                f'{type(autoencoder).__name__}. Leave autoencoder out, or give scoring="auto".'
             )
         return cls()
 
@@ -118,12 +124,11 @@ class SurpriseScore:
         return -autoencoder.score_samples(X)
 
     def cells(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
-        assert isinstance(autoencoder, MemoryAutoencoder)
-        return autoencoder.cell_surprise(X)
+        surprise = fitted_of(autoencoder).infer(X, cell_surprise_of)
+        return autoencoder.preprocessor_.in_order(surprise)
 
     def views(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
-        assert isinstance(autoencoder, MemoryAutoencoder)
-        return autoencoder.surprise_by_view(X)
+        return fitted_of(autoencoder).infer(X, surprise_by_view_of)
 
     def check_consistent(self, autoencoder: BaseAutoencoder | None = None) -> None:
         if autoencoder is not None:
@@ -153,7 +158,7 @@ class EnergyScore(OneView):
 
     @classmethod
     def fit(cls, autoencoder: BaseAutoencoder, X: Any) -> Self:
-        residuals = autoencoder._residuals(X)[:_MAX_COVARIANCE_ROWS].astype(np.float64)
+        residuals = fitted_of(autoencoder).residuals(X)[:_MAX_COVARIANCE_ROWS].astype(np.float64)
         least = 1e-6 * float(np.mean(np.square(residuals))) + 1e-12
         if residuals.shape[1] > _MAX_CORRELATED_WIDTH:
             return cls(1.0 / (np.square(residuals).mean(0) + least))
@@ -163,7 +168,7 @@ class EnergyScore(OneView):
 
     def rows(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
         total = self._elements(autoencoder, X).sum(1)
-        observed = autoencoder._observed(X)
+        observed = fitted_of(autoencoder).observed(X)
         n_columns = autoencoder.preprocessor_.layout.n_columns
         energy: np.ndarray = total / (n_columns if observed is None else observed.sum(1).clip(1))
         return energy
@@ -190,7 +195,7 @@ class EnergyScore(OneView):
 
     def _elements(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
         """Return what each element adds to the energy of its row."""
-        residuals = autoencoder._residuals(X).astype(np.float64)
+        residuals = fitted_of(autoencoder).residuals(X).astype(np.float64)
         if self.precision.ndim == 1:
             energies: np.ndarray = np.square(residuals) * self.precision
             return energies
@@ -210,5 +215,5 @@ SCORES: dict[str, type[UnlabelledScore]] = {
 def fit_score(name: str, autoencoder: BaseAutoencoder, X: Any) -> Score:
     """Return the score of that name; "auto" is the best that the autoencoder offers."""
     if name == "auto":
-        name = "surprise" if isinstance(autoencoder, MemoryAutoencoder) else "energy"
+        name = tags_of(autoencoder).scorings[0]
     return SCORES[name].fit(autoencoder, X)

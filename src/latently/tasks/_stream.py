@@ -62,7 +62,7 @@ class ScoreStream:
 
     A new score joins the window and the oldest leaves; one beyond all others counts as little more
     than the largest, so that a slow drift is followed and single anomalies are not. A rule that is
-    about rows (``AlertBudget``, ``Contamination``, ``FewLabels``) keeps its cut. A row has the same
+    about rows (``AlertBudget``, ``Contamination``, ``MaxFScore``) keeps its cut. A row has the same
     score as in ``AnomalyDetector.anomaly_score``: higher = more unusual.
 
     Parameters

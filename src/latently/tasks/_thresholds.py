@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from numbers import Real
 from typing import Any, ClassVar, NamedTuple, Protocol
@@ -9,9 +10,10 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from latently._renamed import Renames
 from latently._sklearn import Interval, check_parameters
 from latently._tabular import Tabular
-from latently.exceptions import DataError
+from latently.exceptions import DataError, ParameterError
 from latently.tasks._calibration import Calibration, order_statistic_band
 
 _N_RESAMPLES = 200
@@ -107,6 +109,24 @@ class ThresholdRule(Protocol):
         ...
 
 
+def check_rule(rule: Any) -> ThresholdRule:
+    """Return a threshold rule.
+
+    Raises
+    ------
+    ParameterError
+        If it is none. The message lists the rules.
+    """
+    if isinstance(rule, type) or not callable(getattr(rule, "choose", None)):
+        name = rule.__name__ if isinstance(rule, type) else repr(rule)
+        raise ParameterError(
+            f"threshold must be a rule or None, got {name:.60}. Use FalseAlarmRate(0.01), "
+            "AlertBudget(20), Contamination(0.05), CostRatio(10) or MaxFScore()."
+        )
+    checked: ThresholdRule = rule
+    return checked
+
+
 class Rule(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     """Base class of rules, which validates parameters and required rows."""
 
@@ -187,12 +207,12 @@ class FalseAlarmRate(Rule):
 
 
 @dataclass(eq=False, repr=False)
-class Contamination(Rule):
-    """Flag the worst share of the rows given.
+class Contamination(Renames, Rule):
+    """Flag the worst fraction of the rows given.
 
     Parameters
     ----------
-    share : float, default=0.05
+    fraction : float, default=0.05
         In (0, 0.5].
 
     Examples
@@ -201,10 +221,11 @@ class Contamination(Rule):
     7.5
     """
 
-    share: float = 0.05
+    fraction: float = 0.05
+    renamed_parameters: ClassVar[Mapping[str, str]] = {"share": "fraction"}
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "share": [Interval(Real, 0, 0.5, closed="right")]
+        "fraction": [Interval(Real, 0, 0.5, closed="right")]
     }
 
     def choose(self, evidence: Evidence) -> Threshold:
@@ -221,8 +242,8 @@ class Contamination(Rule):
             The cut, its band and its reason.
         """
         scores = self._scores(evidence)
-        words = f"the worst {100 * self.share:.3g} % of {len(scores):,} rows"
-        return cut_by_count(scores, round(self.share * len(scores)), words)
+        words = f"the worst {100 * self.fraction:.3g} % of {len(scores):,} rows"
+        return cut_by_count(scores, round(self.fraction * len(scores)), words)
 
 
 @dataclass(eq=False, repr=False)
@@ -279,7 +300,7 @@ class CostRatio(Rule):
 
 
 @dataclass(eq=False, repr=False)
-class FewLabels(Rule):
+class MaxFScore(Rule):
     """Cut where rows with known labels are told apart best.
 
     Parameters
@@ -292,7 +313,7 @@ class FewLabels(Rule):
     --------
     >>> scores = np.array([0.0, 1.0, 2.0, 3.0])
     >>> labels = np.array([False, False, True, True])
-    >>> FewLabels().choose(Evidence(Calibration.of(scores), scores, labels)).cut
+    >>> MaxFScore().choose(Evidence(Calibration.of(scores), scores, labels)).cut
     1.5
     """
 
@@ -320,7 +341,7 @@ class FewLabels(Rule):
         scores, labels = self._scores(evidence), evidence.labels
         if labels is None:
             raise DataError(
-                "FewLabels needs to know which rows are anomalies, got no labels. "
+                "MaxFScore needs to know which rows are anomalies, got no labels. "
                 "Give them: set_threshold(rule, X, y)."
             )
         self._need_both(labels)

@@ -17,7 +17,7 @@ from sklearn.model_selection import GroupKFold, RepeatedKFold
 from latently._sklearn import Interval, check_parameters
 from latently._tabular import Tabular
 from latently._validation import read_seed
-from latently.estimators import BaseAutoencoder
+from latently.estimators import BaseAutoencoder, is_autoencoder
 from latently.exceptions import DataError, ParameterError
 from latently.tuning._objectives import fit_model
 from latently.tuning._pca import EncodedPCA
@@ -161,7 +161,7 @@ def repeated_score(
 
 
 def _fitted(model: Any, rows: Rows) -> Any:
-    if isinstance(model, BaseAutoencoder):
+    if is_autoencoder(model):
         return fit_model(clone(model), rows)
     return clone(model).fit(rows.X, rows.y)
 

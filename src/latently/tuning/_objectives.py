@@ -13,9 +13,10 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import average_precision_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import has_fit_parameter
 
 from latently._validation import read_seed
-from latently.estimators import BaseAutoencoder, TrainedAutoencoder, filled_of, fit_seeds
+from latently.estimators import BaseAutoencoder, filled_of, fit_seeds, fitted_of, tags_of
 from latently.exceptions import DataError, ParameterError
 from latently.tasks import AnomalyDetector, FeatureExtractor
 from latently.tuning._pca import EncodedPCA, hide_cells
@@ -57,8 +58,8 @@ class Objective(Protocol):
 
 def fit_model(model: BaseAutoencoder, rows: Rows) -> BaseAutoencoder:
     """Fit an autoencoder, with groups if it supports them."""
-    if rows.groups is not None and isinstance(model, TrainedAutoencoder):
-        return model.fit(rows.X, groups=rows.groups)
+    if rows.groups is not None and has_fit_parameter(model, "groups"):
+        return model.fit(rows.X, groups=rows.groups)  # type: ignore[call-arg]
     return model.fit(rows.X)
 
 
@@ -66,7 +67,7 @@ def fit_models(model: BaseAutoencoder, rows: Rows, n_seeds: int) -> Sequence[Bas
     """Fit an autoencoder from its own seed, or from several that are derived from it."""
     if n_seeds == 1:
         return [fit_model(model, rows)]
-    if isinstance(model, TrainedAutoencoder):
+    if tags_of(model).fits_together:
         return fit_seeds(model, rows.X, n_seeds, groups=rows.groups)
     first = read_seed(model.get_params(deep=False)["random_state"])
     models = [clone(model).set_params(random_state=first + place) for place in range(n_seeds)]
@@ -209,7 +210,7 @@ class Imputation(_PlainObjective):
     def score(self, fitted: Any, train: Rows, held_out: Rows, seed: int) -> float:
         """Return the share for a fifth of the cells, which are hidden at random."""
         hidden = hide_cells(fitted, held_out.X, seed)
-        filled = fitted._ask(hidden.shown, filled_of)
+        filled = fitted_of(fitted).ask(hidden.shown, filled_of)
         return 1 - hidden.unexplained(torch.from_numpy(filled).double())
 
     def pca_score(self, pca: EncodedPCA, train: Rows, held_out: Rows, seed: int) -> float:

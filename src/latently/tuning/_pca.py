@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latently.estimators import BaseAutoencoder, Spectrum, fit_spectrum
+from latently.estimators import BaseAutoencoder, Spectrum, fit_spectrum, fitted_of
 from latently.nn import Cells
 
 #: Fraction of the observed cells that is hidden to score an imputation.
@@ -37,22 +37,24 @@ class EncodedPCA:
     @classmethod
     def fit(cls, model: BaseAutoencoder, X: Any, n_components: int) -> EncodedPCA:
         """Fit a PCA to the rows encoded by a fitted model."""
-        spectrum = fit_spectrum(model._read(X, fitting=True), model.preprocessor_.layout)
+        cells = fitted_of(model).read(X, fitting=True)
+        spectrum = fit_spectrum(cells, model.preprocessor_.layout)
         return cls(model, spectrum, min(n_components, len(spectrum.components)))
 
     def codes(self, X: Any) -> np.ndarray:
         """Return the components of rows, (n_samples, n_components)."""
-        codes: np.ndarray = (self._centered(self.model._read(X)) @ self._axes.T).numpy()
+        codes: np.ndarray = (self._centered(fitted_of(self.model).read(X)) @ self._axes.T).numpy()
         return codes
 
     def errors(self, X: Any) -> np.ndarray:
         """Return the squared distance of each row from its reconstruction."""
-        errors: np.ndarray = self._residuals(self.model._read(X)).square().sum(1).numpy()
+        residuals = self._residuals(fitted_of(self.model).read(X))
+        errors: np.ndarray = residuals.square().sum(1).numpy()
         return errors
 
     def unexplained(self, X: Any) -> float:
         """Return the share of the variation of rows that is not reconstructed."""
-        cells = self.model._read(X)
+        cells = fitted_of(self.model).read(X)
         whole = self._centered(cells).square().sum()
         return float(self._residuals(cells).square().sum() / whole.clamp(min=1e-30))
 
@@ -92,7 +94,7 @@ class HiddenCells:
 
 def hide_cells(model: BaseAutoencoder, X: Any, seed: int) -> HiddenCells:
     """Hide a random fifth of the observed cells, the same for every model."""
-    cells = model._read(X)
+    cells = fitted_of(model).read(X)
     shape = len(cells.values), model.preprocessor_.layout.n_columns
     observed = torch.ones(shape, dtype=torch.bool) if cells.observed is None else cells.observed
     drawn = torch.from_numpy(np.random.default_rng(seed).random(shape) < _HIDDEN)

@@ -81,7 +81,7 @@ class _Cluster:
         running: list[Any] = []
         try:
             while True:
-                while len(running) < self._engine.num_workers:
+                while len(running) < self._engine.n_workers:
                     call = next(calls, None)
                     if call is None:
                         break

@@ -16,7 +16,7 @@ from sklearn.base import clone
 
 from latently._notices import warn
 from latently._validation import read_seed
-from latently.estimators import Autoencoder, BaseAutoencoder, Effort, TrainedAutoencoder
+from latently.estimators import Autoencoder, BaseAutoencoder, Effort, with_default_network
 from latently.exceptions import ParameterError, TrainingWarning
 from latently.tasks import autoencoder_of
 from latently.training import RayEngine, resolve_engine
@@ -233,10 +233,10 @@ def _prepared(settings: Settings, X: Any, seed: int) -> BaseAutoencoder:
     if _ray_of(settings) is not None:
         # Each worker runs whole trials, so that a trial itself is not distributed.
         model.set_params(engine="cpu")
-    if isinstance(model, TrainedAutoencoder):
-        model = model._with_network(X)
-        if not settings.shuffle and model.splitter is None:
-            model.set_params(shuffle=False)
+    model = with_default_network(model, X)
+    params = model.get_params(deep=False)
+    if not settings.shuffle and "shuffle" in params and params.get("splitter") is None:
+        model.set_params(shuffle=False)
     return model
 
 
@@ -288,7 +288,7 @@ def _ray_of(settings: Settings) -> RayEngine | None:
 def _n_jobs(settings: Settings) -> int:
     engine = _ray_of(settings)
     if engine is not None:
-        return engine.num_workers
+        return engine.n_workers
     return int(joblib.cpu_count()) if settings.n_jobs == -1 else int(settings.n_jobs)
 
 

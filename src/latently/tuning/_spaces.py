@@ -8,27 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from latently import nn
-from latently.estimators import (
-    BaseAutoencoder,
-    DenoisingAutoencoder,
-    EnsembleAutoencoder,
-    MaskedAutoencoder,
-    MemoryAutoencoder,
-    SparseAutoencoder,
-    TrainedAutoencoder,
-    UNetAutoencoder,
-    VariationalAutoencoder,
-)
+from latently.estimators import BaseAutoencoder
 from latently.exceptions import ParameterError
 from latently.tuning._optuna import import_optuna
-
-#: Bounds of the learning rate, as factors of the default.
-_SLOWER, _FASTER = 0.25, 4.0
-#: Maximum size of a code, if it is searched.
-_MOST_COMPONENTS = 64
-_SIZES = ["auto", (64,), (128,), (256,), (128, 64), (256, 128), (512, 256)]
-_CHANNELS = ["auto", (16, 32), (32, 64), (32, 64, 128)]
 
 
 @dataclass(frozen=True)
@@ -165,52 +147,7 @@ def default_space(model: BaseAutoencoder, *, sizes_too: bool) -> dict[str, Any]:
     dict
         Values of each parameter, for ``read_space``.
     """
-    space: dict[str, Any] = {}
-    if isinstance(model, EnsembleAutoencoder):
-        raise ParameterError(
-            "space must be given for an EnsembleAutoencoder, got None. Tune a member and give it "
-            'to EnsembleAutoencoder, or give a space such as {"n_estimators": [4, 8]}.'
-        )
-    if isinstance(model, MemoryAutoencoder):
-        return {"n_components": (250, 8_000, "log"), "robust": [False, True]}
-    rate = float(model.learning_rate)
-    space["learning_rate"] = (_SLOWER * rate, _FASTER * rate, "log")
-    space["weight_decay"] = (1e-4, 0.1, "log")
-    if isinstance(model, MaskedAutoencoder):
-        return {**space, "hidden_size": (32, 256, "log"), "n_networks": (1, 6)}
-    if isinstance(model, UNetAutoencoder):
-        return {**space, "channels": [(8, 16), (16, 32), (16, 32, 64), (32, 64, 128)]}
-    if isinstance(model, TrainedAutoencoder):
-        space |= _network_space(model.network) | _kind_space(model)
-        space["batch_size"] = ["auto", 32, 64, 128]
-    if sizes_too:
-        space["n_components"] = (2, _MOST_COMPONENTS, "log")
+    space = model.search_space()
+    if not sizes_too:
+        space.pop("n_components", None)
     return space
-
-
-def _network_space(network: Any) -> dict[str, Any]:
-    if isinstance(network, nn.DenseNetwork):
-        return {
-            "network__hidden_sizes": _SIZES,
-            "network__dropout": (0.0, 0.3),
-            "network__normalization": [None, "batch"],
-            "network__linear_path": [False, True],
-        }
-    if isinstance(network, nn.ConvNetwork):
-        return {
-            "network__channels": _CHANNELS,
-            "network__dropout": (0.0, 0.3),
-            "network__residual_blocks": [0, 1],
-        }
-    return {}
-
-
-def _kind_space(model: TrainedAutoencoder) -> dict[str, Any]:
-    if isinstance(model, VariationalAutoencoder):
-        return {"kl_warmup": (0.0, 0.5), "n_importance": [1, 5]}
-    if isinstance(model, SparseAutoencoder):
-        return {"sparsity": ["topk", "batchtopk", "jumprelu"]}
-    if isinstance(model, DenoisingAutoencoder):
-        noises = [None, nn.Masking(0.1), nn.Masking(0.3), nn.GaussianNoise(0.1)]
-        return {"corruption": noises}
-    return {"corruption": [None, nn.GaussianNoise(0.05), nn.GaussianNoise(0.2), nn.Masking(0.05)]}

@@ -71,7 +71,7 @@ class SortedRows(NamedTuple):
 
 #: Constraints of the parameters that limit a fit.
 LIMIT_CONSTRAINTS: dict[str, list[Any]] = {
-    "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
+    "time_limit": [Interval(Real, 0, None, closed="neither"), None],
     "max_memory": [Interval(Real, 0, None, closed="neither"), None],
 }
 
@@ -86,7 +86,7 @@ class Plan(Protocol):
     gradient_clip: float | None
     patience: int | None
     effort: Effort
-    max_seconds: float | None
+    time_limit: float | None
     max_memory: float | None
 
 
@@ -280,7 +280,7 @@ def training_options(plan: Plan, n_rows: int, seed: int) -> TrainingOptions:
 
 def deadline(plan: Plan) -> float:
     """Return the end of the allowed training time, in seconds of ``time.monotonic``."""
-    return math.inf if plan.max_seconds is None else time.monotonic() + float(plan.max_seconds)
+    return math.inf if plan.time_limit is None else time.monotonic() + float(plan.time_limit)
 
 
 def deadline_after(options: TrainingOptions, share: float) -> float:

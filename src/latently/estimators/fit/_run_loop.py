@@ -40,7 +40,7 @@ from latently.training import (
 )
 
 #: Parameters that may differ between a checkpoint and the fit that resumes it.
-_RUNTIME_PARAMETERS = ("engine", "verbose", "max_epochs", "max_seconds", "max_memory")
+_RUNTIME_PARAMETERS = ("engine", "verbose", "max_epochs", "time_limit", "max_memory")
 #: Names of the parts in which workers may differ, for messages.
 _PART_NAMES = {"model": "columns", "parameters": "parameters", "rows": "rows", "content": "values"}
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")

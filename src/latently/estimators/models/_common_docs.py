@@ -11,7 +11,7 @@ max_categories : int, default=100
     network wider and slower."""
 
 LIMITS = """\
-max_seconds : float or None, default=None
+time_limit : float or None, default=None
     Maximum training time in seconds. When it is exceeded, training ends after the current step,
     the best weights so far are kept and a warning is issued. None sets no limit.
 max_memory : float or None, default=None

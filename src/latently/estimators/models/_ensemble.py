@@ -13,14 +13,16 @@ from sklearn.base import clone
 
 from latently._notices import each_once
 from latently._sklearn import HasMethods, Interval
-from latently._validation import KIND_CONSTRAINT, ArrayKind, check_fitted, read_seed
+from latently._validation import KIND_CONSTRAINT, ArrayKind, read_seed
 from latently.estimators._generative import GenerativeAutoencoder
 from latently.estimators._groups import fit_group
 from latently.estimators._inference import deviations_of, row_deviations_of
+from latently.estimators._protocol import AutoencoderTags, fitted_of, tags_of
 from latently.estimators._trained import TrainedAutoencoder
 from latently.estimators.fit._effort import EFFORT_CONSTRAINT, Effort
 from latently.estimators.fit._prepare import prior_rows
 from latently.estimators.models._variants import Autoencoder
+from latently.exceptions import ParameterError
 from latently.nn import Cells, EnsembleModule
 from latently.training import ENGINE_METHODS, Engine, History
 
@@ -201,7 +203,7 @@ class EnsembleAutoencoder(GenerativeAutoencoder):
             member.partial_fit(X, sample_weight=sample_weight)
             if not place:
                 member._check_copies_fit(len(members))
-        self._assemble(members, members[0]._read(X, fitting=True))
+        self._assemble(members, fitted_of(members[0]).read(X, fitting=True))
         return self
 
     def disagreement(self, X: Any, *, per_feature: bool = False) -> np.ndarray:
@@ -225,10 +227,10 @@ class EnsembleAutoencoder(GenerativeAutoencoder):
         DataError
             If the rows cannot be used.
         """
-        check_fitted(self)
+        inner = fitted_of(self)
         if per_feature:
-            return self.preprocessor_.in_order(self._infer(X, deviations_of))
-        return self._infer(X, row_deviations_of)
+            return self.preprocessor_.in_order(inner.infer(X, deviations_of))
+        return inner.infer(X, row_deviations_of)
 
     def summary(self) -> str:
         """Describe the fitted ensemble in a few lines.
@@ -241,15 +243,24 @@ class EnsembleAutoencoder(GenerativeAutoencoder):
         kind = type(self._base_estimator()).__name__
         return f"{super().summary()}\n{len(self.estimators_)} members, each of them {kind}"
 
-    @property
-    def is_denoiser(self) -> bool:
-        """True if the members are denoisers."""
-        return self._base_estimator().is_denoiser
+    def search_space(self) -> dict[str, Any]:
+        """Raise ParameterError, because a member is tuned instead.
 
-    @property
-    def has_narrow_code(self) -> bool:
-        """True, as for every member."""
-        return True
+        Raises
+        ------
+        ParameterError
+            Always.
+        """
+        raise ParameterError(
+            "space must be given for an EnsembleAutoencoder, got None. Tune a member and give it "
+            'to EnsembleAutoencoder, or give a space such as {"n_estimators": [4, 8]}.'
+        )
+
+    def __sklearn_tags__(self) -> AutoencoderTags:
+        tags, member = super().__sklearn_tags__(), tags_of(self._base_estimator())
+        tags.is_denoiser, tags.learns_scale = member.is_denoiser, member.learns_scale
+        tags.has_narrow_code = True  # of every member
+        return tags
 
     # ------------------------------------------------------------------ inside
     @property
@@ -305,17 +316,15 @@ class EnsembleAutoencoder(GenerativeAutoencoder):
             member.n_components_ = self.n_components_ // int(self.n_estimators)
         return members
 
-    def _restore(self, state: dict[str, Any]) -> None:
-        super()._restore(state)
+    def __latently_restore__(self, state: dict[str, Any] | None) -> None:
+        super().__latently_restore__(state)
+        if state is None:
+            return
         self.estimators_ = self._untrained_members()
         for place, member in enumerate(self.estimators_):
             member.module_ = self.module_.members[place]  # type: ignore[assignment, index]
             member.history_, member.interrupted_ = History(stopped=self.history_.stopped), False
             member._next_seed = self._next_seed + place
-
-    @property
-    def _learns_scale(self) -> bool:
-        return self._base_estimator()._learns_scale
 
     @property
     def _has_own_network(self) -> bool:

@@ -82,6 +82,7 @@ class MapAutoencoder(TrainedAutoencoder):
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "n_landmarks": [Interval(Integral, 2, None, closed="left")],
     }
+    _searched: ClassVar[dict[str, Any]] = {"n_neighbors": (5, 50, "log")}
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

@@ -1,4 +1,4 @@
-"""``MaskedAutoencoder``, which predicts hidden cells and fills missing ones."""
+"""``ImputationAutoencoder``, which predicts hidden cells and fills missing ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from torch import Tensor
 
 from latently._sklearn import HasMethods, Interval, StrOptions
 from latently._validation import MIN_ROWS, Input, read_input
-from latently.estimators._base import BaseAutoencoder, seeded
+from latently.estimators._base import BaseAutoencoder
+from latently.estimators._protocol import AutoencoderTags, FillQuality, Fitted, ModelT, fitted_of
+from latently.estimators._seeding import seeded
 from latently.estimators.fit._effort import EFFORT_CONSTRAINT, Effort, scaled
 from latently.estimators.fit._prepare import (
     LIMIT_CONSTRAINTS,
@@ -64,7 +66,7 @@ _MIN_ROWS_TO_HOLD = 20
 
 @document
 @dataclass(eq=False, repr=False)
-class MaskedAutoencoder(BaseAutoencoder):
+class ImputationAutoencoder(BaseAutoencoder):
     """Masked autoencoder, which predicts the hidden cells of a table from the others [1]_.
 
     Predictions are a weighted mean of several methods:
@@ -141,7 +143,7 @@ class MaskedAutoencoder(BaseAutoencoder):
     --------
     >>> from sklearn.datasets import load_iris
     >>> X = load_iris().data
-    >>> model = MaskedAutoencoder(max_epochs=20, random_state=0).fit(X)
+    >>> model = ImputationAutoencoder(max_epochs=20, random_state=0).fit(X)
     >>> rows = X[:2].copy()
     >>> rows[0, 2] = float("nan")
     >>> bool(abs(model.reconstruct(rows)[0, 2] - X[0, 2]) < 0.5)
@@ -160,7 +162,7 @@ class MaskedAutoencoder(BaseAutoencoder):
     effort: Effort = "balanced"
     validation_fraction: float = 0.1
     max_categories: int = MAX_CATEGORIES
-    max_seconds: float | None = None
+    time_limit: float | None = None
     max_memory: float | None = None
     engine: str | Engine = "auto"
     random_state: int | np.random.RandomState | None = None
@@ -183,6 +185,7 @@ class MaskedAutoencoder(BaseAutoencoder):
         "random_state": ["random_state"],
         "verbose": ["boolean"],
     }
+    _searched: ClassVar[dict[str, Any]] = {"hidden_size": (32, 256, "log"), "n_networks": (1, 6)}
 
     def fit(self, X: Any, y: Any = None, *, checkpoint: str | Path | None = None) -> Self:
         """Learn to predict each cell from the others.
@@ -253,7 +256,7 @@ class MaskedAutoencoder(BaseAutoencoder):
         """
         if not hasattr(self, "module_"):
             return self.fit(X)
-        data = _check_table(read_input(self, X, reset=False, fitted_on=self._fitted_on))
+        data = _check_table(fitted_of(self).validate(X))
         cells = encode(self.preprocessor_, data, fitting=True)
         self.preprocessor_ = extended_preprocessor(self.preprocessor_, cells)
         rows = to_training_data(cells, None, None)
@@ -341,9 +344,13 @@ class MaskedAutoencoder(BaseAutoencoder):
         )
         return self._module(torch.zeros(self.preprocessor_.layout.width), size)
 
-    def __sklearn_tags__(self) -> Any:
+    def __latently_fitted__(self) -> Fitted[Self]:
+        return _FittedMasked(self)
+
+    def __sklearn_tags__(self) -> AutoencoderTags:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = False
+        tags.predicts_cells = True
         return tags
 
     def summary(self) -> str:
@@ -360,6 +367,14 @@ class MaskedAutoencoder(BaseAutoencoder):
         return f"{super().summary()}\ncells held out, in standard deviations or shares: {held}"
 
 
+class _FittedMasked(Fitted[ModelT]):
+    """Inner protocol of a masked autoencoder, which measures its predictions."""
+
+    def fill_quality(self) -> FillQuality:
+        module = cast(MaskedModule, self.model.module_)
+        return FillQuality(module.error, module.reliance)
+
+
 def _automatic_trees(n_columns: int) -> int:
     return min(max(_ALL_TREES // n_columns, _MIN_TREES), _MAX_TREES)
 
@@ -367,7 +382,7 @@ def _automatic_trees(n_columns: int) -> int:
 def _check_table(data: Input) -> Input:
     if is_image_stack(data):
         raise DataError(
-            f"MaskedAutoencoder takes tables, got an array of shape {np.shape(data)}. Use "
+            f"ImputationAutoencoder takes tables, got an array of shape {np.shape(data)}. Use "
             "DenoisingAutoencoder for images, or flatten windows: X.reshape(len(X), -1)."
         )
     return data

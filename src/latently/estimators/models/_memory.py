@@ -1,4 +1,4 @@
-"""``MemoryAutoencoder``, which reconstructs rows as weighted means of stored rows."""
+"""``NeighborAutoencoder``, which reconstructs rows as weighted means of stored rows."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from latently._validation import (
 )
 from latently.estimators._base import BaseAutoencoder
 from latently.estimators._inference import cell_surprise_of, surprise_by_view_of, surprise_of
+from latently.estimators._protocol import AutoencoderTags, Fitted, ModelT, fitted_of
 from latently.estimators.fit._effort import EFFORT_CONSTRAINT, Effort, scaled
 from latently.estimators.fit._prepare import (
     MAX_CATEGORIES_CONSTRAINT,
@@ -50,7 +51,7 @@ _MAX_RENEWED = 0.1
 
 @document
 @dataclass(eq=False, repr=False)
-class MemoryAutoencoder(BaseAutoencoder):
+class NeighborAutoencoder(BaseAutoencoder):
     r"""Nearest-neighbour autoencoder, which reconstructs a row as a mean of stored rows.
 
     The code of a row is its weight on each stored row,
@@ -108,7 +109,7 @@ class MemoryAutoencoder(BaseAutoencoder):
     --------
     >>> from sklearn.datasets import load_iris
     >>> X = load_iris().data
-    >>> model = MemoryAutoencoder().fit(X)
+    >>> model = NeighborAutoencoder().fit(X)
     >>> model.transform(X[:5]).shape
     (5, 150)
     >>> bool(model.score_samples([[9.0, 9.0, 9.0, 9.0]])[0] < model.score_samples(X).min())
@@ -135,17 +136,10 @@ class MemoryAutoencoder(BaseAutoencoder):
         "engine": [str, HasMethods(ENGINE_METHODS)],
         "random_state": ["random_state"],
     }
-    judges_own_rows: ClassVar[bool] = True
-
-    @property
-    def leaves_out_exactly(self) -> bool:
-        """True unless ``robust``: a row that is left out still counts in histograms and trees."""
-        return not self.robust
-
-    @property
-    def is_denoiser(self) -> bool:
-        """True unless ``robust``: a single memory reconstructs by the least-squares denoiser."""
-        return not self.robust
+    _searched: ClassVar[dict[str, Any]] = {
+        "n_components": (250, 8_000, "log"),
+        "robust": [False, True],
+    }
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Store rows that reconstruct others.
@@ -214,7 +208,7 @@ class MemoryAutoencoder(BaseAutoencoder):
         """
         if not hasattr(self, "module_"):
             return self.fit(X)
-        data = read_input(self, X, reset=False, fitted_on=self._fitted_on)
+        data = fitted_of(self).validate(X)
         data = in_canonical_order(data, None, None).data
         cells = encode(self.preprocessor_, data)
         self.preprocessor_ = extended_preprocessor(self.preprocessor_, cells)
@@ -319,8 +313,7 @@ class MemoryAutoencoder(BaseAutoencoder):
         DataError
             If the rows cannot be used.
         """
-        check_fitted(self)
-        return -self._infer(X, surprise_of)
+        return -fitted_of(self).infer(X, surprise_of)
 
     def cell_surprise(self, X: Any) -> np.ndarray:
         """Return the squared residual of each cell, in the view of the largest surprise of its row.
@@ -344,8 +337,7 @@ class MemoryAutoencoder(BaseAutoencoder):
         DataError
             If the rows cannot be used.
         """
-        check_fitted(self)
-        return self.preprocessor_.in_order(self._infer(X, cell_surprise_of))
+        return self.preprocessor_.in_order(fitted_of(self).infer(X, cell_surprise_of))
 
     def surprise_by_view(self, X: Any) -> np.ndarray:
         """Return the surprise of each row, and the statistics that it is made of.
@@ -366,13 +358,7 @@ class MemoryAutoencoder(BaseAutoencoder):
         DataError
             If the rows cannot be used.
         """
-        check_fitted(self)
-        return self._infer(X, surprise_by_view_of)
-
-    def _leaving_out(self, n_copies: int) -> Self:
-        other = copy.copy(self)
-        other.module_ = cast(StoredRows, self.module_).leaving_out(n_copies)
-        return other
+        return fitted_of(self).infer(X, surprise_by_view_of)
 
     def summary(self) -> str:
         """Describe the fitted model in one line.
@@ -388,6 +374,27 @@ class MemoryAutoencoder(BaseAutoencoder):
             f"{type(self).__name__}: {n_columns:,} columns, {self.n_components_:,} stored rows; "
             f"effort: {self.effort}"
         )
+
+    def __latently_fitted__(self) -> Fitted[Self]:
+        return _FittedMemory(self)
+
+    def __sklearn_tags__(self) -> AutoencoderTags:
+        tags = super().__sklearn_tags__()
+        tags.scorings = ("surprise", "energy", "reconstruction")
+        tags.judges_own_rows = True
+        # A row that is left out still counts in the histograms and trees of a robust model.
+        tags.leaves_out_exactly = not self.robust
+        tags.is_denoiser = not self.robust  # one memory is the denoiser of least squared error
+        return tags
+
+
+class _FittedMemory(Fitted[ModelT]):
+    """Inner protocol of a memory, whose stored rows can be left out."""
+
+    def leaving_out(self, n_copies: int) -> ModelT:
+        model = copy.copy(self.model)
+        model.module_ = cast(StoredRows, self.model.module_).leaving_out(n_copies)
+        return model
 
 
 def _draw_places(n_rows: int, n_wanted: int, seed: int) -> Tensor:

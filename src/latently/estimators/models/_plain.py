@@ -12,7 +12,7 @@ import numpy as np
 
 from latently._sklearn import Interval, check_parameters
 from latently._validation import check_fitted
-from latently.estimators._base import seeded
+from latently.estimators._seeding import seeded
 from latently.estimators._sizes import ComponentsCurve, most_components, size_errors
 from latently.estimators._trained import TrainedAutoencoder
 from latently.estimators.fit._baselines import Spectrum, unexplained_shares

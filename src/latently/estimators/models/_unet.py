@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, cast
+from typing import Any, ClassVar, Literal, Self, TypeVar, cast
 
 import numpy as np
 import torch
@@ -20,8 +20,16 @@ from latently._validation import (
     check_images,
     read_input,
 )
-from latently.estimators._base import BaseAutoencoder, SupportName, rounding_of, seeded
+from latently.estimators._base import BaseAutoencoder
 from latently.estimators._inference import Question, ask, cell_errors, module_for, reconstruction_of
+from latently.estimators._protocol import (
+    AutoencoderTags,
+    Fitted,
+    SupportName,
+    fitted_of,
+    rounding_of,
+)
+from latently.estimators._seeding import seeded
 from latently.estimators.fit._effort import EFFORT_CONSTRAINT, Effort, scaled
 from latently.estimators.fit._patches import cut_patches
 from latently.estimators.fit._prepare import (
@@ -33,7 +41,7 @@ from latently.estimators.fit._prepare import (
 )
 from latently.estimators.fit._run_loop import run_loop
 from latently.estimators.models._common_docs import document
-from latently.exceptions import DataError
+from latently.exceptions import DataError, ParameterError
 from latently.nn import Cells, Corruption, Downsampling, GaussianNoise, UNetModule, larger
 from latently.nn._layers import check_sizes
 from latently.preprocessing import ImagePreprocessor, LikelihoodChoice
@@ -67,7 +75,7 @@ class UNetAutoencoder(BaseAutoencoder):
         Corruption of the inputs, applied in training only. None uses normal noise with a standard
         deviation of up to half the range, drawn for each patch, so that the noise level need not
         be known. With ``enlarge`` above 1, None uses ``Downsampling``. In ``fit_pairs``, None
-        applies no corruption. Blind training never applies one.
+        applies no corruption. Must be None in blind training.
     channels : tuple of int, default=(16, 32, 64)
         Number of feature maps at full, half, quarter size and so on. More levels have a larger
         receptive field and cost more time.
@@ -159,7 +167,7 @@ class UNetAutoencoder(BaseAutoencoder):
     weight_decay: float = 0.01
     gradient_clip: float | None = 1.0
     effort: Effort = "balanced"
-    max_seconds: float | None = None
+    time_limit: float | None = None
     max_memory: float | None = None
     engine: str | Engine = "auto"
     random_state: int | np.random.RandomState | None = None
@@ -185,12 +193,9 @@ class UNetAutoencoder(BaseAutoencoder):
         "random_state": ["random_state"],
         "verbose": ["boolean"],
     }
-    takes_any_size: ClassVar[bool] = True
-
-    @property
-    def is_denoiser(self) -> bool:
-        """True, because a U-net is trained with noise."""
-        return True
+    _searched: ClassVar[dict[str, Any]] = {
+        "channels": [(8, 16), (16, 32), (16, 32, 64), (32, 64, 128)]
+    }
 
     # ------------------------------------------------------------------ fitting
     def fit(self, X: Any, y: Any = None, *, checkpoint: str | Path | None = None) -> Self:
@@ -222,7 +227,7 @@ class UNetAutoencoder(BaseAutoencoder):
         """
         stacks = self._read_stacks(X, reset=True)
         with checkpointing(checkpoint):
-            return self._fit(stacks, stacks, None if self.blind else self._noise())
+            return self._fit(stacks, stacks, self._noise())
 
     def fit_pairs(self, X: Any, target: Any, *, checkpoint: str | Path | None = None) -> Self:
         """Train the network to map each image of ``X`` to the image of ``target`` at its place.
@@ -245,10 +250,16 @@ class UNetAutoencoder(BaseAutoencoder):
 
         Raises
         ------
+        ParameterError
+            If ``blind=True``, which uses no targets.
         DataError
             If the two do not match image by image.
         """
         stacks, targets = self._read_stacks(X, reset=True), self._read_stacks(target, reset=False)
+        if self.blind:
+            raise ParameterError(
+                "blind must be False if there are targets, got True. Fit to the noisy images alone."
+            )
         sizes = [[np.shape(stack) for stack in side] for side in (stacks, targets)]
         if len(stacks) != len(targets) or not all(
             _match(noisy, clean, self.enlarge) for noisy, clean in zip(*sizes, strict=True)
@@ -313,7 +324,7 @@ class UNetAutoencoder(BaseAutoencoder):
                 f"Images must be at least as large as the patches of fit, {sides[0]} x {sides[1]}. "
                 "Leave out smaller ones."
             )
-        corruption = None if self.blind else self._noise()
+        corruption = self._noise()
         with seeded(self._next_seed):
             rows = cut_patches(noisy, clean, sides, self._augments)
             options = chunk_options(self._plan(rows), rows.n_rows, self._next_seed)
@@ -321,7 +332,14 @@ class UNetAutoencoder(BaseAutoencoder):
         self._next_seed += 1
         return self
 
-    def _noise(self) -> Corruption:
+    def _noise(self) -> Corruption | None:
+        if self.blind:
+            if self.corruption is not None:
+                raise ParameterError(
+                    f"corruption must be None if blind=True, got {self.corruption!r}. Pass noisy "
+                    "images alone to blind training."
+                )
+            return None
         if self.corruption is not None:
             return self.corruption
         return Downsampling(self.enlarge) if self.enlarge > 1 else GaussianNoise((0.0, 0.5))
@@ -446,17 +464,6 @@ class UNetAutoencoder(BaseAutoencoder):
             return images.decode(flat, rounding=rounding)
         return images.decode_beside(flat, values, rounding=rounding)
 
-    def _read(self, X: Any, *, fitting: bool = False) -> Cells:
-        stacks = self._read_stacks(X, reset=False)
-        if len(stacks) > 1:
-            raise DataError("The images must have one size, got several. Give images of one size.")
-        return _cells(self._unbounded, stacks[0])
-
-    def _infer(self, X: Any, question: Question) -> np.ndarray:
-        stacks = self._read_stacks(X, reset=False)
-        answers = [self._ask(_cells(self._unbounded, stack), question) for stack in stacks]
-        return np.concatenate(answers)
-
     def reconstruction_error(self, X: Any, *, per_feature: bool = False) -> np.ndarray:
         """Return the reconstruction error of each image or of each pixel.
 
@@ -480,8 +487,9 @@ class UNetAutoencoder(BaseAutoencoder):
         """
         if not per_feature:
             return super().reconstruction_error(X)
-        cells = self._read(X)
-        errors = self._ask(cells, cell_errors)
+        inner = fitted_of(self)
+        cells = inner.read(X)
+        errors = inner.ask(cells, cell_errors)
         return self._images.of_size(*cells.values.shape[2:]).in_order(errors)
 
     def inverse_transform(self, X: ArrayLike, *, support: SupportName = "column") -> Any:
@@ -504,10 +512,31 @@ class UNetAutoencoder(BaseAutoencoder):
             "reconstruct, or a ConvolutionalAutoencoder."
         )
 
-    def __sklearn_tags__(self) -> Any:
+    def __latently_fitted__(self) -> Fitted[Self]:
+        return _FittedImages(self)
+
+    def __sklearn_tags__(self) -> AutoencoderTags:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False
+        tags.takes_any_size = tags.is_denoiser = True
         return tags
+
+
+UNetT = TypeVar("UNetT", bound=UNetAutoencoder)
+
+
+class _FittedImages(Fitted[UNetT]):
+    """Inner protocol of a U-net, which takes images of several sizes."""
+
+    def read(self, X: Any, *, fitting: bool = False) -> Cells:
+        stacks = self.model._read_stacks(X, reset=False)
+        if len(stacks) > 1:
+            raise DataError("The images must have one size, got several. Give images of one size.")
+        return _cells(self.model._unbounded, stacks[0])
+
+    def infer(self, X: Any, question: Question) -> np.ndarray:
+        stacks, images = self.model._read_stacks(X, reset=False), self.model._unbounded
+        return np.concatenate([self.ask(_cells(images, stack), question) for stack in stacks])
 
 
 def _in_canonical_order(

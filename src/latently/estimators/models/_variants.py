@@ -10,8 +10,10 @@ from typing import Any, ClassVar, Literal, cast
 import numpy as np
 from torch import Tensor
 
+from latently._renamed import renamed
 from latently._sklearn import Interval, StrOptions, check_parameters
 from latently._validation import check_fitted
+from latently.estimators._protocol import AutoencoderTags, fitted_of
 from latently.estimators._trained import TrainedAutoencoder
 from latently.estimators.fit._baselines import Spectrum, automatic_components
 from latently.estimators.fit._prepare import default_network
@@ -27,6 +29,7 @@ from latently.nn import (
     Deterministic,
     DictionaryNetwork,
     Gaussian,
+    GaussianNoise,
     Latent,
     Masking,
     Network,
@@ -171,10 +174,7 @@ class VariationalAutoencoder(TrainedAutoencoder):
         "binarize": ["boolean"],
         "learn_scale": ["boolean"],
     }
-
-    @property
-    def _learns_scale(self) -> bool:
-        return self.learn_scale
+    _searched: ClassVar[dict[str, Any]] = {"kl_warmup": (0.0, 0.5), "n_importance": [1, 5]}
 
     def _make_network(self) -> Network:
         if self.network is not None:
@@ -200,7 +200,8 @@ class VariationalAutoencoder(TrainedAutoencoder):
         settings = float(self.beta), float(self.kl_warmup), float(self.free_bits)
         return Gaussian(n_components, *settings)
 
-    def score_samples(self, X: Any, n_samples: int = 16) -> np.ndarray:
+    @renamed(n_samples="n_draws")
+    def score_samples(self, X: Any, n_draws: int = 16) -> np.ndarray:
         """Return a lower bound on the log-likelihood of each row, by importance sampling.
 
         The random state of the draws depends on the row alone. Scores are therefore repeatable and
@@ -210,7 +211,7 @@ class VariationalAutoencoder(TrainedAutoencoder):
         ----------
         X : array-like, DataFrame, Table or image stack
             Rows with the columns of ``fit``.
-        n_samples : int, default=16
+        n_draws : int, default=16
             Number of draws from the posterior of each row. One draw gives the ELBO. More draws
             tighten the bound towards log p(x) [1]_, at a time proportional to their number.
 
@@ -223,14 +224,19 @@ class VariationalAutoencoder(TrainedAutoencoder):
         ----------
         .. [1] Burda, Grosse and Salakhutdinov (2016), Importance Weighted Autoencoders.
         """
-        check_fitted(self)
-        limits = {"n_samples": [Interval(Integral, 1, None, closed="left")]}
-        check_parameters(limits, {"n_samples": n_samples}, "score_samples")
+        limits = {"n_draws": [Interval(Integral, 1, None, closed="left")]}
+        check_parameters(limits, {"n_draws": n_draws}, "score_samples")
 
         def evidence(module: AutoencoderModule, cells: Cells) -> Tensor:
-            return cast(VariationalModule, module).log_evidence(cells, n_samples)
+            return cast(VariationalModule, module).log_evidence(cells, n_draws)
 
-        return self._infer_by_noise(X, evidence)
+        return fitted_of(self).infer_by_noise(X, evidence)
+
+    def __sklearn_tags__(self) -> AutoencoderTags:
+        tags = super().__sklearn_tags__()
+        tags.scorings = (*tags.scorings, "elbo")
+        tags.has_posterior, tags.learns_scale = True, self.learn_scale
+        return tags
 
 
 @partial(document, network="``DictionaryNetwork()``", learning_rate="8e-3")
@@ -290,6 +296,7 @@ class SparseAutoencoder(TrainedAutoencoder):
         "n_active": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "sparsity": [StrOptions(set(LATENTS))],
     }
+    _searched: ClassVar[dict[str, Any]] = {"sparsity": ["topk", "batchtopk", "jumprelu"]}
 
     @property
     def dictionary_(self) -> np.ndarray:
@@ -429,10 +436,14 @@ class DenoisingAutoencoder(PlainAutoencoder):
     True
     """
 
-    @property
-    def is_denoiser(self) -> bool:
-        """True, because inputs are always corrupted in training."""
-        return True
+    _searched: ClassVar[dict[str, Any]] = {
+        "corruption": [None, Masking(0.1), Masking(0.3), GaussianNoise(0.1)]
+    }
 
     def _make_corruption(self) -> Corruption | None:
         return Masking() if self.corruption is None else self.corruption
+
+    def __sklearn_tags__(self) -> AutoencoderTags:
+        tags = super().__sklearn_tags__()
+        tags.is_denoiser = True  # inputs are always corrupted in training
+        return tags

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
@@ -130,6 +130,20 @@ class ConvNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
             decoder.extend(self._blocks(following))
         decoder.append(self._plain(backwards[-1], n_outputs // (height * width), stride=1))
         return encoder, decoder
+
+    def search_space(self) -> dict[str, Any]:
+        """Return the values of each parameter that ``tune`` tries by default.
+
+        Returns
+        -------
+        dict of str to list or tuple
+            Values of each parameter, as in the parameter ``space`` of ``tune``.
+        """
+        return {
+            "channels": ["auto", (16, 32), (32, 64), (32, 64, 128)],
+            "dropout": (0.0, 0.3),
+            "residual_blocks": [0, 1],
+        }
 
     def _check(self, input_shape: tuple[int, ...]) -> None:
         if len(input_shape) != 3:

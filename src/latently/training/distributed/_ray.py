@@ -9,14 +9,15 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from sklearn.base import BaseEstimator
 
+from latently._renamed import Renames
 from latently.exceptions import (
     LatentlyError,
     MissingExtraError,
@@ -62,7 +63,7 @@ def import_ray() -> Any:
 
 
 @dataclass(eq=False, repr=False)
-class RayEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
+class RayEngine(Renames, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     """Train in workers that Ray starts, each on its shard of every batch.
 
     Ray Train starts the same training as torchrun, with the same result. Rows in memory are sent to
@@ -72,7 +73,7 @@ class RayEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
 
     Parameters
     ----------
-    num_workers : int, default=2
+    n_workers : int, default=2
         Number of processes that train. Each uses one core, and one GPU if ``device`` is "cuda".
     address : str or None, default=None
         Address of the cluster, such as ``"10.0.0.1:6379"``, or "auto". None uses the cluster of
@@ -92,15 +93,16 @@ class RayEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
 
     Examples
     --------
-    >>> RayEngine(num_workers=4)
-    RayEngine(num_workers=4)
+    >>> RayEngine(n_workers=4)
+    RayEngine(n_workers=4)
     """
 
-    num_workers: int = 2
+    n_workers: int = 2
     address: str | None = None
     device: str = "cpu"
     max_failures: int = 0
     precision: Precision = "auto"
+    renamed_parameters: ClassVar[Mapping[str, str]] = {"num_workers": "n_workers"}
 
     @property
     def workers(self) -> Workers:
@@ -173,17 +175,17 @@ class RayEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
             self._join(ray)
         kind = "GPU" if self.device == "cuda" else "CPU"
         n_there = int(ray.cluster_resources().get(kind, 0))
-        if n_there < self.num_workers:
+        if n_there < self.n_workers:
             raise ResourceError(
                 f"The Ray cluster must have one {kind} for each worker, got {n_there:,} for "
-                f"{self.num_workers:,} workers. Use fewer workers, or add machines."
+                f"{self.n_workers:,} workers. Use fewer workers, or add machines."
             )
         return ray
 
     def _join(self, ray: Any) -> None:
         """Connect to the cluster of ``address`` or RAY_ADDRESS, or start one."""
         address = self.address or os.environ.get("RAY_ADDRESS")
-        n_cores = max(os.cpu_count() or 1, self.num_workers)
+        n_cores = max(os.cpu_count() or 1, self.n_workers)
         where = {"num_cpus": n_cores} if address is None else {"address": address}
         try:
             if address is not None:
@@ -201,9 +203,9 @@ class RayEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
             ) from None
 
     def _check_parameters(self) -> None:
-        if not isinstance(self.num_workers, int) or self.num_workers < 1:
+        if not isinstance(self.n_workers, int) or self.n_workers < 1:
             raise ParameterError(
-                f"num_workers must be an integer of at least 1, got {self.num_workers!r}. Use 2."
+                f"n_workers must be an integer of at least 1, got {self.n_workers!r}. Use 2."
             )
         if self.device not in ("cpu", "cuda"):
             raise ParameterError(f'device must be "cpu" or "cuda", got {self.device!r}.')
@@ -215,7 +217,7 @@ class RayEngine(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         on_gpu = self.device == "cuda"
         trainer = TorchTrainer(
             loop,
-            scaling_config=ScalingConfig(num_workers=self.num_workers, use_gpu=on_gpu),
+            scaling_config=ScalingConfig(num_workers=self.n_workers, use_gpu=on_gpu),
             run_config=RunConfig(
                 name="latently", storage_path=folder,
                 failure_config=FailureConfig(max_failures=self.max_failures),
