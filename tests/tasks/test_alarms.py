@@ -125,15 +125,18 @@ def test_every_way_to_score_raises_the_same_alarms(tmp_path, name):
     np.testing.assert_array_equal(loaded.predict(new) == -1, flags)
 
 
-@pytest.mark.parametrize("name", ["continuous", "flags"])
-def test_the_rate_holds_after_partial_fit(name):
+@pytest.mark.parametrize(
+    ("name", "n", "seeds"), [("continuous", 200, SEEDS), ("flags", 200, SEEDS), ("answers", 30, 12)]
+)
+def test_the_rate_holds_after_partial_fit(name, n, seeds):
     rates = []
-    for seed in range(SEEDS):
-        detector, rng = fitted(SAME[name], seed, 200)
-        for _ in range(2):
-            detector.partial_fit(SAME[name](rng, 200))
+    for seed in range(seeds):
+        detector, rng = fitted(SAME[name], seed, n)
+        for _ in range(3):
+            detector.partial_fit(SAME[name](rng, n))
         rates.append((detector.decision_function(SAME[name](rng, NEW)) < 0).mean())
-    assert np.mean(rates) <= RATE + error(rates, 200)
+    assert np.mean(rates) <= RATE + error(rates, n)
+    assert np.max(rates) < 4 * RATE  # the memory and its calibration are on one scale
 
 
 def test_normal_rows_give_few_discoveries():
@@ -249,10 +252,21 @@ def test_a_value_of_one_column_is_the_more_unusual_the_further_out(draw, n):
 
 
 def test_a_share_of_one_column_is_flagged_and_all_beyond_it():
-    X = np.random.default_rng(0).normal(size=(3_000, 1))
+    X = np.random.default_rng(0).normal(size=(20_000, 1))
     detector = AnomalyDetector(contamination=0.01, random_state=0).fit(X)
-    assert (detector.predict(X) == -1).sum() == 30
+    assert (detector.predict(X) == -1).sum() == 200
     np.testing.assert_array_equal(detector.predict([[0.0], [4.5], [6.0], [50.0]]), [1, -1, -1, -1])
+
+
+@pytest.mark.parametrize("n_flags", [0, 1])
+def test_dense_values_are_no_copies_and_jittered_copies_are(n_flags):
+    rng = np.random.default_rng(0)
+    flags = rng.integers(0, 2, size=(20_000, n_flags))
+    dense = np.column_stack([rng.normal(size=20_000), flags])
+    assert Repeats.of(dense).n_copies == 0
+    jitter = np.column_stack([rng.normal(0, 1e-6, 5_000), np.zeros((5_000, n_flags))])
+    copied = np.concatenate([dense[:10_000], dense[:5_000] + jitter])
+    assert 4_900 <= Repeats.of(copied).n_copies <= 6_000
 
 
 def test_a_value_between_two_modes_of_one_column_is_unusual():

@@ -59,6 +59,8 @@ from latently.tasks._thresholds import (
 _MANY_COPIES = 0.05
 #: Share of the false alarms that ``partial_fit`` does not learn.
 _UNLEARNT = 0.1
+#: Up to so many scores, new ones join the calibration and none leaves.
+_LEAST_CALIBRATION = 500
 #: Without a rule, this share of normal rows may raise a false alarm.
 _DEFAULT_RATE = 0.01
 #: Batches of at least so many rows are held against the calibration before they are flagged.
@@ -858,9 +860,13 @@ def _rows(data: Any, places: np.ndarray) -> Any:
 
 
 def _renewed(calibration: Calibration, scores: np.ndarray) -> Calibration:
-    """Let new scores join, and as many old ones leave: those are of a model of the past."""
+    """Add new scores, and drop as many old ones, which are of a model of the past.
+
+    Few scores are all kept. Of thirty, thirty new ones would leave only the largest to cut by.
+    """
     old, new = calibration.scores, scores[:MAX_CALIBRATION_ROWS]
-    n_kept = max(len(old) - len(new), 0)
+    room = max(len(old), _LEAST_CALIBRATION) - len(new)
+    n_kept = min(max(room, 0), len(old))
     # Mid-points of equal shares of the sorted scores: those kept are spread as all were.
     kept = ((np.arange(n_kept) + 0.5) * len(old) / max(n_kept, 1)).astype(np.intp)
     return Calibration.of(np.concatenate([old[kept], new]))

@@ -10,8 +10,9 @@ import numpy as np
 
 from latently.preprocessing import canonical_order, content_matrix
 
-#: Rows that differ by less in every column, in standard deviations, are equal.
-_EQUAL = 1e-5
+#: Rows that differ by less in every column, in standard deviations, are equal; where rows lie as
+#: near by chance, those that differ by rounding only.
+_EQUAL, _ROUNDING = 1e-5, 1e-9
 #: Fewer distinct rows, each as often as that or more, are not a sample that was copied.
 _MIN_DISTINCT, _MANY_TIMES = 10, 10
 #: A row that makes up more of the table than this, and so many times the mean, is a point mass.
@@ -115,8 +116,19 @@ def _near(table: np.ndarray) -> np.ndarray:
     order = np.argsort((table * direction).sum(1), kind="stable")
     steps = np.abs(np.diff(table[order], axis=0)).max(1, initial=0.0)
     groups = np.empty(len(table), dtype=np.int64)
-    groups[order] = np.concatenate([[0], np.cumsum(steps > _EQUAL)])
+    groups[order] = np.concatenate([[0], np.cumsum(steps > _tolerance(steps))])
     return groups
+
+
+def _tolerance(steps: np.ndarray) -> float:
+    """Return the largest difference of equal rows.
+
+    By chance, at most a ninth as many rows of a dense column are that near as are up to ten times
+    as far. Near copies are more.
+    """
+    n_near = np.count_nonzero((steps > _ROUNDING) & (steps <= _EQUAL))
+    by_chance = np.count_nonzero((steps > _EQUAL) & (steps <= 10 * _EQUAL)) / 9
+    return _EQUAL if n_near > 2 * by_chance + 3 * np.sqrt(by_chance) else _ROUNDING
 
 
 def _nth_of_group(groups: np.ndarray) -> np.ndarray:

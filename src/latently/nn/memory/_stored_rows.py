@@ -274,6 +274,13 @@ class MemoryModule(StoredRows):
         self.spread.copy_(usual.std(1, correction=0, keepdim=True) + 1e-3)
         self.worth.copy_(self._worth(usual, first, own, others, generator))
 
+    def take_scales(self, other: Self) -> None:
+        super().take_scales(other)
+        # In units of another bandwidth, the statistics of the same row would differ.
+        rows = self.flat(self.stored)
+        for view, memory, before in zip(self.views, self.memories, other.memories, strict=True):
+            memory.store(Rows(view(rows.values), rows.seen), bandwidth=float(before.unit))
+
     def _worth(
         self, usual: Tensor, first: Cells, own: Tensor, others: Cells, generator: torch.Generator
     ) -> Tensor:
