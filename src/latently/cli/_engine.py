@@ -45,7 +45,9 @@ Address = Annotated[
 Resume = Annotated[
     bool,
     typer.Option(
-        "--resume", help="Answer what is missing in the folder OUT.", rich_help_panel=_PANEL
+        "--resume",
+        help="Score only the files without a result in the folder OUT.",
+        rich_help_panel=_PANEL,
     ),
 ]
 
@@ -53,7 +55,7 @@ Resume = Annotated[
 def make_engine(
     engine: EngineName, workers: int | None, address: str | None, device: str = "auto"
 ) -> Any:
-    """Return what `engine` of an estimator is to be: a device, or an engine.
+    """Return the value of an estimator's `engine` parameter: a device name or an engine.
 
     Parameters
     ----------

@@ -66,7 +66,7 @@ def guarded(command: Callable[..., None], *, in_several: bool = False) -> Callab
 
 
 def ending(code: int) -> int:
-    """Return the exit code of the process, after what is left was written to standard output.
+    """Flush standard output and return the exit code of the process.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def _plain_warnings() -> Iterator[None]:
 
 
 def refuse(error: Exception) -> int:
-    """Write what went wrong to stderr and return the exit code.
+    """Write the error message to stderr and return the exit code.
 
     Parameters
     ----------

@@ -87,6 +87,6 @@ def lost_reader() -> bool:
 
 
 def mute_stdout() -> None:
-    """Drop what is left to write: Python would try again at exit, and end with code 120."""
+    """Discard unwritten output. Python would retry the write at exit and end with code 120."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

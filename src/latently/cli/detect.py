@@ -66,9 +66,9 @@ def detect(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No summary.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Learn what is normal in DATA and write an anomaly detector to one file.
+    """Fit an anomaly detector to DATA and write it to one file.
 
-    Without an option that says what to flag, one normal row in a hundred raises a false alarm.
+    By default at most 1 % of normal rows raise a false alarm, if DATA has enough rows for it.
     """
     from latently.inspection import inspect
     from latently.report import plot_anomalies

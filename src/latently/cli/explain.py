@@ -26,7 +26,8 @@ def explain(
     data: options.Data,
     output: options.Output = "-",
     n_reasons: Annotated[
-        int, typer.Option("--reasons", metavar="N", help="Most guilty columns named of a row.")
+        int,
+        typer.Option("--reasons", metavar="N", help="Maximum number of columns listed per row."),
     ] = 3,
     every: Annotated[
         bool, typer.Option("--all", help="Explain every row, not only those that are flagged.")
@@ -45,9 +46,9 @@ def explain(
         bool, typer.Option("--json", help="Write nested JSON to stdout instead of the table.")
     ] = False,
 ) -> None:
-    """Say why rows were flagged: guilty columns, what they hold and what they should.
+    """Explain flagged rows: the columns responsible, their values and the expected values.
 
-    A line a reason, the worst first; of images, the patch that stands out.
+    The table has one line per reason, the worst first. Images are explained by their worst patch.
     """
     from latently.exceptions import ParameterError
     from latently.persistence import load

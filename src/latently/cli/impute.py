@@ -227,7 +227,7 @@ def _streams(source: Source, model: Any) -> bool:
 
 
 def _impute_whole(model: Any, imputer: Any, source: Source, target: Target) -> Any:
-    """Fill arrays and images, which are read whole; return what filled them."""
+    """Fill arrays and images, which are read whole, and return the fitted imputer."""
     if model is None:  # the imputer knows the words for gaps itself, and leaves others alone
         marks = source.marks._replace(missing=None)
         rows = read_rows(source._replace(marks=marks))
@@ -278,7 +278,7 @@ def _stream_of(seed: int) -> np.random.RandomState:
 
 
 def _values(words: list[str] | None) -> list[float | str] | None:
-    """Return what stands for a gap: numbers where words are some."""
+    """Return the missing-value markers, converted to numbers where they are numeric."""
     return [_value(word) for word in words] if words else None
 
 

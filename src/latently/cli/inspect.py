@@ -7,7 +7,7 @@ from latently.cli._output import write_json, write_text
 
 
 def inspect(model: options.Model, json: options.Json = False) -> None:
-    """Say what a model is, how it was trained, and whether it beats PCA."""
+    """Describe a model, its training and its reconstruction error compared with PCA."""
     from latently.inspection import inspect as find_facts
     from latently.persistence import load
 

@@ -17,7 +17,12 @@ def report(
     data: options.Data,
     output: Annotated[
         str,
-        typer.Option("--output", "-o", metavar="FILE", help="The page; .json writes what it says."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The HTML page to write, or a .json file with its contents.",
+        ),
     ] = "report.html",
     color: Annotated[
         str | None,
@@ -31,12 +36,13 @@ def report(
     skip_bad: options.SkipBad = False,
     overwrite: options.Overwrite = False,
     json: Annotated[
-        bool, typer.Option("--json", help="Write what the page says to stdout, no page.")
+        bool,
+        typer.Option("--json", help="Write the contents as JSON to stdout instead of the page."),
     ] = False,
 ) -> None:
-    """Write one page on a model and some rows: is it worth it, is it well, what stands out.
+    """Write an HTML report on a model and some rows: quality, health checks and outliers.
 
-    The file holds its pictures and asks nothing of any network.
+    The pictures are embedded, so the file needs no network access.
     """
     from latently.io._atomic import check_output
     from latently.persistence import load

@@ -63,7 +63,9 @@ def tune(
     space: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE", help="JSON of what to search, see the docs.", rich_help_panel=_SEARCH
+            metavar="FILE",
+            help="A JSON file with the search space, see the docs.",
+            rich_help_panel=_SEARCH,
         ),
     ] = None,
     storage: Annotated[
@@ -109,7 +111,7 @@ def tune(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Find settings for DATA by trying, and say what they are worth on rows that had no say.
+    """Search for the best settings for DATA and report their score on held-out rows.
 
     A first Ctrl-C ends the search and keeps the best so far.
     """

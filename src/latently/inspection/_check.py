@@ -1,4 +1,4 @@
-"""``check``: what is wrong with a model, how badly, and what to do about it."""
+"""``check``: problems of a fitted model, their severity and a remedy for each."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class _Case(NamedTuple):
 
 @each_once()
 def check(model: Any, X: Any) -> Health:
-    """Look for what commonly goes wrong with an autoencoder.
+    """Check an autoencoder for common problems.
 
     Looked for: overfitting, a PCA or the mean being as good, dead and collapsed latents, posterior
     collapse, columns that were not learnt, columns that copy each other, fewer rows than a batch,

@@ -159,7 +159,7 @@ def _binned(values: np.ndarray) -> np.ndarray:
 
 
 def _correlations(codes: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Return Pearson correlations, (n_latents, n_factors); zero for what is constant."""
+    """Return Pearson correlations, (n_latents, n_factors), with 0 for constant columns."""
     first, second = (
         (part - part.mean(0)) / np.maximum(part.std(0), 1e-12) for part in (codes, truth)
     )

@@ -1,4 +1,4 @@
-"""``inspect``: what a fitted model is, how it was trained, and whether it is worth it."""
+"""``inspect``: a fitted model, its training and its error compared with PCA."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ class ModelFacts(Answer):
 
 
 def inspect(model: Any) -> ModelFacts:
-    """Say what a fitted autoencoder or task is.
+    """Describe a fitted autoencoder or task.
 
     Parameters
     ----------

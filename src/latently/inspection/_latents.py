@@ -172,7 +172,7 @@ class LatentReport(Tabular):
 
 @each_once()
 def describe_latents(model: Any, X: Any, *, n_latents: int = 32, n_rows: int = 5) -> LatentReport:
-    """Say what each latent means.
+    """Describe each latent.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ _MIN_ROWS = 20
 
 
 def gather(model: Any, X: Any, now: datetime | None = None) -> dict[str, Any]:
-    """Return everything that a report says, as dicts, lists and plain values.
+    """Return the contents of a report as dicts, lists and plain values.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def gather(model: Any, X: Any, now: datetime | None = None) -> dict[str, Any]:
 
 
 def _verdict(contents: dict[str, Any]) -> str:
-    """Say in a sentence or two what it comes to."""
+    """Summarise the findings in one or two sentences."""
     facts, anomalies = contents["facts"], contents["anomalies"]
     inner = facts["autoencoder"] or facts
     words = []

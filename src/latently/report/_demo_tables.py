@@ -59,7 +59,7 @@ def show_transactions(root: Path, say: Say) -> Figures:
 
 
 def baselines(model: Any) -> Figures:
-    """Return what the model, PCA and the column means reach on held-out rows."""
+    """Return the held-out errors of the model, PCA and the column means."""
     found = model.baselines_
     return {
         "mean": found.mean,

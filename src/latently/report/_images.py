@@ -73,7 +73,7 @@ def plot_images(
 
 
 def range_words(limits: tuple[float, float], *stacks: NDArray[Any]) -> str:
-    """Return what black, white and the colour of gaps stand for."""
+    """Return the legend of black, white and the colour of missing pixels."""
     low, high = (number_words(float(f"{limit:.3g}")) for limit in limits)
     has_gaps = any(np.isnan(stack).any() for stack in stacks if stack.dtype.kind == "f")
     ends = (

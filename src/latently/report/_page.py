@@ -151,7 +151,7 @@ class Report:
 
 @each_once()
 def make_report(model: Any, X: Any, *, color: Any = None, label: str | None = None) -> Report:
-    """Report on a model and some rows: is it worth it, is it well, what stands out, and why.
+    """Create an HTML report on a model and some rows: quality, health checks and outliers.
 
     Parameters
     ----------
@@ -244,7 +244,7 @@ def _pictures(
 
 
 def _walks(model: BaseAutoencoder, X: Any, latents: dict[str, Any] | None) -> Figure | None:
-    """Draw what images become along the latents that move most."""
+    """Draw the decoded images along the latents with the largest effect."""
     if latents is None or len(model.preprocessor_.layout.shape) == 1:
         return None
     alive = [card["latent"] for card in latents["cards"] if card["status"] == "alive"][:_N_WALKED]

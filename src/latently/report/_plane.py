@@ -32,7 +32,7 @@ def plot_plane(
     columns: Sequence[str] | None = None,
     ax: Axes | None = None,
 ) -> Figure:
-    """Plot what places of a map decode to, on a grid over the plane.
+    """Plot the decoded rows of a regular grid over the plane of a map.
 
     Parameters
     ----------

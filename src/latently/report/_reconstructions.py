@@ -1,4 +1,4 @@
-"""Rows or images beside what the model makes of them."""
+"""Plots of rows or images next to their reconstructions."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def lines_in(place: Axes | Figure | SubFigure, around: float) -> int:
 
 
 def clean(ax: Axes) -> Axes:
-    """Take off the box and soften what is not data."""
+    """Remove the frame of the axes and lighten everything except the data."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(GREY)
     ax.tick_params(which="both", colors=GREY, labelsize=9)

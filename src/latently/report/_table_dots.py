@@ -1,4 +1,4 @@
-"""Rows of a table: what each column holds and what the model expects there."""
+"""Plots of table rows: the value of each column and the value that the model expects."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class _Cell(NamedTuple):
 
 
 def plot_rows(model: Any, X: Any, n_rows: int, ax: Axes | None = None) -> Figure:
-    """Plot one panel a row: a dot for what was got and a ring for what was expected.
+    """Plot one panel per row, with a dot for each value and a ring for its expected value.
 
     Parameters
     ----------
