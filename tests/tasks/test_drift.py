@@ -1,5 +1,7 @@
 """Drift is found where columns or scores changed, and rarely where they did not."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -8,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from latently import AnomalyDetector, load, plot_drift
-from latently.exceptions import DataError, DataWarning, NotFittedError, ParameterError
+from latently.exceptions import DataError, DataWarning, DriftWarning, NotFittedError, ParameterError
 from latently.io import TableDataset
 from latently.tasks import Drift, DriftTally
 from latently.tasks._reference import below_cuts, cuts_of
@@ -268,3 +270,18 @@ def test_rows_of_other_columns_are_refused(detector):
         detector.drift(at_seed(0, 50).drop(columns="size"))
     with pytest.warns(DataWarning, match="never seen"):
         detector.drift(at_seed(0, 50).assign(kind="zzz"))
+
+
+@pytest.mark.parametrize("n", [100, 500])
+def test_new_rows_of_the_same_kind_raise_no_warning_of_drift(n):
+    # Given: calibration by folds, whose scores are of smaller memories.
+    rng = np.random.default_rng(0)
+    detector = AnomalyDetector(random_state=0).fit(rng.standard_t(2, size=(n, 4)))
+    stream, new = detector.stream(window=1_000), rng.standard_t(2, size=(1_500, 4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DriftWarning)
+        detector.predict(new)
+    stream.score_rows(new)
+    assert not stream.drift().drifted
+    with pytest.warns(DriftWarning, match="higher"):
+        detector.predict(new + 3)

@@ -341,10 +341,11 @@ def _warn_of_drift(model: Any, digest: Digest) -> None:
 
     from latently._notices import warn
     from latently.exceptions import DriftWarning
+    from latently.tasks import drift_of_scores
 
     if not hasattr(model, "calibration_"):
         return
-    found = replace(model.calibration_.drift(digest.sample), n_rows=digest.n_rows)
+    found = replace(drift_of_scores(model, digest.sample), n_rows=digest.n_rows)
     if found.drifted and found.higher:
         warn(str(found), DriftWarning)
 

@@ -19,6 +19,7 @@ from latently.tasks import (
     AnomalyDetector,
     Explanation,
     ImageExplanation,
+    drift_of_scores,
     explain_images,
     unusual,
 )
@@ -224,7 +225,7 @@ def _anomalies(model: AnomalyDetector, X: Any) -> dict[str, Any]:
         "rule": str(model.threshold_).rstrip("."),
         "n_flagged": int((scores > cut).sum()),
         "histogram": {"counts": counts.tolist(), "edges": edges.tolist()},
-        "drift": str(model.calibration_.drift(scores)),
+        "drift": str(drift_of_scores(model, scores)),
     }
 
 

@@ -6,7 +6,7 @@ from latently.tasks._budgets import AlertBudget, Period, periods_of
 from latently.tasks._calibration import Calibration, DriftTest, benjamini_hochberg
 from latently.tasks._denoising import AutoencoderDenoiser
 from latently.tasks._digest import Digest
-from latently.tasks._drift import ColumnDrift, Drift, DriftTally
+from latently.tasks._drift import ColumnDrift, Drift, DriftTally, drift_of_scores
 from latently.tasks._explanation import (
     Explanation,
     ImageExplanation,
@@ -49,6 +49,7 @@ __all__ = [
     "CostRatio",
     "Drift",
     "DriftTally",
+    "drift_of_scores",
     "DriftTest",
     "ElboScore",
     "EnergyScore",

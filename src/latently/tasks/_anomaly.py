@@ -30,7 +30,7 @@ from latently.tasks._base import AutoencoderTask
 from latently.tasks._budgets import AlertBudget, refuse_to_flag_all, rows_and_periods
 from latently.tasks._calibration import Calibration, benjamini_hochberg
 from latently.tasks._doubts import warn_of_doubts
-from latently.tasks._drift import Drift, DriftTally
+from latently.tasks._drift import Drift, DriftTally, drift_of_scores
 from latently.tasks._explanation import (
     Explanation,
     ImageExplanation,
@@ -571,7 +571,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         """
         decision = self.decision_function(X)
         if len(decision) >= _MIN_DRIFT_ROWS:
-            found = self.calibration_.drift(-(decision + self.offset_))
+            found = drift_of_scores(self, -(decision + self.offset_))
             if found.drifted and found.higher:
                 warn(str(found), DriftWarning)
         return np.where(decision < 0, -1, 1)

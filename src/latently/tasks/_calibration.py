@@ -213,7 +213,7 @@ class Calibration:
         tamed: np.ndarray = np.minimum(scores, limit)
         return tamed
 
-    def drift(self, scores: np.ndarray) -> DriftTest:
+    def drift(self, scores: np.ndarray, n_independent: int | None = None) -> DriftTest:
         """Test whether new scores are spread as these are, by Kolmogorov and Smirnov.
 
         The gap is that of the bulk: a few anomalies in the batch, however high, move it by no more
@@ -223,6 +223,8 @@ class Calibration:
         ----------
         scores : ndarray of shape (m,)
             Of new rows; below 20 of them nothing is tested.
+        n_independent : int or None, default=None
+            Number of independent scores that these are worth. None takes all as independent.
 
         Returns
         -------
@@ -232,8 +234,11 @@ class Calibration:
         if len(scores) < _MIN_DRIFT_ROWS or len(self.scores) < _MIN_DRIFT_ROWS:
             return DriftTest(0.0, 1.0, False, len(scores), len(self.scores))
         found = stats.ks_2samp(scores, self.scores, method="asymp")
-        gap, p_value, higher = found.statistic, found.pvalue, found.statistic_sign < 0
-        return DriftTest(float(gap), float(p_value), bool(higher), len(scores), len(self.scores))
+        gap, higher = float(found.statistic), bool(found.statistic_sign < 0)
+        known = len(self.scores) if n_independent is None else n_independent
+        size = known * len(scores) / (known + len(scores))
+        p_value = float(stats.kstwo.sf(gap, max(round(size), 1)))
+        return DriftTest(gap, p_value, higher, len(scores), len(self.scores))
 
 
 def _n_needed(rate: float) -> int:
@@ -316,6 +321,7 @@ class RunningCalibration:
             places = (np.arange(capacity) + 0.5) * len(start) / capacity
             start = start[places.astype(np.intp)]
         self._ring = np.random.default_rng(0).permutation(start)
+        self._has_joined = np.zeros(len(start), dtype=bool)
         self._capacity = capacity
         self._next = 0
         self._calibration = Calibration(np.sort(self._ring))
@@ -336,11 +342,18 @@ class RunningCalibration:
             return
         n_free = self._capacity - len(self._ring)
         self._ring = np.concatenate([self._ring, scores[:n_free]])
+        self._has_joined = np.append(self._has_joined, np.ones(len(scores[:n_free]), dtype=bool))
         late = scores[n_free:]
         places = (self._next + np.arange(len(late))) % self._capacity
-        self._ring[places] = late
+        self._ring[places], self._has_joined[places] = late, True
         self._next = (self._next + len(late)) % self._capacity
         self._calibration = Calibration(np.sort(self._ring))
+
+    @property
+    def joined(self) -> np.ndarray:
+        """Scores in the ring that were not there to begin with."""
+        joined: np.ndarray = self._ring[self._has_joined]
+        return joined
 
     def frozen(self) -> Calibration:
         """Return the calibration as it is now."""

@@ -18,6 +18,7 @@ from latently.estimators import fitted_of
 from latently.exceptions import DataWarning
 from latently.preprocessing import TablePreprocessor, column_values, measured_and_listed
 from latently.schema import Container, container_of
+from latently.tasks._calibration import Calibration, DriftTest
 from latently.tasks._reference import Counts, Level, Reference, below_cuts, count, cuts_of
 from latently.tasks._repeats import Repeats
 
@@ -167,6 +168,34 @@ def _table(entries: list[ColumnDrift]) -> list[str]:
     ]
 
 
+def drift_of_scores(detector: AnomalyDetector, scores: np.ndarray) -> DriftTest:
+    """Compare anomaly scores with those of the training rows, each left out.
+
+    The scores of a calibration by folds are of smaller memories, and lie elsewhere.
+
+    Parameters
+    ----------
+    detector : AnomalyDetector
+        Fitted.
+    scores : ndarray of shape (n_samples,)
+        Anomaly scores of later rows.
+
+    Returns
+    -------
+    DriftTest
+        Prints as a sentence.
+    """
+    known, n_independent = _known_scores(detector)
+    return known.drift(scores, n_independent)
+
+
+def _known_scores(detector: AnomalyDetector) -> tuple[Calibration, int]:
+    """Return the scores that later ones are compared with, and how many independent ones."""
+    own: Calibration | None = getattr(detector, "fit_scores_", None)
+    known = own or detector.calibration_
+    return known, _independent(len(known.scores), own is not None, detector)
+
+
 class DriftTally:
     """Counts later rows, a batch after the other, and compares them with those of ``fit``.
 
@@ -183,10 +212,8 @@ class DriftTally:
         self._table = preprocessor if isinstance(preprocessor, TablePreprocessor) else None
         self._counts: Counts | None = None
         self._library: Container = "numpy"
-        own = getattr(detector, "fit_scores_", None)
-        calibration = own or detector.calibration_
+        calibration, self._n_known_units = _known_scores(detector)
         self._known = calibration.scores
-        self._n_known_units = _independent(len(self._known), own is not None, detector)
         self._cuts = cuts_of(self._known, _SCORE_CUTS, 2 * calibration.slack)
         self._below = np.zeros(len(self._cuts), dtype=np.int64)
         self._n_rows, self._n_units, self._total = 0, 0, 0.0

@@ -12,6 +12,7 @@ import pyarrow as pa
 from latently.exceptions import DataError, ParameterError
 from latently.schema import plain_rows
 from latently.tasks._calibration import Calibration, DriftTest, RunningCalibration
+from latently.tasks._drift import drift_of_scores
 from latently.tasks._thresholds import Evidence
 
 if TYPE_CHECKING:
@@ -77,8 +78,7 @@ class ScoreStream:
         if window < 1:
             raise ParameterError(f"window must be at least 1, got {window}. Try 2,000.")
         self._detector = copy.copy(detector)
-        self._start = detector.calibration_
-        self._running = RunningCalibration(self._start.scores, window)
+        self._running = RunningCalibration(detector.calibration_.scores, window)
         self._every = max(1, round(_RENEWED * window))
         self._since_cut = 0
         self.cut = detector.threshold_.cut
@@ -132,14 +132,14 @@ class ScoreStream:
         return ScoredRows(scores, p_values, flags)
 
     def drift(self) -> DriftTest:
-        """Test whether the scores in the window are spread as those of ``fit`` were.
+        """Test whether the new scores in the window are spread as those of the training rows.
 
         Returns
         -------
         DriftTest
             Prints as a sentence.
         """
-        return self._start.drift(self._running.frozen().scores)
+        return drift_of_scores(self._detector, self._running.joined)
 
     def _learn(self, scores: np.ndarray) -> None:
         self._running.update(scores)
