@@ -92,9 +92,6 @@ class TablePreprocessor:
             self.support.check_consistent()
             check_support(self.spec, self.support, len(self.positions), self.codecs)
             check_moments(self.support, self.center, self.scale, self.codecs)
-            has_values = self.support.gaps[: len(self.positions)] < 1
-            if np.isnan(self.center[has_values]).any():
-                raise DataError("The model's columns do not fit together: a center is missing.")
 
     @classmethod
     def fit(
