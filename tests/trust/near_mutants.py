@@ -72,6 +72,39 @@ def shorter_together(arrays, rng):
     }
 
 
+def graft(mine, other, rng):
+    """Return a file of which one object is replaced by an object of another file.
+
+    The object has the name or the class of the one that it replaces, if there is such a one.
+    """
+    (config, arrays), (other_config, other_arrays) = copy.deepcopy(mine), other
+    own = [path for path in _objects(config) if path]
+    *path, last = own[rng.integers(len(own))]
+    replaced, every = _at(config, path)[last], [path for path in _objects(other_config) if path]
+    alike = [place for place in every if place[-1] == last] if rng.random() < 0.5 else [
+        place for place in every if _at(other_config, place)["~class"] == replaced["~class"]
+    ]  # fmt: skip
+    places_of_graft = alike or every
+    place = places_of_graft[rng.integers(len(places_of_graft))]
+    graft = copy.deepcopy(_at(other_config, place))
+    for entry in _array_entries(graft):
+        arrays[f"graft.{entry['~array']}"] = other_arrays[entry["~array"]]
+        entry["~array"] = f"graft.{entry['~array']}"
+    _at(config, path)[last] = graft
+    used = {entry["~array"] for entry in _array_entries(config)}
+    return config, {name: values for name, values in arrays.items() if name in used}
+
+
+def _objects(config):
+    found = ((path, _at(config, path)) for path in places(config))
+    return [path for path, value in found if isinstance(value, dict) and "~class" in value]
+
+
+def _array_entries(config):
+    found = (_at(config, path) for path in places(config))
+    return [value for value in found if isinstance(value, dict) and "~array" in value]
+
+
 def _near_values(values, others, rng):
     flat, kind = values.reshape(-1), rng.integers(10)
     if kind == 0:

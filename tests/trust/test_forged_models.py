@@ -34,7 +34,7 @@ from latently.exceptions import LatentlyError, ModelFileError
 from latently.io._model_file import read_model, write_model
 from tests.contract.samples import matrix, stack, transactions
 from tests.trust.asking import ask_everything, bounded, is_finite
-from tests.trust.near_mutants import near_mutant
+from tests.trust.near_mutants import graft, near_mutant
 from tests.trust.test_model_files import TYPES, WORDS, array, at, cell, places, record
 
 pytestmark = pytest.mark.trust("forged models")
@@ -184,6 +184,25 @@ def test_more_mutants_are_refused_or_answer_everything(
     kind, change, seed, sound, tmp_path, outcome
 ):
     mutants(kind, 1_000, change, seed, sound, tmp_path, outcome)
+
+
+def grafts(n, seed, sound, folder, outcome):
+    rng, kinds = np.random.default_rng(seed), list(KINDS)
+    for _ in range(n):
+        mine, other = rng.choice(kinds, 2)
+        path, rows, finite = sound(mine)
+        parts = graft(read_model(path), read_model(sound(other)[0]), rng)
+        write_model(folder / "mutant", *parts)
+        outcome(judged(folder / "mutant", rows, finite, folder))
+
+
+def test_a_model_with_a_part_of_another_is_refused_or_answers_everything(sound, tmp_path, outcome):
+    grafts(60, 0, sound, tmp_path, outcome)
+
+
+@pytest.mark.slow
+def test_more_models_with_parts_of_others_are_refused_or_answer(sound, tmp_path, outcome):
+    grafts(2_000, 1, sound, tmp_path, outcome)
 
 
 def typed(name, other):
