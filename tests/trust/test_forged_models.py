@@ -303,6 +303,9 @@ FORGED = {
     ),
     "bounds of a column without values": ("ordered", array("support.gaps", cell(1.0))),
     "masses by two numbers": ("plain", array("mass_column", lambda v: v[:, None])),
+    "a range of no width": (
+        "unet", lambda c, a: at(*TABLE_FILE, "spec", "params", "high", to=1e-320)(c, a)
+    ),
     "an error below zero": ("masked", array("weights.error", cell(-1.0))),
     "a zone that does not exist": (
         "plain", lambda c, a: [

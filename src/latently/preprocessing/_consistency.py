@@ -150,7 +150,8 @@ def check_images(spec: ImageSpec) -> None:
         Axes, size, type and range.
     """
     _hold(all(side > 0 for side in spec.shape), "an image has a side of no pixel")
-    _hold(all(abs(end) < _LARGEST for end in (spec.low, spec.high)) and spec.low < spec.high,
+    width = spec.high - spec.low
+    _hold(all(abs(end) < _LARGEST for end in (spec.low, spec.high)) and width > 1 / _LARGEST,
           "the range of the pixels is none")  # fmt: skip
     least, most = spec.support
     _hold(all(abs(end) < _LARGEST for end in (least, most)) and least <= most,
