@@ -6,7 +6,7 @@ import torch
 from sklearn.base import clone
 
 from latently import Autoencoder, DenseNetwork
-from latently.exceptions import DataError, DataWarning
+from latently.exceptions import DataError, DataWarning, DivergenceError
 from tests.contract.estimators import AUTOENCODERS
 from tests.contract.samples import matrix, same, transactions
 
@@ -118,3 +118,14 @@ def test_history_and_summary_are_those_of_the_last_chunk():
     assert model.history_["step"].tolist() == [4]
     assert "trained for 4 steps" in model.summary()
     assert model.interrupted_ is False
+
+
+@pytest.mark.parametrize("learning_rate", [1e20, 1e38, 1e308])
+@pytest.mark.parametrize("n_rows", [12, 200])
+def test_a_chunk_that_diverges_in_its_last_step_leaves_the_model_as_it_was(learning_rate, n_rows):
+    model = Autoencoder(2, max_epochs=2, random_state=0).fit(matrix(200))
+    before = model.transform(matrix(200))
+    model.set_params(learning_rate=learning_rate)
+    with pytest.raises(DivergenceError, match="learning_rate ten times smaller"):
+        model.partial_fit(matrix(n_rows))
+    np.testing.assert_array_equal(model.transform(matrix(200)), before)

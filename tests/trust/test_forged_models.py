@@ -34,6 +34,7 @@ from latently.exceptions import LatentlyError, ModelFileError
 from latently.io._model_file import read_model, write_model
 from tests.contract.samples import matrix, stack, transactions
 from tests.trust.asking import ask_everything, bounded, is_finite
+from tests.trust.near_mutants import graft, near_mutant
 from tests.trust.test_model_files import TYPES, WORDS, array, at, cell, places, record
 
 pytestmark = pytest.mark.trust("forged models")
@@ -146,34 +147,62 @@ def judged(path, rows, finite, folder):
     return "declined" if words else "answered"
 
 
-def mutants(kind, n, seed, sound, folder, outcome):
+def far_mutant(config, arrays, rng):
+    """Return the configuration and the arrays of a file with one change of any kind."""
+    if rng.random() < 0.6:
+        return said_mutant(config, rng), arrays
+    name = sorted(arrays)[rng.integers(len(arrays))]
+    return config, {**arrays, name: array_mutant(arrays[name], rng)}
+
+
+CHANGES = {"far": far_mutant, "near": near_mutant}
+
+
+def mutants(kind, n, change, seed, sound, folder, outcome):
     path, rows, finite = sound(kind)
     rng = np.random.default_rng(seed)
     config, arrays = read_model(path)
     for _ in range(n):
-        said, held = config, dict(arrays)
-        if rng.random() < 0.6:
-            said = said_mutant(config, rng)
-        else:
-            name = sorted(arrays)[rng.integers(len(arrays))]
-            held[name] = array_mutant(arrays[name], rng)
         try:
-            write_model(folder / "mutant", said, held)
+            write_model(folder / "mutant", *CHANGES[change](config, arrays, rng))
         except ModelFileError:
             continue
         outcome(judged(folder / "mutant", rows, finite, folder))
 
 
+@pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_mutant_is_refused_or_answers_everything(kind, sound, tmp_path, outcome):
-    mutants(kind, 25, 0, sound, tmp_path, outcome)
+def test_a_mutant_is_refused_or_answers_everything(kind, change, sound, tmp_path, outcome):
+    mutants(kind, 15, change, 0, sound, tmp_path, outcome)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(1, 5))
+@pytest.mark.parametrize("seed", range(1, 3))
+@pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_more_mutants_are_refused_or_answer_everything(kind, seed, sound, tmp_path, outcome):
-    mutants(kind, 1_000, seed, sound, tmp_path, outcome)
+def test_more_mutants_are_refused_or_answer_everything(
+    kind, change, seed, sound, tmp_path, outcome
+):
+    mutants(kind, 1_000, change, seed, sound, tmp_path, outcome)
+
+
+def grafts(n, seed, sound, folder, outcome):
+    rng, kinds = np.random.default_rng(seed), list(KINDS)
+    for _ in range(n):
+        mine, other = rng.choice(kinds, 2)
+        path, rows, finite = sound(mine)
+        parts = graft(read_model(path), read_model(sound(other)[0]), rng)
+        write_model(folder / "mutant", *parts)
+        outcome(judged(folder / "mutant", rows, finite, folder))
+
+
+def test_a_model_with_a_part_of_another_is_refused_or_answers_everything(sound, tmp_path, outcome):
+    grafts(60, 0, sound, tmp_path, outcome)
+
+
+@pytest.mark.slow
+def test_more_models_with_parts_of_others_are_refused_or_answer(sound, tmp_path, outcome):
+    grafts(2_000, 1, sound, tmp_path, outcome)
 
 
 def typed(name, other):
@@ -274,6 +303,11 @@ FORGED = {
     ),
     "no bounds of a column with values": (
         "ordered", lambda c, a: [array(f"support.{end}", cell(np.nan))(c, a) for end in ENDS]
+    ),
+    "bounds of a column without values": ("ordered", array("support.gaps", cell(1.0))),
+    "masses by two numbers": ("plain", array("mass_column", lambda v: v[:, None])),
+    "a range of no width": (
+        "unet", lambda c, a: at(*TABLE_FILE, "spec", "params", "high", to=1e-320)(c, a)
     ),
     "an error below zero": ("masked", array("weights.error", cell(-1.0))),
     "a zone that does not exist": (

@@ -7,7 +7,7 @@ from the core only, never from each other.
 
 from latently.nn._batch_shard import BatchShard, as_shard
 from latently.nn._blocks import ROW_BLOCK, FixedProducts
-from latently.nn._check_tensors import check_tensors, is_known
+from latently.nn._check_tensors import are_weights_in_range, check_tensors, is_known
 from latently.nn._corruption import (
     Blocks,
     Blur,
@@ -67,6 +67,7 @@ __all__ = [
     "Blocks",
     "Blur",
     "Cells",
+    "are_weights_in_range",
     "check_tensors",
     "checked_latent",
     "ColumnLikelihood",

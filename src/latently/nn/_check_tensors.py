@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -89,6 +90,19 @@ _ROUNDING = 1e-3
 def is_known(module: nn.Module) -> bool:
     """Return True for a module of latently or torch, False for one of the user's own."""
     return type(module).__module__.split(".")[0] in ("latently", "torch")
+
+
+@torch.no_grad()
+def are_weights_in_range(module: nn.Module) -> bool:
+    """Return True if all trained weights are finite and not larger than a file may hold.
+
+    Parameters
+    ----------
+    module : Module
+        Module in training.
+    """
+    weights = [weight for weight in module.parameters() if weight.requires_grad]
+    return float(nn.utils.get_total_norm(weights, math.inf)) <= _LARGEST_WEIGHT
 
 
 @torch.no_grad()

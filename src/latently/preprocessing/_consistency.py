@@ -101,9 +101,9 @@ def check_support(spec: TableSpec, support: Support, n_numbers: int, codecs: Ite
         len(support.low) == n_numbers + n_times and len(support.gaps) == n_numbers + len(codecs),
         "the bounds are of other columns",
     )
-    without_values = np.isnan(support.low)
-    _hold(bool((support.gaps[: len(support.low)][without_values] == 1).all()),
-          "a column with values has no bounds")  # fmt: skip
+    without_values = support.gaps[: len(support.low)] == 1
+    _hold(bool((without_values == np.isnan(support.low)).all()),
+          "a column has values and no bounds, or bounds and no values")  # fmt: skip
     can_have_gaps = spec.names is not None or np.dtype(spec.dtype).kind == "f"
     _hold(can_have_gaps or not support.gaps.any(), f"{spec.dtype} cells cannot be missing")
 
@@ -122,6 +122,9 @@ def check_moments(
     codecs : iterable of ColumnCodec
         The others.
     """
+    has_center = ~np.isnan(center)
+    _hold(bool((has_center == ~np.isnan(support.low[: len(center)])).all()),
+          "a column has values and no center, or a center and no values")  # fmt: skip
     times = [codec for codec in codecs if isinstance(codec, TimeCodec)]
     plain = (center == 0) & (scale == 1)
     ticks = np.array([codec.center / codec.seconds_per_tick for codec in times])
@@ -147,7 +150,8 @@ def check_images(spec: ImageSpec) -> None:
         Axes, size, type and range.
     """
     _hold(all(side > 0 for side in spec.shape), "an image has a side of no pixel")
-    _hold(all(abs(end) < _LARGEST for end in (spec.low, spec.high)) and spec.low < spec.high,
+    width = spec.high - spec.low
+    _hold(all(abs(end) < _LARGEST for end in (spec.low, spec.high)) and width > 1 / _LARGEST,
           "the range of the pixels is none")  # fmt: skip
     least, most = spec.support
     _hold(all(abs(end) < _LARGEST for end in (least, most)) and least <= most,

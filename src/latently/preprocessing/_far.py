@@ -25,17 +25,28 @@ FAR = 1e9
 _TIMES_MEDIAN, _LEAST_FAR, _REFUSED = 1e12, 1e9, 1e150
 
 
-def compress_far(scaled: np.ndarray) -> None:
+def compress_far(
+    scaled: np.ndarray, numbers: np.ndarray, center: np.ndarray, scale: np.ndarray
+) -> None:
     """Compress numbers beyond ``FAR`` to a logarithmic scale, in place and in order.
 
     Parameters
     ----------
-    scaled : ndarray
-        Numbers in standard deviations of their columns.
+    scaled : ndarray of shape (n, n_columns)
+        Numbers in standard deviations of their columns, infinite after an overflow.
+    numbers : ndarray of shape (n, n_columns)
+        The finite numbers before scaling.
+    center, scale : ndarray of shape (n_columns,)
+        Of the columns.
     """
-    size = np.abs(scaled)
-    far = size > FAR
-    scaled[far] = np.copysign(FAR * (1 + np.log(size[far] / FAR)), scaled[far])
+    far = np.nonzero(np.abs(scaled) > FAR)
+    signed, column = scaled[far].astype(np.float64), far[1]
+    logs = np.log(np.abs(signed))
+    lost = np.isinf(logs)
+    # Halves, because the difference of two large numbers may overflow, too.
+    halves = numbers[far][lost].astype(np.float64) / 2 - center[column[lost]] / 2
+    logs[lost] = np.log(np.abs(halves)) - np.log(scale[column[lost]] / 2)
+    scaled[far] = np.copysign(FAR * (1 + logs - np.log(FAR)), signed)
 
 
 def warn_of_far_rows(data: np.ndarray | nw.DataFrame[Any]) -> None:

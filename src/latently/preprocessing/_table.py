@@ -38,7 +38,7 @@ from latently.schema import (
 
 Table = np.ndarray | nw.DataFrame[Any]
 
-#: Encoded numbers from here on are too large for single precision.
+#: Training numbers from here on, in standard deviations, are too large for single precision.
 _LARGEST = float(np.finfo(np.float32).max) / 4
 #: Numbers that are scaled at once. A block of this size fits into the processor cache.
 _BLOCK_ELEMENTS = 1 << 16
@@ -92,9 +92,6 @@ class TablePreprocessor:
             self.support.check_consistent()
             check_support(self.spec, self.support, len(self.positions), self.codecs)
             check_moments(self.support, self.center, self.scale, self.codecs)
-            has_values = self.support.gaps[: len(self.positions)] < 1
-            if np.isnan(self.center[has_values]).any():
-                raise DataError("The model's columns do not fit together: a center is missing.")
 
     @classmethod
     def fit(
@@ -259,7 +256,7 @@ class TablePreprocessor:
         Raises
         ------
         DataError
-            If a value is infinite or too large, or a column changed its type.
+            If a value is infinite, or too large for ``fit``, or a column changed its type.
         """
         if isinstance(table, np.ndarray):
             if self.codecs:
@@ -267,14 +264,14 @@ class TablePreprocessor:
                     "fit saw a frame with columns that are not numbers, got an array. Give a frame "
                     "with the same columns."
                 )
-            return self._encode_numbers(table)
+            return self._encode_numbers(table, fitting)
         arrow = arrow_table(table)
         compare_names(self.column_names, arrow.column_names)
         return self._encode_frame(arrow, fitting)
 
     def _encode_frame(self, arrow: pa.Table, fitting: bool) -> tuple[np.ndarray, np.ndarray | None]:
         values, observed = self._encode_numbers(
-            number_matrix(arrow, self.positions, self.spec.types)
+            number_matrix(arrow, self.positions, self.spec.types), fitting
         )
         if not self.codecs:
             return values, observed
@@ -288,7 +285,9 @@ class TablePreprocessor:
         observed = np.hstack([part[1] for part in parts])
         return np.hstack([part[0] for part in parts]), None if observed.all() else observed
 
-    def _encode_numbers(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def _encode_numbers(
+        self, numbers: np.ndarray, fitting: bool
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         values = np.empty(numbers.shape, np.float32 if numbers.dtype == np.float32 else np.float64)
         observed: np.ndarray | None = None
         step = min(max(1, _BLOCK_ELEMENTS // max(1, numbers.shape[1])), max(1, len(numbers)))
@@ -301,9 +300,9 @@ class TablePreprocessor:
             if scaled.size and not (scaled.min() > -FAR and scaled.max() < FAR):
                 missing = np.isnan(scaled)
                 scaled[missing] = 0.0
-                too_large = ~(np.abs(scaled) < _LARGEST)
+                too_large = ~(np.abs(scaled) < _LARGEST) if fitting else np.isinf(numbers[block])
                 _refuse(self.spec, self.positions, numbers[block], too_large, start)
-                compress_far(scaled)
+                compress_far(scaled, numbers[block], self.center, self.scale)
                 if observed is None and missing.any():
                     observed = np.ones(values.shape, dtype=bool)
                 if observed is not None:

@@ -80,6 +80,10 @@ def _arrow_column(name: str, series: nw.Series[Any]) -> pa.ChunkedArray:
         _check_dates(native, column)
     except (pa.ArrowException, OverflowError, TypeError) as error:
         types = sorted({type(v).__name__ for v in series.to_list() if v is not None})
+        if types == ["int"]:
+            raise DataError(
+                f"Column {name!r} holds integers beyond 64 bits. Convert it to float64."
+            ) from error
         raise DataError(
             f"Column {name!r} holds values of types {', '.join(types[:4])}, which do not fit "
             "together or are too large. Make them of one type, such as all numbers or all texts."

@@ -84,6 +84,7 @@ class Support:
         sound = (
             all(part.shape == shape and part.dtype.kind == "f" for part, shape in parts)
             and column.dtype.kind in "iu"
+            and column.shape == m
             and self.is_excess.dtype.kind == "b"
             and self.is_excess.shape == m
             and bool(((column >= 0) & (column < self.low.size)).all())

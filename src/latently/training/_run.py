@@ -16,7 +16,13 @@ from torch import Tensor, nn
 from latently._codec import MISFITS
 from latently._sklearn import plain_number
 from latently.exceptions import DivergenceError
-from latently.nn import AutoencoderModule, Cells, as_shard, foreign_norms
+from latently.nn import (
+    AutoencoderModule,
+    Cells,
+    are_weights_in_range,
+    as_shard,
+    foreign_norms,
+)
 from latently.training._checkpoint import TrainingCheckpoint
 from latently.training._cpu_rows import CPURows
 from latently.training._data import Batch, TrainingData, n_batches
@@ -173,7 +179,7 @@ class Run:
             Mean training loss per column since the last evaluation.
         """
         valid_loss = train_loss if self.valid_data is None else self.evaluate(self.valid_data)
-        if self._diverged(train_loss) or self._diverged(valid_loss):
+        if self._has_diverged(train_loss, valid_loss):
             self._roll_back(train_loss, valid_loss)
             return None
         record = self._keep_record(train_loss, valid_loss, self.metrics())
@@ -290,7 +296,7 @@ class Run:
             return
         train_loss = float(self.loss_sum) / self.n_seen
         valid_loss = train_loss if self.valid_data is None else self.evaluate(self.valid_data)
-        if not (self._diverged(train_loss) or self._diverged(valid_loss)):
+        if not self._has_diverged(train_loss, valid_loss):
             self._keep_record(train_loss, valid_loss, self.metrics())
 
     def save(self) -> None:
@@ -445,14 +451,17 @@ class Run:
         waited = (self.options.patience or 0) * self.options.steps_per_evaluation
         return min(round(self.options.cooldown * waited), self.options.n_steps - start)
 
-    def _diverged(self, loss: float) -> bool:
-        if not math.isfinite(loss):
-            return True
-        return abs(loss) > _EXPLOSION * max(1.0, self.first_loss)
+    def _has_diverged(self, train_loss: float, valid_loss: float) -> bool:
+        """Return True if a loss is not finite or exploded, or weights did after the last loss."""
+        most = _EXPLOSION * max(1.0, self.first_loss)
+        losses = (train_loss, valid_loss)
+        explodes = any(not math.isfinite(loss) or abs(loss) > most for loss in losses)
+        return explodes or not are_weights_in_range(self.module)
 
     def _roll_back(self, train_loss: float, valid_loss: float) -> None:
         self.rollbacks += 1
         losses = f"training loss {train_loss:.3g}, validation loss {valid_loss:.3g}"
+        self.module.load_state_dict(self.best_weights)
         if self.rollbacks > _MAX_ROLLBACKS:
             self.history.stopped = "diverged"
             raise DivergenceError(
@@ -465,7 +474,6 @@ class Run:
             f"step {self.step}: {losses}; rolled back to step {self.history.best_step} and halved "
             "the learning rate"
         )
-        self.module.load_state_dict(self.best_weights)
         self.stepper.reset()
         self.step = self.history.best_step
 
