@@ -21,7 +21,7 @@ from latently.estimators.fit._run_loop import run_group
 from latently.estimators.fit._split import PreparedRows
 from latently.estimators.fit._trainer import Trainer
 from latently.exceptions import ParameterError
-from latently.nn import with_own_settings
+from latently.nn import AutoencoderModule, with_own_settings
 
 #: Fitted attributes that depend on the rows, not on the model.
 _DATA_ATTRIBUTES = ("n_features_in_", "feature_names_in_", "preprocessor_")
@@ -251,9 +251,10 @@ class Group:
 
     def train_at_once(self) -> bool:
         """Train all models as one batch. Return False, without any change, if they cannot be."""
-        # Training views may depend on the model, and a batch has one view for all models.
-        shares_rows = type(self.first)._training_view is TrainedAutoencoder._training_view
-        if self.first.interrupted_ or not shares_rows:
+        if self.first.interrupted_:
+            return False
+        # Inputs may be computed by the module, and a batch has the same inputs for all models.
+        if type(self.first.module_).training_inputs is not AutoencoderModule.training_inputs:
             return False
         pairs = [(split.train, split.valid) for split in self.splits]
         with seeded(self.options[0].seed):

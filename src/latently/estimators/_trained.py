@@ -54,7 +54,6 @@ from latently.io import TableDataset
 from latently.io.dataset._dataset import as_dataset
 from latently.nn import (
     AutoencoderModule,
-    Cells,
     ColumnLikelihood,
     Corruption,
     CustomNetwork,
@@ -441,11 +440,6 @@ class TrainedAutoencoder(GenerativeAutoencoder):
     def _after_comparison(self, rows: TrainingData) -> None:
         """Describe the model on the rows of ``baselines_``. Do nothing by default."""
 
-    def _create_module(self, spectrum: Spectrum, cells: Cells) -> None:
-        """Build the untrained module for some training rows, after a check of the free memory."""
-        self._check_copies_fit(1)
-        self.module_ = self._build_module(spectrum.mean)
-
     def _check_copies_fit(self, n_models: int) -> None:
         """Raise ResourceError if there is not enough memory for ``n_models`` such models."""
         if not self._has_own_network:
@@ -490,10 +484,6 @@ class TrainedAutoencoder(GenerativeAutoencoder):
     def _options(self, n_rows: int, seed: int) -> TrainingOptions:
         """Return the options of a training on ``n_rows`` rows."""
         return training_options(self, n_rows, seed)
-
-    def _training_view(self, rows: TrainingData) -> TrainingData:
-        """Return the inputs and targets that the training loop uses for some rows."""
-        return rows
 
 
 def with_default_network(model: BaseAutoencoder, X: Any) -> BaseAutoencoder:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, Self
 
 import torch
+from torch import Tensor
 
 from latently.estimators._inference import ask, reconstruction_of
 from latently.estimators._seeding import seeded
@@ -17,7 +18,7 @@ from latently.estimators.fit._baselines import (
 )
 from latently.estimators.fit._prepare import prior_rows
 from latently.estimators.fit._run_loop import Trainable, run_loop
-from latently.nn import Cells, Corruption
+from latently.nn import AutoencoderModule, Cells, Corruption
 from latently.preprocessing import Preprocessor, TablePreprocessor
 from latently.training import TrainingData, TrainingOptions, TrainingRows
 
@@ -37,8 +38,8 @@ class Trainee(Trainable, Protocol):
     _optimizer_state: dict[str, Any] | None
 
     def _choose_n_components(self, trainer: Trainer) -> int: ...
-    def _create_module(self, spectrum: Spectrum, cells: Cells) -> None: ...
-    def _training_view(self, rows: TrainingData) -> TrainingData: ...
+    def _check_copies_fit(self, n_models: int) -> None: ...
+    def _build_module(self, mean: Tensor) -> AutoencoderModule: ...
     def _make_corruption(self) -> Corruption | None: ...
     def _after_comparison(self, rows: TrainingData) -> None: ...
 
@@ -93,8 +94,15 @@ class Trainer:
         else:
             model.__dict__.update({n: v for n, v in vars(like).items() if n in _SIZE_ATTRIBUTES})
         if not model.interrupted_:
-            model._create_module(self.spectrum, cells)
+            self.build(self.spectrum, cells)
         return self
+
+    def build(self, spectrum: Spectrum, cells: Cells) -> None:
+        """Build the untrained module for some training rows, after a check of the free memory."""
+        self.model._check_copies_fit(1)
+        module = self.model._build_module(spectrum.mean)
+        module.begin_fit(cells, spectrum.components, spectrum.mean_square)
+        self.model.module_ = module
 
     def learn(
         self, optimizer_state: dict[str, Any] | None = None, title: str | None = None
@@ -102,12 +110,18 @@ class Trainer:
         """Run the training loop, keep the best weights and return the state of the optimizer."""
         model = self.model
         state = run_loop(
-            model, self.train.through(model._training_view),
-            self.valid and model._training_view(self.valid),
+            model, self.train.through(self._view), self.valid and self._view(self.valid),
             self.options, model._make_corruption(), optimizer_state, title,
         )  # fmt: skip
         self.fit_latent()
         return state
+
+    def _view(self, rows: TrainingData) -> TrainingData:
+        """Return the inputs and targets of the training loop for some rows."""
+        inputs = self.model.module_.training_inputs(rows.inputs)
+        if inputs is rows.inputs:
+            return rows
+        return TrainingData(inputs, rows.take(slice(None)).target, rows.weight)
 
     def fit_latent(self) -> None:
         """Fit the prior of the trained code and calibrate its thresholds."""
@@ -135,7 +149,7 @@ class Trainer:
         if not n_steps:
             return
         cells = _targets(self.every)
-        model._create_module(fit_spectrum(cells, model.preprocessor_.layout), cells)
+        self.build(fit_spectrum(cells, model.preprocessor_.layout), cells)
         options = replace(self.options, n_steps=n_steps, patience=None, keep_best=False)
         Trainer(model, self.every, None, self.every, options).learn()
         model.n_refit_steps_ = model.history_.last_step

@@ -69,10 +69,9 @@ class PlainAutoencoder(TrainedAutoencoder):
         n_steps = max(round(_TRIAL_STEPS * options.n_steps), 1)
         shortened = replace(options, n_steps=n_steps, deadline=deadline_after(options, _TRIAL_TIME))
         with seeded(options.seed):
-            trial._create_module(spectrum, trainer.train.sample.inputs)
-            replace(trainer, model=trial, options=shortened).learn(
-                title=f"{type(self).__name__}: codes of 1 to {most} components"
-            )
+            training = replace(trainer, model=trial, options=shortened)
+            training.build(spectrum, trainer.train.sample.inputs)
+            training.learn(title=f"{type(self).__name__}: codes of 1 to {most} components")
         layout = self.preprocessor_.layout
         errors = size_errors(trial.module_, valid_rows.inputs)
         by_pca = unexplained_shares(spectrum, valid_rows.inputs, layout, most).numpy()
