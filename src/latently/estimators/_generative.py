@@ -12,19 +12,14 @@ from latently._validation import check_fitted, read_seed
 from latently.estimators._base import BaseAutoencoder
 from latently.estimators._inference import (
     as_tensor,
-    ask,
     code_of,
     decoded,
-    reconstruction_of,
     variation_of,
 )
 from latently.estimators._protocol import SupportName, fitted_of
 from latently.estimators._rotation import Rotation, RotationName
-from latently.estimators.fit._baselines import Spectrum, compare_with_baselines
 from latently.exceptions import DataError
 from latently.nn import Cells, SparseLatent
-from latently.preprocessing import TablePreprocessor
-from latently.training import TrainingData
 
 
 class GenerativeAutoencoder(BaseAutoencoder):
@@ -163,20 +158,3 @@ class GenerativeAutoencoder(BaseAutoencoder):
         )
         seed, latent = read_seed(random_state), self.module_.latent
         return fitted_of(self).generate(lambda n, _: latent.draw(n), n_samples, seed, support)
-
-    def _compare_with_baselines(
-        self, train_rows: TrainingData, valid_rows: TrainingData | None, spectrum: Spectrum
-    ) -> None:
-        """Set ``baselines_``, on the validation rows or, without any, on the training rows."""
-        evaluated = train_rows if valid_rows is None else valid_rows
-        reconstruction = ask(self.module_, evaluated.inputs, reconstruction_of)
-        if isinstance(self.preprocessor_, TablePreprocessor):
-            self.preprocessor_ = self.preprocessor_.calibrated(reconstruction.double().numpy())
-        target = evaluated.take(slice(None)).target
-        self.baselines_ = compare_with_baselines(
-            self.module_,
-            spectrum,
-            target,
-            reconstruction,
-            "training" if valid_rows is None else "validation",
-        )

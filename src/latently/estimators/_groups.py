@@ -19,9 +19,9 @@ from latently.estimators._trained import TrainedAutoencoder
 from latently.estimators.fit._baselines import Spectrum
 from latently.estimators.fit._run_loop import run_group
 from latently.estimators.fit._split import PreparedRows
+from latently.estimators.fit._trainer import Trainer
 from latently.exceptions import ParameterError
-from latently.nn import with_own_settings
-from latently.training import TrainingData
+from latently.nn import AutoencoderModule, with_own_settings
 
 #: Fitted attributes that depend on the rows, not on the model.
 _DATA_ATTRIBUTES = ("n_features_in_", "feature_names_in_", "preprocessor_")
@@ -233,41 +233,45 @@ class Group:
                 {n: v for n, v in vars(self.first).items() if n in _DATA_ATTRIBUTES}
             )
 
-    def sides(self, place: int) -> tuple[TrainingData, TrainingData | None]:
-        """Return the training and validation rows of one model."""
-        train, valid = self.splits[place]
-        return self.found.rows.select(train), self.found.rows.select(valid) if len(valid) else None
+    def trainer(self, place: int) -> Trainer:
+        """Return the training of one model. Its rows are copies, so that it is not kept."""
+        sides = self.found.sides(self.splits[place])
+        trainer = Trainer(self.models[place], *sides, self.found.rows, self.options[place])
+        if place < len(self.spectra):
+            trainer.spectrum = self.spectra[place]
+        return trainer
 
     def set_up(self, place: int) -> None:
         """Build the module of one model. An "auto" size is copied from the first model."""
-        options, model = self.options[place], self.models[place]
-        like = self.first if place and model.n_components == "auto" else None
-        with seeded(options.seed):
-            self.spectra.append(model._initialize(*self.sides(place), options, like))
+        is_copied = place and self.models[place].n_components == "auto"
+        with seeded(self.options[place].seed):
+            trainer = self.trainer(place).prepare(self.first if is_copied else None)
+            self.spectra.append(trainer.spectrum)
             self.generator_states.append(torch.get_rng_state())
 
     def train_at_once(self) -> bool:
         """Train all models as one batch. Return False, without any change, if they cannot be."""
-        # Training views may depend on the model, and a batch has one view for all models.
-        shares_rows = type(self.first)._training_view is TrainedAutoencoder._training_view
-        if self.first.interrupted_ or not shares_rows:
+        if self.first.interrupted_:
+            return False
+        # Inputs may be computed by the module, and a batch has the same inputs for all models.
+        if type(self.first.module_).training_inputs is not AutoencoderModule.training_inputs:
             return False
         pairs = [(split.train, split.valid) for split in self.splits]
-        corruption = self.first._make_corruption()
         with seeded(self.options[0].seed):
-            return run_group(self.models, self.found.rows, pairs, self.options, corruption)
+            return run_group(
+                self.models, self.found.rows, pairs, self.options, self.first._make_corruption()
+            )
 
     def finish(self, place: int, *, is_trained: bool) -> None:
         """Train one model unless it is trained, and set its remaining fitted attributes."""
-        model, options = self.models[place], self.options[place]
-        train_rows, valid_rows = self.sides(place)
-        with seeded(options.seed):
+        trainer = self.trainer(place)
+        with seeded(trainer.options.seed):
             if is_trained:
-                model._fit_latent(train_rows, valid_rows)
-            elif not model.interrupted_:
+                trainer.fit_latent()
+            elif not self.models[place].interrupted_:
                 torch.set_rng_state(self.generator_states[place])
-                model._train(train_rows, valid_rows, options)
-            model._finish_fit(train_rows, valid_rows, self.found.rows, self.spectra[place], options)
+                trainer.learn()
+            trainer.conclude()
 
 
 def _seeds(model: TrainedAutoencoder, given: int | Sequence[int]) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, get_args
@@ -28,7 +28,7 @@ from latently.estimators._base import BaseAutoencoder
 from latently.estimators._generative import GenerativeAutoencoder
 from latently.estimators._protocol import AutoencoderTags, fitted_of, tags_of
 from latently.estimators._seeding import seeded
-from latently.estimators.fit._baselines import Spectrum, automatic_components, fit_spectrum
+from latently.estimators.fit._baselines import Spectrum, automatic_components
 from latently.estimators.fit._effort import EFFORT_CONSTRAINT, Effort
 from latently.estimators.fit._prepare import (
     LIMIT_CONSTRAINTS,
@@ -42,20 +42,18 @@ from latently.estimators.fit._prepare import (
     in_canonical_order,
     make_preprocessor,
     normalized_weights,
-    prior_rows,
     to_training_data,
     training_data,
     training_options,
 )
-from latently.estimators.fit._run_loop import run_loop
 from latently.estimators.fit._split import PreparedRows, Splitter, split_rule
 from latently.estimators.fit._streaming import open_stream
+from latently.estimators.fit._trainer import Trainer
 from latently.exceptions import DataError, ParameterError
 from latently.io import TableDataset
 from latently.io.dataset._dataset import as_dataset
 from latently.nn import (
     AutoencoderModule,
-    Cells,
     ColumnLikelihood,
     Corruption,
     CustomNetwork,
@@ -85,8 +83,6 @@ from latently.training import (
 
 #: Maximum size of a code, if it is searched.
 _MOST_SEARCHED = 64
-#: Fitted attributes that are set when the size of the code is selected.
-_SIZE_ATTRIBUTES = ("n_components_", "n_active_")
 #: Fitted attributes that not every fit sets, removed before the next one.
 _OPTIONAL_ATTRIBUTES = ("rotation_", "components_curve_", "n_trained_", "n_refit_steps_")
 
@@ -293,8 +289,7 @@ class TrainedAutoencoder(GenerativeAutoencoder):
         found = self._prepare(X, target, sample_weight, groups, labels)
         seed = self._draw_seed()
         split = found.split(seed)
-        valid_rows = found.rows.select(split.valid) if len(split.valid) else None
-        return self._fit_encoded(found.rows.select(split.train), valid_rows, found.rows, seed)
+        return self._train(*found.sides(split), found.rows, seed)
 
     def _prepare(
         self,
@@ -360,7 +355,7 @@ class TrainedAutoencoder(GenerativeAutoencoder):
             weights,
         )
         self.preprocessor_ = stream.preprocessor
-        return self._fit_encoded(stream.train, stream.valid, stream.every, seed)
+        return self._train(stream.train, stream.valid, stream.every, seed)
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Train for one pass over a chunk of rows, at a constant learning rate.
@@ -401,14 +396,12 @@ class TrainedAutoencoder(GenerativeAutoencoder):
         if not first:
             self.preprocessor_ = extended_preprocessor(self.preprocessor_, cells)
         rows = to_training_data(cells, None, normalized_weights(weights))
+        trainer = Trainer(self, rows, None, rows, chunk_options(self, rows.n_rows, seed))
         with seeded(seed):
             if first:
-                spectrum = fit_spectrum(rows.inputs, self.preprocessor_.layout)
-                self.n_components_ = self._default_n_components(spectrum)
-                self._create_module(spectrum, rows.inputs)
+                trainer.prepare()
             state = getattr(self, "_optimizer_state", None)
-            options = chunk_options(self, rows.n_rows, seed)
-            self._optimizer_state: dict[str, Any] | None = self._train(rows, None, options, state)
+            self._optimizer_state: dict[str, Any] | None = trainer.learn(state)
         self._next_seed = seed + 1
         return self
 
@@ -431,73 +424,23 @@ class TrainedAutoencoder(GenerativeAutoencoder):
             )
         return read
 
-    def _fit_encoded(
+    def _train(
         self,
         train_rows: TrainingRows,
         valid_rows: TrainingData | None,
         every_row: TrainingRows,
         seed: int,
     ) -> Self:
-        """Train on encoded rows and set all fitted attributes."""
         options = self._options(train_rows.n_rows, seed)
-        with seeded(seed):
-            spectrum = self._initialize(train_rows, valid_rows, options)
-            if not self.interrupted_:
-                self._train(train_rows, valid_rows, options)
-            self._finish_fit(train_rows, valid_rows, every_row, spectrum, options)
+        Trainer(self, train_rows, valid_rows, every_row, options).run()
         return self
 
-    def _initialize(
-        self,
-        train_rows: TrainingRows,
-        valid_rows: TrainingData | None,
-        options: TrainingOptions,
-        like: TrainedAutoencoder | None = None,
-    ) -> Spectrum:
-        """Select the size of the code, or copy it from ``like``, and build the untrained module."""
-        cells = train_rows.sample.take(slice(None)).target
-        spectrum = fit_spectrum(cells, self.preprocessor_.layout)
-        self.interrupted_ = False
-        if like is None:
-            self.n_components_ = self._choose_n_components(
-                spectrum, train_rows, valid_rows, options
-            )
-        else:
-            self.__dict__.update({n: v for n, v in vars(like).items() if n in _SIZE_ATTRIBUTES})
-        if not self.interrupted_:
-            self._create_module(spectrum, cells)
-        return spectrum
+    def _choose_n_components(self, trainer: Trainer) -> int:
+        """Return the size of the code, which subclasses may select by a trial training."""
+        return self._default_n_components(trainer.spectrum)
 
-    def _finish_fit(
-        self,
-        train_rows: TrainingRows,
-        valid_rows: TrainingData | None,
-        every_row: TrainingRows,
-        spectrum: Spectrum,
-        options: TrainingOptions,
-    ) -> None:
-        """Set ``baselines_`` and, if ``refit``, train again on all rows."""
-        self._compare_with_baselines(train_rows.sample, valid_rows, spectrum)
-        if self.refit and valid_rows is not None and not self.interrupted_:
-            self._refit(every_row, options)
-        self._optimizer_state = None
-        self._next_seed = options.seed + 1
-
-    def _refit(self, rows: TrainingRows, options: TrainingOptions) -> None:
-        """Train again on all rows, for the number of steps that was best."""
-        first_history, n_steps = self.history_, self.history_.best_step
-        if not n_steps:
-            return
-        cells = rows.sample.take(slice(None)).target
-        self._create_module(fit_spectrum(cells, self.preprocessor_.layout), cells)
-        self._train(rows, None, replace(options, n_steps=n_steps, patience=None, keep_best=False))
-        self.n_refit_steps_ = self.history_.last_step
-        self.history_ = first_history
-
-    def _create_module(self, spectrum: Spectrum, cells: Cells) -> None:
-        """Build the untrained module for some training rows, after a check of the free memory."""
-        self._check_copies_fit(1)
-        self.module_ = self._build_module(spectrum.mean)
+    def _after_comparison(self, rows: TrainingData) -> None:
+        """Describe the model on the rows of ``baselines_``. Do nothing by default."""
 
     def _check_copies_fit(self, n_models: int) -> None:
         """Raise ResourceError if there is not enough memory for ``n_models`` such models."""
@@ -506,16 +449,6 @@ class TrainedAutoencoder(GenerativeAutoencoder):
             check_module_memory(
                 lambda: self._build_module(torch.zeros(width)), self.max_memory, n_models
             )
-
-    def _choose_n_components(
-        self,
-        spectrum: Spectrum,
-        train_rows: TrainingRows,
-        valid_rows: TrainingData | None,
-        options: TrainingOptions,
-    ) -> int:
-        """Return the size of the code, which subclasses may select by a trial training."""
-        return self._default_n_components(spectrum)
 
     def _default_n_components(self, spectrum: Spectrum) -> int:
         """Return the size of the code, from the parameters and a PCA alone."""
@@ -553,35 +486,6 @@ class TrainedAutoencoder(GenerativeAutoencoder):
     def _options(self, n_rows: int, seed: int) -> TrainingOptions:
         """Return the options of a training on ``n_rows`` rows."""
         return training_options(self, n_rows, seed)
-
-    def _training_view(self, rows: TrainingData) -> TrainingData:
-        """Return the inputs and targets that the training loop uses for some rows."""
-        return rows
-
-    def _train(
-        self,
-        train_rows: TrainingRows,
-        valid_rows: TrainingData | None,
-        options: TrainingOptions,
-        optimizer_state: dict[str, Any] | None = None,
-        title: str | None = None,
-    ) -> dict[str, Any]:
-        """Run the training loop, keep the best weights and return the state of the optimizer."""
-        train_view = train_rows.through(self._training_view)
-        valid_view = valid_rows and self._training_view(valid_rows)
-        state = run_loop(
-            self, train_view, valid_view, options, self._make_corruption(), optimizer_state, title
-        )
-        self._fit_latent(train_rows, valid_rows)
-        return state
-
-    def _fit_latent(self, train_rows: TrainingRows, valid_rows: TrainingData | None) -> None:
-        """Fit the prior of the trained code and calibrate its thresholds."""
-        with torch.no_grad():
-            first_rows = prior_rows(train_rows.sample.inputs)
-            self.module_.latent.fit_prior(self.module_.hidden(first_rows))
-            unseen = prior_rows((valid_rows or train_rows.sample).inputs)
-            self.module_.latent.calibrate(self.module_.hidden(unseen))
 
 
 def with_default_network(model: BaseAutoencoder, X: Any) -> BaseAutoencoder:

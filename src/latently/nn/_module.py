@@ -163,6 +163,23 @@ class AutoencoderModule(nn.Module):
         """Return a code for each row, drawn from its posterior if the latent has one."""
         return self.encode(cells).value
 
+    def begin_fit(self, cells: Cells, components: Tensor, mean_square: float) -> None:
+        """Prepare for a training by its rows. Do nothing by default.
+
+        Parameters
+        ----------
+        cells : Cells
+            Training rows.
+        components : Tensor of shape (n, width)
+            Principal components of the rows, by decreasing variance.
+        mean_square : float
+            Mean squared length of centred rows.
+        """
+
+    def training_inputs(self, cells: Cells) -> Cells:
+        """Return the inputs of the training for some rows: by default the rows themselves."""
+        return cells
+
     def begin_step(self, progress: float) -> None:
         """Prepare for a training step. It is called with the training progress in [0, 1]."""
 

@@ -247,6 +247,11 @@ class PreparedRows(NamedTuple):
             warn_of_shared_rows(self.rows.inputs, self.content, split)
         return split
 
+    def sides(self, split: Split) -> tuple[TrainingData, TrainingData | None]:
+        """Return the training and the validation rows of a split."""
+        valid = self.rows.select(split.valid) if len(split.valid) else None
+        return self.rows.select(split.train), valid
+
 
 def warn_of_shared_rows(cells: Cells, content: np.ndarray, split: Split) -> None:
     """Warn of validation rows with a copy in training, unless duplicates are expected.

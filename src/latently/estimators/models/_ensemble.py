@@ -21,6 +21,7 @@ from latently.estimators._protocol import AutoencoderTags, fitted_of, tags_of
 from latently.estimators._trained import TrainedAutoencoder
 from latently.estimators.fit._effort import EFFORT_CONSTRAINT, Effort
 from latently.estimators.fit._prepare import prior_rows
+from latently.estimators.fit._trainer import compare
 from latently.estimators.models._variants import Autoencoder
 from latently.exceptions import ParameterError
 from latently.nn import Cells, EnsembleModule
@@ -167,11 +168,11 @@ class EnsembleAutoencoder(GenerativeAutoencoder):
         seed = self._draw_seed()
         members = self._new_members(seed)
         group = fit_group(members, X, groups, sample_weight, split_seed=seed)
-        train_rows, valid_rows = group.sides(0)
-        self._assemble(members, train_rows.inputs)
+        trainer = group.trainer(0)
+        self._assemble(members, trainer.train.sample.inputs)
         # After a refit no row is held out from the members, so training rows are compared.
-        held_out = None if members[0].refit else valid_rows
-        self._compare_with_baselines(train_rows, held_out, group.spectra[0])
+        held_out = None if members[0].refit else trainer.valid
+        compare(self, trainer.train.sample, held_out, trainer.spectrum)
         return self
 
     @each_once()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from numbers import Integral
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from latently._sklearn import Interval
@@ -16,8 +15,8 @@ from latently.estimators.fit._effort import scaled
 from latently.estimators.fit._prepare import training_options
 from latently.estimators.models._common_docs import document
 from latently.exceptions import ParameterError
-from latently.nn import AutoencoderModule, Cells, MapModule
-from latently.training import TrainingData, TrainingOptions
+from latently.nn import AutoencoderModule, MapModule
+from latently.training import TrainingOptions
 
 #: Maximum number of "auto" steps: more do not improve a decoder with two inputs.
 _MAX_STEPS = 3_000
@@ -95,15 +94,15 @@ class MapAutoencoder(TrainedAutoencoder):
     def _default_n_components(self, spectrum: Spectrum) -> int:
         return 2 if self.n_components == "auto" else int(self.n_components)
 
-    def _create_module(self, spectrum: Spectrum, cells: Cells) -> None:
-        super()._create_module(spectrum, cells)
-        landmarks = torch.randperm(len(cells.values))[: self.n_landmarks].sort().values
-        cast(MapModule, self.module_).draw(cells.take(landmarks), spectrum.components)
-
     def _build_module(self, mean: Tensor) -> AutoencoderModule:
         plain = super()._build_module(mean)
         return MapModule(
-            plain.decoder, plain.likelihood, mean, self.n_components_, int(self.n_neighbors)
+            plain.decoder,
+            plain.likelihood,
+            mean,
+            self.n_components_,
+            int(self.n_neighbors),
+            max_landmarks=int(self.n_landmarks),
         )
 
     def _empty_module(self, shapes: dict[str, tuple[int, ...]]) -> AutoencoderModule:
@@ -116,8 +115,3 @@ class MapAutoencoder(TrainedAutoencoder):
         if self.max_epochs != "auto":
             return options
         return replace(options, n_steps=min(options.n_steps, scaled(_MAX_STEPS, self.effort)))
-
-    def _training_view(self, rows: TrainingData) -> TrainingData:
-        """Return the positions of the rows as inputs, and the rows as targets."""
-        target = rows.inputs if rows.target is None else rows.target
-        return TrainingData(cast(MapModule, self.module_).place(rows.inputs), target, rows.weight)

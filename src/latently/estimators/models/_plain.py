@@ -15,11 +15,12 @@ from latently._validation import check_fitted
 from latently.estimators._seeding import seeded
 from latently.estimators._sizes import ComponentsCurve, most_components, size_errors
 from latently.estimators._trained import TrainedAutoencoder
-from latently.estimators.fit._baselines import Spectrum, unexplained_shares
+from latently.estimators.fit._baselines import unexplained_shares
 from latently.estimators.fit._prepare import deadline_after
+from latently.estimators.fit._trainer import Trainer
 from latently.exceptions import DataError, ParameterError
 from latently.nn import Deterministic, Latent, Ordered, checked_latent
-from latently.training import TrainingData, TrainingOptions, TrainingRows
+from latently.training import TrainingData
 
 #: Fraction of the steps of a training that trains codes of all sizes to select one.
 _TRIAL_STEPS = 0.4
@@ -55,14 +56,9 @@ class PlainAutoencoder(TrainedAutoencoder):
             return Deterministic(n_components)
         return Ordered(n_components, n_trained)
 
-    def _choose_n_components(
-        self,
-        spectrum: Spectrum,
-        train_rows: TrainingRows,
-        valid_rows: TrainingData | None,
-        options: TrainingOptions,
-    ) -> int:
+    def _choose_n_components(self, trainer: Trainer) -> int:
         """Train codes of all sizes at once and select one by the curve of their errors."""
+        spectrum, valid_rows, options = trainer.spectrum, trainer.valid, trainer.options
         size = self._default_n_components(spectrum)
         most = most_components(spectrum)
         given = self.n_components != "auto" or most == 1 or self.latent is not None
@@ -71,13 +67,11 @@ class PlainAutoencoder(TrainedAutoencoder):
         trial = copy.copy(self)
         trial.ordered, trial.n_components_ = True, most
         n_steps = max(round(_TRIAL_STEPS * options.n_steps), 1)
+        shortened = replace(options, n_steps=n_steps, deadline=deadline_after(options, _TRIAL_TIME))
         with seeded(options.seed):
-            trial._create_module(spectrum, train_rows.sample.inputs)
-            trial._train(
-                train_rows, valid_rows,
-                replace(options, n_steps=n_steps, deadline=deadline_after(options, _TRIAL_TIME)),
-                title=f"{type(self).__name__}: codes of 1 to {most} components",
-            )  # fmt: skip
+            training = replace(trainer, model=trial, options=shortened)
+            training.build(spectrum, trainer.train.sample.inputs)
+            training.learn(title=f"{type(self).__name__}: codes of 1 to {most} components")
         layout = self.preprocessor_.layout
         errors = size_errors(trial.module_, valid_rows.inputs)
         by_pca = unexplained_shares(spectrum, valid_rows.inputs, layout, most).numpy()
@@ -95,14 +89,10 @@ class PlainAutoencoder(TrainedAutoencoder):
         self.module_, self.n_trained_ = trial.module_, trial.n_components_
         self.module_.latent = cast(Ordered, trial.module_.latent).cut(size)
 
-    def _compare_with_baselines(
-        self, train_rows: TrainingData, valid_rows: TrainingData | None, spectrum: Spectrum
-    ) -> None:
-        super()._compare_with_baselines(train_rows, valid_rows, spectrum)
-        evaluated = valid_rows or train_rows
-        if self.ordered and evaluated.target is None and not hasattr(self, "components_curve_"):
-            errors = size_errors(self.module_, evaluated.inputs)
-            self.components_curve_ = ComponentsCurve.choose(errors)
+    def _after_comparison(self, rows: TrainingData) -> None:
+        """Keep the error of each size of an ordered code."""
+        if self.ordered and rows.target is None and not hasattr(self, "components_curve_"):
+            self.components_curve_ = ComponentsCurve.choose(size_errors(self.module_, rows.inputs))
 
     def cut(self, n_components: int) -> Self:
         """Return a copy with only the first components of the code, without training.

@@ -341,10 +341,6 @@ class SparseAutoencoder(TrainedAutoencoder):
     def _make_latent(self, n_components: int) -> Latent:
         return LATENTS[self.sparsity](n_components, self.n_active_)
 
-    def _create_module(self, spectrum: Spectrum, cells: Cells) -> None:
-        super()._create_module(spectrum, cells)
-        cast(SparseModule, self.module_).set_scale(spectrum.mean_square)
-
     def _build_module(self, mean: Tensor) -> AutoencoderModule:
         plain = super()._build_module(mean)
         return SparseModule(

@@ -53,7 +53,7 @@ class Places(Latent):
 class MapModule(AutoencoderModule):
     """A map of landmark rows, on which new rows are embedded, and a decoder of its coordinates.
 
-    Training updates the decoder only. Its inputs are coordinates instead of rows (``place``).
+    Training updates the decoder only. ``training_inputs`` returns coordinates in place of rows.
 
     Parameters
     ----------
@@ -71,6 +71,8 @@ class MapModule(AutoencoderModule):
         Number of landmarks, if the map is read from a file.
     n_axes : int, default=0
         Number of principal components for the neighbour search, if the map is read from a file.
+    max_landmarks : int, default=20_000
+        Maximum number of landmarks that ``begin_fit`` draws.
     """
 
     basis: Tensor
@@ -86,25 +88,20 @@ class MapModule(AutoencoderModule):
         n_neighbors: int,
         n_landmarks: int = 0,
         n_axes: int = 0,
+        max_landmarks: int = 20_000,
     ) -> None:
         latent = Places(n_components, n_landmarks)
         super().__init__(nn.Identity(), latent, decoder, likelihood, center)
         self.n_neighbors = n_neighbors
+        self.max_landmarks = max_landmarks
         self.register_buffer("basis", torch.zeros(len(center), n_axes))
         self.register_buffer("keys", torch.zeros(n_landmarks, n_axes))
 
-    def draw(self, cells: Cells, components: Tensor) -> None:
-        """Optimise the map of some landmarks.
-
-        Parameters
-        ----------
-        cells : Cells
-            The landmarks.
-        components : Tensor of shape (n, width)
-            Principal components of the rows, by decreasing variance. The first 50 are used.
-        """
+    def begin_fit(self, cells: Cells, components: Tensor, mean_square: float) -> None:
+        """Draw the landmarks from the rows, and optimise their map in the first 50 components."""
+        landmarks = torch.randperm(len(cells.values))[: self.max_landmarks].sort().values
         self.basis = components[:_N_AXES].T.contiguous()
-        self.keys = self.centered(cells) @ self.basis
+        self.keys = self.centered(cells.take(landmarks)) @ self.basis
         self.latent.keep(fit_map(self.keys, self.latent.n_components, self.n_neighbors))
 
     def hidden(self, cells: Cells) -> Tensor:
@@ -123,8 +120,8 @@ class MapModule(AutoencoderModule):
             places[is_new] = embed_rows(landmarks[near[is_new]], landmarks[spaced])
         return places
 
-    def place(self, cells: Cells) -> Cells:
-        """Return the coordinates of rows as inputs of the training."""
+    def training_inputs(self, cells: Cells) -> Cells:
+        """Return the coordinates of rows."""
         with torch.no_grad():
             return Cells(self.hidden(cells))
 

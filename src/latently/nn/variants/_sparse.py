@@ -428,14 +428,8 @@ class SparseModule(AutoencoderModule):
         """The dictionary, (n_components, width), or None if the decoder has other layers."""
         return self.decoder.weight if isinstance(self.decoder, Atoms) else None
 
-    def set_scale(self, mean_square: float) -> None:
-        """Set the weight of the penalty, and the scales of a dictionary, from the training rows.
-
-        Parameters
-        ----------
-        mean_square : float
-            Mean squared length of centred rows.
-        """
+    def begin_fit(self, cells: Cells, components: Tensor, mean_square: float) -> None:
+        """Set the weight of the penalty, and the scales of a dictionary, from the training rows."""
         width = self.likelihood.layout.width
         self.latent.weight = 0.5 * max(mean_square, 1e-12)
         if isinstance(self.decoder, Atoms) and isinstance(self.encoder, Scaled):
