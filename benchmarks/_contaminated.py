@@ -6,7 +6,7 @@ rare classes of digits and letters, by which nothing was chosen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -171,7 +171,13 @@ UNLABELLED: dict[str, Scorer] = {
     "ECOD": _ecod,
     "AutoEncoder": _autoencoder,
 }
-SLOW = ("AutoEncoder",)
+#: Only with ``--all``: minutes on wide tables.
+SLOW = ("AutoEncoder", "XGBOD")
+
+
+def _present(methods: Iterable[str], options: Any) -> list[str]:
+    """Return the methods that are asked for and installed."""
+    return [m for m in methods if (options.every_peer or m not in SLOW) and _importable(m)]
 
 
 def _importable(method: str) -> bool:
@@ -191,7 +197,7 @@ def _importable(method: str) -> bool:
 
 def run_robust(options: Any) -> Iterator[Record]:
     """Train and judge on all rows of each set, labels unseen."""
-    methods = [m for m in UNLABELLED if (options.every_peer or m not in SLOW) and _importable(m)]
+    methods = _present(UNLABELLED, options)
     for problem in problems(options.data, options.datasets, options.max_rows, quick=options.quick):
         say(f"robust {problem.name}")
         for method in methods:
@@ -322,7 +328,7 @@ LABELLED: dict[str, Labelled] = {
 
 def run_labels(options: Any) -> Iterator[Record]:
     """Mark some anomalies of each set, and judge on all other rows."""
-    methods = [m for m in LABELLED if _importable(m)]
+    methods = _present(LABELLED, options)
     for problem in problems(options.data, options.datasets, options.max_rows, quick=options.quick):
         places = np.flatnonzero(problem.is_anomaly)
         for n_known in N_KNOWN:
