@@ -29,6 +29,7 @@ from _data import list_datasets, load
 from _records import Record, grid_of, print_table, say, unique
 
 MEASURES = ("AUROC", "AP")
+GROUPS = ("adbench", "mixed", "rare")
 CHOSEN = {"ADBench": "chosen on", "mixed tables": "chosen on", "rare classes": "not chosen on"}
 #: Rows to which a set is subsampled, at most.
 MOST_ROWS = 2_500
@@ -49,20 +50,21 @@ class Problem(NamedTuple):
     is_anomaly: np.ndarray
 
 
-def problems(folder: Path, which: str, max_rows: int, *, quick: bool) -> Iterator[Problem]:
+def problems(options: Any) -> Iterator[Problem]:
     """Yield the sets at hand; mixed tables and features are left out where the folder has none."""
-    most = min(max_rows, MOST_ROWS)
-    for path in list_datasets(folder, which):
+    most, folder, groups = min(options.max_rows, MOST_ROWS), options.data, options.groups
+    for path in list_datasets(folder, options.datasets) if "adbench" in groups else ():
         X, y = load(path, most)
         if y.sum() >= 3:
             yield Problem("ADBench", path.stem, X, StandardScaler().fit_transform(X), y == 1)
-    if which != "all":
+    if options.datasets != "all":
         return
-    for path in sorted((folder / "anomaly_tables").glob("*.npz")):
+    for path in sorted((folder / "anomaly_tables").glob("*.npz")) if "mixed" in groups else ():
         with np.load(path) as data:
             frame, y = _frame(data, most), data["y"][_places(len(data["y"]), most)]
         yield Problem("mixed tables", path.stem, frame, _encoded(frame), y == 1)
-    yield from _rare_classes(folder, most, 2 if quick else N_CLASSES)
+    if "rare" in groups:
+        yield from _rare_classes(folder, most, 2 if options.quick else N_CLASSES)
 
 
 def _places(n_rows: int, most: int) -> np.ndarray:
@@ -198,7 +200,7 @@ def _importable(method: str) -> bool:
 def run_robust(options: Any) -> Iterator[Record]:
     """Train and judge on all rows of each set, labels unseen."""
     methods = _present(UNLABELLED, options)
-    for problem in problems(options.data, options.datasets, options.max_rows, quick=options.quick):
+    for problem in problems(options):
         say(f"robust {problem.name}")
         for method in methods:
             for seed in options.seeds:
@@ -329,7 +331,7 @@ LABELLED: dict[str, Labelled] = {
 def run_labels(options: Any) -> Iterator[Record]:
     """Mark some anomalies of each set, and judge on all other rows."""
     methods = _present(LABELLED, options)
-    for problem in problems(options.data, options.datasets, options.max_rows, quick=options.quick):
+    for problem in problems(options):
         places = np.flatnonzero(problem.is_anomaly)
         for n_known in N_KNOWN:
             if len(places) < n_known + LEAST_HIDDEN:

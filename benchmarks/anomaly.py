@@ -35,7 +35,7 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from _alarms import POPULATIONS, Population
-from _contaminated import report_labels, report_robust, run_labels, run_robust
+from _contaminated import GROUPS, report_labels, report_robust, run_labels, run_robust
 from _data import Split, digits_splits, generated_table, list_datasets, load, mnist_splits, split
 from _detectors import (
     CONVOLUTIONAL,
@@ -89,6 +89,7 @@ class Options:
     max_rows: int
     datasets: str
     methods: tuple[str, ...]
+    groups: tuple[str, ...]
     every_peer: bool
     quick: bool
 
@@ -569,6 +570,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--max-rows", type=int, default=20_000)
     p.add_argument("--datasets", default="all", help="all, odd, even, or stems and numbers")
     p.add_argument("--methods", default="", help=f"some of {names}; default: those not slow")
+    p.add_argument("--groups", default=",".join(GROUPS), help="of sets, in robust and labels")
     p.add_argument("--all", action="store_true", help="the slow peers too: ae, vae, deepsvdd")
     p.add_argument("--quick", action="store_true", help="one seed and few rows: a trial")
     p.add_argument("--out", type=Path, help="CSV to append figures to, or JSON to write them to")
@@ -594,6 +596,7 @@ def read_options(given: argparse.Namespace) -> Options:
         max_rows=min(given.max_rows, 2_000) if given.quick else given.max_rows,
         datasets=given.datasets,
         methods=known(given.methods, [m.name for m in METHODS], "--methods"),
+        groups=known(given.groups, GROUPS, "--groups"),
         every_peer=given.all,
         quick=given.quick,
     )
