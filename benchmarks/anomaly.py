@@ -5,8 +5,11 @@ benchmarks/README.md from the same with the other parts:
 
     python benchmarks/anomaly.py --data ../shared/data --part scores --seeds 0,1
 
-``--data`` holds ``adbench/*.npz`` (X, y; y = 1 for an anomaly) and ``mnist.npz``. Peers:
-``pip install pyod==3.6.7 tqdm``; one that is not installed is named, and left out.
+``--data`` holds ``adbench/*.npz`` (X, y; y = 1 for an anomaly) and ``mnist.npz``; for the parts
+``robust`` and ``labels`` also ``anomaly_tables/*.npz`` (X with codes of categories and NaN for
+gaps, is_cat, columns, y) and ``features/*.npz`` (x_train, y_train, x_test, y_test), if there are
+any. Peers: ``pip install pyod==3.6.7 tqdm xgboost``; one that is not installed is named, and left
+out.
 
 Settings of the scores
     oneclass      train on half of the normals; test on the others and all anomalies.
@@ -32,6 +35,7 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from _alarms import POPULATIONS, Population
+from _contaminated import GROUPS, report_labels, report_robust, run_labels, run_robust
 from _data import Split, digits_splits, generated_table, list_datasets, load, mnist_splits, split
 from _detectors import (
     CONVOLUTIONAL,
@@ -57,7 +61,7 @@ from _records import (
     written,
 )
 
-PARTS = ("scores", "speed", "images", "alarms")
+PARTS = ("scores", "robust", "labels", "speed", "images", "alarms")
 MEASURES = ("AUROC", "AP")
 #: A smaller difference is a tie.
 TIE = 0.001
@@ -85,6 +89,7 @@ class Options:
     max_rows: int
     datasets: str
     methods: tuple[str, ...]
+    groups: tuple[str, ...]
     every_peer: bool
     quick: bool
 
@@ -544,6 +549,8 @@ def _alarm_means(records: Sequence[Record]) -> list[str]:
 
 RUN: dict[str, tuple[Callable[[Options], Iterator[Record]], Callable[..., None]]] = {
     "scores": (run_scores, report_scores),
+    "robust": (run_robust, report_robust),
+    "labels": (run_labels, report_labels),
     "speed": (run_speed, report_speed),
     "images": (run_images, report_images),
     "alarms": (run_alarms, report_alarms),
@@ -563,6 +570,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--max-rows", type=int, default=20_000)
     p.add_argument("--datasets", default="all", help="all, odd, even, or stems and numbers")
     p.add_argument("--methods", default="", help=f"some of {names}; default: those not slow")
+    p.add_argument("--groups", default=",".join(GROUPS), help="of sets, in robust and labels")
     p.add_argument("--all", action="store_true", help="the slow peers too: ae, vae, deepsvdd")
     p.add_argument("--quick", action="store_true", help="one seed and few rows: a trial")
     p.add_argument("--out", type=Path, help="CSV to append figures to, or JSON to write them to")
@@ -588,6 +596,7 @@ def read_options(given: argparse.Namespace) -> Options:
         max_rows=min(given.max_rows, 2_000) if given.quick else given.max_rows,
         datasets=given.datasets,
         methods=known(given.methods, [m.name for m in METHODS], "--methods"),
+        groups=known(given.groups, GROUPS, "--groups"),
         every_peer=given.all,
         quick=given.quick,
     )

@@ -14,6 +14,7 @@ import latently
 from latently.cli import app
 from latently.datasets import make_transactions
 from latently.io import read, write
+from latently.tasks import LabelledScore
 from tests.cli.conftest import _run as run
 
 
@@ -88,12 +89,16 @@ def test_a_nightly_job_fails_on_anomalies_and_still_writes_its_answer(desk, budg
     assert read("night.csv").num_rows == (400 if budget else 1)
 
 
-def test_labels_choose_the_threshold_and_are_not_learnt_from(desk):
-    result = run("detect", "labelled.csv", "-o", "by_labels.safetensors", "--label", "fraud")
+@pytest.mark.parametrize("options", [[], ["--robust"]], ids=str)
+def test_labels_choose_the_threshold_and_count_in_the_score(desk, options):
+    output = ["-o", "by_labels.safetensors", "--overwrite"]
+    result = run("detect", "labelled.csv", *output, "--label", "fraud", *options)
     assert result.exit_code == 0, result.output
     model = latently.load("by_labels.safetensors")
     assert "fraud" not in model.feature_names_in_
     assert "best F score" in model.threshold_.reason
+    assert isinstance(model.score_, LabelledScore)
+    assert model.autoencoder_.robust == bool(options)
 
 
 @pytest.mark.parametrize(

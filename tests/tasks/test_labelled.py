@@ -87,10 +87,11 @@ def test_a_fitted_memory_and_a_network_learn_from_labels_at_their_rate():
         assert (model.predict(normal) == -1).mean() < 0.16
 
 
+@pytest.mark.parametrize("scoring", ["auto", "energy", "reconstruction"])
 @ROBUST
-def test_a_model_with_labels_comes_back_from_its_file(tmp_path, robust):
+def test_a_model_with_labels_comes_back_from_its_file(tmp_path, robust, scoring):
     X, y = frauds()
-    model = AnomalyDetector(robust=robust, random_state=0).fit(X, y)
+    model = AnomalyDetector(robust=robust, scoring=scoring, random_state=0).fit(X, y)
     model.save(tmp_path / "model.safetensors")
     loaded = latently.load(tmp_path / "model.safetensors")
     np.testing.assert_array_equal(loaded.anomaly_score(X), model.anomaly_score(X))
@@ -185,8 +186,10 @@ def test_images_leave_known_anomalies_out_and_learn_nothing_else_from_them():
 @pytest.mark.parametrize(
     "forged",
     [
-        {"share": 1.5}, {"spread": 0.0}, {"level": np.nan}, {"weights": np.zeros(3)},
-        {"scale": np.zeros(16)}, {"view_spread": np.full(7, 1e40)}, {"center": np.zeros(16, int)},
+        {"base": FalseAlarmRate(0.1)}, {"share": "1"}, {"share": 1.5}, {"spread": 0.0},
+        {"level": np.nan}, {"weights": np.zeros(3)}, {"scale": np.zeros(16)},
+        {"view_level": np.zeros(6), "view_spread": np.ones(6)},
+        {"view_spread": np.full(7, 1e40)}, {"center": np.zeros(16, int)},
     ],
     ids=lambda forged: next(iter(forged)),
 )  # fmt: skip

@@ -12,8 +12,9 @@ from sklearn.linear_model import LogisticRegression
 
 from latently.estimators import BaseAutoencoder, fitted_of, take_rows
 from latently.exceptions import DataError
+from latently.nn import StoredRows
 from latently.tasks._labels import Labels
-from latently.tasks._scores import Score, fit_score
+from latently.tasks._scores import SCORES, Score, SurpriseScore, UnlabelledScore, fit_score
 
 #: Inverse strength of the ridge penalty.
 _PENALTY = 1.0
@@ -81,7 +82,7 @@ class _Features(NamedTuple):
     values: np.ndarray
 
     @classmethod
-    def of(cls, base: Score, autoencoder: BaseAutoencoder, X: Any) -> Self:
+    def of(cls, base: UnlabelledScore, autoencoder: BaseAutoencoder, X: Any) -> Self:
         views = base.views(autoencoder, X).astype(np.float64)
         cells = fitted_of(autoencoder).read(X)
         values = np.arcsinh(cells.values.flatten(1).double().numpy())
@@ -128,12 +129,11 @@ class Likeness(NamedTuple):
         n_most : int
             Largest number of columns of a row.
         """
-        found: list[tuple[str, ...] | None] = []
-        for score, parts in zip(self.scores, self.by_column, strict=True):
-            order = np.argsort(-parts, kind="stable")[:n_most]
-            least = max(_LEAST_SHARE * score, _LEAST_SPREAD)
-            columns = tuple(names[place] for place in order if parts[place] >= least)
-            found.append(columns if score >= _ALIKE else None)
+        found: list[tuple[str, ...] | None] = [None] * len(self.scores)
+        order = np.argsort(-self.by_column, axis=1, kind="stable")[:, :n_most]
+        counts = np.take_along_axis(self.by_column, order, 1) >= _LEAST_SHARE * self.scores[:, None]
+        for row in np.flatnonzero(self.scores >= _ALIKE):
+            found[row] = tuple(names[place] for place in order[row][counts[row]])
         return found
 
 
@@ -152,7 +152,7 @@ class LabelledScore:
 
     Parameters
     ----------
-    base : Score
+    base : UnlabelledScore
         The score without labels.
     share : float
         The weight w of the likeness, in (0, 1).
@@ -166,7 +166,7 @@ class LabelledScore:
         By which the log-odds are standardised.
     """
 
-    base: Score
+    base: UnlabelledScore
     share: float
     view_level: np.ndarray
     view_spread: np.ndarray
@@ -177,12 +177,12 @@ class LabelledScore:
     spread: float
 
     @classmethod
-    def fit(cls, base: Score, autoencoder: BaseAutoencoder, X: Any, known: Known) -> Self:
+    def fit(cls, base: UnlabelledScore, autoencoder: BaseAutoencoder, X: Any, known: Known) -> Self:
         """Learn from training rows and known anomalies.
 
         Parameters
         ----------
-        base : Score
+        base : UnlabelledScore
             The score without labels, fitted to ``X``.
         autoencoder : BaseAutoencoder
             Fitted.
@@ -195,7 +195,9 @@ class LabelledScore:
         return cls._of(base, others, _Features.of(base, autoencoder, known.anomalies), normal)
 
     @classmethod
-    def _of(cls, base: Score, others: _Features, anomalies: _Features, normal: np.ndarray) -> Self:
+    def _of(
+        cls, base: UnlabelledScore, others: _Features, anomalies: _Features, normal: np.ndarray
+    ) -> Self:
         view_level, view_spread = _levels(others.views)
         center, scale = _moments(others.joined(view_level, view_spread))
         rows, marked = (
@@ -226,10 +228,6 @@ class LabelledScore:
         usual = self.base.cells(autoencoder, X) / self.view_spread[0]
         cells: np.ndarray = (1 - self.share) * usual + self.share * alike
         return cells
-
-    def views(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
-        by_view = self.base.views(autoencoder, X)
-        return np.hstack([self.rows(autoencoder, X)[:, None], by_view[:, 1:]])
 
     def likeness(self, autoencoder: BaseAutoencoder, X: Any) -> Likeness:
         """Return how like the known anomalies rows are, and by which columns.
@@ -277,25 +275,37 @@ class LabelledScore:
         return scores
 
     def check_consistent(self, autoencoder: BaseAutoencoder | None = None) -> None:
-        self.base.check_consistent(autoencoder)
-        arrays = [vars(self)[name] for name in ("center", "scale", "weights")]
-        views = [self.view_level, self.view_spread]
-        n_views, n_features = len(self.view_level) - 1, len(self.weights)
-        width = (
-            n_features - n_views if autoencoder is None else autoencoder.preprocessor_.layout.width
-        )
-        sound = (
-            all(array.shape == (n_features,) for array in arrays)
-            and all(array.shape == (1 + n_views,) for array in views)
-            and n_views >= 1
-            and width + n_views == n_features
-            and all(_is_bounded(array) for array in [*arrays, *views])
-            and _is_bounded(np.array([self.level, self.spread]))
-            and (self.view_spread > 0).all() and (self.scale > 0).all() and self.spread > 0
-            and 0 < self.share < 1
-        )  # fmt: skip
-        if not sound or isinstance(self.base, LabelledScore):
+        kinds = tuple(SCORES.values())
+        if not (isinstance(self.base, kinds) and self._is_bounded() and self._has_shapes()):
             raise DataError("The model's score_ does not fit together.")
+        self.base.check_consistent(autoencoder)
+        if autoencoder is None:
+            return
+        module, n_views = autoencoder.module_, len(self.view_level) - 1
+        by_view = isinstance(self.base, SurpriseScore) and isinstance(module, StoredRows)
+        has_views = n_views == (module.n_views if by_view else 1)
+        if not has_views or len(self.weights) - n_views != module.likelihood.layout.width:
+            raise DataError("The model's score_ is of rows of another width.")
+
+    def _is_bounded(self) -> bool:
+        numbers = (self.share, self.level, self.spread)
+        arrays = (self.view_level, self.view_spread, self.center, self.scale, self.weights)
+        return (
+            all(isinstance(number, float) and abs(number) < _MOST for number in numbers)
+            and all(array.dtype.kind == "f" and (np.abs(array) < _MOST).all() for array in arrays)
+            and all((divisor > 0).all() for divisor in (self.view_spread, self.scale))
+            and self.spread > 0
+            and 0 < self.share < 1
+        )
+
+    def _has_shapes(self) -> bool:
+        n_features, n_views = self.weights.shape, self.view_level.shape
+        return (
+            len(n_features) == len(n_views) == 1
+            and self.center.shape == self.scale.shape == n_features
+            and self.view_spread.shape == n_views
+            and n_features[0] >= n_views[0] > 1
+        )
 
     def _standardised(self, features: _Features) -> np.ndarray:
         joined = features.joined(self.view_level, self.view_spread)
@@ -345,7 +355,7 @@ def _taken(X: Any, places: np.ndarray) -> Any:
 
 
 def _training_rows(
-    base: Score, autoencoder: BaseAutoencoder, X: Any, known: Known
+    base: UnlabelledScore, autoencoder: BaseAutoencoder, X: Any, known: Known
 ) -> tuple[_Features, np.ndarray]:
     """Return features of training rows, all known normal ones among them, and which these are."""
     n_rows = len(known.normal)
@@ -394,7 +404,3 @@ def _standardised(values: np.ndarray, center: np.ndarray, scale: np.ndarray) -> 
     """Return standardised values, zero where missing."""
     standardised = ((values - center) / scale).clip(-_MOST_FEATURE, _MOST_FEATURE)
     return np.where(np.isnan(standardised), 0.0, standardised)
-
-
-def _is_bounded(array: np.ndarray) -> bool:
-    return array.dtype.kind == "f" and bool((np.abs(array) < _MOST).all())

@@ -46,10 +46,6 @@ class Score(Protocol):
         """Return what each cell contributes, in the user's order of columns."""
         ...
 
-    def views(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
-        """Return ``rows`` and the statistics that they are made of, (n_samples, 1 + n_views)."""
-        ...
-
     def check_consistent(self, autoencoder: BaseAutoencoder | None = None) -> None:
         """Raise LatentlyError if the score is not one of this autoencoder."""
         ...
@@ -61,6 +57,10 @@ class UnlabelledScore(Score, Protocol):
     @classmethod
     def fit(cls, autoencoder: BaseAutoencoder, X: Any) -> Self:
         """Learn from rows, mostly normal, what the score needs."""
+        ...
+
+    def views(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
+        """Return ``rows`` and the statistics that they are made of, (n_samples, 1 + n_views)."""
         ...
 
 
@@ -212,7 +212,7 @@ SCORES: dict[str, type[UnlabelledScore]] = {
 }
 
 
-def fit_score(name: str, autoencoder: BaseAutoencoder, X: Any) -> Score:
+def fit_score(name: str, autoencoder: BaseAutoencoder, X: Any) -> UnlabelledScore:
     """Return the score of that name; "auto" is the best that the autoencoder offers."""
     if name == "auto":
         name = tags_of(autoencoder).scorings[0]

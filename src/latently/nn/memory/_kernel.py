@@ -166,10 +166,11 @@ class Memory(nn.Module):
         total : Tensor of shape (batch,)
             Sums of the weights.
         """
-        read = by_blocks(lambda block: self.keys @ block.T, weights, 1)
+        read = by_blocks(lambda block: _product(self.keys, block.T), weights, 1)
         if self.seen is not None:
             seen = self.seen.to(read)
-            read /= by_blocks(lambda block: seen @ block.T, weights, 1).clamp(min=_LEAST_WEIGHT)
+            total_seen = by_blocks(lambda block: _product(seen, block.T), weights, 1)
+            read /= total_seen.clamp(min=_LEAST_WEIGHT)
         else:
             read /= total.clamp(min=_LEAST_WEIGHT)
         return (read * self.unit).T
@@ -205,6 +206,14 @@ class Memory(nn.Module):
             squares.append((part.values.to(rebuilt) - rebuilt).square_()[:n_rows])
         found = torch.cat(squares)
         return torch.cat(rarity), found if rows.seen is None else found.masked_fill_(~rows.seen, 0)
+
+
+def _product(first: Tensor, second: Tensor) -> Tensor:
+    """Return a matrix product whose first factor holds no rows of the batch.
+
+    ``FixedProducts`` would split it into blocks of its rows.
+    """
+    return torch.addmm(first.new_zeros(()), first, second, beta=0)
 
 
 def weights_of(logits: Tensor) -> tuple[Tensor, Tensor]:

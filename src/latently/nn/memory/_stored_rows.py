@@ -181,6 +181,11 @@ class StoredRows(AutoencoderModule):
         """Return the anomaly score of each row, shape (batch,). Higher is more anomalous."""
         raise NotImplementedError
 
+    @property
+    def n_views(self) -> int:
+        """Number of statistics that the surprise is made of."""
+        return 1
+
     def surprise_by_view(self, cells: Cells) -> Tensor:
         """Return the surprise, then the statistics that it is made of, (batch, 1 + n_views)."""
         return self.surprise(cells)[:, None].expand(-1, 2)
@@ -332,6 +337,10 @@ class MemoryModule(StoredRows):
         It is in standard deviations of the weighted statistic, and zero for a typical row.
         """
         return self._weighed(self._deviations(cells)).amax(0) - _OFFSET
+
+    @property
+    def n_views(self) -> int:
+        return len(self.level)
 
     def surprise_by_view(self, cells: Cells) -> Tensor:
         deviations = self._deviations(cells)

@@ -118,6 +118,10 @@ class RobustMemoryModule(StoredRows):
         """
         return self.surprise_by_view(cells)[:, 0]
 
+    @property
+    def n_views(self) -> int:
+        return len(self.level)
+
     def surprise_by_view(self, cells: Cells) -> Tensor:
         deviations = self._standardised(self._statistics(cells, self.left_out(cells)))
         surprise = (self._sum(deviations) - self.center_of_sum) / self.scale_of_sum
