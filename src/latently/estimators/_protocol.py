@@ -116,7 +116,7 @@ ModelT = TypeVar("ModelT", bound=Model)
 
 
 class FillQuality(NamedTuple):
-    """How well the cells of each encoded column are predicted from the other columns.
+    """Quality of the predictions of each encoded column from the other columns.
 
     Attributes
     ----------

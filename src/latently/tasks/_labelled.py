@@ -106,7 +106,7 @@ class _Features(NamedTuple):
 
 
 class Likeness(NamedTuple):
-    """How like the known anomalies rows are.
+    """Likeness of rows to the known anomalies.
 
     Attributes
     ----------
