@@ -48,7 +48,7 @@ _REFERENCE_ROWS = 4_096
 
 @dataclass(slots=True)
 class AutoencoderTags(Tags):  # type: ignore[misc]  # sklearn is untyped
-    """What a kind of autoencoder can do, in addition to the tags of scikit-learn.
+    """Abilities of a kind of autoencoder, in addition to the tags of scikit-learn.
 
     Attributes
     ----------
