@@ -15,11 +15,14 @@ from latently.estimators import BaseAutoencoder, filled_of
 from latently.exceptions import DataError
 from latently.nn import Cells, MaskedModule, prediction_error
 from latently.schema import Container
+from latently.tasks._relation_words import relation_words
 
 #: Rows on which an autoencoder that holds out no cells is judged, and the share of cells hidden.
 _JUDGED_ROWS, _HIDDEN = 1_000, 0.1
 #: Columns named as those that a column leans on.
 _N_LEANED_ON = 3
+#: Relations that are printed.
+_N_RELATIONS = 12
 _DAY = 86_400.0
 
 
@@ -46,6 +49,11 @@ class FillReport(Tabular):
         unless an ``ImputationAutoencoder`` fills.
     library : {"numpy", "pandas", "polars", "pyarrow"}
         Of the rows of ``fit``.
+    relations : tuple of str
+        Near-exact relations of columns, which fill their gaps alone, and ordered pairs of columns,
+        which fills keep. Formulas are in the units of the columns, times in seconds. "=" marks an
+        exact relation, "~" a near one. ``curve`` and ``table`` are functions of one column. Empty
+        unless an ``ImputationAutoencoder`` fills.
     """
 
     names: tuple[str, ...]
@@ -55,6 +63,7 @@ class FillReport(Tabular):
     units: tuple[str, ...]
     leaned_on: tuple[tuple[str, ...], ...]
     library: Container = "numpy"
+    relations: tuple[str, ...] = ()
 
     def check_consistent(self) -> None:
         """Raise DataError if the parts do not belong together, as those of a file may not."""
@@ -65,6 +74,8 @@ class FillReport(Tabular):
             and n == len(self.units) == len(self.leaned_on)
             and bool(((share >= 0) & (share <= 1)).all())
             and not any(np.isinf(part).any() for part in arrays)
+            and isinstance(self.relations, tuple)
+            and all(isinstance(words, str) for words in self.relations)
         )
         if not sound:
             raise DataError("The model's fill_report_ does not fit together.")
@@ -99,6 +110,10 @@ class FillReport(Tabular):
             part = "-" if np.isnan(known) else f"{known:.0%}"
             cells = f"{share:>7}  {self.error_words(place):>14}  {part:>9}"
             lines.append(f"{name:{width}}  {cells}  {others}".rstrip())
+        shown = self.relations[:_N_RELATIONS]
+        lines += [f"relation: {words}" for words in shown]
+        if len(shown) < len(self.relations):
+            lines.append(f"and {len(self.relations) - len(shown):,} more relations")
         return "\n".join(lines)
 
     def error_words(self, place: int) -> str:
@@ -142,9 +157,11 @@ def report_fill(model: BaseAutoencoder, cells: Cells) -> FillReport:
     if cells.observed is not None:
         missing = 1 - cells.observed.double().mean(0).numpy()
     leaned_on: list[tuple[str, ...]] = [()] * layout.n_columns
+    relations: tuple[str, ...] = ()
     if isinstance(module, MaskedModule):
         errors = module.error
         leaned_on = [tuple(names[order[j]] for j in _strongest(row)) for row in module.reliance]
+        relations = relation_words(module.relations, [names[place] for place in order])
     else:
         errors = _hidden_errors(model, cells, layout)
     scales, units = _scales(preprocessor)
@@ -162,6 +179,7 @@ def report_fill(model: BaseAutoencoder, cells: Cells) -> FillReport:
         tuple(units[j] for j in back),
         tuple(leaned_on[j] for j in back),
         getattr(preprocessor.spec, "container", "numpy"),
+        relations,
     )
 
 

@@ -79,7 +79,8 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         True adds a column for each that had gaps in ``fit``, which says where they were.
     support : {"column", "free"}, default="column"
         "column" fills each gap with a value that its column can hold: within the bounds of the
-        training rows, on their grid of decimals or steps. "free" fills numbers with the expected
+        training rows, unless an exact relation of columns gives another value, and on their grid
+        of decimals or steps. "free" fills numbers with the expected
         value itself, which has the least squared error.
 
     Attributes
@@ -258,7 +259,8 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
             shape = n_draws, len(cells.values), module.gaussian.n_noise
             noise = torch.randn(shape, generator=generator, dtype=torch.float64)
             drawn = torch.special.ndtr(module.deviates(cells, noise.to(cells.values.device)))
-            return module.quantiles(cells, module.predictive.calibrated(drawn)).transpose(0, 1)
+            filled = module.quantiles(cells, module.predictive.calibrated(drawn), drawn)
+            return module.constrained(filled, cells).transpose(0, 1)
 
         return self._tables(X, drawn, "n_draws", n_tables=n_draws)
 
@@ -295,8 +297,14 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         def bounds(module: AutoencoderModule, cells: Cells) -> Tensor:
             assert isinstance(module, MaskedModule)
             reach = module.predictive.reach(coverage)
-            levels = torch.stack([0.5 - reach, 0.5 + reach])[:, None]
-            return module.quantiles(cells, levels.expand(2, len(cells.values), -1)).transpose(0, 1)
+            half = torch.full_like(reach, coverage / 2)
+            levels, nominal = (
+                torch.stack([0.5 - distance, 0.5 + distance])[:, None].expand(
+                    2, len(cells.values), -1
+                )
+                for distance in (reach, half)
+            )
+            return module.quantiles(cells, levels, nominal).transpose(0, 1)
 
         return Bounds(*self._tables(X, bounds, "interval", ("down", "up")))
 
@@ -353,6 +361,9 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
     ) -> Any:
         given, preprocessor = _given(shown), self.autoencoder_.preprocessor_
         if isinstance(preprocessor, TablePreprocessor):
+            if isinstance(self.autoencoder_.module_, MaskedModule):
+                # Only exact relations and orders of columns lead beyond the training rows.
+                preprocessor = preprocessor.widened(values)
             decoded = preprocessor.decode(values, like=given, rounding=rounding)
         else:
             decoded = self._on_scale_of(preprocessor.decode(values, like=given), given)

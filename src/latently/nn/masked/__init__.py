@@ -7,5 +7,15 @@ cell from the other cells belongs here.
 from latently.nn.masked._columns import prediction_error
 from latently.nn.masked._conditional import ConditionalGaussian
 from latently.nn.masked._module import ForestSize, MaskedModule
+from latently.nn.masked._relations import Relation, Relations, RelationsSize, Units
 
-__all__ = ["ConditionalGaussian", "ForestSize", "MaskedModule", "prediction_error"]
+__all__ = [
+    "ConditionalGaussian",
+    "ForestSize",
+    "MaskedModule",
+    "Relation",
+    "Relations",
+    "RelationsSize",
+    "Units",
+    "prediction_error",
+]
