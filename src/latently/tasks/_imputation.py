@@ -82,6 +82,11 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         training rows, unless an exact relation of columns gives another value, and on their grid
         of decimals or steps. "free" fills numbers with the expected
         value itself, which has the least squared error.
+    unfillable : {"warn", "leave", "marginal"}, default="warn"
+        Columns of a table that cannot be filled: more than half of their cells are missing, and
+        fills of held-out cells are no better than the mean or the most frequent category. "warn"
+        fills them and warns, "leave" leaves them missing, "marginal" fills them with their mean or
+        most frequent category. With "marginal", draws follow the distribution of each gap.
 
     Attributes
     ----------
@@ -91,7 +96,8 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         For each column of a table: share missing, expected error of a fill, and the columns that
         it leans on. Print it.
     unfilled_ : ndarray of int
-        Positions of the columns of a table that held no value in ``fit``: they stay missing.
+        Positions of the columns of a table that stay missing, because they held no value in
+        ``fit``, or because of ``unfillable="leave"``.
     n_features_in_ : int
         Columns seen in ``fit``.
     feature_names_in_ : ndarray of str
@@ -123,6 +129,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
     missing_values: float | str | Sequence[float | str] | None = None
     add_indicator: bool = False
     support: Literal["column", "free"] = "column"
+    unfillable: Literal["warn", "leave", "marginal"] = "warn"
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **AutoencoderTask._parameter_constraints,
@@ -131,6 +138,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         "missing_values": [Real, str, "array-like", None],
         "add_indicator": ["boolean"],
         "support": [StrOptions({"column", "free"})],
+        "unfillable": [StrOptions({"warn", "leave", "marginal"})],
     }
 
     _optional_types: ClassVar[dict[str, type | tuple[type, ...]]] = {
@@ -169,7 +177,9 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
             self.fill_report_ = report_fill(model, model._read(shown, fitting=True))
             fitted_here = model is not getattr(self.autoencoder, "estimator", self.autoencoder)
             empty = (self.fill_report_.share_missing == 1) & fitted_here
-            self.unfilled_ = np.flatnonzero(empty)
+            left = self._is_unfillable & (self.unfillable == "leave")
+            self.unfilled_ = np.flatnonzero(empty | left)
+            self._warn_of_unfillable(self._is_unfillable & ~empty)
         self._positions()
         return self
 
@@ -184,8 +194,8 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         Returns
         -------
         ndarray, DataFrame, Table or image stack
-            Of the kind and types of ``X``; an array where ``fit`` saw an array. A column that held
-            no value in ``fit`` stays missing.
+            Of the kind and types of ``X``; an array where ``fit`` saw an array. The columns
+            of ``unfilled_`` stay missing.
 
         Raises
         ------
@@ -198,9 +208,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         cells = model._read(shown)
         if _is_table(model):
             self._warn_of_gaps(cells)
-        filled = self._filled(
-            shown, model._ask(cells, filled_of), self._positions(), self._rounding
-        )
+        filled = self._filled(shown, self._expected(cells), self._positions(), self._rounding)
         for _ in range(self.n_iterations - 1):
             again = self._on_scale_of(model.reconstruct(filled, support=self.support), shown)
             filled = fill_missing(_given(shown), again, self._positions())
@@ -419,6 +427,33 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         columns = preprocessor.layout.columns
         kinds = {int(p): c.likelihood for p, c in zip(preprocessor.order, columns, strict=True)}
         return {position for position, kind in kinds.items() if kind == "categorical"}
+
+    def _expected(self, cells: Cells) -> np.ndarray:
+        """Return encoded rows with expected values in their missing cells."""
+        model = self.autoencoder_
+        filled = model._ask(cells, filled_of)
+        if cells.observed is None or self.unfillable != "marginal" or not _is_table(model):
+            return filled
+        is_unfillable = self._is_unfillable[model.preprocessor_.order]
+        center = model.module_.center.double().cpu().numpy()
+        for column in model.preprocessor_.layout.columns:
+            if is_unfillable[column.place]:
+                rows = ~cells.observed[:, column.place].numpy()
+                filled[rows, column.elements] = center[column.elements]
+        return filled
+
+    @property
+    def _is_unfillable(self) -> np.ndarray:
+        return np.isin(self.fill_report_.names, self.fill_report_.unfillable)
+
+    def _warn_of_unfillable(self, unfillable: np.ndarray) -> None:
+        names = [repr(self.fill_report_.names[place]) for place in np.flatnonzero(unfillable)]
+        if names and self.unfillable == "warn":
+            warn(
+                f"{len(names)} columns cannot be filled: {', '.join(names[:5])}. Most of their "
+                "cells are missing, and fills are no better than the mean or the most frequent "
+                'category. Give unfillable="leave" or unfillable="marginal".'
+            )
 
     def _warn_of_gaps(self, cells: Cells) -> None:
         """Warn of rows of which nothing is known, and of columns that had no gap in ``fit``."""

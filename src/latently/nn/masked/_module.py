@@ -20,6 +20,7 @@ from latently.nn.masked._blend import blend_weights
 from latently.nn.masked._columns import category_at, other_elements, prediction_error, tree_target
 from latently.nn.masked._conditional import ConditionalGaussian
 from latently.nn.masked._forest import Forest, GrownTrees, Leaves, grow
+from latently.nn.masked._importance import permutation_importance
 from latently.nn.masked._predictive import HeldOutCells, Predictive
 from latently.nn.masked._relation_search import HeldOut, RelationSearch
 from latently.nn.masked._relations import (
@@ -48,6 +49,10 @@ _PRIOR = (0.0, 1 / 3, 1 / 3, 1 / 3)
 #: Candidate features of each split, as a fraction and at most: for trees on values, and for trees
 #: on residuals.
 _MAX_FEATURES = ((1.0, 64), (0.5, 32))
+#: Permutations of all columns together and at least of each, for its importances.
+_N_PERMUTATIONS, _LEAST_PERMUTATIONS = 80, 4
+#: Held-out rows of these permutations, at most and at least, and largest number of columns.
+_N_PERMUTED_ROWS, _LEAST_PERMUTED_ROWS, _MOST_PERMUTED = 150, 20, 64
 
 
 class ForestSize(NamedTuple):
@@ -308,6 +313,10 @@ class MaskedModule(AutoencoderModule):
         self._record_importances([grown[j].importance for j in range(len(self.columns))])
         scalars = scalars_of(self.stored, observed, self.columns)
         self._calibrate(held, side, fills, rng, scalars, units)
+        self._weigh_by_presence(observed)
+        if len(self.columns) <= _MOST_PERMUTED:
+            for column in self.columns:
+                self._permute(column, cells, held, side, rng)
 
     def _grown(
         self, column: Column, filled: Tensor, rows: list[np.ndarray], rng: np.random.Generator
@@ -336,6 +345,45 @@ class MaskedModule(AutoencoderModule):
             self.reliance[column.place].zero_()
             self.reliance[column.place].index_add_(0, others, torch.from_numpy(importance).float())
 
+    def _weigh_by_presence(self, observed: Tensor) -> None:
+        """Multiply importances by the fraction of rows that hold a column; they sum to one."""
+        weighed = self.reliance * observed.to(self.reliance).mean(0)
+        self.reliance.copy_(weighed / weighed.sum(1, keepdim=True).clamp(min=1e-12))
+
+    def _permute(
+        self, column: Column, cells: Cells, held: Tensor, side: Tensor, rng: np.random.Generator
+    ) -> None:
+        """Replace the importances of a column's trees by permutation importances, if possible."""
+        place = column.place
+        rows = torch.nonzero(held[:, place])[:, 0][:_N_PERMUTED_ROWS]
+        likely = self.reliance[place].argsort(descending=True)
+        n_tried = max(_N_PERMUTATIONS // len(self.columns), _LEAST_PERMUTATIONS)
+        tried = [self.columns[j] for j in likely[:n_tried].tolist() if j != place]
+        if len(rows) < _LEAST_PERMUTED_ROWS or not tried:
+            return
+
+        def predict(shown: Cells) -> Tensor:
+            observed = self._observed(shown).clone()
+            observed[:, place] = False
+            hidden = Cells(shown.values, observed)
+            fills, answers = self._fills(hidden), self._answers(hidden)
+            own = self._own_leaves(column, fills.networks, side[rows, place])
+            predicted = self._blended(column, self._predictions(column, fills, own))
+            if answers is not None:
+                self._replace(predicted, column, answers.scalars[:, place])
+            return predicted
+
+        grown = permutation_importance(predict, cells.take(rows), column, tried, rng)
+        if grown.sum() > 0:
+            self.reliance[place] = 0.0
+            self.reliance[place, [other.place for other in tried]] = (grown / grown.sum()).float()
+
+    def _own_leaves(self, column: Column, filled: Tensor, side: Tensor) -> Leaves:
+        """Return the leaves of held-out cells in the trees that did not grow on them."""
+        found = self._leaves(column, filled)
+        n_own = found.donors.shape[1] // 2
+        return found.take(2 * torch.arange(n_own) + side[:, None])
+
     def _calibrate(
         self,
         held: Tensor,
@@ -349,10 +397,7 @@ class MaskedModule(AutoencoderModule):
         leaves, predictions, truths = [], [], []
         for column in self.columns:
             rows = held[:, column.place]
-            found = self._leaves(column, fills[column.place].networks)
-            # The trees on the side of a cell did not grow on it.
-            n_own = found.donors.shape[1] // 2
-            own = found.take(2 * torch.arange(n_own) + side[rows, column.place][:, None])
+            own = self._own_leaves(column, fills[column.place].networks, side[rows, column.place])
             leaves.append(own)
             predictions.append(self._predictions(column, fills[column.place], own))
             truths.append(self.stored[rows][:, column.elements])
