@@ -365,6 +365,42 @@ def test_rows_without_gaps_pass_through_untouched():
     assert masked().fit(table).transform(table).equals(table)
 
 
+# ---------------------------------------------------------------- sets of categories
+def noisy_names(n_rows=2_000):
+    """Return a category of three that a number predicts in part, an ordered one and a boolean."""
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=n_rows)
+    place = np.digitize(a + 0.7 * rng.normal(size=n_rows), [-0.5, 0.7])
+    sizes = pd.Categorical.from_codes(place, ["s", "m", "l"], ordered=True)
+    table = pd.DataFrame({"a": a, "name": np.array(["x", "y", "z"])[place[::-1]]})
+    return table.assign(size=sizes, big=a + rng.normal(size=n_rows) > 0, b=a[::-1])
+
+
+@pytest.mark.parametrize("coverage", [0.8, 0.9])
+def test_sets_of_categories_hold_the_true_one_as_often_as_promised(coverage):
+    table = noisy_names()
+    gaps = np.random.default_rng(1).random((len(table), 3)) < 0.25
+    given = table.copy()
+    for place, name in enumerate(["name", "size", "big"]):
+        given[name] = given[name].astype(object).mask(gaps[:, place])
+    given["size"] = pd.Categorical(given["size"], ["s", "m", "l"], ordered=True)
+    found = masked().fit(given).prediction_sets(given, coverage)
+    for place, name in enumerate(["name", "size", "big"]):
+        sets, rows = found[name], gaps[:, place]
+        codes = np.array([sets.categories.index(value) for value in table[name]])
+        held = sets.members[np.arange(len(table)), codes]
+        assert coverage - 0.06 < held[rows].mean() < coverage + 0.09
+        assert held[~rows].all() and (sets.members[~rows].sum(1) == 1).all()
+        np.testing.assert_allclose(sets.probabilities.sum(1), 1, atol=0.01)
+        chances = sets.probabilities[np.arange(len(table)), codes][rows]
+        assert abs(chances.mean() - np.square(sets.probabilities[rows]).sum(1).mean()) < 0.05
+
+
+def test_sets_of_categories_need_a_distribution():
+    with pytest.raises(ParameterError, match="prediction_sets needs an ImputationAutoencoder"):
+        imputer().fit(with_gaps(matrix(60))).prediction_sets(matrix(60))
+
+
 # ---------------------------------------------------------------- the report
 def test_the_report_is_in_the_columns_and_units_of_the_user():
     table = holed_transactions("pandas", 400)

@@ -44,6 +44,7 @@ from latently.nn.masked import (
     Relations,
     RelationsSize,
     Units,
+    category_probabilities,
     prediction_error,
 )
 from latently.nn.memory import (
@@ -137,4 +138,5 @@ __all__ = [
     "Relations",
     "RelationsSize",
     "Units",
+    "category_probabilities",
 ]

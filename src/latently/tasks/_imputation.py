@@ -30,6 +30,7 @@ from latently.nn import AutoencoderModule, Cells, MaskedModule
 from latently.preprocessing import TablePreprocessor, fill_missing, mark_missing, restore
 from latently.schema import Rounding, plain_rows
 from latently.tasks._base import AutoencoderTask, as_fitted
+from latently.tasks._category_sets import CategorySets, category_sets
 from latently.tasks._doubts import warn_of_doubts
 from latently.tasks._fill_report import FillReport, report_fill
 
@@ -277,7 +278,8 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         """Return between which values each missing cell lies, with a chance of ``coverage``.
 
         Intervals are conformal, column by column: of cells held out in ``fit``, that share lies
-        within. Between categories without an order there is nothing; their cells stay missing.
+        within. Categories without an order have no interval, and their cells stay missing. Use
+        ``prediction_sets`` for them.
 
         Parameters
         ----------
@@ -316,6 +318,45 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
 
         return Bounds(*self._tables(X, bounds, "interval", ("down", "up")))
 
+    @each_once()
+    def prediction_sets(self, X: Any, coverage: float = 0.9) -> dict[str, CategorySets]:
+        """Return the categories that each missing cell may hold, with their probabilities.
+
+        Sets are conformal: of cells held out in ``fit``, the share ``coverage`` lies within. A
+        column with fewer than 20 held-out cells gets sets of all its categories.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or Table
+            Rows with the columns of ``fit``.
+        coverage : float, default=0.9
+            Probability that a set holds the true category, between 0 and 1. More makes sets larger.
+
+        Returns
+        -------
+        dict of str to CategorySets
+            An entry for each column of categories, ordered categories or booleans.
+
+        Raises
+        ------
+        ParameterError
+            If ``coverage`` is not between 0 and 1, or the autoencoder predicts no distribution.
+        DataError
+            If the rows cannot be used, or the model file is of a version without sets.
+        """
+        check_fitted(self)
+        if not 0 < coverage < 1:
+            raise ParameterError(f"coverage must be between 0 and 1, got {coverage}. Try 0.9.")
+        model = self.autoencoder_
+        module = self._distributed("prediction_sets")
+        if module.relations is None:
+            raise DataError("The model file holds no prediction sets. Fit the imputer again.")
+        cells = model._read(self._shown(X))
+        self._warn_of_gaps(cells)
+        least = 1 - module.predictive.reach(coverage).double().cpu().numpy()
+        assert isinstance(model.preprocessor_, TablePreprocessor)
+        return category_sets(model.preprocessor_, self._expected(cells), least)
+
     # ------------------------------------------------------------------ inside
     def _check_consistent(self) -> None:
         super()._check_consistent()
@@ -341,11 +382,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
     ) -> list[Any]:
         """Ask for several filled tables at once; ends of intervals are pushed outwards."""
         model = self.autoencoder_
-        if not isinstance(model.module_, MaskedModule):
-            raise ParameterError(
-                f"{asked} needs an ImputationAutoencoder, which predicts a distribution for each "
-                f"gap, got {type(model).__name__}. Leave autoencoder out."
-            )
+        self._distributed(asked)
         shown = self._shown(X)
         cells = model._read(shown)
         self._warn_of_gaps(cells)
@@ -363,6 +400,16 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
             self._answer(X, shown, self._filled(shown, answers[:, place], chosen, rounding))
             for place, rounding in enumerate(ends or (self._rounding,) * answers.shape[1])
         ]
+
+    def _distributed(self, asked: str) -> MaskedModule:
+        """Return the module if it predicts a distribution for each gap."""
+        module = self.autoencoder_.module_
+        if not isinstance(module, MaskedModule):
+            raise ParameterError(
+                f"{asked} needs an ImputationAutoencoder, which predicts a distribution for each "
+                f"gap, got {type(self.autoencoder_).__name__}. Leave autoencoder out."
+            )
+        return module
 
     def _filled(
         self, shown: Any, values: np.ndarray, columns: set[int] | None, rounding: Rounding

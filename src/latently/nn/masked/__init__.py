@@ -4,7 +4,7 @@ These modules import from the core files of ``latently.nn`` only. A further way 
 cell from the other cells belongs here.
 """
 
-from latently.nn.masked._columns import prediction_error
+from latently.nn.masked._columns import category_probabilities, prediction_error
 from latently.nn.masked._conditional import ConditionalGaussian
 from latently.nn.masked._module import ForestSize, MaskedModule
 from latently.nn.masked._relations import Relation, Relations, RelationsSize, Units
@@ -17,5 +17,6 @@ __all__ = [
     "Relations",
     "RelationsSize",
     "Units",
+    "category_probabilities",
     "prediction_error",
 ]

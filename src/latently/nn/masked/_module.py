@@ -17,7 +17,13 @@ from latently.nn._layers import total_of
 from latently.nn._likelihoods import Likelihood, mean_offset
 from latently.nn._module import AutoencoderModule, Cells, RowLoss, Rows
 from latently.nn.masked._blend import blend_weights
-from latently.nn.masked._columns import category_at, other_elements, prediction_error, tree_target
+from latently.nn.masked._columns import (
+    category_at,
+    category_probabilities,
+    other_elements,
+    prediction_error,
+    tree_target,
+)
 from latently.nn.masked._conditional import ConditionalGaussian
 from latently.nn.masked._forest import Forest, GrownTrees, Leaves, grow
 from latently.nn.masked._importance import permutation_importance
@@ -406,7 +412,7 @@ class MaskedModule(AutoencoderModule):
         prior = torch.tensor(_PRIOR)
         self.weights.copy_(blend_weights(predictions, truths, centers, variances, prior))
         blended = [self._blended(*each) for each in zip(self.columns, predictions, strict=True)]
-        is_answered = self._fit_relations(held, blended, truths, scalars, units)
+        final, is_answered = self._fit_relations(held, blended, truths, scalars, units)
         numbers: dict[int, HeldOutCells] = {}
         for column, predicted, own, truth in zip(
             self.columns, blended, leaves, truths, strict=True
@@ -419,6 +425,10 @@ class MaskedModule(AutoencoderModule):
                 numbers[place] = HeldOutCells(
                     predicted[left, 0], truth[left, 0], atoms[left], self._bounds(column)
                 )
+            if not column.is_number:
+                chances = category_probabilities(final[place], column.likelihood)
+                chosen = category_probabilities(truth.to(chances), column.likelihood)
+                self.predictive.fit_categories(place, (chances * chosen).sum(1))
         self.predictive.fit(numbers, rng)
 
     def _fit_relations(
@@ -428,15 +438,19 @@ class MaskedModule(AutoencoderModule):
         truths: list[Tensor],
         scalars: Tensor,
         units: Units,
-    ) -> list[Tensor]:
-        """Search relations, store the errors, and return the held-out cells that they answer."""
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Search relations and store the errors.
+
+        Return the predictions of the held-out cells of each column, and the cells that relations
+        answer.
+        """
         search = RelationSearch(scalars, self.columns, units)
         found: list[Relation] = []
         for column, predicted in zip(self.columns, blended, strict=True):
             rows = torch.nonzero(held[:, column.place])[:, 0]
             own = HeldOut(rows, tree_target(_decided(predicted.double(), column), column).double())
             found += search.relations_of(column.place, own, self.reliance[column.place])
-        answered = []
+        predictions, answered = [], []
         for column, predicted, truth in zip(self.columns, blended, truths, strict=True):
             hidden = scalars[held[:, column.place]]
             hidden[:, column.place] = torch.nan
@@ -446,11 +460,12 @@ class MaskedModule(AutoencoderModule):
             final = predicted.clone()
             self._replace(final, column, answers.scalars[:, place])
             self.error[place] = prediction_error(final, truth, column.likelihood)
+            predictions.append(final)
             answered.append(answers.relation[:, place] >= 0)
         self.relations = Relations.of(
             found, search.ordered_pairs(), units, self.error.nan_to_num(1.0), self._ends()
         )
-        return answered
+        return predictions, answered
 
     def _variance(self, column: Column) -> float:
         """Return the variance of a column, summed over its elements."""
