@@ -78,7 +78,8 @@ def impute(
         float | None,
         typer.Option(
             metavar="COVERAGE",
-            help="Add columns NAME_low and NAME_high that hold the true value this often.",
+            help="Add NAME_low and NAME_high, which hold the true value this often, for each "
+            "column that had gaps when the imputer learned.",
             rich_help_panel=_ANSWER,
         ),
     ] = None,
@@ -340,11 +341,19 @@ def _answered(imputer: Any, table: pa.Table, wanted: Wanted) -> Iterator[pa.Tabl
         yield from answers
         return
     bounds = imputer.interval(table, wanted.coverage)
+    names = _with_gaps(imputer)
     for filled in answers:
         for end, values in zip(("low", "high"), bounds, strict=True):
-            for name in values.column_names:
+            for name in names:
                 filled = filled.append_column(f"{name}_{end}", values[name])
         yield filled
+
+
+def _with_gaps(imputer: Any) -> list[str]:
+    """Return the columns that had gaps in ``fit``, or all columns if none had."""
+    report = imputer.fill_report_
+    missing = zip(report.names, report.share_missing, strict=True)
+    return [name for name, share in missing if share > 0] or list(report.names)
 
 
 def _count_missing(values: Any) -> int:

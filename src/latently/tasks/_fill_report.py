@@ -23,7 +23,7 @@ _JUDGED_ROWS, _HIDDEN = 1_000, 0.1
 _N_LEANED_ON = 3
 #: A column is unfillable from this share of missing cells on, below this share of avoided error
 #: and below this number divided by the number of held-out cells.
-_MOSTLY, _LEAST_GAIN, _GAIN_OF_CELLS = 0.5, 0.01, 2.0
+_MOSTLY, _LEAST_GAIN, _GAIN_OF_CELLS = 0.5, 0.01, 4.0
 #: Columns with a smaller share of the importance are not named.
 _LEAST_SHARE = 0.01
 #: Relations and names of columns without gaps that are printed.
