@@ -12,6 +12,7 @@ one that is not installed is named, and left out. ``--all`` adds the slow ones.
 
 Parts
     accuracy     every method on the same holes, MCAR, MAR and MNAR; filled rows are those of fit.
+    relations    planted relations of columns beside chained trees and linear regressions.
     inductive    fitted on 70 % of the rows; error on those, and on the others, never seen.
     uncertainty  coverage of 90 % intervals on the hidden cells; CRPS of draws beside MIWAE's.
     scale        seconds and memory of `latently impute` for more and more rows.
@@ -33,20 +34,28 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+from sklearn.impute import IterativeImputer
+from sklearn.linear_model import LinearRegression
 
 from _data import generated_table
 from _holes import MECHANISMS, Holed, load_table, make_holes
 from _imputers import METHODS, Method, Ours, installed
 from _miwae import Miwae
+from _planted import KINDS, as_numbers, planted
 from _records import Record, grid_of, print_machine, print_table, say, unique, written
 
-PARTS = ("accuracy", "inductive", "uncertainty", "scale")
+PARTS = ("accuracy", "relations", "inductive", "uncertainty", "scale")
 #: The tables that the literature reports; "six" on the command line.
 SIX = ("airfoil", "california", "concrete", "magic", "wine_red", "yeast")
 N_DRAWS = 100
 COVERAGE = 0.9
+#: Shares of gaps, and of outliers in each column, of tables with planted relations.
+PLANTED_GAPS, PLANTED_OUTLIERS = (0.05, 0.2, 0.6), 0.01
 
 
 @dataclass(frozen=True)
@@ -170,6 +179,60 @@ def _report_times(records: Sequence[Record]) -> None:
             body.append([peer, *(f"{ratio:.2f}" for ratio in shown)])
     print(f"\n## CPU time to fit and fill, as a multiple of that of {ours}\n")
     print_table(["method", "median", "least", "most"], body)
+
+
+# ---------------------------------------------------------------- relations
+def run_relations(options: Options) -> Iterator[Record]:
+    """Hide cells of tables with a planted relation, and judge the rows without outliers."""
+    n_rows = 500 if options.quick else 1_000
+    for rate in PLANTED_GAPS:
+        for kind in KINDS:
+            for seed in options.seeds:
+                say(f"relations {rate} {kind} {seed}")
+                table, is_outlier = planted(kind, n_rows, PLANTED_OUTLIERS, seed)
+                holes = np.random.default_rng([seed, 9]).random(table.shape) < rate
+                X, given = as_numbers(table), table.mask(holes)
+                place = list(table).index("y")
+                judged = holes[:, place] & ~is_outlier
+                for name, filled in _filled_planted(given, seed, options.quick):
+                    wrong = (filled - X)[judged, place] / X[:, place].std()
+                    for measure, value in (
+                        ("RMSE", np.sqrt(np.square(wrong).mean())),
+                        ("median error", np.median(np.abs(wrong))),
+                    ):
+                        yield Record(
+                            "relations", f"{rate:.0%}", kind, name, seed, measure, float(value)
+                        )
+
+
+def _filled_planted(
+    given: pd.DataFrame, seed: int, quick: bool
+) -> Iterator[tuple[str, np.ndarray]]:
+    from latently import AutoencoderImputer
+
+    effort = "fast" if quick else None
+    model = AutoencoderImputer(random_state=seed, effort=effort, unfillable="marginal")
+    yield "latently", as_numbers(model.fit(given).transform(given))
+    numbers = as_numbers(given)
+    center, scale = np.nanmean(numbers, 0), np.nanstd(numbers, 0)
+    for name, way in (("linear regression", LinearRegression()),
+                      ("chained trees", ExtraTreesRegressor(30, random_state=seed))):  # fmt: skip
+        chained = IterativeImputer(way, max_iter=5, random_state=seed)
+        yield name, chained.fit_transform((numbers - center) / scale) * scale + center
+
+
+def report_relations(records: Sequence[Record]) -> None:
+    """Print the errors of each kind of relation, for each share of gaps."""
+    methods = unique(r.method for r in records)
+    for rate in unique(r.setting for r in records):
+        here = [r for r in records if r.setting == rate]
+        error, middle = (grid_of(here, measure, methods) for measure in ("RMSE", "median error"))
+        body = [
+            [kind, *(f"{a:.3f} / {b:.1e}" for a, b in zip(*row, strict=True))]
+            for kind, *row in zip(unique(r.dataset for r in here), error, middle, strict=True)
+        ]
+        print(f"\n## Planted relations, {rate} gaps: RMSE / median error of hidden cells\n")
+        print_table(["relation", *methods], body)
 
 
 # ---------------------------------------------------------------- inductive
@@ -318,6 +381,7 @@ def report_scale(records: Sequence[Record]) -> None:
 
 RUN: dict[str, tuple[Callable[[Options], Iterator[Record]], Callable[..., None]]] = {
     "accuracy": (run_accuracy, report_accuracy),
+    "relations": (run_relations, report_relations),
     "inductive": (run_inductive, report_inductive),
     "uncertainty": (run_uncertainty, report_uncertainty),
     "scale": (run_scale, report_scale),

@@ -99,6 +99,17 @@ def test_intervals_stand_beside_the_table(run, holed, imputer, tmp_path):
     low, high = (answer[f"width_{end}"].to_numpy() for end in ("low", "high"))
     assert (low[gaps] < high[gaps]).all()
     np.testing.assert_array_equal(low[~gaps], answer["width"].to_numpy()[~gaps])
+    ends = [name for name in answer.column_names if name.endswith(("_low", "_high"))]
+    assert ends == ["width_low", "width_high"]  # the other columns have no gaps
+
+
+def test_a_column_that_cannot_be_filled_stays_missing_on_request(run, tmp_path, quick):
+    rng = np.random.default_rng(0)
+    note = np.where(rng.random(300) < 0.1, rng.choice(list("xy"), 300), None).tolist()
+    table = pa.table({"a": rng.normal(size=300), "b": rng.normal(size=300), "note": note})
+    write(table, tmp_path / "in.parquet")
+    run("impute", tmp_path / "in.parquet", "-o", tmp_path / "out.parquet", "--unfillable", "leave")
+    assert read(tmp_path / "out.parquet")["note"].null_count == table["note"].null_count
 
 
 def test_marks_columns_and_indicators(run, tmp_path, quick):

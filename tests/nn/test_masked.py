@@ -4,17 +4,18 @@ import pytest
 import torch
 
 from latently._layout import Block, Layout
-from latently.nn import Cells, ForestSize, MaskedModule
+from latently.nn import Cells, ForestSize, MaskedModule, Units
 from latently.nn.masked._stacked import StackedLinear, StackedTrunk
 
 LAYOUT = Layout((7,), (Block("gaussian", 1, 3), Block("bernoulli", 1, 1),
                        Block("categorical", 3, 1)))  # fmt: skip
+UNITS = Units(torch.ones(5), torch.zeros(5), torch.tensor([0, 0, 0, -1, -1]))
 
 
 def rows(n_rows=120, seed=0):
     generator = torch.Generator().manual_seed(seed)
     numbers = torch.randn(n_rows, 3, generator=generator)
-    numbers[:, 2] = numbers[:, 0] - numbers[:, 1]
+    numbers[:, 2] = numbers[:, 0] - numbers[:, 1] + 0.1 * numbers[:, 2]
     truth = (numbers[:, :1] > 0).float()
     kinds = (numbers[:, 1] > 0).long() + (numbers[:, 2] > 1).long()
     values = torch.cat([numbers, truth, torch.nn.functional.one_hot(kinds, 3)], 1)
@@ -36,7 +37,7 @@ def module():
 def settled(module):
     cells = rows()
     held = (torch.rand(120, 5, generator=torch.Generator().manual_seed(1)) < 0.2) & cells.observed
-    module.fit_trees(cells, cells.values, held, n_trees=8, n_drawn=100, seed=0)
+    module.fit_trees(cells, cells.values, held, UNITS, n_trees=8, n_drawn=100, seed=0)
     return module
 
 
@@ -96,7 +97,8 @@ def test_fills_keep_observed_cells_and_give_probabilities(settled):
 
 def test_quantiles_of_categories_are_single_categories(settled):
     cells = Cells(rows(seed=6).values, torch.zeros(120, 5, dtype=torch.bool))
-    found = settled.quantiles(cells, torch.rand(4, 120, 5))
+    levels = torch.rand(4, 120, 5)
+    found = settled.quantiles(cells, levels, levels)
     assert bool((found[:, :, 4:].sum(2) == 1).all())
     assert set(found[:, :, 3].unique().tolist()) <= {0.0, 1.0}
 

@@ -365,6 +365,42 @@ def test_rows_without_gaps_pass_through_untouched():
     assert masked().fit(table).transform(table).equals(table)
 
 
+# ---------------------------------------------------------------- sets of categories
+def noisy_names(n_rows=2_000):
+    """Return a category of three that a number predicts in part, an ordered one and a boolean."""
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=n_rows)
+    place = np.digitize(a + 0.7 * rng.normal(size=n_rows), [-0.5, 0.7])
+    sizes = pd.Categorical.from_codes(place, ["s", "m", "l"], ordered=True)
+    table = pd.DataFrame({"a": a, "name": np.array(["x", "y", "z"])[place[::-1]]})
+    return table.assign(size=sizes, big=a + rng.normal(size=n_rows) > 0, b=a[::-1])
+
+
+@pytest.mark.parametrize("coverage", [0.8, 0.9])
+def test_sets_of_categories_hold_the_true_one_as_often_as_promised(coverage):
+    table = noisy_names()
+    gaps = np.random.default_rng(1).random((len(table), 3)) < 0.25
+    given = table.copy()
+    for place, name in enumerate(["name", "size", "big"]):
+        given[name] = given[name].astype(object).mask(gaps[:, place])
+    given["size"] = pd.Categorical(given["size"], ["s", "m", "l"], ordered=True)
+    found = masked().fit(given).prediction_sets(given, coverage)
+    for place, name in enumerate(["name", "size", "big"]):
+        sets, rows = found[name], gaps[:, place]
+        codes = np.array([sets.categories.index(value) for value in table[name]])
+        held = sets.members[np.arange(len(table)), codes]
+        assert coverage - 0.06 < held[rows].mean() < coverage + 0.09
+        assert held[~rows].all() and (sets.members[~rows].sum(1) == 1).all()
+        np.testing.assert_allclose(sets.probabilities.sum(1), 1, atol=0.01)
+        chances = sets.probabilities[np.arange(len(table)), codes][rows]
+        assert abs(chances.mean() - np.square(sets.probabilities[rows]).sum(1).mean()) < 0.05
+
+
+def test_sets_of_categories_need_a_distribution():
+    with pytest.raises(ParameterError, match="prediction_sets needs an ImputationAutoencoder"):
+        imputer().fit(with_gaps(matrix(60))).prediction_sets(matrix(60))
+
+
 # ---------------------------------------------------------------- the report
 def test_the_report_is_in_the_columns_and_units_of_the_user():
     table = holed_transactions("pandas", 400)
@@ -380,8 +416,75 @@ def test_the_report_is_in_the_columns_and_units_of_the_user():
     assert explained["card_present"] > 0.8  # the channel says it
     leaned_on = dict(zip(report.names, report.leaned_on, strict=True))
     assert leaned_on["card_present"][0] == "channel"
-    assert pd.DataFrame(report.to_dict()).shape == (len(report.names), 6)
-    assert str(report).count("\n") == len(report.names)
+    assert pd.DataFrame(report.to_dict()).shape == (len(report.names), 7)
+
+
+def test_the_report_is_sorted_by_gaps_and_names_the_columns_without_any_last():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(300, 4)), columns=list("abcd"))
+    for name, share in (("b", 0.1), ("d", 0.3)):
+        table[name] = table[name].mask(rng.random(300) < share)
+    report = masked().fit(table).fill_report_
+    assert report.to_dict()["column"] == ["d", "b", "a", "c"]
+    lines = str(report).splitlines()
+    assert [line.split()[0] for line in lines[1:3]] == ["d", "b"]
+    assert lines[3] == "without gaps: a, c"
+
+
+def test_the_error_is_also_given_as_a_share_of_the_spread():
+    X = with_gaps(matrix(400, 6, noise=0.3))
+    report = masked().fit(X).fill_report_
+    shares = report.expected_error / np.nanstd(X, 0)
+    np.testing.assert_allclose(report.relative_error, shares, rtol=1e-3)
+
+
+def test_a_column_leans_on_what_predicts_it_and_not_on_a_rare_one():
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=1_000)
+    rare = np.where(rng.random(1_000) < 0.008, rng.choice(list("xyz"), 1_000), None)
+    table = pd.DataFrame({"a": a, "b": a + 0.5 * rng.normal(size=1_000), "rare": rare})
+    table["b"] = table["b"].mask(rng.random(1_000) < 0.2)
+    report = masked(unfillable="leave").fit(table).fill_report_
+    assert report.leaned_on[1] == ("a",)
+
+
+def mostly_missing():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(400, 2)), columns=["a", "b"])
+    table["note"] = np.where(rng.random(400) < 0.1, rng.choice(list("xyyy"), 400), None)
+    table["rare"] = np.where(rng.random(400) < 0.05, rng.normal(size=400), np.nan)
+    return table
+
+
+def test_a_column_that_cannot_be_filled_is_warned_of():
+    with pytest.warns(DataWarning, match=r"cannot be filled: .*'rare'"):
+        fitted = masked().fit(mostly_missing())
+    assert not fitted.transform(mostly_missing()).isna().any().any()
+
+
+def test_a_column_that_cannot_be_filled_is_left(tmp_path):
+    fitted = masked(unfillable="leave").fit(mostly_missing())
+    assert fitted.unfilled_.tolist() == [2, 3]
+    fitted.save(tmp_path / "model")
+    for imputer in (fitted, load(tmp_path / "model")):
+        filled = imputer.transform(mostly_missing())
+        assert filled[["note", "rare"]].equals(mostly_missing()[["note", "rare"]])
+
+
+def test_a_column_that_cannot_be_filled_gets_its_mean_or_mode():
+    table = mostly_missing()
+    imputer = masked(unfillable="marginal", support="free").fit(table)
+    filled = imputer.transform(table)
+    assert (filled["note"][table["note"].isna()] == "y").all()
+    means = filled["rare"][table["rare"].isna()]
+    np.testing.assert_allclose(means, table["rare"].mean(), rtol=1e-6)
+
+
+def test_a_column_that_is_predicted_is_filled_however_much_is_missing():
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=1_500)
+    table = pd.DataFrame({"a": a, "b": np.where(rng.random(1_500) < 0.3, a, np.nan)})
+    assert len(masked(unfillable="leave").fit(table).unfilled_) == 0
 
 
 def test_any_autoencoder_is_judged_on_hidden_cells():

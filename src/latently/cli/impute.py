@@ -78,7 +78,8 @@ def impute(
         float | None,
         typer.Option(
             metavar="COVERAGE",
-            help="Add columns NAME_low and NAME_high that hold the true value this often.",
+            help="Add NAME_low and NAME_high, which hold the true value this often, for each "
+            "column that had gaps when the imputer learned.",
             rich_help_panel=_ANSWER,
         ),
     ] = None,
@@ -99,6 +100,14 @@ def impute(
             rich_help_panel=_LEARNING,
         ),
     ] = False,
+    unfillable: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CHOICE",
+            help="Columns that cannot be filled: warn and fill (the default), leave or marginal.",
+            rich_help_panel=_LEARNING,
+        ),
+    ] = None,
     save: Annotated[
         str | None,
         typer.Option(
@@ -145,7 +154,7 @@ def impute(
     if engines.is_partitioned(source, output, engine, resume):
         engines.refuse_with_folder(
             draws=draws, interval=interval, column=columns, save=save, plot=plot,
-            add_indicator=add_indicator, overwrite=overwrite,
+            add_indicator=add_indicator, overwrite=overwrite, unfillable=unfillable,
         )  # fmt: skip
         where = engines.make_engine(engine, workers, ray_address)
         _impute_files(None if data is None else model, source, output, where, resume)
@@ -154,6 +163,7 @@ def impute(
     imputer: Any = AutoencoderImputer(
         columns=columns, missing_values=_values(missing), add_indicator=add_indicator,
         random_state=seed, effort=effort,  # type: ignore[arg-type]  # judged by the imputer
+        unfillable=unfillable or "warn",  # type: ignore[arg-type]
     )  # fmt: skip
     loaded = None if data is None else load(model)
     check_target(
@@ -162,7 +172,7 @@ def impute(
     check_picture(plot, overwrite)
     if save is not None:
         check_model_path(save, overwrite)
-    learns = bool(columns or add_indicator or max_categories)
+    learns = bool(columns or add_indicator or max_categories or unfillable)
     _check_options(loaded, interval, learns)
     if max_categories is not None:
         own = default_autoencoder(imputer).set_params(max_categories=max_categories)
@@ -208,7 +218,8 @@ def _check_options(model: Any, coverage: float | None, learns: bool) -> None:
         raise ParameterError(f"coverage must be between 0 and 1, got {coverage}. Try 0.9.")
     if hasattr(model, "impute") and learns:
         raise ParameterError(
-            "--column, --add-indicator and --max-categories are kept in an imputer's file. Leave "
+            "--column, --add-indicator, --max-categories and --unfillable are kept in an imputer's "
+            "file. Leave "
             "them or MODEL out."
         )
 
@@ -327,11 +338,19 @@ def _answered(imputer: Any, table: pa.Table, wanted: Wanted) -> Iterator[pa.Tabl
         yield from answers
         return
     bounds = imputer.interval(table, wanted.coverage)
+    names = _with_gaps(imputer)
     for filled in answers:
         for end, values in zip(("low", "high"), bounds, strict=True):
-            for name in values.column_names:
+            for name in names:
                 filled = filled.append_column(f"{name}_{end}", values[name])
         yield filled
+
+
+def _with_gaps(imputer: Any) -> list[str]:
+    """Return the columns that had gaps in ``fit``, or all columns if none had."""
+    report = imputer.fill_report_
+    missing = zip(report.names, report.share_missing, strict=True)
+    return [name for name, share in missing if share > 0] or list(report.names)
 
 
 def _count_missing(values: Any) -> int:

@@ -161,7 +161,8 @@ def draws_of(n_draws: int, generator: torch.Generator) -> Question:
         shape = n_draws, len(cells.values), module.gaussian.n_noise
         noise = torch.randn(shape, generator=generator, dtype=torch.float64)
         drawn = torch.special.ndtr(module.deviates(cells, noise.to(cells.values.device)))
-        return module.quantiles(cells, module.predictive.calibrated(drawn)).transpose(0, 1)
+        filled = module.quantiles(cells, module.predictive.calibrated(drawn), drawn)
+        return module.constrained(filled, cells).transpose(0, 1)
 
     return drawn
 
@@ -172,8 +173,12 @@ def bounds_of(coverage: float) -> Question:
     def bounds(module: AutoencoderModule, cells: Cells) -> Tensor:
         assert isinstance(module, MaskedModule)
         reach = module.predictive.reach(coverage)
-        levels = torch.stack([0.5 - reach, 0.5 + reach])[:, None]
-        return module.quantiles(cells, levels.expand(2, len(cells.values), -1)).transpose(0, 1)
+        half = torch.full_like(reach, coverage / 2)
+        levels, nominal = (
+            torch.stack([0.5 - distance, 0.5 + distance])[:, None].expand(2, len(cells.values), -1)
+            for distance in (reach, half)
+        )
+        return module.quantiles(cells, levels, nominal).transpose(0, 1)
 
     return bounds
 

@@ -35,7 +35,7 @@ from latently.estimators._inference import (
 from latently.estimators._rotation import Rotation
 from latently.estimators._seeding import seeded
 from latently.estimators.fit._prepare import check_answer_memory, encode
-from latently.nn import AutoencoderModule, Cells
+from latently.nn import AutoencoderModule, Cells, Relations
 from latently.preprocessing import Preprocessor, TablePreprocessor
 from latently.schema import Rounding
 from latently.training import Engine
@@ -125,10 +125,13 @@ class FillQuality(NamedTuple):
         predictions for categories. NaN where none was held out.
     reliance : Tensor of shape (n_columns, n_columns)
         Share of each other column in the predictions of a column.
+    relations : Relations or None
+        Near-exact relations of columns, None for models of older files.
     """
 
     errors: Tensor
     reliance: Tensor
+    relations: Relations | None
 
 
 class Fitted(Generic[ModelT]):
@@ -244,6 +247,13 @@ class Fitted(Generic[ModelT]):
 
     def fill_quality(self) -> FillQuality | None:
         """Return how well cells are predicted, if it was measured in ``fit``, otherwise None."""
+        return None
+
+    def least_probability(self, coverage: float) -> np.ndarray | None:
+        """Return the least probability of a category in a prediction set, for each column.
+
+        None if the model has no calibrated probabilities of categories.
+        """
         return None
 
 

@@ -36,7 +36,17 @@ from latently.nn._networks import CustomNetwork, DenseNetwork, Network
 from latently.nn._settings import OwnSettings, own_settings, with_own_settings
 from latently.nn.images import ConvNetwork, UNetModule
 from latently.nn.map import MapModule
-from latently.nn.masked import ConditionalGaussian, ForestSize, MaskedModule, prediction_error
+from latently.nn.masked import (
+    ConditionalGaussian,
+    ForestSize,
+    MaskedModule,
+    Relation,
+    Relations,
+    RelationsSize,
+    Units,
+    category_probabilities,
+    prediction_error,
+)
 from latently.nn.memory import (
     Memory,
     MemoryEnsembleModule,
@@ -125,4 +135,9 @@ __all__ = [
     "outlined",
     "prediction_error",
     "spread",
+    "Relation",
+    "Relations",
+    "RelationsSize",
+    "Units",
+    "category_probabilities",
 ]

@@ -15,6 +15,7 @@ from latently.nn.map._module import MapModule, Places
 from latently.nn.masked._conditional import ConditionalGaussian
 from latently.nn.masked._module import MaskedModule
 from latently.nn.masked._predictive import Predictive
+from latently.nn.masked._relations import Relations
 from latently.nn.memory._ensemble import MemoryEnsembleModule
 from latently.nn.memory._kernel import Memory
 from latently.nn.memory._single_column import SingleColumnModule
@@ -72,6 +73,11 @@ RANGES: dict[type[nn.Module], dict[str, tuple[float, float]]] = {
     },
     Predictive: {
         "residuals": _NUMBER, "slope": (0.0, 2.0), "levels": (-1e-3, 1.001), "reaches": (0.0, 1.0)
+    },
+    Relations: {
+        "scale": _DIVISOR, "zero": (-1e300, 1e300), "coefficients": (-1e12, 1e12), "ends": _NUMBER,
+        "sign": (-1.0, 1.0), "error": (0.0, _MOST), "residuals": _NUMBER, "knots": _NUMBER,
+        "column_error": (0.0, _MOST),
     },
     MaskedModule: {
         "bin_starts": _NUMBER, "bin_scales": (0.0, _MOST), "weights": (-1e-3, 1.001),
@@ -131,7 +137,7 @@ def check_tensors(module: AutoencoderModule) -> None:
         if isinstance(part, ConditionalGaussian) and not part.n_factors:
             torch.linalg.cholesky(part.covariance)
         if isinstance(part, MaskedModule):
-            part.forest.check(len(part.stored), max(part.stored.shape[1], 1))
+            part.check()
 
 
 def _bounded(module: nn.Module) -> Iterator[tuple[str, Tensor, tuple[float, float]]]:

@@ -457,6 +457,24 @@ class TablePreprocessor:
             amounts[~observed[:, : amounts.shape[1]]] = np.nan
         return replace(self, support=self.support.extended(amounts, 1e-6 * self.spreads))
 
+    def widened(self, values: np.ndarray) -> TablePreprocessor:
+        """Return a preprocessor with bounds that include the values of some encoded rows.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_samples, width)
+            Encoded rows without missing cells.
+
+        Returns
+        -------
+        TablePreprocessor
+            A preprocessor with the same grids.
+        """
+        if self.support is None or not len(values):
+            return self
+        amounts = self.amounts(values.astype(np.float64, copy=False))
+        return replace(self, support=self.support.widened(amounts, 1e-6 * self.spreads))
+
     @property
     def spreads(self) -> np.ndarray:
         """Standard deviation of numbers in the user's units, and of times in ticks."""

@@ -59,6 +59,12 @@ class Mass(NamedTuple):
     is_excess: bool
 
 
+#: Times on a grid of at most this many steps a cycle may have a break of one step.
+_COARSE_STEPS = 48
+#: Probability with which uniform times have a break that counts as one.
+_BREAK_BY_CHANCE = 1e-3
+
+
 @dataclass
 class Evidence:
     """Statistics of one column of numbers, or of times in whole ticks.
@@ -172,16 +178,22 @@ class Evidence:
         """Return length of a day, first and last time of day, and of the origin, in ticks."""
         if self.hours is None or not self._has_calendar(2):
             return _FREE
-        first, last = self.hours.arc(self._day)
-        return float(self._day), float(first), float(last), float(origin % self._day)
+        return self._cycle(self.hours, self._day, origin)
 
     def week(self, origin: int) -> tuple[float, float, float, float]:
         """Return the same for a week."""
         if self.weekly is None or not self._has_calendar(28, _MIN_WEEKLY):
             return _FREE
-        week = 7 * self._day
-        first, last = self.weekly.arc(week)
-        return float(week), float(first), float(last), float(origin % week)
+        return self._cycle(self.weekly, 7 * self._day, origin)
+
+    def _cycle(self, hours: Hours, length: int, origin: int) -> tuple[float, float, float, float]:
+        first, last = hours.arc(length)
+        # The longest of n gaps between uniform times is longer with this probability only.
+        by_chance = math.log(self.n_distinct / _BREAK_BY_CHANCE) / self.n_distinct
+        is_coarse = self.steps.step * _COARSE_STEPS >= length
+        if not is_coarse and length - (last - first) <= by_chance * length:
+            return _FREE
+        return float(length), float(first), float(last), float(origin % length)
 
     def month(self, origin: int) -> tuple[float, float, float, float]:
         """Return step and anchor of the months, the days to add, and the day of the origin."""

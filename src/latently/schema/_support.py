@@ -217,6 +217,30 @@ class Support:
         off_days = (np.abs(moved - exact) > slack).any(0)
         return replace(found, month=np.where(off_days, 0.0, self.month))
 
+    def widened(self, values: np.ndarray, slack: np.ndarray) -> Self:
+        """Return the support with bounds that include some values, rounded to the grid.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n, n_measured)
+            Values in the units of the support.
+        slack : ndarray of shape (n_measured,)
+            Differences up to this count as rounding errors.
+
+        Returns
+        -------
+        Support
+            The same grids, hours and point masses.
+        """
+        endless = np.full_like(self.low, np.inf)
+        rounded = replace(self, low=-endless, high=endless).snapped(values)
+        low, high = np.fmin.reduce(rounded, axis=0), np.fmax.reduce(rounded, axis=0)
+        return replace(
+            self,
+            low=np.where(self.low - low > slack, low, self.low),
+            high=np.where(high - self.high > slack, high, self.high),
+        )
+
     def calibrated(self, values: np.ndarray, *, generated: bool = False) -> Self:
         """Return the support with calibrated intervals of outputs that are rounded to each mass.
 

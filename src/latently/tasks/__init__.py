@@ -4,6 +4,7 @@ from latently.tasks._anomaly import AnomalyDetector
 from latently.tasks._base import AutoencoderTask, default_autoencoder
 from latently.tasks._budgets import AlertBudget, Period, periods_of
 from latently.tasks._calibration import Calibration, DriftTest, benjamini_hochberg
+from latently.tasks._category_sets import CategorySets
 from latently.tasks._denoising import AutoencoderDenoiser
 from latently.tasks._digest import Digest
 from latently.tasks._drift import ColumnDrift, Drift, DriftTally, drift_of_scores
@@ -42,6 +43,7 @@ __all__ = [
     "AutoencoderImputer",
     "AutoencoderTask",
     "Bounds",
+    "CategorySets",
     "Calibration",
     "ColumnDrift",
     "Contamination",

@@ -33,6 +33,7 @@ from latently.nn import Cells
 from latently.preprocessing import TablePreprocessor, fill_missing, mark_missing, restore
 from latently.schema import Rounding, plain_rows
 from latently.tasks._base import AutoencoderTask, as_fitted
+from latently.tasks._category_sets import CategorySets, category_sets
 from latently.tasks._doubts import warn_of_doubts
 from latently.tasks._fill_report import FillReport, report_fill
 
@@ -82,8 +83,14 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         True adds a column for each that had gaps in ``fit``, which says where they were.
     support : {"column", "free"}, default="column"
         "column" fills each gap with a value that its column can hold: within the bounds of the
-        training rows, on their grid of decimals or steps. "free" fills numbers with the expected
+        training rows, unless an exact relation of columns gives another value, and on their grid
+        of decimals or steps. "free" fills numbers with the expected
         value itself, which has the least squared error.
+    unfillable : {"warn", "leave", "marginal"}, default="warn"
+        Columns of a table that cannot be filled: more than half of their cells are missing, and
+        fills of held-out cells are no better than the mean or the most frequent category. "warn"
+        fills them and warns, "leave" leaves them missing, "marginal" fills them with their mean or
+        most frequent category. With "marginal", draws follow the distribution of each gap.
 
     Attributes
     ----------
@@ -93,7 +100,8 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         For each column of a table: share missing, expected error of a fill, and the columns that
         it leans on. Print it.
     unfilled_ : ndarray of int
-        Positions of the columns of a table that held no value in ``fit``: they stay missing.
+        Positions of the columns of a table that stay missing, because they held no value in
+        ``fit``, or because of ``unfillable="leave"``.
     n_features_in_ : int
         Columns seen in ``fit``.
     feature_names_in_ : ndarray of str
@@ -125,6 +133,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
     missing_values: float | str | Sequence[float | str] | None = None
     add_indicator: bool = False
     support: Literal["column", "free"] = "column"
+    unfillable: Literal["warn", "leave", "marginal"] = "warn"
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **AutoencoderTask._parameter_constraints,
@@ -133,6 +142,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         "missing_values": [Real, str, "array-like", None],
         "add_indicator": ["boolean"],
         "support": [StrOptions({"column", "free"})],
+        "unfillable": [StrOptions({"warn", "leave", "marginal"})],
     }
 
     _optional_types: ClassVar[dict[str, type | tuple[type, ...]]] = {
@@ -171,7 +181,9 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
             self.fill_report_ = report_fill(model, fitted_of(model).read(shown, fitting=True))
             fitted_here = model is not getattr(self.autoencoder, "estimator", self.autoencoder)
             empty = (self.fill_report_.share_missing == 1) & fitted_here
-            self.unfilled_ = np.flatnonzero(empty)
+            left = self._is_unfillable & (self.unfillable == "leave")
+            self.unfilled_ = np.flatnonzero(empty | left)
+            self._warn_of_unfillable(self._is_unfillable & ~empty)
         self._positions()
         return self
 
@@ -186,8 +198,8 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         Returns
         -------
         ndarray, DataFrame, Table or image stack
-            Of the kind and types of ``X``; an array where ``fit`` saw an array. A column that held
-            no value in ``fit`` stays missing.
+            Of the kind and types of ``X``; an array where ``fit`` saw an array. The columns
+            of ``unfilled_`` stay missing.
 
         Raises
         ------
@@ -200,7 +212,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         cells = inner.read(shown)
         if _is_table(model):
             self._warn_of_gaps(cells)
-        filled = self._filled(shown, inner.ask(cells, filled_of), self._positions(), self._rounding)
+        filled = self._filled(shown, self._expected(cells), self._positions(), self._rounding)
         for _ in range(self.n_iterations - 1):
             again = self._on_scale_of(model.reconstruct(filled, support=self.support), shown)
             filled = fill_missing(_given(shown), again, self._positions())
@@ -262,7 +274,8 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         """Return between which values each missing cell lies, with a chance of ``coverage``.
 
         Intervals are conformal, column by column: of cells held out in ``fit``, that share lies
-        within. Between categories without an order there is nothing; their cells stay missing.
+        within. Categories without an order have no interval, and their cells stay missing. Use
+        ``prediction_sets`` for them.
 
         Parameters
         ----------
@@ -289,6 +302,46 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
 
         return Bounds(*self._tables(X, bounds_of(coverage), "interval", ("down", "up")))
 
+    @each_once()
+    def prediction_sets(self, X: Any, coverage: float = 0.9) -> dict[str, CategorySets]:
+        """Return the categories that each missing cell may hold, with their probabilities.
+
+        Sets are conformal: of cells held out in ``fit``, the share ``coverage`` lies within. A
+        column with fewer than 20 held-out cells gets sets of all its categories.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or Table
+            Rows with the columns of ``fit``.
+        coverage : float, default=0.9
+            Probability that a set holds the true category, between 0 and 1. More makes sets larger.
+
+        Returns
+        -------
+        dict of str to CategorySets
+            An entry for each column of categories, ordered categories or booleans.
+
+        Raises
+        ------
+        ParameterError
+            If ``coverage`` is not between 0 and 1, or the autoencoder predicts no distribution.
+        DataError
+            If the rows cannot be used, or the model file is of a version without sets.
+        """
+        check_fitted(self)
+        if not 0 < coverage < 1:
+            raise ParameterError(f"coverage must be between 0 and 1, got {coverage}. Try 0.9.")
+        model = self.autoencoder_
+        self._check_predicts_cells("prediction_sets")
+        inner = fitted_of(model)
+        least = inner.least_probability(coverage)
+        if least is None:
+            raise DataError("The model file holds no prediction sets. Fit the imputer again.")
+        cells = inner.read(self._shown(X))
+        self._warn_of_gaps(cells)
+        assert isinstance(model.preprocessor_, TablePreprocessor)
+        return category_sets(model.preprocessor_, self._expected(cells), least)
+
     # ------------------------------------------------------------------ inside
     def _check_consistent(self) -> None:
         super()._check_consistent()
@@ -314,11 +367,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
     ) -> list[Any]:
         """Ask for several filled tables at once; ends of intervals are pushed outwards."""
         model = self.autoencoder_
-        if not tags_of(model).predicts_cells:
-            raise ParameterError(
-                f"{asked} needs an ImputationAutoencoder, which predicts a distribution for each "
-                f"gap, got {type(model).__name__}. Leave autoencoder out."
-            )
+        self._check_predicts_cells(asked)
         shown = self._shown(X)
         inner = fitted_of(model)
         cells = inner.read(shown)
@@ -338,11 +387,22 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
             for place, rounding in enumerate(ends or (self._rounding,) * answers.shape[1])
         ]
 
+    def _check_predicts_cells(self, asked: str) -> None:
+        """Raise ParameterError unless the model predicts a distribution for each gap."""
+        if not tags_of(self.autoencoder_).predicts_cells:
+            raise ParameterError(
+                f"{asked} needs an ImputationAutoencoder, which predicts a distribution for each "
+                f"gap, got {type(self.autoencoder_).__name__}. Leave autoencoder out."
+            )
+
     def _filled(
         self, shown: Any, values: np.ndarray, columns: set[int] | None, rounding: Rounding
     ) -> Any:
         given, preprocessor = _given(shown), self.autoencoder_.preprocessor_
         if isinstance(preprocessor, TablePreprocessor):
+            if tags_of(self.autoencoder_).predicts_cells:
+                # Only exact relations and orders of columns lead beyond the training rows.
+                preprocessor = preprocessor.widened(values)
             decoded = preprocessor.decode(values, like=given, rounding=rounding)
         else:
             decoded = self._on_scale_of(preprocessor.decode(values, like=given), given)
@@ -398,6 +458,33 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         columns = preprocessor.layout.columns
         kinds = {int(p): c.likelihood for p, c in zip(preprocessor.order, columns, strict=True)}
         return {position for position, kind in kinds.items() if kind == "categorical"}
+
+    def _expected(self, cells: Cells) -> np.ndarray:
+        """Return encoded rows with expected values in their missing cells."""
+        model = self.autoencoder_
+        filled = fitted_of(model).ask(cells, filled_of)
+        if cells.observed is None or self.unfillable != "marginal" or not _is_table(model):
+            return filled
+        is_unfillable = self._is_unfillable[model.preprocessor_.order]
+        center = model.module_.center.double().cpu().numpy()
+        for column in model.preprocessor_.layout.columns:
+            if is_unfillable[column.place]:
+                rows = ~cells.observed[:, column.place].numpy()
+                filled[rows, column.elements] = center[column.elements]
+        return filled
+
+    @property
+    def _is_unfillable(self) -> np.ndarray:
+        return np.isin(self.fill_report_.names, self.fill_report_.unfillable)
+
+    def _warn_of_unfillable(self, unfillable: np.ndarray) -> None:
+        names = [repr(self.fill_report_.names[place]) for place in np.flatnonzero(unfillable)]
+        if names and self.unfillable == "warn":
+            warn(
+                f"{len(names)} columns cannot be filled: {', '.join(names[:5])}. Most of their "
+                "cells are missing, and fills are no better than the mean or the most frequent "
+                'category. Give unfillable="leave" or unfillable="marginal".'
+            )
 
     def _warn_of_gaps(self, cells: Cells) -> None:
         """Warn of rows of which nothing is known, and of columns that had no gap in ``fit``."""

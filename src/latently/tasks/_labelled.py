@@ -12,7 +12,6 @@ from sklearn.linear_model import LogisticRegression
 
 from latently.estimators import BaseAutoencoder, fitted_of, take_rows
 from latently.exceptions import DataError
-from latently.nn import StoredRows
 from latently.tasks._labels import Labels
 from latently.tasks._scores import SCORES, Score, SurpriseScore, UnlabelledScore, fit_score
 
@@ -282,8 +281,8 @@ class LabelledScore:
         if autoencoder is None:
             return
         module, n_views = autoencoder.module_, len(self.view_level) - 1
-        by_view = isinstance(self.base, SurpriseScore) and isinstance(module, StoredRows)
-        has_views = n_views == (module.n_views if by_view else 1)
+        by_view = isinstance(self.base, SurpriseScore)
+        has_views = n_views == (getattr(module, "n_views", 1) if by_view else 1)
         if not has_views or len(self.weights) - n_views != module.likelihood.layout.width:
             raise DataError("The model's score_ is of rows of another width.")
 

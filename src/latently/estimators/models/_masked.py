@@ -34,9 +34,10 @@ from latently.estimators.fit._prepare import (
 )
 from latently.estimators.fit._run_loop import run_loop
 from latently.estimators.models._common_docs import document
+from latently.estimators.models._units import units_of
 from latently.exceptions import DataError
-from latently.nn import Cells, ForestSize, MaskedModule, Masking
-from latently.preprocessing import MAX_CATEGORIES
+from latently.nn import Cells, ForestSize, MaskedModule, Masking, RelationsSize
+from latently.preprocessing import MAX_CATEGORIES, TablePreprocessor
 from latently.training import (
     ENGINE_METHODS,
     Engine,
@@ -74,6 +75,10 @@ class ImputationAutoencoder(BaseAutoencoder):
     1. A multivariate normal distribution fills the missing cells of a row [2]_.
     2. Small networks learn the residuals of that distribution.
     3. Trees predict a column from the other columns of the filled row [3]_.
+
+    Where two to five columns determine each other nearly exactly, as copies, sums, ratios, dates at
+    a fixed distance and codes do, this relation predicts the cell alone, without shrinkage.
+    Filled cells also keep the exact sums and the orders of columns that the training rows keep.
 
     Held-out cells determine the weights of the methods in each column and calibrate the prediction
     intervals. Complete rows are not needed. Unseen rows are filled without another fit. The time
@@ -292,7 +297,8 @@ class ImputationAutoencoder(BaseAutoencoder):
         run_loop(self, rows, valid, self._options(rows.n_rows, seed), _MASKING)
         n_trees = self._count_trees()
         n_drawn = max(_NODES // (2 * layout.n_columns * n_trees), _MIN_TREE_ROWS)
-        module.fit_trees(donors, exact, held, n_trees, min(n_drawn, _MAX_TREE_ROWS), seed)
+        units = units_of(cast(TablePreprocessor, self.preprocessor_))
+        module.fit_trees(donors, exact, held, units, n_trees, min(n_drawn, _MAX_TREE_ROWS), seed)
         module.refit_gaussian(cells)
 
     def _held_out(self, cells: Cells) -> Tensor:
@@ -333,16 +339,19 @@ class ImputationAutoencoder(BaseAutoencoder):
             keep_best=False,
         )
 
-    def _module(self, center: Tensor, forest_size: ForestSize) -> MaskedModule:
+    def _module(
+        self, center: Tensor, forest_size: ForestSize, relations_size: RelationsSize | None = None
+    ) -> MaskedModule:
         layout = self.preprocessor_.layout
         sizes = int(self.n_networks), int(self.hidden_size)
-        return MaskedModule(layout, center, *sizes, forest_size)
+        return MaskedModule(layout, center, *sizes, forest_size, relations_size)
 
     def _empty_module(self, shapes: dict[str, tuple[int, ...]]) -> MaskedModule:
         size = ForestSize(
             shapes["stored"][0], shapes["forest.feature"][0], shapes["forest.roots"][1]
         )
-        return self._module(torch.zeros(self.preprocessor_.layout.width), size)
+        relations = RelationsSize.of_shapes(shapes) if "relations.kind" in shapes else None
+        return self._module(torch.zeros(self.preprocessor_.layout.width), size, relations)
 
     def __latently_fitted__(self) -> Fitted[Self]:
         return _FittedMasked(self)
@@ -372,7 +381,14 @@ class _FittedMasked(Fitted[ModelT]):
 
     def fill_quality(self) -> FillQuality:
         module = cast(MaskedModule, self.model.module_)
-        return FillQuality(module.error, module.reliance)
+        return FillQuality(module.error, module.reliance, module.relations)
+
+    def least_probability(self, coverage: float) -> np.ndarray | None:
+        module = cast(MaskedModule, self.model.module_)
+        if module.relations is None:
+            return None
+        least: np.ndarray = 1 - module.predictive.reach(coverage).double().cpu().numpy()
+        return least
 
 
 def _automatic_trees(n_columns: int) -> int:

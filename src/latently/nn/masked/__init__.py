@@ -4,8 +4,19 @@ These modules import from the core files of ``latently.nn`` only. A further way 
 cell from the other cells belongs here.
 """
 
-from latently.nn.masked._columns import prediction_error
+from latently.nn.masked._columns import category_probabilities, prediction_error
 from latently.nn.masked._conditional import ConditionalGaussian
 from latently.nn.masked._module import ForestSize, MaskedModule
+from latently.nn.masked._relations import Relation, Relations, RelationsSize, Units
 
-__all__ = ["ConditionalGaussian", "ForestSize", "MaskedModule", "prediction_error"]
+__all__ = [
+    "ConditionalGaussian",
+    "ForestSize",
+    "MaskedModule",
+    "Relation",
+    "Relations",
+    "RelationsSize",
+    "Units",
+    "category_probabilities",
+    "prediction_error",
+]

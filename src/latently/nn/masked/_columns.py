@@ -36,6 +36,29 @@ def category_at(probabilities: Tensor, levels: Tensor, likelihood: LikelihoodNam
     return F.one_hot(chosen, probabilities.shape[1]).to(probabilities)
 
 
+def category_probabilities(elements: Tensor, likelihood: LikelihoodName) -> Tensor:
+    """Return the probability of each category, from the expected elements of a column.
+
+    Parameters
+    ----------
+    elements : Tensor of shape (batch, width)
+        Probabilities of categories, or probabilities to lie above each ordered category but the
+        last.
+    likelihood : {"bernoulli", "categorical"}
+        Likelihood of the column.
+
+    Returns
+    -------
+    Tensor of shape (batch, n_categories)
+        Probabilities with a sum of one.
+    """
+    if likelihood == "bernoulli":
+        ends = torch.ones_like(elements[:, :1])
+        elements = -torch.cat([ends, elements, torch.zeros_like(ends)], 1).diff(dim=1)
+    shares = elements.clamp(min=0)
+    return shares / shares.sum(1, keepdim=True).clamp(min=1e-12)
+
+
 def prediction_error(predicted: Tensor, truth: Tensor, likelihood: LikelihoodName) -> Tensor:
     """Return the prediction error of a column.
 

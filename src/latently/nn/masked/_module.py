@@ -17,10 +17,28 @@ from latently.nn._layers import total_of
 from latently.nn._likelihoods import Likelihood, mean_offset
 from latently.nn._module import AutoencoderModule, Cells, RowLoss, Rows
 from latently.nn.masked._blend import blend_weights
-from latently.nn.masked._columns import category_at, other_elements, prediction_error, tree_target
+from latently.nn.masked._columns import (
+    category_at,
+    category_probabilities,
+    other_elements,
+    prediction_error,
+    tree_target,
+)
 from latently.nn.masked._conditional import ConditionalGaussian
 from latently.nn.masked._forest import Forest, GrownTrees, Leaves, grow
+from latently.nn.masked._importance import permutation_importance
 from latently.nn.masked._predictive import HeldOutCells, Predictive
+from latently.nn.masked._relation_search import HeldOut, RelationSearch
+from latently.nn.masked._relations import (
+    Answers,
+    Relation,
+    Relations,
+    RelationsSize,
+    Units,
+    elements_of,
+    residual_quantiles,
+    scalars_of,
+)
 from latently.nn.masked._stacked import StackedLinear, StackedTrunk
 
 #: Number of quantile bins of each number.
@@ -37,6 +55,10 @@ _PRIOR = (0.0, 1 / 3, 1 / 3, 1 / 3)
 #: Candidate features of each split, as a fraction and at most: for trees on values, and for trees
 #: on residuals.
 _MAX_FEATURES = ((1.0, 64), (0.5, 32))
+#: Permutations of all columns together and at least of each, for its importances.
+_N_PERMUTATIONS, _LEAST_PERMUTATIONS = 80, 4
+#: Held-out rows of these permutations, at most and at least, and largest number of columns.
+_N_PERMUTED_ROWS, _LEAST_PERMUTED_ROWS, _MOST_PERMUTED = 150, 20, 64
 
 
 class ForestSize(NamedTuple):
@@ -88,6 +110,8 @@ class MaskedModule(AutoencoderModule):
         Number of networks, and width of their hidden layers.
     forest_size : ForestSize
         Number of stored rows, nodes and trees.
+    relations_size : RelationsSize or None, default=None
+        Sizes of the near-exact relations. None, as in old model files, has none.
     """
 
     numbers: Tensor
@@ -110,6 +134,7 @@ class MaskedModule(AutoencoderModule):
         n_networks: int,
         hidden_size: int,
         forest_size: ForestSize,
+        relations_size: RelationsSize | None = None,
     ) -> None:
         self.columns = layout.columns
         numbers = [i for c in self.columns if c.is_number for i in _range(c.elements)]
@@ -126,6 +151,7 @@ class MaskedModule(AutoencoderModule):
         self.gaussian = ConditionalGaussian(width)
         self.forest = Forest(forest_size.n_nodes, layout.n_columns, forest_size.n_trees)
         self.predictive = Predictive(layout.n_columns)
+        self.relations = None if relations_size is None else Relations(relations_size)
         self.register_buffer("numbers", torch.tensor(numbers, dtype=torch.long), persistent=False)
         self.register_buffer("bin_starts", torch.zeros(len(numbers), _N_BINS))
         self.register_buffer("bin_scales", torch.ones(len(numbers), _N_BINS))
@@ -139,6 +165,12 @@ class MaskedModule(AutoencoderModule):
         self.register_buffer("weights", torch.tensor(_PRIOR).repeat(layout.n_columns, 1))
         self.register_buffer("reliance", torch.zeros(layout.n_columns, layout.n_columns))
         self.register_buffer("error", torch.full((layout.n_columns,), torch.nan))
+
+    def check(self) -> None:
+        """Raise ValueError if trees or relations refer to rows or columns that do not exist."""
+        self.forest.check(len(self.stored), max(self.stored.shape[1], 1))
+        if self.relations is not None:
+            self.relations.check()
 
     # ------------------------------------------------------------------ before training
     @torch.no_grad()
@@ -233,9 +265,18 @@ class MaskedModule(AutoencoderModule):
     # ------------------------------------------------------------------ after training
     @torch.no_grad()
     def fit_trees(
-        self, cells: Cells, exact: Tensor, held: Tensor, n_trees: int, n_drawn: int, seed: int
+        self,
+        cells: Cells,
+        exact: Tensor,
+        held: Tensor,
+        units: Units,
+        n_trees: int,
+        n_drawn: int,
+        seed: int,
     ) -> None:
         """Grow the trees, fit the weights of the blend, and calibrate the predictive distribution.
+
+        Relations of few columns then replace the blend where their held-out error is far lower.
 
         Parameters
         ----------
@@ -245,6 +286,8 @@ class MaskedModule(AutoencoderModule):
             Values of these rows in their original precision.
         held : Tensor of bool, shape (n_rows, n_columns)
             True for held-out cells, on which the networks were not trained.
+        units : Units
+            Own units of the columns.
         n_trees : int
             Number of trees of each column, even. Half of them predict values, half residuals of a
             linear regression.
@@ -274,7 +317,12 @@ class MaskedModule(AutoencoderModule):
                 fills[j] = Fills(*(fill[held[:, j]] for fill in filled))
         self.forest = Forest.of([grown[j] for j in range(len(self.columns))])
         self._record_importances([grown[j].importance for j in range(len(self.columns))])
-        self._calibrate(held, side, fills, rng)
+        scalars = scalars_of(self.stored, observed, self.columns)
+        self._calibrate(held, side, fills, rng, scalars, units)
+        self._weigh_by_presence(observed)
+        if len(self.columns) <= _MOST_PERMUTED:
+            for column in self.columns:
+                self._permute(column, cells, held, side, rng)
 
     def _grown(
         self, column: Column, filled: Tensor, rows: list[np.ndarray], rng: np.random.Generator
@@ -303,17 +351,59 @@ class MaskedModule(AutoencoderModule):
             self.reliance[column.place].zero_()
             self.reliance[column.place].index_add_(0, others, torch.from_numpy(importance).float())
 
-    def _calibrate(
-        self, held: Tensor, side: Tensor, fills: dict[int, Fills], rng: np.random.Generator
+    def _weigh_by_presence(self, observed: Tensor) -> None:
+        """Multiply importances by the fraction of rows that hold a column; they sum to one."""
+        weighed = self.reliance * observed.to(self.reliance).mean(0)
+        self.reliance.copy_(weighed / weighed.sum(1, keepdim=True).clamp(min=1e-12))
+
+    def _permute(
+        self, column: Column, cells: Cells, held: Tensor, side: Tensor, rng: np.random.Generator
     ) -> None:
-        """Fit the weights, the errors and the predictive distribution on held-out cells."""
+        """Replace the importances of a column's trees by permutation importances, if possible."""
+        place = column.place
+        rows = torch.nonzero(held[:, place])[:, 0][:_N_PERMUTED_ROWS]
+        likely = self.reliance[place].argsort(descending=True)
+        n_tried = max(_N_PERMUTATIONS // len(self.columns), _LEAST_PERMUTATIONS)
+        tried = [self.columns[j] for j in likely[:n_tried].tolist() if j != place]
+        if len(rows) < _LEAST_PERMUTED_ROWS or not tried:
+            return
+
+        def predict(shown: Cells) -> Tensor:
+            observed = self._observed(shown).clone()
+            observed[:, place] = False
+            hidden = Cells(shown.values, observed)
+            fills, answers = self._fills(hidden), self._answers(hidden)
+            own = self._own_leaves(column, fills.networks, side[rows, place])
+            predicted = self._blended(column, self._predictions(column, fills, own))
+            if answers is not None:
+                self._replace(predicted, column, answers.scalars[:, place])
+            return predicted
+
+        grown = permutation_importance(predict, cells.take(rows), column, tried, rng)
+        if grown.sum() > 0:
+            self.reliance[place] = 0.0
+            self.reliance[place, [other.place for other in tried]] = (grown / grown.sum()).float()
+
+    def _own_leaves(self, column: Column, filled: Tensor, side: Tensor) -> Leaves:
+        """Return the leaves of held-out cells in the trees that did not grow on them."""
+        found = self._leaves(column, filled)
+        n_own = found.donors.shape[1] // 2
+        return found.take(2 * torch.arange(n_own) + side[:, None])
+
+    def _calibrate(
+        self,
+        held: Tensor,
+        side: Tensor,
+        fills: dict[int, Fills],
+        rng: np.random.Generator,
+        scalars: Tensor,
+        units: Units,
+    ) -> None:
+        """Fit weights, relations, errors and the predictive distribution on held-out cells."""
         leaves, predictions, truths = [], [], []
         for column in self.columns:
             rows = held[:, column.place]
-            found = self._leaves(column, fills[column.place].networks)
-            # The trees on the side of a cell did not grow on it.
-            n_own = found.donors.shape[1] // 2
-            own = found.take(2 * torch.arange(n_own) + side[rows, column.place][:, None])
+            own = self._own_leaves(column, fills[column.place].networks, side[rows, column.place])
             leaves.append(own)
             predictions.append(self._predictions(column, fills[column.place], own))
             truths.append(self.stored[rows][:, column.elements])
@@ -321,16 +411,61 @@ class MaskedModule(AutoencoderModule):
         variances = [self._variance(column) for column in self.columns]
         prior = torch.tensor(_PRIOR)
         self.weights.copy_(blend_weights(predictions, truths, centers, variances, prior))
+        blended = [self._blended(*each) for each in zip(self.columns, predictions, strict=True)]
+        final, is_answered = self._fit_relations(held, blended, truths, scalars, units)
         numbers: dict[int, HeldOutCells] = {}
-        for column, way, own, truth in zip(self.columns, predictions, leaves, truths, strict=True):
-            place, predicted = column.place, self._blended(column, way)
-            self.error[place] = prediction_error(predicted, truth, column.likelihood)
-            if column.is_number and len(truth):
+        for column, predicted, own, truth in zip(
+            self.columns, blended, leaves, truths, strict=True
+        ):
+            place = column.place
+            # Cells that relations answer have residuals of their own, unless all cells have.
+            left = ~is_answered[place]
+            if column.is_number and len(truth) and left.any():
                 atoms = self._atoms(column, fills[place].networks, own)
                 numbers[place] = HeldOutCells(
-                    predicted[:, 0], truth[:, 0], atoms, self._bounds(column)
+                    predicted[left, 0], truth[left, 0], atoms[left], self._bounds(column)
                 )
+            if not column.is_number:
+                chances = category_probabilities(final[place], column.likelihood)
+                chosen = category_probabilities(truth.to(chances), column.likelihood)
+                self.predictive.fit_categories(place, (chances * chosen).sum(1))
         self.predictive.fit(numbers, rng)
+
+    def _fit_relations(
+        self,
+        held: Tensor,
+        blended: list[Tensor],
+        truths: list[Tensor],
+        scalars: Tensor,
+        units: Units,
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Search relations and store the errors.
+
+        Return the predictions of the held-out cells of each column, and the cells that relations
+        answer.
+        """
+        search = RelationSearch(scalars, self.columns, units)
+        found: list[Relation] = []
+        for column, predicted in zip(self.columns, blended, strict=True):
+            rows = torch.nonzero(held[:, column.place])[:, 0]
+            own = HeldOut(rows, tree_target(_decided(predicted.double(), column), column).double())
+            found += search.relations_of(column.place, own, self.reliance[column.place])
+        predictions, answered = [], []
+        for column, predicted, truth in zip(self.columns, blended, truths, strict=True):
+            hidden = scalars[held[:, column.place]]
+            hidden[:, column.place] = torch.nan
+            place = column.place
+            only = [relation for relation in found if relation.target == place]
+            answers = Relations.of(only, [], units, self.error, self._ends()).answers(hidden)
+            final = predicted.clone()
+            self._replace(final, column, answers.scalars[:, place])
+            self.error[place] = prediction_error(final, truth, column.likelihood)
+            predictions.append(final)
+            answered.append(answers.relation[:, place] >= 0)
+        self.relations = Relations.of(
+            found, search.ordered_pairs(), units, self.error.nan_to_num(1.0), self._ends()
+        )
+        return predictions, answered
 
     def _variance(self, column: Column) -> float:
         """Return the variance of a column, summed over its elements."""
@@ -398,21 +533,77 @@ class MaskedModule(AutoencoderModule):
         first = column.elements.start
         return float(self.low[first]), float(self.high[first])
 
+    def _ends(self) -> Tensor:
+        """Return the smallest and the largest scalar of each column, shape (2, n_columns)."""
+        ends = [
+            self._bounds(column) if column.is_number else (0.0, float(column.width))
+            for column in self.columns
+        ]
+        return torch.tensor(ends, dtype=torch.float64).T
+
     def _predicted(self, column: Column, fills: Fills) -> Tensor:
         leaves = self._leaves(column, fills.networks)
         return self._blended(column, self._predictions(column, fills, leaves))
+
+    def _replace(self, predicted: Tensor, column: Column, answers: Tensor) -> None:
+        """Replace predictions of a column where ``answers`` is not NaN, in place."""
+        rows = ~answers.isnan()
+        known = answers[rows]
+        if column.is_number:
+            predicted[rows, 0] = known.to(predicted)
+        else:
+            predicted[rows] = elements_of(known, column).to(predicted)
+
+    def _answers(self, cells: Cells) -> Answers | None:
+        """Return the predictions of missing cells by relations, None without relations."""
+        if self.relations is None or not len(self.relations.kind):
+            return None
+        scalars = scalars_of(cells.values, self._observed(cells), self.columns)
+        return self.relations.answers(scalars)
+
+    def constrained(self, filled: Tensor, cells: Cells) -> Tensor:
+        """Return filled rows whose numbers satisfy the exact relations and the orders of columns.
+
+        Parameters
+        ----------
+        filled : Tensor of shape (..., batch, width)
+            Encoded rows without gaps.
+        cells : Cells
+            The same rows before. Their observed cells stay unchanged.
+
+        Returns
+        -------
+        Tensor of shape (..., batch, width)
+            Rows in which missing numbers are moved.
+        """
+        relations = self.relations
+        if relations is None or not (len(relations.kind) or len(relations.ordered)):
+            return filled
+        rows = filled.reshape(-1, filled.shape[-1])
+        observed = self._observed(cells).repeat(len(rows) // len(cells.values), 1)
+        scalars = scalars_of(rows, torch.ones_like(observed), self.columns)
+        moved, answer = relations.constrained(scalars, observed), rows.clone()
+        for column in self.columns:
+            if column.is_number:
+                first = column.elements.start
+                own = moved[:, column.place].to(rows)
+                answer[:, first] = torch.where(observed[:, column.place], rows[:, first], own)
+        return answer.view(filled.shape)
 
     def fill(self, cells: Cells) -> Tensor:
         """Return encoded rows with missing cells filled by their expectation, (batch, width)."""
         if cells.observed is None:
             return cells.values
-        filled, fills = cells.values.clone(), self._fills(cells)
+        filled, fills, answers = cells.values.clone(), self._fills(cells), self._answers(cells)
         for column, rows in self._gaps(cells):
             predicted = self._predicted(column, Fills(*(fill[rows] for fill in fills)))
+            predicted = predicted.to(filled)
+            if answers is not None:
+                self._replace(predicted, column, answers.scalars[rows, column.place])
             filled[rows, column.elements] = predicted
-        return filled
+        return self.constrained(filled, cells)
 
-    def quantiles(self, cells: Cells, levels: Tensor) -> Tensor:
+    def quantiles(self, cells: Cells, levels: Tensor, nominal: Tensor) -> Tensor:
         """Return encoded rows with missing cells filled by quantiles of their distribution.
 
         Parameters
@@ -421,6 +612,8 @@ class MaskedModule(AutoencoderModule):
             Rows with missing cells.
         levels : Tensor of shape (n_levels, batch, n_columns)
             Levels of the quantiles, from 0 to 1. Categories are ordered as in the encoded row.
+        nominal : Tensor of shape (n_levels, batch, n_columns)
+            The same before calibration, for cells that a relation predicts.
 
         Returns
         -------
@@ -430,7 +623,7 @@ class MaskedModule(AutoencoderModule):
         filled = cells.values.repeat(len(levels), 1, 1)
         if cells.observed is None:
             return filled
-        fills = self._fills(cells)
+        fills, answers = self._fills(cells), self._answers(cells)
         for column, rows in self._gaps(cells):
             own = Fills(*(fill[rows] for fill in fills))
             leaves = self._leaves(column, own.networks)
@@ -446,7 +639,24 @@ class MaskedModule(AutoencoderModule):
             else:
                 found = category_at(blended, wanted, column.likelihood)
                 filled[:, rows, column.elements] = found.to(filled)
+            if answers is not None:
+                self._replace_quantiles(filled, column, answers, nominal)
         return filled
+
+    def _replace_quantiles(
+        self, filled: Tensor, column: Column, answers: Answers, levels: Tensor
+    ) -> None:
+        """Replace quantiles of the cells of a column that relations predict, in place."""
+        assert self.relations is not None
+        place = column.place
+        which = answers.relation[:, place]
+        rows = torch.nonzero(which >= 0)[:, 0]
+        answer = answers.scalars[rows, place]
+        if column.is_number:
+            left = residual_quantiles(self.relations.residuals[which[rows]], levels[:, rows, place])
+            filled[:, rows, column.elements.start] = (answer + left).to(filled)
+        else:
+            filled[:, rows, column.elements] = elements_of(answer, column).to(filled)
 
     def deviates(self, cells: Cells, noise: Tensor) -> Tensor:
         """Return correlated standard normal deviates for the missing cells of each row.
@@ -477,8 +687,14 @@ class MaskedModule(AutoencoderModule):
         """Return the prediction of each cell from the other cells, shape (batch, width)."""
         rebuilt = torch.zeros_like(cells.values)
         for columns, fills in self._hide_columns(cells):
+            observed = self._observed(cells).clone()
+            observed[:, [column.place for column in columns]] = False
+            answers = self._answers(Cells(cells.values, observed))
             for column in columns:
-                rebuilt[:, column.elements] = self._predicted(column, fills)
+                predicted = self._predicted(column, fills).to(rebuilt)
+                if answers is not None:
+                    self._replace(predicted, column, answers.scalars[:, column.place])
+                rebuilt[:, column.elements] = predicted
         if cells.observed is None:
             return rebuilt
         return torch.where(self._seen(cells), rebuilt, self.fill(cells))
@@ -488,6 +704,11 @@ class MaskedModule(AutoencoderModule):
         parameters = mean_offset(self.likelihood.layout, self.reconstruct(cells))
         losses: Tensor = self.likelihood(parameters, cells.values, cells.observed)
         return (losses - self.likelihood.least(cells.values, cells.observed)).clamp(min=0)
+
+
+def _decided(predicted: Tensor, column: Column) -> Tensor:
+    """Return predictions in which ordered categories are steps; others stay as they are."""
+    return (predicted > 0.5).to(predicted) if column.likelihood == "bernoulli" else predicted
 
 
 def _range(part: slice) -> range:

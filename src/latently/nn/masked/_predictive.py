@@ -47,6 +47,8 @@ class Predictive(nn.Module):
        scaled by a power of the donors' standard deviation :math:`s`.
     2. Levels are recalibrated by the levels of held-out true values, so that draws have the
        distribution of true values [2]_ and intervals have their nominal coverage [1]_.
+    3. A set of categories holds those whose probability is at least a quantile of the predicted
+       probabilities of held-out true categories [3]_.
 
     Parameters
     ----------
@@ -58,6 +60,8 @@ class Predictive(nn.Module):
     .. [1] Chernozhukov, Wuethrich and Zhu (2021), Distributional Conformal Prediction.
     .. [2] Kuleshov, Fenner and Ermon (2018), Accurate Uncertainties for Deep Learning Using
        Calibrated Regression.
+    .. [3] Sadinle, Lei and Wasserman (2019), Least Ambiguous Set-Valued Classifiers with Bounded
+       Error Levels.
     """
 
     residuals: Tensor
@@ -104,6 +108,22 @@ class Predictive(nn.Module):
             reach = np.maximum(np.maximum(0.5 - upto, below - 0.5), 0.0)
             self.reaches[column] = _quantile_grid(reach, 0.5).to(self.reaches)
 
+    def fit_categories(self, column: int, probability: Tensor) -> None:
+        """Fit the sets of categories of a column to held-out cells.
+
+        Parameters
+        ----------
+        column : int
+            Index of the column.
+        probability : Tensor of shape (n_held,)
+            Predicted probability of the true category of each held-out cell. With fewer than 20
+            cells, a set holds all categories.
+        """
+        self.reaches[column] = 1.0
+        if len(probability) >= _MIN_HELD:
+            doubt = (1 - probability).clamp(0, 1).double().numpy()
+            self.reaches[column] = _quantile_grid(doubt).to(self.reaches)
+
     def _truth_levels(
         self, column: int, held: HeldOutCells, scaled: Tensor
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -140,7 +160,10 @@ class Predictive(nn.Module):
         return _interpolate(self.levels, levels).clamp(_EDGE, 1 - _EDGE)
 
     def reach(self, coverage: float) -> Tensor:
-        """Return the distance from 0.5 of the levels of an interval, shape (n_columns,)."""
+        """Return the distance from 0.5 of the levels of an interval, shape (n_columns,).
+
+        For categories, it is one minus the smallest probability of the members of a set.
+        """
         return _interpolate(self.reaches, torch.full_like(self.slope, coverage))
 
     def quantiles(
