@@ -83,7 +83,7 @@ def test_rows_held_out_are_not_learnt_and_the_last_ones_where_asked_for(dataset,
         valid.extend(valid_rows.inputs.values[:, 1].tolist())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("latently.estimators._trained.run_loop", watch)
+    monkeypatch.setattr("latently.estimators.fit._trainer.run_loop", watch)
     model = Autoencoder(2, shuffle=False, random_state=0)
     with pytest.raises(KeyboardInterrupt):
         model.fit(dataset)
