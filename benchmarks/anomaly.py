@@ -48,6 +48,7 @@ from _detectors import (
     own_rows,
     unusual,
 )
+from _drift import report_drift, run_drift
 from _records import (
     ROUNDS,
     Record,
@@ -61,7 +62,7 @@ from _records import (
     written,
 )
 
-PARTS = ("scores", "robust", "labels", "speed", "images", "alarms")
+PARTS = ("scores", "robust", "labels", "speed", "images", "alarms", "drift")
 MEASURES = ("AUROC", "AP")
 #: A smaller difference is a tie.
 TIE = 0.001
@@ -554,6 +555,7 @@ RUN: dict[str, tuple[Callable[[Options], Iterator[Record]], Callable[..., None]]
     "speed": (run_speed, report_speed),
     "images": (run_images, report_images),
     "alarms": (run_alarms, report_alarms),
+    "drift": (lambda options: run_drift(quick=options.quick), report_drift),
 }
 
 

@@ -258,14 +258,30 @@ def test_a_share_of_one_column_is_flagged_and_all_beyond_it():
     np.testing.assert_array_equal(detector.predict([[0.0], [4.5], [6.0], [50.0]]), [1, -1, -1, -1])
 
 
-@pytest.mark.parametrize("n_flags", [0, 1])
-def test_dense_values_are_no_copies_and_jittered_copies_are(n_flags):
+DENSE = {
+    "normal": lambda rng, n: rng.normal(size=n),
+    "lognormal": lambda rng, n: rng.lognormal(sigma=2, size=n),
+    "heavy tails": lambda rng, n: rng.standard_t(2, size=n),
+    "float32": lambda rng, n: rng.normal(size=n).astype(np.float32),
+}
+
+
+@pytest.mark.parametrize("n_flags", [0, 1, 3])
+@pytest.mark.parametrize("n", [20_000, 100_000])
+@pytest.mark.parametrize("name", DENSE)
+def test_dense_values_are_no_copies(name, n, n_flags):
     rng = np.random.default_rng(0)
-    flags = rng.integers(0, 2, size=(20_000, n_flags))
-    dense = np.column_stack([rng.normal(size=20_000), flags])
-    assert Repeats.of(dense).n_copies == 0
+    dense = np.column_stack([DENSE[name](rng, n), rng.integers(0, 2, size=(n, n_flags))])
+    n_equal = n - len(np.unique(dense, axis=0))
+    assert Repeats.of(dense).n_copies <= n_equal + n // 100
+
+
+@pytest.mark.parametrize("n_flags", [0, 1, 3])
+def test_jittered_copies_of_dense_values_are_found(n_flags):
+    rng = np.random.default_rng(0)
+    dense = np.column_stack([rng.normal(size=10_000), rng.integers(0, 2, size=(10_000, n_flags))])
     jitter = np.column_stack([rng.normal(0, 1e-6, 5_000), np.zeros((5_000, n_flags))])
-    copied = np.concatenate([dense[:10_000], dense[:5_000] + jitter])
+    copied = np.concatenate([dense, dense[:5_000] + jitter])
     assert 4_900 <= Repeats.of(copied).n_copies <= 6_000
 
 

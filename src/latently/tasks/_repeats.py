@@ -10,9 +10,14 @@ import numpy as np
 
 from latently.preprocessing import canonical_order, content_matrix
 
-#: Rows that differ by less in every column, in standard deviations, are equal; where rows lie as
-#: near by chance, those that differ by rounding only.
-_EQUAL, _ROUNDING = 1e-5, 1e-9
+#: Rows that differ by less in every column, in standard deviations, are near copies if that is also
+#: less than a share of the local spacing of rows; those that differ by rounding are always equal.
+_EQUAL, _SHARE_OF_SPACING, _ROUNDING = 1e-5, 0.03, 1e-9
+#: Steps between sorted rows, on either side, that the local spacing is the mean of.
+_N_STEPS = 16
+#: Rows in which values of a column are counted, share of them that is few, and weight of columns of
+#: few values.
+_N_SAMPLED, _FEW_VALUES, _FAR_APART = 1_000, 0.1, 1e4
 #: Fewer distinct rows, each as often as that or more, are not a sample that was copied.
 _MIN_DISTINCT, _MANY_TIMES = 10, 10
 #: A row that makes up more of the table than this, and so many times the mean, is a point mass.
@@ -110,25 +115,38 @@ def _standardized(table: np.ndarray) -> np.ndarray:
 def _near(table: np.ndarray) -> np.ndarray:
     """Number rows so that rows which are equal but for rounding have the same number.
 
-    Rows are sorted along a random direction: equal ones come next to each other.
+    Rows are sorted along a random direction: equal ones come next to each other. Columns of few
+    values weigh so much that rows of other flags or categories do not come in between.
     """
     direction = np.random.default_rng(0).normal(size=table.shape[1])
+    sample = np.sort(table[:: max(1, len(table) // _N_SAMPLED)], axis=0)
+    n_values = 1 + (np.diff(sample, axis=0) > _ROUNDING).sum(0)
+    direction[n_values <= _FEW_VALUES * len(sample)] *= _FAR_APART
     order = np.argsort((table * direction).sum(1), kind="stable")
     steps = np.abs(np.diff(table[order], axis=0)).max(1, initial=0.0)
     groups = np.empty(len(table), dtype=np.int64)
-    groups[order] = np.concatenate([[0], np.cumsum(steps > _tolerance(steps))])
+    groups[order] = np.concatenate([[0], np.cumsum(~_are_copies(steps))])
     return groups
 
 
-def _tolerance(steps: np.ndarray) -> float:
-    """Return the largest difference of equal rows.
+def _are_copies(steps: np.ndarray) -> np.ndarray:
+    """Return True for steps between sorted rows that are equal, or near copies.
 
-    By chance, at most a ninth as many rows of a dense column are that near as are up to ten times
-    as far. Near copies are more.
+    Spacings of independent rows are exponential: by chance, a share ``c`` of them is less than
+    ``c`` times the local spacing. Near copies must be more than twice as many as that.
     """
-    n_near = np.count_nonzero((steps > _ROUNDING) & (steps <= _EQUAL))
-    by_chance = np.count_nonzero((steps > _EQUAL) & (steps <= 10 * _EQUAL)) / 9
-    return _EQUAL if n_near > 2 * by_chance + 3 * np.sqrt(by_chance) else _ROUNDING
+    equal: np.ndarray = steps <= _ROUNDING
+    if equal.all():
+        return equal
+    sums = np.concatenate([[0.0], np.cumsum(steps)])
+    places = np.arange(len(steps))
+    starts = np.maximum(places - _N_STEPS, 0)
+    ends = np.minimum(places + _N_STEPS + 1, len(steps))
+    spacing = (sums[ends] - sums[starts]) / (ends - starts)
+    least = np.minimum(_EQUAL, _SHARE_OF_SPACING * spacing)
+    near = ~equal & (steps <= least)
+    by_chance = (least / np.maximum(spacing, _ROUNDING)).sum()
+    return equal | near if near.sum() > 2 * by_chance + 3 * np.sqrt(by_chance) else equal
 
 
 def _nth_of_group(groups: np.ndarray) -> np.ndarray:
