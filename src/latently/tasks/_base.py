@@ -48,7 +48,7 @@ class AutoencoderTask(SaveMixin, BaseEstimator):  # type: ignore[misc]  # sklear
         check_parameters(self._parameter_constraints, params, type(self).__name__)
 
     def _fit_autoencoder(self, X: Any, target: Any = None) -> BaseAutoencoder:
-        """Take over a fitted autoencoder, or fit a copy; note what it saw."""
+        """Use a fitted autoencoder or fit a copy, and store the attributes of its input."""
         self._check_parameters()
         given = self.autoencoder
         if isinstance(given, FrozenEstimator):

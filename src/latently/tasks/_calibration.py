@@ -89,7 +89,7 @@ class Calibration:
 
     @cached_property
     def slack(self) -> float:
-        """The difference up to which scores are equal; zero where no two of these are so near."""
+        """The largest difference of equal scores, or zero if no two scores are so close."""
         low, high = np.percentile(self.scores, [5, 95])
         slack = _ROUNDING * float(high - low + abs(high))
         return slack if bool((np.diff(self.scores) <= slack).any()) else 0.0
@@ -222,7 +222,7 @@ class Calibration:
         Parameters
         ----------
         scores : ndarray of shape (m,)
-            Of new rows; below 20 of them nothing is tested.
+            Scores of new rows. Fewer than 20 are not tested.
 
         Returns
         -------
@@ -304,7 +304,7 @@ class RunningCalibration:
     Parameters
     ----------
     scores : ndarray of shape (n,)
-        To begin with; an even selection of them where they are more than ``capacity``.
+        Initial scores. An even selection is used if there are more than ``capacity``.
     capacity : int
         Scores to keep.
     """
@@ -330,7 +330,7 @@ class RunningCalibration:
         return self._calibration.p_values(scores)
 
     def update(self, scores: np.ndarray) -> None:
-        """Let new scores in, tamed; the oldest leave once the ring is full."""
+        """Add new clipped scores, and drop the oldest ones once the buffer is full."""
         scores = self._calibration.tamed(scores[-self._capacity :])
         if not len(scores):
             return

@@ -102,11 +102,11 @@ def fit_density(codes: np.ndarray, name: DensityName, n_modes: int, seed: int) -
     Parameters
     ----------
     codes : ndarray of shape (n_samples, n_components)
-        At most 20,000 are looked at.
+        Codes, of which at most 20,000 are used.
     name : {"mixture", "kernel"}
         A mixture of at most ``n_modes`` normals, or a normal around every code.
     n_modes : int
-        Of the mixture; fewer where there are under twenty codes each.
+        Number of components of the mixture, reduced if there are fewer than twenty codes each.
     seed : int
         Of the draw and of the mixture.
 

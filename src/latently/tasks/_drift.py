@@ -47,9 +47,9 @@ class ColumnDrift(NamedTuple):
     Attributes
     ----------
     column : str
-        The column; "anomaly score" for the scores.
+        Name of the column, or "anomaly score".
     change : str
-        The kind of change in words; "none" where there is none beyond chance.
+        Kind of change, or "none" if no change is significant.
     before, now : str
         Mean, share of gaps, or share of the category that changed most: of the rows of ``fit`` (of
         the calibration rows for the scores), and of the new rows.
@@ -74,7 +74,7 @@ class ColumnDrift(NamedTuple):
 class Drift(Tabular):
     """Differences between later rows and those of ``fit``.
 
-    Printing it gives a line for each column that drifted; ``to_frame`` has all columns.
+    ``print`` shows one line per drifted column. ``to_frame`` returns all columns.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class Drift(Tabular):
     level : float
         Chance of any false alarm, at most.
     notes : tuple of str
-        What was not compared, and why.
+        Columns that were not compared, with the reason.
     library : {"numpy", "pandas", "polars", "pyarrow"}
         Of the rows.
     """
@@ -155,7 +155,7 @@ class Drift(Tabular):
 
 
 def _table(entries: list[ColumnDrift]) -> list[str]:
-    """Return lines of aligned columns, a head first; none without entries."""
+    """Return lines of aligned columns after a header, or no lines without entries."""
     if not entries:
         return []
     heads = ("column", "change", "before", "now", "size", "p")
@@ -173,7 +173,7 @@ class DriftTally:
     Parameters
     ----------
     detector : AnomalyDetector
-        Fitted; it stays as it is.
+        Fitted detector. It is not changed.
     """
 
     def __init__(self, detector: AnomalyDetector) -> None:
@@ -314,7 +314,7 @@ class _Sample(NamedTuple):
 
 
 class _Change(NamedTuple):
-    """A change of one kind, before p-values are adjusted; a test that could not fail has none."""
+    """A change of one kind, with an unadjusted p-value unless the test could not fail."""
 
     column: str
     change: str
@@ -398,7 +398,7 @@ def _kind(gaps: np.ndarray, lower: float, higher: float, words: tuple[str, str])
 def _levels(
     name: str, known: Counts, new: Counts, line: int, place: int, n_different: int
 ) -> _Change:
-    """Compare truths or categories one by one; those that occur in few rows of ``fit`` count, too.
+    """Compare booleans or categories one by one, including those that are rare in ``fit``.
 
     Of categories that the model file does not hold, each may have been as frequent in ``fit`` as
     the rarest that it holds.

@@ -38,16 +38,16 @@ class LatentSampler(AutoencoderTask):
     Parameters
     ----------
     autoencoder : autoencoder or None, default=None
-        Fitted here on a copy, or taken as it is when already fitted; None takes
+        A copy is fitted, or the autoencoder is used as it is if already fitted. None uses
         ``VariationalAutoencoder()``.
     random_state : int, RandomState or None, default=None
         Seed of the autoencoder and of the mixture.
     effort : {"fast", "balanced", "thorough"} or None, default=None
-        Of the autoencoder: a quarter, all or four times of what it does on its own; None leaves
-        its own.
+        Training effort of the autoencoder: a quarter, all or four times its default. None keeps the
+        setting of the autoencoder.
     kind : {"auto", "images"}, default="auto"
-        "images" takes every array of three or four axes for images; "auto" leaves the autoencoder
-        its own ``kind``.
+        "images" treats every array of three or four axes as images. "auto" keeps the ``kind`` of
+        the autoencoder.
     density : {"mixture", "kernel"}, default="mixture"
         A mixture of normals; or a normal around the code of every row, as wide as left-out codes
         like best: closer to the rows, with less that is new.

@@ -57,17 +57,17 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
     Parameters
     ----------
     autoencoder : autoencoder or None, default=None
-        Fitted here on a copy, or taken as it is when already fitted; None takes
+        A copy is fitted, or the autoencoder is used as it is if already fitted. None uses
         ``ImputationAutoencoder()``, for images ``DenoisingAutoencoder()``. Draws and intervals
         need an ``ImputationAutoencoder``.
     random_state : int, RandomState or None, default=None
-        Seed of the autoencoder; None leaves its own.
+        Seed of the autoencoder. None keeps its own.
     effort : {"fast", "balanced", "thorough"} or None, default=None
-        Of the autoencoder: a quarter, all or four times of what it does on its own; None leaves
-        its own.
+        Training effort of the autoencoder: a quarter, all or four times its default. None keeps the
+        setting of the autoencoder.
     kind : {"auto", "images"}, default="auto"
-        "images" takes every array of three or four axes for images; "auto" leaves the autoencoder
-        its own ``kind``.
+        "images" treats every array of three or four axes as images. "auto" keeps the ``kind`` of
+        the autoencoder.
     n_iterations : int, default=1
         Passes, at most 1,000. Each pass after the first shows the autoencoder the cells filled
         before, which helps models that never saw a gap in training.
