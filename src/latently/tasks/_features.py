@@ -46,7 +46,7 @@ class FeatureExtractor(TransformerMixin, AutoencoderTask):  # type: ignore[misc]
         "all" puts the hidden layers of the encoder before the code: more features, of which the
         first are nearest to the columns.
     include_error : bool, default=False
-        True appends the reconstruction error of the row: how unlike the training rows it is.
+        True appends the reconstruction error of the row.
 
     Attributes
     ----------
@@ -92,7 +92,7 @@ class FeatureExtractor(TransformerMixin, AutoencoderTask):  # type: ignore[misc]
 
     @each_once()
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn the code; labels are not looked at.
+        """Fit the autoencoder. Labels are ignored.
 
         Parameters
         ----------
@@ -140,7 +140,7 @@ class FeatureExtractor(TransformerMixin, AutoencoderTask):  # type: ignore[misc]
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Names of the columns; only held against those of ``fit``.
+            Names of the columns, only compared with those of ``fit``.
 
         Returns
         -------

@@ -30,20 +30,21 @@ class FillReport(Tabular):
     Attributes
     ----------
     names : tuple of str
-        The columns; ``x0``, ``x1`` where they have no names.
+        Names of the columns. Unnamed columns are ``x0``, ``x1`` and so on.
     share_missing : ndarray of shape (n_features,)
         Share of the cells that were missing in ``fit``.
     expected_error : ndarray of shape (n_features,)
-        On cells that were hidden: the root mean squared error of a number in its own unit, of a
-        date in days; the share of wrong guesses of any other column. NaN where none was hidden.
+        Error on observed cells that were hidden. It is the root mean squared error for numbers in
+        their own unit and for dates in days, and the error rate for any other column. NaN if no
+        cell was hidden.
     explained : ndarray of shape (n_features,)
         Share of the error of the mean, or the most frequent category, that a fill avoids: of the
         squared error for numbers. Zero knows nothing, one everything.
     units : tuple of str
         "" for numbers, "days" for dates and durations, "wrong" for shares.
     leaned_on : tuple of tuple of str
-        The columns that the fill of a column rests on most, the most important first; empty
-        unless an ``ImputationAutoencoder`` fills.
+        Columns with the largest influence on the imputed values of a column, the largest first.
+        Empty unless the autoencoder is an ``ImputationAutoencoder``.
     library : {"numpy", "pandas", "polars", "pyarrow"}
         Of the rows of ``fit``.
     """
@@ -199,7 +200,7 @@ def _hidden_errors(model: BaseAutoencoder, cells: Cells, layout: Layout) -> Tens
 
 
 def _scales(preprocessor: Any) -> tuple[np.ndarray, list[str]]:
-    """Return what turns the error of each encoded column into its unit, and that unit."""
+    """Return the factor from encoded errors to the unit of each column, and that unit."""
     numbers = preprocessor.number_likelihood == "gaussian"
     scales = [*(preprocessor.scale if numbers else np.ones(len(preprocessor.scale)))]
     units = ["" if numbers else "wrong"] * len(scales)

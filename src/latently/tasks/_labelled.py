@@ -105,14 +105,14 @@ class _Features(NamedTuple):
 
 
 class Likeness(NamedTuple):
-    """How like the known anomalies rows are.
+    """Similarity of rows to the known anomalies.
 
     Attributes
     ----------
     scores : ndarray of shape (n_rows,)
-        Standardised log-odds: 0 for a usual row.
+        Standardised log-odds. A usual row has 0.
     by_column : ndarray of shape (n_rows, n_features)
-        What each column adds to them, in the user's order.
+        Contribution of each column to ``scores``, in the user's order.
     """
 
     scores: np.ndarray

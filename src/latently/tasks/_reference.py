@@ -82,8 +82,8 @@ class Reference:
     n_values : ndarray of shape (n_columns,)
         Observed cells of each column in encoded order.
     cuts : ndarray of shape (n_measured, n_cuts)
-        Numbers that lie between neighbouring values of a column, and beyond both ends, ascending;
-        the last is repeated where there are fewer.
+        Ascending numbers between neighbouring values of a column and beyond both ends. The last
+        is repeated if there are fewer.
     below : ndarray of shape (n_measured, n_cuts)
         How many values lie up to each cut.
     totals : ndarray of shape (n_measured,)
@@ -187,7 +187,7 @@ class Reference:
             raise DataError("The model's reference_ is of other columns.")
 
     def as_counts(self) -> Counts:
-        """Return what was counted of the rows; rare categories are left out."""
+        """Return the statistics of the rows, without rare categories."""
         ends = np.cumsum([len(levels) for levels in self.levels])
         parts = np.split(self.counts, ends[:-1]) if len(ends) else []
         levels = tuple(
