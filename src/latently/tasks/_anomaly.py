@@ -55,15 +55,15 @@ from latently.tasks._thresholds import (
     check_rule,
 )
 
-#: From this share of copies among the rows on, they are warned of.
+#: Smallest fraction of copies among the rows that raises a warning.
 _MANY_COPIES = 0.05
-#: Share of the false alarms that ``partial_fit`` does not learn.
+#: Fraction of the false alarm rate at which flagged rows are left out of ``partial_fit``.
 _UNLEARNT = 0.1
-#: Up to so many scores, new ones join the calibration and none leaves.
+#: Number of calibration scores from which new scores replace old ones.
 _LEAST_CALIBRATION = 500
-#: Without a rule, this share of normal rows may raise a false alarm.
+#: Default rate of false alarms on normal rows.
 _DEFAULT_RATE = 0.01
-#: Batches of at least so many rows are held against the calibration before they are flagged.
+#: Smallest batch that is compared with the calibration before rows are flagged.
 _MIN_DRIFT_ROWS = 100
 
 
@@ -426,7 +426,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     def _calibration_scores(
         self, data: Any, holding: Holding, n_held: int, known: Known | None
     ) -> np.ndarray:
-        # Categories that occur only in the calibration rows are no surprise.
+        # Do not warn about categories that occur only in the calibration rows.
         with silenced(DataWarning):
             if n_held:
                 return self._unusual(_rows(data, holding.first_of_units(n_held)[0]))
@@ -724,11 +724,11 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Follow a slow drift: learn from the new rows that do not look like anomalies.
 
-        The first call is ``fit``. Later calls replace the oldest calibration scores by those of the
-        new rows, and the threshold follows its rule. A neighbor autoencoder scores new rows after
-        storing them, each left out, and a network scores them before the update. Flagged rows are
-        not used for training. With a ``FalseAlarmRate``, only rows flagged at a tenth of the rate
-        are left out, because most other flagged rows are normal.
+        The first call is ``fit``. Later calls add the scores of the new rows to the calibration and
+        remove as many old ones from 500 scores on. The threshold follows its rule. A neighbor
+        autoencoder scores new rows after storing them, each left out, and a network scores them
+        before the update. Flagged rows are not used for training. With a ``FalseAlarmRate``, only
+        rows flagged at a tenth of the rate are left out, because most others are normal.
 
         Parameters
         ----------
@@ -761,7 +761,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         scores = self._unusual(X)
         normal = np.flatnonzero(unlabelled & (scores <= self._limit()))
         if len(normal):
-            # A copy: the autoencoder may be the user's own.
+            # Use a copy, because the autoencoder may belong to the user.
             self.autoencoder_ = copy.deepcopy(self.autoencoder_).partial_fit(_rows(data, normal))
             preprocessor, reference = self.autoencoder_.preprocessor_, self._reference()
             if reference is not None and isinstance(preprocessor, TablePreprocessor):
@@ -868,7 +868,7 @@ def _renewed(calibration: Calibration, scores: np.ndarray) -> Calibration:
     old, new = calibration.scores, scores[:MAX_CALIBRATION_ROWS]
     room = max(len(old), _LEAST_CALIBRATION) - len(new)
     n_kept = min(max(room, 0), len(old))
-    # Mid-points of equal shares of the sorted scores: those kept are spread as all were.
+    # Mid-points of equal shares of the sorted scores keep the distribution.
     kept = ((np.arange(n_kept) + 0.5) * len(old) / max(n_kept, 1)).astype(np.intp)
     return Calibration.of(np.concatenate([old[kept], new]))
 

@@ -96,12 +96,12 @@ class AutoencoderTask(SaveMixin, BaseEstimator):  # type: ignore[misc]  # sklear
     def __latently_state__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name.endswith("_")}
 
-    #: What ``fit`` leaves behind, and the types that a model file must give it.
+    #: Fitted attributes, with their types in a model file.
     _fitted_types: ClassVar[dict[str, type | tuple[type, ...]]] = {
         "autoencoder_": BaseAutoencoder,
         "n_features_in_": int,
     }
-    #: The same of what only some fits leave behind.
+    #: Optional fitted attributes, with their types in a model file.
     _optional_types: ClassVar[dict[str, type | tuple[type, ...]]] = {
         "feature_names_in_": np.ndarray
     }

@@ -18,11 +18,11 @@ _DRIFT_LEVEL = 1e-4
 #: How far beyond the largest, in its distance from the median, new scores count as normal once
 #: they are as many as those of calibration.
 _GIVE = 0.05
-#: Relative difference of scores that is rounding: a row scores alone as in a batch, but for that.
+#: Relative difference of scores due to rounding, for example between batches of other sizes.
 _ROUNDING = 1e-6
 #: Largest score that a file may hold.
 _MOST = 1e100
-#: Fewer rows say nothing of a distribution.
+#: Smallest number of rows for a test of the distribution.
 _MIN_DRIFT_ROWS = 20
 
 
@@ -161,7 +161,7 @@ class Calibration:
                 f"The false alarm rate must lie between 0 and 1, got {rate}. Try 0.01."
             )
         n = len(self.scores)
-        # A hair more than the product: 0.07 * 100 is 7.000000000000001, 0.29 * 100 28.999...96.
+        # Add a tolerance: 0.07 * 100 is 7.000000000000001, 0.29 * 100 is 28.999...96.
         n_above = math.floor(rate * (n + 1) * (1 + 1e-12)) - 1
         if n_above < 0:
             raise DataError(
@@ -190,12 +190,12 @@ class Calibration:
         return low + self.slack, high + self.slack
 
     def tamed(self, scores: np.ndarray) -> np.ndarray:
-        """Return new scores as far as they may count as normal ones.
+        """Return new scores, clipped slightly above the largest calibration score.
 
-        To leave out those beyond all others would wear the tail away, to take them as they are
-        would let anomalies stretch it. They count as a little more than the largest, the less the
-        fewer they are among the calibration scores: a slow drift is followed, a handful of
-        anomalies is not.
+        Removing scores above the largest would shorten the tail, and keeping them would let
+        anomalies extend it. The margin above the largest grows with the number of new scores
+        relative to the calibration scores. So the scores follow a slow drift, but not a few
+        anomalies.
 
         Parameters
         ----------
@@ -238,7 +238,7 @@ class Calibration:
 
 def _n_needed(rate: float) -> int:
     """Return how many calibration scores resolve a rate."""
-    # A hair less: 1 / (1 / 49) is 49.00000000000001.
+    # Subtract a tolerance: 1 / (1 / 49) is 49.00000000000001.
     return math.ceil((1 - 1e-12) / rate) - 1
 
 
@@ -312,7 +312,7 @@ class RunningCalibration:
     def __init__(self, scores: np.ndarray, capacity: int) -> None:
         start = np.sort(scores)
         if len(start) > capacity:
-            # Mid-points of equal shares: the selection is spread as the whole.
+            # Mid-points of equal shares keep the distribution.
             places = (np.arange(capacity) + 0.5) * len(start) / capacity
             start = start[places.astype(np.intp)]
         self._ring = np.random.default_rng(0).permutation(start)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-#: Scores that are kept, and how many of the largest are known by their place.
+#: Number of scores kept, and number of the largest scores kept with their place.
 _MOST, _N_WORST = 1 << 20, 5
 
 

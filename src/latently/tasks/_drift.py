@@ -35,7 +35,7 @@ _SCORE_CUTS = 2_000
 #: Rows of a memory whose scores, each left out, are worth one independent score; and scores of an
 #: older model file that are.
 _ROWS_A_SCORE, _MIN_SCORES = 2, 20
-#: A gap on one side so many times that on the other is a shift; else the spread has changed.
+#: Smallest ratio of the gaps on both sides of a shift. Otherwise the spread has changed.
 _ONE_SIDED = 2.0
 #: Smallest p-value that is reported.
 _LEAST = 1e-300
@@ -351,7 +351,7 @@ def _numbers(
     n_values = len(np.unique(cuts)) - 1
     if n_values > _FEW_VALUES or first.n < _ROWS_A_VALUE * n_values:
         return found
-    # The gap of a distribution is blunt for a few values, of which one may be rare.
+    # The gap of two distributions has little power for a few values, of which one may be rare.
     p_values = _p_of_shares(first.cells, first.n, first.n_units / max(first.n, 1),
                             second.cells, second.n, second.n_units / max(second.n, 1))  # fmt: skip
     p_value = min(found.p_value, float(p_values.min()) * (n_values + 2))

@@ -21,9 +21,9 @@ from latently.schema import Container, Rounding
 from latently.tasks._phases import Phase, cycles_of, outside_phases, phases_of
 from latently.tasks._repair import Repaired, Repairs
 
-#: What is told of each reason.
+#: Fields of each reason.
 _TOLD = ("column", "part", "got", "expected", "low", "high")
-#: Ends of a range are compared with a share of themselves to spare, for rounding.
+#: Relative tolerance of the ends of a range, for rounding.
 _SLACK = 1e-9
 #: Patches along the shorter side of an image.
 _PATCHES = 8

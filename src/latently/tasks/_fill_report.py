@@ -16,9 +16,9 @@ from latently.exceptions import DataError
 from latently.nn import Cells, prediction_error
 from latently.schema import Container
 
-#: Rows on which an autoencoder that holds out no cells is judged, and the share of cells hidden.
+#: Rows used to evaluate an autoencoder that holds out no cells, and the fraction of hidden cells.
 _JUDGED_ROWS, _HIDDEN = 1_000, 0.1
-#: Columns named as those that a column leans on.
+#: Largest number of influential columns reported per column.
 _N_LEANED_ON = 3
 _DAY = 86_400.0
 

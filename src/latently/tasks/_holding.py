@@ -12,7 +12,7 @@ from latently.preprocessing import canonical_order
 
 #: Scores that calibration keeps: enough to resolve one false alarm in twenty thousand.
 MAX_CALIBRATION_ROWS = 20_000
-#: Share of the rows that calibrate a network which must not have been trained on them.
+#: Fraction of the rows held out to calibrate a network.
 _CALIBRATION_SHARE = 0.2
 #: Up to so many rows a memory is calibrated by folds: scaling and ranks know each of its rows.
 _MAX_CROSS_FITTED, _N_FOLDS = 500, 5

@@ -14,7 +14,7 @@ from latently.nn import Cells
 from latently.tasks._repair import Repaired, Repairs, cycle_elements, turn
 
 Unit = Literal["hour", "weekday", "month"]
-#: What a cycle is called, by its seconds.
+#: Names of the cycles by their length in seconds.
 _UNITS: dict[float, Unit] = {
     86_400.0: "hour",
     7 * 86_400.0: "weekday",

@@ -22,13 +22,13 @@ from latently.preprocessing import (
 
 Level = str | int | float | bool
 
-#: Rows that are summarised; more are drawn by their content.
+#: Largest number of rows summarised. Of more rows, a sample is drawn by their content.
 _MAX_ROWS = 50_000
 #: Cuts of a column of numbers, at least and at most, and of all columns together.
 _MIN_CUTS, _MAX_CUTS, _ALL_CUTS = 18, 258, 200_000
 #: Levels of a column of categories that are kept, the most frequent first.
 _MAX_LEVELS = 200
-#: Relative difference of numbers that is rounding, such as that of single precision.
+#: Relative difference of numbers due to rounding, such as in single precision.
 _ROUNDING = 1e-6
 #: Largest sum of numbers, and number of rows.
 _LARGEST, _MOST_ROWS = 1e300, 2**53

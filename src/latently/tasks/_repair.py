@@ -17,15 +17,15 @@ from latently.exceptions import DataError
 from latently.nn import Cells, ConditionalGaussian, Rows, spread
 from latently.tasks._scores import is_positive
 
-#: Rows that it is learnt from.
+#: Largest number of training rows.
 _MAX_ROWS = 20_000
-#: Widest encoded row whose covariance is kept whole.
+#: Largest width of encoded rows with a full covariance.
 _MAX_WIDTH = 1_024
 #: Share of the training rows outside what is called expected.
 _OUTSIDE = 0.05
 #: Least spread of an element, and what is added to shrunk variances: no element is certain.
 _LEAST_SPREAD, _RIDGE = 1e-2, 1e-6
-#: Skewness from which on a number is straightened.
+#: Smallest skewness of numbers that are transformed.
 _SKEWED = 1.0
 #: Largest number that a file may hold.
 _MOST = 1e15

@@ -18,7 +18,7 @@ from latently.estimators import (
 )
 from latently.exceptions import DataError, ParameterError
 
-#: Widest encoded row whose residuals are decorrelated; beyond it each element stands alone.
+#: Largest width of rows with a full covariance. Wider rows use only its diagonal.
 _MAX_CORRELATED_WIDTH = 1_024
 #: Rows from which the covariance of residuals is estimated.
 _MAX_COVARIANCE_ROWS = 20_000

@@ -17,7 +17,7 @@ from latently.tasks._thresholds import Evidence
 if TYPE_CHECKING:
     from latently.tasks._anomaly import AnomalyDetector
 
-#: The cut is chosen anew after this share of the window has passed.
+#: Fraction of the window after which the threshold is updated.
 _RENEWED = 0.1
 
 
