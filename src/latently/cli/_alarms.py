@@ -1,4 +1,4 @@
-"""Options that say which rows are flagged."""
+"""Options that choose which rows are flagged."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def chosen_rule(
     per: PeriodName | None = None,
     time: str | None = None,
 ) -> Any:
-    """Return the rule that the options ask for; None where they ask for none.
+    """Return the threshold rule of the options, or None if none is given.
 
     Parameters
     ----------

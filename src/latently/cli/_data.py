@@ -97,16 +97,16 @@ def spec_of(model: Any) -> TableSpec | None:
 
 
 class Rows(NamedTuple):
-    """Rows for a model, and what is carried along beside them.
+    """Rows for a model, and their ids, images and columns set apart.
 
     Attributes
     ----------
     values : pyarrow.Table, TableDataset, ndarray or list of ndarray
-        What the model sees; a list of images where each has its own size.
+        Input of the model. Images of different sizes are a list.
     ids : pyarrow.Table or None
-        Columns to put in front of every output: those asked for, or the names of the images.
+        Columns to put in front of every output: the id columns, or the names of the images.
     folder : ImageFolder or None
-        The images as they were read, with what is known of their files.
+        The images as they were read, with the properties of their files.
     colors : pyarrow.ChunkedArray or None
         The column that colours a picture.
     times : pyarrow.ChunkedArray or None
@@ -158,7 +158,7 @@ def together(pieces: Sequence[Rows]) -> Rows:
 def read_rows(
     source: Source, size: tuple[int, int] | None = None, options: TextOptions | None = None
 ) -> Rows:
-    """Read data as they are, a sample of a table too large; id columns are in both parts."""
+    """Read data unchanged, or a sample of a table too large. Both parts have the id columns."""
     from latently.io import TableDataset
     from latently.io._read import holds_tables, read_with
 
@@ -194,7 +194,7 @@ def open_large(source: Source, options: TextOptions) -> TableDataset | None:
 
 
 def _is_small_file(source: Source) -> bool:
-    """Say whether a single file is no table, or a text that is better read at once."""
+    """Return True if a single file is no table, or a text file to read at once."""
     from pathlib import Path
 
     from latently.io._bytes import DEFAULT_MAX_BYTES
@@ -211,7 +211,7 @@ def _is_small_file(source: Source) -> bool:
 
 
 def is_image_folder(source: Source) -> bool:
-    """Say whether the data are images in a folder."""
+    """Return True if the data are images in a folder."""
     from latently.io._bytes import is_folder
     from latently.io._read import holds_tables
 
@@ -295,7 +295,7 @@ def read_training_rows(
     streams: bool = False,
     like: TableSpec | None = None,
 ) -> Rows:
-    """Read data; leave out columns that the model shall not see, and set some of them apart.
+    """Read data without the columns left out of the model, some of which are set apart.
 
     ``beside`` is a column, or None, for each option that names one. A table too large for memory
     is a dataset where the caller ``streams``, else a sample of it. Columns are read as those of
@@ -324,7 +324,7 @@ def read_training_rows(
 
 
 def array_kind(rows: Rows, source: Source) -> str:
-    """Return ``kind`` of what is fitted to some rows: "images" for those of a folder."""
+    """Return the kind of model to fit to some rows: "images" for rows of a folder."""
     import numpy as np
 
     from latently.exceptions import DataError, ParameterError
@@ -348,7 +348,7 @@ def array_kind(rows: Rows, source: Source) -> str:
 
 
 def _column(table: pa.Table | TableDataset, name: str, option: str) -> np.ndarray:
-    """Return a column that an option names; of a table on disk, a number for each of its values."""
+    """Return the column named by an option, with values encoded as numbers for a table on disk."""
     import numpy as np
     import pyarrow as pa
 
@@ -418,7 +418,7 @@ def names_of_fit(model: Any) -> tuple[str, ...] | None:
 
 
 def select(table: pa.Table, names: Sequence[str], option: str) -> pa.Table:
-    """Return some columns; refuse names that the table does not have."""
+    """Return some columns, and raise an error for unknown names."""
     from latently.exceptions import ParameterError
 
     unknown = [name for name in names if name not in table.column_names]

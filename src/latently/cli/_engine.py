@@ -17,7 +17,7 @@ _PANEL = "Where to compute"
 
 
 class EngineName(StrEnum):
-    """Engines that have a name; torchrun's is found by itself."""
+    """Engines with a name. The engine of torchrun is detected automatically."""
 
     local = "local"
     ray = "ray"
@@ -122,7 +122,7 @@ def is_partitioned(source: Source, output: str, engine: EngineName, resume: bool
 def answer_files(
     predictor: BatchPredictor, source: Source, output: str, engine: Any, resume: bool
 ) -> int:
-    """Answer about each file of DATA in a file of its own; return how many rows were flagged."""
+    """Write one output file per file of DATA, and return the number of flagged rows."""
     import sys
 
     from latently.io import TableDataset
@@ -138,7 +138,7 @@ def answer_files(
 
 
 def refuse_with_folder(**options: Any) -> None:
-    """Raise ParameterError if options are given that answers in a folder do not know."""
+    """Raise ParameterError if options are given that do not apply to output in a folder."""
     from latently.exceptions import ParameterError
 
     for name, value in options.items():

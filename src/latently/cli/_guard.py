@@ -22,7 +22,7 @@ from latently.cli._streams import mute_stdout
 
 BUG, USAGE, DATA, MODEL_FILE, RESOURCES, MISSING_EXTRA = 1, 2, 3, 4, 5, 6
 HUNG_UP, INTERRUPTED, TERMINATED, BROKEN_PIPE = 129, 130, 143, 141
-#: Signals that end a command as Ctrl-C does, and their exit codes; Windows has no SIGHUP.
+#: Signals that end a command as Ctrl-C does, and their exit codes. Windows has no SIGHUP.
 _ENDING = {"SIGTERM": TERMINATED, "SIGHUP": HUNG_UP}
 
 #: Pools of threads with one thread less than processors, and threads started besides them.
@@ -39,7 +39,7 @@ def guarded(command: Callable[..., None], *, in_several: bool = False) -> Callab
     command : callable
         A command of the application.
     in_several : bool, default=False
-        Whether processes of torchrun may do it together; of these, only the first has words.
+        True allows several processes of torchrun, of which only the first writes messages.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def _check_alone(name: str, in_several: bool) -> None:
 
 
 def say(message: str) -> None:
-    """Write words for a person, to stderr; of several workers, the first does."""
+    """Write a message to stderr, from the first of several workers only."""
     if launched_rank() == 0:
         typer.echo(message, err=True)
 
@@ -151,7 +151,7 @@ def _signals() -> Iterator[list[int]]:
 
 @contextlib.contextmanager
 def _plain_warnings() -> Iterator[None]:
-    """Show each warning once, as one line without a source; hide those meant for programmers."""
+    """Show each warning once, in one line without its source, and hide those for programmers."""
     shown: set[str] = set()
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -208,7 +208,7 @@ def exit_code(error: BaseException) -> int:
     Parameters
     ----------
     error : BaseException
-        What a command raised.
+        Exception raised by a command.
 
     Returns
     -------

@@ -71,7 +71,7 @@ def matched_pieces(dataset: TableDataset, model: Any, source: Source) -> Iterato
 
 
 def known_columns(dataset: TableDataset, model: Any, source: Source) -> TableDataset:
-    """Return the model's columns of a dataset; for a model of arrays, all that are no ids."""
+    """Return the model's columns of a dataset, or all except ids for a model of arrays."""
     fitted = names_of_fit(model)
     if fitted is None:
         names = shown_names(dataset.column_names)

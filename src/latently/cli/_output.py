@@ -25,7 +25,7 @@ class Target(NamedTuple):
 
     @property
     def format_name(self) -> str:
-        """The format asked for, the one that the name says, or images where it says none."""
+        """The requested format, or the format of the file's suffix, or images without a suffix."""
         from pathlib import Path
 
         from latently.io._formats import find_format
@@ -80,7 +80,7 @@ def check_model_path(path: str, overwrite: bool) -> None:
 
 
 def answers_images(model: Any) -> bool:
-    """Say whether the model's rows are images."""
+    """Return True if the model's rows are images."""
     return hasattr(autoencoder_of(model).preprocessor_.spec, "axes")
 
 
@@ -101,7 +101,7 @@ def check_picture(path: str | None, overwrite: bool) -> None:
 
 
 def write_picture(figure: Figure, path: str, overwrite: bool) -> None:
-    """Write a figure in the format that the file's name says."""
+    """Write a figure in the format of the file's suffix."""
     from pathlib import Path
 
     from latently.io._atomic import atomic_path
@@ -162,7 +162,7 @@ def write_text(text: str) -> None:
 
 
 def write_json(document: dict[str, Any]) -> None:
-    """Write one JSON document to stdout; numbers that JSON lacks are null."""
+    """Write one JSON document to stdout, with null for NaN and infinities."""
     write_text(json.dumps(_as_json(document), indent=2, default=str, allow_nan=False))
 
 
@@ -182,7 +182,7 @@ def _as_json(value: Any) -> Any:
 
 
 def announce(target: Target, what: str) -> None:
-    """Say where the answer went, unless it is stdout."""
+    """Report the path of the output, unless it is stdout."""
     if target.path != "-":
         say(f"wrote {what} to {target.path}")
 
@@ -252,7 +252,7 @@ def _as_read(stack: Any, given: Any, spec: Any) -> Any:
 
 
 def _for_png(stack: Any, spec: Any) -> Any:
-    """Return channels last and decimals from 0 to 1; whole numbers of 8 bits stay as they are."""
+    """Return images with channels last, as floats from 0 to 1 or as unchanged integers."""
     import numpy as np
 
     if isinstance(stack, list):

@@ -67,7 +67,7 @@ def _occupy(number: int, flags: int) -> None:
 
 
 def _rewrapped(stream: TextIO | None, number: int, kind: Callable[..., io.FileIO]) -> TextIO:
-    """Return a text stream whose buffer is written whole, whatever PYTHONUNBUFFERED says."""
+    """Return a text stream that writes its buffer completely, even with PYTHONUNBUFFERED."""
     if stream is not None and os.name == "nt":
         return stream  # consoles of Windows are no files
     if stream is not None:
@@ -82,7 +82,7 @@ def _rewrapped(stream: TextIO | None, number: int, kind: Callable[..., io.FileIO
 
 
 def lost_reader() -> bool:
-    """Return True if whoever read standard output has stopped to."""
+    """Return True if the reader of standard output has closed it."""
     return _STDOUT in _BROKEN
 
 

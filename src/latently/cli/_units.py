@@ -1,4 +1,4 @@
-"""Times and sizes as people write them."""
+"""Conversion of durations and sizes with units."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SIZE = re.compile(r"([0-9.]+)\s*([kmgt]?i?)b?", re.IGNORECASE)
 
 
 def seconds_of(text: str | None) -> float | None:
-    """Return the seconds of 90s, 5m, 2h or 1d; a bare number is seconds."""
+    """Return the seconds of 90s, 5m, 2h or 1d. A number without a unit is seconds."""
     from latently.exceptions import ParameterError
 
     if text is None:
@@ -27,7 +27,7 @@ def seconds_of(text: str | None) -> float | None:
 
 
 def bytes_of(text: str | None) -> float | None:
-    """Return the bytes of 500MB or 4GiB; a bare number is bytes."""
+    """Return the bytes of 500MB or 4GiB. A number without a unit is bytes."""
     from latently.exceptions import ParameterError
 
     if text is None:

@@ -31,7 +31,7 @@ def compare(
     format: options.InputFormat = None,
     json: options.Json = False,
 ) -> None:
-    """Say how like the real rows synthetic ones are, and whether they give any away."""
+    """Measure the fidelity and privacy of synthetic rows against real rows."""
     from latently.inspection import compare as find
     from latently.schema import table_spec_of
 
@@ -41,7 +41,7 @@ def compare(
     like = table_spec_of(first) if hasattr(first, "column_names") else None
 
     def rows_of(path: str) -> Any:
-        """Read other rows; columns to leave out may be absent there, as ids of samples are."""
+        """Read other rows. Columns to leave out may be absent, such as ids in synthetic rows."""
         rows = read_training_rows(source._replace(path=path, ids=None), None, like=like).values
         aside = {*(ids or ()), *(ignore or ())}.intersection(getattr(rows, "column_names", ()))
         return rows.drop_columns(list(aside)) if aside else rows

@@ -17,7 +17,7 @@ def demo(
     ] = "demo-output",
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Show the main jobs on made-up and built-in data; needs no download."""
+    """Show the main jobs on synthetic and built-in data, without a download."""
     from latently.io._atomic import check_output
     from latently.report import render_demo, run_demo
 

@@ -28,7 +28,7 @@ def denoise(
     skip_bad: options.SkipBad = False,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Take noise off rows or images; best with a model of `fit --kind denoising` or `unet`."""
+    """Remove noise from rows or images, best with a model of `fit --kind denoising` or `unet`."""
     from latently.persistence import load
     from latently.tasks import AutoencoderDenoiser
 

@@ -48,7 +48,7 @@ def drift(
 ) -> None:
     """Compare the columns and anomaly scores of DATA with those of the rows of the fit.
 
-    Lists what drifted: the kind of change, its size and its p-value. `latently score --fail-on
+    Lists each drift with the kind of change, its size and its p-value. `latently score --fail-on
     drift` fails a nightly job.
     """
     from latently.exceptions import ParameterError

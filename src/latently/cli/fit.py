@@ -158,7 +158,7 @@ def fit(
     """Train a model on DATA and write it to one file.
 
     A table larger than memory stays on disk and is read in every pass. A first Ctrl-C ends the
-    training and keeps the best weights; with --resume, the same command goes on from there.
+    training and keeps the best weights. With --resume, the same command continues from there.
     Processes of torchrun train one model together: torchrun --nproc-per-node 2 -m latently fit ...
     """
     from latently.inspection import inspect

@@ -136,7 +136,7 @@ def impute(
     ray_address: engines.Address = None,
     resume: engines.Resume = False,
 ) -> None:
-    """Fill missing cells; all others stay as they are.
+    """Fill missing cells and leave all others unchanged.
 
     Without MODEL an imputer learns from DATA itself. Parquet files are filled piece by piece, so
     that they may be larger than memory. With MODEL, -o FOLDER/ gets a file for each table of a
@@ -282,7 +282,7 @@ def _unnamed(table: pa.Table, ids: Any) -> pa.Table:
 
 
 def _stream_of(seed: int) -> np.random.RandomState:
-    """Return a source of chance that goes on from piece to piece."""
+    """Return a generator that continues from piece to piece."""
     import numpy as np
 
     return np.random.RandomState(seed)
@@ -303,7 +303,7 @@ def _value(text: str) -> float | str:
 def _fill(
     pieces: Any, imputer: Any, source: Source, target: Target, wanted: Wanted, verbose: bool
 ) -> int:
-    """Fill piece by piece, write as many; return how many cells were missing."""
+    """Fill and write the data in pieces, and return the number of missing cells."""
     from latently.io._prefetch import prefetched
     from latently.io._progress import watched
 

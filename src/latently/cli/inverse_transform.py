@@ -37,7 +37,7 @@ def inverse_transform(
 
 
 def _code_matrix(rows: Rows, autoencoder: Any, path: str) -> Any:
-    """Pick the columns that `transform` names; an array is taken as it is."""
+    """Select the columns named by `transform`. An array is returned unchanged."""
     from latently.exceptions import DataError
 
     if not rows.is_table:

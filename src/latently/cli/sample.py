@@ -20,7 +20,7 @@ def sample(
     support: options.Support = options.SupportName.column,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Generate new rows; best with a model of `fit --kind variational`."""
+    """Generate new rows, best with a model of `fit --kind variational`."""
     from latently.exceptions import ModelFileError
     from latently.persistence import load
 

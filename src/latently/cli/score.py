@@ -162,7 +162,7 @@ def _fail_on(fail_on: FailOn | None, n_anomalies: int, tally: DriftTally | None 
 def _predictor(
     model: str, rule: Any, ids: Any, per_feature: bool, fail_on: FailOn | None
 ) -> BatchPredictor:
-    """Return what is asked about each file, which must not depend on the others."""
+    """Return the request for each file, which must not depend on other files."""
     from latently.exceptions import ParameterError
     from latently.persistence import BatchPredictor, load
 
@@ -274,7 +274,7 @@ def _score_large(
     per_feature: bool,
     writes: bool,
 ) -> Scored:
-    """Score a table that does not fit into memory; what is told of its rows does."""
+    """Score a table that does not fit into memory. The results of its rows must fit."""
     import pyarrow as pa
 
     from latently.tasks import Digest, judge
@@ -326,7 +326,7 @@ def _ranks(places: list[int]) -> list[int]:
 
 
 def cut_of(model: Any, X: Any, rule: Any) -> float | None:
-    """Return the score that flags begin at: a rule's, or the detector's own; None for none."""
+    """Return the threshold of a rule or of the detector, or None if there is none."""
     from latently.tasks import unusual
 
     if hasattr(model, "calibration_"):
@@ -418,7 +418,7 @@ def follows(
 
 
 def follow(model: Any, source: Source, rule: Any, tally: DriftTally | None) -> int:
-    """Score delimited text from standard input as it comes; return how many rows were flagged."""
+    """Score delimited text from standard input as it arrives, and return the number of flags."""
     from latently.exceptions import ParameterError
     from latently.io._bytes import standard_input
     from latently.io.text._csv import stream_with

@@ -1,4 +1,4 @@
-"""Tables that are to be compared, in the same columns and types."""
+"""Alignment of tables to the same columns and types before they are compared."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from latently.schema import arrow_table, plain
 
 Tables = dict[str, Input]
 
-#: Kinds between which cells are converted where every one of them has a counterpart.
+#: Pairs of kinds between which cells are converted if every value has a counterpart.
 _CONVERTED = {
     ("number", "boolean"), ("number", "text"), ("boolean", "number"), ("boolean", "text"),
     ("text", "number"), ("time", "text"),
@@ -27,19 +27,19 @@ _CONVERTED = {
 
 
 def read_alike(given: Mapping[str, Any], min_rows: int) -> Tables:
-    """Judge tables, and bring the others to the columns and types of the first.
+    """Validate tables and convert all others to the columns and types of the first.
 
     Parameters
     ----------
     given : mapping of str to array-like, DataFrame or Table
-        The tables by the names that messages call them.
+        Tables by the names used in error messages.
     min_rows : int
-        Fewest rows of each.
+        Smallest number of rows of each table.
 
     Returns
     -------
     dict of str to ndarray or narwhals.DataFrame
-        All of one sort, with the same columns in the same order.
+        Either all arrays or all frames, with the same columns in the same order.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def _read(name: str, rows: Any, min_rows: int) -> Input:
 
 @contextmanager
 def _named(name: str) -> Iterator[None]:
-    """Put the name of a table before an error about its rows."""
+    """Prepend the name of a table to errors about its rows."""
     try:
         yield
     except DataError as error:
@@ -99,7 +99,7 @@ def _named(name: str) -> Iterator[None]:
 
 
 def _as_array(name: str, rows: Any) -> np.ndarray:
-    """Return a frame of numbers as an array, for it stands beside one."""
+    """Return a frame of numbers as an array, to compare it with an array."""
     table = arrow_table(rows)
     wrong = [n for n in table.column_names if _kind(table[n]) not in ("number", "boolean", "none")]
     if wrong:
@@ -161,7 +161,7 @@ def _check_names(first: str, model: pa.Table, name: str, table: pa.Table) -> Non
 
 
 def _common_type(column: str, tables: Mapping[str, pa.Table]) -> pa.DataType | None:
-    """Return the type that a column is brought to in all tables; None leaves it as it is."""
+    """Return the common type of a column in all tables, or None if no conversion is needed."""
     columns = [table[column] for table in tables.values()]
     kinds = [_kind(one) for one in columns]
     held = next((one for one, kind in zip(columns, kinds, strict=True) if kind != "none"), None)
@@ -176,7 +176,7 @@ def _common_type(column: str, tables: Mapping[str, pa.Table]) -> pa.DataType | N
 
 
 def _finest(types: list[pa.DataType]) -> pa.DataType:
-    """Return the type of times that holds those of all tables, in the zone of the first."""
+    """Return the finest time type of all tables, in the time zone of the first."""
     zone = getattr(types[0], "tz", None)
     if len({str(kind) for kind in types}) > 1:
         types = [pa.timestamp("s") if pa.types.is_date(kind) else kind for kind in types]
@@ -196,7 +196,7 @@ def _converted(
     first: str,
     model: pa.ChunkedArray,
 ) -> pa.ChunkedArray:
-    """Return a column in a common type; refuse one of another kind of values."""
+    """Convert a column to a common type, and raise an error for another kind of values."""
     if wanted is None or cells.type == wanted:
         return cells
     kind, other = _kind(cells), _kind(pa.chunked_array([pa.nulls(0, wanted)]), empty=True)
@@ -241,7 +241,7 @@ def _on_clock(
 
 
 def _cast(cells: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
-    """Convert cells; raise ArrowInvalid where one would change."""
+    """Convert cells to a type, and raise ArrowInvalid if a value would change."""
     from_text = pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type)
     if pa.types.is_boolean(wanted) and not pa.types.is_boolean(cells.type) and not from_text:
         numbers = cells.cast(pa.float64())

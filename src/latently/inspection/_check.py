@@ -19,39 +19,39 @@ from latently.inspection._elements import Elements, elements_of
 
 Severity = Literal["bad", "warning"]
 
-#: Validation over training loss, less what no model could avoid, from which a gap is named, and
-#: from which it is bad.
+#: Ratio of validation to training loss, both less the irreducible loss, from which a gap is
+#: reported as a warning, and from which it is bad.
 _GAP, _WIDE_GAP = 1.5, 3.0
-#: Errors from these shares of a PCA's and of the mean's on are not worth a network.
+#: Errors relative to a PCA and to the mean from which a network has no benefit.
 _OF_PCA, _OF_MEAN = 1.02, 0.95
-#: A column whose error stays above this share of its variance was not learnt.
+#: A column with an error above this fraction of its variance was not learnt.
 _NOT_LEARNT = 0.9
-#: Correlation of columns that say the same.
+#: Correlation from which columns are duplicates.
 _COPY = 0.99999
-#: A shift is named from so many standard deviations of the column, and of the mean's error on.
+#: Smallest reported shift, in standard deviations of the column and in standard errors.
 _SHIFT, _SURE = 0.3, 5.0
 _SCALE = 1.5
-#: Nats below which a component of a variational code carries nothing, and shares of such ones.
+#: KL in nats below which a variational component is inactive, and the limits on their fraction.
 _NO_NATS, _MANY, _MOST = 0.01, 0.2, 0.8
 _MIN_ROWS = 20
 _N_NAMED = 5
 
 
 class Finding(NamedTuple):
-    """One thing that is wrong.
+    """One problem found by ``check``.
 
     Attributes
     ----------
     name : str
-        Which check found it: "overfit", "worse than PCA", "drift" and so on.
+        Name of the check: "overfit", "worse than PCA", "drift" and so on.
     severity : {"bad", "warning"}
-        "bad" makes answers doubtful.
+        "bad" if results of the model are unreliable.
     what : str
-        In words.
+        Description of the problem.
     figure : float
-        How bad.
+        Value of the measure that exceeded its limit.
     advice : str
-        What to do.
+        Recommended action.
     """
 
     name: str
@@ -71,11 +71,11 @@ class Health(Tabular):
     Attributes
     ----------
     findings : tuple of Finding
-        The bad ones first.
+        Findings, those of severity "bad" first.
     n_rows : int
-        Rows looked at.
+        Number of rows checked.
     checked : tuple of str
-        What was looked for.
+        Names of the checks.
     """
 
     findings: tuple[Finding, ...]
@@ -125,7 +125,7 @@ class Health(Tabular):
 
 
 class _Case(NamedTuple):
-    """A model beside rows, as the checks look at it."""
+    """A model and the rows, residuals and codes that the checks use."""
 
     model: BaseAutoencoder
     rows: np.ndarray  # encoded
@@ -144,21 +144,21 @@ class _Case(NamedTuple):
 def check(model: Any, X: Any) -> Health:
     """Check an autoencoder for common problems.
 
-    Looked for: overfitting, a PCA or the mean being as good, dead and collapsed latents, posterior
-    collapse, columns that were not learnt, columns that copy each other, fewer rows than a batch,
-    training that was cut short, and drift of these rows against those of ``fit``.
+    The checks look for overfitting, a PCA or the mean that is as good, dead and collapsed
+    latents, posterior collapse, columns that were not learnt, duplicate columns, fewer rows than
+    a batch, training that was cut short, and drift relative to the training rows.
 
     Parameters
     ----------
     model : autoencoder or task
         Fitted.
     X : array-like, DataFrame, Table or image stack
-        Rows with the columns of ``fit``, 20 at least: those of ``fit``, or new ones.
+        At least 20 rows with the columns of ``fit``, either training rows or new rows.
 
     Returns
     -------
     Health
-        Findings: what, how bad, what to do; printed, a line each.
+        Findings, each with its severity, description and advice. ``print`` shows one per line.
 
     Raises
     ------
@@ -271,7 +271,7 @@ def _posterior(case: _Case) -> Iterator[Finding]:
     if not tags_of(case.model).has_posterior:
         return
     variance = case.codes.var(0)
-    # What the moving mean adds to the KL, on the mean over rows; a component without it is blind.
+    # KL due to variation of the posterior mean. Without it, a component ignores its input.
     lost = 0.5 * variance < _NO_NATS
     share = float(lost.mean())
     if share > _MANY:
@@ -357,7 +357,7 @@ def _drift(case: _Case) -> Iterator[Finding]:
         return
     numbers = _numbers(case)
     keeps_means = tags_of(case.model).keeps_means
-    # Others keep no mean of their rows; numbers have mean zero in any model.
+    # Other elements store no mean of their training rows. Numbers have mean zero in any model.
     known = case.model.module_.center.double().cpu().numpy() if keeps_means else 0.0 * numbers
     rows = case.rows if case.seen is None else np.where(case.seen, case.rows, np.nan)
     count = np.maximum((~np.isnan(rows)).sum(0), 1)

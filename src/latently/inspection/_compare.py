@@ -21,16 +21,16 @@ from latently.exceptions import DataError, DataWarning
 from latently.inspection._alike import given_cells, read_alike
 from latently.preprocessing import MAX_CATEGORIES, TablePreprocessor
 
-#: Rows of each side that a judge is trained on, and that distances are taken between.
+#: Largest number of rows per table for the discriminator, and for distances.
 _JUDGED_ROWS, _NEAR_ROWS = 5_000, 4_000
-#: Share of the real rows' own nearest distances that counts as near.
+#: Quantile of the nearest distances of real rows below which a row is near.
 _NEAR = 0.05
-#: A squared distance below this, in deviations, is a copy.
+#: Squared distance, in standard deviations, below which a row is a copy.
 _COPY = 1e-9
 _N_FOLDS, _HOLDOUT, _MIN_ROWS = 3, 0.3, 10
-#: Fewest values of a target on each side: the R2 of one value is undefined.
+#: Smallest number of target values per table, because the R2 of one value is undefined.
 _MIN_TARGETS = 2
-#: An AUROC so far below 0.5 is no chance.
+#: Distance of an AUROC below 0.5 that is not due to chance.
 _CLEARLY_BELOW = 0.1
 
 
@@ -81,14 +81,14 @@ class Privacy:
     Attributes
     ----------
     copies : float
-        Share of synthetic rows that equal a real one.
+        Fraction of synthetic rows equal to a real row.
     nearest : float
         Median distance to the nearest real row, in standard deviations.
     usual : float
-        The same for rows that ``real`` does not hold (the holdout), or from real row to real row.
+        The same for the holdout or, without one, from each real row to the other real rows.
     too_near : float
-        Share of synthetic rows that are nearer to a real row than 95 % of those are; about 0.05
-        where nothing is given away.
+        Fraction of synthetic rows nearer to a real row than the 5 % quantile of the usual
+        distances. It is about 0.05 if no real rows leak.
     """
 
     copies: float
@@ -104,18 +104,18 @@ class Comparison(Answer):
     Attributes
     ----------
     columns : tuple of ColumnComparison
-        One a column, the most different first.
+        One entry per column, the most different first.
     dependence : float
-        Mean difference of the correlations between columns, 0 to 1; of a category the element
-        that correlates most counts.
+        Mean difference of the correlations between columns, from 0 to 1. For a categorical
+        column, the category with the strongest correlation is used.
     discriminator : float
-        AUROC of a model that tells synthetic rows from real ones, those of the holdout if there
-        is one: 0.5 where it cannot, 1 where it always can. Clearly below 0.5, synthetic rows repeat
-        the real ones: a row's twin in the training folds has the other label.
+        AUROC of a classifier of synthetic against real rows (the holdout, if given). 0.5 is
+        chance, 1 a perfect separation. A value clearly below 0.5 indicates synthetic rows that
+        repeat real rows, because the twin of a row in the training folds has the other label.
     privacy : Privacy
         Distances to the nearest real row.
     utility : Utility or None
-        Train on synthetic, test on real; None without a target.
+        Scores of models trained on synthetic and tested on real rows. None without a target.
     n_real, n_synthetic : int
         Rows compared.
     """
@@ -178,7 +178,7 @@ class Comparison(Answer):
         return "\n".join(lines)
 
     def _meaning(self) -> str:
-        """Return how to read the AUROC of the discriminator."""
+        """Return the interpretation of the AUROC of the discriminator."""
         if self.discriminator >= 0.5 - _CLEARLY_BELOW:
             return "0.5 is best"
         return (
@@ -188,9 +188,9 @@ class Comparison(Answer):
 
 
 class _Encoded(NamedTuple):
-    """Rows in standard deviations, NaN where missing, and where each column lies.
+    """Rows in standard deviations, with NaN for missing cells, and the place of each column.
 
-    ``given`` says which cells hold a value, in the order of ``columns``.
+    ``given`` is True for cells that hold a value, in the order of ``columns``.
     """
 
     values: np.ndarray
@@ -213,26 +213,26 @@ def compare(
     target: str | int | None = None,
     random_state: int = 0,
 ) -> Comparison:
-    """Hold synthetic rows against the real ones that they imitate.
+    """Compare synthetic rows with the real rows that they imitate.
 
     Parameters
     ----------
     real : array-like, DataFrame or Table
-        The rows that a generator was fitted to.
+        Training rows of the generator.
     synthetic : like real
-        What it made up, in the same columns.
+        Generated rows with the same columns.
     holdout : like real or None, default=None
-        Real rows that the generator did not see: the discriminator, privacy and utility are judged
-        by them. Without them real rows are held against each other.
+        Held-out real rows, used for the discriminator, privacy and utility. If None, these
+        measures use ``real`` itself.
     target : str, int or None, default=None
-        A column, by name or place, that models trained on either table shall predict.
+        Name or position of the column that models trained on either table predict.
     random_state : int, default=0
         Seed of subsamples and models.
 
     Returns
     -------
     Comparison
-        Figures; ``print`` shows them in a few lines.
+        Measures of fidelity, privacy and utility. ``print`` shows a short summary.
 
     Raises
     ------
@@ -304,7 +304,7 @@ def _encoded(tables: dict[str, Input]) -> tuple[TablePreprocessor, dict[str, _En
 
 
 def _mark_missing(rows: _Encoded, observed: np.ndarray | None, empty: np.ndarray) -> None:
-    """Put NaN where a cell is missing; of columns without values, only the gaps are kept."""
+    """Set missing cells to NaN, and all other cells of columns without values to 0."""
     for column in rows.columns:
         if empty[column.place]:
             rows.values[:, column.elements] = 0.0
@@ -349,7 +349,7 @@ def _distance(column: Column, real: np.ndarray, synthetic: np.ndarray) -> float:
 
 
 def _shares(column: Column, cells: np.ndarray) -> np.ndarray:
-    """Return the share of each category; values that are none of them are the last."""
+    """Return the fraction of each category, then of unknown categories and of missing values."""
     unknown = np.isnan(cells[:, 0])
     chosen = cells.argmax(1) if column.likelihood == "categorical" else (cells > 0.5).sum(1)
     places = np.where(unknown, column.width + 1, chosen)
@@ -392,7 +392,7 @@ def _discriminate(real: np.ndarray, synthetic: np.ndarray, rng: np.random.Genera
 
 
 def _with_values(rows: np.ndarray) -> np.ndarray:
-    """Return True for each element of which some row holds a value: trees need one."""
+    """Return True for each element with a value in some row, because trees need one."""
     known: np.ndarray = ~np.isnan(rows).all(0)
     return known
 
@@ -413,7 +413,7 @@ def _nearness(
 
 
 def _share_below(found: np.ndarray, usual: np.ndarray) -> float:
-    """Return the share below what 5 % of the usual are; of ties, as many as of the usual count."""
+    """Return the fraction below the 5 % quantile of the usual distances, ties in proportion."""
     limit = np.quantile(usual, _NEAR, method="lower")
     below, tied = ((usual < limit).mean(), (usual == limit).mean())
     part = (_NEAR - below) / max(tied, 1e-12)
@@ -466,7 +466,7 @@ def _check_target(name: str, column: Column, tables: dict[str, _Encoded]) -> Non
 
 
 def _score(column: Column, train: _Encoded, test: _Encoded, seed: int) -> float:
-    """Return how well a model trained on some rows predicts a column of others."""
+    """Return the score of a model trained on some rows for a column of other rows."""
     (X, y), (X_test, y_test) = (_parted(column, rows) for rows in (train, test))
     if not column.is_number and len(np.unique(y)) < 2:
         return float((y_test == y[0]).mean()) if len(y) else 0.0

@@ -1,4 +1,4 @@
-"""The elements of an encoded row, by the names and in the units of the user."""
+"""Names and units of the elements of an encoded row."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Elements(NamedTuple):
     Attributes
     ----------
     names : tuple of str
-        ``amount``, ``kind = book``; pixels by row and column.
+        Names such as ``amount`` and ``kind = book``. Pixels are named by row and column.
     columns : tuple of str
-        The column that each belongs to.
+        Column of each element.
     scale : ndarray of shape (width,)
-        What an element of one is in the user's unit: days for dates, shares for categories.
+        Size of one encoded unit in the unit of the user: days for dates, fractions for categories.
     center : ndarray of shape (width,)
-        What an element of zero is; zero for dates.
+        Value of an encoded 0 in the unit of the user. It is 0 for dates.
     """
 
     names: tuple[str, ...]

@@ -17,7 +17,7 @@ from latently._tabular import Tabular
 from latently.exceptions import DataError
 from latently.inspection._latents import decoding_model
 
-#: Bins of mutual information, trees of DCI, and the correlation from which a latent is trusted.
+#: Bins of mutual information, trees of DCI, and the smallest correlation of a trusted latent.
 _N_BINS, _N_TREES, _TRUSTED = 20, 50, 0.9
 
 
@@ -31,17 +31,18 @@ class FactorScores(Tabular):
     Attributes
     ----------
     mutual_information : ndarray of shape (n_latents, n_factors)
-        Of each latent and factor, as a share of the factor's entropy.
+        Mutual information of each latent and factor, divided by the entropy of the factor.
     mig : float
-        Mutual information gap: how far the best latent of a factor is ahead of the next.
+        Mutual information gap between the best and the second latent, mean over factors.
     disentanglement, completeness, informativeness : float
-        DCI: each latent serves one factor; each factor has one latent; R2 of the factors.
+        DCI scores. Disentanglement is 1 if each latent predicts a single factor, completeness is 1
+        if a single latent predicts each factor. Informativeness is the R2 of the factors.
     sap : float
-        Gap of the squared correlations of the best latent of a factor and the next.
+        Gap of the squared correlation between the best and the second latent, mean over factors.
     correlation : float
-        Mean absolute rank correlation of factors and the latents that match them one to one.
+        Mean absolute rank correlation of factors and latents, matched one to one.
     matched : tuple of int
-        The latent that matches each factor.
+        Index of the latent matched to each factor.
     """
 
     mutual_information: np.ndarray
@@ -54,7 +55,7 @@ class FactorScores(Tabular):
     matched: tuple[int, ...]
 
     def columns(self) -> dict[str, list[Any]]:
-        """Return each measure with its value; mutual information stays an array.
+        """Return each measure with its value, except the array of mutual information.
 
         Returns
         -------
@@ -131,7 +132,7 @@ def score_factors(Z: Any, factors: Any) -> FactorScores:
 
 
 def _gap(scores: np.ndarray) -> float:
-    """Return how far the best of each column is ahead of the second, on the mean."""
+    """Return the mean gap between the largest and the second value of each column."""
     if len(scores) == 1:
         return float(scores[0].mean())
     best = np.sort(scores, 0)[::-1]
@@ -139,7 +140,7 @@ def _gap(scores: np.ndarray) -> float:
 
 
 def _information(codes: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Return mutual information less its bias under independence, as a share of the entropy."""
+    """Return mutual information less its bias under independence, divided by the entropy."""
     ours, theirs = ([_binned(column) for column in part.T] for part in (codes, truth))
     order = np.random.default_rng(0).permutation(len(codes))
 
@@ -167,7 +168,7 @@ def _correlations(codes: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def _importances(codes: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return how much each latent tells of each factor to trees, and their R2 on the other half."""
+    """Return importances of latents for each factor, weighted by held-out R2, and the R2."""
     half = len(codes) // 2
     weights, r2 = [], []
     for factor in truth.T:
@@ -180,7 +181,7 @@ def _importances(codes: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _concentration(weights: np.ndarray) -> float:
-    """Return how far each row's weights are in one place: one less their entropy, weighted."""
+    """Return the mean of one minus the normalised entropy of each row, weighted by the row sums."""
     total = weights.sum(1, keepdims=True)
     if weights.shape[1] == 1 or not total.sum():
         return float(bool(total.sum()))
@@ -191,12 +192,12 @@ def _concentration(weights: np.ndarray) -> float:
 
 @dataclass(frozen=True, repr=False)
 class Stability(Tabular):
-    """Which latents come back when a model is trained again.
+    """Reproducibility of latents when a model is trained again.
 
     Attributes
     ----------
     correlation : tuple of float
-        Of each latent of the first model with those that match it in the others, mean.
+        Mean correlation of each latent of the first model with its matches in the others.
     trusted : tuple of bool
         At least 0.9.
     """
@@ -236,7 +237,7 @@ class Stability(Tabular):
 
 
 def stability(models: Sequence[Any], X: Any) -> Stability:
-    """Match the latents of models that differ in their seed, and say which to trust.
+    """Match the latents of models with different seeds, and find the reproducible ones.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from latently.estimators import BaseAutoencoder, ComponentsCurve
 from latently.inspection._usage import count_used_components
 from latently.schema import ImageSpec
 
-#: What is said of a column.
+#: Attributes of a column in the description.
 _COLUMN = ("name", "kind", "likelihood")
 _PLAIN = (str, int, float, bool, type(None))
 
@@ -23,11 +23,11 @@ class ColumnFacts:
     Attributes
     ----------
     name : str
-        Its name; ``x0``, ``x1`` where it has none.
+        Name of the column. Unnamed columns are ``x0``, ``x1`` and so on.
     kind : str
-        The type that ``fit`` saw, in Arrow's words, or NumPy's for arrays.
+        Arrow type of the column in ``fit``, or NumPy dtype for arrays.
     likelihood : {"gaussian", "bernoulli", "categorical"}
-        How its error is measured.
+        Likelihood that measures its reconstruction error.
     """
 
     name: str
@@ -44,15 +44,15 @@ class TrainingFacts:
     n_steps : int
         Optimiser steps taken.
     best_step : int
-        The step whose weights were kept.
+        Step whose parameters were kept.
     stopped : str
-        Why it ended: "finished", "early stopping" or "interrupted".
+        Reason for the end: "finished", "early stopping" or "interrupted".
     seconds : float or None
-        Time it took; None where the model file does not keep it.
+        Duration of the training. None if the model file does not store it.
     train_loss, valid_loss : float or None
-        Losses at the best step, in nats a column; None where there is no record.
+        Losses at the best step, in nats per column. None if they were not recorded.
     events : tuple of str
-        Roll-backs after a loss that ran away.
+        Roll-backs to an earlier step after the loss diverged.
     """
 
     n_steps: int
@@ -66,18 +66,18 @@ class TrainingFacts:
 
 @dataclass(frozen=True)
 class BaselineFacts:
-    """Mean squared error of an encoded cell by three ways to rebuild the same rows.
+    """Mean squared error per encoded cell of three reconstructions of the same rows.
 
     Attributes
     ----------
     mean, pca, autoencoder : float
-        By the column means, by a PCA of as many components, and by the model.
+        Errors of the column means, of a PCA with the same number of components, and of the model.
     n_rows : int
-        Rows judged.
+        Number of rows.
     rows : {"validation", "training"}
-        Which rows.
+        Origin of the rows.
     verdict : str
-        The comparison in words.
+        Summary of the comparison.
     """
 
     mean: float
@@ -95,11 +95,11 @@ class SparsityFacts:
     Attributes
     ----------
     l0 : float
-        Components active in a row, on average.
+        Mean number of active components per row.
     dead : float
-        Share of components that no row activates.
+        Fraction of components that no row activates.
     fvu : float or None
-        Share of the variance that is not explained; None after ``partial_fit``.
+        Fraction of variance unexplained. None after ``partial_fit``.
     """
 
     l0: float
@@ -114,33 +114,33 @@ class ModelFacts(Answer):
     Attributes
     ----------
     name : str
-        The class.
+        Name of the class.
     parameters : dict of str to plain values
-        What it was made with; other objects as their text.
+        Constructor parameters. Other objects are given by their text representation.
     input : str
-        What ``fit`` saw, in words.
+        Description of the input of ``fit``.
     n_columns : int
-        Columns, or pixels times channels.
+        Number of columns, or of pixels times channels.
     n_components : int
         Size of the code.
     n_components_used : int
-        Components that the decoder listens to.
+        Number of components that affect the output of the decoder.
     n_weights : int
-        Trained numbers.
+        Number of trained parameters.
     training : TrainingFacts
         Summary of the training.
     baselines : BaselineFacts or None
-        Comparison with mean and PCA; None after ``partial_fit``.
+        Comparison with the mean and a PCA. None after ``partial_fit``.
     columns : tuple of ColumnFacts
         The columns in their order.
     sparsity : SparsityFacts or None
-        Of a sparse code.
+        Sparsity of the code. None for codes that are not sparse.
     components : ComponentsCurve or None
-        What codes of each size leave, where that was looked at.
+        Reconstruction error by number of components. None if it was not measured.
     fitted : dict of str to plain values
-        What a task learnt besides, for example its threshold.
+        Fitted attributes of a task, for example its threshold.
     autoencoder : ModelFacts or None
-        The autoencoder inside a task, to which all numbers here belong.
+        Description of the autoencoder inside a task.
     """
 
     name: str

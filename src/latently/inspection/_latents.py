@@ -20,14 +20,14 @@ from latently.inspection._elements import Elements, elements_of
 
 Status = Literal["alive", "collapsed", "dead"]
 
-#: Rows whose codes are moved, and by how many standard deviations: a chance near 0 or 1 has no
-#: slope that tells of where it turns.
+#: Number of codes changed, and the change in standard deviations. It is finite, because
+#: saturated probabilities have no gradient.
 _JACOBIAN_ROWS, _STEP = 64, 1.0
-#: A latent that moves less than this share of what all move has collapsed.
+#: A latent with less than this fraction of the total effect has collapsed.
 _LEAST_SHARE = 1e-3
-#: Rows of the tree, the share held out, its depth, and from which R2 on it names a latent.
+#: Rows of the tree, held-out fraction, depth, and the smallest R2 of a nameable latent.
 _TREE_ROWS, _HELD_OUT, _DEPTH, _NAMEABLE = 5_000, 0.3, 3, 0.3
-#: Most words of a card, and the least share of its largest move that a move is named for.
+#: Largest number of moves of a card, and the smallest move relative to its largest.
 _N_MOVES, _LEAST_MOVE = 5, 0.15
 _QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
 
@@ -38,11 +38,11 @@ class Move(NamedTuple):
     Attributes
     ----------
     element : str
-        ``amount``, or ``kind = book``.
+        Name of the element, for example ``amount`` or ``kind = book``.
     change : float
-        In the user's unit; of a category, of its chance.
+        Change in the unit of the user, or change of the probability of a category.
     share : float
-        Of all that the latent moves.
+        Fraction of the total squared effect of the latent.
     """
 
     element: str
@@ -60,25 +60,24 @@ class LatentCard:
     Attributes
     ----------
     latent : int
-        Its place in the code.
+        Index of the latent in the code.
     status : {"alive", "collapsed", "dead"}
-        "dead" is zero in every row, "collapsed" moves nothing.
+        "dead" if it is zero in every row, "collapsed" if it does not affect the decoder.
     importance : float
-        Share of what all latents move, each by one standard deviation.
+        Fraction of the total effect of all latents, each changed by one standard deviation.
     quantiles : tuple of five floats
-        Least, 5 %, median, 95 % and largest value on the rows.
+        Minimum, 5 % quantile, median, 95 % quantile and maximum on the rows.
     firing_rate : float or None
-        Share of the rows in which it is active, of a sparse code.
+        Fraction of rows in which the latent is active. None for codes that are not sparse.
     moves : tuple of Move
-        What it moves most, signed, the strongest first.
+        Largest signed effects on elements, the strongest first.
     lowest, highest : tuple of int
-        The rows at its two ends.
+        Indices of the rows with the lowest and the highest values.
     rule : str or None
-        What rows of high values have in common, by a shallow tree; None of images, and where
-        nothing is found.
+        Rule for high values, found by a shallow decision tree. None for images, or if no rule
+        was found.
     r2 : float or None
-        How much of the latent that tree tells of rows that it has not seen; below 0.3 the latent
-        is called not nameable.
+        R2 of that tree on held-out rows. Below 0.3 the latent is reported as not nameable.
     """
 
     latent: int
@@ -134,7 +133,7 @@ class LatentReport(Tabular):
     n_collapsed: int
 
     def columns(self) -> dict[str, list[Any]]:
-        """Return one list an attribute of a latent, what it moves in words.
+        """Return one list per attribute of a latent, with its moves as text.
 
         Returns
         -------
@@ -188,7 +187,7 @@ def describe_latents(model: Any, X: Any, *, n_latents: int = 32, n_rows: int = 5
     Returns
     -------
     LatentReport
-        A card a latent; printed, three lines each.
+        One card per latent. ``print`` shows three lines for each.
 
     Raises
     ------
@@ -259,9 +258,10 @@ def read_rows_of(model: BaseAutoencoder, X: Any) -> np.ndarray:
 
 
 def _effects(model: BaseAutoencoder, codes: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    """Return what one deviation of each latent moves, (n_components, width), in encoded units.
+    """Return the effect of one standard deviation of each latent, (n_components, width).
 
-    The decoder's Jacobian, averaged along one deviation down and up and over some rows' codes.
+    This is the decoder's Jacobian in encoded units, averaged over the codes of some rows and from
+    one standard deviation below to one above.
     """
     places = np.linspace(0, len(codes) - 1, min(_JACOBIAN_ROWS, len(codes))).astype(int)
     some, effects = codes[places].astype(np.float64), []
@@ -293,7 +293,7 @@ def _moves(effect: np.ndarray, elements: Elements) -> tuple[Move, ...]:
 
 
 class _Trees:
-    """Shallow trees that tell latents from rows."""
+    """Shallow decision trees that predict latents from rows."""
 
     def __init__(self, model: BaseAutoencoder, X: Any) -> None:
         self.elements = elements_of(model.preprocessor_)
@@ -307,7 +307,7 @@ class _Trees:
             self.n_held = max(round(_HELD_OUT * len(self.order)), 2)
 
     def name(self, value: np.ndarray) -> tuple[str | None, float | None]:
-        """Return the rule of high values and its R2 on rows held out."""
+        """Return the rule of high values and its R2 on held-out rows."""
         if not self.is_table:
             return None, None
         held, learnt = self.order[: self.n_held], self.order[self.n_held :]
@@ -321,7 +321,7 @@ class _Trees:
         return self._rule(tree.tree_), r2
 
     def _rule(self, tree: Any) -> str | None:
-        """Return the way to the leaf of the highest value, in words."""
+        """Return the path to the leaf of the highest value as text."""
         ways: dict[int, list[tuple[int, bool, float]]] = {0: []}
         for node in range(tree.node_count):
             if tree.children_left[node] < 0:
@@ -346,7 +346,7 @@ class _Trees:
 
 @each_once()
 def traverse(model: Any, X: Any, latent: int, n_steps: int = 7) -> Any:
-    """Walk along one latent, through what it is on the data, the others at their medians.
+    """Decode evenly spaced quantiles of one latent, with all others at their medians.
 
     Parameters
     ----------
@@ -355,14 +355,14 @@ def traverse(model: Any, X: Any, latent: int, n_steps: int = 7) -> Any:
     X : array-like, DataFrame, Table or image stack
         Rows with the columns of ``fit``, 20 at least.
     latent : int
-        Which one.
+        Index of the latent in the code.
     n_steps : int, default=7
-        Steps, at even quantiles from 2 to 98 % of the latent's values on ``X``.
+        Number of steps, at even quantiles from 2 % to 98 % of the latent's values on ``X``.
 
     Returns
     -------
     ndarray, DataFrame, Table or image stack
-        What is decoded at each step, in the columns, types and units of ``fit``.
+        Decoded row of each step, with the columns, types and units of ``fit``.
 
     Raises
     ------

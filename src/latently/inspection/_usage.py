@@ -1,4 +1,4 @@
-"""Which components of the code the decoder listens to."""
+"""Number of components of the code that affect the output of the decoder."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-#: Codes drawn from the prior; the share moved by a component settles with few.
+#: Codes drawn from the prior. The fraction per component converges with few.
 _N_CODES = 64
-#: A component that moves less than this share of the decoder's variance is not used.
+#: A component that causes less than this fraction of the decoder's variance is not used.
 _MIN_SHARE = 1e-3
 
 
@@ -27,7 +27,7 @@ def count_used_components(module: Any) -> int:
     Returns
     -------
     int
-        Components that move at least a thousandth of the decoder's variance.
+        Number of components that cause at least a thousandth of the decoder's variance.
     """
     if module.latent.all_used:
         return int(module.latent.n_components)

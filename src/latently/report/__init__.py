@@ -1,4 +1,4 @@
-"""Pictures of models and their answers; every function returns a matplotlib ``Figure``."""
+"""Plots of models and their results. Every function returns a matplotlib ``Figure``."""
 
 from latently.report._anomalies import plot_anomalies
 from latently.report._demo import run_demo

@@ -1,4 +1,4 @@
-"""Anomaly scores and where the threshold cuts them."""
+"""Plots of anomaly scores and their threshold."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _N_BINS = 60
-#: Mean over median from which on scores are shown on a logarithmic axis.
+#: Smallest ratio of mean to median at which the score axis is logarithmic.
 _SKEWED = 1.1
 
 Scores = NDArray[np.float64]
@@ -40,22 +40,23 @@ def plot_anomalies(
     Parameters
     ----------
     scores_or_model : array-like of shape (n_samples,), autoencoder or detector
-        Anomaly scores, of which higher = more unusual; or a fitted model, whose anomaly scores of
-        ``X`` are taken. ``score_samples`` has the other sign.
+        Anomaly scores, where higher means more unusual, or a fitted model that computes them for
+        ``X``. ``score_samples`` has the opposite sign.
     X : array-like, DataFrame, Table or image stack, default=None
-        Rows to score; with a model only.
+        Rows to score. Only used with a model.
     y : array-like of shape (n_samples,) or None, default=None
-        True where a row is known to be an anomaly; shown in another colour.
+        True for known anomalies, which are drawn in a second colour.
     threshold : float or None, default=None
-        Anomaly scores above it count as anomalies; None takes that of a fitted detector.
+        Rows with a larger anomaly score are anomalies. None uses the threshold of a fitted
+        detector.
     ax : matplotlib Axes or None, default=None
-        Where to draw; None makes a figure.
+        Axes to draw on. None creates a new figure.
 
     Returns
     -------
     Figure
-        A histogram. Its score axis is logarithmic where the scores are skewed or one of them is
-        far from the others; with scores below zero it is linear around zero.
+        A histogram. The score axis is logarithmic if the scores are skewed or have outliers. If
+        scores are also negative, it is linear around zero.
 
     Raises
     ------
@@ -147,7 +148,7 @@ def _draw_bars(ax: Axes, scores: Scores, known: Truths | None, bins: Scores) -> 
         return
     normal, unusual = scores[~known], scores[known]
     ax.hist(normal, bins.tolist(), color=BLUE, label=counted(len(normal), "normal row"))
-    # Half as wide, so that neither colour hides the other nor mixes with it.
+    # Bars of half the width, so that the two colours do not overlap.
     label = f"{len(unusual):,} known {'anomaly' if len(unusual) == 1 else 'anomalies'}"
     ax.hist(unusual, bins.tolist(), color=RED, rwidth=0.5, label=label)
 

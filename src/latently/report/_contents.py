@@ -26,7 +26,7 @@ from latently.tasks import (
 
 #: Rows that are listed, columns named of each, latents described and walked along, and steps.
 _N_WORST, _N_CELLS, _N_LATENTS, _N_WALKED, _N_STEPS = 8, 3, 12, 3, 5
-#: Columns of a walk that are shown, and bins of the scores.
+#: Largest number of columns shown in a traversal, and number of bins of the scores.
 _N_SHOWN, _N_BINS = 6, 40
 _MIN_ROWS = 20
 
@@ -105,7 +105,7 @@ def _verdict(contents: dict[str, Any]) -> str:
 
 
 def _errors(model: BaseAutoencoder, X: Any) -> dict[str, Any]:
-    """Return what share of each column is not explained, the worst first; one figure of images."""
+    """Return the unexplained variance per column, in descending order, or in total for images."""
     inner = fitted_of(model)
     cells = inner.read(X)
     rows = cells.values.double().flatten(1).numpy()
@@ -171,12 +171,12 @@ def _largest_errors(model: BaseAutoencoder, X: Any) -> list[list[str]]:
 
 
 def _taken(X: Any, model: BaseAutoencoder, places: np.ndarray) -> Any:
-    """Return some of the rows, of the user's kind."""
+    """Return the rows at some places, in the container type of the user."""
     return rows_at(fitted_of(model).validate(X), places)
 
 
 def rows_at(data: Input, places: np.ndarray) -> Any:
-    """Return some rows of what was read, of the user's kind."""
+    """Return the rows at some places, in the container type of the user."""
     if isinstance(data, np.ndarray):
         return data[places]
     return data[places.tolist()].to_native()

@@ -1,4 +1,4 @@
-"""The main jobs on data that need no download: a plain dict of figures, pictures beside it."""
+"""Demonstration of the main tasks on data without download, with figures and plots."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run_demo(folder: str | Path, say: Say) -> dict[str, Any]:
     Parameters
     ----------
     folder : str or Path
-        Where to write; made if it does not exist.
+        Output folder. It is created if it does not exist.
     say : callable
         Called with one line at the start of each step.
 
@@ -48,7 +48,7 @@ def run_demo(folder: str | Path, say: Say) -> dict[str, Any]:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Keep torch on one thread: as fast for small models, and ten times faster on a busy machine.
+    """Limit torch to one thread, which is as fast for small models and avoids contention.
 
     The figures also stay the same whatever the number of cores.
     """

@@ -1,4 +1,4 @@
-"""The demo's images: handwritten digits rebuilt, denoised and made up."""
+"""Images of the demo: reconstructed, denoised and generated handwritten digits."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def show_digits(root: Path, say: Say) -> Figures:
     Parameters
     ----------
     root : Path
-        Where to write.
+        Output folder.
     say : callable
-        Told of each step.
+        Called with one line at the start of each step.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def _psnr(answer: Stack, truth: Stack) -> float:
 
 
 def _pca_denoised(train: Stack, test: Stack, noisy: Stack) -> tuple[Stack, int]:
-    """Return the best that any PCA does; choosing its size by the truth is in its favour."""
+    """Return the reconstructions and size of the PCA with the highest PSNR on the clean images."""
     from sklearn.decomposition import PCA
 
     pca = PCA(random_state=0).fit(train.reshape(len(train), -1))

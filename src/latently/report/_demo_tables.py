@@ -33,9 +33,9 @@ def show_transactions(root: Path, say: Say) -> Figures:
     Parameters
     ----------
     root : Path
-        Where to write.
+        Output folder.
     say : callable
-        Told of each step.
+        Called with one line at the start of each step.
 
     Returns
     -------
@@ -178,9 +178,9 @@ def show_breast_cancer(root: Path, say: Say) -> Figures:
     Parameters
     ----------
     root : Path
-        Where to write.
+        Output folder.
     say : callable
-        Told of each step.
+        Called with one line at the start of each step.
 
     Returns
     -------
@@ -205,7 +205,7 @@ def show_breast_cancer(root: Path, say: Say) -> Figures:
 
 
 def _neighbour_accuracy(codes: Any, labels: Any) -> float:
-    """Return how often a row's ten nearest neighbours on the map tell its label."""
+    """Return the cross-validated accuracy of a 10-nearest-neighbours classifier on the codes."""
     from sklearn.model_selection import cross_val_score
     from sklearn.neighbors import KNeighborsClassifier
 

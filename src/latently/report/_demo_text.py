@@ -1,4 +1,4 @@
-"""The demo's figures as a table for people."""
+"""Text tables of the figures of the demo."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def render_demo(figures: dict[str, Any]) -> str:
     Parameters
     ----------
     figures : dict
-        What ``run_demo`` returned.
+        Dictionary returned by ``run_demo``.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Why rows were flagged, as a picture."""
+"""Plots of the reasons why rows were flagged."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 #: Most rows, and images, of one picture, and images side by side.
 _MAX_ROWS, _MAX_IMAGES, _ACROSS = 12, 16, 8
 _MAX_TEXT, _MAX_LABEL = 76, 20
-#: From this ratio of the largest to the smallest blame on, the small ones need a logarithmic axis.
+#: Smallest ratio of the largest to the smallest contribution at which the axis is logarithmic.
 _LOG_FROM = 50.0
-#: Share of the width for bars; the rest is for words.
+#: Fraction of the width used for bars. Text uses the rest.
 _BARS = 0.34
 
-#: A row's label where it begins, and one reason of it; None where no column stands out.
+#: The label of a row in its first line, and one reason. None if no column stands out.
 _Line = tuple[str, Reason | None]
 
 
@@ -50,16 +50,16 @@ def plot_explanation(
     rows: Sequence[Any] | None = None,
     ax: Axes | None = None,
 ) -> Figure:
-    """Plot why rows were flagged: how much each guilty column is to blame, and what it holds.
+    """Plot the contribution of the most anomalous columns to each flagged row, with their values.
 
     Parameters
     ----------
     explanation : Explanation or ImageExplanation
-        What ``AnomalyDetector.explain`` returned.
+        Explanation returned by ``AnomalyDetector.explain``.
     rows : sequence or None, default=None
-        Names of the rows; None takes the labels of the user's frame, or counts the rows.
+        Names of the rows. None uses the index of the frame, or the row numbers.
     ax : matplotlib Axes or None, default=None
-        Where to draw; heat maps of images replace axes of a grid. None makes a figure.
+        Axes to draw on. Heat maps of images replace axes of a grid. None creates a new figure.
 
     Returns
     -------
@@ -139,7 +139,7 @@ def _row_words(label: Any) -> str:
 
 
 def _words(reason: Reason, short: dict[str, str]) -> str:
-    """Return a reason in which names and texts are short, so that what was expected has room."""
+    """Return the text of a reason, with shortened names and values, so that it fits."""
     got, expected = (
         shorten(value) if isinstance(value, str) else value
         for value in (reason.got, reason.expected)
@@ -149,7 +149,7 @@ def _words(reason: Reason, short: dict[str, str]) -> str:
 
 
 def _scale_blames(ax: Axes, blames: list[float]) -> Scale:
-    """Leave the right of the axes to the words, and label the left."""
+    """Label the left part of the axis, which has the bars, and leave the right part to text."""
     from matplotlib.ticker import FuncFormatter, NullLocator
 
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number_words(value)))

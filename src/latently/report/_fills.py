@@ -25,28 +25,28 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Columns shown at most: those with most gaps.
+#: Largest number of columns shown. Columns with the most missing cells come first.
 _MAX_COLUMNS = 30
-#: Inches of a column, and of what stands around.
+#: Height of a column and of the margins, in inches.
 _LINE, _AROUND = 0.28, 1.5
 
 
 def plot_fills(imputer: Any, *, ax: Axes | None = None) -> Figure:
-    """Plot how much is missing of each column, and how well the others tell it.
+    """Plot the missing fraction of each column and the expected error of its imputed values.
 
     Parameters
     ----------
     imputer : AutoencoderImputer
         Fitted to a table.
     ax : matplotlib Axes or None, default=None
-        Axes of a grid, which the two panels replace; None makes a figure.
+        Axes of a grid, replaced by the two panels. None creates a new figure.
 
     Returns
     -------
     Figure
-        A line for each of the 30 columns with most gaps, the emptiest first: the share of its
-        cells that is missing; the share of the error of the mean, or of the most frequent category,
-        that a fill avoids; and the error expected, in the column's unit.
+        One line for each of the 30 columns with the most missing cells, in descending order. It
+        shows the missing fraction, the expected error in the unit of the column, and the error
+        reduction relative to imputing the mean or the most frequent category.
 
     Raises
     ------

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: From this ratio of first to last loss on, equal factors tell more than equal distances.
+#: Smallest ratio of first to last loss at which the loss axis is logarithmic.
 _LOG_FROM = 10.0
 
 
@@ -26,12 +26,13 @@ def plot_history(model: Any, *, ax: Axes | None = None) -> Figure:
     model : autoencoder or task
         Fitted.
     ax : matplotlib Axes or None, default=None
-        Where to draw; None makes a figure.
+        Axes to draw on. None creates a new figure.
 
     Returns
     -------
     Figure
-        Losses in nats a column against optimiser steps; the step kept is marked.
+        Losses in nats per column against optimiser steps. A mark shows the best step, whose
+        parameters were kept.
     """
     check_fitted(model)
     history = getattr(model, "autoencoder_", model).history_
@@ -51,7 +52,7 @@ def plot_history(model: Any, *, ax: Axes | None = None) -> Figure:
 
 
 def _draw_line(ax: Axes, steps: Any, loss: Any, label: str, colour: str) -> None:
-    # A line of one point would not be seen.
+    # A line through a single point is invisible.
     marker = "o" if len(steps) == 1 else None
     ax.plot(steps, loss, color=colour, linewidth=1.8, marker=marker, label=label)
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _CHANNELS = (1, 3, 4)
-#: Inches of the side of an image, at most.
+#: Largest side of an image, in inches.
 _MAX_SIDE = 2.5
-#: Share of the pixels on each side that does not set the scale, where they make it so much wider.
+#: Fraction of outlying pixels on each side, and the ratio of ranges at which they are ignored.
 _OUTER, _FAR = 0.0005, 20.0
 
 
@@ -38,9 +38,9 @@ def plot_images(
     n_columns : int, default=8
         Images in a row.
     title : str or None, default=None
-        Above the grid; None says how many there are.
+        Title above the grid. None shows the number of images.
     ax : matplotlib Axes or None, default=None
-        Axes of a grid, which the images replace; None makes a figure.
+        Axes of a grid, replaced by the images. None creates a new figure.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def channels_last(images: Any) -> NDArray[Any]:
 
 
 def value_range(*stacks: NDArray[Any]) -> tuple[float, float]:
-    """Return the pixels drawn as black and white, few far ones left out; 0 is kept where near."""
+    """Return the pixel values drawn as black and white, ignoring outliers."""
     pixels = np.concatenate([stack.ravel() for stack in stacks]).astype(np.float64)
     pixels = pixels[np.isfinite(pixels)]
     if not len(pixels):
@@ -112,7 +112,7 @@ def value_range(*stacks: NDArray[Any]) -> tuple[float, float]:
 
 
 def draw_image(ax: Axes, image: NDArray[Any], limits: tuple[float, float]) -> None:
-    """Draw one image on axes without ticks; values are spread over the limits."""
+    """Draw one image on axes without ticks, with the grey scale spanning the limits."""
     from matplotlib import colormaps
     from matplotlib.colors import to_rgba
 

@@ -33,8 +33,8 @@ def read_labels(values: Any, n_rows: int, name: str = "y") -> NDArray[Any]:
     Returns
     -------
     ndarray of shape (n_rows,)
-        Numbers, NaN where one is missing; dates as years; booleans; or objects that are texts, and
-        None where one is missing.
+        Numbers with NaN for missing values, dates as years, booleans, or an object array of strings
+        with None for missing values.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def read_labels(values: Any, n_rows: int, name: str = "y") -> NDArray[Any]:
 
 
 def label_name(values: Any) -> str | None:
-    """Return the name of a Series, which says what its values are."""
+    """Return the name of a Series, or None if it has no name."""
     name = getattr(values, "name", None)
     return None if name is None or callable(name) or str(name) == "" else str(name)
 
@@ -113,7 +113,7 @@ def _of_arrow(column: pa.ChunkedArray) -> NDArray[Any]:
 
 
 def _of_objects(values: list[Any]) -> NDArray[Any]:
-    """Return numbers where all values are some, else texts; None where one is missing."""
+    """Return floats if all values are numbers, else strings with None for missing values."""
     missing = [is_missing(value) for value in values]
     kept = [value for value, gone in zip(values, missing, strict=True) if not gone]
     if kept and all(_is_number(value) for value in kept):

@@ -30,20 +30,20 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Whole numbers of no more values than this are labels, not amounts.
+#: Integers with at most this many distinct values are labels, not amounts.
 _MAX_LABELS = 12
 _N_NEIGHBOURS = 5
 _MAX_VECTORS = 2_000
 _MAX_JUDGED = 5_000
-#: Shares of the rows within which a map is measured, and how much farther it reaches.
+#: Quantiles of the codes that set the extent of a map, and the margin relative to their range.
 _WITHIN, _FARTHER = (0.01, 0.99), 1.0
 _OTHER = "other"
-#: Letters of a label for which there is room in a map.
+#: Largest number of letters of a label drawn in a map.
 _SHORT = 14
 
 
 class _Places(NamedTuple):
-    """Points on the map, those drawn at its edge because they lie far out, and its axes."""
+    """Points of the map, a mask of outliers drawn at its edge, and the axis labels."""
 
     points: NDArray[np.float64]
     is_far: NDArray[np.bool_]
@@ -77,22 +77,21 @@ def plot_map(
     X : array-like, DataFrame, Table or image stack
         Rows with the columns of ``fit``.
     y : array-like of shape (n_samples,) or None, default=None
-        Labels, shown by colour, shape and name, the rarest of many as "other"; or amounts,
-        shown by a colour bar.
+        Labels, shown by colour, shape and name, or amounts, shown by a colour bar. If there are
+        many labels, the rarest are shown as "other".
     names : sequence of str or None, default=None
         Names of the sorted labels of ``y``.
     label : str or None, default=None
-        What ``y`` is, for the legend or the colour bar; None takes the name of a Series.
+        Title of the legend or the colour bar. None uses the name of a Series.
     ax : matplotlib Axes or None, default=None
-        Where to draw; None makes a figure.
+        Axes to draw on. None creates a new figure.
 
     Returns
     -------
     Figure
-        A code of two components as it is; a larger one along its two directions of most
-        variance; one component against the row's reconstruction error. Rows far from all others
-        are crosses at the edge. Colours are on a logarithmic scale where one amount is far from
-        the others.
+        A scatter plot. Codes of two components are drawn as they are, larger codes along their
+        first two principal components, and a single component against the reconstruction error.
+        Outliers are crosses at the edge. The colour scale is logarithmic if amounts have outliers.
 
     Raises
     ------
@@ -141,7 +140,7 @@ def _places(
 
 
 def _drawn_in(points: NDArray[np.float64], labels: tuple[str, str]) -> _Places:
-    """Move rows that would make a dot of all others to the edge of the map."""
+    """Move outliers to the edge of the map, because they would shrink all others to a dot."""
     if all(Scale.of(column).name == "linear" for column in points.T):
         return _Places(points, np.zeros(len(points), dtype=bool), labels)
     low, high = np.quantile(points, _WITHIN, axis=0)
@@ -199,7 +198,7 @@ def _labels(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
         y.astype(str) if y.dtype.kind == "O" else y, return_inverse=True, return_counts=True
     )
     if labels.dtype.kind == "f" and (labels == np.rint(labels)).all():
-        labels = labels.astype(np.int64)  # whole numbers beside gaps
+        labels = labels.astype(np.int64)  # integers with missing values
     if len(labels) <= _MAX_LABELS:
         return labels, chosen
     common = np.sort(np.argsort(-counts, kind="stable")[: _MAX_LABELS - 1])
@@ -226,7 +225,7 @@ def _scatter(ax: Axes, points: NDArray[np.float64], **style: Any) -> Any:
     n_rows = style.pop("n_rows", len(points))
     size = float(np.clip(4_000 / n_rows, 5, 28))
     alpha = float(np.clip(1_500 / n_rows, 0.3, 0.8))
-    # Thousands of dots are one picture in a vector file, or it opens slowly.
+    # Rasterise the dots: vector files with thousands of them open slowly.
     drawn = {"s": size, "alpha": alpha, "linewidths": 0, "rasterized": n_rows > _MAX_VECTORS}
     return ax.scatter(points[:, 0], points[:, 1], **drawn, **style)
 
@@ -278,13 +277,13 @@ def _draw_labels(
 
 
 def _draw_legend(ax: Axes, names: list[str], title: str | None, *, beside: bool) -> None:
-    """List the labels; many or long ones beside the map, where they hide no rows."""
+    """Draw the legend, outside the axes if it has many or long labels and ``beside`` is True."""
     if len(names) <= len(PALETTE) and max(map(len, names)) <= _SHORT:
         style: dict[str, Any] = {"loc": "best", "frameon": False, "fontsize": 9.5}
     elif beside:
         where = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
         style = {**where, "frameon": False, "fontsize": 9.5}
-    else:  # no room beside the axes of another figure
+    else:  # no room next to the axes of another figure
         style = {"loc": "upper right", "fontsize": 7, "framealpha": 0.7, "edgecolor": "none"}
     legend = ax.legend(
         labelcolor=GREY, title=title and shorten(title), markerscale=2, alignment="left", **style
@@ -295,7 +294,7 @@ def _draw_legend(ax: Axes, names: list[str], title: str | None, *, beside: bool)
 
 
 def _hide_overlaps(ax: Axes) -> None:
-    """Take names that lie on each other off the map; the legend has them all."""
+    """Remove overlapping names from the map. The legend lists all names."""
     names = [text for text in ax.texts if text.get_path_effects()]
     if len(names) < 2:
         return
@@ -307,7 +306,7 @@ def _hide_overlaps(ax: Axes) -> None:
 
 
 def _agreement(points: NDArray[np.float64], chosen: NDArray[Any]) -> str:
-    """Say how often neighbours on the map share their label."""
+    """Return a subtitle with the fraction of neighbours on the map that share a label."""
     from sklearn.neighbors import NearestNeighbors
 
     judged = points[:_MAX_JUDGED]

@@ -1,4 +1,4 @@
-"""The report: one file that people read."""
+"""The report as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _N_COLUMNS, _MAX_POINTS = 30, 2_000
 _N_WALKED, _N_STEPS, _N_EXPLAINED = 3, 8, 8
 #: CSS pixels of the frame in a notebook.
 _FRAME_HEIGHT = 600
-#: What colours of a picture become on a dark page.
+#: Colours of a picture and their replacements on dark pages.
 _ON_DARK = {
     DARK: "#e9e9e7",
     GREY: "#adb0b5",
@@ -60,7 +60,7 @@ class Picture(NamedTuple):
     light, dark : str
         SVG, base64.
     alt : str
-        What is to be seen.
+        Alternative text, a description of the picture.
     width, height : int
         In CSS pixels.
     """
@@ -82,11 +82,11 @@ class Report:
     Attributes
     ----------
     contents : dict
-        Everything that it says, as dicts, lists and plain values.
+        Results as dicts, lists and plain values.
     html : str
-        One page that needs nothing else: no script, no request to anywhere.
+        A self-contained page, without scripts or external resources.
     path : Path or None
-        Where the page was saved last, None before.
+        Path of the most recent save. None if the report was not saved.
     """
 
     contents: dict[str, Any]
@@ -109,7 +109,7 @@ class Report:
         Parameters
         ----------
         path : str or Path
-            The file; it is there whole or not at all.
+            Output file. It is replaced atomically.
         overwrite : bool, default=True
             False refuses to replace a file.
 
@@ -158,16 +158,16 @@ def make_report(model: Any, X: Any, *, color: Any = None, label: str | None = No
     model : autoencoder or task
         Fitted.
     X : array-like, DataFrame, Table or image stack
-        Rows with the columns of ``fit``, 20 at least; new ones say most.
+        At least 20 rows with the columns of ``fit``. Prefer held-out rows.
     color : array-like of shape (n_samples,), str or None, default=None
-        What colours the map: a value for each row, or the name of a column of ``X``.
+        Values that colour the map, one per row, or the name of a column of ``X``.
     label : str or None, default=None
-        What those values are; None takes the name of the column.
+        Title of the legend or colour bar. None uses the name of the column.
 
     Returns
     -------
     Report
-        ``save("report.html")`` writes one file; ``to_dict()`` is what it says.
+        ``save("report.html")`` writes one HTML file. ``to_dict()`` returns the contents.
 
     Raises
     ------
@@ -270,7 +270,7 @@ def _colors(data: Any, color: Any) -> tuple[np.ndarray | None, str | None]:
 
 
 def _picture(figure: Figure, alt: str) -> Picture:
-    """Draw a figure without a ground, its scatter as pixels; once more for dark pages."""
+    """Return a figure as SVG for light and dark pages, with rasterised scatter plots."""
     import matplotlib as mpl
 
     for ax in figure.axes:
@@ -281,7 +281,7 @@ def _picture(figure: Figure, alt: str) -> Picture:
     with mpl.rc_context({"svg.hashsalt": "latently", "svg.fonttype": "path"}):
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     light = file.getvalue()
-    # What is drawn in black says no colour at all.
+    # Black elements have no fill attribute, so that they inherit this one.
     dark = light.replace("<svg ", f'<svg fill="{_ON_DARK["#000000"]}" ', 1)
     for ink, other in _ON_DARK.items():
         dark = dark.replace(ink.lower(), other).replace(ink.upper(), other)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Share of the rows that may lie outside of what is shown, on each side.
+#: Fraction of the rows outside the region shown, on each side of each axis.
 _OUTSIDE = 0.005
 #: Rows drawn as dots over the heat maps of a table.
 _MAX_DOTS = 1_000
@@ -39,20 +39,20 @@ def plot_plane(
     model : autoencoder or task
         Fitted with two components.
     X : array-like, DataFrame, Table or image stack
-        Rows whose codes say which part of the plane is shown: all but the outer hundredth.
+        Rows whose codes set the region shown, from the 1 % to the 99 % quantile of each component.
     n_steps : int, default=20
         Places along each axis. More show finer detail.
     columns : sequence of str or None, default=None
         Columns of a table to show. None shows the six that change most over the plane. Images have
         no columns.
     ax : matplotlib Axes or None, default=None
-        Where to draw; the heat maps of a table replace axes of a grid. None makes a figure.
+        Axes to draw on. The heat maps of a table replace axes of a grid. None creates a new figure.
 
     Returns
     -------
     Figure
-        Images: one picture made of ``n_steps`` times ``n_steps`` images. Tables: a heat map of each
-        column, with a colour bar in the unit of the column; dots are rows of ``X``.
+        Images: a grid of ``n_steps`` times ``n_steps`` decoded images. Tables: a heat map of each
+        column, with a colour bar in the unit of the column. Dots are rows of ``X``.
 
     Raises
     ------

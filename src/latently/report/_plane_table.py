@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-#: Columns shown unless some are named, and side by side.
+#: Default number of columns shown, and panels side by side.
 _N_COLUMNS, _ACROSS = 6, 2
-#: Inches of each, at least where the place is given, and of what stands around.
+#: Width, height and least height of a panel, and height of the margins, in inches.
 _PANEL_WIDTH, _PANEL_HEIGHT, _LEAST_HEIGHT, _AROUND = 3.4, 2.7, 1.2, 1.0
 #: Categories with a colour of their own.
 _N_CATEGORIES = 9
@@ -71,17 +71,17 @@ def plot_fields(
     Parameters
     ----------
     decoded, rows : dict of str to list
-        Columns of the grid's places, row by row from the lowest; and of the rows.
+        Columns of the decoded grid, row by row from the lowest, and columns of the rows.
     wanted : sequence of str or None
-        Which columns; None takes those that change most.
+        Names of the columns to show. None shows the columns that change most.
     codes : ndarray of shape (n, 2)
         Rows drawn as dots.
     box : tuple of four floats
         Left, right, bottom and top of the plane.
     places : str
-        What was decoded, for the note.
+        Description of the grid, shown in the note.
     ax : matplotlib Axes or None
-        Axes of a grid, which the heat maps replace; None makes a figure.
+        Axes of a grid, replaced by the heat maps. None creates a new figure.
 
     Returns
     -------
@@ -174,7 +174,7 @@ def _amounts(values: list[Any]) -> NDArray[np.float64]:
 
 
 def _amount(value: Any) -> float | None:
-    """Return a number, days since 1970, days or hours; None of a category."""
+    """Return a number, days for dates and durations, hours for times, and None for categories."""
     if isinstance(value, bool | np.bool_ | str):
         return None
     if isinstance(value, dt.timedelta):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
 _MAX_TABLE_ROWS = 6
-#: Inches of the side of an image, at most.
+#: Largest side of an image, in inches.
 _MAX_SIDE = 2.5
 
 
@@ -34,15 +34,16 @@ def plot_reconstructions(model: Any, X: Any, n: int = 8, *, ax: Axes | None = No
     X : array-like, DataFrame, Table or image stack
         Rows with the columns of ``fit``.
     n : int, default=8
-        Rows to show; of a table at most six.
+        Number of rows to show, at most six for tables.
     ax : matplotlib Axes or None, default=None
-        Axes of a grid, which the panels replace; None makes a figure.
+        Axes of a grid, replaced by the panels. None creates a new figure.
 
     Returns
     -------
     Figure
-        Images: originals, reconstructions, and where they differ; missing pixels are light blue.
-        Tables: got and expected, in standard deviations, of the 20 columns that differ most.
+        Images: originals, reconstructions and their differences, with missing pixels in light blue.
+        Tables: observed and expected values of the 20 columns with the largest errors, in standard
+        deviations.
 
     Raises
     ------
@@ -94,13 +95,13 @@ def plot_stacks(
     Parameters
     ----------
     stacks : dict of str to ndarray of shape (n, h, w[, c])
-        The words at the left of each row, and its images.
+        Label at the left of each row, and its images.
     errors : ndarray of shape (n, h, w) or None
         Shares of the pixel range, shown as heat with a colour bar.
     title : str
         Above all.
     ax : matplotlib Axes or None, default=None
-        Axes of a grid, which the images replace; None makes a figure.
+        Axes of a grid, replaced by the images. None creates a new figure.
 
     Returns
     -------

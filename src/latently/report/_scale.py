@@ -1,4 +1,4 @@
-"""Scales on which one far value does not hide how all others are spread."""
+"""Axis scales on which an outlier does not hide the spread of the other values."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Normalize
 
-#: The whole range over the range of nine in ten values, from which on the far ones hide the others.
+#: Ratio of the full range to the 5 % to 95 % range above which the scale is not linear.
 _HIDES = 20.0
 #: Decades of a scale that are all labelled, and the most labels on one side of zero.
 _ALL_LABELLED, _MAX_DECADES = 2.0, 5
-#: Numbers outside are written as powers of ten.
+#: Numbers outside this range are written as powers of ten.
 _PLAIN = 1e-3, 1e6
 
 Values = NDArray[np.float64]
@@ -43,7 +43,7 @@ class Scale(NamedTuple):
         Parameters
         ----------
         values : array-like of float
-            What is to be drawn; values that are not finite do not count.
+            Values to draw. Non-finite values are ignored.
 
         Returns
         -------
@@ -68,7 +68,7 @@ class Scale(NamedTuple):
 
     @property
     def words(self) -> str:
-        """Words for the scale in an axis label."""
+        """Suffix of an axis label that names a non-linear scale."""
         return "" if self.name == "linear" else ", log scale"
 
     def apply(self, ax: Axes, which: Literal["x", "y"]) -> None:

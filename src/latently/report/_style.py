@@ -1,4 +1,4 @@
-"""One look for all pictures: colours, sizes, and how a picture starts."""
+"""Common style of all plots: colours, sizes, titles and new figures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-#: Okabe and Ito (2008): told apart by the colour-blind too. Yellow is left out: pale on white.
+#: Okabe and Ito (2008), safe for colour-blind readers. Without yellow, which is pale on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
 #: Petroff (2021), Accessible Color Sequences for Data Visualization: for more labels than seven.
 MANY = (
@@ -24,15 +24,15 @@ MANY = (
 MARKERS = ("o", "s", "^", "D")
 BLUE, RED, GREEN = PALETTE[:3]
 DARK, GREY, PALE = "#222222", "#666666", "#D9D9D9"
-#: Of missing pixels, beside images in grey.
+#: Colour of missing pixels.
 GAP = "#9CD3F0"
 
-#: Inches and dots an inch: 1,200 pixels wide, at which the default sizes of text read well.
+#: Width in inches and dots per inch. The default text sizes are legible at 1,200 pixels.
 WIDTH, DPI = 8.0, 150
 #: Points of the title and of the line below, and the inches that a letter of each takes.
 _TITLE, _NOTE = 12.0, 9.5
 _TITLE_LETTER, _NOTE_LETTER = 0.103, 0.075
-#: Share of a figure's width that its only axes have beside a colour bar.
+#: Fraction of a figure's width that its only axes have next to a colour bar.
 _ALONE = 0.76
 #: Inches of a line of small text.
 _LINE = 0.15
@@ -62,9 +62,9 @@ def place_of(ax: Axes | None, height: float) -> tuple[Figure, Figure | SubFigure
     Parameters
     ----------
     ax : matplotlib Axes or None
-        Axes of a grid, in whose place the picture is drawn; they are removed. None makes a figure.
+        Axes of a grid, replaced by the plot and removed. None creates a new figure.
     height : float
-        Of a new figure, in inches.
+        Height of a new figure, in inches.
 
     Returns
     -------
@@ -106,7 +106,7 @@ def clean(ax: Axes) -> Axes:
 
 
 def bare(ax: Axes) -> Axes:
-    """Take off everything but the content, for images."""
+    """Remove ticks and frame, for images."""
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[:].set_visible(False)
@@ -151,7 +151,7 @@ def _wrapped(words: str, width: float, letter: float) -> str:
 
 
 def shorten(words: Any, length: int = _NAME_LENGTH) -> str:
-    """Return words, without their middle where they are long: names often differ at their ends."""
+    """Return a text, without its middle if it is long, because names often differ at their ends."""
     text = " ".join(str(words).split())
     if len(text) <= length:
         return text
@@ -160,7 +160,7 @@ def shorten(words: Any, length: int = _NAME_LENGTH) -> str:
 
 
 def shorten_all(names: Sequence[str], length: int = _NAME_LENGTH) -> list[str]:
-    """Return short names that still differ: without what all begin with, or with their place."""
+    """Return distinct short names, without their common prefix or with their position in front."""
     short = [shorten(name, length) for name in names]
     if len(set(short)) == len(set(names)):
         return short
@@ -180,7 +180,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def and_more(number: int, noun: str) -> str:
-    """Return what a picture says of things for which it has no room."""
+    """Return the note on items that a plot does not show, such as "and 3 more columns"."""
     return f"and {number:,} more {noun if number == 1 else f'{noun}s'}" if number > 0 else ""
 
 

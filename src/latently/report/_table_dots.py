@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 #: Panels side by side at most, and the inches that each needs.
 _PANELS_ACROSS, _PANEL_WIDTH = 3, 2.2
 _MAX_COLUMNS = 20
-#: Standard deviations from which on an axis would hide the usual distances.
+#: Standard deviations above which the axis is logarithmic beyond 10.
 _FAR_OUT = 30.0
-#: An expectation farther off than this many standard deviations is drawn in red.
+#: Errors above this many standard deviations are drawn in red.
 _FAR = 1.0
 #: Letters of a category in a panel.
 _WORD = 14
@@ -64,9 +64,9 @@ def plot_rows(model: Any, X: Any, n_rows: int, ax: Axes | None = None) -> Figure
     X : array-like, DataFrame or Table of shape (n_samples, n_features)
         Rows.
     n_rows : int
-        How many of the first are shown, one to six.
+        Number of leading rows to show, one to six.
     ax : matplotlib Axes or None, default=None
-        Axes of a grid, which the panels replace; None makes a figure.
+        Axes of a grid, replaced by the panels. None creates a new figure.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def _as_rows(model: Any, X: Any) -> list[tuple[Any, ...]]:
 
 
 def _scales(preprocessor: Any) -> dict[int, Callable[[Any], float]]:
-    """Return how to turn a cell into standard deviations, for the columns where that has sense."""
+    """Return functions that convert cells to standard deviations, for numeric and time columns."""
     found: dict[int, Callable[[Any], float]] = {}
     numbers = zip(preprocessor.positions, preprocessor.center, preprocessor.scale, strict=True)
     for position, center, scale in numbers:
@@ -202,7 +202,7 @@ def _explain(place: Figure | SubFigure, panels: Any, across: int) -> None:
         first.set_xlim(-1.5 * reach, 1.5 * reach)
     first.set_xticks([-math.floor(reach), 0, math.floor(reach)])
     for ax in panels[-across:]:
-        # matplotlib leaves them out above a panel that was taken away.
+        # matplotlib hides tick labels above a removed panel.
         ax.tick_params(labelbottom=True)
     # The legend's title is the name of the axis: two texts below a figure would overlap.
     place.legend(

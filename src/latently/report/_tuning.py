@@ -1,4 +1,4 @@
-"""Pictures of how a model was set: sizes of the code, trials of a search, numbers of rows."""
+"""Plots for model selection: numbers of components, search trials and learning curves."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
     from latently.tuning import AutoencoderSearchCV, LearningCurve
 
-#: Share of the axis that the label of a size takes.
+#: Width of the label of a size, as a fraction of the axis.
 _LABEL_ROOM = 0.12
 
 
 def plot_components(model: Any, *, ax: Axes | None = None) -> Figure:
-    """Plot what codes of each size leave, and the size chosen.
+    """Plot the reconstruction error against the number of components, with the chosen number.
 
     Parameters
     ----------
     model : autoencoder or task
         Fitted with ``n_components="auto"`` or ``ordered=True``.
     ax : matplotlib Axes or None, default=None
-        Where to draw; None makes a figure.
+        Axes to draw on. None creates a new figure.
 
     Returns
     -------
     Figure
-        Share of the variation of unseen rows that is not rebuilt, against components.
+        Fraction of the variance of held-out rows that is not reconstructed, against components.
 
     Raises
     ------
@@ -83,19 +83,19 @@ def _percents(ax: Axes) -> None:
 
 
 def plot_search(search: AutoencoderSearchCV, *, ax: Axes | None = None) -> Figure:
-    """Plot the trials of a search, the best so far, and what the default and a PCA reach.
+    """Plot the score of each trial, the best so far, and the scores of the default and a PCA.
 
     Parameters
     ----------
     search : AutoencoderSearchCV
         Fitted.
     ax : matplotlib Axes or None, default=None
-        Where to draw; None makes a figure.
+        Axes to draw on. None creates a new figure.
 
     Returns
     -------
     Figure
-        Figures on the inner rows against trials; those on the outer rows are in the title.
+        Scores on the inner rows against trials. The title shows the scores on the outer rows.
     """
     check_fitted(search)
     report = search.report_
@@ -140,20 +140,20 @@ def plot_search(search: AutoencoderSearchCV, *, ax: Axes | None = None) -> Figur
 
 
 def plot_learning_curve(curve: LearningCurve, *, ax: Axes | None = None) -> Figure:
-    """Plot what a model rebuilds by the number of rows that it learnt from.
+    """Plot the explained variance against the number of training rows.
 
     Parameters
     ----------
     curve : LearningCurve
-        Of ``latently.learning_curve``.
+        Curve returned by ``latently.learning_curve``.
     ax : matplotlib Axes or None, default=None
-        Where to draw; None makes a figure.
+        Axes to draw on. None creates a new figure.
 
     Returns
     -------
     Figure
-        Share of the variation rebuilt of rows learnt from, of new ones, and by a PCA; lines are
-        medians, bands reach from the least to the most.
+        Explained variance of training rows and of held-out rows, and by a PCA. Lines are medians
+        over the repeats, bands extend from the minimum to the maximum.
     """
     figure, ax = axes_of(ax, 4.5)
     lines = (
@@ -179,7 +179,7 @@ def plot_learning_curve(curve: LearningCurve, *, ax: Axes | None = None) -> Figu
 
 
 def _label_sizes(ax: Axes, sizes: tuple[int, ...]) -> None:
-    """Label the largest size, and each smaller one that has room beside the last labelled."""
+    """Label the largest size, and each smaller one that does not overlap the previous label."""
     from matplotlib.ticker import NullFormatter, NullLocator
 
     ax.set_xscale("log", base=2)

@@ -1,4 +1,4 @@
-"""Rows that cannot be rebuilt are anomalies; how many are flagged is the user's to say."""
+"""Detection of rows with a large reconstruction error, flagged by a rule that the user chooses."""
 
 from __future__ import annotations
 
@@ -55,15 +55,15 @@ from latently.tasks._thresholds import (
     check_rule,
 )
 
-#: From this share of copies among the rows on, they are warned of.
+#: Smallest fraction of copies among the rows that raises a warning.
 _MANY_COPIES = 0.05
-#: Share of the false alarms that ``partial_fit`` does not learn.
+#: Fraction of the false alarm rate at which flagged rows are left out of ``partial_fit``.
 _UNLEARNT = 0.1
-#: Up to so many scores, new ones join the calibration and none leaves.
+#: Number of calibration scores from which new scores replace old ones.
 _LEAST_CALIBRATION = 500
-#: Without a rule, this share of normal rows may raise a false alarm.
+#: Default rate of false alarms on normal rows.
 _DEFAULT_RATE = 0.01
-#: Batches of at least so many rows are held against the calibration before they are flagged.
+#: Smallest batch that is compared with the calibration before rows are flagged.
 _MIN_DRIFT_ROWS = 100
 
 
@@ -81,21 +81,21 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     Parameters
     ----------
     autoencoder : autoencoder or None, default=None
-        Fitted here on a copy, or taken as it is when already fitted; None takes
-        ``NeighborAutoencoder()``, the best found on tables and images alike.
+        A copy is fitted, or the autoencoder is used as it is if already fitted. None uses
+        ``NeighborAutoencoder()``, the best found on tables and images.
     random_state : int, RandomState or None, default=None
-        Seed of the autoencoder and of the split; None leaves the autoencoder's own.
+        Seed of the autoencoder and of the split. None keeps the autoencoder's own.
     effort : {"fast", "balanced", "thorough"} or None, default=None
-        Of the autoencoder: a quarter, all or four times of what it does on its own; None leaves
-        its own.
+        Training effort of the autoencoder: a quarter, all or four times its default. None keeps the
+        setting of the autoencoder.
     kind : {"auto", "images"}, default="auto"
-        "images" takes every array of three or four axes for images; "auto" leaves the autoencoder
-        its own ``kind``.
+        "images" treats every array of three or four axes as images. "auto" keeps the ``kind`` of
+        the autoencoder.
     scoring : {"auto", "surprise", "energy", "reconstruction", "elbo"}, default="auto"
-        How the errors of a row's cells add up to ``anomaly_score``. "surprise" belongs to a memory,
-        in standard deviations; "energy" is the squared Mahalanobis length of the residual a column;
-        "reconstruction" the mean error of a cell, in nats; "elbo" minus the bound of a variational
-        model, in nats. "auto" is "surprise" for a memory, else "energy".
+        Score of a row. "surprise" is in standard deviations and needs a neighbor autoencoder.
+        "energy" is the squared Mahalanobis length of the residual per column. "reconstruction" is
+        the mean error per cell, in nats. "elbo" is the negative evidence lower bound of a
+        variational model, in nats. "auto" is "surprise" for a neighbor autoencoder, else "energy".
     robust : bool, default=False
         True for rows of which many are anomalies already. It uses
         ``NeighborAutoencoder(robust=True)``, and is refused with any other autoencoder.
@@ -111,20 +111,20 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     autoencoder_ : autoencoder
         The fitted autoencoder.
     score_ : Score
-        How its errors add up.
+        The score that combines the errors of a row.
     repairs_ : Repairs or None
-        What a cell should be, given the others of its row; None of images.
+        Model of each cell given the others of its row. None for images.
     calibration_ : Calibration
         Anomaly scores of normal rows that the autoencoder was not fitted to.
     reference_ : Reference or None
-        Summaries of the columns of the rows of ``fit``, for ``drift``; None of images.
+        Summaries of the columns of the training rows, for ``drift``. None for images.
     fit_scores_ : Calibration or None
-        Anomaly scores of the rows of ``fit``, each left out of the memory, for ``drift``; None
-        where ``calibration_`` is of rows that the autoencoder was not fitted to.
+        Leave-one-out anomaly scores of the training rows, for ``drift``. None if
+        ``calibration_`` has scores of held-out rows.
     rule_ : rule
-        What is flagged.
+        Rule that chooses the threshold.
     threshold_ : Threshold
-        The cut through the anomaly scores, its band and, in words, its reason.
+        Threshold of the anomaly scores, its band and a description of its reason.
     offset_ : float
         ``score_samples`` below it are anomalies: minus the cut of ``threshold_``.
     n_features_in_ : int
@@ -184,16 +184,16 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
 
     @each_once()
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn what is normal, and where to cut.
+        """Fit the autoencoder, the score, the calibration and the threshold.
 
         Parameters
         ----------
         X : array-like, DataFrame, Table or image stack
             Mostly normal rows.
         y : array-like of shape (n_samples,) or None, default=None
-            Labels: True is an anomaly; so is 1 where the others are 0, and -1 where the others
-            are 1. None or NaN is a row without a label, learnt as normal. Known anomalies leave
-            the training rows and the calibration. In a table, the score also learns from them:
+            Labels. Anomalies are True, 1 if the others are 0, or -1 if the others are 1. None or
+            NaN is an unlabelled row, used as normal. Known anomalies are removed from the
+            training rows and the calibration. In a table, the score also learns from them:
             rows like them score higher. ``CostRatio`` and ``MaxFScore`` choose the cut by all
             labels. Other numbers, such as classes, are ignored with a warning.
 
@@ -243,7 +243,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         return self
 
     def _distinct(self, data: Any) -> _Normal:
-        """Return rows without repetitions of the whole table; warn of copies.
+        """Return rows without repetitions of the whole table, and warn about copies.
 
         A memory keeps two copies of a row: one is left where the other is left out.
         """
@@ -274,7 +274,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             return Repairs.fit(fitted_of(self.autoencoder_).read(learnt), layout)
 
     def _reference(self) -> Reference | None:
-        """Return the summaries of the columns; older model files hold none."""
+        """Return the summaries of the columns, which older model files lack."""
         found: Reference | None = getattr(self, "reference_", None)
         return found
 
@@ -287,24 +287,25 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
 
     @each_once()
     def explain(self, X: Any, *, n_reasons: int = 3) -> Explanation | ImageExplanation:
-        """Say why rows score as they do: the guilty columns, what they hold and what they should.
+        """Explain scores by the columns to blame, with observed and expected values.
 
-        A column's blame is how much more likely the row would be with that one cell repaired
-        [1]_: put to what all other columns let expect. Once the worst is repaired the next is
-        looked for, so that it cannot make others look guilty. Images have a heat map instead.
+        The blame of a column is the gain in log-likelihood of the row if it is repaired [1]_.
+        A repaired cell holds its expectation given all other columns. The next column is searched
+        after the worst is repaired, so that one cell does not raise the blame of others. Images
+        have a heat map instead.
 
         Parameters
         ----------
         X : array-like, DataFrame, Table or image stack
-            Rows with the columns of ``fit``; those that were flagged, as a rule.
+            Rows with the columns of ``fit``, usually the flagged ones.
         n_reasons : int, default=3
-            Most guilty columns named of a row. After the first, only those outside what 95 % of
-            the training rows keep to.
+            Largest number of columns reported per row. After the first, only those outside the
+            range of 95 % of the training rows.
 
         Returns
         -------
         Explanation or ImageExplanation
-            Columns, values and ranges in the user's units; printed, a line a row.
+            Columns, values and ranges in the user's units. ``print`` shows one line per row.
 
         Raises
         ------
@@ -343,17 +344,17 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         )  # fmt: skip
 
     def set_threshold(self, rule: ThresholdRule, X: Any = None, y: Any = None) -> Self:
-        """Move the threshold; nothing is trained again.
+        """Change the threshold without training again.
 
         Parameters
         ----------
         rule : rule
-            Which scores are flagged from now on.
+            Rule that chooses the new threshold.
         X : array-like, DataFrame, Table, image stack or None, default=None
-            The rows that the rule is about, where it is about some: the batch of an
-            ``AlertBudget``, labelled rows. The cut stays fixed for later rows; see ``alerts``.
+            Rows that the rule needs: the batch of an ``AlertBudget``, or labelled rows. The
+            threshold stays fixed for later rows. See also ``alerts``.
         y : array-like of shape (n_samples,) or None, default=None
-            Which of them are anomalies: labels as in ``fit``; rows without one do not count.
+            Labels of ``X``, as in ``fit``. Rows without a label are ignored.
 
         Returns
         -------
@@ -425,7 +426,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     def _calibration_scores(
         self, data: Any, holding: Holding, n_held: int, known: Known | None
     ) -> np.ndarray:
-        # Categories that occur only in the calibration rows are no surprise.
+        # Do not warn about categories that occur only in the calibration rows.
         with silenced(DataWarning):
             if n_held:
                 return self._unusual(_rows(data, holding.first_of_units(n_held)[0]))
@@ -438,7 +439,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             return self._own_scores(data, *holding.first_of_units(MAX_CALIBRATION_ROWS))
 
     def _cross_fitted(self, data: Any, holding: Holding, known: Known | None) -> np.ndarray:
-        """Return the score of each row by what is fitted to the four fifths that it is not in."""
+        """Return 5-fold cross-validated scores of the rows."""
         scores, is_fitted = [], _is_fitted(self._given())
         for others, held in holding.folds():
             rows = _rows(data, others)
@@ -467,8 +468,8 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     def _own_scores(self, data: Any, places: np.ndarray, n_copies: np.ndarray) -> np.ndarray:
         """Return the scores of learnt rows as if they were new ones.
 
-        A new row that equals a stored one is scored without it. So a learnt row is scored without
-        itself and one equal row; the copies of one observation are all left out.
+        A new row that equals a stored one is scored without it. So a training row is scored without
+        itself and one equal row. All copies of one observation are left out.
         """
         scores = np.empty(len(places))
         for chosen, n_left_out in ((n_copies == 1, 2), (n_copies > 1, len(data))):
@@ -521,7 +522,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         return -self.anomaly_score(X)
 
     def cell_scores(self, X: Any) -> np.ndarray:
-        """Return what each cell, or pixel, adds to the anomaly score of its row.
+        """Return the contribution of each cell or pixel to the anomaly score of its row.
 
         Parameters
         ----------
@@ -531,7 +532,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         Returns
         -------
         ndarray of shape (n_samples, n_features) or of the images' shape
-            Higher is more to blame; in the order of the columns, zero where a cell is missing.
+            Contributions in the order of the columns, zero for missing cells.
         """
         check_fitted(self)
         return self.score_.cells(self.autoencoder_, X)
@@ -599,7 +600,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         Parameters
         ----------
         X : array-like, DataFrame, Table or image stack
-            Rows with the columns of ``fit``; the answer depends on all of them.
+            Rows with the columns of ``fit``. The result depends on all of them.
         false_discovery_rate : float, default=0.1
             Expected share of normal rows among those flagged [1]_, in (0, 1). More flags more.
 
@@ -623,8 +624,8 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         Parameters
         ----------
         X : array-like, DataFrame, Table or image stack
-            Rows with the columns of ``fit``, and the time of the budget; the answer depends on all
-            of them.
+            Rows with the columns of ``fit`` and the time column of the budget. The result depends
+            on all of them.
         budget : AlertBudget
             ``AlertBudget(20)`` flags the 20 most unusual rows of ``X``, ``AlertBudget(20,
             per="day", time="timestamp")`` those of each day.
@@ -669,7 +670,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         Parameters
         ----------
         X : array-like, DataFrame, Table or image stack
-            Rows with the columns of ``fit``; of images only the scores are compared.
+            Rows with the columns of ``fit``. For images only the scores are compared.
         level : float, default=0.05
             Chance of any false alarm over all columns and scores, at most, in (0, 1). More finds
             smaller changes.
@@ -678,7 +679,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         -------
         Drift
             A line for each column and one for the scores: kind and size of its largest change and
-            its p-value, adjusted for the number of lines. Printed, it lists what drifted.
+            its p-value, adjusted for the number of lines. ``print`` lists the drifted ones.
 
         Raises
         ------
@@ -714,7 +715,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         Returns
         -------
         str
-            The autoencoder, and what is flagged.
+            The autoencoder and the threshold rule.
         """
         check_fitted(self)
         return f"{self.autoencoder_.summary()}\n{type(self).__name__} {self.threshold_}"
@@ -723,11 +724,11 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Follow a slow drift: learn from the new rows that do not look like anomalies.
 
-        The first call is ``fit``. Later ones take the scores of the new rows into the calibration,
-        and as many old scores leave; the threshold follows its rule. A memory scores them once it
-        has learnt from them, each left out, and a network before it learns. Flagged rows are not
-        learnt; by a ``FalseAlarmRate`` only those that a tenth of this rate would flag, since most
-        others are normal.
+        The first call is ``fit``. Later calls add the scores of the new rows to the calibration and
+        remove as many old ones from 500 scores on. The threshold follows its rule. A neighbor
+        autoencoder scores new rows after storing them, each left out, and a network scores them
+        before the update. Flagged rows are not used for training. With a ``FalseAlarmRate``, only
+        rows flagged at a tenth of the rate are left out, because most others are normal.
 
         Parameters
         ----------
@@ -760,7 +761,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         scores = self._unusual(X)
         normal = np.flatnonzero(unlabelled & (scores <= self._limit()))
         if len(normal):
-            # A copy: the autoencoder may be the user's own.
+            # Use a copy, because the autoencoder may belong to the user.
             self.autoencoder_ = copy.deepcopy(self.autoencoder_).partial_fit(_rows(data, normal))
             preprocessor, reference = self.autoencoder_.preprocessor_, self._reference()
             if reference is not None and isinstance(preprocessor, TablePreprocessor):
@@ -867,7 +868,7 @@ def _renewed(calibration: Calibration, scores: np.ndarray) -> Calibration:
     old, new = calibration.scores, scores[:MAX_CALIBRATION_ROWS]
     room = max(len(old), _LEAST_CALIBRATION) - len(new)
     n_kept = min(max(room, 0), len(old))
-    # Mid-points of equal shares of the sorted scores: those kept are spread as all were.
+    # Mid-points of equal shares of the sorted scores keep the distribution.
     kept = ((np.arange(n_kept) + 0.5) * len(old) / max(n_kept, 1)).astype(np.intp)
     return Calibration.of(np.concatenate([old[kept], new]))
 

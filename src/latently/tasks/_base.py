@@ -48,7 +48,7 @@ class AutoencoderTask(SaveMixin, BaseEstimator):  # type: ignore[misc]  # sklear
         check_parameters(self._parameter_constraints, params, type(self).__name__)
 
     def _fit_autoencoder(self, X: Any, target: Any = None) -> BaseAutoencoder:
-        """Take over a fitted autoencoder, or fit a copy; note what it saw."""
+        """Use a fitted autoencoder or fit a copy, and store the attributes of its input."""
         self._check_parameters()
         given = self.autoencoder
         if isinstance(given, FrozenEstimator):
@@ -96,12 +96,12 @@ class AutoencoderTask(SaveMixin, BaseEstimator):  # type: ignore[misc]  # sklear
     def __latently_state__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name.endswith("_")}
 
-    #: What ``fit`` leaves behind, and the types that a model file must give it.
+    #: Fitted attributes, with their types in a model file.
     _fitted_types: ClassVar[dict[str, type | tuple[type, ...]]] = {
         "autoencoder_": BaseAutoencoder,
         "n_features_in_": int,
     }
-    #: The same of what only some fits leave behind.
+    #: Optional fitted attributes, with their types in a model file.
     _optional_types: ClassVar[dict[str, type | tuple[type, ...]]] = {
         "feature_names_in_": np.ndarray
     }

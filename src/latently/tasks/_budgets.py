@@ -34,13 +34,13 @@ class AlertBudget(Rule):
     Parameters
     ----------
     n_alerts : int, default=20
-        Rows to flag, at most; fewer where the next would tie.
+        Largest number of rows to flag. Fewer are flagged if the next row would tie.
     per : int, {"hour", "day", "week", "month"} or None, default=None
-        What the budget is for. None is the batch given. A number of rows, a day's for example,
+        Unit of the budget. None is the given batch. A number of rows, a day's for example,
         scales the budget to the size of the batch. A period is each calendar hour, day, week from
         Monday or month that ``time`` shows. The periods are those of the column's own time zone.
     time : str or None, default=None
-        Column of dates or times; needed with a period, and not with anything else. It need not be
+        Column of dates or times, required with a period and not allowed otherwise. It need not be
         a column of the model.
 
     Examples
@@ -65,7 +65,7 @@ class AlertBudget(Rule):
     }
 
     def check(self) -> None:
-        """Judge the parameters; ParameterError if one is wrong."""
+        """Validate the parameters, and raise ParameterError if one is wrong."""
         super().check()
         if isinstance(self.per, str) and self.time is None:
             raise ParameterError(
@@ -115,7 +115,7 @@ class AlertBudget(Rule):
         scores : ndarray of shape (n_samples,)
             Anomaly scores: higher = more unusual.
         periods : ndarray of int, shape (n_samples,), or None, default=None
-            The period of each row, as ``periods_of`` returns it; None where ``per`` is none.
+            Period of each row, as returned by ``periods_of``. None without a period.
 
         Returns
         -------
@@ -209,7 +209,7 @@ def rows_and_periods(rule: Any, X: Any, fitted: Any) -> tuple[Any, np.ndarray | 
     X : array-like, DataFrame, Table or dataset
         Rows, among whose columns the time is.
     fitted : sequence of str or None
-        The columns of the model; a time that is none of them is left out of the rows.
+        Columns of the model. A time column that is none of them is removed from the rows.
 
     Returns
     -------
@@ -260,7 +260,7 @@ def periods_of(column: pa.ChunkedArray, per: Period, name: str) -> np.ndarray:
     Parameters
     ----------
     column : pyarrow.ChunkedArray
-        Dates or times; texts in ISO form. Periods are those of the clock of its time zone.
+        Dates, times or strings in ISO format. Periods are those of the clock of its time zone.
     per : {"hour", "day", "week", "month"}
         A week starts on Monday. An hour that the clock repeats counts twice.
     name : str

@@ -18,11 +18,11 @@ _DRIFT_LEVEL = 1e-4
 #: How far beyond the largest, in its distance from the median, new scores count as normal once
 #: they are as many as those of calibration.
 _GIVE = 0.05
-#: Relative difference of scores that is rounding: a row scores alone as in a batch, but for that.
+#: Relative difference of scores due to rounding, for example between batches of other sizes.
 _ROUNDING = 1e-6
 #: Largest score that a file may hold.
 _MOST = 1e100
-#: Fewer rows say nothing of a distribution.
+#: Smallest number of rows for a test of the distribution.
 _MIN_DRIFT_ROWS = 20
 
 
@@ -89,7 +89,7 @@ class Calibration:
 
     @cached_property
     def slack(self) -> float:
-        """The difference up to which scores are equal; zero where no two of these are so near."""
+        """The largest difference of equal scores, or zero if no two scores are so close."""
         low, high = np.percentile(self.scores, [5, 95])
         slack = _ROUNDING * float(high - low + abs(high))
         return slack if bool((np.diff(self.scores) <= slack).any()) else 0.0
@@ -161,7 +161,7 @@ class Calibration:
                 f"The false alarm rate must lie between 0 and 1, got {rate}. Try 0.01."
             )
         n = len(self.scores)
-        # A hair more than the product: 0.07 * 100 is 7.000000000000001, 0.29 * 100 28.999...96.
+        # Add a tolerance: 0.07 * 100 is 7.000000000000001, 0.29 * 100 is 28.999...96.
         n_above = math.floor(rate * (n + 1) * (1 + 1e-12)) - 1
         if n_above < 0:
             raise DataError(
@@ -190,12 +190,12 @@ class Calibration:
         return low + self.slack, high + self.slack
 
     def tamed(self, scores: np.ndarray) -> np.ndarray:
-        """Return new scores as far as they may count as normal ones.
+        """Return new scores, clipped slightly above the largest calibration score.
 
-        To leave out those beyond all others would wear the tail away, to take them as they are
-        would let anomalies stretch it. They count as a little more than the largest, the less the
-        fewer they are among the calibration scores: a slow drift is followed, a handful of
-        anomalies is not.
+        Removing scores above the largest would shorten the tail, and keeping them would let
+        anomalies extend it. The margin above the largest grows with the number of new scores
+        relative to the calibration scores. So the scores follow a slow drift, but not a few
+        anomalies.
 
         Parameters
         ----------
@@ -243,7 +243,7 @@ class Calibration:
 
 def _n_needed(rate: float) -> int:
     """Return how many calibration scores resolve a rate."""
-    # A hair less: 1 / (1 / 49) is 49.00000000000001.
+    # Subtract a tolerance: 1 / (1 / 49) is 49.00000000000001.
     return math.ceil((1 - 1e-12) / rate) - 1
 
 
@@ -309,7 +309,7 @@ class RunningCalibration:
     Parameters
     ----------
     scores : ndarray of shape (n,)
-        To begin with; an even selection of them where they are more than ``capacity``.
+        Initial scores. An even selection is used if there are more than ``capacity``.
     capacity : int
         Scores to keep.
     """
@@ -317,7 +317,7 @@ class RunningCalibration:
     def __init__(self, scores: np.ndarray, capacity: int) -> None:
         start = np.sort(scores)
         if len(start) > capacity:
-            # Mid-points of equal shares: the selection is spread as the whole.
+            # Mid-points of equal shares keep the distribution.
             places = (np.arange(capacity) + 0.5) * len(start) / capacity
             start = start[places.astype(np.intp)]
         self._ring = np.random.default_rng(0).permutation(start)
@@ -336,7 +336,7 @@ class RunningCalibration:
         return self._calibration.p_values(scores)
 
     def update(self, scores: np.ndarray) -> None:
-        """Let new scores in, tamed; the oldest leave once the ring is full."""
+        """Add new clipped scores, and drop the oldest ones once the buffer is full."""
         scores = self._calibration.tamed(scores[-self._capacity :])
         if not len(scores):
             return

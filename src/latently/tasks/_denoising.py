@@ -22,16 +22,16 @@ class AutoencoderDenoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderTas
     Parameters
     ----------
     autoencoder : autoencoder or None, default=None
-        Fitted here on a copy, or taken as it is when already fitted; None takes a
+        A copy is fitted, or the autoencoder is used as it is if already fitted. None uses a
         ``DenoisingAutoencoder`` with normal noise for tables, a ``UNetAutoencoder`` for images.
     random_state : int, RandomState or None, default=None
-        Seed of the autoencoder; None leaves its own.
+        Seed of the autoencoder. None keeps its own.
     effort : {"fast", "balanced", "thorough"} or None, default=None
-        Of the autoencoder: a quarter, all or four times of what it does on its own; None leaves
-        its own.
+        Training effort of the autoencoder: a quarter, all or four times its default. None keeps the
+        setting of the autoencoder.
     kind : {"auto", "images"}, default="auto"
-        "images" takes every array of three or four axes for images; "auto" leaves the autoencoder
-        its own ``kind``.
+        "images" treats every array of three or four axes as images. "auto" keeps the ``kind`` of
+        the autoencoder.
 
     Attributes
     ----------
@@ -55,12 +55,12 @@ class AutoencoderDenoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderTas
 
     @each_once()
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn what rows look like without noise.
+        """Fit the autoencoder to clean rows, or to pairs of noisy and clean rows.
 
         Parameters
         ----------
         X : array-like, DataFrame, Table, image stack or list of images
-            Clean rows, which are corrupted in training; or noisy ones, when ``y`` holds them
+            Clean rows, which are corrupted in training, or noisy ones, when ``y`` holds them
             clean. A list may hold images of several sizes.
         y : like X or None, default=None
             The same rows without noise. Anything else, such as labels, is ignored.
@@ -92,12 +92,12 @@ class AutoencoderDenoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderTas
         Parameters
         ----------
         X : array-like, DataFrame, Table, image stack or list of images
-            Noisy rows with the columns of ``fit``; images of any size for a ``UNetAutoencoder``.
+            Noisy rows with the columns of ``fit``, or images of any size for a ``UNetAutoencoder``.
 
         Returns
         -------
         ndarray, DataFrame, Table or image stack
-            In the columns, types and units of ``fit``; an array where ``fit`` saw an array.
+            Rows with the columns, types and units of ``fit``. An array if ``fit`` got an array.
         """
         check_fitted(self)
         return as_fitted(self.autoencoder_, self.autoencoder_.reconstruct(X))

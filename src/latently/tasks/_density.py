@@ -19,9 +19,9 @@ DensityName = Literal["mixture", "kernel"]
 
 #: Fewest rows that a mode of the mixture should explain.
 _ROWS_PER_MODE = 20
-#: Codes that a density is fitted to, and that a bandwidth is chosen by.
+#: Largest number of codes to fit a density, and to choose a bandwidth.
 _MAX_ROWS, _JUDGED_ROWS = 20_000, 2_000
-#: Bandwidths that are tried, as shares of Scott's.
+#: Candidate bandwidths, relative to Scott's rule.
 _BANDWIDTHS = np.geomspace(0.1, 1.5, 16)
 #: Numbers of a file lie between these.
 _LEAST, _MOST = 1e-30, 1e15
@@ -102,11 +102,11 @@ def fit_density(codes: np.ndarray, name: DensityName, n_modes: int, seed: int) -
     Parameters
     ----------
     codes : ndarray of shape (n_samples, n_components)
-        At most 20,000 are looked at.
+        Codes, of which at most 20,000 are used.
     name : {"mixture", "kernel"}
         A mixture of at most ``n_modes`` normals, or a normal around every code.
     n_modes : int
-        Of the mixture; fewer where there are under twenty codes each.
+        Number of components of the mixture, reduced if there are fewer than twenty codes each.
     seed : int
         Of the draw and of the mixture.
 
@@ -128,9 +128,9 @@ def fit_density(codes: np.ndarray, name: DensityName, n_modes: int, seed: int) -
 def _fit_mixture(codes: np.ndarray, n_modes: int, seed: int) -> Density:
     n_modes = max(1, min(n_modes, len(codes) // _ROWS_PER_MODE))
     mixture = GaussianMixture(n_modes, reg_covar=1e-4, random_state=seed)
-    # The mixture is NumPy's, whatever array library scikit-learn was told to use.
+    # The mixture uses NumPy, regardless of the array library configured in scikit-learn.
     with warnings.catch_warnings(), config_context(array_api_dispatch=False):
-        # A mixture that has not settled after 100 rounds still imitates the codes.
+        # A mixture that has not converged after 100 iterations is still a usable density.
         warnings.simplefilter("ignore", ConvergenceWarning)
         mixture.fit(codes)
     factors = np.linalg.cholesky(mixture.covariances_)
@@ -138,7 +138,7 @@ def _fit_mixture(codes: np.ndarray, n_modes: int, seed: int) -> Density:
 
 
 def _fit_kernel(codes: np.ndarray, n_modes: int, seed: int) -> Density:
-    """Fit a normal of the codes' own shape around each, as wide as left-out codes like best [1]_.
+    """Fit a kernel density with the bandwidth of the largest leave-one-out likelihood [1]_.
 
     References
     ----------

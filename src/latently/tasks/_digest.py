@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-#: Scores that are kept, and how many of the largest are known by their place.
+#: Number of scores kept, and number of the largest scores kept with their place.
 _MOST, _N_WORST = 1 << 20, 5
 
 
 class Digest:
-    """Number, mean and largest of many scores, and a sample that says how they are spread.
+    """Number, mean and maximum of many scores, and a sample of their distribution.
 
-    Up to a million scores the sample is all of them; beyond, a million that a fixed seed draws, so
-    that a quantile is known to a twentieth of a percent of the rows, twice the same.
+    The sample holds all scores up to a million. Beyond, it is a random million with a fixed seed,
+    so that quantiles are accurate to a twentieth of a percent of the rows and reproducible.
 
     Parameters
     ----------
@@ -38,13 +38,13 @@ class Digest:
 
     @classmethod
     def of(cls, scores: NDArray[np.float64]) -> Digest:
-        """Return what is told of scores that are all there."""
+        """Return the summary of an array of scores."""
         digest = cls(0)
         digest.see(scores)
         return digest
 
     def see(self, scores: NDArray[np.float64]) -> None:
-        """Hear of the next scores."""
+        """Add the next scores."""
         start = self.n_rows
         self.n_rows += len(scores)
         self._total += float(scores.sum(dtype=np.float64))

@@ -11,9 +11,9 @@ from latently._notices import warn, warn_columns
 from latently.estimators import BaseAutoencoder
 from latently.schema import plain_rows
 
-#: Fewer rows than this are very few; below the second number, no column counts as an index.
+#: Fewer rows than the first number raise a warning. Below the second, no column is an index.
 _FEW_ROWS, _MIN_INDEX_ROWS = 10, 20
-#: Texts are looked at up to so many rows; of more, the limit of categories warns.
+#: Largest number of rows for the check of texts. With more, the limit of categories warns.
 _MAX_TEXT_ROWS = 100
 
 

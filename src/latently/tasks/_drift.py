@@ -36,7 +36,7 @@ _SCORE_CUTS = 2_000
 #: Rows of a memory whose scores, each left out, are worth one independent score; and scores of an
 #: older model file that are.
 _ROWS_A_SCORE, _MIN_SCORES = 2, 20
-#: A gap on one side so many times that on the other is a shift; else the spread has changed.
+#: Smallest ratio of the gaps on both sides of a shift. Otherwise the spread has changed.
 _ONE_SIDED = 2.0
 #: Smallest p-value that is reported.
 _LEAST = 1e-300
@@ -48,9 +48,9 @@ class ColumnDrift(NamedTuple):
     Attributes
     ----------
     column : str
-        The column; "anomaly score" for the scores.
+        Name of the column, or "anomaly score".
     change : str
-        The kind of change in words; "none" where there is none beyond chance.
+        Kind of change, or "none" if no change is significant.
     before, now : str
         Mean, share of gaps, or share of the category that changed most: of the rows of ``fit`` (of
         the calibration rows for the scores), and of the new rows.
@@ -75,7 +75,7 @@ class ColumnDrift(NamedTuple):
 class Drift(Tabular):
     """Differences between later rows and those of ``fit``.
 
-    Printing it gives a line for each column that drifted; ``to_frame`` has all columns.
+    ``print`` shows one line per drifted column. ``to_frame`` returns all columns.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class Drift(Tabular):
     level : float
         Chance of any false alarm, at most.
     notes : tuple of str
-        What was not compared, and why.
+        Columns that were not compared, with the reason.
     library : {"numpy", "pandas", "polars", "pyarrow"}
         Of the rows.
     """
@@ -156,7 +156,7 @@ class Drift(Tabular):
 
 
 def _table(entries: list[ColumnDrift]) -> list[str]:
-    """Return lines of aligned columns, a head first; none without entries."""
+    """Return lines of aligned columns after a header, or no lines without entries."""
     if not entries:
         return []
     heads = ("column", "change", "before", "now", "size", "p")
@@ -202,7 +202,7 @@ class DriftTally:
     Parameters
     ----------
     detector : AnomalyDetector
-        Fitted; it stays as it is.
+        Fitted detector. It is not changed.
     """
 
     def __init__(self, detector: AnomalyDetector) -> None:
@@ -341,7 +341,7 @@ class _Sample(NamedTuple):
 
 
 class _Change(NamedTuple):
-    """A change of one kind, before p-values are adjusted; a test that could not fail has none."""
+    """A change of one kind, with an unadjusted p-value unless the test could not fail."""
 
     column: str
     change: str
@@ -378,7 +378,7 @@ def _numbers(
     n_values = len(np.unique(cuts)) - 1
     if n_values > _FEW_VALUES or first.n < _ROWS_A_VALUE * n_values:
         return found
-    # The gap of a distribution is blunt for a few values, of which one may be rare.
+    # The gap of two distributions has little power for a few values, of which one may be rare.
     p_values = _p_of_shares(first.cells, first.n, first.n_units / max(first.n, 1),
                             second.cells, second.n, second.n_units / max(second.n, 1))  # fmt: skip
     p_value = min(found.p_value, float(p_values.min()) * (n_values + 2))
@@ -425,7 +425,7 @@ def _kind(gaps: np.ndarray, lower: float, higher: float, words: tuple[str, str])
 def _levels(
     name: str, known: Counts, new: Counts, line: int, place: int, n_different: int
 ) -> _Change:
-    """Compare truths or categories one by one; those that occur in few rows of ``fit`` count, too.
+    """Compare booleans or categories one by one, including those that are rare in ``fit``.
 
     Of categories that the model file does not hold, each may have been as frequent in ``fit`` as
     the rarest that it holds.

@@ -1,4 +1,4 @@
-"""Why a row was flagged: the guilty columns, what they hold and what they should."""
+"""Explanations of flagged rows by columns, with their observed and expected values."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from latently.schema import Container, Rounding
 from latently.tasks._phases import Phase, cycles_of, outside_phases, phases_of
 from latently.tasks._repair import Repaired, Repairs
 
-#: What is told of each reason.
+#: Fields of each reason.
 _TOLD = ("column", "part", "got", "expected", "low", "high")
-#: Ends of a range are compared with a share of themselves to spare, for rounding.
+#: Relative tolerance of the ends of a range, for rounding.
 _SLACK = 1e-9
 #: Patches along the shorter side of an image.
 _PATCHES = 8
@@ -35,18 +35,18 @@ class Reason(NamedTuple):
     Attributes
     ----------
     column : str
-        Its name; ``x0``, ``x1`` where it has none.
+        Name of the column. Unnamed columns are ``x0``, ``x1`` and so on.
     got : value of the column's type
-        What the row holds.
+        Observed value.
     expected : value of the column's type
-        What the other columns let expect.
+        Expected value, given the other columns.
     low, high : value of the column's type, or None
-        Where 95 % of the training rows lie, given their other columns; None for categories, and
-        where ``phase`` holds the range.
+        Range of 95 % of the training rows, given their other columns. None for categories, and
+        if ``phase`` holds the range.
     blame : float
         How much more likely the row would be with this cell repaired, in nats.
     phase : Phase or None, default=None
-        The hour, weekday or month that makes a time unusual; None where the value itself does.
+        The hour, weekday or month that makes a time unusual. None if the value itself does.
     """
 
     column: str
@@ -82,9 +82,9 @@ class RowReasons(NamedTuple):
     p_value : float
         Share of normal rows that would score as high.
     label : object
-        The label of the row in the user's frame; its place where it has none.
+        Label of the row in the index of the frame, or its position.
     alike : tuple of str or None, default=None
-        The columns by which the row is like the anomalies marked in ``fit``; None if it is not.
+        Columns in which the row resembles the labelled anomalies of ``fit``. None if it does not.
     """
 
     row: int
@@ -112,7 +112,7 @@ class RowReasons(NamedTuple):
 class Explanation(Tabular):
     """Why rows score as they do.
 
-    Iterating gives a ``RowReasons`` a row; printing it, a line a row.
+    Iteration yields one ``RowReasons`` per row. ``print`` shows one line per row.
 
     Attributes
     ----------
@@ -128,19 +128,19 @@ class Explanation(Tabular):
     blame : ndarray of shape (n_samples, n_features)
         How much more likely each row would be with one cell repaired, in nats.
     guilty : ndarray of int, shape (n_samples, n_reasons)
-        Places of the guilty columns, the worst first; -1 for none further.
+        Positions of the columns to blame, the worst first, and -1 for no further column.
     guilt : ndarray of shape (n_samples, n_reasons)
         Blame of each guilty column, those before it repaired.
     got : dict of str to list
         The cells of each column.
     expected, low, high : list of dict of str to list
-        What should be there at each rank, the reasons before it repaired.
+        Expected values and ranges at each rank, with the reasons before it repaired.
     phases : list of list of Phase or None
         The hour, weekday or month to blame at each rank.
     p_values : ndarray of shape (n_samples,)
         Share of normal rows that would score as high.
     index : list or None, default=None
-        The labels of the rows in the user's frame; None counts them.
+        Labels of the rows in the index of the frame. None numbers them.
     alike : list of tuple of str or None, or None, default=None
         The columns by which each row is like the anomalies marked in ``fit``, None for a row that
         is not. None if none were marked.
@@ -205,7 +205,7 @@ class Explanation(Tabular):
         -------
         dict of str to list
             Row, anomaly score, p-value, rank, column, part of a time (hour, weekday, month), got,
-            expected, low, high and blame; values as text. A row of which no column stands out has
+            expected, low, high and blame. Values are strings. A row without a reason has
             one entry of rank 0.
         """
         nothing = (0, *[None] * len(_TOLD), 0.0)
@@ -236,7 +236,7 @@ class ImageExplanation(Tabular):
     cut : float
         Scores above it are flagged.
     heat : ndarray of shape (n_samples, height, width)
-        What each pixel adds to the score, mean over its patch and summed over the channels.
+        Contribution of each pixel to the score, averaged over its patch and summed over channels.
     worst : ndarray of int, shape (n_samples, 4)
         Top, left, bottom and right of the worst patch.
     """
@@ -281,9 +281,9 @@ def explain_images(
     Parameters
     ----------
     cells : ndarray of the images' shape
-        What each pixel adds to the score.
+        Contribution of each pixel to the score.
     preprocessor : ImagePreprocessor
-        What tells the axes of the images.
+        Fitted preprocessor, which defines the axes of the images.
     scores : ndarray of shape (n_samples,)
         Anomaly scores: higher = more unusual.
     cut : float
@@ -322,7 +322,7 @@ def explain_rows(
     Returns
     -------
     parts : dict of str to list or ndarray
-        What an ``Explanation`` holds beside the scores.
+        Attributes of an ``Explanation`` except the scores.
     repaired : ndarray, DataFrame or Table
         The rows with their guilty cells repaired.
     """
@@ -362,7 +362,7 @@ def explain_rows(
 
 
 class _Found(NamedTuple):
-    """The guilty column of each row at one rank, in encoded order; -1 for none."""
+    """The column to blame in each row at one rank, in encoded order, or -1 for none."""
 
     repaired: Repaired
     guilty: np.ndarray
@@ -371,7 +371,7 @@ class _Found(NamedTuple):
 
 
 def _beyond(preprocessor: Any, cells: Cells, repaired: Repaired) -> np.ndarray:
-    """Return which values lie outside their expected range, (n, n_columns); others have none."""
+    """Return True for values outside their expected range, (n, n_columns), if they have one."""
     beyond = np.ones((len(cells.values), preprocessor.layout.n_columns), dtype=bool)
     ranged = np.flatnonzero(_is_ranged(preprocessor))
     got, low, high = (
@@ -414,7 +414,7 @@ def _chosen(elements: torch.Tensor, column: Column) -> torch.Tensor:
 
 
 def _with_repaired(cells: Cells, repaired: Repaired, place: torch.Tensor, layout: Layout) -> Cells:
-    """Put what is expected in the place of each row's guilty cell."""
+    """Replace the cell to blame in each row by its expected value."""
     column = torch.repeat_interleave(
         torch.arange(layout.n_columns),
         torch.tensor([column.width for column in layout.columns]),
@@ -453,7 +453,7 @@ def _with_range(preprocessor: Any) -> set[str]:
 
 
 def _told(reason: Reason) -> tuple[str | None, ...]:
-    """Return what a reason says as texts: column, part, got, expected, low and high."""
+    """Return the fields of a reason as strings: column, part, got, expected, low and high."""
     if reason.phase is None:
         values = (reason.got, reason.expected, reason.low, reason.high)
         return reason.column, None, *map(_plain, values)

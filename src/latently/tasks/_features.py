@@ -31,22 +31,22 @@ class FeatureExtractor(TransformerMixin, AutoencoderTask):  # type: ignore[misc]
     Parameters
     ----------
     autoencoder : autoencoder or None, default=None
-        Fitted here on a copy, or taken as it is when already fitted; None takes a
+        A copy is fitted, or the autoencoder is used as it is if already fitted. None uses a
         ``DenoisingAutoencoder`` of 512 components behind an activation, with a third of the cells
         hidden in training [1]_: a wide code that a linear model reads better than a narrow one.
     random_state : int, RandomState or None, default=None
-        Seed of the autoencoder; None leaves its own.
+        Seed of the autoencoder. None keeps its own.
     effort : {"fast", "balanced", "thorough"} or None, default=None
-        Of the autoencoder: a quarter, all or four times of what it does on its own; None leaves
-        its own.
+        Training effort of the autoencoder: a quarter, all or four times its default. None keeps the
+        setting of the autoencoder.
     kind : {"auto", "images"}, default="auto"
-        "images" takes every array of three or four axes for images; "auto" leaves the autoencoder
-        its own ``kind``.
+        "images" treats every array of three or four axes as images. "auto" keeps the ``kind`` of
+        the autoencoder.
     layers : {"code", "all"}, default="code"
         "all" puts the hidden layers of the encoder before the code: more features, of which the
         first are nearest to the columns.
     include_error : bool, default=False
-        True appends the reconstruction error of the row: how unlike the training rows it is.
+        True appends the reconstruction error of the row.
 
     Attributes
     ----------
@@ -92,7 +92,7 @@ class FeatureExtractor(TransformerMixin, AutoencoderTask):  # type: ignore[misc]
 
     @each_once()
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn the code; labels are not looked at.
+        """Fit the autoencoder. Labels are ignored.
 
         Parameters
         ----------
@@ -140,7 +140,7 @@ class FeatureExtractor(TransformerMixin, AutoencoderTask):  # type: ignore[misc]
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Names of the columns; only held against those of ``fit``.
+            Names of the columns, only compared with those of ``fit``.
 
         Returns
         -------

@@ -17,9 +17,9 @@ from latently.nn import Cells, prediction_error
 from latently.schema import Container
 from latently.tasks._relation_words import relation_words
 
-#: Rows on which an autoencoder that holds out no cells is judged, and the share of cells hidden.
+#: Rows used to evaluate an autoencoder that holds out no cells, and the fraction of hidden cells.
 _JUDGED_ROWS, _HIDDEN = 1_000, 0.1
-#: Columns named as those that a column leans on.
+#: Largest number of influential columns reported per column.
 _N_LEANED_ON = 3
 #: A column is unfillable from this share of missing cells on, below this share of avoided error
 #: and below this number divided by the number of held-out cells.
@@ -38,12 +38,13 @@ class FillReport(Tabular):
     Attributes
     ----------
     names : tuple of str
-        The columns; ``x0``, ``x1`` where they have no names.
+        Names of the columns. Unnamed columns are ``x0``, ``x1`` and so on.
     share_missing : ndarray of shape (n_features,)
         Share of the cells that were missing in ``fit``.
     expected_error : ndarray of shape (n_features,)
-        On cells that were hidden: the root mean squared error of a number in its own unit, of a
-        date in days; the share of wrong guesses of any other column. NaN where none was hidden.
+        Error on observed cells that were hidden. It is the root mean squared error for numbers in
+        their own unit and for dates in days, and the error rate for any other column. NaN if no
+        cell was hidden.
     explained : ndarray of shape (n_features,)
         Share of the error of the mean, or the most frequent category, that a fill avoids: of the
         squared error for numbers. Zero knows nothing, one everything.
@@ -264,7 +265,7 @@ def _hidden_errors(model: BaseAutoencoder, cells: Cells, layout: Layout) -> Tens
 
 
 def _scales(preprocessor: Any) -> tuple[np.ndarray, list[str]]:
-    """Return what turns the error of each encoded column into its unit, and that unit."""
+    """Return the factor from encoded errors to the unit of each column, and that unit."""
     numbers = preprocessor.number_likelihood == "gaussian"
     scales = [*(preprocessor.scale if numbers else np.ones(len(preprocessor.scale)))]
     units = ["" if numbers else "wrong"] * len(scales)

@@ -31,29 +31,29 @@ from latently.tasks._density import Density, DensityName, fit_density
 class LatentSampler(AutoencoderTask):
     """Generate rows: a density is fitted to the codes, drawn from and decoded [1]_.
 
-    Works with any autoencoder that decodes, also those without a prior; a variational one gains
-    where its codes do not fill the prior. With ``conditional=True`` each class has a density of its
+    Works with any autoencoder that decodes, also without a prior. A variational one improves if
+    its codes do not match the prior. With ``conditional=True`` each class has a density of its
     own, so that rows of a wanted class can be drawn.
 
     Parameters
     ----------
     autoencoder : autoencoder or None, default=None
-        Fitted here on a copy, or taken as it is when already fitted; None takes
+        A copy is fitted, or the autoencoder is used as it is if already fitted. None uses
         ``VariationalAutoencoder()``.
     random_state : int, RandomState or None, default=None
         Seed of the autoencoder and of the mixture.
     effort : {"fast", "balanced", "thorough"} or None, default=None
-        Of the autoencoder: a quarter, all or four times of what it does on its own; None leaves
-        its own.
+        Training effort of the autoencoder: a quarter, all or four times its default. None keeps the
+        setting of the autoencoder.
     kind : {"auto", "images"}, default="auto"
-        "images" takes every array of three or four axes for images; "auto" leaves the autoencoder
-        its own ``kind``.
+        "images" treats every array of three or four axes as images. "auto" keeps the ``kind`` of
+        the autoencoder.
     density : {"mixture", "kernel"}, default="mixture"
-        A mixture of normals; or a normal around the code of every row, as wide as left-out codes
-        like best: closer to the rows, with less that is new.
+        A mixture of normals, or a normal around the code of every row, whose width maximises the
+        likelihood of left-out codes. Samples of "kernel" are nearer to the training rows.
     n_modes : int, default=10
-        Most normals in the mixture; fewer where there are under twenty rows each. More follows
-        the codes closer.
+        Largest number of normals in the mixture, reduced if there are fewer than twenty rows each.
+        A larger number fits the codes more closely.
     conditional : bool, default=False
         True fits a density to each class of ``y``. A class of one row is drawn around that row, as
         wide as the kernel density of all rows.
@@ -127,7 +127,7 @@ class LatentSampler(AutoencoderTask):
         X : array-like, DataFrame, Table or image stack
             Rows to imitate.
         y : array-like of shape (n_samples,) or None, default=None
-            Class of each row, where ``conditional`` is True; ignored otherwise.
+            Class of each row if ``conditional`` is True, ignored otherwise.
 
         Returns
         -------
@@ -162,7 +162,7 @@ class LatentSampler(AutoencoderTask):
         self.class_of_mode_ = np.repeat(np.arange(len(found)), sizes)
 
     def _of_class(self, part: np.ndarray, codes: np.ndarray, seed: int) -> Density:
-        """Return the density of a class; one row has no width, and takes that of all rows."""
+        """Return the density of a class, with the width of all rows for a class of one row."""
         if len(part) > 1:
             return fit_density(part, self.density, self.n_modes, seed)
         around = fit_density(codes, "kernel", 1, seed)
@@ -223,13 +223,13 @@ class LatentSampler(AutoencoderTask):
         n_samples : int, default=1
             Rows to generate.
         y : object or array-like of shape (n_samples,), default=None
-            The class of all rows, or of each, from a conditional sampler; None draws classes as
-            often as ``fit`` saw them.
+            Class of all rows, or of each row, for a conditional sampler. None draws classes with
+            their frequencies in ``fit``.
         random_state : int, RandomState or None, default=None
-            Seed; None differs from call to call.
+            Seed. None differs from call to call.
         support : {"column", "free"}, default="column"
             "column" generates values that each column can hold, with as many gaps as the training
-            rows; "free" generates numbers as the decoder draws them, without gaps.
+            rows. "free" generates numbers as the decoder draws them, without gaps.
 
         Returns
         -------
@@ -287,7 +287,7 @@ class LatentSampler(AutoencoderTask):
         Returns
         -------
         ndarray of shape (n_samples,)
-            In nats; higher is more typical.
+            Log-densities in nats. Higher is more typical.
         """
         check_fitted(self)
         codes = fitted_of(self.autoencoder_).infer(X, code_of)

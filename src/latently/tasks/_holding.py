@@ -12,7 +12,7 @@ from latently.preprocessing import canonical_order
 
 #: Scores that calibration keeps: enough to resolve one false alarm in twenty thousand.
 MAX_CALIBRATION_ROWS = 20_000
-#: Share of the rows that calibrate a network which must not have been trained on them.
+#: Fraction of the rows held out to calibrate a network.
 _CALIBRATION_SHARE = 0.2
 #: Up to so many rows a memory is calibrated by folds: scaling and ranks know each of its rows.
 _MAX_CROSS_FITTED, _N_FOLDS = 500, 5
@@ -28,9 +28,9 @@ class Holding(NamedTuple):
     order : ndarray of int, shape (n_rows,)
         Places of the rows by their content.
     shuffled : ndarray of int, shape (n_rows,)
-        The same places at random; the copies of a row are next to each other.
+        The same places in random order, with the copies of a row next to each other.
     starts : ndarray of int, shape (n_units + 1,)
-        Where in ``shuffled`` each unit of copies starts; the last is the number of rows.
+        Start of each unit of copies in ``shuffled``. The last entry is the number of rows.
     """
 
     order: np.ndarray
@@ -72,7 +72,7 @@ class Holding(NamedTuple):
         return len(self.starts) - 1
 
     def n_spared(self, *, judges_own_rows: bool) -> int:
-        """Return how many units calibrate what must not have seen them, and are not learnt."""
+        """Return the number of units held out from training for calibration."""
         n_held = max(1, min(round(_CALIBRATION_SHARE * self.n_units), MAX_CALIBRATION_ROWS))
         spares_none = judges_own_rows and self.n_units <= _MAX_OWN_ROWS
         return 0 if spares_none or self.n_units - n_held < MIN_ROWS else n_held

@@ -1,4 +1,4 @@
-"""Missing cells are filled with what the other columns say, and it is said how sure that is."""
+"""Imputation of missing cells from the other columns, with intervals of uncertainty."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _BYTES_PER_ELEMENT = 24
 
 
 class Bounds(NamedTuple):
-    """Lower and upper ends of what may stand in each gap, as tables of the kind given."""
+    """Lower and upper ends of the interval of each missing cell, as tables of the input type."""
 
     lower: Any
     upper: Any
@@ -50,7 +50,7 @@ class Bounds(NamedTuple):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask):  # type: ignore[misc]
-    """Fill missing cells by what the others say; observed cells stay as they are.
+    """Fill missing cells from the other cells, and leave observed cells unchanged.
 
     Every column comes back as it was: whole numbers, booleans, categories, texts and dates, in
     the frame's own types. New rows are filled without another fit.
@@ -58,29 +58,29 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
     Parameters
     ----------
     autoencoder : autoencoder or None, default=None
-        Fitted here on a copy, or taken as it is when already fitted; None takes
+        A copy is fitted, or the autoencoder is used as it is if already fitted. None uses
         ``ImputationAutoencoder()``, for images ``DenoisingAutoencoder()``. Draws and intervals
         need an ``ImputationAutoencoder``.
     random_state : int, RandomState or None, default=None
-        Seed of the autoencoder; None leaves its own.
+        Seed of the autoencoder. None keeps its own.
     effort : {"fast", "balanced", "thorough"} or None, default=None
-        Of the autoencoder: a quarter, all or four times of what it does on its own; None leaves
-        its own.
+        Training effort of the autoencoder: a quarter, all or four times its default. None keeps the
+        setting of the autoencoder.
     kind : {"auto", "images"}, default="auto"
-        "images" takes every array of three or four axes for images; "auto" leaves the autoencoder
-        its own ``kind``.
+        "images" treats every array of three or four axes as images. "auto" keeps the ``kind`` of
+        the autoencoder.
     n_iterations : int, default=1
         Passes, at most 1,000. Each pass after the first shows the autoencoder the cells filled
         before, which helps models that never saw a gap in training.
     columns : list of str or int, or None, default=None
-        Columns to fill, by name or position; None fills all. The others stay as they are, gaps
-        included, and still help to fill these.
+        Columns to fill, by name or position. None fills all. Other columns keep their gaps, and
+        are still used to fill these.
     missing_values : number, str, list of them or None, default=None
         Values that stand for a missing cell, besides NaN, None and the like, for example -999
         or "unknown". A column of text in which one was found, and numbers in all other cells, is
         a column of numbers.
     add_indicator : bool, default=False
-        True adds a column for each that had gaps in ``fit``, which says where they were.
+        True adds an indicator column for each column with missing values in ``fit``.
     support : {"column", "free"}, default="column"
         "column" fills each gap with a value that its column can hold: within the bounds of the
         training rows, unless an exact relation of columns gives another value, and on their grid
@@ -109,7 +109,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
 
     See Also
     --------
-    pool_estimates : Rubin's rules for what was estimated from several draws.
+    pool_estimates : Rubin's rules for estimates from several draws.
 
     Examples
     --------
@@ -228,18 +228,18 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
     ) -> Any:
         """Fill the missing cells once, or several times at random.
 
-        What was estimated from each of the tables is combined by ``pool_estimates``. Draws follow
-        the distribution of each gap given what was seen of its row; gaps of one row are drawn
-        together, as the columns depend on each other.
+        Combine the estimates from each of the tables with ``pool_estimates``. Draws follow the
+        distribution of the missing cells given the observed cells of their row. Missing cells of
+        one row are drawn jointly.
 
         Parameters
         ----------
         X : array-like, DataFrame or Table
             Rows with the columns of ``fit``.
         n_draws : int or None, default=None
-            Tables to draw. None fills each gap with what is expected, as ``transform`` does.
+            Number of tables. None fills each gap with its expectation, as ``transform`` does.
         random_state : int, RandomState or None, default=None
-            Seed of the draws; None differs from call to call.
+            Seed of the draws. None differs from call to call.
 
         Returns
         -------
@@ -287,7 +287,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         Returns
         -------
         Bounds
-            ``lower`` and ``upper``, of the kind and types of ``X``; observed cells as they are.
+            ``lower`` and ``upper``, of the kind and types of ``X``, with unchanged observed cells.
 
         Raises
         ------
@@ -365,7 +365,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         ends: tuple[Rounding, ...] = (),
         n_tables: int = 2,
     ) -> list[Any]:
-        """Ask for several filled tables at once; ends of intervals are pushed outwards."""
+        """Request several filled tables at once, with ends of intervals rounded outwards."""
         model = self.autoencoder_
         self._check_predicts_cells(asked)
         shown = self._shown(X)
@@ -409,7 +409,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         return fill_missing(given, decoded, columns)
 
     def _on_scale_of(self, rebuilt: Any, shown: Any) -> Any:
-        """Return rebuilt images on the scale and in the axes of those given; tables as they are."""
+        """Return reconstructed images in the scale and axes of the input, and tables unchanged."""
         preprocessor = self.autoencoder_.preprocessor_
         if isinstance(preprocessor, TablePreprocessor):
             return rebuilt
@@ -420,7 +420,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, AutoencoderTask
         return "nearest" if self.support == "column" else "free"
 
     def _shown(self, X: Any) -> Any:
-        """Return rows as the autoencoder shall see them, what stands for a gap marked."""
+        """Return the input of the autoencoder, with missing-value markers replaced."""
         if self.missing_values is None:
             return plain_rows(X)
         return mark_missing(_given(X), self.missing_values)

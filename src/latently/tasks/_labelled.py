@@ -110,9 +110,9 @@ class Likeness(NamedTuple):
     Attributes
     ----------
     scores : ndarray of shape (n_rows,)
-        Standardised log-odds: 0 for a usual row.
+        Standardised log-odds. A usual row has 0.
     by_column : ndarray of shape (n_rows, n_features)
-        What each column adds to them, in the user's order.
+        Contribution of each column to ``scores``, in the user's order.
     """
 
     scores: np.ndarray

@@ -38,8 +38,8 @@ def read_labels(y: Any, n_rows: int, *, strict: bool = False) -> Labels | None:
     Parameters
     ----------
     y : array-like of shape (n_rows,) or None
-        True or 1 beside 0 is an anomaly; so is -1, scikit-learn's label, beside 1. None and NaN
-        are rows without a label.
+        Labels. An anomaly is True, 1 if the others are 0, or -1 if the others are 1, as in
+        scikit-learn. None and NaN are rows without a label.
     n_rows : int
         How many there must be.
     strict : bool, default=False

@@ -14,7 +14,7 @@ from latently.nn import Cells
 from latently.tasks._repair import Repaired, Repairs, cycle_elements, turn
 
 Unit = Literal["hour", "weekday", "month"]
-#: What a cycle is called, by its seconds.
+#: Names of the cycles by their length in seconds.
 _UNITS: dict[float, Unit] = {
     86_400.0: "hour",
     7 * 86_400.0: "weekday",
@@ -65,9 +65,9 @@ class Cycle(NamedTuple):
     column : int
         Place of the column in encoded order.
     sine : int
-        Element of the sine; the cosine follows it.
+        Element of the sine. The cosine is the next element.
     unit : {"hour", "weekday", "month"}
-        What it is called.
+        Name of the unit.
     """
 
     column: int
@@ -91,7 +91,7 @@ def cycles_of(preprocessor: Any) -> list[Cycle]:
 def outside_phases(
     repairs: Repairs, cells: Cells, repaired: Repaired, layout: Layout
 ) -> np.ndarray:
-    """Return which phases lie outside what 95 % of the training rows keep to, (n, n_cycles)."""
+    """Return True for phases outside the range of 95 % of the training rows, (n, n_cycles)."""
     if repairs.turns is None:
         return np.zeros((len(cells.values), len(cycle_elements(layout))), dtype=bool)
     turned = turn(cells.values.double().flatten(1), repaired.expected, layout).numpy()
@@ -107,20 +107,20 @@ def phases_of(
     guilty: np.ndarray,
     beyond: np.ndarray,
 ) -> list[Phase | None]:
-    """Return the part of each row's guilty time that is to blame; None for the time itself.
+    """Return the unit of each row's time that is to blame, or None for the time itself.
 
     Parameters
     ----------
     preprocessor : TablePreprocessor
         Of the table.
     repairs : Repairs
-        What was learnt of the normal rows.
+        Fitted model of the normal rows.
     cells : Cells
         Encoded rows.
     repaired : Repaired
-        What is expected of them.
+        Expected values of the rows.
     guilty : ndarray of int, shape (n,)
-        Place of the guilty column in encoded order; -1 for none.
+        Position of the column to blame in encoded order, or -1 for none.
     beyond : ndarray of bool, shape (n, n_columns)
         True where the value itself lies outside its range.
 

@@ -22,13 +22,13 @@ from latently.preprocessing import (
 
 Level = str | int | float | bool
 
-#: Rows that are summarised; more are drawn by their content.
+#: Largest number of rows summarised. Of more rows, a sample is drawn by their content.
 _MAX_ROWS = 50_000
 #: Cuts of a column of numbers, at least and at most, and of all columns together.
 _MIN_CUTS, _MAX_CUTS, _ALL_CUTS = 18, 258, 200_000
 #: Levels of a column of categories that are kept, the most frequent first.
 _MAX_LEVELS = 200
-#: Relative difference of numbers that is rounding, such as that of single precision.
+#: Relative difference of numbers due to rounding, such as in single precision.
 _ROUNDING = 1e-6
 #: Largest sum of numbers, and number of rows.
 _LARGEST, _MOST_ROWS = 1e300, 2**53
@@ -82,8 +82,8 @@ class Reference:
     n_values : ndarray of shape (n_columns,)
         Observed cells of each column in encoded order.
     cuts : ndarray of shape (n_measured, n_cuts)
-        Numbers that lie between neighbouring values of a column, and beyond both ends, ascending;
-        the last is repeated where there are fewer.
+        Ascending numbers between neighbouring values of a column and beyond both ends. The last
+        is repeated if there are fewer.
     below : ndarray of shape (n_measured, n_cuts)
         How many values lie up to each cut.
     totals : ndarray of shape (n_measured,)
@@ -187,7 +187,7 @@ class Reference:
             raise DataError("The model's reference_ is of other columns.")
 
     def as_counts(self) -> Counts:
-        """Return what was counted of the rows; rare categories are left out."""
+        """Return the statistics of the rows, without rare categories."""
         ends = np.cumsum([len(levels) for levels in self.levels])
         parts = np.split(self.counts, ends[:-1]) if len(ends) else []
         levels = tuple(

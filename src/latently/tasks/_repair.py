@@ -17,15 +17,15 @@ from latently.exceptions import DataError
 from latently.nn import Cells, ConditionalGaussian, Rows, spread
 from latently.tasks._scores import is_positive
 
-#: Rows that it is learnt from.
+#: Largest number of training rows.
 _MAX_ROWS = 20_000
-#: Widest encoded row whose covariance is kept whole.
+#: Largest width of encoded rows with a full covariance.
 _MAX_WIDTH = 1_024
 #: Share of the training rows outside what is called expected.
 _OUTSIDE = 0.05
 #: Least spread of an element, and what is added to shrunk variances: no element is certain.
 _LEAST_SPREAD, _RIDGE = 1e-2, 1e-6
-#: Skewness from which on a number is straightened.
+#: Smallest skewness of numbers that are transformed.
 _SKEWED = 1.0
 #: Largest number that a file may hold.
 _MOST = 1e15
@@ -33,12 +33,12 @@ _ROWS_AT_ONCE, _ELEMENTS = 8_192, 1 << 24
 
 
 class Repaired(NamedTuple):
-    """Encoded rows, and what each column of them should be given all others.
+    """Encoded rows, with the expectation of each column given all others.
 
     Attributes
     ----------
     blame : Tensor of shape (n, n_columns)
-        How much more likely the row would be with the cell repaired, in nats; zero where missing.
+        Gain in log-likelihood of the row with the cell repaired, in nats. Zero for missing cells.
     expected, low, high : Tensor of shape (n, width)
         The expected element, and the range that 95 % of training rows keep to.
     """
@@ -53,9 +53,9 @@ class Repaired(NamedTuple):
 class Repairs:
     r"""Repair attribution in closed form.
 
-    Rows are taken for normal, once skewed numbers are straightened. Repairing the elements B of a
-    column, which means putting what the others let expect in their place, shortens the row's
-    Mahalanobis length by
+    Rows are assumed normally distributed after skewed numbers are transformed. Repairing the
+    elements B of a column replaces them by their expectation given the others. This reduces the
+    squared Mahalanobis length of the row by
     :math:`a_B^T (P_{BB})^{-1} a_B` with the precision P and :math:`a = P(x - \mu)`: one product
     of matrices answers for all columns at once. The covariance is shrunk [1]_.
 
@@ -66,7 +66,7 @@ class Repairs:
     mean : ndarray of shape (width,)
         Of the straightened rows.
     precision : ndarray of shape (width, width) or (width,)
-        Inverse of their covariance; only its diagonal of wide rows.
+        Inverse of their covariance, or only its diagonal for wide rows.
     low, high : ndarray of shape (width,)
         Residuals of straightened rows below and above which 2.5 % of the training rows lie.
     least, most : ndarray of shape (width,)
@@ -74,8 +74,8 @@ class Repairs:
     usual : ndarray of shape (n_columns,)
         Blame that 95 % of the training rows stay below.
     turns : ndarray of shape (2, n_cycles) or None, default=None
-        Angles before and after the expected phase of each cycle of a time, outside which 2.5 % of
-        the training rows lie each; None in model files of old.
+        Angles before and after the expected phase of each cycle of a time, outside each of which
+        are 2.5 % of the training rows. None in older model files.
 
     References
     ----------
@@ -150,7 +150,7 @@ class Repairs:
         return cls(bends, mean, precision, low, high, least, most, usual, turns)
 
     def repair(self, cells: Cells, layout: Layout) -> Repaired:
-        """Return the blame of each cell, and what it should be."""
+        """Return the blame and the expected value of each cell."""
         blame, expected = self._judge(cells, layout)
         least, most = torch.from_numpy(self.least), torch.from_numpy(self.most)
         low, high = (
@@ -183,7 +183,7 @@ class Repairs:
         return blame.index_add_(1, parts, products)
 
     def filled(self, cells: Cells, layout: Layout) -> Tensor:
-        """Return encoded rows, their gaps filled by what the rest lets expect."""
+        """Return encoded rows, with gaps filled by their expectation given the other cells."""
         seen = _seen(cells, layout)
         values = cells.values.double().flatten(1)
         if seen is None:
@@ -191,7 +191,7 @@ class Repairs:
         return torch.where(seen, values, _bent(self._filled(cells, layout), self.bends))
 
     def _judge(self, cells: Cells, layout: Layout) -> tuple[Tensor, Tensor]:
-        """Return the blame of each cell, and straightened rows of what is expected."""
+        """Return the blame of each cell, and the expected rows in the transformed space."""
         column = spread(torch.arange(layout.n_columns)[None], layout)[0]
         precision, blocks = torch.from_numpy(self.precision), self._blocks(column)
         parts = []
@@ -219,7 +219,7 @@ class Repairs:
         return blocks
 
     def _filled(self, cells: Cells, layout: Layout) -> Tensor:
-        """Return straightened rows, their gaps filled by what the rest lets expect."""
+        """Return transformed rows, with gaps filled by their expectation given the other cells."""
         values, seen = cells.values.double().flatten(1), _seen(cells, layout)
         values = _straight(values, self.bends)
         if seen is None:
@@ -237,7 +237,7 @@ class Repairs:
 
 
 def cycle_elements(layout: Layout) -> list[int]:
-    """Return the place of the sine of each cycle; the cosine follows it."""
+    """Return the place of the sine of each cycle. The cosine is the next element."""
     return [
         element
         for column in layout.columns
@@ -249,7 +249,7 @@ def cycle_elements(layout: Layout) -> list[int]:
 def _turns(
     cells: Cells, seen: Tensor | None, expected: Tensor, layout: Layout
 ) -> np.ndarray | None:
-    """Return the angles outside which few training rows lie; None where no time has a cycle."""
+    """Return the angles outside which few training rows lie, or None without cycles."""
     sine = cycle_elements(layout)
     if not sine:
         return None
@@ -271,7 +271,7 @@ def _seen(cells: Cells, layout: Layout) -> Tensor | None:
 
 
 def _bends(values: Tensor, seen: Tensor | None, layout: Layout) -> np.ndarray:
-    """Return how the numbers are skewed; what is no number, or hardly skewed, stays as it is."""
+    """Return the parameters of the transform of skewed numbers, 0 for all other elements."""
     rows = (values if seen is None else torch.where(seen, values, torch.nan)).numpy().copy()
     numbers = np.zeros(layout.width, dtype=bool)
     for column in layout.columns:
@@ -321,7 +321,7 @@ def _times(rows: Tensor, matrix: Tensor) -> Tensor:
 
 
 def _quantiles(columns: Tensor, shares: tuple[float, ...]) -> np.ndarray:
-    """Return quantiles of each column; zeros where all of it is missing."""
+    """Return quantiles of each column, and zeros for columns without values."""
     values = columns.numpy().copy()
     values[:, np.isnan(values).all(0)] = 0
     return np.asarray(np.nanquantile(values, shares, axis=0))

@@ -42,7 +42,7 @@ class Repeats:
     units : ndarray of int, shape (n_kept,)
         The unit of each of them.
     n_times : int
-        How many times the whole table is repeated; 1 where it is not.
+        Number of repetitions of the whole table, 1 if it is not repeated.
     """
 
     kept: np.ndarray
@@ -100,7 +100,7 @@ def _grouped(data: np.ndarray | nw.DataFrame[Any]) -> tuple[np.ndarray, np.ndarr
 
 
 def _standardized(table: np.ndarray) -> np.ndarray:
-    """Return columns in standard deviations; gaps lie far from all numbers."""
+    """Return columns in standard deviations, with gaps far from all numbers."""
     missing = ~np.isfinite(table)
     numbers = np.where(missing, 0.0, table)
     # In units of the largest number of a column: the square of any other may overflow.

@@ -1,4 +1,4 @@
-"""Rubin's rules: one estimate from several imputations, with what the gaps add to its error."""
+"""Rubin's rules: one estimate from several imputations, with the error due to missing values."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Pooled(NamedTuple):
     estimate : ndarray
         Mean of the estimates.
     variance : ndarray
-        Of ``estimate``: what sampling and the gaps contribute.
+        Variance of ``estimate`` due to sampling and missing values.
     within : ndarray
         Mean variance of one estimate, as if its table had been complete.
     between : ndarray
         Variance of the estimates between imputations.
     degrees_of_freedom : ndarray
-        Of the t distribution of ``estimate``; infinite where the imputations agree.
+        Degrees of freedom of the t distribution of ``estimate``, infinite if the imputations agree.
     missing_information : ndarray
         Share of the information that the gaps took, from 0 to 1.
     """
@@ -58,7 +58,7 @@ class Pooled(NamedTuple):
 
 
 def pool_estimates(estimates: ArrayLike, variances: ArrayLike) -> Pooled:
-    r"""Combine what was estimated from each of several imputed tables [1]_.
+    r"""Combine the estimates from several imputed tables [1]_.
 
     .. math::
 

@@ -18,7 +18,7 @@ from latently.estimators import (
 )
 from latently.exceptions import DataError, ParameterError
 
-#: Widest encoded row whose residuals are decorrelated; beyond it each element stands alone.
+#: Largest width of rows with a full covariance. Wider rows use only its diagonal.
 _MAX_CORRELATED_WIDTH = 1_024
 #: Rows from which the covariance of residuals is estimated.
 _MAX_COVARIANCE_ROWS = 20_000
@@ -36,14 +36,14 @@ def is_positive(matrix: np.ndarray) -> bool:
 
 
 class Score(Protocol):
-    """A way to judge rows by a fitted autoencoder."""
+    """An anomaly score of rows, computed by a fitted autoencoder."""
 
     def rows(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
-        """Return how unusual each row is, shape (n_samples,); higher is worse."""
+        """Return the anomaly score of each row, shape (n_samples,). Higher is more unusual."""
         ...
 
     def cells(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
-        """Return what each cell contributes, in the user's order of columns."""
+        """Return the contribution of each cell, in the user's order of columns."""
         ...
 
     def check_consistent(self, autoencoder: BaseAutoencoder | None = None) -> None:
@@ -56,7 +56,7 @@ class UnlabelledScore(Score, Protocol):
 
     @classmethod
     def fit(cls, autoencoder: BaseAutoencoder, X: Any) -> Self:
-        """Learn from rows, mostly normal, what the score needs."""
+        """Fit the score to mostly normal rows."""
         ...
 
     def views(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
@@ -109,7 +109,7 @@ class ElboScore(ReconstructionScore):
 
 @dataclass(frozen=True)
 class SurpriseScore:
-    """The surprise of a memory at a row, in standard deviations; at a cell, one is usual."""
+    """The surprise of a neighbor autoencoder in standard deviations. A usual cell has one."""
 
     @classmethod
     def fit(cls, autoencoder: BaseAutoencoder, X: Any) -> Self:
@@ -139,14 +139,14 @@ class SurpriseScore:
 class EnergyScore(OneView):
     r"""The Mahalanobis length of the residual, :math:`r^T \Sigma^{-1} r` a column.
 
-    A residual counts by what residuals of training rows are like: one in a column that is always
-    rebuilt well, or against the grain of how residuals go together, weighs more. The covariance
-    is shrunk towards a multiple of the identity [1]_.
+    Residuals are weighted by the inverse covariance of the training residuals. A residual weighs
+    more in a column with small errors, or against the usual correlations. The covariance is
+    shrunk towards a multiple of the identity [1]_.
 
     Parameters
     ----------
     precision : ndarray of shape (width, width) or (width,)
-        Inverse second moments of the residuals; only the diagonal of wide rows.
+        Inverse second moments of the residuals, or only the diagonal for wide rows.
 
     References
     ----------
@@ -194,7 +194,7 @@ class EnergyScore(OneView):
             raise DataError("The model's score_ does not fit together.")
 
     def _elements(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
-        """Return what each element adds to the energy of its row."""
+        """Return the contribution of each element to the energy of its row."""
         residuals = fitted_of(autoencoder).residuals(X).astype(np.float64)
         if self.precision.ndim == 1:
             energies: np.ndarray = np.square(residuals) * self.precision

@@ -18,7 +18,7 @@ from latently.tasks._thresholds import Evidence
 if TYPE_CHECKING:
     from latently.tasks._anomaly import AnomalyDetector
 
-#: The cut is chosen anew after this share of the window has passed.
+#: Fraction of the window after which the threshold is updated.
 _RENEWED = 0.1
 
 
@@ -59,17 +59,17 @@ class ScoredRows(NamedTuple):
 
 
 class ScoreStream:
-    """Score rows as they come; p-values and cut follow the latest normal rows.
+    """Score rows as they arrive, with p-values and a threshold from the latest normal rows.
 
-    A new score joins the window and the oldest leaves; one beyond all others counts as little more
-    than the largest, so that a slow drift is followed and single anomalies are not. A rule that is
-    about rows (``AlertBudget``, ``Contamination``, ``MaxFScore``) keeps its cut. A row has the same
+    A new score replaces the oldest one in the window. It is clipped slightly above the largest
+    score, so that the window follows a slow drift but not single anomalies. A rule about given
+    rows (``AlertBudget``, ``Contamination``, ``MaxFScore``) keeps its threshold. A row has the same
     score as in ``AnomalyDetector.anomaly_score``: higher = more unusual.
 
     Parameters
     ----------
     detector : AnomalyDetector
-        Fitted; it stays as it is.
+        Fitted detector. It is not changed.
     window : int, default=2_000
         Latest normal scores to keep.
     """
@@ -91,7 +91,7 @@ class ScoreStream:
         Parameters
         ----------
         row : mapping, sequence or array of shape (n_features,), or one-row DataFrame or Table
-            The values by name, or in the order of the columns of ``fit``; or one image.
+            Values by name or in the order of the columns of ``fit``, or one image.
 
         Returns
         -------
@@ -107,7 +107,7 @@ class ScoreStream:
         return Scored(float(scores[0]), float(p_values[0]), bool(flags[0]))
 
     def score_rows(self, X: Any) -> ScoredRows:
-        """Score some rows at once; each is judged by what came before all of them.
+        """Score some rows at once, each relative to the rows before all of them.
 
         Parameters
         ----------

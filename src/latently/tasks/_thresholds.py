@@ -105,7 +105,7 @@ class ThresholdRule(Protocol):
         ...
 
     def check(self) -> None:
-        """Judge the rule's own parameters."""
+        """Validate the parameters of the rule."""
         ...
 
 
@@ -136,7 +136,7 @@ class Rule(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
 
     def check(self) -> None:
-        """Judge the parameters; ParameterError if one is wrong."""
+        """Validate the parameters, and raise ParameterError if one is wrong."""
         check_parameters(self._parameter_constraints, self.get_params(), type(self).__name__)
 
     def _scores(self, evidence: Evidence) -> np.ndarray:
@@ -166,7 +166,7 @@ class FalseAlarmRate(Rule):
     Parameters
     ----------
     rate : float, default=0.01
-        In (0, 1). More flags more; below 1 / (calibration rows + 1) it cannot be resolved.
+        Rate in (0, 1). More flags more. Rates below 1 / (calibration rows + 1) cannot be resolved.
 
     Examples
     --------
@@ -253,8 +253,8 @@ class CostRatio(Rule):
     With labels the cut of least cost on them. Without: of :math:`n` rows :math:`F(c)` score above
     :math:`c`, about :math:`n p_0(c)` of them normal, where :math:`p_0` is the tail of the
     calibration scores. The cost :math:`n p_0 + r (\mathrm{anomalies} - F + n p_0)` is least where
-    :math:`(1 + r)\, n p_0(c) - r F(c)` is; :math:`F` counts less two standard deviations, so that
-    chance alone flags hardly a row.
+    :math:`(1 + r)\, n p_0(c) - r F(c)` is. :math:`F` is reduced by two standard deviations, so
+    that chance alone flags hardly a row.
 
     Parameters
     ----------
@@ -301,13 +301,12 @@ class CostRatio(Rule):
 
 @dataclass(eq=False, repr=False)
 class MaxFScore(Rule):
-    """Cut where rows with known labels are told apart best.
+    """Choose the threshold of the largest F score on labelled rows.
 
     Parameters
     ----------
     beta : float, default=1.0
-        How many times recall counts as much as precision, in the F score that is maximised; more
-        flags more.
+        Weight of recall relative to precision in the F score that is maximised. More flags more.
 
     Examples
     --------
@@ -393,7 +392,7 @@ def _cut_above(ordered: np.ndarray, n_above: int) -> float:
 
 
 def _best_cut(scores: np.ndarray, loss: Any, labels: np.ndarray, words: str) -> Threshold:
-    """Return the cut of least loss; the band is that of resampled rows."""
+    """Return the threshold of least loss, with a band from resampled rows."""
     cut = _least_loss(scores, labels, loss)
     rng = np.random.default_rng(0)
     drawn = rng.integers(0, len(scores), (_N_RESAMPLES, len(scores)))

@@ -68,7 +68,7 @@ def judge(model: Any, X: Any, cut: float | None) -> Verdict:
     X : array-like, DataFrame or Table
         Rows with the columns of ``fit``.
     cut : float or None
-        The score that flags begin at; None flags none.
+        Scores above it are flagged. None flags no rows.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def judge(model: Any, X: Any, cut: float | None) -> Verdict:
 
 
 def contributions(model: Any, X: Any) -> dict[str, Any]:
-    """Return what each column adds to how unusual a row is, by the names of the answer."""
+    """Return the contribution of each column to the anomaly score, by the names of the output."""
     autoencoder = autoencoder_of(model)
     if hasattr(model, "cell_scores"):
         errors = model.cell_scores(X)
