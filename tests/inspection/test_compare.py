@@ -102,7 +102,8 @@ def mixed(n_rows=120, seed=0):
 def figures(found):
     """Return all numbers of a comparison."""
     told = found.to_dict()
-    numbers = [found.dependence, found.discriminator, *told["privacy"].values()]
+    near = [number for number in told["privacy"].values() if number is not None]
+    numbers = [found.shape, found.trend, found.dependence, found.discriminator, *near]
     for column in told["columns"]:
         numbers += [column["distance"], *column["missing"]]
     return numbers
@@ -297,3 +298,29 @@ def test_copies_of_the_training_rows_are_judged_by_the_holdout():
     assert judged.discriminator == pytest.approx(0.5, abs=0.1)
     assert "(0.5 is best)" in str(judged)
     assert judged.privacy.copies == 1
+
+
+def test_shape_and_trend_have_the_closed_forms_of_their_definitions():
+    half = np.repeat([0.0, 1.0], 50)
+    real = pd.DataFrame({"a": half, "k": np.where(half > 0, "x", "y"), "b": half})
+    mixed_up = real.assign(b=half[::-1].copy())
+    found = compare(real, mixed_up)
+    assert found.shape == pytest.approx(1)
+    # a and b: correlations 1 and -1; a and k: alike; b and k: joint frequencies are disjoint.
+    assert found.trend == pytest.approx((0 + 1 + 0) / 3)
+    assert compare(real, real).trend == pytest.approx(1)
+
+
+def test_copies_of_the_training_rows_lie_nearer_to_them_than_to_the_holdout():
+    real, other, held = (people(800, seed).dropna() for seed in (0, 4, 5))
+    copied = compare(real, real, holdout=held).privacy
+    fresh = compare(real, other, holdout=held).privacy
+    assert copied.dcr_share > 0.95 and fresh.dcr_share == pytest.approx(0.5, abs=0.06)
+    assert copied.adversarial_accuracy < 0.1 < 0.4 < fresh.adversarial_accuracy < 0.6
+    assert copied.privacy_loss > 0.3 and fresh.privacy_loss == pytest.approx(0, abs=0.06)
+
+
+def test_rows_that_lie_apart_are_told_by_their_nearest_neighbour(real):
+    moved = real.assign(age=real["age"] + 500)
+    assert compare(real, moved).privacy.adversarial_accuracy == 1
+    assert compare(real, moved).privacy.dcr_share is None

@@ -4,7 +4,6 @@ from latently.inspection._check import Finding, Health, check
 from latently.inspection._compare import (
     ColumnComparison,
     Comparison,
-    Privacy,
     Utility,
     compare,
 )
@@ -25,6 +24,7 @@ from latently.inspection._latents import (
     describe_latents,
     traverse,
 )
+from latently.inspection._nearness import Privacy
 
 __all__ = [
     "FactorScores",

@@ -7,7 +7,6 @@ from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.spatial.distance import cdist
 from scipy.stats import ks_2samp
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.metrics import roc_auc_score
@@ -19,14 +18,12 @@ from latently._tabular import Answer
 from latently._validation import Input
 from latently.exceptions import DataError, DataWarning
 from latently.inspection._alike import given_cells, read_alike
+from latently.inspection._nearness import Privacy, nearness
+from latently.inspection._trend import trend
 from latently.preprocessing import MAX_CATEGORIES, TablePreprocessor
 
-#: Largest number of rows per table for the discriminator, and for distances.
-_JUDGED_ROWS, _NEAR_ROWS = 5_000, 4_000
-#: Quantile of the nearest distances of real rows below which a row is near.
-_NEAR = 0.05
-#: Squared distance, in standard deviations, below which a row is a copy.
-_COPY = 1e-9
+#: Rows of each side that a discriminator is trained on.
+_JUDGED_ROWS = 5_000
 _N_FOLDS, _HOLDOUT, _MIN_ROWS = 3, 0.3, 10
 #: Smallest number of target values per table, because the R2 of one value is undefined.
 _MIN_TARGETS = 2
@@ -74,29 +71,6 @@ class Utility:
     synthetic: float
 
 
-@dataclass(frozen=True)
-class Privacy:
-    """Distances from synthetic rows to the nearest real ones.
-
-    Attributes
-    ----------
-    copies : float
-        Fraction of synthetic rows equal to a real row.
-    nearest : float
-        Median distance to the nearest real row, in standard deviations.
-    usual : float
-        The same for the holdout or, without one, from each real row to the other real rows.
-    too_near : float
-        Fraction of synthetic rows nearer to a real row than the 5 % quantile of the usual
-        distances. It is about 0.05 if no real rows leak.
-    """
-
-    copies: float
-    nearest: float
-    usual: float
-    too_near: float
-
-
 @dataclass(frozen=True, repr=False)
 class Comparison(Answer):
     """Fidelity and privacy of synthetic rows.
@@ -105,6 +79,13 @@ class Comparison(Answer):
     ----------
     columns : tuple of ColumnComparison
         One entry per column, the most different first.
+    shape : float
+        One minus the mean distance of the columns: 1 for equal distributions. The same as Column
+        Shapes of sdmetrics.
+    trend : float
+        Similarity of the pairs of columns, 0 to 1: of their correlation for two numbers, of their
+        joint frequencies otherwise, with numbers in ten bins. The same as Column Pair Trends of
+        sdmetrics.
     dependence : float
         Mean difference of the correlations between columns, from 0 to 1. For a categorical
         column, the category with the strongest correlation is used.
@@ -121,6 +102,8 @@ class Comparison(Answer):
     """
 
     columns: tuple[ColumnComparison, ...]
+    shape: float
+    trend: float
     dependence: float
     discriminator: float
     privacy: Privacy
@@ -157,17 +140,15 @@ class Comparison(Answer):
         return str(self)
 
     def __str__(self) -> str:
-        mean = float(np.mean([column.distance for column in self.columns]))
         worst = ", ".join(f"{c.name} {c.distance:.2f}" for c in self.columns[:3])
-        privacy = self.privacy
         lines = [
             f"{self.n_synthetic:,} synthetic rows beside {self.n_real:,} real ones",
-            f"columns: distance {mean:.3f} on average (0 is best); most: {worst}",
-            f"pairs of columns: correlations differ by {self.dependence:.3f} on average",
+            f"columns: shape {self.shape:.3f} (1 is best: equal distributions); least alike, by "
+            f"distance: {worst}",
+            f"pairs of columns: trend {self.trend:.3f} (1 is best: equal dependence); correlations "
+            f"differ by {self.dependence:.3f} on average",
             f"told from real rows with an AUROC of {self.discriminator:.2f} ({self._meaning()})",
-            f"nearest real row {privacy.nearest:.2f} deviations away, usual is "
-            f"{privacy.usual:.2f}; {privacy.too_near:.1%} are too near (5 % is usual), "
-            f"{privacy.copies:.1%} are copies",
+            *self.privacy.lines(),
         ]
         if self.utility is not None:
             found = self.utility
@@ -263,11 +244,14 @@ def compare(
     rng = np.random.default_rng(random_state)
     one, other, kept = encoded["real"], encoded["synthetic"], encoded.get("holdout")
     names = preprocessor.column_names
+    columns = _compare_columns(one, other, [names[place] for place in preprocessor.order])
     return Comparison(
-        columns=_compare_columns(one, other, [names[place] for place in preprocessor.order]),
+        columns=columns,
+        shape=1 - float(np.mean([column.distance for column in columns])),
+        trend=trend(one.values, other.values, one.columns),
         dependence=float(np.abs(_dependence(one) - _dependence(other)).mean()),
         discriminator=_discriminate((one if kept is None else kept).values, other.values, rng),
-        privacy=_nearness(one.values, other.values, None if kept is None else kept.values, rng),
+        privacy=nearness(one.values, other.values, None if kept is None else kept.values, rng),
         utility=None if target is None else _use(one, other, kept, target, preprocessor, rng),
         n_real=len(one.values),
         n_synthetic=len(other.values),
@@ -395,38 +379,6 @@ def _with_values(rows: np.ndarray) -> np.ndarray:
     """Return True for each element with a value in some row, because trees need one."""
     known: np.ndarray = ~np.isnan(rows).all(0)
     return known
-
-
-def _nearness(
-    real: np.ndarray, synthetic: np.ndarray, holdout: np.ndarray | None, rng: np.random.Generator
-) -> Privacy:
-    rows = np.nan_to_num(_some(real, _NEAR_ROWS, rng))
-    others = rows if holdout is None else np.nan_to_num(_some(holdout, _NEAR_ROWS, rng))
-    usual = _nearest(others, rows, own=holdout is None)
-    found = _nearest(np.nan_to_num(_some(synthetic, _NEAR_ROWS, rng)), rows)
-    return Privacy(
-        copies=float((found < _COPY).mean()),
-        nearest=float(np.sqrt(np.median(found))),
-        usual=float(np.sqrt(np.median(usual))),
-        too_near=_share_below(found, usual),
-    )
-
-
-def _share_below(found: np.ndarray, usual: np.ndarray) -> float:
-    """Return the fraction below the 5 % quantile of the usual distances, ties in proportion."""
-    limit = np.quantile(usual, _NEAR, method="lower")
-    below, tied = ((usual < limit).mean(), (usual == limit).mean())
-    part = (_NEAR - below) / max(tied, 1e-12)
-    return float((found < limit).mean() + part * (found == limit).mean())
-
-
-def _nearest(rows: np.ndarray, others: np.ndarray, *, own: bool = False) -> np.ndarray:
-    """Return the squared distance to the nearest other row."""
-    distance = cdist(rows, others, "sqeuclidean")
-    if own:
-        np.fill_diagonal(distance, np.inf)
-    nearest: np.ndarray = distance.min(1)
-    return nearest
 
 
 def _use(
