@@ -78,6 +78,9 @@ VARIANTS = {
     "reconstruct.free": lambda model, rows: model.reconstruct(rows, support="free"),
     "impute.draws": lambda model, rows: model.impute(rows, 2, random_state=0),
     "sample.column": lambda model, rows: without_gaps(model.sample(4, random_state=0)),
+    "prediction_sets.all": lambda model, rows: [
+        sets.probabilities for sets in model.prediction_sets(rows).values()
+    ],
     "fill_report_.text": lambda model, rows: f"{model.fill_report_}{model.fill_report_.to_dict()}",
     "threshold_.text": lambda model, rows: f"{model.threshold_}{model.rule_}",
     "history_.text": lambda model, rows: f"{model.history_}{model.history_.columns()}",

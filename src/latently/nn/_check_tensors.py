@@ -75,8 +75,9 @@ RANGES: dict[type[nn.Module], dict[str, tuple[float, float]]] = {
         "residuals": _NUMBER, "slope": (0.0, 2.0), "levels": (-1e-3, 1.001), "reaches": (0.0, 1.0)
     },
     Relations: {
-        "scale": _DIVISOR, "zero": (-1e300, 1e300), "coefficients": (-1e12, 1e12), "ends": _NUMBER,
-        "sign": (-1.0, 1.0), "error": (0.0, _MOST), "residuals": _NUMBER, "knots": _NUMBER,
+        "scale": (1e-300, 1e300), "zero": (-1e300, 1e300), "ends": _NUMBER,
+        "coefficients": (-1e12, 1e12), "sign": (-1.0, 1.0), "error": (0.0, _MOST),
+        "residuals": _NUMBER, "knots": _NUMBER,
         "column_error": (0.0, _MOST),
     },
     MaskedModule: {

@@ -68,7 +68,7 @@ class FillReport(Tabular):
     unfillable : tuple of str
         Columns with more than half of their cells missing, of which fills of held-out cells do not
         avoid more of the error of the mean, or of the most frequent category, than chance does:
-        1 %, and more where few cells were held out.
+        1 %, and more where few cells were held out. Columns that a relation predicts are none.
     """
 
     names: tuple[str, ...]
@@ -217,6 +217,9 @@ def report_fill(model: BaseAutoencoder, cells: Cells) -> FillReport:
     n_held = (1 - missing) * len(cells.values) * getattr(model, "validation_fraction", _HIDDEN)
     gain = np.maximum(_LEAST_GAIN, _GAIN_OF_CELLS / np.maximum(n_held, 1e-9))
     is_unfillable = (missing > _MOSTLY) & ~(explained.double().numpy() >= gain)
+    if isinstance(module, MaskedModule) and module.relations is not None:
+        # Outliers may hide in the squared error that a relation predicts all other cells.
+        is_unfillable[module.relations.target.long().numpy()] = False
     back = np.argsort(order)
     return FillReport(
         names,

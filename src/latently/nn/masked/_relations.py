@@ -29,6 +29,8 @@ N_RESIDUALS = 60
 EXACT, _SHARE_OF_SLOPE = 1e-6, 1e-3
 #: Codes that differ by less are equal, in standard deviations.
 _SAME = 1e-6
+#: Largest prediction beyond the training rows, in standard deviations.
+_FARTHEST = 1e15
 #: Passes in which cells filled by exact relations are inputs of others, and sweeps of projections.
 _N_PASSES, _N_SWEEPS = 3, 50
 
@@ -351,8 +353,10 @@ class Relations(nn.Module):
             for place, relation in enumerate(found):
                 j = relation.target
                 predicted = predicted_by(relation, known, self.units)
-                if not relation.is_exact:
-                    predicted = predicted.clamp(self.ends[0, j], self.ends[1, j])
+                low, high = (
+                    (-_FARTHEST, _FARTHEST) if relation.is_exact else self.ends[:, j].tolist()
+                )
+                predicted = predicted.clamp(low, high)
                 is_new = known[:, j].isnan() & (which[:, j] < 0) & ~predicted.isnan()
                 answer[:, j] = torch.where(is_new, predicted, answer[:, j])
                 which[:, j] = torch.where(is_new, place, which[:, j])
@@ -387,7 +391,7 @@ class Relations(nn.Module):
             freedom = freedom.where(is_open, 0.0)
             if not is_open.any():
                 break
-        return moved
+        return moved.clamp(-_FARTHEST, _FARTHEST)
 
     def _project(self, moved: Tensor, freedom: Tensor, relation: Relation) -> None:
         """Move the cells of one linear relation onto it, in place."""
@@ -404,7 +408,9 @@ class Relations(nn.Module):
     def _put_in_order(self, moved: Tensor, freedom: Tensor) -> None:
         """Move cells of ordered pairs that are in the wrong order to a common value, in place."""
         for first, second in self.ordered.tolist():
-            scales, zeros = self.scale[[first, second]], self.zero[[first, second]]
+            # In the larger of both units, so that squares of extreme scales do not overflow.
+            unit = self.scale[[first, second]].max()
+            scales, zeros = self.scale[[first, second]] / unit, self.zero[[first, second]] / unit
             own = moved[:, [first, second]] * scales + zeros
             loose = freedom[:, [first, second]] * scales.square()
             total = loose.sum(1)
