@@ -13,7 +13,7 @@ from _records import Record, print_table, say, unique
 #: Left out, because its new rows are of another distribution than those of the fit.
 _DRIFTED = "oversampled counts"
 #: Rows to fit to, and draws of each size.
-_FITS = {100: 20, 500: 20, 1_000: 10, 5_000: 10}
+_FITS = {100: 20, 500: 10, 1_000: 5, 5_000: 5}
 _FITS_QUICK = {100: 3}
 #: Rows of a batch.
 _BATCHES = (100, 500, 2_000)

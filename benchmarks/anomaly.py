@@ -76,7 +76,7 @@ STREAMED_ROWS = 300
 #: New rows of a simulation, in which false alarms are counted.
 SIMULATED_ROWS = 1_000
 #: Rows to fit to in simulations, and draws of each size.
-SIMULATED = {30: 20, 100: 20, 400: 10, 1_500: 5, 5_000: 5}
+SIMULATED = {30: 40, 100: 20, 400: 20, 1_500: 10, 5_000: 5}
 SIMULATED_QUICK = {30: 4, 300: 4}
 
 

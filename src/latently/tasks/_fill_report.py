@@ -217,9 +217,9 @@ def report_fill(model: BaseAutoencoder, cells: Cells) -> FillReport:
     n_held = (1 - missing) * len(cells.values) * getattr(model, "validation_fraction", _HIDDEN)
     gain = np.maximum(_LEAST_GAIN, _GAIN_OF_CELLS / np.maximum(n_held, 1e-9))
     is_unfillable = (missing > _MOSTLY) & ~(explained.double().numpy() >= gain)
-    if isinstance(module, MaskedModule) and module.relations is not None:
+    if measured is not None and measured.relations is not None:
         # Outliers may hide in the squared error that a relation predicts all other cells.
-        is_unfillable[module.relations.target.long().numpy()] = False
+        is_unfillable[measured.relations.target.long().numpy()] = False
     back = np.argsort(order)
     return FillReport(
         names,

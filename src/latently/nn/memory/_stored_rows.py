@@ -201,6 +201,13 @@ class StoredRows(AutoencoderModule):
         return per_column.sum(-1) / cells.observed.sum(1).clamp(min=1)
 
 
+class _Compared(NamedTuple):
+    """Negative log densities (n_views, batch), squared residuals (n_views, batch, n_columns)."""
+
+    rarities: Tensor
+    squares: Tensor
+
+
 class ViewScores(NamedTuple):
     """Statistics of some rows in each view.
 
@@ -268,13 +275,15 @@ class MemoryModule(StoredRows):
         for view, memory in zip(self.views, self.memories, strict=True):
             view.fit(rows)
             memory.store(Rows(view(rows.values), rows.seen), copies)
-        _, squares = self._view_scores(first, copies)
+        found = self._compared(first, copies)
         # Bounds the logarithm of residuals close to zero.
-        residuals = self.row_mean(squares, first)
+        residuals = self.row_mean(found.squares, first)
         self.least.copy_(0.01 * residuals.median(1, keepdim=True).values + 1e-6)
         # A new row that equals a stored one is scored in the same way: without one copy.
         own = self.leaving_out(2).left_out(first)
-        usual = self._view_scores(first, own).statistics
+        if not torch.equal(own, copies):  # a row is there three times or more
+            found = self._compared(first, own)
+        usual = self._view_scores(found, first).statistics
         self.level.copy_(usual.median(1, keepdim=True).values)
         self.spread.copy_(usual.std(1, correction=0, keepdim=True) + 1e-3)
         self.worth.copy_(self._worth(usual, first, own, others, generator))
@@ -296,7 +305,7 @@ class MemoryModule(StoredRows):
         separation = torch.zeros(len(usual))
         for share in _SWAPPED:
             swapped = self._with_swapped_columns(first, others, share, generator)
-            separation += _probit_of_auroc(usual, self._view_scores(swapped, own).statistics)
+            separation += _probit_of_auroc(usual, self._scored(swapped, own).statistics)
         separation /= len(_SWAPPED)
         return (separation - separation.max()).exp()[:, None]
 
@@ -317,7 +326,10 @@ class MemoryModule(StoredRows):
         seen, theirs = _observed(first, n_columns), _observed(others, n_columns)
         return Cells(values, torch.where(chosen, theirs[donors, torch.arange(n_columns)], seen))
 
-    def _view_scores(self, cells: Cells, left_out: Tensor) -> ViewScores:
+    def _scored(self, cells: Cells, left_out: Tensor) -> ViewScores:
+        return self._view_scores(self._compared(cells, left_out), cells)
+
+    def _compared(self, cells: Cells, left_out: Tensor) -> _Compared:
         rows = self.flat(cells)
         rarities, squares = [], []
         for view, memory in zip(self.views, self.memories, strict=True):
@@ -326,10 +338,12 @@ class MemoryModule(StoredRows):
             )
             rarities.append(rarity)
             squares.append(self.likelihood.by_column(residual))
-        by_view = torch.stack(squares)
-        logs = (self.row_mean(by_view, cells) + self.least).log()
-        kinds = [torch.stack(rarities), logs] if self.uses_rarity else [logs]
-        return ViewScores(torch.cat(kinds), by_view)
+        return _Compared(torch.stack(rarities), torch.stack(squares))
+
+    def _view_scores(self, found: _Compared, cells: Cells) -> ViewScores:
+        logs = (self.row_mean(found.squares, cells) + self.least).log()
+        kinds = [found.rarities, logs] if self.uses_rarity else [logs]
+        return ViewScores(torch.cat(kinds), found.squares)
 
     def surprise(self, cells: Cells) -> Tensor:
         """Return the anomaly score of each row, shape (batch,).
@@ -352,14 +366,14 @@ class MemoryModule(StoredRows):
 
         The unit is the median squared residual of that view. The shape is (batch, n_columns).
         """
-        scores = self._view_scores(cells, self.left_out(cells))
+        scores = self._scored(cells, self.left_out(cells))
         deviations = self._standardised(scores, cells)
         view = self._weighed(deviations).argmax(0) % len(self.views)
         usual = self.level[-len(self.views) :, 0].exp()
         return scores.squares[view, torch.arange(len(view))] / usual[view][:, None]
 
     def _deviations(self, cells: Cells) -> Tensor:
-        return self._standardised(self._view_scores(cells, self.left_out(cells)), cells)
+        return self._standardised(self._scored(cells, self.left_out(cells)), cells)
 
     def _standardised(self, scores: ViewScores, cells: Cells) -> Tensor:
         deviations = (scores.statistics - self.level) / self.spread
