@@ -144,6 +144,27 @@ def test_normal_rows_give_few_discoveries():
     assert not (detector.discover(SAME["answers"](rng, NEW)) == -1).any()
 
 
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16, np.float16, np.float32])
+def test_the_rate_holds_for_numbers_of_few_bits(kind):
+    def draw(rng, n):
+        return np.concatenate([[[0, 1]], rng.poisson(9, size=(n - 1, 2))]).astype(kind)
+
+    rates = []
+    for seed in range(SEEDS):
+        detector, rng = fitted(draw, seed, 400)
+        rates.append((detector.decision_function(draw(rng, NEW)) < 0).mean())
+    assert np.mean(rates) <= RATE + error(rates, 400)
+
+
+@pytest.mark.parametrize(("n", "rate"), [(30, 0.05), (30, 0.1), (100, 0.05), (19, 0.05)])
+def test_few_scores_flag_the_largest_multiple_of_one_in_n_plus_one(n, rate):
+    # Given: scores without ties; the rank of a new one among them is uniform on 0 ... n.
+    calibration = Calibration.of(np.arange(n, dtype=float))
+    places = np.arange(n + 1) - 0.5  # one new score for each rank
+    flagged = (places > calibration.cut_for_rate(rate)).mean()
+    assert flagged == np.floor(rate * (n + 1)) / (n + 1)
+
+
 # ------------------------------------------------------------------ repeated rows
 @pytest.mark.parametrize("times", [2, 3, 10])
 def test_a_table_given_several_times_is_one_table(times):
