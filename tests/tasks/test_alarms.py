@@ -139,6 +139,13 @@ def test_the_rate_holds_after_partial_fit(name, n, seeds):
     assert np.max(rates) < 4 * RATE  # the memory and its calibration are on one scale
 
 
+def test_copies_of_new_rows_count_once_in_partial_fit():
+    detector, rng = fitted(SAME["continuous"], 0, 300)
+    n_scores = len(detector.calibration_.scores)
+    detector.partial_fit(np.repeat(continuous(rng, 30), 10, axis=0))
+    assert len(detector.calibration_.scores) == n_scores + 30
+
+
 def test_normal_rows_give_few_discoveries():
     detector, rng = fitted(SAME["answers"], 0, 600)
     assert not (detector.discover(SAME["answers"](rng, NEW)) == -1).any()

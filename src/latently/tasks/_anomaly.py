@@ -723,8 +723,9 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Follow a slow drift: learn from the new rows that do not look like anomalies.
 
-        The first call is ``fit``. Later ones take the scores of the new rows into the calibration,
-        and as many old scores leave; the threshold follows its rule. A memory scores them once it
+        The first call is ``fit``. Later ones add the scores of the new rows to the calibration,
+        copies of a row once. Beyond 500 scores, or those of ``fit`` if they are more, as many old
+        scores leave. The threshold follows its rule. A memory scores the rows once it
         has learnt from them, each left out, and a network before it learns. Flagged rows are not
         learnt; by a ``FalseAlarmRate`` only those that a tenth of this rate would flag, since most
         others are normal.
@@ -768,7 +769,8 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             if tags_of(self.autoencoder_).judges_own_rows:
                 scores = self._unusual(X)  # the cut is for the new memory, not for the old one
         if unlabelled.any():
-            tamed = self.calibration_.tamed(scores[unlabelled])
+            once = Repeats.of(take_rows(data, np.flatnonzero(unlabelled))).firsts
+            tamed = self.calibration_.tamed(scores[unlabelled][once])
             self.calibration_ = _renewed(self.calibration_, tamed)
             own: Calibration | None = getattr(self, "fit_scores_", None)
             if own is not None:
