@@ -725,10 +725,10 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
 
         The first call is ``fit``. Later ones add the scores of the new rows to the calibration,
         copies of a row once. Beyond 500 scores, or those of ``fit`` if they are more, as many old
-        scores leave. The threshold follows its rule. A memory scores the rows once it
-        has learnt from them, each left out, and a network before it learns. Flagged rows are not
-        learnt; by a ``FalseAlarmRate`` only those that a tenth of this rate would flag, since most
-        others are normal.
+        scores leave. The threshold follows its rule. A memory scores the rows once it has learnt
+        from them, each left out, and a network before it learns. Flagged rows are not learnt; by a
+        ``FalseAlarmRate`` only those that a tenth of this rate would flag, since most others are
+        normal.
 
         Parameters
         ----------

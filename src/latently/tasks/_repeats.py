@@ -123,7 +123,7 @@ def _near(table: np.ndarray) -> np.ndarray:
     Rows are sorted along a random direction: equal ones come next to each other. Columns of few
     values weigh so much that rows of other flags or categories do not come in between.
     """
-    direction = np.random.default_rng(0).normal(size=table.shape[1])
+    direction = np.asarray(np.random.default_rng(0).normal(size=table.shape[1]))
     sample = np.sort(table[:: max(1, len(table) // _N_SAMPLED)], axis=0)
     n_values = 1 + (np.diff(sample, axis=0) > _ROUNDING).sum(0)
     direction[n_values <= _FEW_VALUES * len(sample)] *= _FAR_APART
