@@ -139,9 +139,37 @@ def test_the_rate_holds_after_partial_fit(name, n, seeds):
     assert np.max(rates) < 4 * RATE  # the memory and its calibration are on one scale
 
 
+def test_copies_of_new_rows_count_once_in_partial_fit():
+    detector, rng = fitted(SAME["continuous"], 0, 300)
+    n_scores = len(detector.calibration_.scores)
+    detector.partial_fit(np.repeat(continuous(rng, 30), 10, axis=0))
+    assert len(detector.calibration_.scores) == n_scores + 30
+
+
 def test_normal_rows_give_few_discoveries():
     detector, rng = fitted(SAME["answers"], 0, 600)
     assert not (detector.discover(SAME["answers"](rng, NEW)) == -1).any()
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16, np.float16, np.float32])
+def test_the_rate_holds_for_numbers_of_few_bits(kind):
+    def draw(rng, n):
+        return np.concatenate([[[0, 1]], rng.poisson(9, size=(n - 1, 2))]).astype(kind)
+
+    rates = []
+    for seed in range(SEEDS):
+        detector, rng = fitted(draw, seed, 400)
+        rates.append((detector.decision_function(draw(rng, NEW)) < 0).mean())
+    assert np.mean(rates) <= RATE + error(rates, 400)
+
+
+@pytest.mark.parametrize(("n", "rate"), [(30, 0.05), (30, 0.1), (100, 0.05), (19, 0.05)])
+def test_few_scores_flag_the_largest_multiple_of_one_in_n_plus_one(n, rate):
+    # Given: scores without ties; the rank of a new one among them is uniform on 0 ... n.
+    calibration = Calibration.of(np.arange(n, dtype=float))
+    places = np.arange(n + 1) - 0.5  # one new score for each rank
+    flagged = (places > calibration.cut_for_rate(rate)).mean()
+    assert flagged == np.floor(rate * (n + 1)) / (n + 1)
 
 
 # ------------------------------------------------------------------ repeated rows

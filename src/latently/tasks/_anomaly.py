@@ -724,11 +724,12 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Follow a slow drift: learn from the new rows that do not look like anomalies.
 
-        The first call is ``fit``. Later calls add the scores of the new rows to the calibration and
-        remove as many old ones from 500 scores on. The threshold follows its rule. A neighbor
-        autoencoder scores new rows after storing them, each left out, and a network scores them
-        before the update. Flagged rows are not used for training. With a ``FalseAlarmRate``, only
-        rows flagged at a tenth of the rate are left out, because most others are normal.
+        The first call is ``fit``. Later calls add the scores of the new rows to the calibration,
+        copies of a row once. Beyond 500 scores, or those of ``fit`` if they are more, as many old
+        scores are removed. The threshold follows its rule. A neighbor autoencoder scores new rows
+        after storing them, each left out, and a network scores them before the update. Flagged rows
+        are not used for training. With a ``FalseAlarmRate``, only rows flagged at a tenth of the
+        rate are left out, because most others are normal.
 
         Parameters
         ----------
@@ -769,7 +770,8 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             if tags_of(self.autoencoder_).judges_own_rows:
                 scores = self._unusual(X)  # the cut is for the new memory, not for the old one
         if unlabelled.any():
-            tamed = self.calibration_.tamed(scores[unlabelled])
+            once = Repeats.of(take_rows(data, np.flatnonzero(unlabelled))).firsts
+            tamed = self.calibration_.tamed(scores[unlabelled][once])
             self.calibration_ = _renewed(self.calibration_, tamed)
             own: Calibration | None = getattr(self, "fit_scores_", None)
             if own is not None:

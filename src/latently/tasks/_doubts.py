@@ -73,7 +73,8 @@ def _is_identifier(column: nw.Series[Any]) -> bool:
 
 def _counts(column: np.ndarray) -> bool:
     """Return True for 0, 1, 2, ... and for 1, 2, 3, ... in this order."""
-    first = column[0]
-    if not (first in (0, 1) and column[-1] == first + len(column) - 1):
+    # As floats: the number of rows may exceed the range of small integers.
+    first, last = float(column[0]), float(column[-1])
+    if not (first in (0, 1) and last == first + len(column) - 1):
         return False
     return bool((np.diff(column.astype(np.float64)) == 1).all())

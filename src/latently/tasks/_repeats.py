@@ -83,6 +83,11 @@ class Repeats:
         return Repeats(self.kept[few], self.units[few], self.n_times)
 
     @property
+    def firsts(self) -> np.ndarray:
+        """Places of the first row of each unit, ascending."""
+        return np.sort(self.kept[np.unique(self.units, return_index=True)[1]])
+
+    @property
     def n_copies(self) -> int:
         """Rows that are a copy of another, beside repetitions of the whole table."""
         return len(self.units) - len(np.unique(self.units))
