@@ -84,8 +84,8 @@ class Comparison(Answer):
         Shapes of sdmetrics.
     trend : float
         Similarity of the pairs of columns, 0 to 1: of their correlation for two numbers, of their
-        joint frequencies otherwise, with numbers in ten bins. The same as Column Pair Trends of
-        sdmetrics.
+        joint frequencies otherwise, with numbers in ten bins. All pairs count. The report of
+        sdmetrics leaves out pairs that are hardly associated, so that its value differs.
     dependence : float
         Mean difference of the correlations between columns, from 0 to 1. For a categorical
         column, the category with the strongest correlation is used.

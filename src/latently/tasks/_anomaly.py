@@ -74,9 +74,9 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     Scores of rows that the model was not fitted to calibrate it: the p-value of a new row is the
     share of them at least as unusual [1]_. A fifth of the rows, at most 20,000, is held out for
     that. A memory of up to 2,500 rows scores its own rows instead, each left out, and one of up to
-    500 rows uses five folds, as does a robust one of up to 2,500. A fitted autoencoder is
-    calibrated on all rows given to ``fit``. Copies of a row count once and are kept on one side.
-    Known anomalies are left out of all this.
+    500 rows uses five folds, as does a robust one of up to 2,500; up to 100 rows ten folds are
+    used. A fitted autoencoder is calibrated on all rows given to ``fit``. Copies of a row count
+    once and are kept on one side. Known anomalies are left out of all this.
 
     Parameters
     ----------
