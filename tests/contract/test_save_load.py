@@ -18,6 +18,7 @@ from latently import (
     GaussianNoise,
     LocalEngine,
     Masking,
+    NeighborAutoencoder,
     VariationalAutoencoder,
     load,
 )
@@ -258,6 +259,25 @@ def test_a_loaded_model_can_be_trained_further(tmp_path):
     before = answers(loaded, matrix())
     loaded.partial_fit(matrix())
     assert not same(loaded.transform(matrix()), before["transform"])
+
+
+@pytest.mark.parametrize(
+    "model", [NeighborAutoencoder(random_state=0), AnomalyDetector(random_state=0)], ids=str
+)
+def test_a_nightly_job_learns_as_if_it_had_never_stopped(model, tmp_path):
+    # Given: one model that stays in memory, and one that is saved and loaded before each night.
+    staying = clone(model).fit(matrix())
+    nightly = saved_and_loaded(staying, tmp_path)
+    for night in (1, 2, 3):
+        staying.partial_fit(matrix(seed=night))
+        nightly = saved_and_loaded(nightly, tmp_path).partial_fit(matrix(seed=night))
+    assert_same_answers(staying, nightly, matrix(seed=4))
+
+
+def test_a_loaded_network_trains_as_the_saved_one(tmp_path):
+    fitted = Autoencoder(2, **QUICK).fit(matrix())
+    loaded = saved_and_loaded(fitted, tmp_path).partial_fit(matrix(seed=1))
+    assert_same_answers(fitted.partial_fit(matrix(seed=1)), loaded, matrix(seed=2))
 
 
 # ---------------------------------------------------------------- files that are not to be trusted

@@ -14,6 +14,7 @@ from latently.exceptions import DataError, DataWarning, DriftWarning, NotFittedE
 from latently.io import TableDataset
 from latently.tasks import Drift, DriftTally
 from latently.tasks._reference import below_cuts, cuts_of
+from tests.tasks.test_alarms import SAME
 
 #: Rare cities are beyond the categories that are kept, or were never seen.
 pytestmark = pytest.mark.filterwarnings("ignore::latently.exceptions.DataWarning")
@@ -285,3 +286,13 @@ def test_new_rows_of_the_same_kind_raise_no_warning_of_drift(n):
     assert not stream.drift().drifted
     with pytest.warns(DriftWarning, match="higher"):
         detector.predict(new + 3)
+
+
+@pytest.mark.parametrize("name", ["zero-inflated", "categories"])
+def test_scores_that_tie_are_no_drift_of_a_stream(name):
+    # Given: values that many rows share, so that leaving out one row more moves all their scores.
+    rng = np.random.default_rng(0)
+    detector = AnomalyDetector(random_state=0).fit(SAME[name](rng, 500))
+    stream = detector.stream(window=1_000)
+    stream.score_rows(SAME[name](rng, 1_500))
+    assert not stream.drift().drifted

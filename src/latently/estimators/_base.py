@@ -372,7 +372,8 @@ class BaseAutoencoder(
         names = (*_SAVED, *(name for name in vars(self) if self._is_own_state(name)))
         state = {name: getattr(self, name) for name in names if hasattr(self, name)}
         weights = {name: w.numpy() for name, w in self.module_.state_dict().items()}
-        return {**state, "history_": self.history_.to_dict(), "weights": weights}
+        seed = {"next_seed": self._next_seed} if hasattr(self, "_next_seed") else {}
+        return {**state, **seed, "history_": self.history_.to_dict(), "weights": weights}
 
     def _is_own_state(self, name: str) -> bool:
         """Return True for a fitted attribute that is added by a class of the user."""
@@ -390,11 +391,13 @@ class BaseAutoencoder(
         if not isinstance(weights, dict):
             raise ModelFileError("The model has no weights.", "config")
         self.history_ = check_history(state.pop("history_", None))
+        next_seed: int | None = state.pop("next_seed", None)
         if not all(name in _SAVED or self._is_own_state(name) for name in state):
             raise ModelFileError("The model has fitted attributes of unknown names.", "config")
         for name, value in state.items():
             setattr(self, name, value)
-        self._next_seed = read_seed(self.random_state)
+        # Older files lack the seed of the next ``partial_fit``, which follows that of ``fit``.
+        self._next_seed = next_seed or read_seed(self.random_state) + 1
         tensors = {name: torch.from_numpy(w) for name, w in weights.items()}
         shapes = {name: tuple(w.shape) for name, w in weights.items()}
 

@@ -35,6 +35,7 @@ _OPTIONAL: dict[str, type] = {
     "baselines_": Baselines,
     "components_curve_": ComponentsCurve,
     "rotation_": Rotation,
+    "next_seed": int,
 }
 #: Maximum of counts.
 _MAX_COUNT = 2**40

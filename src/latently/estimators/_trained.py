@@ -361,7 +361,8 @@ class TrainedAutoencoder(GenerativeAutoencoder):
         """Train for one pass over a chunk of rows, at a constant learning rate.
 
         The first call fixes columns, categories and scaling, so that it needs a representative
-        chunk. Categories that occur only later are treated as unknown.
+        chunk. Categories that occur only later are treated as unknown. A model file has no state
+        of the optimizer, so that the first call after ``load`` starts it anew.
 
         Parameters
         ----------

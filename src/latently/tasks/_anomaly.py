@@ -119,8 +119,11 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
     reference_ : Reference or None
         Summaries of the columns of the training rows, for ``drift``. None for images.
     fit_scores_ : Calibration or None
-        Leave-one-out anomaly scores of the training rows, for ``drift``. None if
-        ``calibration_`` has scores of held-out rows.
+        Anomaly scores of the training rows, each without itself and one equal row, for ``drift``.
+        None if ``calibration_`` has scores of held-out rows.
+    least_fit_scores_ : Calibration or None
+        The same, each without itself only. Of rows that are frequent in the training set, the
+        scores of new ones lie between the two.
     rule_ : rule
         Rule that chooses the threshold.
     threshold_ : Threshold
@@ -177,6 +180,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         **AutoencoderTask._optional_types,
         "reference_": (Reference, type(None)),
         "fit_scores_": (Calibration, type(None)),
+        "least_fit_scores_": (Calibration, type(None)),
     }
 
     def _default_autoencoder(self) -> BaseAutoencoder:
@@ -235,7 +239,10 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             self._calibration_scores(normal.rows, holding, n_held, known)
         )
         self.reference_ = self._summarised(kept, holding.n_units)
-        self.fit_scores_ = None if n_held else self._left_out_scores(normal.rows, holding)
+        self.fit_scores_, self.least_fit_scores_ = (
+            None if n_held else self._left_out_scores(normal.rows, holding, n_left_out)
+            for n_left_out in (2, 1)
+        )
         rule_here = rule or self._default_rule()
         self._cut(rule_here, X, labels, self._left_out_known(rule_here, learnt, known, places))
         if isinstance(rule, AlertBudget):
@@ -451,30 +458,34 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             scores.append(score.rows(judge, _rows(data, held)))
         return np.concatenate(scores)
 
-    def _left_out_scores(self, data: Any, holding: Holding) -> Calibration | None:
-        """Return the scores of a memory's own rows, by the memory of all of them.
+    def _left_out_scores(self, data: Any, holding: Holding, n_left_out: int) -> Calibration | None:
+        """Return the scores of stored rows without some equal ones, by the memory of all rows.
 
-        Folds have scales of their own, so that their scores calibrate a tail, but the bulk of new
-        scores may lie elsewhere.
+        The scores of folds calibrate the tail. They are not used for drift, because memories of
+        fewer rows move the bulk.
         """
         given = self._given()
         if not tags_of(given).judges_own_rows or _is_fitted(given):
             return None
-        if not holding.is_cross_fitted(is_exact=tags_of(given).leaves_out_exactly):
+        is_exact = tags_of(given).leaves_out_exactly
+        if n_left_out == 2 and not holding.is_cross_fitted(is_exact=is_exact):
             return self.calibration_
         with silenced(DataWarning):  # issued by the fit already
-            return Calibration.of(self._own_scores(data, *holding.first_of_units(len(data))))
+            places, n_copies = holding.first_of_units(len(data))
+            return Calibration.of(self._own_scores(data, places, n_copies, n_left_out))
 
-    def _own_scores(self, data: Any, places: np.ndarray, n_copies: np.ndarray) -> np.ndarray:
-        """Return the scores of learnt rows as if they were new ones.
+    def _own_scores(
+        self, data: Any, places: np.ndarray, n_copies: np.ndarray, n_left_out: int = 2
+    ) -> np.ndarray:
+        """Return the scores of training rows as if they were new ones.
 
         A new row that equals a stored one is scored without it. So a training row is scored without
         itself and one equal row. All copies of one observation are left out.
         """
         scores = np.empty(len(places))
-        for chosen, n_left_out in ((n_copies == 1, 2), (n_copies > 1, len(data))):
+        for chosen, n_equal in ((n_copies == 1, n_left_out), (n_copies > 1, len(data))):
             if chosen.any():
-                judge = fitted_of(self.autoencoder_).leaving_out(n_left_out)
+                judge = fitted_of(self.autoencoder_).leaving_out(n_equal)
                 scores[chosen] = self.score_.rows(judge, _rows(data, places[chosen]))
         return scores
 
@@ -773,9 +784,10 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             once = Repeats.of(take_rows(data, np.flatnonzero(unlabelled))).firsts
             tamed = self.calibration_.tamed(scores[unlabelled][once])
             self.calibration_ = _renewed(self.calibration_, tamed)
-            own: Calibration | None = getattr(self, "fit_scores_", None)
-            if own is not None:
-                self.fit_scores_ = _renewed(own, tamed)
+            for name in ("fit_scores_", "least_fit_scores_"):
+                own: Calibration | None = getattr(self, name, None)
+                if own is not None:
+                    setattr(self, name, _renewed(own, tamed))
         both = labels if labels is not None and labels.of_both_kinds() else None
         if both is None and self.rule_.needs_labels:
             return self  # its cut stays

@@ -213,11 +213,15 @@ class Calibration:
         tamed: np.ndarray = np.minimum(scores, limit)
         return tamed
 
-    def drift(self, scores: np.ndarray, n_independent: int | None = None) -> DriftTest:
+    def drift(
+        self,
+        scores: np.ndarray,
+        n_independent: int | None = None,
+        least: Calibration | None = None,
+    ) -> DriftTest:
         """Test whether new scores are spread as these are, by Kolmogorov and Smirnov.
 
-        The gap is that of the bulk: a few anomalies in the batch, however high, move it by no more
-        than their share.
+        A few anomalies in the batch, however high, change the gap by no more than their share.
 
         Parameters
         ----------
@@ -225,6 +229,9 @@ class Calibration:
             Of new rows; below 20 of them nothing is tested.
         n_independent : int or None, default=None
             Number of independent scores that these are worth. None takes all as independent.
+        least : Calibration or None, default=None
+            Lower bounds of these scores, which are then upper bounds. New scores are lower if they
+            lie below the lower bounds, and higher if they lie above the upper bounds.
 
         Returns
         -------
@@ -233,12 +240,22 @@ class Calibration:
         """
         if len(scores) < _MIN_DRIFT_ROWS or len(self.scores) < _MIN_DRIFT_ROWS:
             return DriftTest(0.0, 1.0, False, len(scores), len(self.scores))
-        found = stats.ks_2samp(scores, self.scores, method="asymp")
-        gap, higher = float(found.statistic), bool(found.statistic_sign < 0)
+        least = self if least is None else least
+        new = np.sort(scores)
+        places = np.concatenate([new, self.scores, least.scores])
+        share = _shares_up_to(new, places)
+        lower = float((share - _shares_up_to(least.scores, places + self.slack)).max())
+        upper = float((_shares_up_to(self.scores, places - self.slack) - share).max())
+        gap, higher = max(lower, upper, 0.0), upper > lower
         known = len(self.scores) if n_independent is None else n_independent
         size = known * len(scores) / (known + len(scores))
         p_value = float(stats.kstwo.sf(gap, max(round(size), 1)))
         return DriftTest(gap, p_value, higher, len(scores), len(self.scores))
+
+
+def _shares_up_to(ordered: np.ndarray, places: np.ndarray) -> np.ndarray:
+    shares: np.ndarray = np.searchsorted(ordered, places, side="right") / len(ordered)
+    return shares
 
 
 def _n_needed(rate: float) -> int:

@@ -185,15 +185,23 @@ def drift_of_scores(detector: AnomalyDetector, scores: np.ndarray) -> DriftTest:
     DriftTest
         Prints as a sentence.
     """
-    known, n_independent = _known_scores(detector)
-    return known.drift(scores, n_independent)
+    known = _known_scores(detector)
+    return known.most.drift(scores, known.n_independent, known.least)
 
 
-def _known_scores(detector: AnomalyDetector) -> tuple[Calibration, int]:
-    """Return the scores that later ones are compared with, and how many independent ones."""
+class _KnownScores(NamedTuple):
+    """Bounds of known scores, and how many independent scores they are worth."""
+
+    most: Calibration
+    least: Calibration
+    n_independent: int
+
+
+def _known_scores(detector: AnomalyDetector) -> _KnownScores:
     own: Calibration | None = getattr(detector, "fit_scores_", None)
-    known = own or detector.calibration_
-    return known, _independent(len(known.scores), own is not None, detector)
+    most = own or detector.calibration_
+    least: Calibration = getattr(detector, "least_fit_scores_", None) or most
+    return _KnownScores(most, least, _independent(len(most.scores), own is not None, detector))
 
 
 class DriftTally:
@@ -212,9 +220,9 @@ class DriftTally:
         self._table = preprocessor if isinstance(preprocessor, TablePreprocessor) else None
         self._counts: Counts | None = None
         self._library: Container = "numpy"
-        calibration, self._n_known_units = _known_scores(detector)
-        self._known = calibration.scores
-        self._cuts = cuts_of(self._known, _SCORE_CUTS, 2 * calibration.slack)
+        self._known = _known_scores(detector)
+        most = self._known.most
+        self._cuts = cuts_of(most.scores, _SCORE_CUTS, 2 * most.slack)
         self._below = np.zeros(len(self._cuts), dtype=np.int64)
         self._n_rows, self._n_units, self._total = 0, 0, 0.0
 
@@ -266,17 +274,19 @@ class DriftTally:
         entries.sort(key=lambda entry: (not entry.drifted, entry.p_value, -entry.size))
         n_reference = 0 if self._reference is None else self._reference.n_rows
         return Drift(
-            tuple(entries), self._n_rows, n_reference, len(self._known), level,
+            tuple(entries), self._n_rows, n_reference, len(self._known.most.scores), level,
             tuple(self._notes()), self._library,
         )  # fmt: skip
 
     def _scores(self) -> _Change:
-        n_known = len(self._known)
-        known = _Sample(below_cuts(self._known, self._cuts), n_known, self._n_known_units)
+        most, least = (
+            _Sample(below_cuts(one.scores, self._cuts), len(one.scores), self._known.n_independent)
+            for one in (self._known.most, self._known.least)
+        )
         new = _Sample(self._below, self._n_rows, self._n_units)
         words = ("higher (more unusual)", "lower (less unusual)")
-        means = float(self._known.mean()), self._total / max(self._n_rows, 1)
-        return _compared(SCORES, known, new, means, words)
+        means = float(self._known.most.scores.mean()), self._total / max(self._n_rows, 1)
+        return _compared(SCORES, most, new, means, words, least)
 
     def _columns(self) -> list[_Change]:
         preprocessor = self._table
@@ -390,9 +400,16 @@ def _units(counts: Counts, n: int) -> int:
 
 
 def _compared(
-    name: str, known: _Sample, new: _Sample, means: tuple[float, float], words: tuple[str, str]
+    name: str,
+    known: _Sample,
+    new: _Sample,
+    means: tuple[float, float],
+    words: tuple[str, str],
+    least: _Sample | None = None,
 ) -> _Change:
     r"""Compare two distributions by their largest gap.
+
+    If ``least`` has lower bounds of the known values, ``known`` has upper bounds.
 
     Without drift the chance of a gap of :math:`D` is at most :math:`2.16863 \exp(-2 D^2 nm/(n+m))`
     [1]_, for any sizes and any distribution.
@@ -404,22 +421,22 @@ def _compared(
     before, now = (f"mean {mean:,.4g}" for mean in means)
     if not known.n or not new.n:
         return _Change(name, "none", before, now, 0.0, 1.0, False)
-    gaps = new.below / new.n - known.below / known.n
-    lower, higher = float(gaps.max()), float(-gaps.min())
-    size = max(lower, higher, 0.0)
+    least, share = least or known, new.below / new.n
+    lower, higher = share - least.below / least.n, known.below / known.n - share
+    size = max(float(lower.max()), float(higher.max()), 0.0)
     n_effective = known.n_units * new.n_units / max(known.n_units + new.n_units, 1)
     p_value = min(1.0, _BOUND * float(np.exp(-2 * n_effective * size**2)))
-    change = _kind(gaps, lower, higher, words)
+    change = _kind(lower, higher, words)
     return _Change(name, change, before, now, size, p_value)
 
 
-def _kind(gaps: np.ndarray, lower: float, higher: float, words: tuple[str, str]) -> str:
-    """Return in words how a distribution has changed, by its gaps to the former one."""
-    if higher >= _ONE_SIDED * lower:
+def _kind(lower: np.ndarray, higher: np.ndarray, words: tuple[str, str]) -> str:
+    """Return the kind of change of a distribution by its gaps to the former one at each cut."""
+    if higher.max() >= _ONE_SIDED * lower.max():
         return words[0]
-    if lower >= _ONE_SIDED * higher:
+    if lower.max() >= _ONE_SIDED * higher.max():
         return words[1]
-    return "wider spread" if int(gaps.argmax()) < int(gaps.argmin()) else "narrower spread"
+    return "wider spread" if int(lower.argmax()) < int(higher.argmax()) else "narrower spread"
 
 
 def _levels(
