@@ -94,9 +94,11 @@ def ask(module: AutoencoderModule, cells: Cells, question: Question) -> Tensor:
     answers = []
     n_elements = _GPU_ELEMENTS if center.is_cuda else _CACHED_ELEMENTS
     multiple = _multiple(module)
-    # One block of rows needs no splitting. To intercept every call takes half the time of a row.
-    is_block = isinstance(module, StoredRows) and len(cells.values) <= ROW_BLOCK
-    products = nullcontext() if center.is_cuda or is_block else FixedProducts()
+    # To intercept every call takes half the time of a row.
+    is_split = isinstance(module, StoredRows) and (
+        module.splits_products or len(cells.values) <= ROW_BLOCK
+    )
+    products = nullcontext() if center.is_cuda or is_split else FixedProducts()
     for chunk in chunks(cells, width, n_elements, multiple):
         observed = None if chunk.observed is None else chunk.observed.to(center.device)
         rows = padded(Cells(chunk.values.to(center), observed), multiple)

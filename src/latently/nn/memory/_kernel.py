@@ -13,8 +13,8 @@ from latently.nn._module import Rows
 
 #: Number of stored rows from which bandwidths and usual scores are computed.
 CALIBRATION_ROWS = 1_000
-#: Number of distances that are computed at once, which need a few megabytes.
-_CHUNK_DISTANCES = 1 << 20
+#: Number of distances that are computed at once: a megabyte, which fits into a processor's cache.
+_CHUNK_DISTANCES = 1 << 18
 #: Chunks are padded to a multiple of this number of rows. Matrix products then add in the same
 #: order for every row, so that the bits of a score do not depend on the batch.
 _ROW_BLOCK = ROW_BLOCK
@@ -134,10 +134,7 @@ class Memory(nn.Module):
             Minus infinity where a stored row is left out or has no element in common with the row.
         """
         if scaled.seen is None and self.seen is None:
-            logits = by_blocks(
-                lambda block: torch.addmm(self.half_squares, block, self.keys, beta=-1),
-                scaled.values,
-            )
+            logits = self._full_logits(scaled.values)
         else:
             logits = self._gappy_logits(*scaled)
         places = left_out.view(len(logits), -1)
@@ -146,12 +143,21 @@ class Memory(nn.Module):
             logits[held, places[held, nth]] = -math.inf
         return logits
 
+    def _full_logits(self, values: Tensor) -> Tensor:
+        n_rows = len(values)
+        step = n_rows if n_rows % ROW_BLOCK else ROW_BLOCK
+        logits = values.new_empty(n_rows, self.keys.shape[1])
+        for block, out in zip(torch.split(values, step), torch.split(logits, step), strict=True):
+            torch.addmm(self.half_squares, block, self.keys, beta=-1, out=out)
+        return logits
+
     def _gappy_logits(self, values: Tensor, seen: Tensor | None) -> Tensor:
         own = torch.ones_like(values) if seen is None else seen.to(values)
         theirs = torch.ones_like(self.keys) if self.seen is None else self.seen.to(values)
         squares = values.square()
-        half = values @ self.keys - 0.5 * (squares @ theirs + own @ self.keys.square())
-        n_common = own @ theirs
+        lengths = _times(squares, theirs) + _times(own, self.keys.square())
+        half = _times(values, self.keys) - 0.5 * lengths
+        n_common = _times(own, theirs)
         scaled = half * (values.shape[1] / n_common.clamp(min=1))
         scaled = scaled.masked_fill_(n_common == 0, -math.inf)
         return scaled + 0.5 * squares.sum(1, keepdim=True)
@@ -192,20 +198,23 @@ class Memory(nn.Module):
         squares : Tensor of shape (batch, width)
             Squared residuals, zero where an element is missing.
         """
-        rarity, squares = [], []
-        for places in chunks(len(rows.values), self.keys.shape[1]):
-            n_rows = places.stop - places.start
-            part, out = _padded(rows.take(places), left_out[places])
-            scaled = self.scaled(part)
-            top, weights = weights_of(self.logits(scaled, out))
-            # The largest weight is exp(top) / sum(exp(logits)), which gives the log-sum-exp.
-            density = top - weights.amax(1).clamp(min=_LEAST_WEIGHT).log()
-            rarity.append((0.5 * scaled.values.square().sum(1) - density)[:n_rows])
+        n_rows = len(rows.values)
+        part, out = _padded(rows, left_out)
+        scaled = self.scaled(part)
+        density = scaled.values.new_empty(len(part.values))
+        rebuilt = torch.empty_like(scaled.values)
+        for places in chunks(len(part.values), self.keys.shape[1]):
+            top, weights = _relative_weights(self.logits(scaled.take(places), out[places]))
+            density[places] = top + weights.sum(1).log()
             sharp = weights.square_().square_()
-            rebuilt = self.read(sharp, sharp.sum(1))
-            squares.append((part.values.to(rebuilt) - rebuilt).square_()[:n_rows])
-        found = torch.cat(squares)
-        return torch.cat(rarity), found if rows.seen is None else found.masked_fill_(~rows.seen, 0)
+            rebuilt[places] = self.read(sharp, sharp.sum(1))
+        rarity = (0.5 * scaled.values.square().sum(1) - density)[:n_rows]
+        squares = (part.values.to(rebuilt) - rebuilt).square_()[:n_rows]
+        return rarity, squares if rows.seen is None else squares.masked_fill_(~rows.seen, 0)
+
+
+def _times(rows: Tensor, matrix: Tensor) -> Tensor:
+    return by_blocks(lambda block: block @ matrix, rows)
 
 
 def _product(first: Tensor, second: Tensor) -> Tensor:
@@ -216,16 +225,22 @@ def _product(first: Tensor, second: Tensor) -> Tensor:
     return torch.addmm(first.new_zeros(()), first, second, beta=0)
 
 
-def weights_of(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the largest logit of each row, and the softmax of the logits.
+def weights_of(logits: Tensor) -> Tensor:
+    """Return the softmax of logits, which are overwritten.
 
-    If all logits of a row are minus infinity, its weights are equal and its largest logit is 0.
+    If all logits of a row are minus infinity, its weights are equal.
     """
+    weights = _relative_weights(logits)[1]
+    return weights.div_(weights.sum(1, keepdim=True))
+
+
+def _relative_weights(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the largest logit of each row, and the weights relative to it, by overwriting."""
     top = logits.amax(1)
     if float(top.min()) == -math.inf:
         logits = logits.masked_fill_(top.isinf()[:, None], 0.0)
         top = top.nan_to_num(neginf=0.0)
-    return top, logits.softmax(1)
+    return top, logits.sub_(top[:, None]).exp_()
 
 
 def chunks(n_rows: int, n_stored: int) -> Iterator[slice]:

@@ -32,7 +32,7 @@ class Membership(Latent):
     all_used: ClassVar[bool] = True
 
     def forward(self, hidden: Tensor) -> Code:
-        value = weights_of(hidden)[1]
+        value = weights_of(hidden)
         return Code(value, value, hidden.new_zeros(len(hidden)))
 
     def draw(self, n_samples: int) -> Tensor:
@@ -62,6 +62,8 @@ class StoredRows(AutoencoderModule):
     scales: ClassVar[tuple[str, ...]] = ("level", "spread")
     #: Number of stored rows equal to a row that are left out when it is scored.
     n_left_out = 1
+    #: True if all products of a matrix of rows are computed in blocks of ``ROW_BLOCK`` rows.
+    splits_products: ClassVar[bool] = False
 
     rows: Tensor
     observed: Tensor | None
@@ -245,6 +247,7 @@ class MemoryModule(StoredRows):
     """
 
     scales: ClassVar[tuple[str, ...]] = ("least", "level", "spread", "worth")
+    splits_products: ClassVar[bool] = True
 
     level: Tensor
     spread: Tensor
