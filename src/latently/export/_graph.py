@@ -177,6 +177,15 @@ class Value:
         """Return the means over one axis or several."""
         return self._reduced("ReduceMean", axes, keep)
 
+    def any(self, axis: int = 1) -> Value:
+        """Return True where any element along an axis is true."""
+        # The maximum of no row is not defined, and the sum is zero.
+        return self.cast(np.float32).sum(axis) > 0.5
+
+    def all(self, axis: int = 1) -> Value:
+        """Return True where all elements along an axis are true."""
+        return ~(~self).any(axis)
+
     def argmax(self, axis: int = 1) -> Value:
         """Return the position of the first maximum along an axis."""
         return self.graph.apply("ArgMax", self, dtype=np.int64, axis=axis, keepdims=0)
@@ -285,9 +294,10 @@ class Graph:
         *inputs: Value | np.ndarray | None,
         dtype: Any = None,
         domain: str = "",
+        n_outputs: int = 1,
         **attributes: Any,
     ) -> Value:
-        """Add a node and return its output.
+        """Add a node and return its first output.
 
         Parameters
         ----------
@@ -299,6 +309,8 @@ class Graph:
             Type of the output. None means the type of the first input.
         domain : str, default=""
             Domain of the operator.
+        n_outputs : int, default=1
+            Number of its outputs, of which the first is used.
         **attributes : object
             Attributes of the node.
         """
@@ -306,8 +318,9 @@ class Graph:
         first = next(value for value in given if value is not None)
         output = self._new(first.dtype if dtype is None else np.dtype(dtype))
         names = ["" if value is None else value.name for value in given]
+        unused = [self._new(output.dtype).name for _ in range(n_outputs - 1)]
         node = import_onnx().helper.make_node(
-            operator, names, [output.name], domain=domain, **attributes
+            operator, names, [output.name, *unused], domain=domain, **attributes
         )
         self._bodies[-1].append(node)
         return output
@@ -372,6 +385,34 @@ class Graph:
         )  # fmt: skip
         self._bodies[-1].append(node)
         return [self._joined(output, length) for output in outputs]
+
+    def choose(
+        self, condition: Value, first: Callable[[], Value], second: Callable[[], Value]
+    ) -> Value:
+        """Return the value of one of two functions, of which only the chosen one is computed.
+
+        Parameters
+        ----------
+        condition : Value of bool, of one element
+            True chooses the first.
+        first, second : callable
+            Add the nodes of a branch and return its value. Both values have one type.
+        """
+        onnx = import_onnx()
+        branches, kind = [], None
+        for name, build in (("first", first), ("second", second)):
+            with self._body() as nodes:
+                value = build()
+                end = self.apply("Identity", value)
+            kind = value.dtype
+            branches.append(onnx.helper.make_graph(nodes, name, [], [_described(end.name, kind)]))
+        output = self._new(kind)
+        node = onnx.helper.make_node(
+            "If", [condition.name], [output.name], then_branch=branches[0],
+            else_branch=branches[1],
+        )  # fmt: skip
+        self._bodies[-1].append(node)
+        return output
 
     def _split(self, value: Value, length: Value, n_chunks: Value, size: Value) -> Value:
         """Return rows as (n_chunks, size, ...), with the last row repeated."""

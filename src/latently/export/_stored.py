@@ -18,8 +18,9 @@ from latently.nn.memory import EQUAL, EQUAL_WITHIN, Arcsinh, Ranks, Smooth, View
 #: Log weight of stored rows that a row is not compared with. It is finite, as the difference of two
 #: infinite ones is not a number.
 _NEVER = -1e300
-#: Relative logits are at least this, so that the fourth power of a weight is no denormal number.
-_LEAST_LOGIT = -170.0
+#: As in ``nn``: the fourth power of a weight is then no denormal number.
+_LEAST_LOGIT = -21.5
+_LEAST_RELATIVE = 2 * math.exp(_LEAST_LOGIT)
 _LEAST_WEIGHT = 1e-30
 #: Longest ladder that is compared in one step.
 _SHORT = 64
@@ -232,7 +233,7 @@ def scaled(memory: Memory, rows: ElementRows) -> Value:
     return values if rows.seen is None else values * rows.seen
 
 
-def logits(memory: Memory, values: Value, seen: Value | None, left_out: Value) -> Value:
+def logits(memory: Memory, values: Value, seen: Value | None, left_out: Value | None) -> Value:
     """Return the log weight of each stored row, up to a constant of the row.
 
     Parameters
@@ -242,15 +243,17 @@ def logits(memory: Memory, values: Value, seen: Value | None, left_out: Value) -
     values : Value of shape (n_rows, width)
         Rows in units of the bandwidth, zero where an element is missing.
     seen : Value of shape (n_rows, width) or None
-        1 where an element is observed.
-    left_out : Value of bool, shape (n_rows, n_stored)
-        Stored rows that each row is not compared with.
+        1 where an element is observed, None if all are.
+    left_out : Value of bool, shape (n_rows, n_stored), or None
+        Stored rows that each row is not compared with, None if there are none.
     """
     keys = array_of(memory.keys)
     if memory.seen is None and seen is None:
         found = values @ keys - array_of(memory.half_squares)
     else:
         found = _gappy_logits(memory, keys, values, seen)
+    if left_out is None:
+        return found
     return values.graph.where(left_out, np.full((1, 1), _NEVER), found)
 
 
@@ -272,9 +275,11 @@ def _gappy_logits(memory: Memory, keys: np.ndarray, values: Value, seen: Value |
 
 
 def relative_weights(found: Value) -> tuple[Value, Value]:
-    """Return the largest logit of each row, and the weights relative to it."""
+    """Return the largest logit of each row, and the weights relative to it in single precision."""
     top = found.max(keep=True)
-    weights = (found - top).maximum(_LEAST_LOGIT).exp()
+    # Differences are computed in double precision: logits of far rows are large numbers.
+    shifted = (found - top).cast(np.float32).maximum(_LEAST_LOGIT)
+    weights = found.graph.apply("ThresholdedRelu", shifted.exp(), alpha=_LEAST_RELATIVE)
     is_compared = top > _NEVER / 2
     return top.graph.where(is_compared, top, np.zeros((1, 1))), weights
 
@@ -286,14 +291,17 @@ def read(memory: Memory, weights: Value) -> Value:
         total = weights.sum(keep=True)
     else:
         total = weights @ array_of(memory.seen).T
-    return (weights @ keys) / total.maximum(_LEAST_WEIGHT) * float(memory.unit)
+    rebuilt = (weights @ keys) / total.maximum(_LEAST_WEIGHT)
+    return rebuilt.cast(np.float64) * float(memory.unit)
 
 
-def rarity_and_residuals(memory: Memory, rows: ElementRows, left_out: Value) -> tuple[Value, Value]:
+def rarity_and_residuals(
+    memory: Memory, rows: ElementRows, left_out: Value | None
+) -> tuple[Value, Value]:
     """Return the negative log density, (n_rows, 1), and squared residuals, (n_rows, width)."""
     values = scaled(memory, rows)
     top, weights = relative_weights(logits(memory, values, rows.seen, left_out))
-    density = top + weights.sum(keep=True).log()
+    density = top + weights.sum(keep=True).log().cast(np.float64)
     rebuilt = read(memory, weights.square().square())
     squares = (rows.values - rebuilt).square()
     if rows.seen is not None:
