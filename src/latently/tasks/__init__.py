@@ -17,6 +17,7 @@ from latently.tasks._explanation import (
 )
 from latently.tasks._features import FeatureExtractor
 from latently.tasks._fill_report import FillReport
+from latently.tasks._forest import AnomalyForest
 from latently.tasks._generation import LatentSampler
 from latently.tasks._imputation import AutoencoderImputer, Bounds
 from latently.tasks._labelled import LabelledScore
@@ -34,6 +35,7 @@ from latently.tasks._thresholds import (
     Threshold,
     ThresholdRule,
 )
+from latently.tasks._trees import Trees
 from latently.tasks._verdict import Verdict, autoencoder_of, codes, contributions, judge, unusual
 
 __all__ = [
@@ -63,6 +65,8 @@ __all__ = [
     "FillReport",
     "ImageExplanation",
     "LabelledScore",
+    "AnomalyForest",
+    "Trees",
     "LatentSampler",
     "Period",
     "Pooled",

@@ -240,7 +240,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         )
         self.reference_ = self._summarised(kept, holding.n_units)
         self.fit_scores_, self.least_fit_scores_ = (
-            None if n_held else self._left_out_scores(normal.rows, holding, n_left_out)
+            None if n_held else self._left_out_scores(normal.rows, holding, known, n_left_out)
             for n_left_out in (2, 1)
         )
         rule_here = rule or self._default_rule()
@@ -443,12 +443,12 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             own = tags.judges_own_rows and not _is_fitted(given)
             if (own or known is not None) and holding.is_cross_fitted(is_exact=is_exact):
                 return self._cross_fitted(data, holding, known)
-            return self._own_scores(data, *holding.first_of_units(MAX_CALIBRATION_ROWS))
+            return self._own_scores(data, holding, known, MAX_CALIBRATION_ROWS)
 
     def _cross_fitted(self, data: Any, holding: Holding, known: Known | None) -> np.ndarray:
-        """Return 5-fold cross-validated scores of the rows."""
+        """Return cross-validated scores of the rows."""
         scores, is_fitted = [], _is_fitted(self._given())
-        for others, held in holding.folds():
+        for others, held in holding.folds(has_forest=known is not None):
             rows = _rows(data, others)
             if is_fitted:
                 judge = fitted_of(self.autoencoder_).leaving_out(2)
@@ -458,7 +458,9 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             scores.append(score.rows(judge, _rows(data, held)))
         return np.concatenate(scores)
 
-    def _left_out_scores(self, data: Any, holding: Holding, n_left_out: int) -> Calibration | None:
+    def _left_out_scores(
+        self, data: Any, holding: Holding, known: Known | None, n_left_out: int
+    ) -> Calibration | None:
         """Return the scores of stored rows without some equal ones, by the memory of all rows.
 
         The scores of folds calibrate the tail. They are not used for drift, because memories of
@@ -467,26 +469,31 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         given = self._given()
         if not tags_of(given).judges_own_rows or _is_fitted(given):
             return None
-        is_exact = tags_of(given).leaves_out_exactly
+        is_exact = tags_of(given).leaves_out_exactly and known is None
         if n_left_out == 2 and not holding.is_cross_fitted(is_exact=is_exact):
             return self.calibration_
         with silenced(DataWarning):  # issued by the fit already
-            places, n_copies = holding.first_of_units(len(data))
-            return Calibration.of(self._own_scores(data, places, n_copies, n_left_out))
+            return Calibration.of(self._own_scores(data, holding, known, len(data), n_left_out))
 
     def _own_scores(
-        self, data: Any, places: np.ndarray, n_copies: np.ndarray, n_left_out: int = 2
+        self, data: Any, holding: Holding, known: Known | None, n_most: int, n_left_out: int = 2
     ) -> np.ndarray:
         """Return the scores of training rows as if they were new ones.
 
         A new row that equals a stored one is scored without it. So a training row is scored without
-        itself and one equal row. All copies of one observation are left out.
+        itself and one equal row. All copies of one observation are left out. Of the training rows
+        a forest is fitted to, each is scored by one without it.
         """
-        scores = np.empty(len(places))
+        places, n_copies = holding.first_of_units(n_most)
+        scores, odds = np.empty(len(places)), None
+        if known is not None and isinstance(self.score_, LabelledScore):
+            judge = fitted_of(self.autoencoder_).leaving_out(n_left_out)
+            odds = self.score_.left_out_odds(judge, data, known)[places]
         for chosen, n_equal in ((n_copies == 1, n_left_out), (n_copies > 1, len(data))):
             if chosen.any():
                 judge = fitted_of(self.autoencoder_).leaving_out(n_equal)
-                scores[chosen] = self.score_.rows(judge, _rows(data, places[chosen]))
+                extra = () if odds is None else (odds[chosen],)
+                scores[chosen] = self.score_.rows(judge, _rows(data, places[chosen]), *extra)
         return scores
 
     def _given(self) -> Any:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from latently.nn._blocks import ROW_BLOCK, by_blocks
 from latently.nn._module import Rows
@@ -245,7 +244,7 @@ def _relative_weights(logits: Tensor) -> tuple[Tensor, Tensor]:
         logits = logits.masked_fill_(top.isinf()[:, None], 0.0)
         top = top.nan_to_num(neginf=0.0)
     weights = logits.sub_(top[:, None]).clamp_(min=_LEAST_LOGIT).exp_()
-    return top, F.threshold_(weights, 2 * math.exp(_LEAST_LOGIT), 0.0)
+    return top, torch.threshold_(weights, 2 * math.exp(_LEAST_LOGIT), 0.0)
 
 
 def chunks(n_rows: int, n_stored: int) -> Iterator[slice]:
