@@ -51,6 +51,22 @@ def test_an_old_parameter_gives_the_new_one(make, old, new):
         make(**{old: 0.1})
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("fit_pairs", r"fit\(X, y\) of a DenoisingAutoencoder"),
+        ("judges_own_rows", r"sklearn.utils.get_tags\(model\).judges_own_rows"),
+        ("takes_any_size", r"sklearn.utils.get_tags\(model\).takes_any_size"),
+    ],
+)
+def test_an_old_attribute_gives_the_new_one(old, new):
+    with pytest.raises(AttributeError, match=f"{old} of Autoencoder was renamed. Use {new}"):
+        getattr(Autoencoder(2), old)
+    assert not hasattr(Autoencoder(2), old)
+    with pytest.raises(AttributeError, match="no attribute 'unknown'"):
+        _ = Autoencoder(2).unknown
+
+
 def test_an_old_parameter_is_refused_after_construction_as_well():
     detector = AnomalyDetector(autoencoder=Autoencoder(2))
     with pytest.raises(ParameterError, match="Use time_limit"):

@@ -17,15 +17,25 @@ CLASSES: Mapping[str, str] = {
 
 
 class Renames:
-    """Base of classes of which parameters of the constructor were renamed.
+    """Base of classes of which parameters of the constructor, or attributes, were renamed.
 
     Attributes
     ----------
     renamed_parameters : dict of str to str
         New name of each old one.
+    renamed_attributes : dict of str to str
+        The same of methods and other attributes.
     """
 
     renamed_parameters: ClassVar[Mapping[str, str]] = {}
+    renamed_attributes: ClassVar[Mapping[str, str]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        """Raise AttributeError, with the new name if there is one."""
+        new = type(self).renamed_attributes.get(name)
+        if new is not None:
+            raise AttributeError(f"{name} of {type(self).__name__} was renamed. Use {new}.")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Refuse old names of parameters."""

@@ -97,6 +97,25 @@ def n_axes(X: Any) -> int:
         return 0
 
 
+def is_target(X: Any, y: Any) -> bool:
+    """Return True if ``y`` has rows to reconstruct, and False for None and labels.
+
+    Labels have one axis, or are a column beside an ``X`` of several columns.
+    """
+    if y is None:
+        return False
+    shape = _shape_of(y)
+    is_column = len(shape) == 2 and shape[-1] == 1 and _shape_of(X) != shape
+    return is_pictures(y) or (len(shape) > 1 and not is_column)
+
+
+def _shape_of(X: Any) -> tuple[int, ...]:
+    """Return the shape of an array or a frame, () for objects that NumPy cannot convert."""
+    if hasattr(X, "shape"):
+        return tuple(X.shape)
+    return np.asarray(X).shape if n_axes(X) else ()
+
+
 def is_pictures(X: Any) -> bool:
     """Return True for a stack of images, and for a list of images of several sizes."""
     if n_axes(X) > 2:

@@ -11,6 +11,7 @@ from latently import (
     AutoencoderImputer,
     ConvNetwork,
     ConvolutionalAutoencoder,
+    DenoisingAutoencoder,
     DenseNetwork,
     EnsembleAutoencoder,
     FeatureExtractor,
@@ -361,7 +362,7 @@ def test_pairs_are_images_if_their_target_is():
     clean = stack(30, 6, 6)
     noisy = clean + np.random.default_rng(1).normal(scale=0.3, size=clean.shape)
     with pytest.warns(DataWarning, match="pixels lie outside"):
-        fitted = Autoencoder(2, **QUICK).fit_pairs(noisy, clean)
+        fitted = DenoisingAutoencoder(2, **QUICK).fit(noisy, clean)
     assert fitted.preprocessor_.spec.high == 1
 
 

@@ -7,7 +7,13 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.base import clone
 
-from latently import Autoencoder, DenseNetwork, ImputationAutoencoder, NeighborAutoencoder
+from latently import (
+    Autoencoder,
+    DenoisingAutoencoder,
+    DenseNetwork,
+    ImputationAutoencoder,
+    NeighborAutoencoder,
+)
 from latently.estimators.fit._split import SplitRule
 from latently.exceptions import DataError, ParameterError, ResourceError
 from latently.io import TableDataset, _resources
@@ -158,9 +164,9 @@ def test_labels_and_weights_that_do_not_match_are_refused(dataset, given, words)
 
 def test_a_target_needs_rows_in_memory(dataset):
     with pytest.raises(
-        ParameterError, match="X must be in memory if there is a target, got a dataset"
+        ParameterError, match="X must be in memory if y holds targets, got a dataset"
     ):
-        Autoencoder(2).fit_pairs(dataset, make_table())
+        DenoisingAutoencoder(2).fit(dataset, make_table())
 
 
 @pytest.mark.parametrize("kind", [NeighborAutoencoder, ImputationAutoencoder])

@@ -69,7 +69,7 @@ def test_too_few_rows_to_hold_any_out_are_sized_by_pca():
 
 def test_pairs_are_sized_by_pca():
     rows = linear_mix(2, n_rows=60)
-    model = DenoisingAutoencoder(**QUICK, ordered=True).fit_pairs(rows + 0.1, rows)
+    model = DenoisingAutoencoder(**QUICK, ordered=True).fit(rows + 0.1, rows)
     assert model.n_components_ == 2
     assert not hasattr(model, "components_curve_") and model.cut(1).n_components_ == 1
 

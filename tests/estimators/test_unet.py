@@ -111,7 +111,7 @@ def test_small_images_come_out_large(digits):
     answer = model.reconstruct(small)
     assert answer.shape == other.shape
     assert error(answer, other) < 0.5 * error(small.repeat(2, 1).repeat(2, 2), other)
-    paired = UNetAutoencoder(enlarge=2, **QUICK).fit_pairs(small, other)
+    paired = UNetAutoencoder(enlarge=2, **QUICK).fit(small, other)
     assert paired.reconstruct(small).shape == other.shape
 
 
@@ -128,7 +128,7 @@ def test_blind_training_takes_no_corruption(method):
     with pytest.raises(ParameterError, match="corruption must be None if blind=True"):
         getattr(model, method)(waves(4, 16, 16))
     with pytest.raises(ParameterError, match="blind must be False if there are targets"):
-        UNetAutoencoder(blind=True).fit_pairs(waves(4, 16, 16), waves(4, 16, 16))
+        UNetAutoencoder(blind=True).fit(waves(4, 16, 16), waves(4, 16, 16))
 
 
 def test_patches_are_the_same_places_of_both():
@@ -225,8 +225,8 @@ def test_the_order_of_images_and_pairs_does_not_matter():
     one, other = (UNetAutoencoder(**QUICK).fit(stack) for stack in (images, images[order]))
     np.testing.assert_array_equal(one.reconstruct(images), other.reconstruct(images))
     given = noisy(images, 0.2)
-    one = UNetAutoencoder(**QUICK).fit_pairs(given, images)
-    other = UNetAutoencoder(**QUICK).fit_pairs(given[order], images[order])
+    one = UNetAutoencoder(**QUICK).fit(given, images)
+    other = UNetAutoencoder(**QUICK).fit(given[order], images[order])
     np.testing.assert_array_equal(one.reconstruct(images), other.reconstruct(images))
 
 
@@ -248,7 +248,7 @@ def test_what_a_unet_cannot_do_is_said():
     with pytest.raises(DataError, match="takes images, got rows"):
         UNetAutoencoder(**QUICK).fit(np.eye(20))
     with pytest.raises(DataError, match="must match X image by image"):
-        UNetAutoencoder(**QUICK).fit_pairs(images, images[:, :5])
+        UNetAutoencoder(**QUICK).fit(images, images[:, :5])
     with pytest.raises(DataError, match="at least as large as the patches of fit, 12 x 10"):
         model.partial_fit(images[:, :5])
     with pytest.raises(ParameterError, match="channels must be"):
@@ -266,7 +266,7 @@ def test_one_image_is_enough():
 def ratio(clean, given, **options):
     """Return the squared error of denoised images over that of noisy ones."""
     model = UNetAutoencoder(channels=(8, 16), max_epochs=12, random_state=0, **options)
-    answer = model.fit_pairs(given, clean).reconstruct(given)
+    answer = model.fit(given, clean).reconstruct(given)
     return error(answer, clean) / error(given, clean)
 
 
@@ -284,7 +284,7 @@ def test_hot_pixels_stay_as_they_are_and_spoil_no_other(where):
     clean[hot] = 60_000
     given = np.clip(noisy(clean, 40), 0, 65_535).astype(np.uint16)
     model = UNetAutoencoder(channels=(8, 16), max_epochs=12, random_state=0)
-    answer = model.fit_pairs(given, clean).reconstruct(given)
+    answer = model.fit(given, clean).reconstruct(given)
     np.testing.assert_array_equal(answer[hot], given[hot])
     assert error(answer[~hot], clean[~hot]) < 0.5 * error(given[~hot], clean[~hot])
 

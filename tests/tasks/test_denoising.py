@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 
 from latently import (
@@ -14,7 +15,7 @@ from latently import (
     ImputationAutoencoder,
     NeighborAutoencoder,
 )
-from latently.exceptions import DataWarning
+from latently.exceptions import DataError, DataWarning, ParameterError
 from latently.nn import AutoencoderModule
 from tests.contract.samples import matrix, same, stack
 
@@ -63,6 +64,28 @@ def test_labels_are_not_taken_for_clean_rows(labels):
         denoiser(max_epochs=1).fit(X, labels).transform(X),
         denoiser(max_epochs=1).fit(X).transform(X),
     )
+
+
+@pytest.mark.parametrize("model", [denoiser(max_epochs=1), DenoisingAutoencoder(2, max_epochs=1)])
+@pytest.mark.parametrize("change", [lambda y: y[:, :3], lambda y: y[:30]], ids=["columns", "rows"])
+def test_targets_of_another_shape_are_refused(model, change):
+    noisy, clean = noisy_and_clean(60)
+    with pytest.raises(DataError, match="y must match X row by row and column by column"):
+        model.fit(noisy, change(clean))
+
+
+def test_a_model_that_takes_no_targets_refuses_them():
+    noisy, clean = noisy_and_clean(60)
+    task = AutoencoderDenoiser(autoencoder=NeighborAutoencoder())
+    with pytest.raises(ParameterError, match="y must be None or labels for a NeighborAutoenc"):
+        task.fit(noisy, clean)
+
+
+def test_a_denoising_autoencoder_is_fitted_to_pairs_as_by_its_task():
+    noisy, clean = noisy_and_clean(60)
+    task = denoiser(max_epochs=2).fit(noisy, clean)
+    model = clone(task.autoencoder_).fit(noisy, clean)
+    assert same(model.reconstruct(noisy), task.autoencoder_.reconstruct(noisy))
 
 
 def test_the_order_of_the_pairs_does_not_matter():

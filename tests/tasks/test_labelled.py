@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 
 import latently
-from latently import AnomalyDetector, Autoencoder, FalseAlarmRate, MaxFScore
+from latently import AnomalyDetector, Autoencoder, FalseAlarmRate, MaxFScore, load
 from latently.exceptions import DataError, DataWarning
-from latently.tasks import LabelledScore
+from latently.tasks import LabelledScore, Trees
 
 ROBUST = pytest.mark.parametrize("robust", [False, True])
 
@@ -199,3 +200,47 @@ def test_numbers_of_a_file_that_do_not_fit_are_refused(forged):
     model.score_.check_consistent(model.autoencoder_)
     with pytest.raises(DataError, match="score_"):
         replace(model.score_, **forged).check_consistent(model.autoencoder_)
+
+
+def test_trees_find_the_leaves_of_scikit_learn_and_survive_a_file(tmp_path):
+    X, y = frauds(300, 30)
+    forest = RandomForestClassifier(7, random_state=0).fit(X, y)
+    trees = Trees.of(forest.estimators_)
+    leaves = trees.leaves(np.random.default_rng(5).normal(size=(50, 10)))
+    expected = forest.apply(np.random.default_rng(5).normal(size=(50, 10)))
+    np.testing.assert_array_equal(leaves - trees.roots, expected)
+
+    model = AnomalyDetector(random_state=0).fit(X, y)
+    model.save(tmp_path / "model.safetensors")
+    again = load(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(again.anomaly_score(X), model.anomaly_score(X))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"children": np.zeros((3, 2), np.int32)},
+        {"roots": np.array([3], np.int32)},
+        {"thresholds": np.array([np.nan, 0.0, 0.0])},
+        {"features": np.array([-1, 0, 0], np.int32)},
+        {"n_levels": 10_000},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_arrays_that_are_no_trees_are_refused(change):
+    stump = {
+        "roots": np.zeros(1, np.int32), "features": np.zeros(3, np.int32),
+        "thresholds": np.zeros(3), "children": np.array([[1, 2], [1, 1], [2, 2]], np.int32),
+        "n_levels": 1,
+    }  # fmt: skip
+    Trees(**stump).check_consistent()
+    with pytest.raises(DataError, match="do not fit together"):
+        Trees(**{**stump, **change}).check_consistent()
+
+
+def test_a_forest_does_not_depend_on_the_order_of_the_rows():
+    X, y = frauds(200, 20)
+    shuffled = np.random.default_rng(3).permutation(len(X))
+    one = AnomalyDetector(random_state=0).fit(X, y)
+    other = AnomalyDetector(random_state=0).fit(X[shuffled], y[shuffled])
+    np.testing.assert_allclose(one.anomaly_score(X), other.anomaly_score(X), rtol=1e-4, atol=1e-4)

@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from latently._codec import OWN, name_in_file
-from latently._renamed import Renames
 from latently._sklearn import Interval, check_parameters
 from latently._validation import check_fitted, read_codes, read_seed
 from latently.estimators._inference import cell_errors, code_of, reconstruction_of, row_errors
@@ -35,7 +34,7 @@ from latently.estimators._state_checks import (
 )
 from latently.estimators.fit._effort import Effort
 from latently.estimators.fit._prepare import check_answer_memory
-from latently.exceptions import DataError, ModelFileError
+from latently.exceptions import DataError, ModelFileError, ParameterError
 from latently.io.dataset._dataset import as_dataset
 from latently.nn import AutoencoderModule
 from latently.preprocessing import Preprocessor
@@ -65,7 +64,6 @@ _SUMMARY_RECORDS = ("components_curve_", "baselines_")
 
 
 class BaseAutoencoder(
-    Renames,
     SaveMixin,
     ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]  # sklearn is untyped
     TransformerMixin,  # type: ignore[misc]
@@ -77,6 +75,15 @@ class BaseAutoencoder(
     A subclass implements ``fit``, which sets ``module_``, and ``_empty_module``, which builds the
     module of a saved model before its weights are loaded.
     """
+
+    renamed_attributes: ClassVar[Mapping[str, str]] = {
+        **SaveMixin.renamed_attributes,
+        "fit_pairs": "fit(X, y) of a DenoisingAutoencoder or a UNetAutoencoder",
+        **{
+            name: f"sklearn.utils.get_tags(model).{name}"
+            for name in ("judges_own_rows", "takes_any_size", "is_denoiser", "has_narrow_code")
+        },
+    }
 
     effort: Effort
     engine: str | Engine
@@ -351,6 +358,13 @@ class BaseAutoencoder(
 
     def __latently_fitted__(self) -> Fitted[Self]:
         return Fitted(self)
+
+    def __latently_fit_pairs__(self, X: Any, y: Any) -> Self:
+        """Fit the autoencoder to map each row of ``X`` to the same row of ``y``."""
+        raise ParameterError(
+            f"y must be None or labels for a {type(self).__name__}, got rows to reconstruct. Use a "
+            "DenoisingAutoencoder, or a UNetAutoencoder for images."
+        )
 
     def __sklearn_tags__(self) -> AutoencoderTags:
         tags = AutoencoderTags.of(super().__sklearn_tags__())

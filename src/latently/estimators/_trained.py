@@ -249,30 +249,9 @@ class TrainedAutoencoder(GenerativeAutoencoder):
         with checkpointing(checkpoint):
             return self._fit(X, None, sample_weight, groups, y)
 
-    def fit_pairs(self, X: Any, target: Any, *, checkpoint: str | Path | None = None) -> Self:
-        """Fit the autoencoder to map each row of ``X`` to the same row of ``target``.
-
-        Parameters
-        ----------
-        X : array-like, DataFrame, Table or image stack
-            Input rows of the encoder, such as noisy ones.
-        target : like X
-            Rows to reconstruct, such as clean ones.
-        checkpoint : str or Path or None, default=None
-            Folder in which the training is saved, as in ``fit``.
-
-        Returns
-        -------
-        self
-            The fitted estimator.
-
-        Raises
-        ------
-        DataError
-            If ``X`` and ``target`` do not match row by row and column by column.
-        """
-        with checkpointing(checkpoint):
-            return self._fit(X, target, None)
+    def __latently_fit_pairs__(self, X: Any, y: Any) -> Self:
+        """Fit the autoencoder to map each row of ``X`` to the same row of ``y``."""
+        return self._fit(X, y, None)
 
     def _fit(
         self,
@@ -328,8 +307,8 @@ class TrainedAutoencoder(GenerativeAutoencoder):
         """Fit to rows on disk, which are read in every pass."""
         if target is not None:
             raise ParameterError(
-                "X must be in memory if there is a target, got a dataset. Give fit_pairs a sample "
-                "of the rows."
+                "X must be in memory if y holds targets, got a dataset. Give fit a sample of the "
+                "rows."
             )
         first = next(iter(dataset))
         read_input(self, first, reset=True)
@@ -420,7 +399,7 @@ class TrainedAutoencoder(GenerativeAutoencoder):
         read = read_input(copy.copy(self), target, reset=True, min_rows=MIN_ROWS)
         if np.shape(read) != np.shape(data) or type(read) is not type(data):
             raise DataError(
-                f"The target must match X row by row and column by column, got shape "
+                f"y must match X row by row and column by column, got shape "
                 f"{np.shape(read)} for X of shape {np.shape(data)}."
             )
         return read

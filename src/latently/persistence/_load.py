@@ -54,6 +54,8 @@ CLASSES: dict[str, type] = {
         tasks.ReconstructionScore,
         tasks.ElboScore,
         tasks.LabelledScore,
+        tasks.AnomalyForest,
+        tasks.Trees,
         nn.DenseNetwork,
         nn.ConvNetwork,
         nn.CustomNetwork,

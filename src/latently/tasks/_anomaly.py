@@ -240,7 +240,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         )
         self.reference_ = self._summarised(kept, holding.n_units)
         self.fit_scores_, self.least_fit_scores_ = (
-            None if n_held else self._left_out_scores(normal.rows, holding, n_left_out)
+            None if n_held else self._left_out_scores(normal.rows, holding, known, n_left_out)
             for n_left_out in (2, 1)
         )
         rule_here = rule or self._default_rule()
@@ -336,7 +336,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         check_fitted(self)
         limits = {"n_reasons": [Interval(Integral, 1, None, closed="left")]}
         check_parameters(limits, {"n_reasons": n_reasons}, "explain")
-        scores, cut = self._unusual(X), self.threshold_.cut
+        scores, cut = self._anomaly_scores(X), self.threshold_.cut
         if self.repairs_ is None:
             return explain_images(self.cell_scores(X), self.autoencoder_.preprocessor_, scores, cut)
         parts, repaired = explain_rows(self.autoencoder_, self.repairs_, X, n_reasons)
@@ -346,7 +346,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             likeness = self.score_.likeness(self.autoencoder_, X)
             alike = likeness.columns(parts["names"], n_reasons)
         return Explanation(
-            scores, self._unusual(repaired), cut, **parts, p_values=p_values, index=index,
+            scores, self._anomaly_scores(repaired), cut, **parts, p_values=p_values, index=index,
             alike=alike, library=container_of(X),
         )  # fmt: skip
 
@@ -403,7 +403,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         scores = anomalies = periods = None
         if rule.reads_rows and X is not None:
             rows, periods = rows_and_periods(rule, X, self._names())
-            scores = self._unusual(rows)
+            scores = self._anomaly_scores(rows)
         if scores is not None and labels is not None and rule.reads_labels:
             if of_anomalies is not None:
                 scores[labels.anomalies] = of_anomalies
@@ -436,19 +436,19 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         # Do not warn about categories that occur only in the calibration rows.
         with silenced(DataWarning):
             if n_held:
-                return self._unusual(_rows(data, holding.first_of_units(n_held)[0]))
+                return self._anomaly_scores(_rows(data, holding.first_of_units(n_held)[0]))
             given = self._given()
             tags = tags_of(given)
             is_exact = tags.leaves_out_exactly and known is None
             own = tags.judges_own_rows and not _is_fitted(given)
             if (own or known is not None) and holding.is_cross_fitted(is_exact=is_exact):
                 return self._cross_fitted(data, holding, known)
-            return self._own_scores(data, *holding.first_of_units(MAX_CALIBRATION_ROWS))
+            return self._own_scores(data, holding, known, MAX_CALIBRATION_ROWS)
 
     def _cross_fitted(self, data: Any, holding: Holding, known: Known | None) -> np.ndarray:
-        """Return 5-fold cross-validated scores of the rows."""
+        """Return cross-validated scores of the rows."""
         scores, is_fitted = [], _is_fitted(self._given())
-        for others, held in holding.folds():
+        for others, held in holding.folds(has_forest=known is not None):
             rows = _rows(data, others)
             if is_fitted:
                 judge = fitted_of(self.autoencoder_).leaving_out(2)
@@ -458,7 +458,9 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             scores.append(score.rows(judge, _rows(data, held)))
         return np.concatenate(scores)
 
-    def _left_out_scores(self, data: Any, holding: Holding, n_left_out: int) -> Calibration | None:
+    def _left_out_scores(
+        self, data: Any, holding: Holding, known: Known | None, n_left_out: int
+    ) -> Calibration | None:
         """Return the scores of stored rows without some equal ones, by the memory of all rows.
 
         The scores of folds calibrate the tail. They are not used for drift, because memories of
@@ -467,33 +469,38 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         given = self._given()
         if not tags_of(given).judges_own_rows or _is_fitted(given):
             return None
-        is_exact = tags_of(given).leaves_out_exactly
+        is_exact = tags_of(given).leaves_out_exactly and known is None
         if n_left_out == 2 and not holding.is_cross_fitted(is_exact=is_exact):
             return self.calibration_
         with silenced(DataWarning):  # issued by the fit already
-            places, n_copies = holding.first_of_units(len(data))
-            return Calibration.of(self._own_scores(data, places, n_copies, n_left_out))
+            return Calibration.of(self._own_scores(data, holding, known, len(data), n_left_out))
 
     def _own_scores(
-        self, data: Any, places: np.ndarray, n_copies: np.ndarray, n_left_out: int = 2
+        self, data: Any, holding: Holding, known: Known | None, n_most: int, n_left_out: int = 2
     ) -> np.ndarray:
         """Return the scores of training rows as if they were new ones.
 
         A new row that equals a stored one is scored without it. So a training row is scored without
-        itself and one equal row. All copies of one observation are left out.
+        itself and one equal row. All copies of one observation are left out. Of the training rows
+        a forest is fitted to, each is scored by one without it.
         """
-        scores = np.empty(len(places))
+        places, n_copies = holding.first_of_units(n_most)
+        scores, odds = np.empty(len(places)), None
+        if known is not None and isinstance(self.score_, LabelledScore):
+            judge = fitted_of(self.autoencoder_).leaving_out(n_left_out)
+            odds = self.score_.left_out_odds(judge, data, known)[places]
         for chosen, n_equal in ((n_copies == 1, n_left_out), (n_copies > 1, len(data))):
             if chosen.any():
                 judge = fitted_of(self.autoencoder_).leaving_out(n_equal)
-                scores[chosen] = self.score_.rows(judge, _rows(data, places[chosen]))
+                extra = () if odds is None else (odds[chosen],)
+                scores[chosen] = self.score_.rows(judge, _rows(data, places[chosen]), *extra)
         return scores
 
     def _given(self) -> Any:
         given = self._default_autoencoder() if self.autoencoder is None else self.autoencoder
         return given.estimator if isinstance(given, FrozenEstimator) else given
 
-    def _unusual(self, X: Any) -> np.ndarray:
+    def _anomaly_scores(self, X: Any) -> np.ndarray:
         return by_pieces(X, lambda rows: self.score_.rows(self.autoencoder_, rows))
 
     def anomaly_score(self, X: Any) -> np.ndarray:
@@ -515,7 +522,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             ``threshold_.cut`` are flagged.
         """
         check_fitted(self)
-        return self._unusual(X)
+        return self._anomaly_scores(X)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return how normal each row is, as scikit-learn defines it: higher = more normal.
@@ -603,7 +610,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             ``a``, whatever the distribution.
         """
         check_fitted(self)
-        return self.calibration_.p_values(self._unusual(X))
+        return self.calibration_.p_values(self._anomaly_scores(X))
 
     def discover(self, X: Any, *, false_discovery_rate: float = 0.1) -> np.ndarray:
         """Flag as many rows of a batch as keep the share of false ones among them in bounds.
@@ -662,7 +669,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         check_fitted(self)
         budget.check()
         rows, periods = rows_and_periods(budget, X, self._names())
-        return np.where(budget.flags(self._unusual(rows), periods), -1, 1)
+        return np.where(budget.flags(self._anomaly_scores(rows), periods), -1, 1)
 
     def _names(self) -> tuple[str, ...] | None:
         names: tuple[str, ...] | None
@@ -770,7 +777,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         )
         labels = read_labels(y, len(data), strict=self.rule_.reads_labels)
         unlabelled = np.ones(len(data), bool) if labels is None else ~labels.anomalies
-        scores = self._unusual(X)
+        scores = self._anomaly_scores(X)
         normal = np.flatnonzero(unlabelled & (scores <= self._limit()))
         if len(normal):
             # Use a copy, because the autoencoder may belong to the user.
@@ -779,15 +786,17 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             if reference is not None and isinstance(preprocessor, TablePreprocessor):
                 self.reference_ = reference.extended(preprocessor, take_rows(data, normal))
             if tags_of(self.autoencoder_).judges_own_rows:
-                scores = self._unusual(X)  # the cut is for the new memory, not for the old one
+                scores = self._anomaly_scores(
+                    X
+                )  # the cut is for the new memory, not for the old one
         if unlabelled.any():
             once = Repeats.of(take_rows(data, np.flatnonzero(unlabelled))).firsts
-            tamed = self.calibration_.tamed(scores[unlabelled][once])
-            self.calibration_ = _renewed(self.calibration_, tamed)
+            clipped = self.calibration_.clipped(scores[unlabelled][once])
+            self.calibration_ = _renewed(self.calibration_, clipped)
             for name in ("fit_scores_", "least_fit_scores_"):
                 own: Calibration | None = getattr(self, name, None)
                 if own is not None:
-                    setattr(self, name, _renewed(own, tamed))
+                    setattr(self, name, _renewed(own, clipped))
         both = labels if labels is not None and labels.of_both_kinds() else None
         if both is None and self.rule_.needs_labels:
             return self  # its cut stays

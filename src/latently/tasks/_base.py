@@ -62,7 +62,7 @@ class AutoencoderTask(SaveMixin, BaseEstimator):  # type: ignore[misc]  # sklear
             if target is None:
                 self.autoencoder_.fit(X)
             else:
-                self.autoencoder_.fit_pairs(X, target)
+                self.autoencoder_.__latently_fit_pairs__(X, target)
         self._take_over()
         return self.autoencoder_
 

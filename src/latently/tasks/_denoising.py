@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Self
 
-import numpy as np
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 
 from latently._notices import each_once, warn
-from latently._validation import check_fitted, is_pictures, n_axes
+from latently._validation import check_fitted, is_pictures, is_target
 from latently.estimators import BaseAutoencoder, DenoisingAutoencoder, UNetAutoencoder, tags_of
 from latently.nn import GaussianNoise
 from latently.tasks._base import AutoencoderTask, as_fitted
@@ -63,7 +62,7 @@ class AutoencoderDenoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderTas
             Clean rows, which are corrupted in training, or noisy ones, when ``y`` holds them
             clean. A list may hold images of several sizes.
         y : like X or None, default=None
-            The same rows without noise. Anything else, such as labels, is ignored.
+            The same rows without noise. Labels, of one axis or in one column, are ignored.
 
         Returns
         -------
@@ -73,11 +72,10 @@ class AutoencoderDenoiser(OneToOneFeatureMixin, TransformerMixin, AutoencoderTas
         Raises
         ------
         DataError
-            If the rows cannot be used.
+            If the rows cannot be used, or do not match those of ``y``.
         """
         self._is_images = is_pictures(X)
-        same = is_pictures(y) if self._is_images else n_axes(y) > 1 and np.shape(y) == np.shape(X)
-        self._fit_autoencoder(X, y if same else None)
+        self._fit_autoencoder(X, y if is_target(X, y) else None)
         model, tags = self.autoencoder_, tags_of(self.autoencoder_)
         if not (tags.is_denoiser or tags.has_narrow_code):
             warn(

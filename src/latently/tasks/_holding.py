@@ -17,7 +17,7 @@ _CALIBRATION_SHARE = 0.2
 #: Up to so many rows a memory is calibrated by folds: scaling and ranks know each of its rows.
 _MAX_CROSS_FITTED, _N_FOLDS = 500, 5
 #: Of so few rows a fifth is missed: memories of nine tenths score more like the whole one.
-_FEW_ROWS, _FOLDS_OF_FEW = 100, 10
+_FEW_ROWS, _MANY_FOLDS = 100, 10
 #: Up to so many rows a memory is calibrated by its own, each left out; beyond, it can spare some.
 _MAX_OWN_ROWS = 2_500
 
@@ -101,10 +101,18 @@ class Holding(NamedTuple):
         most = _MAX_CROSS_FITTED if is_exact else _MAX_OWN_ROWS
         return _N_FOLDS * MIN_ROWS <= self.n_units <= most
 
-    def folds(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield places of the rows to fit to, and of one row of each unit to score."""
-        is_small = _FOLDS_OF_FEW * MIN_ROWS <= self.n_units <= _FEW_ROWS
-        n_folds = _FOLDS_OF_FEW if is_small else _N_FOLDS
+    def folds(self, *, has_forest: bool = False) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield places of the rows to fit to, and of one row of each unit to score.
+
+        Parameters
+        ----------
+        has_forest : bool, default=False
+            True if the score has a forest, which scores rows lower the more rows it is fitted to.
+            Ten folds are used then, as for few rows.
+        """
+        is_small = self.n_units <= _FEW_ROWS or has_forest
+        many = is_small and self.n_units >= _MANY_FOLDS * MIN_ROWS
+        n_folds = _MANY_FOLDS if many else _N_FOLDS
         for fold in np.array_split(np.arange(self.n_units), n_folds):
             held = slice(self.starts[fold[0]], self.starts[fold[-1] + 1])
             others = np.delete(self.shuffled, held)

@@ -12,18 +12,25 @@ from sklearn.linear_model import LogisticRegression
 
 from latently.estimators import BaseAutoencoder, fitted_of, take_rows
 from latently.exceptions import DataError
+from latently.tasks._forest import AnomalyForest
 from latently.tasks._labels import Labels
 from latently.tasks._scores import SCORES, Score, SurpriseScore, UnlabelledScore, fit_score
+from latently.tasks._trees import Trees
 
 #: Inverse strength of the ridge penalty.
 _PENALTY = 1.0
 _MAX_STEPS = 300
 #: Standardised features, and standardised scores, are clipped.
 _MOST_FEATURE, _SCORES = 10.0, (-3.0, 1_000.0)
+#: Makes the linear score at least one, before it is multiplied.
+_OFFSET = 1 - _SCORES[0]
 #: Largest number of rows that known anomalies are compared with.
 _MAX_OTHERS = 5_000
-#: Folds of the known anomalies, each scored by a term without them.
-_N_FOLDS = 5
+#: Number of known anomalies from which the forest has half of the weight.
+_HALF_WEIGHT = 20
+#: Folds of the known anomalies, each scored by a term without them, and of the training rows, each
+#: scored by a forest without them.
+_N_FOLDS, _ROW_FOLDS = 5, 10
 #: Rows are like the known anomalies from this standardised likeness on, by the columns with at
 #: least this share of it.
 _ALIKE, _LEAST_SHARE = 2.0, 0.2
@@ -146,8 +153,11 @@ class LabelledScore:
     2. A ridge logistic regression parts the :math:`k` known anomalies from the training rows, of
        the same total weight. A known normal row weighs as much as an anomaly.
     3. Its log-odds are standardised by the median and the interquartile range of training rows.
-    4. The score is :math:`(1 - w) s + w z` with :math:`w = k / (k + 1)`, where :math:`s` is the
-       score without labels, standardised in the same way.
+    4. The linear score is :math:`a = (1 - w) s + w z` with :math:`w = k / (k + 1)`, where
+       :math:`s` is the score without labels, standardised in the same way.
+    5. A random forest separates the same rows by the same features. Its odds :math:`o` are at
+       least one. The score is :math:`(a + 4)^{1 - u} o^u - 4` with :math:`u = k / (k + 20)`, so
+       that the forest counts more, the more anomalies are known.
 
     Parameters
     ----------
@@ -163,6 +173,10 @@ class LabelledScore:
         Coefficients of the regression.
     level, spread : float
         By which the log-odds are standardised.
+    forest : AnomalyForest or None, default=None
+        The forest. Older model files have none, and keep the linear score.
+    forest_share : float, default=0.0
+        The weight u of the forest, in [0, 1).
     """
 
     base: UnlabelledScore
@@ -174,6 +188,8 @@ class LabelledScore:
     weights: np.ndarray
     level: float
     spread: float
+    forest: AnomalyForest | None = None
+    forest_share: float = 0.0
 
     @classmethod
     def fit(cls, base: UnlabelledScore, autoencoder: BaseAutoencoder, X: Any, known: Known) -> Self:
@@ -198,29 +214,57 @@ class LabelledScore:
         cls, base: UnlabelledScore, others: _Features, anomalies: _Features, normal: np.ndarray
     ) -> Self:
         view_level, view_spread = _levels(others.views)
-        center, scale = _moments(others.joined(view_level, view_spread))
-        rows, marked = (
-            _standardised(part.joined(view_level, view_spread), center, scale)
-            for part in (others, anomalies)
-        )
-        weights = _regression(rows, marked, normal)
-        level, spread = _levels(rows @ weights)
-        share = len(marked) / (len(marked) + 1)
+        rows, marked = (part.joined(view_level, view_spread) for part in (others, anomalies))
+        center, scale = _moments(rows)
+        group_weights = _group_weights(normal, len(marked))
+        scaled = _standardised(rows, center, scale)
+        weights = _regression(scaled, _standardised(marked, center, scale), group_weights)
+        level, spread = _levels(scaled @ weights)
+        n_known = len(marked)
         return cls(
-            base,
-            share,
-            view_level,
-            view_spread,
-            center,
-            scale,
-            weights,
-            float(level),
-            float(spread),
-        )
+            base, n_known / (n_known + 1), view_level, view_spread, center, scale, weights,
+            float(level), float(spread), AnomalyForest.fit(rows, marked, group_weights),
+            n_known / (n_known + _HALF_WEIGHT),
+        )  # fmt: skip
 
-    def rows(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
-        features = _Features.of(self.base, autoencoder, X)
-        return self._scores(features)
+    def rows(
+        self, autoencoder: BaseAutoencoder, X: Any, odds: np.ndarray | None = None
+    ) -> np.ndarray:
+        return self._scores(_Features.of(self.base, autoencoder, X), odds)
+
+    def left_out_odds(self, autoencoder: BaseAutoencoder, X: Any, known: Known) -> np.ndarray:
+        """Return the odds of each training row by a forest that is fitted without it.
+
+        Parameters
+        ----------
+        autoencoder : BaseAutoencoder
+            The autoencoder of ``fit``, which leaves out rows that equal the training row.
+        X : array-like, DataFrame or Table
+            The training rows of ``fit``.
+        known : Known
+            The known rows of ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,)
+            Odds, for ``rows``. Equal rows are left out together.
+        """
+        rows, marked = (
+            _Features.of(self.base, autoencoder, part).joined(self.view_level, self.view_spread)
+            for part in (X, known.anomalies)
+        )
+        chosen = _chosen_rows(known.normal)
+        weights = np.zeros(len(rows))
+        weights[chosen] = _group_weights(known.normal[chosen], len(marked))
+        folds = np.unique(np.nan_to_num(rows), axis=0, return_inverse=True)[1].ravel() % _ROW_FOLDS
+        odds = np.ones(len(rows))
+        for fold in range(_ROW_FOLDS):
+            held, others = folds == fold, chosen & (folds != fold)
+            if held.any() and others.any():
+                odds[held] = AnomalyForest.fit(rows[others], marked, weights[others]).odds(
+                    rows[held]
+                )
+        return odds
 
     def cells(self, autoencoder: BaseAutoencoder, X: Any) -> np.ndarray:
         alike = self.likeness(autoencoder, X).by_column.clip(min=0)
@@ -275,7 +319,8 @@ class LabelledScore:
 
     def check_consistent(self, autoencoder: BaseAutoencoder | None = None) -> None:
         kinds = tuple(SCORES.values())
-        if not (isinstance(self.base, kinds) and self._is_bounded() and self._has_shapes()):
+        sound = isinstance(self.base, kinds) and self._is_bounded() and self._has_shapes()
+        if not sound or not self._has_own_forest():
             raise DataError("The model's score_ does not fit together.")
         self.base.check_consistent(autoencoder)
         if autoencoder is None:
@@ -295,6 +340,8 @@ class LabelledScore:
             and all((divisor > 0).all() for divisor in (self.view_spread, self.scale))
             and self.spread > 0
             and 0 < self.share < 1
+            and isinstance(self.forest_share, float)
+            and 0 <= self.forest_share < 1
         )
 
     def _has_shapes(self) -> bool:
@@ -306,6 +353,12 @@ class LabelledScore:
             and n_features[0] >= n_views[0] > 1
         )
 
+    def _has_own_forest(self) -> bool:
+        if self.forest is None:
+            return self.forest_share == 0
+        is_forest = isinstance(self.forest, AnomalyForest) and isinstance(self.forest.trees, Trees)
+        return is_forest and self.forest.is_consistent(len(self.weights))
+
     def _standardised(self, features: _Features) -> np.ndarray:
         joined = features.joined(self.view_level, self.view_spread)
         return _standardised(joined, self.center, self.scale)
@@ -314,11 +367,16 @@ class LabelledScore:
         odds: np.ndarray = (standardised @ self.weights - self.level) / self.spread
         return odds.clip(*_SCORES)
 
-    def _scores(self, features: _Features) -> np.ndarray:
+    def _scores(self, features: _Features, odds: np.ndarray | None = None) -> np.ndarray:
         alike = self._odds(self._standardised(features))
         usual = features.deviations(self.view_level, self.view_spread)[:, 0]
         scores: np.ndarray = (1 - self.share) * usual + self.share * alike
-        return scores
+        if self.forest is None:
+            return scores
+        if odds is None:
+            odds = self.forest.odds(features.joined(self.view_level, self.view_spread))
+        both: np.ndarray = (scores + _OFFSET) ** (1 - self.forest_share) * odds**self.forest_share
+        return both - _OFFSET
 
 
 def fit_labelled(
@@ -357,27 +415,37 @@ def _training_rows(
     base: UnlabelledScore, autoencoder: BaseAutoencoder, X: Any, known: Known
 ) -> tuple[_Features, np.ndarray]:
     """Return features of training rows, all known normal ones among them, and which these are."""
-    n_rows = len(known.normal)
-    chosen = known.normal.copy()
-    chosen[np.linspace(0, n_rows - 1, min(n_rows, _MAX_OTHERS)).astype(np.intp)] = True
-    places = np.flatnonzero(chosen)
-    some = X if len(places) == n_rows else _taken(X, places)
+    places = np.flatnonzero(_chosen_rows(known.normal))
+    some = X if len(places) == len(known.normal) else _taken(X, places)
     return _Features.of(base, autoencoder, some), known.normal[places]
 
 
-def _regression(rows: np.ndarray, marked: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """Return the coefficients of a ridge logistic regression of known anomalies."""
-    n_anomalies = len(marked)
-    weights = np.zeros(len(rows))
+def _chosen_rows(normal: np.ndarray) -> np.ndarray:
+    """Return which training rows known anomalies are compared with: known normal ones, and some."""
+    n_rows, chosen = len(normal), normal.copy()
+    chosen[np.linspace(0, n_rows - 1, min(n_rows, _MAX_OTHERS)).astype(np.intp)] = True
+    return chosen
+
+
+def _group_weights(normal: np.ndarray, n_anomalies: int) -> np.ndarray:
+    """Return weights of the training rows, of which some are known to be normal.
+
+    All rows of a group together weigh as much as the anomalies, and none more than one.
+    """
+    weights = np.zeros(len(normal))
     for group in (normal, ~normal):
-        # All rows of a group together weigh as much as the anomalies, and none more than one.
         weights[group] = min(1.0, n_anomalies / max(1, int(group.sum())))
-    targets = np.repeat([0, 1], [len(rows), n_anomalies])
+    return weights
+
+
+def _regression(rows: np.ndarray, marked: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the coefficients of a ridge logistic regression of known anomalies."""
+    targets = np.repeat([0, 1], [len(rows), len(marked)])
     model = LogisticRegression(C=_PENALTY, max_iter=_MAX_STEPS)
     with config_context(array_api_dispatch=False):
         model.fit(
             np.vstack([rows, marked]), targets,
-            sample_weight=np.concatenate([weights, np.ones(n_anomalies)]),
+            sample_weight=np.concatenate([weights, np.ones(len(marked))]),
         )  # fmt: skip
     coefficients: np.ndarray = model.coef_[0]
     return coefficients

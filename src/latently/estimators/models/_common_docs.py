@@ -89,7 +89,7 @@ AUTO = """\
     variance, plus four, and at most 64. "auto" selects the size at which the curve of the held-out
     error bends, where a PCA counts if its error is lower. If the curve does not bend, it selects
     the first size that leaves at most a tenth of the variation. With fewer than 20 rows, in
-    ``partial_fit`` and in ``fit_pairs``, it is the number of components of that PCA."""
+    ``partial_fit`` and with targets, it is the number of components of that PCA."""
 
 ORDERED = """\
 ordered : bool, default=False

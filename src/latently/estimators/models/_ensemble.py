@@ -295,6 +295,7 @@ class EnsembleAutoencoder(GenerativeAutoencoder):
         self.n_components_ = sum(member.n_components_ for member in members)
         self.history_ = longest.history_
         self.interrupted_ = any(member.interrupted_ for member in members)
+        self._next_seed = first._next_seed
         self.module_ = EnsembleModule([member.module_ for member in members]).eval()
         first_rows = prior_rows(cells)
         with torch.no_grad():

@@ -18,6 +18,7 @@ from latently._validation import (
     ArrayKind,
     check_fitted,
     check_images,
+    is_target,
     read_input,
 )
 from latently.estimators._base import BaseAutoencoder
@@ -74,7 +75,7 @@ class UNetAutoencoder(BaseAutoencoder):
     corruption : callable or None, default=None
         Corruption of the inputs, applied in training only. None uses normal noise with a standard
         deviation of up to half the range, drawn for each patch, so that the noise level need not
-        be known. With ``enlarge`` above 1, None uses ``Downsampling``. In ``fit_pairs``, None
+        be known. With ``enlarge`` above 1, None uses ``Downsampling``. With targets, None
         applies no corruption. Must be None in blind training.
     channels : tuple of int, default=(16, 32, 64)
         Number of feature maps at full, half, quarter size and so on. More levels have a larger
@@ -199,14 +200,16 @@ class UNetAutoencoder(BaseAutoencoder):
 
     # ------------------------------------------------------------------ fitting
     def fit(self, X: Any, y: Any = None, *, checkpoint: str | Path | None = None) -> Self:
-        """Train the network to remove noise that is added in training.
+        """Train the network to remove noise that is added in training, or to map X to y.
 
         Parameters
         ----------
         X : image stack or list of images
-            Clean images, or noisy ones in blind training. Images in a list may differ in size.
-        y : None
-            Ignored.
+            Clean images, or noisy ones in blind training, or, if ``y`` holds targets, degraded
+            ones, ``enlarge`` times smaller than these. Images in a list may differ in size.
+        y : image stack, list of images, labels or None, default=None
+            Images to reconstruct, each for the image of ``X`` at its place. None reconstructs
+            ``X``, and labels are ignored.
         checkpoint : str or Path or None, default=None
             Folder in which the training is saved and from which it is resumed. See
             ``checkpointing``.
@@ -219,43 +222,21 @@ class UNetAutoencoder(BaseAutoencoder):
         Raises
         ------
         ParameterError
-            If a parameter has a wrong value.
+            If a parameter has a wrong value, or ``blind=True`` and ``y`` holds targets.
         DataError
-            If the images cannot be used.
+            If the images cannot be used, or do not match those of ``y``.
         DivergenceError
             If training diverged three times.
         """
-        stacks = self._read_stacks(X, reset=True)
         with checkpointing(checkpoint):
+            if is_target(X, y):
+                return self.__latently_fit_pairs__(X, y)
+            stacks = self._read_stacks(X, reset=True)
             return self._fit(stacks, stacks, self._noise())
 
-    def fit_pairs(self, X: Any, target: Any, *, checkpoint: str | Path | None = None) -> Self:
-        """Train the network to map each image of ``X`` to the image of ``target`` at its place.
-
-        Parameters
-        ----------
-        X : image stack or list of images
-            Degraded images, such as noisy or blurred ones, ``enlarge`` times smaller than
-            ``target``.
-        target : like X
-            Images to reconstruct.
-        checkpoint : str or Path or None, default=None
-            Folder in which the training is saved and from which it is resumed. See
-            ``checkpointing``.
-
-        Returns
-        -------
-        self
-            The fitted estimator.
-
-        Raises
-        ------
-        ParameterError
-            If ``blind=True``, which uses no targets.
-        DataError
-            If the two do not match image by image.
-        """
-        stacks, targets = self._read_stacks(X, reset=True), self._read_stacks(target, reset=False)
+    def __latently_fit_pairs__(self, X: Any, y: Any) -> Self:
+        """Train the network to map each image of ``X`` to the image of ``y`` at its place."""
+        stacks, targets = self._read_stacks(X, reset=True), self._read_stacks(y, reset=False)
         if self.blind:
             raise ParameterError(
                 "blind must be False if there are targets, got True. Fit to the noisy images alone."
@@ -265,11 +246,10 @@ class UNetAutoencoder(BaseAutoencoder):
             _match(noisy, clean, self.enlarge) for noisy, clean in zip(*sizes, strict=True)
         ):
             raise DataError(
-                f"The target must match X image by image, {self.enlarge} times as large, got "
+                f"y must match X image by image, {self.enlarge} times as large, got "
                 f"shapes {sizes[1][:3]} for X of shapes {sizes[0][:3]}."
             )
-        with checkpointing(checkpoint):
-            return self._fit(stacks, targets, self.corruption)
+        return self._fit(stacks, targets, self.corruption)
 
     def _fit(
         self, stacks: list[np.ndarray], targets: list[np.ndarray], corruption: Corruption | None

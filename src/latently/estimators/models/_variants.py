@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, ClassVar, Literal, cast
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from latently._renamed import renamed
 from latently._sklearn import Interval, StrOptions, check_parameters
-from latently._validation import check_fitted
+from latently._validation import check_fitted, is_target
 from latently.estimators._protocol import AutoencoderTags, fitted_of
 from latently.estimators._trained import TrainedAutoencoder
 from latently.estimators.fit._baselines import Spectrum, automatic_components
@@ -38,7 +40,7 @@ from latently.nn import (
     VariationalModule,
 )
 from latently.preprocessing import LikelihoodChoice
-from latently.training import TrainingOptions
+from latently.training import TrainingOptions, checkpointing
 
 
 @document
@@ -435,6 +437,54 @@ class DenoisingAutoencoder(PlainAutoencoder):
     _searched: ClassVar[dict[str, Any]] = {
         "corruption": [None, Masking(0.1), Masking(0.3), GaussianNoise(0.1)]
     }
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+        checkpoint: str | Path | None = None,
+    ) -> Self:
+        """Fit the autoencoder to rows, or to pairs of noisy and clean rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), DataFrame, Table, image stack or dataset
+            Clean rows, or noisy ones if ``y`` holds the clean ones. The corruption is applied to
+            them in training.
+        y : like X, array-like of shape (n_samples,) or None, default=None
+            Rows to reconstruct, of the shape of ``X``. None reconstructs ``X``. Labels, of one axis
+            or in one column, are used only by a ``splitter`` that needs them.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weight of each row, at least zero. None gives all rows the same weight.
+        groups : array-like of shape (n_samples,) or None, default=None
+            Group of each row. The rows of a group are either all held out or all trained on.
+        checkpoint : str or Path or None, default=None
+            Folder in which the training is saved and from which it is resumed. See
+            ``checkpointing``. None saves nothing.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        ParameterError
+            If a parameter has a wrong value, or ``X`` is a dataset and ``y`` holds targets.
+        DataError
+            If the rows cannot be used, or do not match those of ``y``.
+        DivergenceError
+            If training diverged three times.
+        ResourceError
+            If the fit needs more memory than is free, or than ``max_memory`` allows.
+        """
+        if not is_target(X, y):
+            return super().fit(X, y, sample_weight, groups=groups, checkpoint=checkpoint)
+        with checkpointing(checkpoint):
+            return self._fit(X, y, sample_weight, groups)
 
     def _make_corruption(self) -> Corruption | None:
         return Masking() if self.corruption is None else self.corruption

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from latently.nn._blocks import ROW_BLOCK, by_blocks
+from latently.nn._blocks import ROW_BLOCK, by_blocks, times
 from latently.nn._module import Rows
 
 #: Number of stored rows from which bandwidths and usual scores are computed.
@@ -159,9 +158,9 @@ class Memory(nn.Module):
         own = torch.ones_like(values) if seen is None else seen.to(values)
         theirs = torch.ones_like(self.keys) if self.seen is None else self.seen.to(values)
         squares = values.square()
-        lengths = _times(squares, theirs) + _times(own, self.keys.square())
-        half = _times(values, self.keys) - 0.5 * lengths
-        n_common = _times(own, theirs)
+        lengths = times(squares, theirs) + times(own, self.keys.square())
+        half = times(values, self.keys) - 0.5 * lengths
+        n_common = times(own, theirs)
         scaled = half * (values.shape[1] / n_common.clamp(min=1))
         scaled = scaled.masked_fill_(n_common == 0, -math.inf)
         return scaled + 0.5 * squares.sum(1, keepdim=True)
@@ -217,10 +216,6 @@ class Memory(nn.Module):
         return rarity, squares if rows.seen is None else squares.masked_fill_(~rows.seen, 0)
 
 
-def _times(rows: Tensor, matrix: Tensor) -> Tensor:
-    return by_blocks(lambda block: block @ matrix, rows)
-
-
 def _product(first: Tensor, second: Tensor) -> Tensor:
     """Return a matrix product whose first factor holds no rows of the batch.
 
@@ -245,7 +240,7 @@ def _relative_weights(logits: Tensor) -> tuple[Tensor, Tensor]:
         logits = logits.masked_fill_(top.isinf()[:, None], 0.0)
         top = top.nan_to_num(neginf=0.0)
     weights = logits.sub_(top[:, None]).clamp_(min=_LEAST_LOGIT).exp_()
-    return top, F.threshold_(weights, 2 * math.exp(_LEAST_LOGIT), 0.0)
+    return top, torch.threshold_(weights, 2 * math.exp(_LEAST_LOGIT), 0.0)
 
 
 def chunks(n_rows: int, n_stored: int) -> Iterator[slice]:
