@@ -15,6 +15,7 @@ from latently.cli import (
     detect,
     drift,
     explain,
+    export,
     fit,
     impute,
     inspect,
@@ -59,6 +60,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "sample": sample.sample,
     "compare": compare.compare,
     "inspect": inspect.inspect,
+    "export": export.export,
     "demo": demo.demo,
 }
 for _name, _command in _COMMANDS.items():

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import latently
-from latently.export._check import OnnxCheck, check_model, self_test_of
+from latently.export._check import OnnxCheck, compare, self_test_of
 from latently.export._codes import Rebuilt, row_errors
 from latently.export._columns import (
     REBUILT,
@@ -92,22 +92,24 @@ def export_onnx(
     """
     check_extra()
     check_output(path, overwrite)
-    data = _build(model, outputs).SerializeToString()
-    check = check_model(data, str(path))
+    parts = parts_of(model, outputs)
+    self_test = self_test_of(parts)
+    data = _build(model, parts, self_test).SerializeToString()
+    check = compare(data, self_test, str(path))
     write_bytes(path, lambda file: file.write(data), overwrite)
     return check
 
 
-def _build(model: Any, outputs: Sequence[str] | None) -> Any:
+def _build(model: Any, parts: Parts, self_test: str) -> Any:
     """Return the ONNX model."""
-    parts, graph = parts_of(model, outputs), Graph()
+    graph = Graph()
     if isinstance(parts.preprocessor, ImagePreprocessor):
         encoded = encode_images(graph, parts.preprocessor, any_size=parts.takes_any_size)
     else:
         encoded = encode_table(graph, parts.preprocessor)
     for name, value in _results(graph, parts, encoded).items():
         _ADDED[name](graph, parts, value)
-    return graph.to_model(type(model).__name__, _notes(model, parts))
+    return graph.to_model(type(model).__name__, _notes(model, parts, self_test))
 
 
 def _results(graph: Graph, parts: Parts, encoded: Encoded) -> dict[str, Value]:
@@ -184,13 +186,13 @@ _ADDED: dict[str, Callable[[Graph, Parts, Value], None]] = {
 }
 
 
-def _notes(model: Any, parts: Parts) -> dict[str, str]:
+def _notes(model: Any, parts: Parts, self_test: str) -> dict[str, str]:
     """Return the metadata of a file."""
     notes = {
         "latently_version": latently.__version__,
         "model": type(model).__name__,
         "outputs": json.dumps(parts.outputs),
-        "self_test": self_test_of(parts),
+        "self_test": self_test,
     }
     if isinstance(parts.preprocessor, TablePreprocessor):
         columns = [column.to_dict() for column in exported_columns(parts.preprocessor)]
