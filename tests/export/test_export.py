@@ -16,8 +16,8 @@ from latently import (
     Autoencoder,
     AutoencoderDenoiser,
     AutoencoderImputer,
-    DenseNetwork,
     DenoisingAutoencoder,
+    DenseNetwork,
     EnsembleAutoencoder,
     MapAutoencoder,
     NeighborAutoencoder,
@@ -61,7 +61,7 @@ def test_default_detector_of_mixed_rows_scores_as_its_model(detector, file):
     found = run(file, inputs(detector, rows))
 
     wanted = detector.anomaly_score(rows)
-    assert relative(found["score"], wanted) < 3e-5
+    assert relative(found["score"], wanted) < 1e-4
     assert np.array_equal(found["flag"], wanted > detector.threshold_.cut)
     assert np.abs(found["p_value"] - detector.p_values(rows)).max() < 0.01
 
@@ -72,7 +72,7 @@ def test_scores_of_rows_do_not_depend_on_their_number(detector, file):
     whole = run(file, given)["score"]
     alone = [run(file, {k: v[[i]] for k, v in given.items()})["score"][0] for i in range(10)]
 
-    assert np.allclose(alone, whole[:10], rtol=0, atol=1e-6)
+    assert np.allclose(alone, whole[:10], rtol=0, atol=1e-5)
     assert run(file, {k: v[:0] for k, v in given.items()})["score"].shape == (0,)
 
 
@@ -85,7 +85,7 @@ def test_stored_rows_are_scored_without_themselves(of_numbers, numbers, tmp_path
 
     for model, rows in ((of_numbers, numbers), (detector, twice)):
         export_onnx(model, path, overwrite=True)
-        assert relative(run(path, {"X": rows})["score"], model.anomaly_score(rows)) < 3e-5
+        assert relative(run(path, {"X": rows})["score"], model.anomaly_score(rows)) < 1e-4
 
 
 def test_gaps_and_extreme_numbers_score_as_in_the_model(of_numbers, numbers, tmp_path):
@@ -98,7 +98,7 @@ def test_gaps_and_extreme_numbers_score_as_in_the_model(of_numbers, numbers, tmp
 
     found = run(tmp_path / "a.onnx", {"X": rows})
 
-    assert relative(found["score"], of_numbers.anomaly_score(rows)) < 3e-5
+    assert relative(found["score"], of_numbers.anomaly_score(rows)) < 1e-4
     assert found["score"][0] == 0
     assert found["flag"][1]
 
@@ -153,7 +153,7 @@ def test_autoencoder_gives_codes_errors_and_rows_in_their_units(autoencoder, tmp
     assert (found["reconstruction.grade"] == rebuilt["grade"]).mean() > 0.98
     assert np.allclose(found["reconstruction.amount"], rebuilt["amount"], atol=0.011)
     assert np.allclose(found["reconstruction.count"], rebuilt["count"])
-    assert np.abs(found["reconstruction.when"] - rebuilt["when"]).max() <= 1_000_000  # a second
+    assert np.abs(found["reconstruction.when"] - rebuilt["when"]).max() <= 10_000_000  # ten seconds
 
 
 @pytest.mark.parametrize("scoring", ["energy", "reconstruction"])
@@ -177,7 +177,7 @@ def test_denoiser_returns_its_rows(numbers, tmp_path):
     found = run(tmp_path / "a.onnx", {"X": numbers})
 
     assert list(found) == ["reconstruction"]
-    assert np.allclose(found["reconstruction"], denoiser.transform(numbers), atol=1e-6)
+    assert np.allclose(found["reconstruction"], denoiser.transform(numbers), atol=1e-5)
 
 
 def test_outputs_of_a_detector_of_stored_rows_are_chosen(of_numbers, numbers, tmp_path):
@@ -186,7 +186,7 @@ def test_outputs_of_a_detector_of_stored_rows_are_chosen(of_numbers, numbers, tm
     found = run(tmp_path / "a.onnx", {"X": numbers})
 
     model = of_numbers.autoencoder_
-    assert np.allclose(found["code"], model.transform(numbers), atol=1e-5)
+    assert np.allclose(found["code"], model.transform(numbers), atol=1e-4)
     assert np.allclose(found["reconstruction"], model.reconstruct(numbers), atol=1e-4)
 
 
@@ -198,7 +198,7 @@ def test_columns_with_reserved_names_are_renamed(numbers, tmp_path):
     found = scores(tmp_path / "a.onnx", detector, frame)
 
     assert {"column.score", "column.threshold", "column./1"} <= set(inputs(detector, frame))
-    assert relative(found, detector.anomaly_score(frame)) < 3e-5
+    assert relative(found, detector.anomaly_score(frame)) < 1e-4
 
 
 def test_file_is_valid_and_describes_its_columns(file, detector):

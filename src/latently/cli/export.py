@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from latently.cli import _options as options
-from latently.cli._guard import say
+from latently.cli._guard import echo
 
 
 class OutputName(StrEnum):
@@ -55,9 +55,9 @@ def export(
                 "--check must be given without --result and --overwrite, got both. It writes no "
                 "file."
             )
-        say(f"{output}: {check_onnx(output, load(model))}")
+        echo(f"{output}: {check_onnx(output, load(model))}")
         return
     check_output(output, overwrite)
     names = None if not results else [result.value for result in results]
     found = export_onnx(load(model), output, outputs=names, overwrite=overwrite)
-    say(f"wrote {output}: {found}")
+    echo(f"wrote {output}: {found}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from torch import nn
 
 from latently.exceptions import ParameterError
 from latently.export._columns import Encoded
@@ -29,7 +28,6 @@ from latently.nn import (
     Ordered,
     StoredRows,
     TopK,
-    UNetModule,
 )
 from latently.nn.variants import LEAST_THRESHOLD, QuantizedLatent
 
@@ -59,7 +57,9 @@ def check_module(module: AutoencoderModule) -> None:
             check_module(member)  # type: ignore[arg-type]
     refused = {
         "an imputation engine": isinstance(module, MaskedModule),
-        "a map, whose new rows are placed by steps of an optimisation": isinstance(module, MapModule),
+        "a map, whose new rows are placed by steps of an optimisation": isinstance(
+            module, MapModule
+        ),
         "refined codes (refinement_steps above 0)": module.refinement_steps > 0,
     }
     for what, is_refused in refused.items():

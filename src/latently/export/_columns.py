@@ -92,7 +92,9 @@ def exported_columns(preprocessor: TablePreprocessor) -> list[ExportedColumn]:
     """
     names = preprocessor.column_names
     found = {
-        int(place): ExportedColumn(names[place], _input_name(names[place]), "number", "float64", None)
+        int(place): ExportedColumn(
+            names[place], _input_name(names[place]), "number", "float64", None
+        )
         for place in preprocessor.positions
     }
     for codec in preprocessor.codecs:
@@ -157,8 +159,10 @@ def encode_table(graph: Graph, preprocessor: TablePreprocessor) -> Encoded:
     if len(preprocessor.positions):
         numbers = graph.concat([given[place] for place in preprocessor.positions])
         parts.append(_encode_numbers(preprocessor, numbers))
-    for codec in preprocessor.codecs:
-        parts.append(_encode(codec, given[codec.position], columns[codec.position].missing))
+    parts += [
+        _encode(codec, given[codec.position], columns[codec.position].missing)
+        for codec in preprocessor.codecs
+    ]
     values, seen = zip(*parts, strict=True)
     return Encoded(graph.concat(values), graph.concat(seen))
 

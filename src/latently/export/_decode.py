@@ -135,13 +135,14 @@ def _within_hours(cycle: np.ndarray, values: Value) -> Value:
 def _on_month(support: Support, column: int, values: Value) -> Value:
     """Round times of one column to first or last days of months of its grid."""
     step, anchor, shift, origin = support.month[:, column].astype(np.int64).tolist()
-    length, offset = support.day[[0, 3], column]
+    length, offset = (float(part) for part in support.day[[0, 3], column])
     within = values.maximum(support.low[column]).minimum(support.high[column])
     days = ((within + offset) / length).round().cast(np.int64) + (origin + shift)
     months = _floor_divided(_month(days) - anchor, step) * step + anchor
     before, after = _first_day(months), _first_day(months + step)
     moved = values.graph.where((after - days) < (days - before), after, before)
-    return (moved - (origin + shift)).cast(np.float64) * length - offset
+    since: Value = (moved - (origin + shift)).cast(np.float64) * length - offset
+    return since
 
 
 def _month(days: Value) -> Value:

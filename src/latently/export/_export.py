@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import latently
 from latently.export._check import OnnxCheck, compare, self_test_of
 from latently.export._codes import Rebuilt, row_errors
 from latently.export._columns import (
@@ -122,7 +122,7 @@ def _results(graph: Graph, parts: Parts, encoded: Encoded) -> dict[str, Value]:
         rebuilt = parts.rebuild(rows) if needs_code else None
         return [_result(parts, name, rows, rebuilt) for name in names]
 
-    given = [encoded.values] if encoded.observed is None else list(encoded)
+    given = [value for value in encoded if value is not None]
     if parts.takes_any_size:
         found = build(given)
     else:
@@ -189,7 +189,7 @@ _ADDED: dict[str, Callable[[Graph, Parts, Value], None]] = {
 def _notes(model: Any, parts: Parts, self_test: str) -> dict[str, str]:
     """Return the metadata of a file."""
     notes = {
-        "latently_version": latently.__version__,
+        "latently_version": version("latently"),
         "model": type(model).__name__,
         "outputs": json.dumps(parts.outputs),
         "self_test": self_test,

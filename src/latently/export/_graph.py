@@ -17,8 +17,6 @@ _ML = "ai.onnx.ml"
 #: Beginning of the names of values inside the graph.
 INNER = "/"
 
-Operand = "Value | float | np.ndarray"
-
 
 @dataclass(frozen=True, eq=False)
 class Value:
@@ -59,16 +57,16 @@ class Value:
     def __neg__(self) -> Value:
         return self._apply("Neg")
 
-    def __lt__(self, other: Value | float | np.ndarray) -> Value:
+    def __lt__(self, other: Value | float | np.ndarray) -> Value:  # type: ignore[misc]
         return self._compared("Less", other)
 
-    def __le__(self, other: Value | float | np.ndarray) -> Value:
+    def __le__(self, other: Value | float | np.ndarray) -> Value:  # type: ignore[misc]
         return self._compared("LessOrEqual", other)
 
-    def __gt__(self, other: Value | float | np.ndarray) -> Value:
+    def __gt__(self, other: Value | float | np.ndarray) -> Value:  # type: ignore[misc]
         return self._compared("Greater", other)
 
-    def __ge__(self, other: Value | float | np.ndarray) -> Value:
+    def __ge__(self, other: Value | float | np.ndarray) -> Value:  # type: ignore[misc]
         return self._compared("GreaterOrEqual", other)
 
     def equals(self, other: Value | float | np.ndarray) -> Value:
@@ -468,17 +466,17 @@ class Graph:
 
 def _described(name: str, dtype: np.dtype[Any], shape: Sequence[int | str] | None = None) -> Any:
     helper, types = import_onnx().helper, import_onnx().TensorProto
-    kind = types.STRING if dtype == object else helper.np_dtype_to_tensor_dtype(dtype)
+    kind = types.STRING if dtype.kind == "O" else helper.np_dtype_to_tensor_dtype(dtype)
     return helper.make_tensor_value_info(name, kind, shape)
 
 
 def _tensor(array: np.ndarray, name: str) -> Any:
     onnx = import_onnx()
-    if array.dtype != object:
+    if array.dtype.kind != "O":
         return onnx.numpy_helper.from_array(np.ascontiguousarray(array), name)
     texts = [text.encode() for text in array.ravel()]
     return onnx.helper.make_tensor(name, onnx.TensorProto.STRING, array.shape, texts)
 
 
 def _bytes_of(array: np.ndarray) -> bytes:
-    return "\0".join(array.ravel()).encode() if array.dtype == object else array.tobytes()
+    return "\0".join(array.ravel()).encode() if array.dtype.kind == "O" else array.tobytes()

@@ -62,7 +62,8 @@ def _flatten(layer: nn.Module, values: Value) -> Value:
 
 
 def _unflatten(layer: Any, values: Value) -> Value:
-    return values.reshape(-1, *layer.unflattened_size)
+    size: tuple[int, ...] = tuple(layer.unflattened_size)
+    return values.reshape(-1, *size)
 
 
 def _sum(layer: Any, values: Value) -> Value:
@@ -101,13 +102,13 @@ def _elu(layer: nn.Module, values: Value) -> Value:
 def _layer_norm(layer: Any, values: Value) -> Value:
     centered = values - values.mean(keep=True)
     variance = centered.square().mean(keep=True)
-    normal = centered / (variance + layer.eps).sqrt()
+    normal = centered / (variance + float(layer.eps)).sqrt()
     return normal * weights(layer.weight, values) + weights(layer.bias, values)
 
 
 def _batch_norm(layer: Any, values: Value) -> Value:
-    scale = weights(layer.weight / (layer.running_var + layer.eps).sqrt(), values)
-    shift = weights(layer.bias, values) - weights(layer.running_mean, values) * scale
+    scale: np.ndarray = weights(layer.weight / (layer.running_var + layer.eps).sqrt(), values)
+    shift: np.ndarray = weights(layer.bias, values) - weights(layer.running_mean, values) * scale
     if isinstance(layer, nn.BatchNorm2d):
         scale, shift = scale[:, None, None], shift[:, None, None]
     return values * scale + shift
@@ -118,7 +119,7 @@ def _group_norm(layer: Any, values: Value) -> Value:
     shape = graph.apply("Shape", values, dtype=np.int64)
     groups = graph.apply("Reshape", values, np.array([0, n_groups, -1]))
     centered = groups - groups.mean(2, keep=True)
-    normal = centered / (centered.square().mean(2, keep=True) + layer.eps).sqrt()
+    normal = centered / (centered.square().mean(2, keep=True) + float(layer.eps)).sqrt()
     maps = graph.apply("Reshape", normal, shape)
     scale, shift = (weights(part, values)[:, None, None] for part in (layer.weight, layer.bias))
     return maps * scale + shift

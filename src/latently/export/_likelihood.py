@@ -34,7 +34,7 @@ class _Run(NamedTuple):
 def check_likelihood(likelihood: Likelihood) -> None:
     """Raise ParameterError if the graph has no operators for a likelihood."""
     found = [block.likelihood for block in likelihood.layout.blocks]
-    other = next((name for name in found if name not in _KINDS), None)
+    other: str | None = next((name for name in found if name not in _KINDS), None)
     if likelihood.own is not None:
         other = type(likelihood.own).__name__
     if other is not None:
@@ -104,7 +104,9 @@ def cell_errors(
         True where a cell is observed.
     """
     graph = parameters.graph
-    elements = graph.concat([_errors(likelihood, run, parameters, target) for run in _runs(likelihood)])
+    elements = graph.concat(
+        [_errors(likelihood, run, parameters, target) for run in _runs(likelihood)]
+    )
     cells = by_column(elements, likelihood.layout).maximum(0.0)
     return cells if observed is None else cells * observed.cast(cells.dtype)
 

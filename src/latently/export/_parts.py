@@ -66,7 +66,7 @@ class Parts(NamedTuple):
     def n_rows_at_once(self) -> int:
         """Number of rows that the graph computes at once."""
         if isinstance(self.module, StoredRows):
-            return max(_DISTANCES // self.autoencoder.n_components_, 16)
+            return max(_DISTANCES // int(self.autoencoder.n_components_), 16)
         return max(_ELEMENTS // self.module.likelihood.layout.width, 16)
 
     @property
@@ -167,7 +167,10 @@ def _checked_outputs(outputs: Any, possible: tuple[Output, ...]) -> tuple[Output
 
 
 def _check_score(score: Any) -> None:
-    if not isinstance(score, SurpriseScore | EnergyScore) and type(score) is not ReconstructionScore:
+    if (
+        not isinstance(score, SurpriseScore | EnergyScore)
+        and type(score) is not ReconstructionScore
+    ):
         raise unexportable(
             f"a detector with the score {type(score).__name__}, which draws random numbers or has "
             "learnt from labels"

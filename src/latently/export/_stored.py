@@ -287,10 +287,8 @@ def relative_weights(found: Value) -> tuple[Value, Value]:
 def read(memory: Memory, weights: Value) -> Value:
     """Return weighted means of the observed elements of stored rows, (n_rows, width)."""
     keys = array_of(memory.keys).T
-    if memory.seen is None:
-        total = weights.sum(keep=True)
-    else:
-        total = weights @ array_of(memory.seen).T
+    seen = memory.seen
+    total = weights.sum(keep=True) if seen is None else weights @ array_of(seen).T
     rebuilt = (weights @ keys) / total.maximum(_LEAST_WEIGHT)
     return rebuilt.cast(np.float64) * float(memory.unit)
 

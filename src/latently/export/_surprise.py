@@ -64,7 +64,9 @@ def _of_views(module: MemoryModule, encoded: Encoded) -> Value:
         return typical_if_empty(_standardised(module, statistics), encoded.observed)
 
     def plain() -> Value:
-        return _standardised(module, _statistics(module, ElementRows(rows.values, None), None, None))
+        return _standardised(
+            module, _statistics(module, ElementRows(rows.values, None), None, None)
+        )
 
     deviations = graph.choose(is_special, general, plain)
     worth = array_of(module.worth)[:, 0]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from latently.exceptions import ParameterError
 from latently.export._codes import Rebuilt
 from latently.export._columns import Encoded
-from latently.export._graph import Value
 from latently.export._layers import bottom, unet
 from latently.export._likelihood import cell_errors
 from latently.nn import UNetModule
@@ -40,6 +37,6 @@ def rebuild_images(module: UNetModule, encoded: Encoded) -> Rebuilt:
     else:
         level = noisy.mean((2, 3), keep=True)
         parameters = mean = noisy + unet(module.encoder, noisy - level)
-    flat = (graph.apply("Flatten", image, axis=1) for image in (parameters, noisy))
-    errors = cell_errors(module.likelihood, *flat, encoded.observed)
+    flat, target = (graph.apply("Flatten", image, axis=1) for image in (parameters, noisy))
+    errors = cell_errors(module.likelihood, flat, target, encoded.observed)
     return Rebuilt(code, mean, errors)
