@@ -34,6 +34,7 @@ _MODULE_OF = {
     "AutoencoderImputer": "latently.tasks",
     "AutoencoderDenoiser": "latently.tasks",
     "LatentSampler": "latently.tasks",
+    "TableSampler": "latently.tasks",
     "FeatureExtractor": "latently.tasks",
     "pool_estimates": "latently.tasks",
     "DenseNetwork": "latently.nn",
@@ -100,6 +101,7 @@ __all__ = [
     "AutoencoderImputer",
     "AutoencoderDenoiser",
     "LatentSampler",
+    "TableSampler",
     "FeatureExtractor",
     "pool_estimates",
     "DenseNetwork",
@@ -206,6 +208,7 @@ if TYPE_CHECKING:
         FeatureExtractor,
         LatentSampler,
         MaxFScore,
+        TableSampler,
         pool_estimates,
     )
     from latently.training import LocalEngine, RayEngine, TorchrunEngine, checkpointing
