@@ -61,15 +61,18 @@ class Inputs(NamedTuple):
 
     def of_trees(self, cells: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Return inputs of trees, shape (n_samples, n_inputs), of some columns of cells."""
-        parts = [self._of_tree(cells[:, column], column) for column in columns]
-        return np.hstack(parts).astype(np.float32) if parts else np.zeros((len(cells), 0))
+        none = np.zeros((len(cells), 0), dtype=np.float32)
+        parts = [none, *(self._of_tree(cells[:, column], column) for column in columns)]
+        features: np.ndarray = np.hstack(parts).astype(np.float32)
+        return features
 
     def _of_tree(self, values: np.ndarray, column: int) -> np.ndarray:
         levels = int(self.n_levels[column])
         if 0 < levels <= _MOST_INPUTS:
             return (values[:, None] == np.arange(levels)).astype(np.float64)
         scaled = (values - self.center[column]) / self.scale[column]
-        return np.where(np.isnan(values), _MISSING, scaled)[:, None]
+        filled: np.ndarray = np.where(np.isnan(values), _MISSING, scaled)[:, None]
+        return filled
 
     def of_ridge(self, cells: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Return inputs of ridges: one, categories, normal scores and their squares."""
@@ -81,7 +84,8 @@ class Inputs(NamedTuple):
             else:
                 scores = normal_scores(self.ordered[column], cells[:, column])
                 parts.append(np.stack([scores, scores * scores - 1], 1))
-        return np.hstack(parts)
+        linear: np.ndarray = np.hstack(parts)
+        return linear
 
     def width(self, columns: np.ndarray) -> tuple[int, int]:
         """Return the number of inputs of trees and of ridges."""

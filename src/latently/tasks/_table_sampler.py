@@ -426,7 +426,7 @@ class TableSampler(SaveMixin, BaseEstimator):  # type: ignore[misc]  # sklearn i
             return
         optional = {"feature_names_in_": np.ndarray} if "feature_names_in_" in state else {}
         check_state(state, self._fitted_types | optional)
-        if state.keys() - self._fitted_types - optional:
+        if not state.keys() <= {*self._fitted_types, *optional}:
             raise ModelFileError("The model has fitted attributes of unknown names.", "config")
         for name, value in state.items():
             setattr(self, name, value)
