@@ -228,9 +228,9 @@ class Copies:
         hashes, share = self._known
         copies = np.isin(_hashes(cells), hashes)
         found = copies.mean() if len(copies) else 0.0
-        if found <= share or share == 1:
+        if found <= share or found == 1:
             return np.ones(len(cells), dtype=bool)
-        chance = share * (1 - found) / (found * (1 - share)) if found < 1 else share
+        chance = share * (1 - found) / (found * (1 - share))
         kept: np.ndarray = ~copies | (rng.random(len(cells)) < chance)
         return kept
 

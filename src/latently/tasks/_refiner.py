@@ -74,7 +74,7 @@ class Refiner:
             and self.values.shape == self.trees.features.shape
             and np.isfinite(self.values).all()
             and (self.trees.features < n_features).all()
-            and 0 < self.limit < np.inf
+            and 0 < self.limit <= np.exp(2 * _MOST_LOG_ODDS)
         )
 
 
