@@ -69,7 +69,8 @@ class Inputs(NamedTuple):
     def _of_tree(self, values: np.ndarray, column: int) -> np.ndarray:
         levels = int(self.n_levels[column])
         if 0 < levels <= _MOST_INPUTS:
-            return (values[:, None] == np.arange(levels)).astype(np.float64)
+            listed: np.ndarray = (values[:, None] == np.arange(levels)).astype(np.float64)
+            return listed
         scaled = (values - self.center[column]) / self.scale[column]
         filled: np.ndarray = np.where(np.isnan(values), _MISSING, scaled)[:, None]
         return filled
