@@ -98,7 +98,7 @@ def row_mean(squares: Value, observed: Value | None, layout: Layout) -> Value:
     total = squares.sum(keep=True)
     if observed is None:
         return total / layout.n_columns
-    return total / observed.cast(np.float64).sum(keep=True).maximum(1.0)
+    return total / observed.cast(total.dtype).sum(keep=True).maximum(1.0)
 
 
 def typical_if_empty(deviations: Value, observed: Value | None) -> Value:
