@@ -13,6 +13,7 @@ from latently.exceptions import DataError, ParameterError
 from latently.schema import plain_rows
 from latently.tasks._calibration import Calibration, DriftTest, RunningCalibration
 from latently.tasks._drift import drift_of_scores
+from latently.tasks._one_row import OneRowScorer
 from latently.tasks._thresholds import Evidence
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class ScoreStream:
         self.cut = detector.threshold_.cut
         self.n_rows = 0
         self.n_anomalies = 0
+        self._one_row = OneRowScorer.of(self._detector)
 
     def score(self, row: Any) -> Scored:
         """Score one row.
@@ -103,7 +105,11 @@ class ScoreStream:
         DataError
             If the row lacks a column or cannot be used.
         """
-        scores, p_values, flags = self.score_rows(self._as_rows(row))
+        score = None if self._one_row is None else self._one_row.score(row)
+        if score is None:
+            scores, p_values, flags = self.score_rows(self._as_rows(row))
+        else:
+            scores, p_values, flags = self._joined(np.array([score]))
         return Scored(float(scores[0]), float(p_values[0]), bool(flags[0]))
 
     def score_rows(self, X: Any) -> ScoredRows:
@@ -124,7 +130,10 @@ class ScoreStream:
         DataError
             If the rows cannot be used.
         """
-        scores = self._detector.anomaly_score(X)
+        return self._joined(self._detector.anomaly_score(X))
+
+    def _joined(self, scores: np.ndarray) -> ScoredRows:
+        """Return the results of scores, which then join the window."""
         p_values, flags = self._running.p_values(scores), scores > self.cut
         self._learn(scores)
         self.n_rows += len(scores)

@@ -19,7 +19,7 @@ _CHUNK_DISTANCES = 1 << 19
 #: order for every row, so that the bits of a score do not depend on the batch.
 _ROW_BLOCK = ROW_BLOCK
 #: A smaller sum of weights is due to rounding.
-_LEAST_WEIGHT = 1e-30
+LEAST_WEIGHT = 1e-30
 #: Logit relative to the largest. Weights up to twice its exponential are set to zero: their fourth
 #: power would be a denormal number, with which processors compute many times slower.
 _LEAST_LOGIT = -21.5
@@ -179,9 +179,9 @@ class Memory(nn.Module):
         if self.seen is not None:
             seen = self.seen.to(read)
             total_seen = by_blocks(lambda block: _product(seen, block.T), weights, 1)
-            read /= total_seen.clamp(min=_LEAST_WEIGHT)
+            read /= total_seen.clamp(min=LEAST_WEIGHT)
         else:
-            read /= total.clamp(min=_LEAST_WEIGHT)
+            read /= total.clamp(min=LEAST_WEIGHT)
         return (read * self.unit).T
 
     def rarity_and_residuals(self, rows: Rows, left_out: Tensor) -> tuple[Tensor, Tensor]:
