@@ -91,6 +91,17 @@ def test_the_window_of_single_rows_equals_that_of_a_sorted_ring():
     assert alone.cut == pytest.approx(together.cut, rel=1e-4)
 
 
+def test_rows_tied_with_the_calibration_have_the_p_value_of_the_table():
+    rows = np.random.default_rng(0).integers(0, 3, size=(400, 3)).astype(float)
+    detector = AnomalyDetector(random_state=0).fit(rows)
+
+    found = [detector.stream(window=10**6).score(row) for row in rows[:20]]
+
+    assert [one.p_value for one in found] == detector.p_values(rows[:20]).tolist()
+    flags = detector.anomaly_score(rows[:20]) > detector.threshold_.cut
+    assert [one.is_anomaly for one in found] == flags.tolist()
+
+
 def test_other_models_have_no_scorer_of_single_rows():
     rows = np.random.default_rng(0).normal(size=(60, 2))
 

@@ -374,6 +374,12 @@ class RunningCalibration:
         """Return conformal p-values by the scores in the ring."""
         return self._calibration.p_values(scores)
 
+    def n_near(self, score: float, slack: float) -> int:
+        """Return how many scores in the ring differ from a score by at most ``slack``."""
+        ends = [score - slack, score + slack]
+        first, last = np.searchsorted(self._calibration.scores, ends).tolist()
+        return int(last - first)
+
     def update(self, scores: np.ndarray) -> None:
         """Add new clipped scores, and drop the oldest ones once the buffer is full."""
         scores = self._calibration.clipped(scores[-self._capacity :])

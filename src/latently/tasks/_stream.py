@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 #: Fraction of the window after which the threshold is updated.
 _RENEWED = 0.1
+#: Relative difference of scores by rounding, between a row alone and a row in a table. Next to so
+#: many calibration scores, a row is scored in a table.
+_ROUNDING, _TIED = 1e-4, 3
 
 
 class Scored(NamedTuple):
@@ -106,7 +109,7 @@ class ScoreStream:
             If the row lacks a column or cannot be used.
         """
         score = None if self._one_row is None else self._one_row.score(row)
-        if score is None:
+        if score is None or self._depends_on_rounding(score):
             scores, p_values, flags = self.score_rows(self._as_rows(row))
         else:
             scores, p_values, flags = self._joined(np.array([score]))
@@ -131,6 +134,11 @@ class ScoreStream:
             If the rows cannot be used.
         """
         return self._joined(self._detector.anomaly_score(X))
+
+    def _depends_on_rounding(self, score: float) -> bool:
+        """Return True for a score next to the cut, or to calibration scores that are tied."""
+        slack = _ROUNDING * max(1.0, abs(score))
+        return abs(score - self.cut) <= slack or self._running.n_near(score, slack) >= _TIED
 
     def _joined(self, scores: np.ndarray) -> ScoredRows:
         """Return the results of scores, which then join the window."""

@@ -22,7 +22,7 @@ _ROW_BLOCK = ROW_BLOCK
 LEAST_WEIGHT = 1e-30
 #: Logit relative to the largest. Weights up to twice its exponential are set to zero: their fourth
 #: power would be a denormal number, with which processors compute many times slower.
-_LEAST_LOGIT = -21.5
+LEAST_LOGIT = -21.5
 #: Smallest squared bandwidth, in variances of a column.
 _LEAST_BANDWIDTH = 1e-3
 #: Reconstructions use the bandwidth of the density divided by this number.
@@ -239,8 +239,8 @@ def _relative_weights(logits: Tensor) -> tuple[Tensor, Tensor]:
     if float(top.min()) == -math.inf:
         logits = logits.masked_fill_(top.isinf()[:, None], 0.0)
         top = top.nan_to_num(neginf=0.0)
-    weights = logits.sub_(top[:, None]).clamp_(min=_LEAST_LOGIT).exp_()
-    return top, torch.threshold_(weights, 2 * math.exp(_LEAST_LOGIT), 0.0)
+    weights = logits.sub_(top[:, None]).clamp_(min=LEAST_LOGIT).exp_()
+    return top, torch.threshold_(weights, 2 * math.exp(LEAST_LOGIT), 0.0)
 
 
 def chunks(n_rows: int, n_stored: int) -> Iterator[slice]:

@@ -10,12 +10,9 @@ import numpy as np
 import torch
 
 from latently._layout import Layout
-from latently.nn.memory._kernel import LEAST_WEIGHT, Memory
+from latently.nn.memory._kernel import LEAST_LOGIT, LEAST_WEIGHT, Memory
 from latently.nn.memory._stored_rows import EQUAL_WITHIN, OFFSET, MemoryModule
 from latently.nn.memory._views import EQUAL, Arcsinh, Ranks, View
-
-#: Relative logit of the least weight that counts in a reconstruction.
-_LEAST_SHARP = -6.0
 
 
 class OneRowMemory:
@@ -170,12 +167,13 @@ class _Memory(NamedTuple):
         if top == -math.inf:
             logits, top = np.zeros_like(logits), 0.0
         logits -= top
-        # The fourth power of any other weight is below rounding.
-        kept = np.flatnonzero(logits > _LEAST_SHARP)
-        residuals = values - self._rebuilt(kept, np.exp(logits[kept]))
+        # As in the module: the fourth power of a smaller weight is a denormal number.
+        np.maximum(logits, LEAST_LOGIT, out=logits)
+        weights = np.exp(logits)
+        residuals = values - self._rebuilt(np.square(np.square(weights)))
         if gaps is not None:
             residuals = residuals[gaps.elements]
-        rarity = 0.5 * float(scaled @ scaled) - top - math.log(float(np.exp(logits).sum()))
+        rarity = 0.5 * float(scaled @ scaled) - top - math.log(float(weights.sum()))
         return rarity, float(residuals @ residuals)
 
     def _logits(self, scaled: np.ndarray, gaps: _Gaps | None) -> np.ndarray:
@@ -198,15 +196,12 @@ class _Memory(NamedTuple):
             half[n_common == 0] = -np.inf
         return np.asarray(half)
 
-    def _rebuilt(self, kept: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        sharp = np.square(np.square(weights))
-        total = sharp.sum() if self.seen is None else sharp @ self.seen[kept]
+    def _rebuilt(self, sharp: np.ndarray) -> np.ndarray:
+        """Return the mean of the stored rows, by the fourth powers of the weights."""
+        total = sharp.sum() if self.seen is None else sharp @ self.seen
         if self.seen is not None:
             total = np.repeat(total, np.diff(self.starts, append=self.keys.shape[1]))
-        rebuilt: np.ndarray = (
-            (sharp @ self.keys[kept]) / np.maximum(total, LEAST_WEIGHT) * self.unit
-        )
-        return rebuilt
+        return np.asarray((sharp @ self.keys) / np.maximum(total, LEAST_WEIGHT) * self.unit)
 
 
 def _widths(layout: Layout) -> np.ndarray:
