@@ -36,7 +36,15 @@ from latently.tasks._thresholds import (
     ThresholdRule,
 )
 from latently.tasks._trees import Trees
-from latently.tasks._verdict import Verdict, autoencoder_of, codes, contributions, judge, unusual
+from latently.tasks._verdict import (
+    Verdict,
+    autoencoder_of,
+    codes,
+    contributions,
+    judge,
+    spec_of,
+    unusual,
+)
 
 __all__ = [
     "AnomalyDetector",
@@ -91,5 +99,6 @@ __all__ = [
     "codes",
     "contributions",
     "judge",
+    "spec_of",
     "unusual",
 ]
