@@ -27,10 +27,10 @@ def main(model: str, folder: str, n_kills: int, seed: int) -> None:
     killed = number = 0
     text = "id,code,amount\n"
     while killed < n_kills:
-        for number in range(number, number + _ROWS_A_ROUND):
+        for _ in range(_ROWS_A_ROUND):
             bad = number % 10 == 5
             text += f"r{number:05d},001,{'bad' if bad else 9_000 if number % 3 else 12}\n"
-        number += 1
+            number += 1
         middle = len(text) - 7  # the last line is not complete yet
         _append(root / "new.csv", text[:middle])
         killed += _is_killed(watch, chance.randrange(_CALLS))

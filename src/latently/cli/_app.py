@@ -19,12 +19,14 @@ from latently.cli import (
     impute,
     inspect,
     inverse_transform,
+    label,
     reconstruct,
     report,
     sample,
     score,
     transform,
     tune,
+    watch,
 )
 from latently.cli._examples import epilog
 from latently.cli._guard import BROKEN_PIPE, ending, guarded, refuse
@@ -59,6 +61,8 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "sample": sample.sample,
     "compare": compare.compare,
     "inspect": inspect.inspect,
+    "watch": watch.watch,
+    "label": label.label,
     "demo": demo.demo,
 }
 for _name, _command in _COMMANDS.items():

@@ -8,7 +8,7 @@ from latently.monitoring._file import FileSource
 from latently.monitoring._folder import FolderSource
 from latently.monitoring._pipe import PipeSource
 from latently.monitoring._query import QuerySource
-from latently.monitoring._rules import AlertRules
+from latently.monitoring._rules import AlertRules, parse_duration, parse_hours
 from latently.monitoring._run import BatchReport, WatchReport
 from latently.monitoring._verdicts import Precision, Verdicts
 from latently.monitoring._watch import Watch
@@ -26,4 +26,6 @@ __all__ = [
     "Watch",
     "WatchReport",
     "Webhook",
+    "parse_duration",
+    "parse_hours",
 ]

@@ -57,6 +57,9 @@ class Source(Protocol):
     def is_pending(self) -> bool:
         """True while a single run must wait for further rows."""
 
+    def close(self) -> None:
+        """Release files and connections after a run."""
+
     def open(
         self, options: TextOptions, columns: Sequence[str], notify: Callable[[str], None]
     ) -> None:

@@ -78,6 +78,9 @@ class FileSource:
         """Wait before the next look."""
         time.sleep(seconds)
 
+    def close(self) -> None:
+        """Do nothing: no file stays open."""
+
     def open(
         self, options: TextOptions, columns: Sequence[str], notify: Callable[[str], None]
     ) -> None:

@@ -59,6 +59,9 @@ class FolderSource:
         """Wait before the next look."""
         time.sleep(seconds)
 
+    def close(self) -> None:
+        """Do nothing: no file stays open."""
+
     def open(
         self, options: TextOptions, columns: Sequence[str], notify: Callable[[str], None]
     ) -> None:

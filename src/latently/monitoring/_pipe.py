@@ -56,6 +56,9 @@ class PipeSource:
         if not self._is_closed:
             self._has_arrived(seconds)
 
+    def close(self) -> None:
+        """Do nothing: the pipe belongs to the caller."""
+
     def open(
         self, options: TextOptions, columns: Sequence[str], notify: Callable[[str], None]
     ) -> None:

@@ -64,7 +64,7 @@ class QuerySource:
         self._options = TextOptions()
         self._columns: Sequence[str] = ()
         self._notify: Callable[[str], None] = lambda _: None
-        self._backoff = Backoff()
+        self.backoff = Backoff()
         self._has_answered = False
 
     @property
@@ -80,11 +80,15 @@ class QuerySource:
     @property
     def is_pending(self) -> bool:
         """True while the database does not answer."""
-        return self._backoff.n_failures > 0
+        return self.backoff.n_failures > 0
 
     def wait(self, seconds: float) -> None:
         """Wait before the next look."""
         time.sleep(seconds)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
 
     def open(
         self, options: TextOptions, columns: Sequence[str], notify: Callable[[str], None]
@@ -113,17 +117,17 @@ class QuerySource:
             If the database refuses the query, does not answer the first one, or if keys do not
             ascend.
         """
-        if not self._backoff.is_due():
+        if not self.backoff.is_due():
             return None
         last = self.start if position is None else _key_of(position)
         try:
-            rows = self._fetch(last, limit)
+            rows = self.fetch(last, limit)
         except Exception as error:
             self._retry(error)
             return None
-        if self._backoff.n_failures:
+        if self.backoff.n_failures:
             self._notify(f"{self.name} answers again.")
-        self._backoff.reset()
+        self.backoff.reset()
         self._has_answered = True
         if not rows:
             return None
@@ -134,7 +138,21 @@ class QuerySource:
             lambda n_rows: _position(keys[n_rows - 1]) if n_rows else position or {},
         )  # fmt: skip
 
-    def _fetch(self, last: Any, limit: int) -> list[dict[str, Any]]:
+    def fetch(self, last: Any, limit: int) -> list[dict[str, Any]]:
+        """Return the rows after a key, as the database answers.
+
+        Parameters
+        ----------
+        last : object
+            The key.
+        limit : int
+            Most rows to return.
+
+        Returns
+        -------
+        list of dict
+            Values by column.
+        """
         from sqlalchemy import text
 
         with self._engine.connect() as connection:
@@ -155,13 +173,13 @@ class QuerySource:
         lost = lost or getattr(error, "connection_invalidated", False)
         if not isinstance(error, exc.SQLAlchemyError):
             raise error
-        is_spent = self._backoff.n_failures + 1 == self.max_tries
+        is_spent = self.backoff.n_failures + 1 == self.max_tries
         if not lost or not self._has_answered or is_spent:
             raise DataError(
                 f"{self.name}: the query is not answered ({reason}). Check the database and "
                 "--query."
             ) from None
-        seconds = self._backoff.fail()
+        seconds = self.backoff.fail()
         self._notify(f"{self.name} does not answer ({reason}). Next try in {seconds:.0f} s.")
 
     def _checked(self, before: list[Any], rows: Sequence[dict[str, Any]]) -> list[Any]:

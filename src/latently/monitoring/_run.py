@@ -287,7 +287,8 @@ class Run:
             batch.scores.append(_line({**head, "is_anomaly": flag, "alert": outcome}))
             if outcome in ("sent", "held"):
                 key = self._key(first + row)
-                rows.append(_Row(row, outcome, {"kind": "anomaly", "key": key, **head}))
+                head = {"kind": "anomaly", "key": key, **head}
+                rows.append(_Row(row, outcome, self._counted(head) if outcome == "sent" else head))
             elif outcome is not None:
                 self._state.rules["suppressed"] = self._state.rules.get("suppressed", 0) + 1
         batch.p_values.append(scored.p_value)
@@ -312,7 +313,7 @@ class Run:
             if row.outcome == "held":
                 batch.held.append(_line(alert))
             else:
-                batch.alerts.append(self._counted(alert))
+                batch.alerts.append(alert)
 
     def _counted(self, alert: dict[str, Any]) -> dict[str, Any]:
         """Add the number of flagged rows since the last alert that became none."""

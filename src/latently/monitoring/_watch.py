@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -160,7 +160,7 @@ class Watch:
         self._check()
         path = check_ledger(self.state, "state")
         try:
-            with FileLock(f"{path}.lock", timeout=0):
+            with FileLock(f"{path}.lock", timeout=0), closing(self.source):
                 yield Run(self, path)
         except Timeout:
             raise DataError(
