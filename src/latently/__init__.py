@@ -62,6 +62,8 @@ _MODULE_OF = {
     "inspect": "latently.inspection",
     "compare": "latently.inspection",
     "describe_latents": "latently.inspection",
+    "export_onnx": "latently.export",
+    "check_onnx": "latently.export",
     "make_report": "latently.report",
     "plot_anomalies": "latently.report",
     "plot_components": "latently.report",
@@ -76,7 +78,7 @@ _MODULE_OF = {
     "plot_reconstructions": "latently.report",
     "plot_search": "latently.report",
 }
-_MODULES = ("datasets", "exceptions", "io")
+_MODULES = ("datasets", "exceptions", "io", "monitoring")
 
 __all__ = [
     "Autoencoder",
@@ -126,6 +128,8 @@ __all__ = [
     "inspect",
     "compare",
     "describe_latents",
+    "export_onnx",
+    "check_onnx",
     "make_report",
     "plot_anomalies",
     "plot_components",
@@ -142,10 +146,11 @@ __all__ = [
     "datasets",
     "exceptions",
     "io",
+    "monitoring",
 ]
 
 if TYPE_CHECKING:
-    from latently import datasets, exceptions, io
+    from latently import datasets, exceptions, io, monitoring
     from latently.estimators import (
         Autoencoder,
         ConvolutionalAutoencoder,
@@ -160,6 +165,7 @@ if TYPE_CHECKING:
         fit_seeds,
         fit_sizes,
     )
+    from latently.export import check_onnx, export_onnx
     from latently.inspection import compare, describe_latents, inspect
     from latently.io import TableDataset
     from latently.nn import (

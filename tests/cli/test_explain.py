@@ -76,7 +76,7 @@ def test_a_report_is_one_page(desk):
     assert page.startswith("<!doctype html>") and "rows" in result.output
     assert run("report", "model.safetensors", "rows.csv", "-o", "page.html").exit_code == 2
     told = json.loads(run("report", "model.safetensors", "rows.csv", "--json").stdout)
-    assert told["n_rows"] == 400 and told["verdict"] in page
+    assert told["n_rows"] == 400 and told["conclusion"] in page
 
 
 def read_text(name):

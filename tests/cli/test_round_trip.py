@@ -118,7 +118,7 @@ def test_inspect_tells_the_same_in_words_and_as_json(shelf: Path) -> None:
     facts = json.loads(done("inspect", shelf / "model.safetensors", "--json").out)
     assert facts["name"] == "Autoencoder" and facts["n_components"] == 2
     assert [column["name"] for column in facts["columns"]] == [*NUMBERS, "kind"]
-    assert words.startswith("Autoencoder\n") and facts["baselines"]["verdict"] in words
+    assert words.startswith("Autoencoder\n") and facts["baselines"]["conclusion"] in words
 
 
 def test_an_ignored_column_is_neither_seen_nor_asked_for(shelf: Path, tmp_path: Path) -> None:

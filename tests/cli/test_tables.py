@@ -64,7 +64,7 @@ def test_fit_reports_in_words_to_stderr_and_in_json_to_stdout(run, table, tmp_pa
     result = run("fit", table, "-o", path, "--id", "key", "--max-epochs", 1, "--json")
     figures = json.loads(result.stdout)
     assert figures["name"] == "Autoencoder"
-    assert figures["baselines"]["verdict"]
+    assert figures["baselines"]["conclusion"]
     assert [column["name"] for column in figures["columns"]] == [*COLUMNS, "label"]
     assert f"wrote {path}" in result.stderr
     assert "column means" in result.stderr

@@ -34,7 +34,7 @@ def test_a_search_leaves_a_model_a_picture_and_figures(desk):
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert [one["name"] for one in found["standings"]] == ["tuned", "default", "PCA"]
-    assert found["verdict"] in result.stderr and "best settings" in result.stderr
+    assert found["conclusion"] in result.stderr and "best settings" in result.stderr
     assert latently.load("best.st").n_components_ == 2
     assert (desk / "search.png").stat().st_size > 10_000
 

@@ -32,11 +32,11 @@ def test_sizes_and_training_are_those_of_the_model(model):
     assert facts.training.stopped == "finished"
 
 
-def test_baselines_are_those_of_the_model_with_a_verdict(model):
+def test_baselines_are_those_of_the_model_with_a_conclusion(model):
     found = latently.inspect(model).baselines
     assert (found.mean, found.pca) == (model.baselines_.mean, model.baselines_.pca)
     assert found.autoencoder == model.baselines_.autoencoder
-    assert found.verdict == model.baselines_.verdict
+    assert found.conclusion == model.baselines_.conclusion
 
 
 def test_columns_come_in_the_order_of_the_table(model, rows):
@@ -96,7 +96,7 @@ def test_a_model_fed_in_chunks_has_no_baselines(rows):
     model = latently.Autoencoder(2, random_state=0).partial_fit(rows)
     facts = latently.inspect(model)
     assert facts.baselines is None
-    assert "verdict" not in str(facts)
+    assert "conclusion" not in str(facts)
 
 
 def test_an_unfitted_model_is_refused():

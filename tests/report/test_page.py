@@ -182,7 +182,7 @@ def test_the_errors_are_those_of_the_columns():
 def test_every_kind_has_a_report(model):
     rows = frame(80)
     report = make_report(model.fit(rows), rows, color=np.arange(80))
-    assert not Page(report.html).open and str(report) == report.to_dict()["verdict"]
+    assert not Page(report.html).open and str(report) == report.to_dict()["conclusion"]
     assert "twice" in report.html
 
 
@@ -284,7 +284,7 @@ def test_it_looks_right_in_a_browser(report, tmp_path, width, dark):
 # ---------------------------------------------------------------- in a notebook
 def test_a_notebook_shows_a_summary_of_a_report_that_is_not_saved(report):
     shown = report._repr_html_()
-    assert report.contents["verdict"] in html.unescape(shown)
+    assert report.contents["conclusion"] in html.unescape(shown)
     assert "<iframe" not in shown and "report.html" in shown
     assert len(shown) < 10_000 and repr(report) == str(report)
 

@@ -8,7 +8,7 @@ from latently import AnomalyDetector, Autoencoder, FalseAlarmRate, load, plot_an
 from latently.datasets import make_transactions
 from latently.exceptions import NotFittedError
 from latently.report import make_report
-from latently.tasks import judge
+from latently.tasks import score_rows
 from tests.contract.samples import matrix
 
 
@@ -45,9 +45,9 @@ def test_the_threshold_cuts_the_anomaly_score_wherever_rows_are_scored(detector,
     detector.save(tmp_path / "model.safetensors")
     again = load(tmp_path / "model.safetensors")
     np.testing.assert_array_equal(again.predict(today.data) == -1, flagged)
-    verdict = judge(again, today.data, cut)
-    np.testing.assert_array_equal(verdict.columns()["anomaly_score"], scores)
-    np.testing.assert_array_equal(verdict.flags, flagged)
+    found = score_rows(again, today.data, cut)
+    np.testing.assert_array_equal(found.columns()["anomaly_score"], scores)
+    np.testing.assert_array_equal(found.flags, flagged)
     # Another batch rounds otherwise.
     streamed = detector.stream(window=100_000).score_rows(today.data)
     np.testing.assert_allclose(streamed.anomaly_score, scores, rtol=1e-6)

@@ -69,7 +69,7 @@ def test_more_rows_rebuild_more():
     test = np.median(curve.test, 1)
     assert curve.sizes == (32, 320) and curve.n_test == 80
     assert test[1] > test[0]
-    assert "rows" in str(curve) and curve.to_dict()["verdict"] == curve.verdict
+    assert "rows" in str(curve) and curve.to_dict()["conclusion"] == curve.conclusion
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_curve_says_what_would_help(train, test, words):
     curve = LearningCurve(
         (100, 200), *(tuple((value,) for value in part) for part in (train, test, test)), 50
     )
-    assert words in curve.verdict
+    assert words in curve.conclusion
 
 
 @pytest.mark.parametrize("change", [{"n_repeats": 0}, {"shares": ()}, {"test_fraction": 0}])

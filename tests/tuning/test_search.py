@@ -121,7 +121,7 @@ def test_a_bad_setting_is_left_for_a_good_one():
     found = search(bad, {"learning_rate": [1e-6, 5e-3]}, n_trials=5).fit(X)
     assert found.best_params_ == {"learning_rate": 5e-3}
     assert found.report_["tuned"].outer > found.report_["default"].outer + 0.1
-    assert "tuning gains" in found.report_.verdict
+    assert "tuning gains" in found.report_.conclusion
 
 
 def test_codes_are_of_one_size_in_every_trial():

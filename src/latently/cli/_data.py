@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from latently._launch import launched_processes
-from latently.cli._guard import say
+from latently.cli._guard import echo
 
 if TYPE_CHECKING:
     import numpy as np
@@ -203,7 +203,7 @@ def is_image_folder(source: Source) -> bool:
 def _sampled(dataset: TableDataset, source: Source) -> pa.Table:
     """Draw as many rows of a large table as a method in memory can use."""
     n_rows = min(_SAMPLE_ROWS, dataset.n_rows)
-    say(
+    echo(
         f"warning: {source.path} is too large for memory; {n_rows:,} of its {dataset.n_rows:,} "
         "rows, drawn at random, are used."
     )
@@ -262,7 +262,7 @@ def _read_folder(source: Source, size: tuple[int, int] | None) -> Rows:
     own_size = found.pixels.shape[1:3]
     if size is not None and own_size != size:
         words = [f"{height} x {width}" for height, width in (own_size, size)]
-        say(f"warning: images of {words[0]} pixels are resized to the model's {words[1]}.")
+        echo(f"warning: images of {words[0]} pixels are resized to the model's {words[1]}.")
         found = read_images(source.path, size=size, skip_bad=source.skip_bad)
     return Rows(found.pixels, pa.table({"file": list(found.names)}), found)
 
@@ -423,7 +423,7 @@ def _match(table: pa.Table, fitted: list[str], source: Source) -> pa.Table:
     expected = {*fitted, *(source.ids or ()), source.color, source.time}
     extra = [name for name in table.column_names if name not in expected]
     if extra:
-        say(
+        echo(
             f"warning: columns that the model does not know are ignored: {', '.join(extra[:5])}"
             + (f" and {len(extra) - 5} more." if len(extra) > 5 else ".")
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from latently.cli._data import Source, is_image_folder, spec_of
-from latently.cli._guard import say
+from latently.cli._guard import echo
 
 if TYPE_CHECKING:
     from latently.persistence import BatchPredictor
@@ -133,7 +133,7 @@ def answer_files(
     job = BatchJob(predictor, dataset, output.rstrip("/"), resume)
     found = job.run(None if isinstance(engine, str) else engine, verbose=sys.stderr.isatty())
     before = f"; {found.n_before:,} files were there" if found.n_before else ""
-    say(f"wrote {found.n_rows:,} rows in {found.n_files:,} files to {output}{before}")
+    echo(f"wrote {found.n_rows:,} rows in {found.n_files:,} files to {output}{before}")
     return found.n_anomalies
 
 

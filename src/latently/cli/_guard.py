@@ -57,7 +57,7 @@ def guarded(command: Callable[..., None], *, in_several: bool = False) -> Callab
             except typer.Exit:
                 raise
             except KeyboardInterrupt:
-                say("interrupted; no output was written.")
+                echo("interrupted; no output was written.")
                 raise typer.Exit(interrupt_code(caught)) from None
             except Exception as error:
                 raise typer.Exit(refuse(error)) from None
@@ -104,7 +104,7 @@ def _check_alone(name: str, in_several: bool) -> None:
         )
 
 
-def say(message: str) -> None:
+def echo(message: str) -> None:
     """Write a message to stderr, from the first of several workers only."""
     if launched_rank() == 0:
         typer.echo(message, err=True)
@@ -158,7 +158,7 @@ def _plain_warnings() -> Iterator[None]:
         text = " ".join(str(message).split())
         if text not in shown:
             shown.add(text)
-            say(f"warning: {text}")
+            echo(f"warning: {text}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -189,7 +189,7 @@ def refuse(error: Exception) -> int:
     if os.environ.get("LATENTLY_DEBUG"):
         import traceback
 
-        say("".join(traceback.format_exception(error)).rstrip())
+        echo("".join(traceback.format_exception(error)).rstrip())
     worker = f"worker {launched_rank()}: " if launched_processes() > 1 else ""
     if code != BUG:
         typer.echo(f"{worker}error: {_message(error)}", err=True)

@@ -54,7 +54,7 @@ Dates = Annotated[
 InputFormat = Annotated[
     str | None,
     typer.Option(
-        "--format", metavar="NAME", help=f"Of DATA, if its name does not say: {_FORMATS}."
+        "--format", metavar="NAME", help=f"Of DATA, if its name does not echo: {_FORMATS}."
     ),
 ]
 OutputFormat = Annotated[

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from latently.cli._data import Rows, autoencoder_of
-from latently.cli._guard import say
+from latently.cli._guard import echo
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -108,7 +108,7 @@ def write_picture(figure: Figure, path: str, overwrite: bool) -> None:
 
     with atomic_path(path, overwrite) as temporary:
         figure.savefig(temporary, format=Path(path).suffix[1:].lower())
-    say(f"drew {path}")
+    echo(f"drew {path}")
 
 
 def write_table(columns: dict[str, Any] | pa.Table, rows: Rows, target: Target) -> None:
@@ -184,7 +184,7 @@ def _as_json(value: Any) -> Any:
 def announce(target: Target, what: str) -> None:
     """Report the path of the output, unless it is stdout."""
     if target.path != "-":
-        say(f"wrote {what} to {target.path}")
+        echo(f"wrote {what} to {target.path}")
 
 
 def with_ids(table: pa.Table, rows: Rows) -> pa.Table:
@@ -246,7 +246,7 @@ def _as_read(stack: Any, given: Any, spec: Any) -> Any:
     if factor == 1 and images.dtype == given.dtype:
         return images
     if images.dtype.itemsize < given.dtype.itemsize:
-        say(f"warning: {given.dtype} images have the grey levels of the model, {images.dtype}.")
+        echo(f"warning: {given.dtype} images have the grey levels of the model, {images.dtype}.")
     scaled = images / factor
     return rounded(scaled, given.dtype) if given.dtype.kind == "u" else scaled.astype(given.dtype)
 
@@ -260,7 +260,7 @@ def _for_png(stack: Any, spec: Any) -> Any:
     images = _channels_last(stack, spec)
     if images.dtype in (np.uint8, np.uint16):
         return images
-    say("warning: images are written with 8 bits a channel. -o FILE.npy keeps their values.")
+    echo("warning: images are written with 8 bits a channel. -o FILE.npy keeps their values.")
     low, high = (0.0, 1.0) if spec.white == 1 else spec.support
     return np.clip((images - low) / (high - low), 0.0, 1.0)
 

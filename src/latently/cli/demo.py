@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from latently.cli import _options as options
-from latently.cli._guard import say
+from latently.cli._guard import echo
 from latently.cli._output import write_text
 
 
@@ -22,5 +22,5 @@ def demo(
     from latently.report import render_demo, run_demo
 
     check_output(output, overwrite, folder=True)
-    figures = run_demo(output, say)
+    figures = run_demo(output, echo)
     write_text(render_demo(figures))

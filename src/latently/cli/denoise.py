@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from latently.cli import _options as options
 from latently.cli._data import Marks, Rows, Source, autoencoder_of, read_matched_rows
-from latently.cli._guard import say
+from latently.cli._guard import echo
 from latently.cli._large import answer_large
 from latently.cli._output import Target, answers_images, as_table, check_target, write_rows
 
@@ -55,4 +55,6 @@ def _note_noise(autoencoder: Any) -> None:
 
     tags = tags_of(autoencoder)
     if tags.has_narrow_code and not tags.is_denoiser:
-        say("warning: the model was not trained with noise. Use `fit --kind denoising`, or `unet`.")
+        echo(
+            "warning: the model was not trained with noise. Use `fit --kind denoising`, or `unet`."
+        )

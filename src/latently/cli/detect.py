@@ -9,7 +9,7 @@ import typer
 from latently.cli import _alarms as alarms
 from latently.cli import _options as options
 from latently.cli._data import Marks, Rows, Source, array_kind, read_training_rows
-from latently.cli._guard import say
+from latently.cli._guard import echo
 from latently.cli._kinds import Kind, Recipe, make_autoencoder
 from latently.cli._output import check_model_path, check_picture, write_json, write_picture
 
@@ -98,7 +98,7 @@ def detect(
     ).fit(rows.values, known)
     detector.save(output, overwrite=overwrite)
     if not quiet:
-        say(f"{detector.summary()}\nwrote {output}")
+        echo(f"{detector.summary()}\nwrote {output}")
     if json:
         write_json({"model": output, **inspect(detector).to_dict()})
     if plot is not None:

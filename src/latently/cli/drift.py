@@ -79,12 +79,12 @@ def drift(
 
 def _found(model: Any, source: Source, level: float) -> Any:
     """Compare rows, those of a large table as they are read."""
-    from latently.tasks import DriftTally, unusual
+    from latently.tasks import DriftTally, anomaly_scores
 
     dataset = open_large(source, source.options(spec_of(model)))
     if dataset is None:
         return model.drift(read_matched_rows(source, model).values, level=level)
     tally = DriftTally(model)
     for rows in matched_pieces(dataset, model, source):
-        tally.add(rows.values, unusual(model, rows.values))
+        tally.add(rows.values, anomaly_scores(model, rows.values))
     return tally.result(level)

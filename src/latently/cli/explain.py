@@ -9,7 +9,7 @@ import typer
 
 from latently.cli import _options as options
 from latently.cli._data import Marks, Rows, Source, open_large, read_matched_rows, spec_of, together
-from latently.cli._guard import say
+from latently.cli._guard import echo
 from latently.cli._large import matched_pieces
 from latently.cli._output import (
     Target,
@@ -69,7 +69,7 @@ def explain(
         every,
     )
     if not len(chosen):
-        say("no row is flagged: give --all to explain every one")
+        echo("no row is flagged: give --all to explain every one")
         return
     found = loaded.explain(some.values, n_reasons=n_reasons)
     reasons = found.to_dict()

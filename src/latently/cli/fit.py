@@ -11,7 +11,7 @@ from latently._launch import launched_rank, n_restarts
 from latently.cli import _engine as engines
 from latently.cli import _options as options
 from latently.cli._data import Marks, Source, array_kind, read_training_rows
-from latently.cli._guard import interrupt_code, say
+from latently.cli._guard import echo, interrupt_code
 from latently.cli._kinds import Kind, Recipe, make_autoencoder
 from latently.cli._output import check_model_path, check_picture, write_json, write_picture
 from latently.cli._units import bytes_of, seconds_of
@@ -193,7 +193,7 @@ def fit(
     if folder is not None and model.history_.stopped not in ("interrupted", "time limit"):
         remove_checkpoint(folder)
     if not quiet:
-        say(f"{model.summary()}\nwrote {output}")
+        echo(f"{model.summary()}\nwrote {output}")
     if json:
         write_json({"model": output, "interrupted": model.interrupted_, **inspect(model).to_dict()})
     if plot is not None:
@@ -204,7 +204,7 @@ def fit(
             " Nothing was judged yet, so its weights are those of the start." if untrained else ""
         )
         again = "" if folder is None else " The same command with --resume goes on."
-        say(f"interrupted; the model so far is in {output}.{note}{again}")
+        echo(f"interrupted; the model so far is in {output}.{note}{again}")
         raise typer.Exit(interrupt_code())
 
 

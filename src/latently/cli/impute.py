@@ -24,7 +24,7 @@ from latently.cli._data import (
     shown_names,
 )
 from latently.cli._fills import as_it_was, known_columns, options_of
-from latently.cli._guard import say
+from latently.cli._guard import echo
 from latently.cli._large import write_large
 from latently.cli._output import (
     Target,
@@ -190,9 +190,9 @@ def impute(
         imputer = _fitted(loaded, imputer, pieces, source, seed, verbose)
         chance = None if draws is None else _stream_of(seed)
         n_filled = _fill(pieces, imputer, source, target, Wanted(draws, interval, chance), verbose)
-        say(f"filled {n_filled:,} missing cells")
+        echo(f"filled {n_filled:,} missing cells")
         if not quiet and loaded is None:
-            say(str(imputer.fill_report_))
+            echo(str(imputer.fill_report_))
     if save is not None:
         imputer.save(save, overwrite=overwrite)
     if plot is not None:
@@ -251,7 +251,7 @@ def _impute_whole(model: Any, imputer: Any, source: Source, target: Target) -> A
         kind = "auto" if model is not None else array_kind(rows, source)
         imputer.set_params(autoencoder=given, kind=kind).fit(rows.values)
     write_rows(imputer.transform(rows.values), rows, imputer, target)
-    say(f"filled {_count_missing(rows.values):,} missing cells")
+    echo(f"filled {_count_missing(rows.values):,} missing cells")
     return imputer
 
 

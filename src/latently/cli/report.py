@@ -8,7 +8,7 @@ import typer
 
 from latently.cli import _options as options
 from latently.cli._data import Marks, Source, as_colors, read_matched_rows
-from latently.cli._guard import say
+from latently.cli._guard import echo
 from latently.cli._output import write_json
 
 
@@ -61,4 +61,4 @@ def report(
         write_json(made.to_dict())
         return
     made.save(output, overwrite=overwrite)
-    say(f"{made}\nwrote {output}")
+    echo(f"{made}\nwrote {output}")

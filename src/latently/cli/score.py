@@ -24,7 +24,7 @@ from latently.cli._data import (
     read_matched_rows,
     spec_of,
 )
-from latently.cli._guard import say
+from latently.cli._guard import echo
 from latently.cli._large import known_columns, matched_pieces, write_large
 from latently.cli._output import (
     Target,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from latently.io import TableDataset
     from latently.persistence import BatchPredictor
-    from latently.tasks import Digest, DriftTally, Verdict
+    from latently.tasks import DriftTally, RowScores, ScoreSummary
 
 
 #: Exit codes of `--fail-on`.
@@ -151,11 +151,11 @@ def _tally(model: Any, path: str) -> DriftTally:
 def _fail_on(fail_on: FailOn | None, n_anomalies: int, tally: DriftTally | None = None) -> None:
     if tally is not None:
         found = tally.result(_LEVEL)
-        say(str(found))
+        echo(str(found))
         if found.drifted:
             raise typer.Exit(DRIFT)
     elif fail_on is not None and n_anomalies:
-        say(f"flagged: {n_anomalies:,}")
+        echo(f"flagged: {n_anomalies:,}")
         raise typer.Exit(ANOMALIES)
 
 
@@ -184,7 +184,7 @@ def _predictor(
 class Scored(NamedTuple):
     """Summary of all scores, the threshold, and a lookup of row identifiers."""
 
-    digest: Digest
+    summary: ScoreSummary
     cut: float | None
     n_anomalies: int
     is_flagged: bool
@@ -202,35 +202,35 @@ def _score(
     quiet: bool,
 ) -> Scored:
     """Score rows and write them, those of a large table as they are read."""
-    from latently.tasks import Digest
+    from latently.tasks import ScoreSummary
 
     writes = not quiet or target.path != "-"
     dataset = open_large(source, source.options(spec_of(model)))
     if dataset is not None:
         return _score_large(model, dataset, source, rule, target, tally, per_feature, writes)
     rows = read_matched_rows(source, model)
-    verdict = _judged(model, rows, rule)
-    digest = Digest.of(verdict.scores)
+    found = _scored(model, rows, rule)
+    summary = ScoreSummary.of(found.scores)
     if tally is not None:
-        tally.add(rows.values, verdict.scores)
-    _warn_of_drift(model, digest)
+        tally.add(rows.values, found.scores)
+    _warn_of_drift(model, summary)
     if writes:
         extra = _contributions(model, rows) if per_feature else {}
-        write_table(verdict.columns() | extra, rows, target)
+        write_table(found.columns() | extra, rows, target)
     return Scored(
-        digest, verdict.cut, verdict.n_anomalies, verdict.flags is not None,
+        summary, found.cut, found.n_anomalies, found.flags is not None,
         lambda places: _ids(rows.ids, places),
     )  # fmt: skip
 
 
-def _judged(model: Any, rows: Rows, rule: Any) -> Verdict:
+def _scored(model: Any, rows: Rows, rule: Any) -> RowScores:
     """Score rows and flag some, by a cut or by the periods of a budget."""
-    from latently.tasks import judge
+    from latently.tasks import score_rows
 
     if rows.times is None:
-        return judge(model, rows.values, cut_of(model, rows.values, rule))
-    verdict = judge(model, rows.values, None)
-    return verdict._replace(flags=rule.flags(verdict.scores, _periods(rows, rule)))
+        return score_rows(model, rows.values, cut_of(model, rows.values, rule))
+    found = score_rows(model, rows.values, None)
+    return found._replace(flags=rule.flags(found.scores, _periods(rows, rule)))
 
 
 def _periods(rows: Rows, rule: Any) -> NDArray[np.int64]:
@@ -245,13 +245,13 @@ def _flags_of_large(
     """Return the flags of all rows by the periods of a budget, which may lie in any piece."""
     import pyarrow as pa
 
-    from latently.tasks import periods_of, unusual
+    from latently.tasks import anomaly_scores, periods_of
 
     scores: list[NDArray[np.float64]] = []
     times: list[pa.Array] = []
     for rows in matched_pieces(dataset, model, source):
         assert rows.times is not None
-        scores.append(unusual(model, rows.values))
+        scores.append(anomaly_scores(model, rows.values))
         times += rows.times.chunks
     periods = periods_of(pa.chunked_array(times), rule.per, rule.time)
     flags: NDArray[np.bool_] = rule.flags(_joined(scores), periods)
@@ -277,9 +277,9 @@ def _score_large(
     """Score a table that does not fit into memory. The results of its rows must fit."""
     import pyarrow as pa
 
-    from latently.tasks import Digest, judge
+    from latently.tasks import ScoreSummary, score_rows
 
-    digest, n_anomalies = Digest(dataset.n_rows), 0
+    summary, n_anomalies = ScoreSummary(dataset.n_rows), 0
     # A rule that is about the rows themselves needs their scores before the first is flagged.
     flags = None if source.time is None else _flags_of_large(model, dataset, source, rule)
     asked = rule is not None and rule.reads_rows
@@ -292,25 +292,25 @@ def _score_large(
     def answers() -> Iterator[pa.Table]:
         nonlocal n_anomalies
         for rows in matched_pieces(dataset, model, source):
-            verdict = judge(model, rows.values, cut)
+            found = score_rows(model, rows.values, cut)
             if flags is not None:
-                here = slice(digest.n_rows, digest.n_rows + len(verdict.scores))
-                verdict = verdict._replace(flags=flags[here])
-            digest.see(verdict.scores)
+                here = slice(summary.n_rows, summary.n_rows + len(found.scores))
+                found = found._replace(flags=flags[here])
+            summary.add(found.scores)
             if tally is not None:
-                tally.add(rows.values, verdict.scores)
-            n_anomalies += verdict.n_anomalies
+                tally.add(rows.values, found.scores)
+            n_anomalies += found.n_anomalies
             extra = _contributions(model, rows) if per_feature else {}
-            yield with_ids(pa.table(verdict.columns() | extra), rows)
+            yield with_ids(pa.table(found.columns() | extra), rows)
 
     if writes:
         write_large(answers(), dataset.n_rows, target)
     else:
         deque(answers(), maxlen=0)
-    _warn_of_drift(model, digest)
+    _warn_of_drift(model, summary)
     ids = dataset.select(id_names(dataset.column_names, source))
     return Scored(
-        digest, cut, n_anomalies, cut is not None or flags is not None,
+        summary, cut, n_anomalies, cut is not None or flags is not None,
         lambda places: _ids(pick_ids(ids.take(places), source), _ranks(places)),
     )  # fmt: skip
 
@@ -327,16 +327,16 @@ def _ranks(places: list[int]) -> list[int]:
 
 def cut_of(model: Any, X: Any, rule: Any) -> float | None:
     """Return the threshold of a rule or of the detector, or None if there is none."""
-    from latently.tasks import unusual
-
     if hasattr(model, "calibration_"):
         if rule is not None:
             model.set_threshold(rule, X)
         return float(model.threshold_.cut)
-    return None if rule is None else _cut_of_batch(rule, unusual(model, X))
+    from latently.tasks import anomaly_scores
+
+    return None if rule is None else _cut_of_batch(rule, anomaly_scores(model, X))
 
 
-def _warn_of_drift(model: Any, digest: Digest) -> None:
+def _warn_of_drift(model: Any, summary: ScoreSummary) -> None:
     from dataclasses import replace
 
     from latently._notices import warn
@@ -345,7 +345,7 @@ def _warn_of_drift(model: Any, digest: Digest) -> None:
 
     if not hasattr(model, "calibration_"):
         return
-    found = replace(drift_of_scores(model, digest.sample), n_rows=digest.n_rows)
+    found = replace(drift_of_scores(model, summary.sample), n_rows=summary.n_rows)
     if found.drifted and found.higher:
         warn(str(found), DriftWarning)
 
@@ -367,7 +367,7 @@ def _histogram(scored: Scored) -> Figure:
     from latently.report import plot_anomalies
 
     return plot_anomalies(
-        scored.digest.sample, threshold=scored.cut if scored.n_anomalies else None
+        scored.summary.sample, threshold=scored.cut if scored.n_anomalies else None
     )
 
 
@@ -383,18 +383,18 @@ def _contributions(model: Any, rows: Rows) -> dict[str, Any]:
 def _summary(scored: Scored, tally: DriftTally | None) -> dict[str, Any]:
     import numpy as np
 
-    digest = scored.digest
-    named = scored.ids_of([row for row, _ in digest.worst])
+    summary = scored.summary
+    named = scored.ids_of([row for row, _ in summary.worst])
     return {
-        "n_rows": digest.n_rows,
-        "mean": digest.mean,
-        "median": float(np.median(digest.sample)),
-        "max": digest.worst[0][1],
+        "n_rows": summary.n_rows,
+        "mean": summary.mean,
+        "median": float(np.median(summary.sample)),
+        "max": summary.worst[0][1],
         "threshold": scored.cut,
         "n_anomalies": scored.n_anomalies if scored.is_flagged else None,
         "worst": [
             {"row": row, **own, "anomaly_score": score}
-            for (row, score), own in zip(digest.worst, named, strict=True)
+            for (row, score), own in zip(summary.worst, named, strict=True)
         ],
         **({} if tally is None else {"drift": tally.result(_LEVEL).to_dict()}),
     }
@@ -422,7 +422,7 @@ def follow(model: Any, source: Source, rule: Any, tally: DriftTally | None) -> i
     from latently.exceptions import ParameterError
     from latently.io._bytes import standard_input
     from latently.io.text._csv import stream_with
-    from latently.tasks import Verdict
+    from latently.tasks import RowScores
 
     if rule is not None and rule.reads_rows:
         raise ParameterError(
@@ -435,11 +435,11 @@ def follow(model: Any, source: Source, rule: Any, tally: DriftTally | None) -> i
     tables = stream_with(source.options(spec_of(model)), standard_input())
     for number, table in enumerate(tables):
         rows = match_rows(table, model, source)
-        verdict = Verdict(*stream.score_rows(rows.values))
+        found = RowScores(*stream.score_rows(rows.values))
         if tally is not None:
-            tally.add(rows.values, verdict.scores)
-        write_piece(verdict.columns(), rows, header=number == 0)
+            tally.add(rows.values, found.scores)
+        write_piece(found.columns(), rows, header=number == 0)
     drift = stream.drift()
     if drift.drifted and drift.higher:
-        say(f"warning: {drift}")
+        echo(f"warning: {drift}")
     return int(stream.n_anomalies)

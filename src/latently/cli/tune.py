@@ -10,7 +10,7 @@ import typer
 from latently.cli import _engine as engines
 from latently.cli import _options as options
 from latently.cli._data import Marks, Source, array_kind, read_training_rows
-from latently.cli._guard import interrupt_code, say
+from latently.cli._guard import echo, interrupt_code
 from latently.cli._kinds import Kind, Recipe, make_autoencoder
 from latently.cli._output import check_model_path, check_picture, write_json, write_picture
 from latently.cli._search import read_space, setting_words
@@ -143,10 +143,10 @@ def tune(
     settings = setting_words(search.best_params_)
     if not quiet:
         words = ", ".join(f"{name}={value}" for name, value in settings.items())
-        say(f"best settings: {words or 'those of the default'}\n{search.report_}")
+        echo(f"best settings: {words or 'those of the default'}\n{search.report_}")
     if output is not None:
         search.best_estimator_.save(output, overwrite=overwrite)
-        say(f"wrote {output}")
+        echo(f"wrote {output}")
     if json:
         found = {"settings": settings, "interrupted": search.interrupted_}
         write_json({"model": output, **found, **search.report_.to_dict()})

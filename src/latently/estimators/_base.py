@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from latently._codec import OWN, name_in_file
-from latently._renamed import Renames
 from latently._sklearn import Interval, check_parameters
 from latently._validation import check_fitted, read_codes, read_seed
 from latently.estimators._inference import cell_errors, code_of, reconstruction_of, row_errors
@@ -65,7 +64,6 @@ _SUMMARY_RECORDS = ("components_curve_", "baselines_")
 
 
 class BaseAutoencoder(
-    Renames,
     SaveMixin,
     ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]  # sklearn is untyped
     TransformerMixin,  # type: ignore[misc]
@@ -78,7 +76,8 @@ class BaseAutoencoder(
     module of a saved model before its weights are loaded.
     """
 
-    renamed_attributes: ClassVar[dict[str, str]] = {
+    renamed_attributes: ClassVar[Mapping[str, str]] = {
+        **SaveMixin.renamed_attributes,
         "fit_pairs": "fit(X, y) of a DenoisingAutoencoder or a UNetAutoencoder",
         **{
             name: f"sklearn.utils.get_tags(model).{name}"

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar
 
 import numpy as np
 import sklearn
 import torch
 
 from latently._codec import Arrays, to_plain
+from latently._renamed import Renames
 from latently._validation import check_fitted
 from latently.io._model_file import write_model
 from latently.nn import OwnSettings
 
 
-class SaveMixin(OwnSettings):
+class SaveMixin(Renames, OwnSettings):
     """Add ``save`` to an estimator.
 
     The estimator has ``__latently_state__()``, which returns its fitted attributes, and
@@ -25,18 +27,7 @@ class SaveMixin(OwnSettings):
     ``state`` is None for an estimator that was saved unfitted, inside another one.
     """
 
-    @property
-    def report(self) -> NoReturn:
-        """Raise AttributeError: the report is made by ``latently.make_report``.
-
-        Raises
-        ------
-        AttributeError
-            Always.
-        """
-        raise AttributeError(
-            "The method report was replaced by a function. Write latently.make_report(model, X)."
-        )
+    renamed_attributes: ClassVar[Mapping[str, str]] = {"report": "latently.make_report(model, X)"}
 
     def save(self, path: str | Path, *, overwrite: bool = True) -> None:
         """Write the fitted model to one safetensors file, atomically and without pickle.

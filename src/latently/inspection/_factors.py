@@ -229,10 +229,12 @@ class Stability(Tabular):
         return asdict(self)
 
     def __str__(self) -> str:
-        verdicts = ["trust it" if good else "another seed, another latent" for good in self.trusted]
-        pairs = zip(self.correlation, verdicts, strict=True)
+        conclusions = [
+            "trust it" if good else "another seed, another latent" for good in self.trusted
+        ]
+        pairs = zip(self.correlation, conclusions, strict=True)
         return "\n".join(
-            f"latent {j}  {value:.2f}  {verdict}" for j, (value, verdict) in enumerate(pairs)
+            f"latent {j}  {value:.2f}  {conclusion}" for j, (value, conclusion) in enumerate(pairs)
         )
 
 

@@ -76,7 +76,7 @@ class BaselineFacts:
         Number of rows.
     rows : {"validation", "training"}
         Origin of the rows.
-    verdict : str
+    conclusion : str
         Summary of the comparison.
     """
 
@@ -85,7 +85,7 @@ class BaselineFacts:
     autoencoder: float
     n_rows: int
     rows: str
-    verdict: str
+    conclusion: str
 
 
 @dataclass(frozen=True)
@@ -288,7 +288,7 @@ def _baselines(autoencoder: BaseAutoencoder) -> BaselineFacts | None:
     if found is None:
         return None
     return BaselineFacts(
-        found.mean, found.pca, found.autoencoder, found.n_rows, found.rows, found.verdict
+        found.mean, found.pca, found.autoencoder, found.n_rows, found.rows, found.conclusion
     )
 
 
@@ -347,7 +347,7 @@ def _baseline_lines(baselines: BaselineFacts) -> list[str]:
     return [
         f"  error       {baselines.autoencoder:.4g} a cell on {baselines.n_rows:,} "
         f"{baselines.rows} rows; PCA {baselines.pca:.4g}, column means {baselines.mean:.4g}",
-        f"  verdict     {baselines.verdict}",
+        f"  conclusion     {baselines.conclusion}",
     ]
 
 

@@ -107,9 +107,9 @@ class LatentCard:
             f"    one deviation up: {moved}",
         ]
         if self.r2 is not None:
-            verdict = f"high where {self.rule}" if self.is_nameable else "not nameable"
+            conclusion = f"high where {self.rule}" if self.is_nameable else "not nameable"
             told = "below 0" if self.r2 < 0 else f"{self.r2:.2f}"
-            lines.append(f"    {verdict} (R2 {told})")
+            lines.append(f"    {conclusion} (R2 {told})")
         return "\n".join(lines)
 
 

@@ -29,6 +29,7 @@ from latently.nn._latents import (
     PointLatent,
     checked_latent,
 )
+from latently.nn._layers import Sum as PathSum
 from latently.nn._layers import foreign_norms, hidden_layers, outlined
 from latently.nn._likelihoods import Likelihood, mean_offset, spread
 from latently.nn._module import AutoencoderModule, Cells, RowLoss, Rows
@@ -111,6 +112,7 @@ __all__ = [
     "MemoryModule",
     "Network",
     "Noise",
+    "PathSum",
     "PointLatent",
     "RowLoss",
     "Rows",

@@ -41,6 +41,11 @@ def by_blocks(product: Callable[[Tensor], Tensor], rows: Tensor, dim: int = 0) -
     return torch.cat([product(block) for block in torch.split(rows, ROW_BLOCK)], dim)
 
 
+def times(rows: Tensor, matrix: Tensor) -> Tensor:
+    """Return the product of a matrix of rows and another one, in blocks of rows."""
+    return by_blocks(lambda block: block @ matrix, rows)
+
+
 class FixedProducts(TorchFunctionMode):
     """Context in which products of a matrix of rows are computed in blocks of rows."""
 

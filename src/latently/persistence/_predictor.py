@@ -15,7 +15,7 @@ from latently.exceptions import DataError, ParameterError
 from latently.io import text_name
 from latently.nn import CustomNetwork
 from latently.persistence._load import load
-from latently.tasks import autoencoder_of, codes, contributions, judge
+from latently.tasks import autoencoder_of, codes, contributions, score_rows
 
 Method = Literal["score", "transform", "impute"]
 
@@ -161,7 +161,7 @@ class BatchPredictor:
     def _score(self, rows: Any) -> pa.Table:
         threshold = getattr(self.model, "threshold_", None)
         cut = threshold.cut if self.cut is None and threshold is not None else self.cut
-        found = judge(self.model, rows, cut).columns()
+        found = score_rows(self.model, rows, cut).columns()
         return pa.table(found | (contributions(self.model, rows) if self.per_feature else {}))
 
     def _codes(self, rows: Any) -> pa.Table:

@@ -10,7 +10,15 @@ from latently.preprocessing._column_values import (
     column_values,
     measured_and_listed,
 )
-from latently.preprocessing._far import warn_of_far_rows
+from latently.preprocessing._columns import (
+    BooleanCodec,
+    CategoryCodec,
+    ColumnCodec,
+    OrdinalCodec,
+    TimeCodec,
+    number_matrix,
+)
+from latently.preprocessing._far import FAR, warn_of_far_rows
 from latently.preprocessing._gaps import fill_missing, mark_missing, restore
 from latently.preprocessing._images import ImagePreprocessor
 from latently.preprocessing._order import canonical_order, content_matrix
@@ -21,13 +29,19 @@ from latently.preprocessing._values import cell_lists, is_missing, python_values
 Preprocessor = TablePreprocessor | ImagePreprocessor
 
 __all__ = [
+    "FAR",
     "MAX_CATEGORIES",
+    "BooleanCodec",
+    "CategoryCodec",
+    "ColumnCodec",
     "ColumnValues",
     "ImagePreprocessor",
+    "OrdinalCodec",
     "LikelihoodChoice",
     "Preprocessor",
     "Table",
     "TablePreprocessor",
+    "TimeCodec",
     "canonical_order",
     "cell_lists",
     "column_values",
@@ -37,6 +51,7 @@ __all__ = [
     "is_missing",
     "mark_missing",
     "measured_and_listed",
+    "number_matrix",
     "python_values",
     "restore",
     "tallied",

@@ -164,6 +164,12 @@ class TimeCodec:
         return round(self.seconds_per_tick * 1e9)
 
     @property
+    def unit(self) -> str:
+        """Unit of the ticks: "ns", "us", "ms", "s", or "D" for days."""
+        units = {**SECONDS, "D": DAY}
+        return next(unit for unit, s in units.items() if s == self.seconds_per_tick)
+
+    @property
     def ticks(self) -> float:
         """Standard deviation in ticks."""
         return self.scale / self.seconds_per_tick
@@ -211,18 +217,14 @@ class TimeCodec:
     def _moved(self, amounts: np.ndarray, move: Callable[[pa.Array], pa.Array]) -> np.ndarray:
         """Return ticks converted to or from local time, with unchanged fractions of a tick."""
         whole = self._whole(amounts)
-        moments = pa.array(whole).cast(pa.timestamp(self._unit, self.zone))
+        moments = pa.array(whole).cast(pa.timestamp(self.unit, self.zone))
         moved = move(moments).cast(pa.int64()).to_numpy(zero_copy_only=False)
         elsewhere: np.ndarray = amounts + (moved - whole)
         return elsewhere
 
     def _from_clock(self, moments: pa.Array) -> pa.Array:
-        clock = moments.cast(pa.int64()).cast(pa.timestamp(self._unit))
+        clock = moments.cast(pa.int64()).cast(pa.timestamp(self.unit))
         return pc.assume_timezone(clock, self.zone, ambiguous="earliest", nonexistent="latest")
-
-    @property
-    def _unit(self) -> str:
-        return next(unit for unit, seconds in SECONDS.items() if seconds == self.seconds_per_tick)
 
 
 def dictionary_values(column: pa.ChunkedArray) -> pa.Array:

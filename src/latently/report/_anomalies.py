@@ -12,7 +12,7 @@ from latently.exceptions import DataError
 from latently.report._labels import as_labels
 from latently.report._scale import Scale
 from latently.report._style import BLUE, DARK, PALE, RED, axes_of, counted, headline
-from latently.tasks import unusual
+from latently.tasks import anomaly_scores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,7 +100,7 @@ def _band(model: Any) -> tuple[float, float] | None:
 def _read_scores(given: Any, X: Any, threshold: float | None) -> tuple[Scores, float | None]:
     if hasattr(given, "score_samples"):
         threshold = -given.offset_ if threshold is None and hasattr(given, "offset_") else threshold
-        given = unusual(given, X)
+        given = anomaly_scores(given, X)
     scores = as_labels(given).ravel()
     if scores.dtype.kind not in "fiub":
         raise DataError(

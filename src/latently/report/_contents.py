@@ -19,9 +19,9 @@ from latently.tasks import (
     AnomalyDetector,
     Explanation,
     ImageExplanation,
+    anomaly_scores,
     drift_of_scores,
     explain_images,
-    unusual,
 )
 
 #: Rows that are listed, columns named of each, latents described and walked along, and steps.
@@ -72,11 +72,11 @@ def gather(model: Any, X: Any, now: datetime | None = None) -> dict[str, Any]:
         "latents": _latents(autoencoder, X),
         "anomalies": _anomalies(model, X) if is_outlier_detector(model) else None,
     }
-    contents["verdict"] = _verdict(contents)
+    contents["conclusion"] = _conclusion(contents)
     return contents
 
 
-def _verdict(contents: dict[str, Any]) -> str:
+def _conclusion(contents: dict[str, Any]) -> str:
     """Summarise the findings in one or two sentences."""
     facts, anomalies = contents["facts"], contents["anomalies"]
     inner = facts["autoencoder"] or facts
@@ -89,7 +89,7 @@ def _verdict(contents: dict[str, Any]) -> str:
     if inner["baselines"] is not None:
         what = "columns" if contents["errors"]["columns"] else "pixels"
         size = f"{inner['n_columns']:,} {what} through {inner['n_components']:,} numbers"
-        words.append(f"The model takes {size}: {inner['baselines']['verdict']}.")
+        words.append(f"The model takes {size}: {inner['baselines']['conclusion']}.")
     else:
         words.append(f"The model knows rows of {inner['n_columns']:,} cells.")
     findings = contents["health"]["findings"]
@@ -130,7 +130,7 @@ def _errors(model: BaseAutoencoder, X: Any) -> dict[str, Any]:
 
 def _worst(model: Any, autoencoder: BaseAutoencoder, X: Any) -> list[dict[str, Any]]:
     """Return the rows of the highest scores, each with its reasons."""
-    scores = unusual(model, X)
+    scores = anomaly_scores(model, X)
     worst = np.argsort(-scores, kind="stable")[:_N_WORST]
     if is_outlier_detector(model):
         found = model.explain(_taken(X, autoencoder, worst), n_reasons=_N_CELLS)

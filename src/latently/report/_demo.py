@@ -13,17 +13,17 @@ import torch
 
 from latently.report import _demo_images, _demo_tables
 
-Say = Callable[[str], object]
+ShowStep = Callable[[str], object]
 
 
-def run_demo(folder: str | Path, say: Say) -> dict[str, Any]:
+def run_demo(folder: str | Path, show_step: ShowStep) -> dict[str, Any]:
     """Run the main jobs, write pictures and files, and return the figures.
 
     Parameters
     ----------
     folder : str or Path
         Output folder. It is created if it does not exist.
-    say : callable
+    show_step : callable
         Called with one line at the start of each step.
 
     Returns
@@ -37,9 +37,9 @@ def run_demo(folder: str | Path, say: Say) -> dict[str, Any]:
     with _one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         figures: dict[str, Any] = {
-            "transactions": _demo_tables.show_transactions(root, say),
-            "breast_cancer": _demo_tables.show_breast_cancer(root, say),
-            "digits": _demo_images.show_digits(root, say),
+            "transactions": _demo_tables.show_transactions(root, show_step),
+            "breast_cancer": _demo_tables.show_breast_cancer(root, show_step),
+            "digits": _demo_images.show_digits(root, show_step),
         }
     files = sorted(path.name for path in root.iterdir() if path.is_file())
     seconds = time.perf_counter() - before

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from latently.estimators import ConvolutionalAutoencoder, VariationalAutoencoder
 from latently.nn import ConvNetwork
-from latently.report._demo_tables import Figures, Say, baselines
+from latently.report._demo_tables import Figures, ShowStep, baselines
 from latently.report._images import plot_images
 from latently.report._reconstructions import plot_reconstructions, plot_stacks
 from latently.tasks import AutoencoderDenoiser
@@ -20,14 +20,14 @@ _N_TRAIN = 1500
 _NOISE = 0.3
 
 
-def show_digits(root: Path, say: Say) -> Figures:
+def show_digits(root: Path, show_step: ShowStep) -> Figures:
     """Rebuild, denoise and generate images.
 
     Parameters
     ----------
     root : Path
         Output folder.
-    say : callable
+    show_step : callable
         Called with one line at the start of each step.
 
     Returns
@@ -39,12 +39,12 @@ def show_digits(root: Path, say: Say) -> Figures:
 
     images = load_digits().images / 16.0
     train, test = images[:_N_TRAIN], images[_N_TRAIN:]
-    say(f"digits: rebuilding images of 8 x 8 pixels, {len(train):,} to learn from")
+    show_step(f"digits: rebuilding images of 8 x 8 pixels, {len(train):,} to learn from")
     model = ConvolutionalAutoencoder(16, random_state=0).fit(train)
     plot_reconstructions(model, test).savefig(root / "reconstructions.png")
-    say("digits: taking noise off images that the model never saw")
+    show_step("digits: taking noise off images that the model never saw")
     denoising = _denoise(train, test, root)
-    say("digits: generating new ones")
+    show_step("digits: generating new ones")
     generator = VariationalAutoencoder(16, network=ConvNetwork(), random_state=0).fit(train)
     samples = generator.sample(32, random_state=0)
     title = "Digits that nobody wrote: 32 samples of a variational autoencoder"

@@ -23,18 +23,18 @@ from latently.report._map import plot_map
 from latently.report._page import make_report
 from latently.tasks import AnomalyDetector, AutoencoderImputer
 
-Say = Callable[[str], object]
+ShowStep = Callable[[str], object]
 Figures = dict[str, Any]
 
 
-def show_transactions(root: Path, say: Say) -> Figures:
+def show_transactions(root: Path, show_step: ShowStep) -> Figures:
     """Compress, flag frauds, fill gaps, save and load.
 
     Parameters
     ----------
     root : Path
         Output folder.
-    say : callable
+    show_step : callable
         Called with one line at the start of each step.
 
     Returns
@@ -44,16 +44,16 @@ def show_transactions(root: Path, say: Say) -> Figures:
     """
     made = make_transactions(5000, random_state=0)
     n_frauds = int(made.is_fraud.sum())
-    say(f"transactions: 5,000 rows, 13 columns of mixed types, {n_frauds} planted frauds, gaps")
+    show_step(f"transactions: 5,000 rows of 13 mixed columns, {n_frauds} planted frauds, gaps")
     model = Autoencoder(random_state=0).fit(made.data)
     write(made.data, root / "transactions.csv", overwrite=True)
     plot_history(model).savefig(root / "history.png")
     figures: Figures = {"baselines": baselines(model)}
-    say("transactions: anomaly scores against the planted truth")
+    show_step("transactions: anomaly scores against the planted truth")
     figures["anomalies"] = _flag_frauds(made, root, model)
-    say("transactions: filling the gaps")
+    show_step("transactions: filling the gaps")
     figures["imputation"] = _fill_gaps(made, root)
-    say("transactions: saving and loading the model")
+    show_step("transactions: saving and loading the model")
     figures["loaded_model_is_equal"] = _save_and_load(model, made.data, root)
     return figures
 
@@ -66,7 +66,7 @@ def baselines(model: Any) -> Figures:
         "pca": found.pca,
         "autoencoder": found.autoencoder,
         "n_components": model.n_components_,
-        "verdict": found.verdict,
+        "conclusion": found.conclusion,
     }
 
 
@@ -172,14 +172,14 @@ def _save_and_load(model: Any, data: pa.Table, root: Path) -> bool:
     return bool(np.array_equal(load(path).transform(data), model.transform(data)))
 
 
-def show_breast_cancer(root: Path, say: Say) -> Figures:
+def show_breast_cancer(root: Path, show_step: ShowStep) -> Figures:
     """Draw a map of tumours, coloured by a diagnosis that the model never saw.
 
     Parameters
     ----------
     root : Path
         Output folder.
-    say : callable
+    show_step : callable
         Called with one line at the start of each step.
 
     Returns
@@ -191,7 +191,7 @@ def show_breast_cancer(root: Path, say: Say) -> Figures:
     from sklearn.decomposition import PCA
     from sklearn.preprocessing import StandardScaler
 
-    say("breast cancer: a map of 569 tumours from 30 measurements")
+    show_step("breast cancer: a map of 569 tumours from 30 measurements")
     found = load_breast_cancer()
     model = Autoencoder(2, random_state=0).fit(found.data)
     figure = plot_map(model, found.data, found.target, names=found.target_names)

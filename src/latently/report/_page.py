@@ -76,8 +76,8 @@ class Picture(NamedTuple):
 class Report:
     """Evaluation of a model, as data and as a page.
 
-    A notebook shows the verdict, the findings and, once the page is saved beside the notebook, the
-    page in a frame. The page itself, some 100 kB to 1 MB, never enters the notebook.
+    A notebook shows the conclusion, the findings and, once the page is saved beside the notebook,
+    the page in a frame. The page itself, some 100 kB to 1 MB, never enters the notebook.
 
     Attributes
     ----------
@@ -125,7 +125,7 @@ class Report:
             self.path = Path(path)
 
     def _repr_html_(self) -> str:
-        """Return the verdict and the findings, and the page in a frame if it lies beside."""
+        """Return the conclusion and the findings, and the page in a frame if it lies beside."""
         findings = self.contents["health"]["findings"]
         items = "".join(f"<li>{escape(f['severity'])}: {escape(f['what'])}</li>" for f in findings)
         return f"<p>{escape(str(self))}</p>{f'<ul>{items}</ul>' if items else ''}{self._frame()}"
@@ -143,7 +143,7 @@ class Report:
         )
 
     def __str__(self) -> str:
-        return str(self.contents["verdict"])
+        return str(self.contents["conclusion"])
 
     def __repr__(self) -> str:
         return str(self)

@@ -170,7 +170,7 @@ def plot_learning_curve(curve: LearningCurve, *, ax: Axes | None = None) -> Figu
     ax.legend(frameon=False, fontsize=9.5)
     ax.set_xlabel("rows learnt from")
     ax.set_ylabel("share of the variation rebuilt")
-    said, _, advice = curve.verdict.partition("; ")
+    said, _, advice = curve.conclusion.partition("; ")
     judged = (
         f"judged by {counted(curve.n_test, 'other row')}, {counted(len(curve.test[0]), 'draw')}"
     )

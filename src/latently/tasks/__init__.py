@@ -6,7 +6,6 @@ from latently.tasks._budgets import AlertBudget, Period, periods_of
 from latently.tasks._calibration import Calibration, DriftTest, benjamini_hochberg
 from latently.tasks._category_sets import CategorySets
 from latently.tasks._denoising import AutoencoderDenoiser
-from latently.tasks._digest import Digest
 from latently.tasks._drift import ColumnDrift, Drift, DriftTally, drift_of_scores
 from latently.tasks._explanation import (
     Explanation,
@@ -23,7 +22,17 @@ from latently.tasks._imputation import AutoencoderImputer, Bounds
 from latently.tasks._labelled import LabelledScore
 from latently.tasks._reference import Reference
 from latently.tasks._repair import Repairs
+from latently.tasks._row_scores import (
+    RowScores,
+    anomaly_scores,
+    autoencoder_of,
+    codes,
+    contributions,
+    score_rows,
+    spec_of,
+)
 from latently.tasks._rubin import Pooled, pool_estimates
+from latently.tasks._score_summary import ScoreSummary
 from latently.tasks._scores import ElboScore, EnergyScore, ReconstructionScore, SurpriseScore
 from latently.tasks._stream import Scored, ScoredRows, ScoreStream
 from latently.tasks._thresholds import (
@@ -36,15 +45,6 @@ from latently.tasks._thresholds import (
     ThresholdRule,
 )
 from latently.tasks._trees import Trees
-from latently.tasks._verdict import (
-    Verdict,
-    autoencoder_of,
-    codes,
-    contributions,
-    judge,
-    spec_of,
-    unusual,
-)
 
 __all__ = [
     "AnomalyDetector",
@@ -57,7 +57,7 @@ __all__ = [
     "Calibration",
     "ColumnDrift",
     "Contamination",
-    "Digest",
+    "ScoreSummary",
     "CostRatio",
     "Drift",
     "DriftTally",
@@ -93,12 +93,12 @@ __all__ = [
     "explain_images",
     "periods_of",
     "pool_estimates",
-    "Verdict",
+    "RowScores",
     "autoencoder_of",
     "default_autoencoder",
     "codes",
     "contributions",
-    "judge",
+    "score_rows",
     "spec_of",
-    "unusual",
+    "anomaly_scores",
 ]

@@ -336,7 +336,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         check_fitted(self)
         limits = {"n_reasons": [Interval(Integral, 1, None, closed="left")]}
         check_parameters(limits, {"n_reasons": n_reasons}, "explain")
-        scores, cut = self._unusual(X), self.threshold_.cut
+        scores, cut = self._anomaly_scores(X), self.threshold_.cut
         if self.repairs_ is None:
             return explain_images(self.cell_scores(X), self.autoencoder_.preprocessor_, scores, cut)
         parts, repaired = explain_rows(self.autoencoder_, self.repairs_, X, n_reasons)
@@ -346,7 +346,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             likeness = self.score_.likeness(self.autoencoder_, X)
             alike = likeness.columns(parts["names"], n_reasons)
         return Explanation(
-            scores, self._unusual(repaired), cut, **parts, p_values=p_values, index=index,
+            scores, self._anomaly_scores(repaired), cut, **parts, p_values=p_values, index=index,
             alike=alike, library=container_of(X),
         )  # fmt: skip
 
@@ -403,7 +403,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         scores = anomalies = periods = None
         if rule.reads_rows and X is not None:
             rows, periods = rows_and_periods(rule, X, self._names())
-            scores = self._unusual(rows)
+            scores = self._anomaly_scores(rows)
         if scores is not None and labels is not None and rule.reads_labels:
             if of_anomalies is not None:
                 scores[labels.anomalies] = of_anomalies
@@ -436,7 +436,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         # Do not warn about categories that occur only in the calibration rows.
         with silenced(DataWarning):
             if n_held:
-                return self._unusual(_rows(data, holding.first_of_units(n_held)[0]))
+                return self._anomaly_scores(_rows(data, holding.first_of_units(n_held)[0]))
             given = self._given()
             tags = tags_of(given)
             is_exact = tags.leaves_out_exactly and known is None
@@ -500,7 +500,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         given = self._default_autoencoder() if self.autoencoder is None else self.autoencoder
         return given.estimator if isinstance(given, FrozenEstimator) else given
 
-    def _unusual(self, X: Any) -> np.ndarray:
+    def _anomaly_scores(self, X: Any) -> np.ndarray:
         return by_pieces(X, lambda rows: self.score_.rows(self.autoencoder_, rows))
 
     def anomaly_score(self, X: Any) -> np.ndarray:
@@ -522,7 +522,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             ``threshold_.cut`` are flagged.
         """
         check_fitted(self)
-        return self._unusual(X)
+        return self._anomaly_scores(X)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return how normal each row is, as scikit-learn defines it: higher = more normal.
@@ -610,7 +610,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             ``a``, whatever the distribution.
         """
         check_fitted(self)
-        return self.calibration_.p_values(self._unusual(X))
+        return self.calibration_.p_values(self._anomaly_scores(X))
 
     def discover(self, X: Any, *, false_discovery_rate: float = 0.1) -> np.ndarray:
         """Flag as many rows of a batch as keep the share of false ones among them in bounds.
@@ -669,7 +669,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         check_fitted(self)
         budget.check()
         rows, periods = rows_and_periods(budget, X, self._names())
-        return np.where(budget.flags(self._unusual(rows), periods), -1, 1)
+        return np.where(budget.flags(self._anomaly_scores(rows), periods), -1, 1)
 
     def _names(self) -> tuple[str, ...] | None:
         names: tuple[str, ...] | None
@@ -777,7 +777,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         )
         labels = read_labels(y, len(data), strict=self.rule_.reads_labels)
         unlabelled = np.ones(len(data), bool) if labels is None else ~labels.anomalies
-        scores = self._unusual(X)
+        scores = self._anomaly_scores(X)
         normal = np.flatnonzero(unlabelled & (scores <= self._limit()))
         if len(normal):
             # Use a copy, because the autoencoder may belong to the user.
@@ -786,15 +786,17 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             if reference is not None and isinstance(preprocessor, TablePreprocessor):
                 self.reference_ = reference.extended(preprocessor, take_rows(data, normal))
             if tags_of(self.autoencoder_).judges_own_rows:
-                scores = self._unusual(X)  # the cut is for the new memory, not for the old one
+                scores = self._anomaly_scores(
+                    X
+                )  # the cut is for the new memory, not for the old one
         if unlabelled.any():
             once = Repeats.of(take_rows(data, np.flatnonzero(unlabelled))).firsts
-            tamed = self.calibration_.tamed(scores[unlabelled][once])
-            self.calibration_ = _renewed(self.calibration_, tamed)
+            clipped = self.calibration_.clipped(scores[unlabelled][once])
+            self.calibration_ = _renewed(self.calibration_, clipped)
             for name in ("fit_scores_", "least_fit_scores_"):
                 own: Calibration | None = getattr(self, name, None)
                 if own is not None:
-                    setattr(self, name, _renewed(own, tamed))
+                    setattr(self, name, _renewed(own, clipped))
         both = labels if labels is not None and labels.of_both_kinds() else None
         if both is None and self.rule_.needs_labels:
             return self  # its cut stays

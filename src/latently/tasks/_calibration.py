@@ -190,7 +190,7 @@ class Calibration:
         low, high = order_statistic_band(self.scores, self._n_above(rate), level)
         return low + self.slack, high + self.slack
 
-    def tamed(self, scores: np.ndarray) -> np.ndarray:
+    def clipped(self, scores: np.ndarray) -> np.ndarray:
         """Return new scores, clipped slightly above the largest calibration score.
 
         Removing scores above the largest would shorten the tail, and keeping them would let
@@ -211,8 +211,8 @@ class Calibration:
         largest = self.scores[-1]
         share = min(1.0, len(scores) / len(self.scores))
         limit = largest + _GIVE * share * (largest - self.scores[len(self.scores) // 2])
-        tamed: np.ndarray = np.minimum(scores, limit)
-        return tamed
+        clipped: np.ndarray = np.minimum(scores, limit)
+        return clipped
 
     def drift(
         self,
@@ -355,7 +355,7 @@ class RunningCalibration:
 
     def update(self, scores: np.ndarray) -> None:
         """Add new clipped scores, and drop the oldest ones once the buffer is full."""
-        scores = self._calibration.tamed(scores[-self._capacity :])
+        scores = self._calibration.clipped(scores[-self._capacity :])
         if not len(scores):
             return
         n_free = self._capacity - len(self._ring)

@@ -208,7 +208,7 @@ class LearningCurve(Tabular):
     n_test: int
 
     @property
-    def verdict(self) -> str:
+    def conclusion(self) -> str:
         """Advice on more rows and components, in words."""
         train, test = (1 - np.median(values, 1) for values in (self.train, self.test))
         rises = len(test) > 1 and test[-2] - test[-1] > _RISE * test[-2]
@@ -236,7 +236,7 @@ class LearningCurve(Tabular):
         }
 
     def caption(self) -> str:
-        return self.verdict
+        return self.conclusion
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values as a dict for JSON.
@@ -244,16 +244,16 @@ class LearningCurve(Tabular):
         Returns
         -------
         dict
-            Attributes and verdict.
+            Attributes and conclusion.
         """
-        return {**asdict(self), "verdict": self.verdict}
+        return {**asdict(self), "conclusion": self.conclusion}
 
     def __str__(self) -> str:
         lines = [f"{'rows':>8}  {'train':>8}  {'test':>8}  {'PCA test':>8}"]
         for size, *parts in zip(self.sizes, self.train, self.test, self.pca, strict=True):
             cells = "  ".join(f"{np.median(values):>8.4f}" for values in parts)
             lines.append(f"{size:>8,}  {cells}")
-        return "\n".join([*lines, self.verdict])
+        return "\n".join([*lines, self.conclusion])
 
 
 def learning_curve(

@@ -62,7 +62,7 @@ class SearchReport(Tabular):
         return next(one for one in self.standings if one.name == name)
 
     @property
-    def verdict(self) -> str:
+    def conclusion(self) -> str:
         """Comparison of the tuned model with the default, in words."""
         tuned, default = self["tuned"].outer, self["default"].outer
         gain = (tuned - default) / max(1 - default, 1e-12)
@@ -86,7 +86,7 @@ class SearchReport(Tabular):
         return {name: [getattr(one, name) for one in self.standings] for name in names}
 
     def caption(self) -> str:
-        return f"{self.figure}; {self.verdict}"
+        return f"{self.figure}; {self.conclusion}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values as a dict for JSON.
@@ -94,9 +94,9 @@ class SearchReport(Tabular):
         Returns
         -------
         dict
-            Attributes and verdict.
+            Attributes and conclusion.
         """
-        return {**asdict(self), "verdict": self.verdict}
+        return {**asdict(self), "conclusion": self.conclusion}
 
     def __str__(self) -> str:
         names = {"PCA": f"PCA of {self.n_components} components"}
@@ -110,6 +110,6 @@ class SearchReport(Tabular):
         n_trials = self.n_complete + self.n_pruned + self.n_failed
         lines.append(
             f"{n_trials:,} trials: {self.n_complete:,} complete, {self.n_pruned:,} pruned, "
-            f"{self.n_failed:,} failed; {self.verdict}"
+            f"{self.n_failed:,} failed; {self.conclusion}"
         )
         return "\n".join(lines)

@@ -81,11 +81,11 @@ class Baselines(Tabular):
         return (
             f"squared error of a cell on {self.n_rows:,} {self.rows} rows: "
             f"column means {self.mean:.4g}, PCA of {self.n_components} components {self.pca:.4g}, "
-            f"autoencoder {self.autoencoder:.4g} ({self.verdict})"
+            f"autoencoder {self.autoencoder:.4g} ({self.conclusion})"
         )
 
     @property
-    def verdict(self) -> str:
+    def conclusion(self) -> str:
         """Comparison with the PCA, in words."""
         if self.autoencoder > self.mean:
             return "worse than the column means: train longer, or the columns are unrelated"

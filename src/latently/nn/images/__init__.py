@@ -4,7 +4,7 @@ These modules import from the core files of ``latently.nn`` only. Architectures 
 height and width of an image belong here.
 """
 
-from latently.nn.images._convolutional import ConvNetwork
-from latently.nn.images._unet import UNetModule
+from latently.nn.images._convolutional import ConvNetwork, Resize
+from latently.nn.images._unet import Residual, UNet, UNetModule
 
-__all__ = ["ConvNetwork", "UNetModule"]
+__all__ = ["ConvNetwork", "Residual", "Resize", "UNet", "UNetModule"]

@@ -125,7 +125,7 @@ class ConvNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         decoder = nn.Sequential(nn.Linear(n_components, math.prod(bottom)), nn.Unflatten(1, bottom))
         backwards = [*reversed(stages), stages[0] if stages else n_channels]
         for (size, following), target in zip(pairwise(backwards), sizes[-2::-1], strict=True):
-            decoder.append(_Resize(target))
+            decoder.append(Resize(target))
             decoder.extend(self._convolution(size, following, stride=1))
             decoder.extend(self._blocks(following))
         decoder.append(self._plain(backwards[-1], n_outputs // (height * width), stride=1))
@@ -202,7 +202,7 @@ class ConvNetwork(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         return layers
 
 
-class _Resize(nn.Module):
+class Resize(nn.Module):
     """Nearest-neighbour resizing to a fixed size."""
 
     def __init__(self, size: tuple[int, int]) -> None:
@@ -210,4 +210,5 @@ class _Resize(nn.Module):
         self.size = size
 
     def forward(self, image: Tensor) -> Tensor:
+        """Return images of the size."""
         return F.interpolate(image, self.size)

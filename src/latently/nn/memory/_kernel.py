@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from latently.nn._blocks import ROW_BLOCK, by_blocks
+from latently.nn._blocks import ROW_BLOCK, by_blocks, times
 from latently.nn._module import Rows
 
 #: Number of stored rows from which bandwidths and usual scores are computed.
@@ -158,9 +158,9 @@ class Memory(nn.Module):
         own = torch.ones_like(values) if seen is None else seen.to(values)
         theirs = torch.ones_like(self.keys) if self.seen is None else self.seen.to(values)
         squares = values.square()
-        lengths = _times(squares, theirs) + _times(own, self.keys.square())
-        half = _times(values, self.keys) - 0.5 * lengths
-        n_common = _times(own, theirs)
+        lengths = times(squares, theirs) + times(own, self.keys.square())
+        half = times(values, self.keys) - 0.5 * lengths
+        n_common = times(own, theirs)
         scaled = half * (values.shape[1] / n_common.clamp(min=1))
         scaled = scaled.masked_fill_(n_common == 0, -math.inf)
         return scaled + 0.5 * squares.sum(1, keepdim=True)
@@ -214,10 +214,6 @@ class Memory(nn.Module):
         rarity = (0.5 * scaled.values.square().sum(1) - density)[:n_rows]
         squares = (part.values.to(rebuilt) - rebuilt).square_()[:n_rows]
         return rarity, squares if rows.seen is None else squares.masked_fill_(~rows.seen, 0)
-
-
-def _times(rows: Tensor, matrix: Tensor) -> Tensor:
-    return by_blocks(lambda block: block @ matrix, rows)
 
 
 def _product(first: Tensor, second: Tensor) -> Tensor:

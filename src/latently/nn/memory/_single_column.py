@@ -70,7 +70,7 @@ class SingleColumnModule(StoredRows):
         ordered = torch.full_like(self.ladder, math.inf)
         ordered[: len(seen)] = seen.sort().values
         self.ladder.copy_(ordered)
-        n_tail = self._n_tail
+        n_tail = self.n_tail
         if len(seen):
             self.ends.copy_(ordered[[n_tail - 1, len(seen) - n_tail]])
         nothing = torch.full((2,), -1)
@@ -99,7 +99,7 @@ class SingleColumnModule(StoredRows):
         return Rows(self.view(rows.values), rows.seen)
 
     @property
-    def _n_tail(self) -> int:
+    def n_tail(self) -> int:
         """Number of stored values in each tail."""
         return max(1, math.ceil(_TAIL * int(self.ladder.isfinite().sum())))
 
@@ -115,7 +115,7 @@ class SingleColumnModule(StoredRows):
             out = side * values
             n_beyond = n_seen - torch.searchsorted(ladder, out - EQUAL)
             n_beyond -= ((places >= 0) & (side * stored >= out[:, None] - EQUAL)).sum(1)
-            share = (self._n_tail + 1) / (n_beyond.clamp(0, self._n_tail) + 1)
+            share = (self.n_tail + 1) / (n_beyond.clamp(0, self.n_tail) + 1)
             distance = out - side * end
             tail = start + share.log() + distance
             rarity = torch.where(distance > EQUAL, tail.to(rarity), rarity)

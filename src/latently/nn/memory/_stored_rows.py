@@ -19,11 +19,11 @@ from latently.nn.memory._kernel import CALIBRATION_ROWS, SHARPNESS, Memory, weig
 from latently.nn.memory._views import Arcsinh, Ranks, Smooth, View
 
 #: Width of the bins, in standard deviations, in which values of equal rows must fall.
-_EQUAL = 1e-3
+EQUAL_WITHIN = 1e-3
 #: Fractions of columns that are exchanged between rows to weight the statistics.
 _SWAPPED = (0.1, 0.3, 0.5)
 #: Added to deviations before they are multiplied by their weights, and subtracted from the maximum.
-_OFFSET = 2.0
+OFFSET = 2.0
 
 
 class Membership(Latent):
@@ -142,7 +142,7 @@ class StoredRows(AutoencoderModule):
     def fingerprint(self, cells: Cells) -> Tensor:
         """Return a hash of each row, equal for rows that differ by rounding only, (batch,)."""
         rows = self.flat(cells)
-        values = (rows.values / _EQUAL).round()
+        values = (rows.values / EQUAL_WITHIN).round()
         return row_seeds(values if rows.seen is None else values.masked_fill(~rows.seen, math.inf))
 
     def left_out(self, cells: Cells) -> Tensor:
@@ -353,7 +353,7 @@ class MemoryModule(StoredRows):
 
         It is in standard deviations of the weighted statistic, and zero for a typical row.
         """
-        return self._weighed(self._deviations(cells)).amax(0) - _OFFSET
+        return self._weighed(self._deviations(cells)).amax(0) - OFFSET
 
     @property
     def n_views(self) -> int:
@@ -361,7 +361,7 @@ class MemoryModule(StoredRows):
 
     def surprise_by_view(self, cells: Cells) -> Tensor:
         deviations = self._deviations(cells)
-        surprise = self._weighed(deviations).amax(0) - _OFFSET
+        surprise = self._weighed(deviations).amax(0) - OFFSET
         return torch.cat([surprise[None], deviations]).T
 
     def cell_surprise(self, cells: Cells) -> Tensor:
@@ -386,7 +386,7 @@ class MemoryModule(StoredRows):
         return torch.where(cells.observed.any(1), deviations, 0.0)
 
     def _weighed(self, deviations: Tensor) -> Tensor:
-        return self.worth * (_OFFSET + deviations)
+        return self.worth * (OFFSET + deviations)
 
 
 def _observed(cells: Cells, n_columns: int) -> Tensor:

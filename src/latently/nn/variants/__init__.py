@@ -5,14 +5,17 @@ These modules import from the core files of ``latently.nn`` only. A subclass of
 """
 
 from latently.nn.variants._ensemble import EnsembleModule
-from latently.nn.variants._quantized import VectorQuantization
+from latently.nn.variants._quantized import QuantizedLatent, VectorQuantization
 from latently.nn.variants._sparse import (
     KL,
     L1,
     LATENTS,
+    LEAST_THRESHOLD,
+    Atoms,
     BatchTopK,
     DictionaryNetwork,
     JumpReLU,
+    Scaled,
     SparseLatent,
     SparseModule,
     TopK,
@@ -23,10 +26,14 @@ __all__ = [
     "KL",
     "L1",
     "LATENTS",
+    "LEAST_THRESHOLD",
+    "Atoms",
     "BatchTopK",
     "DictionaryNetwork",
     "EnsembleModule",
     "JumpReLU",
+    "QuantizedLatent",
+    "Scaled",
     "SparseLatent",
     "SparseModule",
     "TopK",

@@ -32,7 +32,7 @@ _FIRST_STRENGTH = 0.05
 #: Weight of the newest batch in the running mean of the threshold.
 _NEWEST = 0.01
 #: Initial and smallest threshold of JumpReLU, and the bandwidth of its surrogate gradient.
-_FIRST_THRESHOLD, _LEAST_THRESHOLD, _BANDWIDTH = 0.1, 1e-4, 0.1
+_FIRST_THRESHOLD, LEAST_THRESHOLD, _BANDWIDTH = 0.1, 1e-4, 0.1
 #: Codes with at most this fraction of active components are decoded from the active ones alone.
 _FEW = 0.1
 
@@ -177,17 +177,17 @@ class JumpReLU(SparseLatent):
         self.threshold = nn.Parameter(torch.full((n_components,), _FIRST_THRESHOLD))
 
     def select(self, hidden: Tensor) -> Tensor:
-        threshold = self.threshold.clamp(min=_LEAST_THRESHOLD)
+        threshold = self.threshold.clamp(min=LEAST_THRESHOLD)
         value: Tensor = _Jump.apply(hidden, threshold)  # type: ignore[no-untyped-call]
         return value
 
     def calibrate(self, hidden: Tensor) -> None:
-        least = self.threshold.clamp(min=_LEAST_THRESHOLD)
+        least = self.threshold.clamp(min=LEAST_THRESHOLD)
         self.threshold.copy_(least + _activation_threshold(hidden - least, self.n_active))
         super().calibrate(hidden)
 
     def sparsity_penalty(self, hidden: Tensor, value: Tensor) -> Tensor:
-        threshold = self.threshold.clamp(min=_LEAST_THRESHOLD)
+        threshold = self.threshold.clamp(min=LEAST_THRESHOLD)
         on: Tensor = _Step.apply(hidden, threshold)  # type: ignore[no-untyped-call]
         off = ((batch_mean(on.sum(1)) + 1e-3) / self.n_target).log()
         return super().sparsity_penalty(hidden, value) + off.square()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from latently.nn._blocks import times
+
 #: Added to the variances. Larger values trust the correlations of few rows less.
 _RIDGE = 0.1
 #: Wider rows have no linear residuals: the precision matrix would be too large.
@@ -65,5 +67,5 @@ class LinearResiduals(nn.Module):
         """Return what each element adds to the statistic of its row, (batch, width)."""
         if not len(self.weight):
             return torch.zeros_like(rows)
-        elements = (rows @ self.prediction).square().log1p() * self.weight
+        elements = times(rows, self.prediction).square().log1p() * self.weight
         return elements if seen is None else elements.masked_fill(~seen, 0.0)

@@ -53,6 +53,7 @@ class RobustMemoryModule(StoredRows):
 
     #: After ``partial_fit``, all statistics are standardised by the new rows.
     scales: ClassVar[tuple[str, ...]] = ()
+    splits_products: ClassVar[bool] = True
 
     level: Tensor
     spread: Tensor

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from latently.nn._blocks import times
 from latently.nn._module import Rows
 from latently.nn.memory._kernel import Memory, chunks
 
@@ -141,7 +142,7 @@ class SmallMemories(nn.Module):
     def _distances(self, rows: Tensor, own: Tensor, left_out: Tensor) -> Tensor:
         """Return the distance of each row to the nearest of each memory, (batch, n_memories)."""
         members = self.members.flatten()
-        half = (rows @ own.T).sub_(0.5 * own.square().sum(1))
+        half = times(rows, own.T).sub_(0.5 * own.square().sum(1))
         places = left_out.view(len(rows), -1)
         held, nth = (places >= 0).nonzero(as_tuple=True)
         for start in range(0, len(held), len(rows)):

@@ -12,7 +12,7 @@ from latently.estimators import BaseAutoencoder
 from latently.schema import TableSpec
 
 
-class Verdict(NamedTuple):
+class RowScores(NamedTuple):
     """Scores of rows, with p-values of detectors and flags if there is a threshold.
 
     Attributes
@@ -51,7 +51,7 @@ def autoencoder_of(model: Any) -> BaseAutoencoder:
     return found
 
 
-def unusual(model: Any, X: Any) -> NDArray[np.float64]:
+def anomaly_scores(model: Any, X: Any) -> NDArray[np.float64]:
     """Return the anomaly scores of rows: higher = more unusual."""
     if hasattr(model, "anomaly_score"):
         scores: NDArray[np.float64] = model.anomaly_score(X)
@@ -60,7 +60,7 @@ def unusual(model: Any, X: Any) -> NDArray[np.float64]:
     return -np.asarray(scorer.score_samples(X))
 
 
-def judge(model: Any, X: Any, cut: float | None) -> Verdict:
+def score_rows(model: Any, X: Any, cut: float | None) -> RowScores:
     """Score rows, and flag those above a cut.
 
     Parameters
@@ -74,13 +74,13 @@ def judge(model: Any, X: Any, cut: float | None) -> Verdict:
 
     Returns
     -------
-    Verdict
+    RowScores
         Of each row.
     """
-    scores = unusual(model, X)
+    scores = anomaly_scores(model, X)
     calibration = getattr(model, "calibration_", None)
     p_values = None if calibration is None else calibration.p_values(scores)
-    return Verdict(scores, p_values, None if cut is None else scores > cut, cut)
+    return RowScores(scores, p_values, None if cut is None else scores > cut, cut)
 
 
 def contributions(model: Any, X: Any) -> dict[str, Any]:

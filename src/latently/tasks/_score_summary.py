@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 _MOST, _N_WORST = 1 << 20, 5
 
 
-class Digest:
+class ScoreSummary:
     """Number, mean and maximum of many scores, and a sample of their distribution.
 
     The sample holds all scores up to a million. Beyond, it is a random million with a fixed seed,
@@ -37,13 +37,13 @@ class Digest:
             self._places = np.sort(drawn)
 
     @classmethod
-    def of(cls, scores: NDArray[np.float64]) -> Digest:
+    def of(cls, scores: NDArray[np.float64]) -> ScoreSummary:
         """Return the summary of an array of scores."""
-        digest = cls(0)
-        digest.see(scores)
-        return digest
+        summary = cls(0)
+        summary.add(scores)
+        return summary
 
-    def see(self, scores: NDArray[np.float64]) -> None:
+    def add(self, scores: NDArray[np.float64]) -> None:
         """Add the next scores."""
         start = self.n_rows
         self.n_rows += len(scores)
