@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from latently.cli._guard import say
+from latently.cli._guard import echo
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -57,7 +57,7 @@ def view_of(watch: Watch, plain: bool) -> Iterator[None]:
 
 def _say_batch(batch: BatchReport) -> None:
     for alert in batch.alerts:
-        say(words_of(alert))
+        echo(words_of(alert))
 
 
 def words_of(alert: dict[str, Any]) -> str:

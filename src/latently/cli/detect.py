@@ -158,7 +158,7 @@ def _verdicts(path: str, label: str | None, ids: list[str] | None, rows: Rows) -
         raise DataError(f"{path}: there is no verdict. Add some with `latently label`.")
     known = found.labels(rows.ids[ids[0]].to_pylist())
     n_known = sum(value is not None for value in known)
-    say(f"{n_known:,} rows have a verdict, of {len(verdicts):,} ids in {path}.")
+    echo(f"{n_known:,} rows have a verdict, of {len(verdicts):,} ids in {path}.")
     return known if n_known else None
 
 

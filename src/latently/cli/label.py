@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from latently.cli import _options as options
-from latently.cli._guard import say
+from latently.cli._guard import echo
 from latently.cli._output import write_json, write_text
 
 
@@ -52,7 +52,7 @@ def label(
     verdicts = Verdicts.beside(model)
     verdicts.add(confirmed, denied)
     if confirmed or denied:
-        say(f"added {len(confirmed) + len(denied):,} verdicts to {verdicts.path}")
+        echo(f"added {len(confirmed) + len(denied):,} verdicts to {verdicts.path}")
     precision = verdicts.precision()
     if json:
         found = {**precision._asdict(), "precision": precision.value}

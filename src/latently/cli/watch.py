@@ -9,7 +9,7 @@ import typer
 
 from latently.cli import _alarms as alarms
 from latently.cli import _options as options
-from latently.cli._guard import interrupt_code, say
+from latently.cli._guard import echo, interrupt_code
 from latently.cli.score import ANOMALIES, DRIFT
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def watch(
     decimal: options.Decimal = None,
     dates: options.Dates = None,
     format: Annotated[
-        FormatName | None, typer.Option(help="Of SOURCE, if its name does not say.")
+        FormatName | None, typer.Option(help="Of SOURCE, if its name does not echo.")
     ] = None,
     plain: Annotated[
         bool, typer.Option("--plain", help="Write lines instead of a live view on a terminal.")
@@ -196,11 +196,11 @@ def watch(
         id=id,
         options=TextOptions(missing or (), dates=dates, decimal=decimal),  # type: ignore[arg-type]
         window=window,
-        notify=say,
+        notify=echo,
     )
     with view_of(found, plain):
         report = _run(found, once, poll)
-    say(_summary(report))
+    echo(_summary(report))
     if once and report.drifted:
         raise typer.Exit(DRIFT)
     if once and report.n_alerts:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from latently.io import TextOptions
 from latently.io._messages import refuse
 from latently.io.text._csv import is_header
 from latently.monitoring._chunks import Chunk, Position
+from latently.monitoring._polled import PolledSource
 from latently.monitoring._text import TextReader, complete_rows
 
 #: Bytes whose digests tell a file that grew from one that was replaced.
@@ -27,7 +27,7 @@ _SAMPLE = 2**16
 FORMATS = {".csv": "csv", ".tsv": "tsv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
 
 
-class FileSource:
+class FileSource(PolledSource):
     """Follow a CSV or NDJSON file that grows.
 
     A last line without a line end waits until it is complete. The position holds digests of the
@@ -56,47 +56,11 @@ class FileSource:
                 f"format must be csv, tsv or ndjson, got {self.format or self.path.suffix!r}. "
                 "Give --format."
             )
-        self._notify: Callable[[str], None] = lambda _: None
-        self._reader: TextReader | None = None
 
     @property
     def identity(self) -> str:
         """The absolute path."""
         return f"file:{self.path.resolve()}"
-
-    @property
-    def ended(self) -> bool:
-        """False, because the file may grow."""
-        return False
-
-    @property
-    def is_pending(self) -> bool:
-        """False, because a single run reads the rows that are there."""
-        return False
-
-    def wait(self, seconds: float) -> None:
-        """Wait before the next look."""
-        time.sleep(seconds)
-
-    def close(self) -> None:
-        """Do nothing: no file stays open."""
-
-    def open(
-        self, options: TextOptions, columns: Sequence[str], notify: Callable[[str], None]
-    ) -> None:
-        """Prepare reading of some columns.
-
-        Parameters
-        ----------
-        options : TextOptions
-            Options of reading.
-        columns : sequence of str
-            Columns that each row must have.
-        notify : callable
-            Receives messages.
-        """
-        self._notify = notify
-        self._reader = make_reader(str(self.path), self.format, options, columns)
 
     def read(self, position: Position | None, limit: int) -> Chunk | None:
         """Return the next rows after a position.
@@ -128,9 +92,9 @@ class FileSource:
             raise refuse(self.path, f"it cannot be read ({reason})", "Check it") from error
 
     def _read_at(self, place: _Place, limit: int) -> Chunk | None:
-        assert self._reader is not None
+        reader = make_reader(str(self.path), self.format, self._options, self._columns)
         with place.path.open("rb") as file:
-            start = _start_of_rows(file, self._reader, place.is_rotated)
+            start = _start_of_rows(file, reader, place.is_rotated)
             if start is None:
                 return None
             reader, offset, line = start

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from latently.exceptions import DataError
-from latently.io import TextOptions
 from latently.io._messages import refuse
 from latently.io._read import read_with
 from latently.monitoring._chunks import Chunk, Position, TableChunk
+from latently.monitoring._polled import PolledSource
 
 _SUFFIXES = (".parquet", ".pq")
 #: First and last bytes of a complete Parquet file.
 _MAGIC = b"PAR1"
 
 
-class FolderSource:
+class FolderSource(PolledSource):
     """Follow a folder of Parquet files: new files in the order of their times and names.
 
     A file counts as complete when it ends in the mark of Parquet. Others wait, as do files whose
@@ -35,38 +34,12 @@ class FolderSource:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._options = TextOptions()
-        self._columns: Sequence[str] = ()
-        self._notify: Callable[[str], None] = lambda _: None
         self._loaded: tuple[str, pa.Table] | None = None
 
     @property
     def identity(self) -> str:
         """The absolute path."""
         return f"folder:{self.path.resolve()}"
-
-    @property
-    def ended(self) -> bool:
-        """False, because new files may come."""
-        return False
-
-    @property
-    def is_pending(self) -> bool:
-        """False, because a single run reads the rows that are there."""
-        return False
-
-    def wait(self, seconds: float) -> None:
-        """Wait before the next look."""
-        time.sleep(seconds)
-
-    def close(self) -> None:
-        """Do nothing: no file stays open."""
-
-    def open(
-        self, options: TextOptions, columns: Sequence[str], notify: Callable[[str], None]
-    ) -> None:
-        """Prepare reading of some columns. Parameters are as in ``FileSource.open``."""
-        self._options, self._columns, self._notify = options, columns, notify
 
     def read(self, position: Position | None, limit: int) -> Chunk | None:
         """Return the next rows of the current file, or the first rows of a new one.

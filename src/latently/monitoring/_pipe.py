@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
-from latently.io import TextOptions
 from latently.io.text._csv import is_header
 from latently.monitoring._chunks import Chunk, Position
 from latently.monitoring._file import make_reader
+from latently.monitoring._polled import PolledSource
 from latently.monitoring._text import TextReader, complete_rows
 
 #: Bytes read at once.
 _PIECE = 2**20
 
 
-class PipeSource:
+class PipeSource(PolledSource):
     """Follow rows of a pipe. A pipe cannot be read again, so that its position counts rows only.
 
     Rows that were read and not yet scored when the process is killed are lost. Use a file, a
@@ -52,18 +51,15 @@ class PipeSource:
         return not self.ended
 
     def wait(self, seconds: float) -> None:
-        """Wait for the next rows, at most so long."""
+        """Wait until rows arrive.
+
+        Parameters
+        ----------
+        seconds : float
+            Longest time to wait.
+        """
         if not self._is_closed:
             self._has_arrived(seconds)
-
-    def close(self) -> None:
-        """Do nothing: the pipe belongs to the caller."""
-
-    def open(
-        self, options: TextOptions, columns: Sequence[str], notify: Callable[[str], None]
-    ) -> None:
-        """Prepare reading of some columns. Parameters are as in ``FileSource.open``."""
-        self._reader = make_reader("standard input", self.format, options, columns)
 
     def read(self, position: Position | None, limit: int) -> Chunk | None:
         """Return the next rows.
@@ -83,7 +79,9 @@ class PipeSource:
         self._fill()
         if not self._has_header():
             return None
-        assert self._reader is not None
+        if self._reader is None:
+            name = "standard input"
+            self._reader = make_reader(name, self.format, self._options, self._columns)
         rows = complete_rows(
             self._reader.name, self._pending, 0, self._line, limit,
             quotes=not self._reader.is_json, final=self._is_closed,

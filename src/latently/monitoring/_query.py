@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from latently.exceptions import DataError, MissingExtraError, ParameterError
-from latently.io import TextOptions
 from latently.monitoring._backoff import Backoff
 from latently.monitoring._chunks import Chunk, Position, records_chunk
+from latently.monitoring._polled import PolledSource
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 _LAST = re.compile(r"(?<!:):last\b")
 
 
-class QuerySource:
+class QuerySource(PolledSource):
     """Follow a query of a database, whose rows are ordered by a unique key.
 
     Parameters
@@ -61,9 +60,6 @@ class QuerySource:
         self.query, self.key, self.start, self.max_tries = query, key, start, max_tries
         self._engine = _engine(url)
         self.name = self._engine.url.render_as_string(hide_password=True)
-        self._options = TextOptions()
-        self._columns: Sequence[str] = ()
-        self._notify: Callable[[str], None] = lambda _: None
         self.backoff = Backoff()
         self._has_answered = False
 
@@ -73,28 +69,13 @@ class QuerySource:
         return f"query:{self.name} {' '.join(self.query.split())}"
 
     @property
-    def ended(self) -> bool:
-        """False, because new rows may come."""
-        return False
-
-    @property
     def is_pending(self) -> bool:
         """True while the database does not answer."""
         return self.backoff.n_failures > 0
 
-    def wait(self, seconds: float) -> None:
-        """Wait before the next look."""
-        time.sleep(seconds)
-
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
-
-    def open(
-        self, options: TextOptions, columns: Sequence[str], notify: Callable[[str], None]
-    ) -> None:
-        """Prepare reading of some columns. Parameters are as in ``FileSource.open``."""
-        self._options, self._columns, self._notify = options, columns, notify
 
     def read(self, position: Position | None, limit: int) -> Chunk | None:
         """Return the next rows by key.

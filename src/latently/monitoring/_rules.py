@@ -60,7 +60,18 @@ class AlertRules:
             )
 
     def is_quiet(self, now: datetime) -> bool:
-        """Return True within the quiet hours."""
+        """Return True within the quiet hours.
+
+        Parameters
+        ----------
+        now : datetime
+            Local time.
+
+        Returns
+        -------
+        bool
+            False without quiet hours.
+        """
         if self.quiet is None:
             return False
         start, end = self.quiet

@@ -39,7 +39,7 @@ _VARIABLE = re.compile(r"'[^']*'|\d+")
 class WatchReport(NamedTuple):
     """Result of a run of a watch.
 
-    Attributes
+    Parameters
     ----------
     n_rows : int
         Rows scored in this run.
@@ -60,7 +60,7 @@ class WatchReport(NamedTuple):
 class BatchReport(NamedTuple):
     """Result of one batch.
 
-    Attributes
+    Parameters
     ----------
     p_values : ndarray of shape (n_rows,)
         Share of recent normal rows at least as unusual as each row.

@@ -20,7 +20,7 @@ from latently.io._messages import refuse
 class Precision(NamedTuple):
     """Precision of the alerts with a verdict.
 
-    Attributes
+    Parameters
     ----------
     n_yes : int
         Alerts confirmed as anomalies.

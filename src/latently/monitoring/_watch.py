@@ -89,7 +89,7 @@ class Watch:
     >>> import pyarrow as pa
     >>> from latently import AnomalyDetector
     >>> from latently.monitoring import FileSource
-    >>> normal = pa.table({"x": [float(i % 50) for i in range(200)]})
+    >>> normal = pa.table({"x": [i / 7 for i in range(200)]})
     >>> detector = AnomalyDetector(random_state=0).fit(normal)
     >>> folder = pathlib.Path(tempfile.mkdtemp())
     >>> _ = (folder / "new.csv").write_text("x\\n7.0\\n8000.0\\n")
