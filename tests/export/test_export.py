@@ -103,6 +103,35 @@ def test_gaps_and_extreme_numbers_score_as_in_the_model(of_numbers, numbers, tmp
     assert found["flag"][1]
 
 
+@pytest.mark.parametrize("gaps", [False, True])
+def test_robust_detector_scores_as_its_model(gaps, tmp_path):
+    table, rows = mixed_table(200, 0), new_table()
+    if not gaps:
+        table, rows = table.dropna(), mixed_table(100, 3)
+    detector = AnomalyDetector(robust=True, random_state=0).fit(table)
+    export_onnx(detector, tmp_path / "a.onnx")
+
+    found = run(tmp_path / "a.onnx", inputs(detector, rows))
+
+    wanted = detector.anomaly_score(rows)
+    assert relative(found["score"], wanted) < 1e-4
+    assert np.array_equal(found["flag"], wanted > detector.threshold_.cut)
+
+
+@pytest.mark.parametrize("share_missing", [0.0, 0.1])
+def test_detector_of_a_single_column_scores_as_its_model(share_missing, tmp_path):
+    rng = np.random.default_rng(0)
+    column = rng.lognormal(size=(400, 1)).round(2)
+    column[rng.random(400) < share_missing] = np.nan
+    detector = AnomalyDetector(random_state=0).fit(column[:300])
+    rows = np.vstack([column, [[1e6], [-50.0], [np.nan]]])
+    export_onnx(detector, tmp_path / "a.onnx")
+
+    found = run(tmp_path / "a.onnx", {"X": rows})["score"]
+
+    assert relative(found, detector.anomaly_score(rows)) < 1e-4
+
+
 def test_infinite_numbers_are_flagged(of_numbers, numbers, tmp_path):
     export_onnx(of_numbers, tmp_path / "a.onnx")
 

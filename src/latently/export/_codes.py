@@ -93,14 +93,16 @@ def rebuild(module: AutoencoderModule, encoded: Encoded) -> Rebuilt:
     else:
         code = code_of(module, encoded)
         parameters = decoded(module, code)
+    target = target.cast(parameters.dtype)
     errors = cell_errors(likelihood, parameters, target, encoded.observed)
     return Rebuilt(code, mean_of(likelihood, parameters), errors)
 
 
 def row_errors(rebuilt: Rebuilt, encoded: Encoded, module: AutoencoderModule) -> Value:
     """Return the mean error over the observed cells of each row, shape (n_rows,)."""
-    mean = row_mean(rebuilt.errors, encoded.observed, module.likelihood.layout)
-    return mean.reshape(-1)
+    if encoded.observed is None:
+        return rebuilt.errors.mean()
+    return row_mean(rebuilt.errors, encoded.observed, module.likelihood.layout).reshape(-1)
 
 
 def code_of(module: AutoencoderModule, encoded: Encoded) -> Value:

@@ -14,7 +14,7 @@ from latently.export._graph import Value
 from latently.export._likelihood import check_likelihood
 from latently.export._stored import spread
 from latently.export._surprise import check_memory, row_mean, surprise
-from latently.export._unet import rebuild_images
+from latently.export._unet import check_unet, rebuild_images
 from latently.nn import AutoencoderModule, StoredRows, UNetModule
 from latently.preprocessing import ImagePreprocessor, Preprocessor
 from latently.tasks import (
@@ -133,6 +133,8 @@ def parts_of(model: Any, outputs: Any = None) -> Parts:
     fitted = fitted_of(autoencoder).model
     module = fitted.module_
     check_module(module)
+    if isinstance(module, UNetModule):
+        check_unet(module)
     check_likelihood(module.likelihood)
     if detector is not None:
         _check_score(detector.score_)

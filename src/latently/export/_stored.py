@@ -17,7 +17,7 @@ from latently.nn.memory import EQUAL, EQUAL_WITHIN, Arcsinh, Ranks, Smooth, View
 
 #: Log weight of stored rows that a row is not compared with. It is finite, as the difference of two
 #: infinite ones is not a number.
-_NEVER = -1e300
+NEVER = -1e300
 #: As in ``nn``: the fourth power of a weight is then no denormal number.
 _LEAST_LOGIT = -21.5
 _LEAST_RELATIVE = 2 * math.exp(_LEAST_LOGIT)
@@ -254,7 +254,7 @@ def logits(memory: Memory, values: Value, seen: Value | None, left_out: Value | 
         found = _gappy_logits(memory, keys, values, seen)
     if left_out is None:
         return found
-    return values.graph.where(left_out, np.full((1, 1), _NEVER), found)
+    return values.graph.where(left_out, np.full((1, 1), NEVER), found)
 
 
 def _gappy_logits(memory: Memory, keys: np.ndarray, values: Value, seen: Value | None) -> Value:
@@ -271,7 +271,7 @@ def _gappy_logits(memory: Memory, keys: np.ndarray, values: Value, seen: Value |
     half = graph.concat([values, own, squares]) @ parts
     common = own @ theirs
     found = half / common.maximum(1.0) * width
-    return graph.where(common < 0.5, np.full((1, 1), _NEVER), found) + length
+    return graph.where(common < 0.5, np.full((1, 1), NEVER), found) + length
 
 
 def relative_weights(found: Value) -> tuple[Value, Value]:
@@ -280,7 +280,7 @@ def relative_weights(found: Value) -> tuple[Value, Value]:
     # Differences are computed in double precision: logits of far rows are large numbers.
     shifted = (found - top).cast(np.float32).maximum(_LEAST_LOGIT)
     weights = found.graph.apply("ThresholdedRelu", shifted.exp(), alpha=_LEAST_RELATIVE)
-    is_compared = top > _NEVER / 2
+    is_compared = top > NEVER / 2
     return top.graph.where(is_compared, top, np.zeros((1, 1))), weights
 
 

@@ -8,6 +8,8 @@ from latently._layout import Layout
 from latently.exceptions import ParameterError
 from latently.export._columns import Encoded
 from latently.export._graph import Value
+from latently.export._robust import robust_surprise
+from latently.export._single import single_surprise
 from latently.export._stored import (
     ElementRows,
     array_of,
@@ -20,16 +22,17 @@ from latently.export._stored import (
     scaled,
     viewed,
 )
-from latently.nn import MemoryModule, StoredRows
+from latently.nn import MemoryModule, SingleColumnModule, StoredRows
 from latently.nn.memory import OFFSET, SHARPNESS
+from latently.nn.memory.robust import RobustMemoryModule
 
 
 def check_memory(module: StoredRows) -> None:
     """Raise ParameterError if the surprise of a memory has no operators."""
-    if not isinstance(module, MemoryModule):
+    if not isinstance(module, MemoryModule | RobustMemoryModule | SingleColumnModule):
         raise ParameterError(
-            "model must be a detector of several columns to be exported, got a "
-            f"{type(module).__name__}. Give autoencoder=Autoencoder() to the detector."
+            "model must be a detector of a table to be exported if robust=True, got one of images. "
+            "Use robust=False."
         )
 
 
@@ -43,6 +46,10 @@ def surprise(module: StoredRows, encoded: Encoded) -> Value:
     encoded : Encoded
         Encoded rows.
     """
+    if isinstance(module, RobustMemoryModule):
+        return robust_surprise(module, encoded)
+    if isinstance(module, SingleColumnModule):
+        return single_surprise(module, encoded)
     assert isinstance(module, MemoryModule)
     return _of_views(module, encoded)
 
@@ -98,7 +105,7 @@ def row_mean(squares: Value, observed: Value | None, layout: Layout) -> Value:
     total = squares.sum(keep=True)
     if observed is None:
         return total / layout.n_columns
-    return total / observed.cast(np.float64).sum(keep=True).maximum(1.0)
+    return total / observed.cast(total.dtype).sum(keep=True).maximum(1.0)
 
 
 def typical_if_empty(deviations: Value, observed: Value | None) -> Value:
