@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -399,6 +400,26 @@ class RunningCalibration:
         self._ring[places], self._has_joined[places] = late, True
         self._next = (self._next + len(late)) % self._capacity
         self._calibration = Calibration(np.sort(self._ring))
+
+    def state(self) -> dict[str, Any]:
+        """Return the ring as JSON values, from which ``restore`` continues."""
+        return {
+            "ring": self._ring.tolist(),
+            "has_joined": self._has_joined.astype(int).tolist(),
+            "next": self._next,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state of a ring of the same capacity."""
+        ring = np.asarray(state["ring"], dtype=np.float64)
+        has_joined = np.asarray(state["has_joined"], dtype=bool)
+        place = int(state["next"])
+        if ring.shape != has_joined.shape or not 0 < len(ring) <= self._capacity:
+            raise ValueError(f"{len(ring):,} scores for a window of {self._capacity:,}")
+        if not np.isfinite(ring).all() or not 0 <= place < self._capacity:
+            raise ValueError("scores that are not finite")
+        self._ring, self._has_joined, self._next = ring, has_joined, place
+        self._calibration = Calibration(np.sort(ring))
 
     @property
     def joined(self) -> np.ndarray:

@@ -158,6 +158,40 @@ class ScoreStream:
         """
         return drift_of_scores(self._detector, self._running.joined)
 
+    def state(self) -> dict[str, Any]:
+        """Return the running state as JSON values, from which ``restore`` continues.
+
+        Returns
+        -------
+        dict
+            The window of scores, the threshold and the counts.
+        """
+        counts = {"cut": self.cut, "n_rows": self.n_rows, "n_anomalies": self.n_anomalies}
+        return {**counts, "since_cut": self._since_cut, "running": self._running.state()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state of a stream of the same detector and window.
+
+        Parameters
+        ----------
+        state : mapping
+            As ``state`` returned it.
+
+        Raises
+        ------
+        DataError
+            If the state is damaged or belongs to another window.
+        """
+        try:
+            self._running.restore(state["running"])
+            self.cut, self._since_cut = float(state["cut"]), int(state["since_cut"])
+            self.n_rows, self.n_anomalies = int(state["n_rows"]), int(state["n_anomalies"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"The state of a stream must be as state() returned it, got an unusable entry "
+                f"({error}). Start a new stream."
+            ) from None
+
     def _learn(self, scores: np.ndarray) -> None:
         self._running.update(scores)
         self._since_cut += len(scores)
