@@ -22,7 +22,8 @@ def main(model: str, folder: str, n_kills: int, seed: int) -> None:
     watch = Watch(
         detector=detector, source=FileSource(root / "new.csv"), state=root / "state.json",
         alerts=root / "alerts.ndjson", scores=root / "scores.ndjson", id="id",
-        bad_rows=root / "bad.ndjson", batch_size=_BATCH,
+        bad_rows=root / "bad.ndjson", batch_size=_BATCH, print_alerts=True,
+        send=lambda line: _append(root / "sent.ndjson", line.decode()),
     )  # fmt: skip
     killed = number = 0
     text = "id,code,amount\n"

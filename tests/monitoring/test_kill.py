@@ -41,3 +41,6 @@ def test_kills_at_random_calls_neither_lose_nor_repeat_a_row(
     flagged = [s["id"] for s in read_lines(tmp_path / "scores.ndjson") if s["alert"] == "sent"]
     assert [alert["id"] for alert in alerts] == flagged
     assert len({alert["key"] for alert in alerts}) == len(alerts)
+    # A receiver of alerts gets each at least once, and knows repeated ones by their keys.
+    sent = {a["key"]: a["id"] for a in read_lines(tmp_path / "sent.ndjson") if "id" in a}
+    assert list(sent.items()) == [(alert["key"], alert["id"]) for alert in alerts]
