@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from latently import FalseAlarmRate
 from latently.exceptions import DataError, ParameterError
 from latently.monitoring import AlertRules, Webhook, parse_duration, parse_hours
 
@@ -163,6 +165,18 @@ def test_the_running_calibration_continues_after_a_restart(watch: Make, tmp_path
     whole = tmp_path / "whole.ndjson"
     watch(batch_size=10, state=tmp_path / "other.json", scores=whole, alerts=None).run(once=True)
     assert split == read_lines(whole)
+
+
+def test_another_model_keeps_the_position_and_starts_a_new_calibration(
+    watch: Make, tmp_path: Path, detector: Any
+):
+    said: list[str] = []
+    (tmp_path / "new.csv").write_text(HEADER + "".join(rows(6)))
+    watch().run(once=True)
+    (tmp_path / "new.csv").write_text(HEADER + "".join(rows(8)))
+    other = copy.copy(detector).set_threshold(FalseAlarmRate(0.02))
+    assert watch(detector=other, notify=said.append).run(once=True).n_rows == 2
+    assert "The running calibration starts anew" in said[0]
 
 
 def test_a_drift_is_reported_once(watch: Make, tmp_path: Path):

@@ -16,7 +16,7 @@ from latently import load
 from latently.cli import app
 from latently.monitoring import BatchReport, Verdicts
 
-from .conftest import HEADER, ids, line, read_lines, rows
+from .conftest import HEADER, ids, line, rows
 
 
 def run(*words: object, stdin: bytes | None = None) -> Result:
@@ -47,6 +47,22 @@ def test_a_nightly_watch_ends_with_code_11_after_a_drift(model, tmp_path):
     given = ("--alerts", tmp_path / "a", "--state", tmp_path / "s", "--once", "--budget", 1)
     result = run("watch", model, path, *given)
     assert result.exit_code == 11 and "drifted" in result.stderr
+
+
+def test_a_nightly_watch_of_a_missing_file_fails(model, tmp_path):
+    result = run("watch", model, tmp_path / "no.csv", "--state", tmp_path / "s", "--once")
+    assert result.exit_code == 3 and "does not exist" in result.stderr
+
+
+def test_a_model_of_arrays_or_without_calibration_is_refused(new, tmp_path):
+    import numpy as np
+
+    from latently import NeighborAutoencoder
+
+    plain = tmp_path / "plain.safetensors"
+    NeighborAutoencoder().fit(np.random.default_rng(0).normal(size=(30, 2))).save(plain)
+    result = run("watch", plain, new, "--state", tmp_path / "s", "--once")
+    assert result.exit_code == 2 and "detector must be fitted on a table" in result.stderr
 
 
 def test_alerts_go_to_stdout_by_default(model, new, tmp_path):
@@ -150,7 +166,3 @@ def test_the_view_shows_the_rate_the_p_values_and_the_last_alerts():
     text = console.export_text()
     console.file.close()
     assert "rows 3" in text and "12:00:00 r7 p=0.005 amount 9,000" in text
-
-
-def test_read_lines_of_a_missing_file_are_none(tmp_path):
-    assert read_lines(tmp_path / "none") == []

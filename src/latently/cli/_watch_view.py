@@ -40,7 +40,8 @@ def view_of(watch: Watch, plain: bool) -> Iterator[None]:
     """
     is_shared = watch.print_alerts and sys.stdout.isatty()
     if plain or not sys.stderr.isatty():
-        watch.on_batch = _say_batch
+        if not watch.print_alerts:
+            watch.on_batch = _echo_batch
         yield
         return
     from rich.console import Console
@@ -55,7 +56,7 @@ def view_of(watch: Watch, plain: bool) -> Iterator[None]:
         yield
 
 
-def _say_batch(batch: BatchReport) -> None:
+def _echo_batch(batch: BatchReport) -> None:
     for alert in batch.alerts:
         echo(words_of(alert))
 

@@ -255,7 +255,7 @@ def _source(
     once: bool,
 ) -> Any:
     """Return the source that the options name."""
-    from latently.exceptions import ParameterError
+    from latently.exceptions import DataError, ParameterError
     from latently.io._bytes import is_folder
     from latently.monitoring import FileSource, FolderSource, PipeSource, QuerySource
 
@@ -278,9 +278,13 @@ def _source(
         if name == "parquet":
             raise ParameterError("--format must be csv, tsv or ndjson for stdin, got parquet.")
         return PipeSource(sys.stdin.buffer, name or "csv")
-    if name == "parquet" or (name is None and is_folder(source)):
-        return FolderSource(source)
-    return FileSource(source, name)
+    is_parquet = name == "parquet" or (name is None and is_folder(source))
+    found = FolderSource(source) if is_parquet else FileSource(source, name)
+    if not found.path.exists():
+        if once:
+            raise DataError(f"{source}: it does not exist. Check the name, or leave --once out.")
+        echo(f"{source} does not exist yet. It is waited for.")
+    return found
 
 
 def _is_whole(text: str) -> bool:
