@@ -202,10 +202,11 @@ def test_detector_with_a_network_scores_as_its_model(autoencoder, scoring, tmp_p
 def test_denoiser_returns_its_rows(numbers, tmp_path):
     model = DenoisingAutoencoder(2, **QUICK).fit(numbers)
     denoiser = AutoencoderDenoiser(autoencoder=model).fit(numbers)
-    export_onnx(denoiser, tmp_path / "a.onnx", outputs=["reconstruction"])
+    check = export_onnx(denoiser, tmp_path / "a.onnx", outputs=["reconstruction"])
 
     found = run(tmp_path / "a.onnx", {"X": numbers})
 
+    assert check.n_rows == 0
     assert list(found) == ["reconstruction"]
     assert np.allclose(found["reconstruction"], denoiser.transform(numbers), atol=1e-5)
 
@@ -278,6 +279,15 @@ def test_what_cannot_be_exported_is_refused_in_one_sentence(make, words, numbers
     with pytest.raises(ParameterError, match=words):
         export_onnx(model, tmp_path / "a.onnx")
     assert not (tmp_path / "a.onnx").exists()
+
+
+def test_a_score_learnt_from_labels_is_refused(numbers, tmp_path):
+    labels = np.arange(200) < 20
+    rows = numbers[:200] + 9 * labels[:, None]
+    detector = AnomalyDetector(random_state=0).fit(rows, labels)
+
+    with pytest.raises(ParameterError, match="learnt from labels"):
+        export_onnx(detector, tmp_path / "a.onnx")
 
 
 def test_unknown_outputs_are_refused(of_numbers, tmp_path):
