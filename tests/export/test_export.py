@@ -164,6 +164,7 @@ def test_threshold_is_an_optional_input(detector, file):
         SparseAutoencoder(6, sparsity="kl", **QUICK),
         EnsembleAutoencoder(Autoencoder(2, max_epochs=2), n_estimators=2, random_state=0),
         NeighborAutoencoder(n_components=50, random_state=0),
+        MapAutoencoder(2, **QUICK),
     ],
     ids=lambda model: type(model).__name__,
 )
@@ -267,7 +268,6 @@ def test_file_is_scored_without_torch_and_latently(file, detector, tmp_path):
     ("make", "words"),
     [
         (lambda X: AutoencoderImputer(effort="fast", random_state=0).fit(X), "AutoencoderImputer"),
-        (lambda X: MapAutoencoder(2, max_epochs=1).fit(X), "a map"),
         (lambda X: Autoencoder(2, refinement_steps=3, **QUICK).fit(X), "refinement_steps"),
         (lambda X: "model", "a str"),
     ],
