@@ -79,7 +79,7 @@ _MODULE_OF = {
     "plot_reconstructions": "latently.report",
     "plot_search": "latently.report",
 }
-_MODULES = ("datasets", "exceptions", "io")
+_MODULES = ("datasets", "exceptions", "io", "monitoring")
 
 __all__ = [
     "Autoencoder",
@@ -148,10 +148,11 @@ __all__ = [
     "datasets",
     "exceptions",
     "io",
+    "monitoring",
 ]
 
 if TYPE_CHECKING:
-    from latently import datasets, exceptions, io
+    from latently import datasets, exceptions, io, monitoring
     from latently.estimators import (
         Autoencoder,
         ConvolutionalAutoencoder,

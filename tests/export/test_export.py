@@ -103,6 +103,35 @@ def test_gaps_and_extreme_numbers_score_as_in_the_model(of_numbers, numbers, tmp
     assert found["flag"][1]
 
 
+@pytest.mark.parametrize("gaps", [False, True])
+def test_robust_detector_scores_as_its_model(gaps, tmp_path):
+    table, rows = mixed_table(200, 0), new_table()
+    if not gaps:
+        table, rows = table.dropna(), mixed_table(100, 3)
+    detector = AnomalyDetector(robust=True, random_state=0).fit(table)
+    export_onnx(detector, tmp_path / "a.onnx")
+
+    found = run(tmp_path / "a.onnx", inputs(detector, rows))
+
+    wanted = detector.anomaly_score(rows)
+    assert relative(found["score"], wanted) < 1e-4
+    assert np.array_equal(found["flag"], wanted > detector.threshold_.cut)
+
+
+@pytest.mark.parametrize("share_missing", [0.0, 0.1])
+def test_detector_of_a_single_column_scores_as_its_model(share_missing, tmp_path):
+    rng = np.random.default_rng(0)
+    column = rng.lognormal(size=(400, 1)).round(2)
+    column[rng.random(400) < share_missing] = np.nan
+    detector = AnomalyDetector(random_state=0).fit(column[:300])
+    rows = np.vstack([column, [[1e6], [-50.0], [np.nan]]])
+    export_onnx(detector, tmp_path / "a.onnx")
+
+    found = run(tmp_path / "a.onnx", {"X": rows})["score"]
+
+    assert relative(found, detector.anomaly_score(rows)) < 1e-4
+
+
 def test_infinite_numbers_are_flagged(of_numbers, numbers, tmp_path):
     export_onnx(of_numbers, tmp_path / "a.onnx")
 
@@ -135,6 +164,7 @@ def test_threshold_is_an_optional_input(detector, file):
         SparseAutoencoder(6, sparsity="kl", **QUICK),
         EnsembleAutoencoder(Autoencoder(2, max_epochs=2), n_estimators=2, random_state=0),
         NeighborAutoencoder(n_components=50, random_state=0),
+        MapAutoencoder(2, **QUICK),
     ],
     ids=lambda model: type(model).__name__,
 )
@@ -172,10 +202,11 @@ def test_detector_with_a_network_scores_as_its_model(autoencoder, scoring, tmp_p
 def test_denoiser_returns_its_rows(numbers, tmp_path):
     model = DenoisingAutoencoder(2, **QUICK).fit(numbers)
     denoiser = AutoencoderDenoiser(autoencoder=model).fit(numbers)
-    export_onnx(denoiser, tmp_path / "a.onnx", outputs=["reconstruction"])
+    check = export_onnx(denoiser, tmp_path / "a.onnx", outputs=["reconstruction"])
 
     found = run(tmp_path / "a.onnx", {"X": numbers})
 
+    assert check.n_rows == 0
     assert list(found) == ["reconstruction"]
     assert np.allclose(found["reconstruction"], denoiser.transform(numbers), atol=1e-5)
 
@@ -238,7 +269,6 @@ def test_file_is_scored_without_torch_and_latently(file, detector, tmp_path):
     ("make", "words"),
     [
         (lambda X: AutoencoderImputer(effort="fast", random_state=0).fit(X), "AutoencoderImputer"),
-        (lambda X: MapAutoencoder(2, max_epochs=1).fit(X), "a map"),
         (lambda X: Autoencoder(2, refinement_steps=3, **QUICK).fit(X), "refinement_steps"),
         (lambda X: "model", "a str"),
     ],
@@ -249,6 +279,15 @@ def test_what_cannot_be_exported_is_refused_in_one_sentence(make, words, numbers
     with pytest.raises(ParameterError, match=words):
         export_onnx(model, tmp_path / "a.onnx")
     assert not (tmp_path / "a.onnx").exists()
+
+
+def test_a_score_learnt_from_labels_is_refused(numbers, tmp_path):
+    labels = np.arange(200) < 20
+    rows = numbers[:200] + 9 * labels[:, None]
+    detector = AnomalyDetector(random_state=0).fit(rows, labels)
+
+    with pytest.raises(ParameterError, match="learnt from labels"):
+        export_onnx(detector, tmp_path / "a.onnx")
 
 
 def test_unknown_outputs_are_refused(of_numbers, tmp_path):

@@ -131,21 +131,25 @@ def _convolution(layer: Any, values: Value) -> Value:
             f"padding must be a number with zeros to be exported, got {layer.padding!r} with "
             f"{layer.padding_mode!r}. Use padding=1."
         )
-    bias = None if layer.bias is None else weights(layer.bias, values)
-    return values.graph.apply(
-        "Conv", values, weights(layer.weight, values), bias,
+    given = values.cast(np.float32)  # onnxruntime has no convolution in double precision
+    bias = None if layer.bias is None else weights(layer.bias, given)
+    maps = values.graph.apply(
+        "Conv", given, weights(layer.weight, given), bias,
         kernel_shape=list(layer.kernel_size), strides=list(layer.stride),
         pads=[*layer.padding, *layer.padding], dilations=list(layer.dilation), group=layer.groups,
     )  # fmt: skip
+    return maps.cast(values.dtype)
 
 
 def _transposed_convolution(layer: Any, values: Value) -> Value:
-    bias = None if layer.bias is None else weights(layer.bias, values)
-    return values.graph.apply(
-        "ConvTranspose", values, weights(layer.weight, values), bias,
+    given = values.cast(np.float32)
+    bias = None if layer.bias is None else weights(layer.bias, given)
+    maps = values.graph.apply(
+        "ConvTranspose", given, weights(layer.weight, given), bias,
         kernel_shape=list(layer.kernel_size), strides=list(layer.stride),
         pads=[*layer.padding, *layer.padding],
     )  # fmt: skip
+    return maps.cast(values.dtype)
 
 
 def _pool(layer: Any, values: Value) -> Value:
@@ -156,10 +160,11 @@ def _pool(layer: Any, values: Value) -> Value:
 
 
 def _resize(layer: Any, values: Value) -> Value:
-    return values.graph.apply(
-        "Resize", values, None, None, np.array([*layer.size]), mode="nearest", axes=[2, 3],
-        coordinate_transformation_mode="asymmetric", nearest_mode="floor",
+    maps = values.graph.apply(
+        "Resize", values.cast(np.float32), None, None, np.array([*layer.size]), mode="nearest",
+        axes=[2, 3], coordinate_transformation_mode="asymmetric", nearest_mode="floor",
     )  # fmt: skip
+    return maps.cast(values.dtype)
 
 
 def _residual(layer: Any, values: Value) -> Value:

@@ -103,26 +103,49 @@ def cell_errors(
     observed : Value of bool, shape (n_rows, n_columns), or None
         True where a cell is observed.
     """
-    graph = parameters.graph
-    elements = graph.concat(
+    elements = parameters.graph.concat(
         [_errors(likelihood, run, parameters, target) for run in _runs(likelihood)]
     )
     cells = by_column(elements, likelihood.layout).maximum(0.0)
     return cells if observed is None else cells * observed.cast(cells.dtype)
 
 
+def pixel_errors(kind: str, parameters: Value, target: Value, observed: Value | None) -> Value:
+    """Return half the deviance of each pixel, of images of any size.
+
+    Parameters
+    ----------
+    kind : {"gaussian", "bernoulli"}
+        Likelihood of the pixels.
+    parameters, target : Value of shape (n_rows, n_pixels)
+        Parameters of the likelihood, and encoded pixels.
+    observed : Value of bool, shape (n_rows, n_pixels), or None
+        True where a pixel is observed.
+    """
+    errors = _bernoulli if kind == "bernoulli" else _gaussian
+    cells = errors(parameters, target).maximum(0.0)
+    return cells if observed is None else cells * observed.cast(cells.dtype)
+
+
+def _gaussian(parameters: Value, target: Value) -> Value:
+    return (target - parameters).square() * 0.5
+
+
+def _bernoulli(logits: Value, target: Value) -> Value:
+    unlike = -target + 1.0
+    return unlike * logits - _log_sigmoid(logits) + _entropy(target) + _entropy(unlike)
+
+
 def _errors(likelihood: Likelihood, run: _Run, parameters: Value, target: Value) -> Value:
     """Return what each element adds to the error of its cell."""
     own, wanted = run.of(parameters), run.of(target)
     if run.block.likelihood == "gaussian":
-        residual = wanted - own
         if likelihood.log_scale is not None:
             scale = likelihood.log_scale.detach().double().exp().numpy()[run.elements]
-            residual = residual / scale
-        return residual.square() * 0.5
+            own, wanted = own / scale, wanted / scale
+        return _gaussian(own, wanted)
     if run.block.likelihood == "bernoulli":
-        unlike = -wanted + 1.0
-        return unlike * own - _log_sigmoid(own) + _entropy(wanted) + _entropy(unlike)
+        return _bernoulli(own, wanted)
     shares = run.shaped(parameters)
     logs = shares - _log_sum(shares)
     return -(run.shaped(target) * logs).reshape(-1, run.block.n_columns * run.block.width)

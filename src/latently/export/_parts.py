@@ -14,8 +14,8 @@ from latently.export._graph import Value
 from latently.export._likelihood import check_likelihood
 from latently.export._stored import spread
 from latently.export._surprise import check_memory, row_mean, surprise
-from latently.export._unet import rebuild_images
-from latently.nn import AutoencoderModule, StoredRows, UNetModule
+from latently.export._unet import check_unet, rebuild_images
+from latently.nn import AutoencoderModule, MapModule, StoredRows, UNetModule
 from latently.preprocessing import ImagePreprocessor, Preprocessor
 from latently.tasks import (
     AutoencoderDenoiser,
@@ -67,6 +67,8 @@ class Parts(NamedTuple):
         """Number of rows that the graph computes at once."""
         if isinstance(self.module, StoredRows):
             return max(_DISTANCES // int(self.autoencoder.n_components_), 16)
+        if isinstance(self.module, MapModule):
+            return max(_DISTANCES // len(self.module.keys), 16)
         return max(_ELEMENTS // self.module.likelihood.layout.width, 16)
 
     @property
@@ -133,6 +135,8 @@ def parts_of(model: Any, outputs: Any = None) -> Parts:
     fitted = fitted_of(autoencoder).model
     module = fitted.module_
     check_module(module)
+    if isinstance(module, UNetModule):
+        check_unet(module)
     check_likelihood(module.likelihood)
     if detector is not None:
         _check_score(detector.score_)

@@ -8,6 +8,8 @@ from latently._layout import Layout
 from latently.exceptions import ParameterError
 from latently.export._columns import Encoded
 from latently.export._graph import Value
+from latently.export._robust import robust_surprise
+from latently.export._single import single_surprise
 from latently.export._stored import (
     ElementRows,
     array_of,
@@ -20,16 +22,17 @@ from latently.export._stored import (
     scaled,
     viewed,
 )
-from latently.nn import MemoryModule, StoredRows
+from latently.nn import MemoryModule, SingleColumnModule, StoredRows
 from latently.nn.memory import OFFSET, SHARPNESS
+from latently.nn.memory.robust import RobustMemoryModule
 
 
 def check_memory(module: StoredRows) -> None:
     """Raise ParameterError if the surprise of a memory has no operators."""
-    if not isinstance(module, MemoryModule):
+    if not isinstance(module, MemoryModule | RobustMemoryModule | SingleColumnModule):
         raise ParameterError(
-            "model must be a detector of several columns to be exported, got a "
-            f"{type(module).__name__}. Give autoencoder=Autoencoder() to the detector."
+            "model must be a detector of a table to be exported if robust=True, got one of images. "
+            "Use robust=False."
         )
 
 
@@ -43,6 +46,10 @@ def surprise(module: StoredRows, encoded: Encoded) -> Value:
     encoded : Encoded
         Encoded rows.
     """
+    if isinstance(module, RobustMemoryModule):
+        return robust_surprise(module, encoded)
+    if isinstance(module, SingleColumnModule):
+        return single_surprise(module, encoded)
     assert isinstance(module, MemoryModule)
     return _of_views(module, encoded)
 
@@ -64,9 +71,7 @@ def _of_views(module: MemoryModule, encoded: Encoded) -> Value:
         return typical_if_empty(_standardised(module, statistics), encoded.observed)
 
     def plain() -> Value:
-        return _standardised(
-            module, _statistics(module, ElementRows(rows.values, None), None, None)
-        )
+        return _standardised(module, _statistics(module, rows._replace(seen=None), None, None))
 
     deviations = graph.choose(is_special, general, plain)
     worth = array_of(module.worth)[:, 0]
@@ -85,7 +90,7 @@ def _statistics(
     layout = module.likelihood.layout
     rarities, logs = [], []
     for place, (view, memory) in enumerate(zip(module.views, module.memories, strict=True)):
-        here = ElementRows(viewed(view, layout, rows.values), rows.seen)
+        here = rows._replace(values=viewed(view, layout, rows.values))
         rarity, squares = rarity_and_residuals(memory, here, out)
         rarities.append(rarity)
         residual = row_mean(squares, observed, layout)
@@ -98,7 +103,7 @@ def row_mean(squares: Value, observed: Value | None, layout: Layout) -> Value:
     total = squares.sum(keep=True)
     if observed is None:
         return total / layout.n_columns
-    return total / observed.cast(np.float64).sum(keep=True).maximum(1.0)
+    return total / observed.cast(total.dtype).sum(keep=True).maximum(1.0)
 
 
 def typical_if_empty(deviations: Value, observed: Value | None) -> Value:
@@ -113,7 +118,8 @@ def membership(module: StoredRows, encoded: Encoded) -> Value:
     """Return the code of each row: its weights over the stored rows, (n_rows, n_stored)."""
     rows = elements(encoded, module.likelihood.layout)
     values = scaled(module.memory, rows)
-    found = logits(module.memory, values, rows.seen, is_left_out(module, rows))
+    out = is_left_out(module, rows)
+    found = logits(module.memory, rows._replace(values=values), out)
     weights = relative_weights(found * SHARPNESS)[1]
     return (weights / weights.sum(keep=True)).cast(np.float64)
 

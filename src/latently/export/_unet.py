@@ -6,7 +6,7 @@ from latently.exceptions import ParameterError
 from latently.export._codes import Rebuilt
 from latently.export._columns import Encoded
 from latently.export._layers import bottom, unet
-from latently.export._likelihood import cell_errors
+from latently.export._likelihood import pixel_errors
 from latently.nn import UNetModule
 
 
@@ -38,5 +38,5 @@ def rebuild_images(module: UNetModule, encoded: Encoded) -> Rebuilt:
         level = noisy.mean((2, 3), keep=True)
         parameters = mean = noisy + unet(module.encoder, noisy - level)
     flat, target = (graph.apply("Flatten", image, axis=1) for image in (parameters, noisy))
-    errors = cell_errors(module.likelihood, flat, target, encoded.observed)
+    errors = pixel_errors(module.kind, flat, target, encoded.observed)
     return Rebuilt(code, mean, errors)

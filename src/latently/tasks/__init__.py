@@ -31,6 +31,7 @@ from latently.tasks._row_scores import (
     codes,
     contributions,
     score_rows,
+    spec_of,
 )
 from latently.tasks._rubin import Pooled, pool_estimates
 from latently.tasks._score_summary import ScoreSummary
@@ -104,5 +105,6 @@ __all__ = [
     "codes",
     "contributions",
     "score_rows",
+    "spec_of",
     "anomaly_scores",
 ]

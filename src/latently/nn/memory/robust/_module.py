@@ -19,7 +19,7 @@ from latently.nn.memory.robust._neighbors import NeighborDistance, SmallMemories
 #: Number of stored rows by default. More hardly change the scores and cost time in proportion.
 STORED_ROWS = 1_250
 #: Smallest and largest standardised statistic.
-_RANGE = (-3.0, 1_000.0)
+RANGE = (-3.0, 1_000.0)
 #: Distance of the quartiles of a normal distribution, in standard deviations.
 _QUARTILES_APART = 1.349
 _LEAST_SPREAD = 1e-9
@@ -177,7 +177,7 @@ class RobustMemoryModule(StoredRows):
         return codes
 
     def _standardised(self, statistics: Tensor) -> Tensor:
-        deviations = ((statistics - self.level) / self.spread).clamp(*_RANGE)
+        deviations = ((statistics - self.level) / self.spread).clamp(*RANGE)
         # Rows that are compared with no stored row are typical.
         return torch.where(statistics.isfinite(), deviations, 0.0)
 
