@@ -63,6 +63,7 @@ _MODULE_OF = {
     "inspect": "latently.inspection",
     "compare": "latently.inspection",
     "describe_latents": "latently.inspection",
+    "explore": "latently.explorer",
     "export_onnx": "latently.export",
     "check_onnx": "latently.export",
     "make_report": "latently.report",
@@ -168,6 +169,7 @@ if TYPE_CHECKING:
         fit_sizes,
     )
     from latently.export import check_onnx, export_onnx
+    from latently.explorer import explore
     from latently.inspection import compare, describe_latents, inspect
     from latently.io import TableDataset
     from latently.nn import (
