@@ -55,7 +55,7 @@ export function alarmPanel(app: App, choose: (row: number) => void): HTMLElement
     fill(figures, el("dl", { class: "figures" },
       pair("Threshold", numberWords(app.cut), ""),
       pair("Alerts", alerts.toLocaleString("en-US"), `${percent(alerts / app.n)} of rows`),
-      pair("Expected false alarms", numberWords(rate * app.n, rate * app.n >= 10 ? 0 : 1), `if no row is an anomaly, ${percent(rate)}`)));
+      pair("Expected false alarms", numberWords(rate * app.n, rate * app.n >= 10 ? 0 : 1), `${percent(rate)} of normal rows`)));
     fill(list, ...Array.from(order.slice(-Math.min(alerts, MOST_LISTED)).reverse()).slice(0, alerts).map((row) => item(app, row, choose)));
   };
   const reset = el("button", { type: "button", click: () => app.setCut(app.header.alarm!.cut) }, "Threshold of the model");

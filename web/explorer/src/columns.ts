@@ -1,6 +1,6 @@
 /** Columns of the rows: values, words and order. */
 
-import type { ColumnHeader, Header, Numbers, Payload } from "./payload";
+import type { ColumnHeader, Numbers, Payload } from "./payload";
 
 export interface Column extends Omit<ColumnHeader, "data"> {
   data: Numbers;
@@ -155,5 +155,3 @@ export function toCsv(columns: Column[], rows: ArrayLike<number>): string {
 export function indexOfColumn(columns: Column[], place: number): number {
   return columns.findIndex((column) => column.role === "column") + place;
 }
-
-export type { Header };

@@ -1,6 +1,6 @@
 /** The colour of each row by a column, and the entries of the legend. */
 
-import { cellWords, isMissing, valueWords, type Column } from "./columns";
+import { isMissing, valueWords, type Column } from "./columns";
 import { amountColor, css, GAP, labelColor, type Rgb, type Theme } from "./palette";
 
 const MOST_LABELS = 11;
@@ -16,6 +16,8 @@ export interface Hues {
   /** Legend entry of each row, for columns of labels. */
   entryOf: Uint8Array | null;
   entries: Entry[];
+  /** Rows from the lowest to the topmost: rare labels and high amounts lie above. */
+  order: Uint32Array;
   scale: { low: number; high: number; log: boolean } | null;
 }
 
@@ -66,7 +68,20 @@ function labelHues(names: string[], place: (row: number) => number, n: number, t
     entryOf[i] = entryOfLabel[Math.min(place(i), names.length)];
     bytes.set(colors[entryOf[i]], 4 * i);
   }
-  return { colors: bytes, entryOf, entries, scale: null };
+  const ranks = entries.map((_, i) => i).sort((a, b) => entries[b].count - entries[a].count);
+  const rank = new Uint32Array(entries.length);
+  ranks.forEach((entry, place) => (rank[entry] = place));
+  return { colors: bytes, entryOf, entries, order: byRank(n, (row) => rank[entryOf[row]], entries.length), scale: null };
+}
+
+/** Return the rows in ascending order of a small whole number, by counting. */
+function byRank(n: number, rank: (row: number) => number, nRanks: number): Uint32Array {
+  const starts = new Uint32Array(nRanks + 1);
+  for (let i = 0; i < n; i++) starts[rank(i) + 1]++;
+  for (let r = 0; r < nRanks; r++) starts[r + 1] += starts[r];
+  const order = new Uint32Array(n);
+  for (let i = 0; i < n; i++) order[starts[rank(i)]++] = i;
+  return order;
 }
 
 /** Amounts whose mean is far above their median have a logarithmic scale. */
@@ -85,7 +100,6 @@ function amountHues(column: Column, theme: Theme): Hues {
     const color = isMissing(column, i) ? GAP : amountColor((turn(column.data[i]) - from) / span, theme);
     bytes.set(color, 4 * i);
   }
-  return { colors: bytes, entryOf: null, entries: [], scale: { low, high, log } };
+  const level = (row: number): number => Math.max(0, Math.min(15, Math.floor((16 * (turn(column.data[row]) - from)) / span) || 0));
+  return { colors: bytes, entryOf: null, entries: [], order: byRank(column.data.length, level, 16), scale: { low, high, log } };
 }
-
-export { cellWords };

@@ -32,8 +32,10 @@ function toolbar(app: App, map: MapView): HTMLElement {
     zoom("+", "Zoom in", () => map.zoom(1.5)), zoom("−", "Zoom out", () => map.zoom(1 / 1.5)), zoom("Fit", "Show all rows (0)", () => map.fit()));
 }
 
-function searchBox(app: App, table: () => Table): HTMLInputElement {
-  const box = el("input", { type: "search", id: "search", placeholder: "Search, or amount > 100", "aria-label": "Search rows by value or identifier", spellcheck: "false" });
+function searchBox(app: App): HTMLInputElement {
+  const number = app.columns.find((c) => c.kind === "number" && c.role !== "row");
+  const placeholder = number && number.name.length < 20 ? `Search, or ${number.name} > 1` : "Search";
+  const box = el("input", { type: "search", id: "search", placeholder, "aria-label": "Search rows by value or identifier", spellcheck: "false" });
   let waiting = 0;
   box.addEventListener("input", () => {
     clearTimeout(waiting);
@@ -45,7 +47,6 @@ function searchBox(app: App, table: () => Table): HTMLInputElement {
     app.search(box.value);
     const first = app.tableRows()[0];
     if (first !== undefined) app.setRow(first);
-    void table;
   });
   return box;
 }
@@ -149,7 +150,7 @@ async function start(): Promise<void> {
   const choose = (row: number): void => { app.setRow(row); map.show(row); };
   const table: Table = new Table(app, choose, []);
   table.root.id = "panel-table";
-  const search = searchBox(app, () => table);
+  const search = searchBox(app);
   const help = helpDialog();
   const panels: [string, string, HTMLElement][] = [["row", "Row", rowPanel(app)], ["decode", "Decode", decodePanel(app, () => map)], ["group", "Group", groupPanel(app)]];
   if (app.header.alarm) panels.push(["alarms", "Alarms", alarmPanel(app, choose)]);

@@ -214,7 +214,7 @@ export class MapView {
 
   // ------------------------------------------------------------ drawing
   private recolor(): void {
-    this.renderer.setColors(this.app.hues.colors, this.app.marks);
+    this.renderer.setColors(this.app.hues.colors, this.app.marks, this.app.hues.order);
     this.redraw();
   }
 
@@ -269,11 +269,9 @@ export class MapView {
     context.save();
     context.fillStyle = this.styles.getPropertyValue("--quiet");
     context.font = "12px system-ui, sans-serif";
-    context.textAlign = "center";
-    context.fillText(x, width / 2, height - 10, width - 40);
-    context.translate(16, height / 2);
-    context.rotate(-Math.PI / 2);
-    context.fillText(y, 0, 0, height - 40);
+    context.fillText(`↑ ${y}`, 12, height - 10, width / 2 - 16);
+    context.textAlign = "right";
+    context.fillText(`${x} →`, width - 12, height - 10, width / 2 - 16);
     context.restore();
   }
 

@@ -1,14 +1,14 @@
 /** The panels beside the map: the row, the decoded place and the group. */
 
 import type { App, Place } from "./app";
-import { cellWords, indexOfColumn, isMissing, numberWords, toCsv, valueWords, type Column } from "./columns";
+import { cellWords, indexOfColumn, numberWords, toCsv, valueWords, type Column } from "./columns";
 import { toCells, type Decoded } from "./decoder";
 import { download, el, fill, picture } from "./dom";
 import type { MapView } from "./map";
 import { differences, percent } from "./stats";
 
 const PATH_STEPS = 7;
-const NEAREST = 3;
+const NEAREST = 2;
 const MOST_DIFFERENCES = 8;
 
 export function thumbnail(app: App, row: number): HTMLCanvasElement | null {
@@ -232,5 +232,3 @@ function groupImages(app: App, rows: Uint32Array): Node[] {
   const step = Math.max(1, Math.floor(rows.length / 24));
   return [el("h3", {}, "Some of them"), strip(app, [...rows].filter((_, i) => i % step === 0).slice(0, 24))];
 }
-
-export { isMissing };

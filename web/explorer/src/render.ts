@@ -10,7 +10,8 @@ export const CHOSEN = 3;
 
 export interface Renderer {
   kind: "webgl" | "canvas";
-  setColors(colors: Uint8Array, marks: Uint8Array): void;
+  /** `order` holds the rows from the lowest to the topmost. */
+  setColors(colors: Uint8Array, marks: Uint8Array, order: Uint32Array): void;
   draw(camera: Camera, size: number, alpha: number): void;
   resize(width: number, height: number, ratio: number): void;
 }
@@ -79,13 +80,15 @@ export function webgl(canvas: HTMLCanvasElement, xs: ArrayLike<number>, ys: Arra
   const colorBuffer = buffer(gl, made, "color", new Uint8Array(4 * n), 4, gl.UNSIGNED_BYTE, true);
   const at = (name: string): WebGLUniformLocation | null => gl.getUniformLocation(made, name);
   const [center, scale, size, alpha, chosen] = ["center", "scale", "size", "alpha", "chosen"].map(at);
+  gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer());
   gl.enable(gl.BLEND);
   gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
   let dots = 1;
   let hasChosen = false;
   return {
     kind: "webgl",
-    setColors(colors, marks) {
+    setColors(colors, marks, order) {
+      gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, order as unknown as BufferSource, gl.DYNAMIC_DRAW);
       const bytes = colors.slice();
       hasChosen = marks.includes(CHOSEN);
       for (let i = 0; i < n; i++) bytes[4 * i + 3] = marks[i];
@@ -101,7 +104,7 @@ export function webgl(canvas: HTMLCanvasElement, xs: ArrayLike<number>, ys: Arra
       gl.uniform1f(alpha!, opacity);
       for (const pass of hasChosen ? [0, 1] : [0]) {
         gl.uniform1i(chosen!, pass);
-        gl.drawArrays(gl.POINTS, 0, n);
+        gl.drawElements(gl.POINTS, n, gl.UNSIGNED_INT, 0);
       }
     },
     resize(width, height, ratio) {
@@ -127,18 +130,19 @@ function buffer(gl: WebGL2RenderingContext, made: WebGLProgram, name: string, da
 export function plain(canvas: HTMLCanvasElement, xs: ArrayLike<number>, ys: ArrayLike<number>): Renderer {
   const context = canvas.getContext("2d")!;
   let [colors, marks]: [Uint8Array, Uint8Array] = [new Uint8Array(4 * xs.length), new Uint8Array(xs.length)];
+  let order = new Uint32Array();
   let ratio = 1;
   return {
     kind: "canvas",
-    setColors(newColors, newMarks) {
-      [colors, marks] = [newColors, newMarks];
+    setColors(newColors, newMarks, newOrder) {
+      [colors, marks, order] = [newColors, newMarks, newOrder as Uint32Array<ArrayBuffer>];
     },
     draw(c, size, alpha) {
       context.setTransform(ratio, 0, 0, ratio, 0, 0);
       context.clearRect(0, 0, c.width, c.height);
       for (const pass of [DIMMED, SHOWN, CHOSEN]) {
         context.globalAlpha = pass === DIMMED ? 0.12 * alpha : pass === CHOSEN ? 0.9 : alpha;
-        for (let i = 0; i < xs.length; i++) {
+        for (const i of order) {
           if (marks[i] !== pass) continue;
           context.fillStyle = `rgb(${colors[4 * i]},${colors[4 * i + 1]},${colors[4 * i + 2]})`;
           context.fillRect((xs[i] - c.x) * c.sx + c.width / 2 - size / 2, c.height / 2 - (ys[i] - c.y) * c.sy - size / 2, size, size);
@@ -157,8 +161,8 @@ export function plain(canvas: HTMLCanvasElement, xs: ArrayLike<number>, ys: Arra
 export function pointStyle(n: number, camera: Camera, home: Camera): { size: number; alpha: number } {
   const zoom = Math.max(1, Math.sqrt((camera.sx * camera.sy) / (home.sx * home.sy)));
   const area = camera.width * camera.height;
-  const base = Math.sqrt((0.06 * area) / Math.max(n, 1));
-  const size = Math.max(1.5, Math.min(base * Math.sqrt(zoom), 9, 3 * base + 3 + zoom));
+  const base = Math.sqrt((0.12 * area) / Math.max(n, 1));
+  const size = Math.max(2, Math.min(base * Math.sqrt(zoom), 9, 3 * base + 3 + zoom));
   const cover = (n * size * size) / (area * 0.3 * zoom * zoom);
   return { size, alpha: Math.max(0.1, Math.min(0.85, 0.9 / Math.sqrt(Math.max(cover, 0.2)))) };
 }
