@@ -12,6 +12,7 @@ EXAMPLES = {
     "reconstruct": "latently reconstruct model.safetensors transactions.csv -o rebuilt.csv",
     "score": "latently score fraud.safetensors transactions.csv -o scores.csv --plot scores.png",
     "explain": "latently explain fraud.safetensors transactions.csv -o why.csv --plot why.png",
+    "explore": "latently explore fraud.safetensors transactions.csv -o map.html",
     "drift": "latently drift fraud.safetensors transactions.csv",
     "report": "latently report fraud.safetensors transactions.csv -o report.html",
     "impute": "latently impute transactions.csv -o filled.csv --plot fills.png",

@@ -48,6 +48,8 @@ class Explorer:
 
     Parameters
     ----------
+    model : autoencoder or task
+        Fitted.
     payload : Payload
         Contents of the page.
 
@@ -55,10 +57,14 @@ class Explorer:
     ----------
     header : dict
         Contents of the page, without the arrays.
+    rows : array, DataFrame, Table or image stack
+        Rows that are shown.
     """
 
-    def __init__(self, payload: Payload) -> None:
+    def __init__(self, model: Any, payload: Payload) -> None:
+        self.model = model
         self.header = payload.header
+        self.rows = payload.rows
         self._blob = payload.blob
 
     @property
@@ -156,7 +162,7 @@ def explore(
     """
     limits = {"max_rows": [Interval(Integral, 2, None, closed="left")]}
     check_parameters(limits, {"max_rows": max_rows}, "explore")
-    return Explorer(gather(model, X, Beside(y, label, dict(ids or {})), max_rows))
+    return Explorer(model, gather(model, X, Beside(y, label, dict(ids or {})), max_rows))
 
 
 def asset(name: str) -> str:

@@ -79,10 +79,11 @@ class _Plane(NamedTuple):
 
 
 class Payload(NamedTuple):
-    """Contents of a page: a dict ready for JSON, and the arrays as base64."""
+    """Contents of a page: a dict ready for JSON, the arrays as base64, and the rows shown."""
 
     header: dict[str, Any]
     blob: str
+    rows: Any
 
 
 def gather(model: Any, X: Any, beside: Beside, max_rows: int) -> Payload:
@@ -136,7 +137,7 @@ def gather(model: Any, X: Any, beside: Beside, max_rows: int) -> Payload:
         "images": _images(coder, shown, blob),
         "decoder": _decoder(coder, shown, plane, blob),
     }
-    return Payload(header, blob.text())
+    return Payload(header, blob.text(), shown)
 
 
 def _drawn(n_rows: int, max_rows: int) -> NDArray[np.intp]:

@@ -287,7 +287,7 @@ export async function ask<T>(path: string, body: object, token: string): Promise
   const headers = { "Content-Type": "application/json", "X-Token": token };
   try {
     const answer = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) });
-    return answer.ok ? ((await answer.json()) as T) : null;
+    return answer.ok || answer.status === 422 ? ((await answer.json()) as T) : null;
   } catch {
     return null;
   }

@@ -18,7 +18,9 @@ export const toMapY = (c: Camera, py: number): number => (c.height / 2 - py) / c
 
 /** Axes whose ranges differ by less than this factor have the same scale. */
 const ALIKE = 5;
-const MARGIN = 0.86;
+const MARGIN = 0.9;
+/** Pixels above and below the rows that legend, tools and names of the axes take. */
+const CONTROLS = 90;
 
 function quantileRange(values: ArrayLike<number>, share: number): [number, number] {
   const sorted = Float64Array.from(values).filter(Number.isFinite).sort();
@@ -31,7 +33,8 @@ function quantileRange(values: ArrayLike<number>, share: number): [number, numbe
 /** Return the camera that shows nearly all rows. Far outliers are left out unless `all`. */
 export function fitted(xs: ArrayLike<number>, ys: ArrayLike<number>, width: number, height: number, all = false): Camera {
   const [x, y] = [xs, ys].map((values) => extent(values, all));
-  let [sx, sy] = [(MARGIN * width) / (x[1] - x[0]), (MARGIN * height) / (y[1] - y[0])];
+  const free = Math.max(height - CONTROLS, 0.6 * height);
+  let [sx, sy] = [(MARGIN * width) / (x[1] - x[0]), (MARGIN * free) / (y[1] - y[0])];
   const ratio = (x[1] - x[0]) / (y[1] - y[0]);
   if (ratio < ALIKE && ratio > 1 / ALIKE) sx = sy = Math.min(sx, sy);
   return { x: (x[0] + x[1]) / 2, y: (y[0] + y[1]) / 2, sx, sy, width, height };

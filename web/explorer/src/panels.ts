@@ -1,7 +1,7 @@
 /** The panels beside the map: the row, the decoded place and the group. */
 
-import type { App, Place } from "./app";
-import { cellWords, indexOfColumn, numberWords, toCsv, valueWords, type Column } from "./columns";
+import { ask, type App, type Place } from "./app";
+import { cellText, cellWords, indexOfColumn, numberWords, toCsv, valueWords, type Column } from "./columns";
 import { toCells, type Decoded } from "./decoder";
 import { download, el, fill, picture } from "./dom";
 import type { MapView } from "./map";
@@ -20,9 +20,8 @@ export function thumbnail(app: App, row: number): HTMLCanvasElement | null {
 }
 
 /** Return a definition list of name and value. */
-function pairs(lines: [string, string, string?][]): HTMLDListElement {
-  return el("dl", {}, ...lines.map(([name, value, more]) =>
-    el("div", {}, el("dt", {}, name), el("dd", {}, value, ...(more ? [el("small", {}, more)] : [])))));
+function pairs(lines: [string, string | Node][]): HTMLDListElement {
+  return el("dl", {}, ...lines.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
 }
 
 function reasonsOf(app: App, row: number): Node[] {
@@ -35,15 +34,17 @@ function reasonsOf(app: App, row: number): Node[] {
 // ---------------------------------------------------------------- row
 export function rowPanel(app: App): HTMLElement {
   const root = el("section", { class: "panel", id: "panel-row" });
+  const what = whatIf(app);
   const draw = (): void => {
+    what.clear();
     if (app.row === null) {
       fill(root, el("p", { class: "hint" }, "Click a point to see its row. Click an empty place to decode it."));
       return;
     }
     const row = app.row;
-    const lines = app.columns.map((c): [string, string] => [c.name, cellWords(c, row)]);
+    const lines = app.columns.map((c): [string, string | Node] => [c.name, what.input(c, row) ?? cellWords(c, row)]);
     const image = thumbnail(app, row);
-    fill(root, el("h2", {}, app.name(row)), ...(image ? [image] : []), ...actions(row), ...reasonsOf(app, row), pairs(lines));
+    fill(root, el("h2", {}, app.name(row)), ...(image ? [image] : []), ...actions(row), ...reasonsOf(app, row), what.root, pairs(lines));
   };
   const actions = (row: number): Node[] => {
     if (!app.codes || !app.canDecode) return [];
@@ -58,6 +59,39 @@ export function rowPanel(app: App): HTMLElement {
   app.on(["row", "cut"], draw);
   draw();
   return root;
+}
+
+interface Scored {
+  score?: number;
+  reasons?: string[];
+  repaired?: number;
+  error?: string;
+}
+
+/** What if a cell were another one: the score and the reasons of the changed row, from the server. */
+function whatIf(app: App): { root: HTMLElement; input: (column: Column, row: number) => HTMLElement | null; clear: () => void } {
+  const root = el("div", { class: "whatif", role: "status" });
+  let changes: Record<string, string> = {};
+  const { server, images } = app.header;
+  const send = async (row: number): Promise<void> => {
+    const found = await ask<Scored>("score", { row, changes }, server!.token);
+    if (row !== app.row) return;
+    if (!found || found.error) return fill(root, el("p", { class: "hint" }, found?.error ?? "The server does not answer."));
+    const before = app.scores ? numberWords(app.scores.data[row]) : "";
+    const alert = app.header.alarm ? (found.score! > app.cut ? ", an alert" : ", no alert") : "";
+    fill(root, el("h3", {}, "With the changed cells"), el("p", {}, `Score ${before} → ${numberWords(found.score!)}${alert}`),
+      el("ul", { class: "why" }, ...(found.reasons ?? []).map((line) => el("li", {}, line))));
+  };
+  return {
+    root,
+    clear: () => { changes = {}; fill(root); },
+    input: (column, row) => {
+      if (!server || images || column.role !== "column") return null;
+      const box = el("input", { type: "text", class: "cell", value: cellText(column, row), "aria-label": column.name });
+      box.addEventListener("change", () => { changes[column.name] = box.value; void send(row); });
+      return box;
+    },
+  };
 }
 
 // ---------------------------------------------------------------- decode
