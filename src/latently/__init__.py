@@ -131,6 +131,7 @@ __all__ = [
     "inspect",
     "compare",
     "describe_latents",
+    "explore",
     "export_onnx",
     "check_onnx",
     "make_report",
@@ -168,8 +169,8 @@ if TYPE_CHECKING:
         fit_seeds,
         fit_sizes,
     )
-    from latently.export import check_onnx, export_onnx
     from latently.explorer import explore
+    from latently.export import check_onnx, export_onnx
     from latently.inspection import compare, describe_latents, inspect
     from latently.io import TableDataset
     from latently.nn import (

@@ -36,11 +36,15 @@ def explore(
     ] = 20_000,
     port: Annotated[
         int | None,
-        typer.Option(metavar="PORT", min=0, max=65_535, help="Port to serve on. Default: any free."),
+        typer.Option(
+            metavar="PORT", min=0, max=65_535, help="Port to serve on. Default: any free."
+        ),
     ] = None,
     open_browser: Annotated[
         bool | None,
-        typer.Option("--open/--no-open", help="Open the map in a browser. Default: if it is served."),
+        typer.Option(
+            "--open/--no-open", help="Open the map in a browser. Default: if it is served."
+        ),
     ] = None,
     missing: options.Missing = None,
     decimal: options.Decimal = None,

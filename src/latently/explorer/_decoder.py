@@ -100,13 +100,13 @@ def _weighted(module: nn.Module) -> Layer:
         bias = torch.zeros(module.out_features) if module.bias is None else module.bias
         return {"op": "linear", "weight": _array(module.weight), "bias": _array(bias)}
     if isinstance(module, nn.BatchNorm1d) and module.affine and module.running_var is not None:
-        scale = _array(module.weight) / np.sqrt(_array(module.running_var) + module.eps)
+        factor = _array(module.weight) / np.sqrt(_array(module.running_var) + module.eps)
         assert module.running_mean is not None
-        shift = _array(module.bias) - _array(module.running_mean) * scale
-        return {"op": "scale", "weight": scale, "bias": shift}
+        shift = _array(module.bias) - _array(module.running_mean) * factor
+        return {"op": "scale", "weight": factor, "bias": shift}
     if type(module) is nn.LayerNorm and module.elementwise_affine and module.bias is not None:
-        weight, bias = _array(module.weight), _array(module.bias)
-        return {"op": "norm", "weight": weight, "bias": bias, "eps": module.eps}
+        own = {"weight": _array(module.weight), "bias": _array(module.bias)}
+        return {"op": "norm", **own, "eps": module.eps}
     raise _Other
 
 

@@ -35,7 +35,7 @@ def outputs_of(model: Any, X: Any) -> list[dict[str, Any]]:
     for column in preprocessor.layout.columns:
         place = int(preprocessor.order[column.place])
         start, stop = int(column.elements.start), int(column.elements.stop)
-        output = {"column": place, "from": start, "to": stop}
+        output: dict[str, Any] = {"column": place, "from": start, "to": stop}
         if column.place < len(preprocessor.positions):
             output |= _number(preprocessor, column.place, float(spread[start]))
         else:
@@ -99,15 +99,18 @@ def _word(value: Any) -> str:
 
 
 def _time(preprocessor: Any, codec: Any, spread: float, n_times: int) -> dict[str, Any]:
-    """Return how a time is decoded, in seconds since 1970 or midnight."""
+    """Return how a time is decoded: ticks since an origin, in seconds since 1970 or midnight."""
     tick, place = float(codec.seconds_per_tick), len(preprocessor.positions) + n_times
-    bounds = _support(preprocessor.support, place) if codec.zone is None else {}
-    origin = float(codec.origin) * tick
-    limits = {end: bounds[end] * tick + origin for end in ("low", "high") if end in bounds}
+    support = preprocessor.support if codec.zone is None else None
+    # Hours of the week and of the day count in local time.
+    cycles = [] if support is None else [support.week[:, place], support.day[:, place]]
     return {
         "kind": "time",
-        "center": float(codec.center) + origin,
-        "scale": float(codec.scale),
+        "center": float(codec.center) / tick,
+        "scale": float(codec.scale) / tick,
         "spread": spread * float(codec.scale),
-        **limits,
+        "tick": tick,
+        "origin": float(codec.origin) * tick,
+        "cycles": [cycle.tolist() for cycle in cycles if cycle[0] > 0],
+        **_support(support, place),
     }

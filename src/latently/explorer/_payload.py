@@ -218,7 +218,11 @@ def _alarm(model: Any, X: Any, blob: Blob) -> dict[str, Any] | None:
         return None
     p_values = np.asarray(model.p_values(X), dtype=np.float32)
     rule = str(model.threshold_).rstrip(".")
-    return {"cut": float(np.clip(model.threshold_.cut, -1e308, 1e308)), "rule": rule, "p": blob.add(p_values)}
+    return {
+        "cut": float(np.clip(model.threshold_.cut, -1e308, 1e308)),
+        "rule": rule,
+        "p": blob.add(p_values),
+    }
 
 
 def _reasons(
@@ -238,9 +242,7 @@ def _reasons(
     return [{"row": int(r), "why": why} for r, why in zip(worst, reasons, strict=True)]
 
 
-def _patches(
-    model: Any, coder: Any, rows: Any, scores: NDArray[np.float64]
-) -> list[list[str]]:
+def _patches(model: Any, coder: Any, rows: Any, scores: NDArray[np.float64]) -> list[list[str]]:
     if is_outlier_detector(model):
         found = model.explain(rows)
     else:

@@ -107,10 +107,14 @@ class Answers:
             for name, text in changes.items():
                 numbers[0, names.index(name)] = _as_number(name, text)
             return numbers
-        table = arrow_table(fitted_of(self.coder).validate(one))
+        frame = fitted_of(self.coder).validate(one)
+        assert not isinstance(frame, np.ndarray)
+        table = arrow_table(frame)
         for name, text in changes.items():
             place = table.column_names.index(name)
-            table = table.set_column(place, name, _as_cell(name, text, table.schema.field(name).type))
+            table = table.set_column(
+                place, name, _as_cell(name, text, table.schema.field(name).type)
+            )
         return table
 
 
@@ -129,7 +133,9 @@ def _as_cell(name: str, text: Any, kind: pa.DataType) -> pa.Array:
     try:
         return pa.array([str(text)]).cast(kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise DataError(f"Column {name!r} must be of type {kind}, got {str(text)[:60]!r}.") from None
+        raise DataError(
+            f"Column {name!r} must be of type {kind}, got {str(text)[:60]!r}."
+        ) from None
 
 
 def make_app(explorer: Explorer, token: str) -> FastAPI:
@@ -154,14 +160,16 @@ def make_app(explorer: Explorer, token: str) -> FastAPI:
     from fastapi.concurrency import run_in_threadpool
     from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 
-    app = fastapi.FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app: FastAPI = fastapi.FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     answers = Answers(explorer.model, explorer.rows)
     page = explorer.page({"token": token})
 
     def guarded(given: str, host: str) -> str | None:
         if host.rsplit(":", 1)[0] not in (HOST, "localhost"):
             return "Only this machine is served."
-        return None if hmac.compare_digest(given.encode(), token.encode()) else "The token is wrong."
+        return (
+            None if hmac.compare_digest(given.encode(), token.encode()) else "The token is wrong."
+        )
 
     def home(request: Any) -> Any:
         refusal = guarded(request.query_params.get("token", ""), request.headers.get("host", ""))

@@ -1,7 +1,7 @@
 /** The state of the page, and what follows from it. */
 
 import { columnsOf, matcher, rowName, type Column } from "./columns";
-import { runLayers } from "./decoder";
+import { runLayers, toCells, type Decoded } from "./decoder";
 import { Grid } from "./grid";
 import { huesOf, type Hues } from "./hues";
 import type { Theme } from "./palette";
@@ -247,6 +247,11 @@ export class App {
     if (decoder?.layers) return runLayers(decoder.layers, code, this.payload.array);
     if (!server || !decoder) return null;
     return ask<number[]>("decode", { code: [...code] }, server.token).then((found) => found && Float64Array.from(found));
+  }
+
+  /** Return the cells of an encoded row, in the user's units. */
+  cells(encoded: Float64Array): Decoded[] {
+    return toCells(encoded, this.header.decoder?.outputs ?? []);
   }
 
   setPath(path: [Place, Place] | null): void {

@@ -97,13 +97,23 @@ function labelRanks(labels: string[]): Float64Array {
   return rank;
 }
 
-const QUERY = /^\s*(.+?)\s*(<=|>=|!=|=|<|>)\s*(.+?)\s*$/;
+const CONDITION = /^\s*(<=|>=|!=|=|<|>)\s*(.+?)\s*$/;
+
+/** Return the column, the operator and the value of a condition. A name may hold operators itself. */
+function conditionOf(columns: Column[], query: string): [Column, string, string] | null {
+  const text = query.trimStart();
+  const named = columns.filter((c) => text.toLowerCase().startsWith(c.name.toLowerCase()));
+  for (const column of named.sort((a, b) => b.name.length - a.name.length)) {
+    const parts = CONDITION.exec(text.slice(column.name.length));
+    if (parts) return [column, parts[1], parts[2]];
+  }
+  return null;
+}
 
 /** Return the test of a search: `column > 5`, `column = word`, or text that any cell contains. */
 export function matcher(columns: Column[], query: string): (row: number) => boolean {
-  const parts = QUERY.exec(query);
-  const column = parts && columns.find((c) => c.name.toLowerCase() === parts[1].toLowerCase());
-  if (parts && column) return comparison(column, parts[2], parts[3]);
+  const condition = conditionOf(columns, query);
+  if (condition) return comparison(...condition);
   const text = query.trim().toLowerCase();
   const hits = columns.map((c) => (c.kind === "category" ? c.labels!.map((l) => l.toLowerCase().includes(text)) : null));
   const number = text === "" ? NaN : Number(text.replaceAll(",", ""));

@@ -92,6 +92,15 @@ function rint(x: number): number {
   return low % 2 === 0 ? low : low + 1;
 }
 
+/** Move a time outside the hours of a cycle to the nearer end of them. */
+function withinHours(value: number, [length, first, last, offset]: [number, number, number, number]): number {
+  const turn = Math.floor((value + offset - first) / length);
+  let since = value + offset - first - turn * length;
+  const open = last - first;
+  if (since > open) since = since < (open + length) / 2 ? open : length;
+  return turn * length + since + first - offset;
+}
+
 /** Move a number to the nearest value that its column can hold. */
 export function snapped(value: number, output: Output): number {
   let answer = value;
@@ -99,6 +108,7 @@ export function snapped(value: number, output: Output): number {
   for (const [mass] of output.masses ?? []) if (value === mass) answer = mass;
   const [factor, step, anchor] = output.grid ?? [1, 0, 0];
   if (step > 0) answer = (anchor + step * rint((answer * factor - anchor) / step)) / factor;
+  for (const cycle of output.cycles ?? []) answer = withinHours(answer, cycle);
   return Math.min(Math.max(answer, output.low ?? -Infinity), output.high ?? Infinity);
 }
 
@@ -122,6 +132,8 @@ export function toCells(encoded: Float64Array, outputs: Output[]): Decoded[] {
       return { column: output.column, value, sure };
     }
     const value = encoded[output.from] * (output.scale ?? 1) + (output.center ?? 0);
-    return { column: output.column, value: snapped(value, output), sure: output.spread ?? NaN };
+    const near = snapped(value, output);
+    const inUnits = output.kind === "time" ? Math.round(near) * output.tick! + output.origin! : near;
+    return { column: output.column, value: inUnits, sure: output.spread ?? NaN };
   });
 }

@@ -163,6 +163,7 @@ async function start(): Promise<void> {
   dock(table, body);
   keys(app, map, search, help);
   map.fit();
+  Object.assign(window, { explorer: { app, map } }); // for scripts and tests
   root.dataset["ready"] = "yes";
 }
 

@@ -2,7 +2,7 @@
 
 import { ask, type App, type Place } from "./app";
 import { cellText, cellWords, indexOfColumn, numberWords, toCsv, valueWords, type Column } from "./columns";
-import { toCells, type Decoded } from "./decoder";
+import type { Decoded } from "./decoder";
 import { download, el, fill, picture } from "./dom";
 import type { MapView } from "./map";
 import { differences, percent } from "./stats";
@@ -116,7 +116,7 @@ function placeView(app: App, near: number[]): Node[] {
   if (!app.canDecode) return [title, el("p", { class: "hint" }, noDecoder(app)), nearOnly(app, near)];
   if (!app.encoded) return [title, el("p", { class: "hint" }, app.code ? "Decoding …" : "This place has no code.")];
   if (app.header.images) return [title, imageOf(app, app.encoded, "decoded image"), el("h3", {}, "Nearest rows"), strip(app, near)];
-  return [title, beside(app, toCells(app.encoded, app.header.decoder!.outputs), near)];
+  return [title, beside(app, app.cells(app.encoded), near)];
 }
 
 function noDecoder(app: App): string {
@@ -192,7 +192,7 @@ function pathView(app: App, [from, to]: [Place, Place]): Node[] {
 }
 
 function pathTable(app: App, encoded: Float64Array[]): HTMLElement {
-  const cells = encoded.map((row) => toCells(row, app.header.decoder!.outputs));
+  const cells = encoded.map((row) => app.cells(row));
   const lines = cells[0].map((first, place) => {
     const column = app.columns[indexOfColumn(app.columns, first.column)];
     return el("tr", {}, el("th", { scope: "row" }, column.name), ...cells.map((step) => el("td", { class: column.kind }, valueWords(column, step[place].value))));

@@ -37,6 +37,10 @@ export interface Output {
   high?: number;
   grid?: [number, number, number];
   masses?: [number, number, number][];
+  /** Length, first and last tick and offset of weeks and days whose hours are limited. */
+  cycles?: [number, number, number, number][];
+  tick?: number;
+  origin?: number;
   labels?: string[];
   steps?: boolean;
 }

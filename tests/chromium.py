@@ -9,6 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--remote-debugging-pipe",
@@ -31,8 +33,16 @@ def find():
     return chosen or next(filter(None, map(shutil.which, NAMES)), None)
 
 
+def need():
+    """Skip a test without Chromium, or fail if ``LATENTLY_NEEDS_BROWSER`` is set, as in CI."""
+    if find() is None:
+        if os.environ.get("LATENTLY_NEEDS_BROWSER"):
+            pytest.fail("Chromium is not installed.")
+        pytest.skip("needs Chromium (apt-get install chromium)")
+
+
 class Chromium:
-    """A browser with one page."""
+    """A browser with one page. Input is that of a user, so that events are trusted."""
 
     def __init__(self, profile, width=1280, height=900):
         to_browser, from_browser = os.pipe(), os.pipe()
@@ -104,12 +114,18 @@ class Chromium:
             self.requests.append(values["request"]["url"])
 
     # ------------------------------------------------------------ page
-    def open(self, page):
-        """Open a file or an address, and wait until the explorer is ready."""
+    def visit(self, page):
+        """Open a file or an address, and wait until it is loaded."""
+        self.call("Page.navigate", url="about:blank")
         self.errors.clear()
         self.requests.clear()
         url = page.resolve().as_uri() if isinstance(page, Path) else page
         self.call("Page.navigate", url=url)
+        self.wait("document.readyState === 'complete' && location.href !== 'about:blank'")
+
+    def open(self, page):
+        """Open an explorer, and wait until it is ready."""
+        self.visit(page)
         self.wait("document.getElementById('app')?.dataset.ready === 'yes'")
         self.settle()
 
@@ -183,7 +199,9 @@ class Chromium:
         )
 
     def key(self, key, text=None):
-        self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **({"text": text} if text else {}))
+        self.call(
+            "Input.dispatchKeyEvent", type="keyDown", key=key, **({"text": text} if text else {})
+        )
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
         self.settle()
 
