@@ -5,7 +5,7 @@ BIN := .venv/bin
 ONE_THREAD := OMP_NUM_THREADS=1
 
 .PHONY: demo notebook test test-fast test-slow test-kernels test-floors trust trust-slow check format lint
-.PHONY: types floors docstrings docs lock sbom audit wheel clean
+.PHONY: types floors docstrings docs explorer lock sbom audit wheel clean
 
 demo: .venv/runtime
 	$(BIN)/latently demo --output demo-output --overwrite
@@ -70,6 +70,11 @@ floors: .venv/dev
 
 docstrings: .venv/dev
 	$(BIN)/python tests/docstrings.py
+
+# The bundle of the explorer from its lock file: its tests, and the same bytes as in the repository.
+explorer:
+	cd web/explorer && npm ci --ignore-scripts --no-audit --no-fund && npm test && npm run build
+	git diff --exit-code -- src/latently/explorer/assets
 
 # The site, in an environment of its own: build/docs/index.html. A warning is an error.
 DOCS := .venv/docs

@@ -3,13 +3,9 @@
 import base64
 import hashlib
 import html
-import importlib.util
 import io
 import json
-import os
 import re
-import subprocess
-import sys
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -30,6 +26,7 @@ from latently import (
     plot_history,
 )
 from latently.exceptions import DataError, NotFittedError, OutputExistsError
+from tests.chromium import Chromium, need
 
 QUICK = {"random_state": 0, "engine": "cpu"}
 EVIL = "<script>alert('x')</script>"
@@ -232,43 +229,25 @@ def test_bad_input_is_refused_in_a_sentence():
         make_report(model, rows, color=[1, 2])
 
 
-#: Opens a page in Chromium, as PyQt6-WebEngine brings it, and takes a picture of it.
-SHOT = """
-import sys
-from PyQt6.QtCore import Qt, QTimer, QUrl
-from PyQt6.QtWebEngineWidgets import QWebEngineView
-from PyQt6.QtWidgets import QApplication
-
-page, picture, width, dark = sys.argv[1:]
-app = QApplication(sys.argv)
-app.styleHints().setColorScheme(Qt.ColorScheme.Dark if dark == "True" else Qt.ColorScheme.Light)
-view = QWebEngineView()
-view.resize(int(width), 3000)
-view.load(QUrl.fromLocalFile(page))
-view.show()
-view.loadFinished.connect(
-    lambda ok: QTimer.singleShot(2000, lambda: (view.grab().save(picture), app.quit()))
-)
-QTimer.singleShot(60_000, lambda: app.exit(1))
-sys.exit(app.exec())
-"""
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    need()
+    made = Chromium(tmp_path_factory.mktemp("profile"))
+    yield made
+    made.close()
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("dark", [False, True])
-def test_it_looks_right_in_a_browser(report, tmp_path, width, dark):
-    if importlib.util.find_spec("PyQt6") is None:
-        pytest.skip("needs PyQt6-WebEngine (pip install latently[browser])")
+def test_it_looks_right_in_a_browser(browser, report, tmp_path, width, dark):
     report.save(tmp_path / "report.html")
-    picture = tmp_path / "page.png"
-    flags = "--no-sandbox --disable-gpu"
-    if dark:
-        flags += " --blink-settings=preferredColorScheme=0"
-    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "QTWEBENGINE_DISABLE_SANDBOX": "1",
-                   "QTWEBENGINE_CHROMIUM_FLAGS": flags}  # fmt: skip
-    command = [sys.executable, "-c", SHOT, str(tmp_path / "report.html"), str(picture), str(width)]
-    subprocess.run([*command, str(dark)], check=True, env=environment, timeout=120)
+    browser.resize(width, 3000)
+    browser.prefer("dark" if dark else "light")
+    browser.visit(tmp_path / "report.html")
+    browser.settle()
+    picture = io.BytesIO(browser.picture())
+    assert browser.errors == [] and browser.run("window.violations") == []
     pixels = np.asarray(Image.open(picture).convert("L"), dtype=float)
     assert pixels.shape[1] == width
     ground = np.median(pixels)
@@ -277,7 +256,8 @@ def test_it_looks_right_in_a_browser(report, tmp_path, width, dark):
     for part in np.array_split(pixels[:, :-20], 6):
         assert np.abs(part - ground).max() > 120
     # Nothing runs out of the page at the right.
-    margin = pixels[: len(pixels) // 2, width - 24 : width - 18]
+    assert browser.run("document.documentElement.scrollWidth") == width
+    margin = pixels[: len(pixels) // 2, width - 16 :]
     assert np.abs(margin - ground).max() < 60
 
 
