@@ -61,8 +61,9 @@ from _records import (
     unique,
     written,
 )
+from _stream import report_stream, run_stream
 
-PARTS = ("scores", "robust", "labels", "speed", "images", "alarms", "drift")
+PARTS = ("scores", "robust", "labels", "speed", "images", "alarms", "drift", "stream")
 MEASURES = ("AUROC", "AP")
 #: A smaller difference is a tie.
 TIE = 0.001
@@ -556,6 +557,7 @@ RUN: dict[str, tuple[Callable[[Options], Iterator[Record]], Callable[..., None]]
     "images": (run_images, report_images),
     "alarms": (run_alarms, report_alarms),
     "drift": (lambda options: run_drift(quick=options.quick), report_drift),
+    "stream": (lambda options: run_stream(quick=options.quick), report_stream),
 }
 
 

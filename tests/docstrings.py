@@ -8,7 +8,7 @@ import sys
 from numpydoc.validate import validate
 
 import latently
-from latently import datasets, exceptions, io
+from latently import datasets, exceptions, io, monitoring
 
 #: See numpydoc's list. Left out: extended summary, see also, examples for every method, and the
 #: rules on line breaks that other formatters decide.
@@ -22,7 +22,7 @@ FOREIGN = {"get_metadata_routing", "set_output", "get_params", "set_params", "fi
 def public_names() -> list[str]:
     """Return every public function, class and method."""
     names = []
-    for module in (latently, datasets, exceptions, io):
+    for module in (latently, datasets, exceptions, io, monitoring):
         for name in module.__all__:
             thing = getattr(module, name)
             if not (inspect.isclass(thing) or inspect.isfunction(thing)):

@@ -18,7 +18,7 @@ from latently.tasks import AutoencoderTask
 
 SOURCE = Path(latently.__file__).parent
 #: Packages that use models of any kind, whose kinds are defined in the packages below.
-ABOVE_ESTIMATORS = ("tasks", "tuning", "inspection", "persistence", "report", "cli")
+ABOVE_ESTIMATORS = ("tasks", "tuning", "inspection", "persistence", "monitoring", "report", "cli")
 #: Public in spite of their underscore, which sets them apart from the fields of the tuple.
 OF_NAMED_TUPLES = ("_asdict", "_fields", "_make", "_replace")
 

@@ -34,6 +34,7 @@ _MODULE_OF = {
     "AutoencoderImputer": "latently.tasks",
     "AutoencoderDenoiser": "latently.tasks",
     "LatentSampler": "latently.tasks",
+    "TableSampler": "latently.tasks",
     "FeatureExtractor": "latently.tasks",
     "pool_estimates": "latently.tasks",
     "DenseNetwork": "latently.nn",
@@ -78,7 +79,7 @@ _MODULE_OF = {
     "plot_reconstructions": "latently.report",
     "plot_search": "latently.report",
 }
-_MODULES = ("datasets", "exceptions", "io")
+_MODULES = ("datasets", "exceptions", "io", "monitoring")
 
 __all__ = [
     "Autoencoder",
@@ -100,6 +101,7 @@ __all__ = [
     "AutoencoderImputer",
     "AutoencoderDenoiser",
     "LatentSampler",
+    "TableSampler",
     "FeatureExtractor",
     "pool_estimates",
     "DenseNetwork",
@@ -146,10 +148,11 @@ __all__ = [
     "datasets",
     "exceptions",
     "io",
+    "monitoring",
 ]
 
 if TYPE_CHECKING:
-    from latently import datasets, exceptions, io
+    from latently import datasets, exceptions, io, monitoring
     from latently.estimators import (
         Autoencoder,
         ConvolutionalAutoencoder,
@@ -206,6 +209,7 @@ if TYPE_CHECKING:
         FeatureExtractor,
         LatentSampler,
         MaxFScore,
+        TableSampler,
         pool_estimates,
     )
     from latently.training import LocalEngine, RayEngine, TorchrunEngine, checkpointing

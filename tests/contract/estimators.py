@@ -20,6 +20,7 @@ from latently import (
     MapAutoencoder,
     NeighborAutoencoder,
     SparseAutoencoder,
+    TableSampler,
     UNetAutoencoder,
     VariationalAutoencoder,
     load,
@@ -62,9 +63,11 @@ TASKS = [
     LatentSampler(autoencoder=VariationalAutoencoder(2, **_QUICK), random_state=0),
     FeatureExtractor(autoencoder=Autoencoder(2, **_QUICK), include_error=True, random_state=0),
 ]
+#: Samplers without an autoencoder.
+SAMPLERS = [TableSampler(n_trees=2, random_state=0)]
 #: Not saved itself: the best model is.
 SEARCH = AutoencoderSearchCV(
     Autoencoder(1, **_QUICK), {"learning_rate": (1e-3, 1e-2)}, n_trials=1, random_state=0
 )
-ESTIMATORS = [*AUTOENCODERS, *MEMORIES, *ENSEMBLES, *MASKED, *TASKS]
+ESTIMATORS = [*AUTOENCODERS, *MEMORIES, *ENSEMBLES, *MASKED, *TASKS, *SAMPLERS]
 OF_IMAGES = [model for model in ESTIMATORS if get_tags(model).input_tags.three_d_array]

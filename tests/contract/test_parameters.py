@@ -39,6 +39,8 @@ def with_parameters(estimator, change):
 
 
 def answer(model, X):
+    if not hasattr(model, "transform") and not hasattr(model, "score_samples"):
+        return np.asarray(model.sample(len(X), random_state=0))
     ask = model.score_samples if hasattr(model, "score_samples") else model.transform
     return np.asarray(ask(X))
 

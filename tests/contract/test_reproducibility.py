@@ -38,6 +38,8 @@ def rows_for(model):
 
 
 def weights(model):
+    if not hasattr(model, "module_"):
+        return {"cells_": model.cells_.copy()}
     return {name: w.numpy().copy() for name, w in model.module_.state_dict().items()}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import latently
-from latently import datasets, exceptions
+from latently import datasets, exceptions, monitoring
 
 ROOT = Path(__file__).parents[2]
 PROJECT = "https://github.com/latently/latently"
@@ -26,9 +26,10 @@ def listed(module):
 
 
 def test_the_reference_lists_every_public_name():
-    modules = {"datasets", "exceptions", "io"}
+    modules = {"datasets", "exceptions", "io", "monitoring"}
     assert listed("latently") == set(latently.__all__) - modules
     assert listed("latently.datasets") == set(datasets.__all__)
+    assert listed("latently.monitoring") == set(monitoring.__all__)
     assert listed("latently.exceptions") == set(exceptions.__all__)
 
 

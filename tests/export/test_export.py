@@ -164,6 +164,7 @@ def test_threshold_is_an_optional_input(detector, file):
         SparseAutoencoder(6, sparsity="kl", **QUICK),
         EnsembleAutoencoder(Autoencoder(2, max_epochs=2), n_estimators=2, random_state=0),
         NeighborAutoencoder(n_components=50, random_state=0),
+        MapAutoencoder(2, **QUICK),
     ],
     ids=lambda model: type(model).__name__,
 )
@@ -201,10 +202,11 @@ def test_detector_with_a_network_scores_as_its_model(autoencoder, scoring, tmp_p
 def test_denoiser_returns_its_rows(numbers, tmp_path):
     model = DenoisingAutoencoder(2, **QUICK).fit(numbers)
     denoiser = AutoencoderDenoiser(autoencoder=model).fit(numbers)
-    export_onnx(denoiser, tmp_path / "a.onnx", outputs=["reconstruction"])
+    check = export_onnx(denoiser, tmp_path / "a.onnx", outputs=["reconstruction"])
 
     found = run(tmp_path / "a.onnx", {"X": numbers})
 
+    assert check.n_rows == 0
     assert list(found) == ["reconstruction"]
     assert np.allclose(found["reconstruction"], denoiser.transform(numbers), atol=1e-5)
 
@@ -267,7 +269,6 @@ def test_file_is_scored_without_torch_and_latently(file, detector, tmp_path):
     ("make", "words"),
     [
         (lambda X: AutoencoderImputer(effort="fast", random_state=0).fit(X), "AutoencoderImputer"),
-        (lambda X: MapAutoencoder(2, max_epochs=1).fit(X), "a map"),
         (lambda X: Autoencoder(2, refinement_steps=3, **QUICK).fit(X), "refinement_steps"),
         (lambda X: "model", "a str"),
     ],
@@ -278,6 +279,15 @@ def test_what_cannot_be_exported_is_refused_in_one_sentence(make, words, numbers
     with pytest.raises(ParameterError, match=words):
         export_onnx(model, tmp_path / "a.onnx")
     assert not (tmp_path / "a.onnx").exists()
+
+
+def test_a_score_learnt_from_labels_is_refused(numbers, tmp_path):
+    labels = np.arange(200) < 20
+    rows = numbers[:200] + 9 * labels[:, None]
+    detector = AnomalyDetector(random_state=0).fit(rows, labels)
+
+    with pytest.raises(ParameterError, match="learnt from labels"):
+        export_onnx(detector, tmp_path / "a.onnx")
 
 
 def test_unknown_outputs_are_refused(of_numbers, tmp_path):

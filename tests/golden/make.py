@@ -23,6 +23,7 @@ from latently import (
     MapAutoencoder,
     NeighborAutoencoder,
     SparseAutoencoder,
+    TableSampler,
     UNetAutoencoder,
     VariationalAutoencoder,
 )
@@ -52,6 +53,7 @@ MODELS = {
     "imputer": (AutoencoderImputer(autoencoder=_MASKED, random_state=0), TABLE),
     "denoiser": (AutoencoderDenoiser(autoencoder=_VAE, random_state=0), NUMBERS),
     "sampler": (LatentSampler(autoencoder=_VAE, random_state=0), NUMBERS),
+    "table-sampler": (TableSampler(n_trees=2, random_state=0), TABLE),
     "features": (FeatureExtractor(autoencoder=_VAE, random_state=0), TABLE),
 }
 

@@ -1,5 +1,7 @@
 """Rows that come one by one are scored as in a batch, and the calibration follows them."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -89,3 +91,24 @@ def test_rows_that_cannot_be_used_are_refused(detector):
         stream.score([1.0])
     with pytest.raises(ParameterError, match="window"):
         detector.stream(window=0)
+
+
+def test_a_stream_continues_from_its_state(detector):
+    first, whole = detector.stream(window=50), detector.stream(window=50)
+    for stream in (first, whole):
+        stream.score_rows(matrix(30, seed=1))
+    second = detector.stream(window=50)
+    second.restore(json.loads(json.dumps(first.state())))
+    answers = [stream.score_rows(matrix(40, seed=2)) for stream in (second, whole)]
+    for got, expected in zip(*answers, strict=True):
+        np.testing.assert_array_equal(got, expected)
+    assert second.state() == whole.state()
+
+
+def test_a_damaged_state_is_refused(detector):
+    state = detector.stream(window=50).state()
+    for wrong in ({}, {**state, "running": {**state["running"], "ring": []}}):
+        with pytest.raises(DataError, match="state of a stream must be"):
+            detector.stream(window=50).restore(wrong)
+    with pytest.raises(DataError, match="for a window of 20"):
+        detector.stream(window=20).restore(state)

@@ -63,7 +63,9 @@ QUESTIONS = {
     "set_threshold": lambda model, rows: (
         copy.deepcopy(model).set_threshold(model.rule_, rows).predict(rows)
     ),
-    "sample": lambda model, rows: model.sample(4, random_state=0, support="free"),
+    "sample": lambda model, rows: model.sample(
+        4, random_state=0, **({} if hasattr(model, "sample_batches") else {"support": "free"})
+    ),
     "interpolate": lambda model, rows: model.interpolate(rows[:1], rows[1:2]),
     "inverse_transform": lambda model, rows: model.inverse_transform(model.transform(rows)),
     "cut": lambda model, rows: model.cut(1).transform(rows),

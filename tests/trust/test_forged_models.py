@@ -26,6 +26,7 @@ from latently import (
     MapAutoencoder,
     NeighborAutoencoder,
     SparseAutoencoder,
+    TableSampler,
     UNetAutoencoder,
     VariationalAutoencoder,
     load,
@@ -44,6 +45,7 @@ SMALL = DenseNetwork((8,))
 PLAIN = Autoencoder(2, network=SMALL, **QUICK)
 VAE = VariationalAutoencoder(2, network=SMALL, **QUICK)
 MASKED = ImputationAutoencoder(8, n_networks=1, n_trees=4, **QUICK)
+TABLES = transactions("pyarrow", 120)
 TABLE, NUMBERS, IMAGES = transactions("pyarrow", 40), matrix(40), stack(20, 8, 8)
 KINDS = {
     "plain": (PLAIN, TABLE),
@@ -62,6 +64,7 @@ KINDS = {
     "imputer": (AutoencoderImputer(autoencoder=MASKED), TABLE),
     "denoiser": (AutoencoderDenoiser(autoencoder=VAE, random_state=0), NUMBERS),
     "sampler": (LatentSampler(autoencoder=VAE, random_state=0), NUMBERS),
+    "table sampler": (TableSampler(n_trees=2, random_state=0), TABLES),
     "features": (FeatureExtractor(autoencoder=VAE, layers="all", random_state=0), TABLE),
 }
 EXTREME = [0.0, -1.0, 1e-320, -1e-320, 1e-38, 1e38, 1e300, -1e300, 1e19]
@@ -273,6 +276,16 @@ FORGED = {
     ),
     "no center of a column with values": ("ordered", array("preprocessor_.center", cell(np.nan))),
     "a shape without a mode": ("sampler", array("shapes_", lambda v: v * 0)),
+    "cells that are codes of no category": ("table sampler", array("cells_", lambda v: v + 0.5)),
+    "cells without end": ("table sampler", array("cells_", lambda v: v * 0 + np.inf)),
+    "an order with a column twice": ("table sampler", array("order_", lambda v: v * 0)),
+    "a child of another tree": ("table sampler", array("trees.children", cell(10**6))),
+    "a feature beyond the inputs": ("table sampler", array("trees.features", cell(10**6))),
+    "log odds that are not finite": ("table sampler", array("refiners_.0.values", cell(np.nan))),
+    "a limit of nothing": (
+        "table sampler",
+        at(*FITTED, "refiners_", "~tuple", 0, "params", "limit", to=0.0),
+    ),
     "a factor of 1e300": ("sampler", array("factors_", cell(1e300))),
     "a center outside the bounds": ("plain", array("preprocessor_.center", lambda v: v + 1e6)),
     "a scale wider than its column": ("plain", array("preprocessor_.scale", lambda v: v * 1e6)),

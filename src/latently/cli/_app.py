@@ -20,12 +20,14 @@ from latently.cli import (
     impute,
     inspect,
     inverse_transform,
+    label,
     reconstruct,
     report,
     sample,
     score,
     transform,
     tune,
+    watch,
 )
 from latently.cli._examples import epilog
 from latently.cli._guard import BROKEN_PIPE, ending, guarded, refuse
@@ -61,6 +63,8 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare.compare,
     "inspect": inspect.inspect,
     "export": export.export,
+    "watch": watch.watch,
+    "label": label.label,
     "demo": demo.demo,
 }
 for _name, _command in _COMMANDS.items():

@@ -70,30 +70,10 @@ class Source(NamedTuple):
 
 
 def spec_of(model: Any) -> TableSpec | None:
-    """Return the table that a model was fitted on, None where it had no names or were images.
+    """Return the table that a model was fitted on, None where it had no names or were images."""
+    from latently import tasks
 
-    Categories have the type of their values.
-    """
-    from dataclasses import replace
-
-    preprocessor = autoencoder_of(model).preprocessor_
-    spec = preprocessor.spec
-    if getattr(spec, "names", None) is None:
-        return None
-    values = {
-        codec.position: type(codec.categories[0]).__name__
-        for codec in preprocessor.codecs
-        if getattr(codec, "categories", ())
-    }
-    names = {"int": "int64", "float": "double", "bool": "bool"}
-    types = tuple(
-        replace(kind, name=names.get(values.get(place, ""), "string"))
-        if kind.name == "dictionary"
-        else kind
-        for place, kind in enumerate(spec.types)
-    )
-    answer: TableSpec = replace(spec, types=types)
-    return answer
+    return tasks.spec_of(model)
 
 
 class Rows(NamedTuple):

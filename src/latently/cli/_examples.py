@@ -20,6 +20,8 @@ EXAMPLES = {
     "compare": "latently compare transactions.csv synthetic.csv --target amount",
     "inspect": "latently inspect model.safetensors",
     "export": "latently export fraud.safetensors -o fraud.onnx",
+    "watch": "latently watch fraud.safetensors transactions.csv --alerts alerts.ndjson --once",
+    "label": "latently label fraud.safetensors --yes 17,23 --no 42 --show",
     "demo": "latently demo -o demo-output",
 }
 

@@ -42,6 +42,13 @@ def detect(
             "and 1), empty where unknown. Rows like the known anomalies score higher.",
         ),
     ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Verdicts that `latently label` keeps, joined with DATA by the column of --id.",
+        ),
+    ] = None,
     max_epochs: Annotated[
         int | None, typer.Option(help="Passes over the data, with --kind.")
     ] = None,
@@ -80,11 +87,11 @@ def detect(
     marks = Marks(missing, decimal, dates)
     source = Source(data, format, key, skip_bad, ids, images=images, marks=marks)
     rows = read_training_rows(source, ignore, {"--label": label})
-    known = rows.beside.get("--label")
+    known = rows.beside.get("--label") if labels is None else _verdicts(labels, label, ids, rows)
     detector = AnomalyDetector(
         autoencoder=_autoencoder(kind, rows, max_epochs, seed, device, robust, max_categories),
         scoring=score,  # type: ignore[arg-type]  # judged by the detector
-        threshold=rule or _labelled_rule(known),
+        threshold=rule or _labelled_rule(rows.beside.get("--label")),
         random_state=seed,
         kind=array_kind(rows, source),  # type: ignore[arg-type]
         effort=effort,  # type: ignore[arg-type]
@@ -134,6 +141,25 @@ def _autoencoder(
         max_categories=max_categories,
     )
     return make_autoencoder(recipe, images=rows.is_images)
+
+
+def _verdicts(path: str, label: str | None, ids: list[str] | None, rows: Rows) -> Any:
+    """Return the verdicts of a file about rows, None if it holds none about them."""
+    from latently.exceptions import DataError, ParameterError
+    from latently.monitoring import Verdicts
+
+    if label is not None:
+        raise ParameterError("--label and --labels both name labels. Give one of them.")
+    if ids is None or len(ids) != 1 or rows.ids is None:
+        raise ParameterError("--labels must be given with one --id, the column to join by.")
+    found = Verdicts(path)
+    verdicts = found.read()
+    if not verdicts:
+        raise DataError(f"{path}: there is no verdict. Add some with `latently label`.")
+    known = found.labels(rows.ids[ids[0]].to_pylist())
+    n_known = sum(value is not None for value in known)
+    echo(f"{n_known:,} rows have a verdict, of {len(verdicts):,} ids in {path}.")
+    return known if n_known else None
 
 
 def _labelled_rule(known: Any) -> Any:

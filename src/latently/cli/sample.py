@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,9 +18,16 @@ def sample(
     output: options.Output = "-",
     output_format: options.OutputFormat = None,
     support: options.Support = options.SupportName.column,
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COL=VALUE",
+            help="Value or LOW..HIGH of a column, of a TableSampler; repeatable.",
+        ),
+    ] = None,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Generate new rows, best with a model of `fit --kind variational`."""
+    """Generate new rows, with a TableSampler or a model of `fit --kind variational`."""
     from latently.exceptions import ModelFileError
     from latently.persistence import load
 
@@ -34,5 +41,33 @@ def sample(
             "model of `fit --kind variational`.",
             "class",
         )
-    rows = source.sample(n_samples, random_state=seed, support=support.value)
+    asked = _asked(loaded, given, support)
+    rows = source.sample(n_samples, random_state=seed, **asked)
     write_rows(rows, Rows(None), loaded, target)
+
+
+def _asked(model: Any, given: list[str] | None, support: options.SupportName) -> dict[str, Any]:
+    """Return the options of `sample` that the model has."""
+    from latently.exceptions import ParameterError
+    from latently.tasks import TableSampler
+
+    if not isinstance(model, TableSampler):
+        if given:
+            raise ParameterError("--given needs a model of TableSampler. Drop it.")
+        return {"support": support.value}
+    if support is not options.SupportName.column:
+        raise ParameterError("--support free does not belong to a TableSampler. Drop it.")
+    return {"given": dict(_condition(text) for text in given or [])}
+
+
+def _condition(text: str) -> tuple[str, Any]:
+    """Return the column and the value, or the ends of the range, of `COL=VALUE`."""
+    from latently.exceptions import ParameterError
+
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ParameterError(
+            f"--given must be COL=VALUE or COL=LOW..HIGH, got {text!r:.60}. Try country=NL."
+        )
+    low, between, high = value.partition("..")
+    return name, (low, high) if between else value

@@ -36,6 +36,7 @@ from latently.estimators._rotation import Rotation
 from latently.estimators._seeding import seeded
 from latently.estimators.fit._prepare import check_answer_memory, encode
 from latently.nn import AutoencoderModule, Cells, Relations
+from latently.nn.memory import OneRowMemory
 from latently.preprocessing import Preprocessor, TablePreprocessor
 from latently.schema import Rounding
 from latently.training import Engine
@@ -247,6 +248,10 @@ class Fitted(Generic[ModelT]):
 
     def fill_quality(self) -> FillQuality | None:
         """Return how well cells are predicted, if it was measured in ``fit``, otherwise None."""
+        return None
+
+    def one_row(self) -> OneRowMemory | None:
+        """Return the surprise of single rows in NumPy, or None if the kind has none."""
         return None
 
     def least_probability(self, coverage: float) -> np.ndarray | None:

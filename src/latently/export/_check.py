@@ -36,7 +36,8 @@ class OnnxCheck:
     Attributes
     ----------
     n_rows : int
-        Number of rows that were compared, which the file holds.
+        Number of rows that were compared, which the file holds. Zero for a file with a
+        reconstruction only: rounding to the grid of a column may move it by a step.
     largest_difference : float
         Largest difference of scores or errors, as a fraction of the score where it is above 1.
     n_flags_differ : int
@@ -73,8 +74,8 @@ class SelfTest(NamedTuple):
 
     @property
     def n_rows(self) -> int:
-        """Number of rows."""
-        return len(next(iter(self.inputs.values())))
+        """Number of rows with a result, which a reconstruction is not."""
+        return len(next(iter(self.inputs.values()))) if self.outputs else 0
 
 
 def check_onnx(path: str | Path, model: Any = None) -> OnnxCheck:

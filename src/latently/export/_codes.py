@@ -11,6 +11,7 @@ from latently.export._columns import Encoded
 from latently.export._graph import Value
 from latently.export._layers import apply_layer, weights
 from latently.export._likelihood import cell_errors, mean_of, parameters_of_mean
+from latently.export._map import coordinates
 from latently.export._stored import spread
 from latently.export._surprise import membership, remembered, row_mean
 from latently.nn import (
@@ -29,6 +30,7 @@ from latently.nn import (
     StoredRows,
     TopK,
 )
+from latently.nn.map import Places
 from latently.nn.variants import LEAST_THRESHOLD, QuantizedLatent
 
 
@@ -57,9 +59,6 @@ def check_module(module: AutoencoderModule) -> None:
             check_module(member)  # type: ignore[arg-type]
     refused = {
         "an imputation engine": isinstance(module, MaskedModule),
-        "a map, whose new rows are placed by steps of an optimisation": isinstance(
-            module, MapModule
-        ),
         "refined codes (refinement_steps above 0)": module.refinement_steps > 0,
     }
     for what, is_refused in refused.items():
@@ -117,6 +116,8 @@ def decoded(module: AutoencoderModule, code: Value) -> Value:
     """Return the likelihood's parameters for each code, shape (n_rows, width)."""
     if isinstance(module, EnsembleModule):
         return _mean_decoded(module, code)
+    if isinstance(module, MapModule):
+        code = code / float(module.latent.unit)
     lacking = module.latent.n_decoded - module.latent.n_components
     if lacking:
         pads = np.array([0, 0, 0, lacking])
@@ -144,6 +145,8 @@ def _hidden(module: AutoencoderModule, encoded: Encoded) -> Value:
     rows = rows - weights(module.center, rows)
     if encoded.observed is not None:
         rows = rows * spread(encoded.observed.cast(rows.dtype), layout)
+    if isinstance(module, MapModule):
+        return coordinates(module, rows)
     hidden = apply_layer(module.encoder, rows.reshape(-1, *layout.shape))
     return hidden.graph.apply("Flatten", hidden, axis=1)
 
@@ -174,7 +177,7 @@ def select(latent: Latent, hidden: Value) -> Value:
         return ((hidden - float(latent.shift)) / 2).tanh().relu()
     if isinstance(latent, QuantizedLatent):
         return _nearest_words(latent, hidden)
-    if type(latent) is not Deterministic:
+    if not isinstance(latent, Places) and type(latent) is not Deterministic:
         raise unexportable(f"the latent {type(latent).__name__}")
     return hidden
 

@@ -293,9 +293,10 @@ class Graph:
         dtype: Any = None,
         domain: str = "",
         n_outputs: int = 1,
+        output: int = 0,
         **attributes: Any,
     ) -> Value:
-        """Add a node and return its first output.
+        """Add a node and return one of its outputs.
 
         Parameters
         ----------
@@ -308,20 +309,23 @@ class Graph:
         domain : str, default=""
             Domain of the operator.
         n_outputs : int, default=1
-            Number of its outputs, of which the first is used.
+            Number of its outputs.
+        output : int, default=0
+            Position of the output that is returned.
         **attributes : object
             Attributes of the node.
         """
         given = [self.constant(i) if isinstance(i, np.ndarray) else i for i in inputs]
         first = next(value for value in given if value is not None)
-        output = self._new(first.dtype if dtype is None else np.dtype(dtype))
-        names = ["" if value is None else value.name for value in given]
-        unused = [self._new(output.dtype).name for _ in range(n_outputs - 1)]
+        result = self._new(first.dtype if dtype is None else np.dtype(dtype))
+        results = [self._new(first.dtype).name for _ in range(n_outputs)]
+        results[output] = result.name
         node = import_onnx().helper.make_node(
-            operator, names, [output.name, *unused], domain=domain, **attributes
-        )
+            operator, ["" if value is None else value.name for value in given], results,
+            domain=domain, **attributes,
+        )  # fmt: skip
         self._bodies[-1].append(node)
-        return output
+        return result
 
     def where(
         self, condition: Value, first: Value | np.ndarray, second: Value | np.ndarray

@@ -15,7 +15,7 @@ from latently.export._likelihood import check_likelihood
 from latently.export._stored import spread
 from latently.export._surprise import check_memory, row_mean, surprise
 from latently.export._unet import check_unet, rebuild_images
-from latently.nn import AutoencoderModule, StoredRows, UNetModule
+from latently.nn import AutoencoderModule, MapModule, StoredRows, UNetModule
 from latently.preprocessing import ImagePreprocessor, Preprocessor
 from latently.tasks import (
     AutoencoderDenoiser,
@@ -67,6 +67,8 @@ class Parts(NamedTuple):
         """Number of rows that the graph computes at once."""
         if isinstance(self.module, StoredRows):
             return max(_DISTANCES // int(self.autoencoder.n_components_), 16)
+        if isinstance(self.module, MapModule):
+            return max(_DISTANCES // len(self.module.keys), 16)
         return max(_ELEMENTS // self.module.likelihood.layout.width, 16)
 
     @property

@@ -9,7 +9,7 @@ import numpy as np
 
 from latently.export._columns import Encoded
 from latently.export._graph import Value
-from latently.export._stored import NEVER, array_of, elements, is_left_out, logits
+from latently.export._stored import NEVER, ElementRows, array_of, elements, is_left_out, logits
 from latently.nn.memory.robust import (
     RANGE,
     Codes,
@@ -137,7 +137,8 @@ def _unexplained(linear: LinearResiduals, rows: _Scaled) -> Value:
 
 def _log_distance(neighbors: NeighborDistance, rows: Value, out: Value) -> Value:
     """Return the log distance to one of the nearest stored rows, (n_rows, 1)."""
-    found = logits(neighbors.memory, rows, None, out)
+    starts = np.arange(neighbors.memory.keys.shape[0])
+    found = logits(neighbors.memory, ElementRows(rows, None, starts), out)
     n_neighbors = np.array([neighbors.n_neighbors])
     nearest = rows.graph.apply("TopK", found, n_neighbors, axis=1, n_outputs=2).min(keep=True)
     squared = (rows.square().sum(keep=True) - nearest * 2.0).maximum(0.0)

@@ -7,7 +7,6 @@ import numpy as np
 from latently.export._columns import Encoded
 from latently.export._graph import Value
 from latently.export._stored import (
-    ElementRows,
     array_of,
     count_below,
     elements,
@@ -33,7 +32,7 @@ def single_surprise(module: SingleColumnModule, encoded: Encoded) -> Value:
     rows = elements(encoded, layout)
     out = is_left_out(module, rows)
     mapped = viewed(module.view, layout, rows.values)
-    rarity = rarity_and_residuals(module.density, ElementRows(mapped, rows.seen), out)[0]
+    rarity = rarity_and_residuals(module.density, rows._replace(values=mapped), out)[0]
     for side, end, start in zip((-1, 1), module.ends, module.rarity_of_ends, strict=True):
         rarity = _with_tail(module, mapped, out, rarity, (side, float(end), float(start)))
     surprise = (rarity - float(module.level)) / float(module.spread)

@@ -37,10 +37,13 @@ class ElementRows(NamedTuple):
         Elements, with any finite value where one is missing.
     seen : Value of float64, shape (n_rows, width), or None
         1 where an element is observed, 0 where it is missing. None if none can be missing.
+    starts : ndarray of int, shape (n_columns,)
+        First element of each column.
     """
 
     values: Value
     seen: Value | None
+    starts: np.ndarray
 
 
 def array_of(tensor: torch.Tensor) -> np.ndarray:
@@ -60,9 +63,10 @@ def elements(encoded: Encoded, layout: Layout) -> ElementRows:
         Their layout.
     """
     values = encoded.values.reshape(-1, layout.width).cast(np.float64)
+    starts = np.array(layout.first_elements)
     if encoded.observed is None:
-        return ElementRows(values, None)
-    return ElementRows(values, spread(encoded.observed.cast(np.float64), layout))
+        return ElementRows(values, None, starts)
+    return ElementRows(values, spread(encoded.observed.cast(np.float64), layout), starts)
 
 
 def spread(per_column: Value, layout: Layout) -> Value:
@@ -233,43 +237,49 @@ def scaled(memory: Memory, rows: ElementRows) -> Value:
     return values if rows.seen is None else values * rows.seen
 
 
-def logits(memory: Memory, values: Value, seen: Value | None, left_out: Value | None) -> Value:
+def logits(memory: Memory, rows: ElementRows, left_out: Value | None) -> Value:
     """Return the log weight of each stored row, up to a constant of the row.
 
     Parameters
     ----------
     memory : Memory
         Fitted memory.
-    values : Value of shape (n_rows, width)
+    rows : ElementRows
         Rows in units of the bandwidth, zero where an element is missing.
-    seen : Value of shape (n_rows, width) or None
-        1 where an element is observed, None if all are.
     left_out : Value of bool, shape (n_rows, n_stored), or None
         Stored rows that each row is not compared with, None if there are none.
     """
-    keys = array_of(memory.keys)
-    if memory.seen is None and seen is None:
+    keys, values = array_of(memory.keys), rows.values
+    if memory.seen is None and rows.seen is None:
         found = values @ keys - array_of(memory.half_squares)
     else:
-        found = _gappy_logits(memory, keys, values, seen)
+        found = _gappy_logits(memory, keys, rows)
     if left_out is None:
         return found
     return values.graph.where(left_out, np.full((1, 1), NEVER), found)
 
 
-def _gappy_logits(memory: Memory, keys: np.ndarray, values: Value, seen: Value | None) -> Value:
-    """Return logits over the elements that both rows have, scaled to the full width."""
-    graph, squares, width = values.graph, values.square(), len(keys)
-    own = (values * 0.0 + 1.0) if seen is None else seen
+def _gappy_logits(memory: Memory, keys: np.ndarray, rows: ElementRows) -> Value:
+    """Return logits over the elements that both rows have, scaled to the full width.
+
+    Missing cells and squares are compared by column, as a category has many elements.
+    """
+    values, starts, width = rows.values, rows.starts, len(keys)
+    graph, widths = values.graph, np.diff(starts, append=width).astype(np.float64)
+    own = (values * 0.0 + 1.0) if rows.seen is None else rows.seen
+    own = own.take(starts, axis=1)
+    squares = values.square()
     length = squares.sum(keep=True) * 0.5
+    lengths = -0.5 * np.add.reduceat(np.square(keys), starts, axis=0)
     if memory.seen is None:
-        half = graph.concat([values, own]) @ np.vstack([keys, -0.5 * keys**2]) - length
-        common = own.sum(keep=True)
+        half = graph.concat([values, own]) @ np.vstack([keys, lengths]) - length
+        common = (own * widths).sum(keep=True)
         return half / common.maximum(1.0) * width + length
-    theirs = array_of(memory.seen)
-    parts = np.vstack([keys, -0.5 * keys**2, -0.5 * theirs])
-    half = graph.concat([values, own, squares]) @ parts
-    common = own @ theirs
+    theirs = array_of(memory.seen)[starts]
+    by_place = np.repeat(np.eye(len(starts)), widths.astype(np.int64), axis=0)
+    parts = np.vstack([keys, lengths, -0.5 * theirs])
+    half = graph.concat([values, own, squares @ by_place]) @ parts
+    common = (own * widths) @ theirs
     found = half / common.maximum(1.0) * width
     return graph.where(common < 0.5, np.full((1, 1), NEVER), found) + length
 
@@ -298,7 +308,7 @@ def rarity_and_residuals(
 ) -> tuple[Value, Value]:
     """Return the negative log density, (n_rows, 1), and squared residuals, (n_rows, width)."""
     values = scaled(memory, rows)
-    top, weights = relative_weights(logits(memory, values, rows.seen, left_out))
+    top, weights = relative_weights(logits(memory, rows._replace(values=values), left_out))
     density = top + weights.sum(keep=True).log().cast(np.float64)
     rebuilt = read(memory, weights.square().square())
     squares = (rows.values - rebuilt).square()

@@ -71,9 +71,7 @@ def _of_views(module: MemoryModule, encoded: Encoded) -> Value:
         return typical_if_empty(_standardised(module, statistics), encoded.observed)
 
     def plain() -> Value:
-        return _standardised(
-            module, _statistics(module, ElementRows(rows.values, None), None, None)
-        )
+        return _standardised(module, _statistics(module, rows._replace(seen=None), None, None))
 
     deviations = graph.choose(is_special, general, plain)
     worth = array_of(module.worth)[:, 0]
@@ -92,7 +90,7 @@ def _statistics(
     layout = module.likelihood.layout
     rarities, logs = [], []
     for place, (view, memory) in enumerate(zip(module.views, module.memories, strict=True)):
-        here = ElementRows(viewed(view, layout, rows.values), rows.seen)
+        here = rows._replace(values=viewed(view, layout, rows.values))
         rarity, squares = rarity_and_residuals(memory, here, out)
         rarities.append(rarity)
         residual = row_mean(squares, observed, layout)
@@ -120,7 +118,8 @@ def membership(module: StoredRows, encoded: Encoded) -> Value:
     """Return the code of each row: its weights over the stored rows, (n_rows, n_stored)."""
     rows = elements(encoded, module.likelihood.layout)
     values = scaled(module.memory, rows)
-    found = logits(module.memory, values, rows.seen, is_left_out(module, rows))
+    out = is_left_out(module, rows)
+    found = logits(module.memory, rows._replace(values=values), out)
     weights = relative_weights(found * SHARPNESS)[1]
     return (weights / weights.sum(keep=True)).cast(np.float64)
 

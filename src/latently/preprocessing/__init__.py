@@ -22,6 +22,7 @@ from latently.preprocessing._far import FAR, warn_of_far_rows
 from latently.preprocessing._gaps import fill_missing, mark_missing, restore
 from latently.preprocessing._images import ImagePreprocessor
 from latently.preprocessing._order import canonical_order, content_matrix
+from latently.preprocessing._row_reader import RowReader, UncommonCellError
 from latently.preprocessing._table import Table, TablePreprocessor, counted_from, tallied
 from latently.preprocessing._tallies import MAX_CATEGORIES
 from latently.preprocessing._values import cell_lists, is_missing, python_values
@@ -39,9 +40,11 @@ __all__ = [
     "OrdinalCodec",
     "LikelihoodChoice",
     "Preprocessor",
+    "RowReader",
     "Table",
     "TablePreprocessor",
     "TimeCodec",
+    "UncommonCellError",
     "canonical_order",
     "cell_lists",
     "column_values",

@@ -192,6 +192,12 @@ class TimeCodec:
         ticks = seconds / self.seconds_per_tick
         return ticks if self.zone is None else self._moved(ticks, pc.local_timestamp)
 
+    def element_of(self, amounts: np.ndarray) -> np.ndarray:
+        """Return the standardised number, from finite ticks since the origin in local time."""
+        ticks = amounts if self.zone is None else self._moved(amounts, self._from_clock)
+        element: np.ndarray = (ticks * self.seconds_per_tick - self.center) / self.scale
+        return element
+
     def seconds_ahead(self, elements: np.ndarray) -> np.ndarray:
         """Return the offset of local time from UTC in seconds, shape (n,)."""
         seconds = elements[:, 0].astype(np.float64) * self.scale + self.center

@@ -20,7 +20,9 @@ from latently.tasks._forest import AnomalyForest
 from latently.tasks._generation import LatentSampler
 from latently.tasks._imputation import AutoencoderImputer, Bounds
 from latently.tasks._labelled import LabelledScore
+from latently.tasks._leaf_donors import ColumnTrees
 from latently.tasks._reference import Reference
+from latently.tasks._refiner import Refiner
 from latently.tasks._repair import Repairs
 from latently.tasks._row_scores import (
     RowScores,
@@ -29,11 +31,13 @@ from latently.tasks._row_scores import (
     codes,
     contributions,
     score_rows,
+    spec_of,
 )
 from latently.tasks._rubin import Pooled, pool_estimates
 from latently.tasks._score_summary import ScoreSummary
 from latently.tasks._scores import ElboScore, EnergyScore, ReconstructionScore, SurpriseScore
 from latently.tasks._stream import Scored, ScoredRows, ScoreStream
+from latently.tasks._table_sampler import TableSampler
 from latently.tasks._thresholds import (
     Contamination,
     CostRatio,
@@ -75,6 +79,9 @@ __all__ = [
     "AnomalyForest",
     "Trees",
     "LatentSampler",
+    "TableSampler",
+    "ColumnTrees",
+    "Refiner",
     "Period",
     "Pooled",
     "Reason",
@@ -98,5 +105,6 @@ __all__ = [
     "codes",
     "contributions",
     "score_rows",
+    "spec_of",
     "anomaly_scores",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -90,7 +91,7 @@ class Calibration:
     @cached_property
     def slack(self) -> float:
         """The largest difference of equal scores, or zero if no two scores are so close."""
-        low, high = np.percentile(self.scores, [5, 95])
+        low, high = (_quantile(self.scores, share) for share in (0.05, 0.95))
         slack = _ROUNDING * float(high - low + abs(high))
         return slack if bool((np.diff(self.scores) <= slack).any()) else 0.0
 
@@ -253,6 +254,28 @@ class Calibration:
         return DriftTest(gap, p_value, higher, len(scores), len(self.scores))
 
 
+def _quantile(ordered: np.ndarray, share: float) -> float:
+    """Return a quantile of sorted numbers. ``np.percentile`` sorts them again."""
+    place = share * (len(ordered) - 1)
+    below = min(int(place), len(ordered) - 1)
+    above = min(below + 1, len(ordered) - 1)
+    first, last = float(ordered[below]), float(ordered[above])
+    return first + (last - first) * (place - below)
+
+
+def _replaced(ordered: np.ndarray, old: float, new: float) -> np.ndarray:
+    """Return sorted numbers with one of them replaced."""
+    place, target = np.searchsorted(ordered, [old, new]).tolist()
+    changed = ordered.copy()
+    if target > place:
+        changed[place : target - 1] = ordered[place + 1 : target]
+        changed[target - 1] = new
+    else:
+        changed[target + 1 : place + 1] = ordered[target:place]
+        changed[target] = new
+    return changed
+
+
 def _shares_up_to(ordered: np.ndarray, places: np.ndarray) -> np.ndarray:
     shares: np.ndarray = np.searchsorted(ordered, places, side="right") / len(ordered)
     return shares
@@ -352,12 +375,24 @@ class RunningCalibration:
         """Return conformal p-values by the scores in the ring."""
         return self._calibration.p_values(scores)
 
+    def n_near(self, score: float, slack: float) -> int:
+        """Return how many scores in the ring differ from a score by at most ``slack``."""
+        ends = [score - slack, score + slack]
+        first, last = np.searchsorted(self._calibration.scores, ends).tolist()
+        return int(last - first)
+
     def update(self, scores: np.ndarray) -> None:
         """Add new clipped scores, and drop the oldest ones once the buffer is full."""
         scores = self._calibration.clipped(scores[-self._capacity :])
         if not len(scores):
             return
         n_free = self._capacity - len(self._ring)
+        if len(scores) == 1 and not n_free:
+            ordered = _replaced(self._calibration.scores, self._ring[self._next], scores[0])
+            self._ring[self._next], self._has_joined[self._next] = scores[0], True
+            self._next = (self._next + 1) % self._capacity
+            self._calibration = Calibration(ordered)
+            return
         self._ring = np.concatenate([self._ring, scores[:n_free]])
         self._has_joined = np.append(self._has_joined, np.ones(len(scores[:n_free]), dtype=bool))
         late = scores[n_free:]
@@ -365,6 +400,26 @@ class RunningCalibration:
         self._ring[places], self._has_joined[places] = late, True
         self._next = (self._next + len(late)) % self._capacity
         self._calibration = Calibration(np.sort(self._ring))
+
+    def state(self) -> dict[str, Any]:
+        """Return the ring as JSON values, from which ``restore`` continues."""
+        return {
+            "ring": self._ring.tolist(),
+            "has_joined": self._has_joined.astype(int).tolist(),
+            "next": self._next,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state of a ring of the same capacity."""
+        ring = np.asarray(state["ring"], dtype=np.float64)
+        has_joined = np.asarray(state["has_joined"], dtype=bool)
+        place = int(state["next"])
+        if ring.shape != has_joined.shape or not 0 < len(ring) <= self._capacity:
+            raise ValueError(f"{len(ring):,} scores for a window of {self._capacity:,}")
+        if not np.isfinite(ring).all() or not 0 <= place < self._capacity:
+            raise ValueError("scores that are not finite")
+        self._ring, self._has_joined, self._next = ring, has_joined, place
+        self._calibration = Calibration(np.sort(ring))
 
     @property
     def joined(self) -> np.ndarray:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latently.estimators import BaseAutoencoder
+from latently.schema import TableSpec
 
 
 class RowScores(NamedTuple):
@@ -98,3 +100,38 @@ def codes(model: Any, X: Any) -> dict[str, Any]:
     found = autoencoder.transform(X)
     names = autoencoder.get_feature_names_out()
     return {str(name): found[:, place] for place, name in enumerate(names)}
+
+
+def spec_of(model: Any) -> TableSpec | None:
+    """Return the table that a model was fitted on, to read further tables by.
+
+    Categories have the type of their values.
+
+    Parameters
+    ----------
+    model : task or autoencoder
+        Fitted.
+
+    Returns
+    -------
+    TableSpec or None
+        None where the rows of ``fit`` had no names or were images.
+    """
+    preprocessor: Any = autoencoder_of(model).preprocessor_
+    spec = preprocessor.spec
+    if getattr(spec, "names", None) is None:
+        return None
+    values = {
+        codec.position: type(codec.categories[0]).__name__
+        for codec in preprocessor.codecs
+        if getattr(codec, "categories", ())
+    }
+    names = {"int": "int64", "float": "double", "bool": "bool"}
+    types = tuple(
+        replace(kind, name=names.get(values.get(place, ""), "string"))
+        if kind.name == "dictionary"
+        else kind
+        for place, kind in enumerate(spec.types)
+    )
+    answer: TableSpec = replace(spec, types=types)
+    return answer

@@ -13,6 +13,7 @@ from latently.exceptions import DataError, ParameterError
 from latently.schema import plain_rows
 from latently.tasks._calibration import Calibration, DriftTest, RunningCalibration
 from latently.tasks._drift import drift_of_scores
+from latently.tasks._one_row import OneRowScorer
 from latently.tasks._thresholds import Evidence
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 #: Fraction of the window after which the threshold is updated.
 _RENEWED = 0.1
+#: Relative difference of scores by rounding, between a row alone and a row in a table. Next to so
+#: many calibration scores, a row is scored in a table.
+_ROUNDING, _TIED = 1e-4, 3
 
 
 class Scored(NamedTuple):
@@ -84,6 +88,7 @@ class ScoreStream:
         self.cut = detector.threshold_.cut
         self.n_rows = 0
         self.n_anomalies = 0
+        self._one_row = OneRowScorer.of(self._detector)
 
     def score(self, row: Any) -> Scored:
         """Score one row.
@@ -103,7 +108,11 @@ class ScoreStream:
         DataError
             If the row lacks a column or cannot be used.
         """
-        scores, p_values, flags = self.score_rows(self._as_rows(row))
+        score = None if self._one_row is None else self._one_row.score(row)
+        if score is None or self._depends_on_rounding(score):
+            scores, p_values, flags = self.score_rows(self._as_rows(row))
+        else:
+            scores, p_values, flags = self._joined(np.array([score]))
         return Scored(float(scores[0]), float(p_values[0]), bool(flags[0]))
 
     def score_rows(self, X: Any) -> ScoredRows:
@@ -124,7 +133,15 @@ class ScoreStream:
         DataError
             If the rows cannot be used.
         """
-        scores = self._detector.anomaly_score(X)
+        return self._joined(self._detector.anomaly_score(X))
+
+    def _depends_on_rounding(self, score: float) -> bool:
+        """Return True for a score next to the cut, or to calibration scores that are tied."""
+        slack = _ROUNDING * max(1.0, abs(score))
+        return abs(score - self.cut) <= slack or self._running.n_near(score, slack) >= _TIED
+
+    def _joined(self, scores: np.ndarray) -> ScoredRows:
+        """Return the results of scores, which then join the window."""
         p_values, flags = self._running.p_values(scores), scores > self.cut
         self._learn(scores)
         self.n_rows += len(scores)
@@ -140,6 +157,40 @@ class ScoreStream:
             Prints as a sentence.
         """
         return drift_of_scores(self._detector, self._running.joined)
+
+    def state(self) -> dict[str, Any]:
+        """Return the running state as JSON values, from which ``restore`` continues.
+
+        Returns
+        -------
+        dict
+            The window of scores, the threshold and the counts.
+        """
+        counts = {"cut": self.cut, "n_rows": self.n_rows, "n_anomalies": self.n_anomalies}
+        return {**counts, "since_cut": self._since_cut, "running": self._running.state()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state of a stream of the same detector and window.
+
+        Parameters
+        ----------
+        state : mapping
+            As ``state`` returned it.
+
+        Raises
+        ------
+        DataError
+            If the state is damaged or belongs to another window.
+        """
+        try:
+            self._running.restore(state["running"])
+            self.cut, self._since_cut = float(state["cut"]), int(state["since_cut"])
+            self.n_rows, self.n_anomalies = int(state["n_rows"]), int(state["n_anomalies"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"The state of a stream must be as state() returned it, got an unusable entry "
+                f"({error}). Start a new stream."
+            ) from None
 
     def _learn(self, scores: np.ndarray) -> None:
         self._running.update(scores)

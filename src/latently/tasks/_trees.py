@@ -95,6 +95,28 @@ class Trees:
             found[start : start + _CHUNK_ROWS] = node
         return found
 
+    def leaves_of(self, rows: np.ndarray, which: np.ndarray) -> np.ndarray:
+        """Return the leaf of each row in one tree.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n_rows, n_features)
+            Finite numbers, compared in single precision as scikit-learn does.
+        which : ndarray of int, shape (n_rows,)
+            The tree of each row.
+
+        Returns
+        -------
+        ndarray of int32, shape (n_rows,)
+            Nodes.
+        """
+        single, places = np.asarray(rows, dtype=np.float32), np.arange(len(rows))
+        node: np.ndarray = self.roots[which]
+        for _ in range(self.n_levels):
+            is_right = single[places, self.features[node]] > self.thresholds[node]
+            node = self.children[node, is_right.view(np.int8)]
+        return node
+
     def check_consistent(self) -> None:
         """Raise DataError if the arrays of a file are no trees."""
         n_nodes = len(self.features) if self.features.ndim == 1 else 0

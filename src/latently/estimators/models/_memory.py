@@ -34,7 +34,7 @@ from latently.estimators.fit._prepare import (
 )
 from latently.estimators.models._common_docs import document
 from latently.nn import Cells, MemoryEnsembleModule, MemoryModule, SingleColumnModule, StoredRows
-from latently.nn.memory import GROUP, tail_rows
+from latently.nn.memory import GROUP, OneRowMemory, tail_rows
 from latently.nn.memory.robust import STORED_ROWS, RobustMemoryModule, n_bins_for
 from latently.preprocessing import MAX_CATEGORIES, LikelihoodChoice
 from latently.training import ENGINE_METHODS, Engine, History
@@ -390,6 +390,11 @@ class NeighborAutoencoder(BaseAutoencoder):
 
 class _FittedMemory(Fitted[ModelT]):
     """Inner protocol of a memory, whose stored rows can be left out."""
+
+    def one_row(self) -> OneRowMemory | None:
+        module = self.model.module_
+        is_table = len(module.likelihood.layout.shape) == 1
+        return OneRowMemory(module) if isinstance(module, MemoryModule) and is_table else None
 
     def leaving_out(self, n_copies: int) -> ModelT:
         model = copy.copy(self.model)

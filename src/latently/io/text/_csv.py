@@ -24,12 +24,22 @@ from latently.io.text._options import TextOptions, text_name, verbatim_field
 from latently.io.text._rows import RowText
 from latently.schema import DateOrder, Notation, TableSpec, with_notation
 
-__all__ = ["ReadTable", "read_csv", "read_pieces", "read_table", "stream_csv", "stream_with"]
+__all__ = [
+    "OPEN_QUOTE",
+    "Pieces",
+    "ReadTable",
+    "is_header",
+    "read_csv",
+    "read_pieces",
+    "read_table",
+    "stream_csv",
+    "stream_with",
+]
 
 # Bytes read from a stream at once.
 _PIECE = 2**20
-# A quote that begins a cell.
-_OPEN_QUOTE = re.compile(rb'(?:^|[,;\t|\n])\s*"')
+#: A quote that begins a cell.
+OPEN_QUOTE = re.compile(rb'(?:^|[,;\t|\n])\s*"')
 
 
 def read_csv(
@@ -343,18 +353,18 @@ def _header_of(stream: BinaryIO) -> tuple[bytes, bytes]:
     A header may hold quoted line ends, and lines may end in ``\\r`` alone.
     """
     text = b""
-    while not _is_header(text) and (line := stream.readline()):
+    while not is_header(text) and (line := stream.readline()):
         text += line
     text = unify_lines(text)
     ends = (found.end() for found in re.finditer(b"\n", text))
-    end = next((end for end in ends if _is_header(text[:end])), len(text))
+    end = next((end for end in ends if is_header(text[:end])), len(text))
     return text[:end], text[end:]
 
 
-def _is_header(text: bytes) -> bool:
+def is_header(text: bytes) -> bool:
     """Return True if the last of the lines ends the header."""
     lines = text.removeprefix(b"\xef\xbb\xbf").lstrip()
-    is_open = lines.count(b'"') % 2 and _OPEN_QUOTE.search(lines)
+    is_open = lines.count(b'"') % 2 and OPEN_QUOTE.search(lines)
     names_mark = lines.lower().lstrip(b'"').startswith(b"sep=") and lines.count(b"\n") < 2
     return bool(lines) and not is_open and not names_mark
 

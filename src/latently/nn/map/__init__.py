@@ -4,6 +4,7 @@ These modules import from the core files of ``latently.nn`` only. Neighbour grap
 of rows by their neighbours belong here.
 """
 
-from latently.nn.map._module import MapModule
+from latently.nn.map._module import ROUNDING, MapModule, Places
+from latently.nn.map._neighbors import EMBEDDING_RATE, EMBEDDING_STEPS, N_START
 
-__all__ = ["MapModule"]
+__all__ = ["EMBEDDING_RATE", "EMBEDDING_STEPS", "N_START", "ROUNDING", "MapModule", "Places"]

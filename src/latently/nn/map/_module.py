@@ -17,7 +17,7 @@ _N_AXES = 50
 #: Number of landmarks that repel a new row, evenly spaced in their order.
 _N_OTHERS = 4_000
 #: A row at a smaller squared distance from a landmark, relative to its squared norm, equals it.
-_ROUNDING = 1e-9
+ROUNDING = 1e-9
 #: Standard deviation of the noise of drawn coordinates, in standard deviations of the map.
 _JITTER = 0.02
 
@@ -114,11 +114,17 @@ class MapModule(AutoencoderModule):
         near = nearest(rows, self.keys, min(self.n_neighbors, len(self.keys)))
         places = landmarks[near[:, 0]]
         distance = (rows - self.keys[near[:, 0]]).square().sum(1)
-        is_new = distance > _ROUNDING * (1 + rows.square().sum(1))
+        is_new = distance > ROUNDING * (1 + rows.square().sum(1))
         if is_new.any():
-            spaced = torch.linspace(0, len(landmarks) - 1, min(len(landmarks), _N_OTHERS)).long()
-            places[is_new] = embed_rows(landmarks[near[is_new]], landmarks[spaced])
+            places[is_new] = embed_rows(landmarks[near[is_new]], self.others)
         return places
+
+    @property
+    def others(self) -> Tensor:
+        """Coordinates of the landmarks that repel a new row, (n_others, n_components)."""
+        landmarks = self.latent.places
+        spaced = torch.linspace(0, len(landmarks) - 1, min(len(landmarks), _N_OTHERS)).long()
+        return landmarks[spaced]
 
     def training_inputs(self, cells: Cells) -> Cells:
         """Return the coordinates of rows."""

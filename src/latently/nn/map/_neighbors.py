@@ -20,9 +20,9 @@ _RATE, _WARMUP = 0.5, 0.05
 #: exaggeration of t-SNE).
 _EXAGGERATION, _EXAGGERATED = 4.0, 0.25
 #: Number of steps of the embedding of a new row, and the learning rate of the first one.
-_EMBEDDING_STEPS, _EMBEDDING_RATE = 15, 4.0
+EMBEDDING_STEPS, EMBEDDING_RATE = 15, 4.0
 #: Number of nearest neighbours whose median is the initial position of a new row.
-_N_START = 5
+N_START = 5
 
 
 def nearest(queries: Tensor, keys: Tensor, n: int) -> Tensor:
@@ -170,10 +170,10 @@ def embed_rows(near: Tensor, others: Tensor) -> Tensor:
 
 
 def _embedded_block(near: Tensor, others: Tensor) -> Tensor:
-    here = near[:, :_N_START].median(1).values
-    for step in range(_EMBEDDING_STEPS):
+    here = near[:, :N_START].median(1).values
+    for step in range(EMBEDDING_STEPS):
         away = here[:, None] - near
         pull = (2 * away / (1 + away.square().sum(2, keepdim=True))).mean(1)
         gradient = pull - _weighted_differences(here, others, _push(here, others))
-        here = here - _EMBEDDING_RATE * (1 - step / _EMBEDDING_STEPS) * gradient
+        here = here - EMBEDDING_RATE * (1 - step / EMBEDDING_STEPS) * gradient
     return here

@@ -6,6 +6,7 @@ distances to them or a new view of them belongs here.
 
 from latently.nn.memory._ensemble import GROUP, MemoryEnsembleModule, tail_rows
 from latently.nn.memory._kernel import SHARPNESS, Memory
+from latently.nn.memory._one_row import OneRowMemory
 from latently.nn.memory._single_column import SingleColumnModule
 from latently.nn.memory._stored_rows import EQUAL_WITHIN, OFFSET, MemoryModule, StoredRows
 from latently.nn.memory._views import EQUAL, Arcsinh, Ranks, Smooth, View
@@ -20,6 +21,7 @@ __all__ = [
     "MemoryEnsembleModule",
     "Memory",
     "MemoryModule",
+    "OneRowMemory",
     "Ranks",
     "SingleColumnModule",
     "Smooth",

@@ -19,10 +19,10 @@ _CHUNK_DISTANCES = 1 << 19
 #: order for every row, so that the bits of a score do not depend on the batch.
 _ROW_BLOCK = ROW_BLOCK
 #: A smaller sum of weights is due to rounding.
-_LEAST_WEIGHT = 1e-30
+LEAST_WEIGHT = 1e-30
 #: Logit relative to the largest. Weights up to twice its exponential are set to zero: their fourth
 #: power would be a denormal number, with which processors compute many times slower.
-_LEAST_LOGIT = -21.5
+LEAST_LOGIT = -21.5
 #: Smallest squared bandwidth, in variances of a column.
 _LEAST_BANDWIDTH = 1e-3
 #: Reconstructions use the bandwidth of the density divided by this number.
@@ -179,9 +179,9 @@ class Memory(nn.Module):
         if self.seen is not None:
             seen = self.seen.to(read)
             total_seen = by_blocks(lambda block: _product(seen, block.T), weights, 1)
-            read /= total_seen.clamp(min=_LEAST_WEIGHT)
+            read /= total_seen.clamp(min=LEAST_WEIGHT)
         else:
-            read /= total.clamp(min=_LEAST_WEIGHT)
+            read /= total.clamp(min=LEAST_WEIGHT)
         return (read * self.unit).T
 
     def rarity_and_residuals(self, rows: Rows, left_out: Tensor) -> tuple[Tensor, Tensor]:
@@ -239,8 +239,8 @@ def _relative_weights(logits: Tensor) -> tuple[Tensor, Tensor]:
     if float(top.min()) == -math.inf:
         logits = logits.masked_fill_(top.isinf()[:, None], 0.0)
         top = top.nan_to_num(neginf=0.0)
-    weights = logits.sub_(top[:, None]).clamp_(min=_LEAST_LOGIT).exp_()
-    return top, torch.threshold_(weights, 2 * math.exp(_LEAST_LOGIT), 0.0)
+    weights = logits.sub_(top[:, None]).clamp_(min=LEAST_LOGIT).exp_()
+    return top, torch.threshold_(weights, 2 * math.exp(LEAST_LOGIT), 0.0)
 
 
 def chunks(n_rows: int, n_stored: int) -> Iterator[slice]:
