@@ -240,8 +240,7 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         )
         self.reference_ = self._summarised(kept, holding.n_units)
         self.fit_scores_, self.least_fit_scores_ = (
-            None if n_held else self._left_out_scores(normal.rows, holding, known, n_left_out)
-            for n_left_out in (2, 1)
+            (None, None) if n_held else self._left_out_scores(normal.rows, holding, known)
         )
         rule_here = rule or self._default_rule()
         self._cut(rule_here, X, labels, self._left_out_known(rule_here, learnt, known, places))
@@ -443,7 +442,8 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
             own = tags.judges_own_rows and not _is_fitted(given)
             if (own or known is not None) and holding.is_cross_fitted(is_exact=is_exact):
                 return self._cross_fitted(data, holding, known)
-            return self._own_scores(data, holding, known, MAX_CALIBRATION_ROWS)
+            odds = self._left_out_odds(data, known)
+            return self._own_scores(data, holding, MAX_CALIBRATION_ROWS, odds)
 
     def _cross_fitted(self, data: Any, holding: Holding, known: Known | None) -> np.ndarray:
         """Return cross-validated scores of the rows."""
@@ -459,41 +459,53 @@ class AnomalyDetector(OutlierMixin, AutoencoderTask):  # type: ignore[misc]  # s
         return np.concatenate(scores)
 
     def _left_out_scores(
-        self, data: Any, holding: Holding, known: Known | None, n_left_out: int
-    ) -> Calibration | None:
-        """Return the scores of stored rows without some equal ones, by the memory of all rows.
+        self, data: Any, holding: Holding, known: Known | None
+    ) -> tuple[Calibration | None, Calibration | None]:
+        """Return scores of stored rows without two equal rows and without one, by the whole memory.
 
         The scores of folds calibrate the tail. They are not used for drift, because memories of
         fewer rows move the bulk.
         """
         given = self._given()
-        if not tags_of(given).judges_own_rows or _is_fitted(given):
-            return None
-        is_exact = tags_of(given).leaves_out_exactly and known is None
-        if n_left_out == 2 and not holding.is_cross_fitted(is_exact=is_exact):
-            return self.calibration_
+        tags = tags_of(given)
+        if not tags.judges_own_rows or _is_fitted(given):
+            return None, None
+        is_exact = tags.leaves_out_exactly and known is None
+        is_own = not holding.is_cross_fitted(is_exact=is_exact)
+        n_all = len(data)
         with silenced(DataWarning):  # issued by the fit already
-            return Calibration.of(self._own_scores(data, holding, known, len(data), n_left_out))
+            odds = self._left_out_odds(data, known)
+            most = None if is_own else self._own_scores(data, holding, n_all, odds)
+            least = self._own_scores(data, holding, n_all, odds, n_left_out=1)
+        return self.calibration_ if most is None else Calibration.of(most), Calibration.of(least)
+
+    def _left_out_odds(self, data: Any, known: Known | None) -> np.ndarray | None:
+        """Return the odds of each training row by a forest without it, None without labels."""
+        if known is None or not isinstance(self.score_, LabelledScore):
+            return None
+        judge = fitted_of(self.autoencoder_).leaving_out(2)
+        return self.score_.left_out_odds(judge, data, known)
 
     def _own_scores(
-        self, data: Any, holding: Holding, known: Known | None, n_most: int, n_left_out: int = 2
+        self,
+        data: Any,
+        holding: Holding,
+        n_most: int,
+        odds: np.ndarray | None,
+        n_left_out: int = 2,
     ) -> np.ndarray:
         """Return the scores of training rows as if they were new ones.
 
         A new row that equals a stored one is scored without it. So a training row is scored without
-        itself and one equal row. All copies of one observation are left out. Of the training rows
-        a forest is fitted to, each is scored by one without it.
+        itself and one equal row. All copies of one observation are left out.
         """
         places, n_copies = holding.first_of_units(n_most)
-        scores, odds = np.empty(len(places)), None
-        if known is not None and isinstance(self.score_, LabelledScore):
-            judge = fitted_of(self.autoencoder_).leaving_out(n_left_out)
-            odds = self.score_.left_out_odds(judge, data, known)[places]
+        scores = np.empty(len(places))
         for chosen, n_equal in ((n_copies == 1, n_left_out), (n_copies > 1, len(data))):
             if chosen.any():
-                judge = fitted_of(self.autoencoder_).leaving_out(n_equal)
-                extra = () if odds is None else (odds[chosen],)
-                scores[chosen] = self.score_.rows(judge, _rows(data, places[chosen]), *extra)
+                judge, some = fitted_of(self.autoencoder_).leaving_out(n_equal), places[chosen]
+                extra = () if odds is None else (odds[some],)
+                scores[chosen] = self.score_.rows(judge, _rows(data, some), *extra)
         return scores
 
     def _given(self) -> Any:

@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 from sklearn import config_context
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.tree import DecisionTreeRegressor
 
 from latently.tasks._trees import Trees
 
@@ -50,15 +50,14 @@ class AnomalyForest:
         """
         # The draws do not depend on the order of the rows.
         order, marked = np.lexsort(rows.T), marked[np.lexsort(marked.T)]
-        targets = np.repeat([0, 1], [len(rows), len(marked)])
-        model = RandomForestClassifier(_N_TREES, random_state=0)
+        features = _filled(np.vstack([rows[order], marked])).astype(np.float32)
+        targets = np.repeat([0.0, 1.0], [len(rows), len(marked)])
+        all_weights = np.concatenate([weights[order], np.ones(len(marked))])
+        generator = np.random.default_rng(0)
         with config_context(array_api_dispatch=False):
-            model.fit(
-                _filled(np.vstack([rows[order], marked])), targets,
-                sample_weight=np.concatenate([weights[order], np.ones(len(marked))]),
-            )  # fmt: skip
-        values = np.concatenate([tree.tree_.value[:, 0] for tree in model.estimators_])
-        return cls(Trees.of(model.estimators_), values[:, 1] / values.sum(1))
+            grown = [_grow(features, targets, all_weights, generator) for _ in range(_N_TREES)]
+        votes = np.concatenate([tree.tree_.value[:, 0, 0] for tree in grown])
+        return cls(Trees.of(grown), votes.clip(0, 1))
 
     def odds(self, rows: np.ndarray) -> np.ndarray:
         """Return the odds of an anomaly by the votes of the trees, relative to those of no vote."""
@@ -81,3 +80,18 @@ class AnomalyForest:
 
 def _filled(rows: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(rows), _MISSING, rows)
+
+
+def _grow(
+    rows: np.ndarray, targets: np.ndarray, weights: np.ndarray, generator: np.random.Generator
+) -> DecisionTreeRegressor:
+    """Grow a tree on a bootstrap sample.
+
+    The squared error of targets of 0 and 1 splits as the Gini index does, and takes a third of the
+    time of a classifier.
+    """
+    drawn = np.bincount(generator.integers(len(rows), size=len(rows)), minlength=len(rows))
+    tree = DecisionTreeRegressor(
+        max_features="sqrt", random_state=int(generator.integers(2**31 - 1))
+    )
+    return tree.fit(rows, targets, sample_weight=weights * drawn, check_input=False)
