@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tests.chromium import Chromium
 
 from latently import Autoencoder, explore
 from latently.datasets import make_transactions
-from tests.chromium import Chromium
 
 #: Waits until the explorer is ready and the frame after it is drawn.
 _FIRST = """new Promise((done) => { const look = () =>
@@ -85,7 +85,9 @@ def measure(browser: Chromium, name: str, rows: Any, folder: Path) -> None:
 
 def main() -> None:
     """Print the table."""
-    print("| table | rows | MB | s to make | ms to picture | ms of gap | ms of lasso | ms to decode |")
+    print(
+        "| table | rows | MB | s to make | ms to picture | ms of gap | ms of lasso | ms to decode |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         browser = Chromium(Path(folder) / "profile")

@@ -34,6 +34,7 @@ def main() -> None:
         for name, draw in pictures.items():
             draw().savefig(IMAGES / f"{name}.png", dpi=150)
         report()
+        explorer()
 
 
 @contextmanager
@@ -113,6 +114,32 @@ def report() -> None:
     options = ["--headless=new", "--no-sandbox", "--hide-scrollbars", "--window-size=1100,900"]
     address = Path("report.html").resolve().as_uri()
     subprocess.run([browser, *options, f"--screenshot={target}", address], check=True)
+
+
+def explorer() -> None:
+    """Draw a row and the alarms of the map of ``docs/explorer.md``."""
+    from tests.chromium import Chromium, find
+
+    if find() is None:
+        print("no Chromium: the pictures of the explorer stay as they are")
+        return
+    page("explorer")
+    with tempfile.TemporaryDirectory() as profile:
+        browser = Chromium(profile, 1100, 760)
+        browser.open(Path("map.html").resolve())
+        x, y = (
+            browser.middle("#map")
+            if browser.run("!!document.querySelector('#map')")
+            else (400, 350)
+        )
+        browser.click(x, y)
+        (IMAGES / "explorer.png").write_bytes(browser.picture())
+        browser.run(
+            "[...document.querySelectorAll('button')].find(b => b.textContent === 'Alarms').click()"
+        )
+        browser.settle()
+        (IMAGES / "explorer-alarms.png").write_bytes(browser.picture())
+        browser.close()
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ export function histogram(values: ArrayLike<number>, n: number): Bins {
 export interface Alarms {
   /** Rows above the threshold. */
   alerts: number;
-  /** Share of normal rows above the threshold, or NaN beyond all rows. */
+  /** Largest expected share of normal rows that score as high as the lowest alert. */
   rate: number;
 }
 
@@ -142,10 +142,8 @@ export function alarmsAt(scores: Float64Array, p: Float64Array, cut: number): Al
     else low = middle + 1;
   }
   const alerts = scores.length - low;
-  if (low === 0) return { alerts, rate: p[0] ?? 1 };
-  if (low === scores.length) return { alerts, rate: p[low - 1] };
-  const share = (cut - scores[low - 1]) / (scores[low] - scores[low - 1] || 1);
-  return { alerts, rate: p[low - 1] + share * (p[low] - p[low - 1]) };
+  // The p-value of the lowest alert bounds the share of normal rows that score as high.
+  return { alerts, rate: p[Math.min(low, scores.length - 1)] ?? 1 };
 }
 
 /** Return True for a place inside a polygon of x, y, x, y and so on. */
