@@ -23,7 +23,7 @@ def quick(monkeypatch):
     from latently.estimators import ImputationAutoencoder
 
     small = {"n_networks": 2, "n_trees": 8, "batch_size": 64, "max_epochs": 2, "engine": "cpu"}
-    monkeypatch.setattr("latently.tasks._imputation.ImputationAutoencoder",
+    monkeypatch.setattr("latently.tasks.imputation._imputer.ImputationAutoencoder",
                         lambda: ImputationAutoencoder(**small))  # fmt: skip
 
 

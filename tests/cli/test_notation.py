@@ -145,7 +145,7 @@ def test_an_id_that_the_model_sees_too_is_carried_as_text(run, german, tmp_path)
 def quick(monkeypatch):
     small = {"n_networks": 2, "n_trees": 8, "batch_size": 64, "max_epochs": 2, "engine": "cpu"}
     make = lambda: ImputationAutoencoder(**small)  # noqa: E731
-    monkeypatch.setattr("latently.tasks._imputation.ImputationAutoencoder", make)
+    monkeypatch.setattr("latently.tasks.imputation._imputer.ImputationAutoencoder", make)
 
 
 def gapped(n_rows: int = 60, word: str = "") -> list[str]:

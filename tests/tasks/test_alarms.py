@@ -8,7 +8,7 @@ import latently
 from latently import AnomalyDetector, Autoencoder, FalseAlarmRate
 from latently.exceptions import DataError, DataWarning
 from latently.tasks import Calibration
-from latently.tasks._repeats import Repeats
+from latently.tasks.anomaly._repeats import Repeats
 
 RATE, SEEDS, NEW = 0.1, 2, 500
 COPIES = "ignore:.*Repetitions count once:latently.exceptions.DataWarning"

@@ -14,7 +14,7 @@ import pytest
 from latently import AlertBudget, AnomalyDetector, FalseAlarmRate, load
 from latently.exceptions import DataError, DataWarning, ParameterError
 from latently.io import TableDataset
-from latently.tasks._budgets import periods_of
+from latently.tasks.thresholds._budgets import periods_of
 
 START = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday
 NAMES = ["a", "b", "c"]

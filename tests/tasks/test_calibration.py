@@ -6,7 +6,7 @@ from scipy import stats
 
 from latently.exceptions import DataError, ParameterError
 from latently.tasks import Calibration, benjamini_hochberg
-from latently.tasks._calibration import RunningCalibration, order_statistic_band
+from latently.tasks.thresholds._calibration import RunningCalibration, order_statistic_band
 
 N_DRAWS = 2_000
 

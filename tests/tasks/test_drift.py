@@ -13,7 +13,7 @@ from latently import AnomalyDetector, load, plot_drift
 from latently.exceptions import DataError, DataWarning, DriftWarning, NotFittedError, ParameterError
 from latently.io import TableDataset
 from latently.tasks import Drift, DriftTally
-from latently.tasks._reference import below_cuts, cuts_of
+from latently.tasks.anomaly._reference import below_cuts, cuts_of
 from tests.tasks.test_alarms import SAME
 
 #: Rare cities are beyond the categories that are kept, or were never seen.

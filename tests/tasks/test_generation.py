@@ -13,7 +13,7 @@ from latently import (
     load,
 )
 from latently.exceptions import DataError, ParameterError
-from latently.tasks._density import fit_density
+from latently.tasks.generation._density import fit_density
 from tests.contract.samples import matrix, same, stack, transactions
 
 COVARIANCE = np.array([[1.0, 0.8, 0.0], [0.8, 1.0, 0.3], [0.0, 0.3, 1.0]])

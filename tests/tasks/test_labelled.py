@@ -132,7 +132,7 @@ def test_a_cut_by_labels_is_not_that_of_anomalies_that_the_score_has_learnt():
     model = AnomalyDetector(threshold=MaxFScore(), random_state=0).fit(X, y)
     learnt = model.anomaly_score(X)[y]
     left_out = model.score_.left_out
-    held = left_out(model.autoencoder_, X[~y], latently.tasks._labelled.Known(X[y], y[~y]))
+    held = left_out(model.autoencoder_, X[~y], latently.tasks.scores._labelled.Known(X[y], y[~y]))
     assert held.mean() < learnt.mean() - 0.8
 
 

@@ -17,7 +17,7 @@ from latently import (
     MaxFScore,
 )
 from latently.exceptions import DataError, DataWarning
-from latently.tasks._labels import read_labels
+from latently.tasks.scores._labels import read_labels
 from tests.contract.samples import matrix
 
 RULES = [None, FalseAlarmRate(0.05), AlertBudget(5), Contamination(0.1), CostRatio(5), MaxFScore()]

@@ -10,7 +10,7 @@ from latently import AnomalyDetector
 from latently.datasets import make_transactions
 from latently.exceptions import DataWarning
 from latently.preprocessing import TablePreprocessor
-from latently.tasks._one_row import OneRowScorer
+from latently.tasks.anomaly._one_row import OneRowScorer
 
 
 @pytest.fixture(scope="module", params=[0.0, 0.05], ids=["no gaps", "gaps"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from latently.tasks import ScoreSummary
-from latently.tasks import _score_summary as digests
+from latently.tasks.anomaly import _score_summary as digests
 
 
 def pieces_of(scores):

@@ -14,8 +14,8 @@ from latently._notices import silenced
 from latently.exceptions import ModelFileError
 from latently.export._onnx import import_onnx, import_onnxruntime
 from latently.export._parts import Parts, parts_of
-from latently.export._pictures import IMAGES
 from latently.export._rows import inputs_of
+from latently.export.models._pictures import IMAGES
 from latently.nn import StoredRows
 from latently.preprocessing import ImagePreprocessor, TablePreprocessor
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from latently.export._check import OnnxCheck, compare, self_test_of
-from latently.export._codes import Rebuilt, row_errors
 from latently.export._columns import (
     REBUILT,
     THRESHOLD,
@@ -20,12 +19,13 @@ from latently.export._columns import (
     exported_columns,
     is_array,
 )
-from latently.export._decode import decode_array, decode_table
 from latently.export._graph import Graph, Value
 from latently.export._onnx import check_extra
 from latently.export._parts import Parts, parts_of
-from latently.export._pictures import decode_images, encode_images, output_shape
-from latently.export._stored import count_below
+from latently.export.models._codes import Rebuilt, row_errors
+from latently.export.models._decode import decode_array, decode_table
+from latently.export.models._pictures import decode_images, encode_images, output_shape
+from latently.export.models._stored import count_below
 from latently.io._atomic import check_output, write_bytes
 from latently.preprocessing import ImagePreprocessor, TablePreprocessor
 

@@ -10,7 +10,7 @@ import numpy as np
 from latently._layout import Block
 from latently.exceptions import ParameterError
 from latently.export._graph import Value
-from latently.export._stored import by_column
+from latently.export.models._stored import by_column
 from latently.nn import Likelihood
 
 #: Kinds of columns whose errors can be computed in a graph.

@@ -8,13 +8,13 @@ import numpy as np
 
 from latently.estimators import Rotation, fitted_of, is_autoencoder
 from latently.exceptions import ParameterError
-from latently.export._codes import Rebuilt, check_module, rebuild, row_errors, unexportable
 from latently.export._columns import Encoded
 from latently.export._graph import Value
 from latently.export._likelihood import check_likelihood
-from latently.export._stored import spread
-from latently.export._surprise import check_memory, row_mean, surprise
-from latently.export._unet import check_unet, rebuild_images
+from latently.export.models._codes import Rebuilt, check_module, rebuild, row_errors, unexportable
+from latently.export.models._stored import spread
+from latently.export.models._surprise import check_memory, row_mean, surprise
+from latently.export.models._unet import check_unet, rebuild_images
 from latently.nn import AutoencoderModule, MapModule, StoredRows, UNetModule
 from latently.preprocessing import ImagePreprocessor, Preprocessor
 from latently.tasks import (

@@ -17,11 +17,11 @@ import pyarrow as pa
 
 from latently.exceptions import DataError, LatentlyWarning, ParameterError
 from latently.io import text_name
-from latently.monitoring._chunks import Chunk, as_json, at_place
 from latently.monitoring._ledger import Ledger, check_ledger
 from latently.monitoring._outbox import Outbox
 from latently.monitoring._rules import Outcome
 from latently.monitoring._state import State, check_source, fingerprint, read_state
+from latently.monitoring.sources._chunks import Chunk, as_json, at_place
 from latently.tasks import ScoredRows, spec_of
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from filelock import FileLock, Timeout
 from latently.exceptions import DataError, ParameterError
 from latently.io import TextOptions
 from latently.io._atomic import standard_output
-from latently.monitoring._chunks import Source
 from latently.monitoring._ledger import check_ledger
 from latently.monitoring._rules import AlertRules
 from latently.monitoring._run import BatchReport, Run, WatchReport
 from latently.monitoring._webhook import Webhook
+from latently.monitoring.sources._chunks import Source
 
 
 def _print(line: bytes) -> None:

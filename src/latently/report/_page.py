@@ -27,10 +27,10 @@ from latently.report._contents import gather, rows_at
 from latently.report._explanation import plot_explanation
 from latently.report._history import plot_history
 from latently.report._labels import as_labels
-from latently.report._map import plot_map
 from latently.report._reconstructions import plot_reconstructions, plot_stacks
 from latently.report._style import BLUE, DARK, GREY, PALE
 from latently.report._tuning import plot_components
+from latently.report.maps._map import plot_map
 from latently.schema import text_names
 
 if TYPE_CHECKING:

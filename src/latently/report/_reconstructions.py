@@ -11,7 +11,7 @@ from latently._notices import each_once
 from latently.exceptions import ParameterError
 from latently.report._images import channels_last, draw_image, range_words, value_range
 from latently.report._style import GAP, WIDTH, bare, headline_of_all, place_of
-from latently.report._table_dots import plot_rows
+from latently.report.maps._table_dots import plot_rows
 from latently.schema import plain_rows
 
 if TYPE_CHECKING:
