@@ -1,5 +1,8 @@
 """Anomalies rank first, alarms come at the rate asked for, and thresholds move without training."""
 
+import copy
+from functools import cache
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -335,15 +338,24 @@ def test_labels_of_one_kind_are_refused():
         AnomalyDetector(threshold=MaxFScore()).fit(matrix(60), np.zeros(60, int))
 
 
+def with_five_labelled():
+    X = np.vstack([matrix(100), 9 + matrix(5)])
+    return X, np.r_[np.zeros(100, int), np.ones(5, int)]
+
+
+@cache
+def fitted_with_labels(robust):
+    return AnomalyDetector(robust=robust, random_state=0).fit(*with_five_labelled())
+
+
 @pytest.mark.filterwarnings("ignore:AlertBudget:latently.exceptions.DataWarning")
 @pytest.mark.parametrize(
     "rule", [FalseAlarmRate(0.05), AlertBudget(3), CostRatio(4), MaxFScore()], ids=str
 )
 @pytest.mark.parametrize("robust", [False, True])
 def test_a_detector_comes_back_from_its_file_with_its_threshold(tmp_path, rule, robust):
-    X = np.vstack([matrix(100), 9 + matrix(5)])
-    y = np.r_[np.zeros(100, int), np.ones(5, int)]
-    fitted = AnomalyDetector(threshold=rule, robust=robust, random_state=0).fit(X, y)
+    X, y = with_five_labelled()
+    fitted = copy.deepcopy(fitted_with_labels(robust)).set_threshold(rule, X, y)
     fitted.save(tmp_path / "model.safetensors")
     loaded = latently.load(tmp_path / "model.safetensors")
     np.testing.assert_array_equal(loaded.p_values(X), fitted.p_values(X))

@@ -1,6 +1,7 @@
 """Known anomalies count in the score, and the rate of false alarms still holds."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,12 @@ def frauds(n=600, n_frauds=60, seed=0):
     return X, y
 
 
+@cache
+def marked(robust=False, scoring="auto"):
+    """Return a detector fitted to ``frauds()`` and their labels, which no test changes."""
+    return AnomalyDetector(robust=robust, scoring=scoring, random_state=0).fit(*frauds())
+
+
 def some_marked(y, n_marked):
     labels = np.full(len(y), np.nan)
     labels[:n_marked], labels[-1] = 1, 0
@@ -36,9 +43,9 @@ def test_hidden_anomalies_like_the_marked_ones_are_found(robust):
     X, y = frauds()
     new, is_fraud = frauds(seed=1)
     without = AnomalyDetector(robust=robust, random_state=0).fit(X)
-    marked = AnomalyDetector(robust=robust, random_state=0).fit(X, some_marked(y, 20))
+    with_some = AnomalyDetector(robust=robust, random_state=0).fit(X, some_marked(y, 20))
     before, after = (
-        roc_auc_score(is_fraud, model.anomaly_score(new)) for model in (without, marked)
+        roc_auc_score(is_fraud, model.anomaly_score(new)) for model in (without, with_some)
     )
     assert before < 0.75 and after > before + 0.1
 
@@ -46,12 +53,12 @@ def test_hidden_anomalies_like_the_marked_ones_are_found(robust):
 @ROBUST
 def test_the_memory_is_that_of_the_rows_that_are_not_marked(robust):
     X, y = frauds()
-    marked = AnomalyDetector(robust=robust, random_state=0).fit(X, y)
+    with_labels = marked(robust)
     without = AnomalyDetector(robust=robust, random_state=0).fit(X[~y])
     np.testing.assert_array_equal(
-        marked.autoencoder_.score_samples(X), without.autoencoder_.score_samples(X)
+        with_labels.autoencoder_.score_samples(X), without.autoencoder_.score_samples(X)
     )
-    assert len(marked.calibration_.scores) == len(without.calibration_.scores) == 540
+    assert len(with_labels.calibration_.scores) == len(without.calibration_.scores) == 540
 
 
 @pytest.mark.parametrize("y", [None, np.zeros(600), np.full(600, np.nan), np.zeros(600, bool)])
@@ -91,8 +98,7 @@ def test_a_fitted_memory_and_a_network_learn_from_labels_at_their_rate():
 @pytest.mark.parametrize("scoring", ["auto", "energy", "reconstruction"])
 @ROBUST
 def test_a_model_with_labels_comes_back_from_its_file(tmp_path, robust, scoring):
-    X, y = frauds()
-    model = AnomalyDetector(robust=robust, scoring=scoring, random_state=0).fit(X, y)
+    (X, _), model = frauds(), marked(robust, scoring)
     model.save(tmp_path / "model.safetensors")
     loaded = latently.load(tmp_path / "model.safetensors")
     np.testing.assert_array_equal(loaded.anomaly_score(X), model.anomaly_score(X))
@@ -100,15 +106,14 @@ def test_a_model_with_labels_comes_back_from_its_file(tmp_path, robust, scoring)
 
 
 def test_reasons_name_the_columns_in_which_a_row_is_like_the_marked_ones():
-    X, y = frauds()
-    model = AnomalyDetector(random_state=0).fit(X, y)
+    model = marked()
     row = np.zeros((1, 10))
     row[0, :2] = 3.0
     found = model.explain(np.vstack([row, np.zeros((1, 10))]))
     assert set(found[0].alike) == {"x0", "x1"}
     assert "like the anomalies you marked in x" in str(found[0])
     assert found[1].alike is None and "marked" not in str(found[1])
-    assert AnomalyDetector(random_state=0).fit(X).explain(row)[0].alike is None
+    assert AnomalyDetector(random_state=0).fit(frauds()[0]).explain(row)[0].alike is None
 
 
 def test_known_normal_rows_lower_the_score_of_rows_like_them():
@@ -195,8 +200,7 @@ def test_images_leave_known_anomalies_out_and_learn_nothing_else_from_them():
     ids=lambda forged: next(iter(forged)),
 )  # fmt: skip
 def test_numbers_of_a_file_that_do_not_fit_are_refused(forged):
-    X, y = frauds()
-    model = AnomalyDetector(random_state=0).fit(X, y)
+    model = marked()
     model.score_.check_consistent(model.autoencoder_)
     with pytest.raises(DataError, match="score_"):
         replace(model.score_, **forged).check_consistent(model.autoencoder_)
@@ -210,7 +214,7 @@ def test_trees_find_the_leaves_of_scikit_learn_and_survive_a_file(tmp_path):
     expected = forest.apply(np.random.default_rng(5).normal(size=(50, 10)))
     np.testing.assert_array_equal(leaves - trees.roots, expected)
 
-    model = AnomalyDetector(random_state=0).fit(X, y)
+    model = marked()
     model.save(tmp_path / "model.safetensors")
     again = load(tmp_path / "model.safetensors")
     np.testing.assert_array_equal(again.anomaly_score(X), model.anomaly_score(X))
