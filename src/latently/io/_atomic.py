@@ -205,7 +205,8 @@ def _check_path(path: Path, overwrite: bool, folder: bool) -> None:
     _check_kind(path, mode, folder)
     if not overwrite and not (folder and not any(path.iterdir())):
         raise OutputExistsError(
-            f"{show(path)}: the output exists. Choose another name or allow to overwrite it."
+            f"{show(path)}: the output exists. Choose another name, or overwrite it "
+            "(overwrite=True, --overwrite)."
         )
 
 
